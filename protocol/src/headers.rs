@@ -1,0 +1,20 @@
+//! Names of the HTTP headers the native dialect uses, lower case as HTTP/2 wants them.
+
+/// The global transaction a call belongs to.
+pub const GID: &str = "trine-gid";
+/// The branch a call is for; absent on a check.
+pub const BRANCH: &str = "trine-branch";
+/// What is asked; see [`crate::Op`].
+pub const OP: &str = "trine-op";
+/// The pattern of the transaction.
+pub const PATTERN: &str = "trine-pattern";
+/// Number of this attempt at the op, from 1.
+pub const ATTEMPT: &str = "trine-attempt";
+/// Journal sequence number of the state that owed the call; never falls within one gid.
+pub const FENCE: &str = "trine-fence";
+/// `<gid>/<branch>/<op>`: the same for every attempt.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// A participant's vote in its answer to `prepare`.
+pub const VOTE: &str = "trine-vote";
+/// The value of [`VOTE`] that leaves a branch out of phase two.
+pub const VOTE_READ_ONLY: &str = "read-only";

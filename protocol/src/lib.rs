@@ -1,0 +1,25 @@
+//! Words both sides of Trine's wire share: ids, patterns, ops, outcomes, targets, headers, limits,
+//! error codes and the documents of the native (v1) API.
+//!
+//! Everything here is data with its grammar. There is no I/O, no clock and no rule about what happens
+//! to a transaction: rules live in `trine-engine`. Wire documents derive serde; the engine's own types
+//! never do.
+
+pub mod duration;
+pub mod errors;
+pub mod headers;
+mod ids;
+pub mod limits;
+mod op;
+mod outcome;
+mod pattern;
+mod target;
+mod timestamp;
+pub mod v1;
+
+pub use ids::{BranchId, Gid, IdError};
+pub use op::Op;
+pub use outcome::OutcomeKind;
+pub use pattern::{Pattern, Status};
+pub use target::{Target, TargetError};
+pub use timestamp::Timestamp;

@@ -1,0 +1,45 @@
+//! Bounds that are part of the protocol. Bounds an operator may move live in the coordinator's configuration.
+
+/// Longest gid or branch id, in bytes (ids are ASCII).
+pub const ID_BYTES_MAX: usize = 128;
+/// Most branches one transaction may have.
+pub const BRANCHES_MAX: usize = 1_000;
+/// Most edges (`after` entries) of one branch.
+pub const AFTER_MAX: usize = 100;
+/// Largest request body the API reads by default.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest target (URL or `name:/path`).
+pub const TARGET_BYTES_MAX: usize = 2_048;
+/// Most labels of one transaction.
+pub const LABELS_MAX: usize = 16;
+/// Longest label key.
+pub const LABEL_KEY_BYTES_MAX: usize = 64;
+/// Longest label value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Largest part of a participant's answer that is kept as a branch's output.
+pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// Longest reason or error text that is kept.
+pub const TEXT_BYTES_MAX: usize = 1_024;
+/// Longest duration any option takes: one year.
+pub const DURATION_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1_000;
+/// Longest `Prefer: wait`.
+pub const WAIT_MS_MAX: u64 = 300_000;
+
+/// How long one call may take by default.
+pub const CALL_TIMEOUT_MS_DEFAULT: u64 = 10_000;
+/// First retry delay by default.
+pub const RETRY_INITIAL_MS_DEFAULT: u64 = 200;
+/// Longest retry delay by default.
+pub const RETRY_MAX_INTERVAL_MS_DEFAULT: u64 = 30_000;
+/// Growth of the retry delay by default, in thousandths.
+pub const RETRY_FACTOR_PERMILLE_DEFAULT: u32 = 2_000;
+/// Share of the delay that is random by default, in thousandths.
+pub const RETRY_JITTER_PERMILLE_DEFAULT: u32 = 500;
+/// When an `ongoing` answer states no delay.
+pub const ONGOING_DELAY_MS_DEFAULT: u64 = 1_000;
+/// Longest delay a participant can ask for.
+pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+/// How long an open tcc or two_phase transaction waits for its initiator by default.
+pub const OPEN_DEADLINE_MS_DEFAULT: u64 = 60_000;
+/// How long an open message waits before its initiator is asked, by default.
+pub const CHECK_AFTER_MS_DEFAULT: u64 = 10_000;

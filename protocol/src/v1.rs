@@ -1,0 +1,18 @@
+//! The documents of the native API, `/v1`. Shapes only: what they mean is decided by the coordinator.
+
+mod create;
+mod history;
+mod operations;
+mod view;
+
+pub use create::{
+    Branch, BranchOptions, CreateTransaction, OnExhausted, Options, Order, RegisterBranch, Retry,
+};
+pub use history::{History, HistoryEvent};
+pub use operations::{
+    Abort, Force, ForceOutcome, Participant, ParticipantInstance, ParticipantList, RegisterParticipant,
+    Registered, Replay, ReplayMany, ReplayManyAnswer, Replayed,
+};
+pub use view::{
+    Answer, BranchView, CauseView, NextCall, OpState, OpView, Page, TransactionSummary, TransactionView,
+};

@@ -1,0 +1,227 @@
+//! `POST /v1/transactions` and `POST /v1/transactions/{gid}/branches`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::duration::HumanDuration;
+use crate::{BranchId, Gid, Pattern, Target};
+
+/// A transaction to create: declared (all branches here, the coordinator drives every phase) or open.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreateTransaction {
+    /// Chosen by the initiator so that it can repeat the request safely; made up by the coordinator when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gid: Option<Gid>,
+    /// Which pattern.
+    pub pattern: Pattern,
+    /// True: the initiator registers branches, drives try or prepare itself, and then commits or aborts.
+    /// For tcc, two_phase and message.
+    #[serde(default)]
+    pub open: bool,
+    /// Small map for finding the transaction again; at most 16 entries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// How to drive it.
+    #[serde(default)]
+    pub options: Options,
+    /// Open messages only: asked for the initiator's local outcome when nothing is heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Target>,
+    /// The branches; may be empty only when `open`.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
+    pub branches: Vec<Branch>,
+}
+
+/// One participant's part. It names a target per op, or one `url` for all of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Branch {
+    /// Unique within the transaction.
+    pub id: BranchId,
+    /// One target for every op of this branch; `Trine-Op` tells them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Target>,
+    /// saga: do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Target>,
+    /// saga: undo it; a branch without one has nothing to undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<Target>,
+    /// tcc: reserve.
+    #[serde(default, rename = "try", skip_serializing_if = "Option::is_none")]
+    pub try_: Option<Target>,
+    /// tcc: use the reservation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Target>,
+    /// tcc: give the reservation back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Target>,
+    /// two_phase: vote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Target>,
+    /// two_phase: make it permanent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Target>,
+    /// two_phase: drop it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Target>,
+    /// message: take the delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver: Option<Target>,
+    /// saga, message: ids of branches that must be done first. As soon as one branch states `after`
+    /// (even empty), the stated dependencies are the only ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Vec<BranchId>>,
+    /// JSON handed to the participant byte for byte as the body of every op; `null` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
+    pub payload: Option<Box<RawValue>>,
+    /// Overrides the transaction's options for this branch.
+    #[serde(default)]
+    pub options: BranchOptions,
+}
+
+impl Branch {
+    /// A branch with an id and nothing else.
+    pub fn new(id: BranchId) -> Self {
+        Self {
+            id,
+            url: None,
+            action: None,
+            compensate: None,
+            try_: None,
+            confirm: None,
+            cancel: None,
+            prepare: None,
+            commit: None,
+            rollback: None,
+            deliver: None,
+            after: None,
+            payload: None,
+            options: BranchOptions::default(),
+        }
+    }
+}
+
+/// The body of a registration is a branch.
+pub type RegisterBranch = Branch;
+
+/// How a transaction is driven. Every duration is a humantime string or an integer in the `_ms` field; never both.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Options {
+    /// How long one call may take (default 10s).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout_ms: Option<u64>,
+    /// When and how often a call without a usable answer is repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// What happens after `retry.max_attempts` (default park).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
+    /// How long going forward may take before it is rolled back (default: for ever when declared, 60s when
+    /// open). Not for messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Wait this long before the first call. Declared transactions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_delay: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_delay_ms: Option<u64>,
+    /// Open messages: how long to wait for the initiator before asking it (default 10s).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_after: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_after_ms: Option<u64>,
+    /// saga and message, when no branch states `after`: one by one, or all at once
+    /// (default: saga one by one, message all at once).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+/// What a branch may override.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BranchOptions {
+    /// How long one call may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout_ms: Option<u64>,
+    /// When and how often a call is repeated; replaces the transaction's field by field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// What happens after `retry.max_attempts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
+}
+
+/// Capped exponential backoff with jitter.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Retry {
+    /// Delay before the second attempt (default 200ms).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_ms: Option<u64>,
+    /// Growth from one delay to the next, 1 to 10 (default 2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1.0, maximum = 10.0))]
+    pub factor: Option<f64>,
+    /// Longest delay (default 30s).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_interval: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_interval_ms: Option<u64>,
+    /// Share of each delay that is random, 0 to 1 (default 0.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0.0, maximum = 1.0))]
+    pub jitter: Option<f64>,
+    /// Attempts without a usable answer before `on_exhausted` (default: no limit).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub max_attempts: Option<u32>,
+}
+
+/// What happens to an op whose attempts are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum OnExhausted {
+    /// Park: no more automatic attempts until replayed.
+    Park,
+    /// Forward ops: roll the transaction back. Other ops park all the same.
+    RollBack,
+}
+
+/// How branches without `after` follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Order {
+    /// Each after the one listed before it.
+    Sequence,
+    /// All at once.
+    Parallel,
+}

@@ -1,0 +1,72 @@
+//! `GET /v1/transactions/{gid}/history` and the data of its live stream.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{BranchId, Gid, Op, OutcomeKind, Timestamp};
+
+/// Every event of a transaction in order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct History {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its events, oldest first.
+    pub events: Vec<HistoryEvent>,
+}
+
+/// One event. Which fields are present depends on `event`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HistoryEvent {
+    /// Its place in the transaction's journal, from 1.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// `created`, `branch_registered`, `started`, `submitted`, `commit_decided`, `rollback_begun`, `call_answered`,
+    /// `op_parked`, `replayed`, `quarantined`, `forced`, `committed` or `rolled_back`.
+    pub event: String,
+    /// The branch it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// The op it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op: Option<Op>,
+    /// The attempt that was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// How the attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeKind>,
+    /// The HTTP status of the answer, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    /// How long the call took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// What went wrong, when there was no usable answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When the next attempt was scheduled for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+    /// What the participant answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
+    pub output: Option<Box<RawValue>>,
+    /// The participant voted read-only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// What set a rollback off, or why something was parked, replayed or forced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Words that go with it: a refusal's or an operator's reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who forced or replayed it, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What it was forced to: `committed` or `rolled_back`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}

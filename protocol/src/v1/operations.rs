@@ -1,0 +1,164 @@
+//! Deciding, operating and registering: abort, replay, force, participants.
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration::HumanDuration;
+use crate::{BranchId, Gid, Pattern, Status, Timestamp};
+
+/// `POST /v1/transactions/{gid}/abort`; the body may be absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Abort {
+    /// Recorded and shown; at most 1024 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/admin/transactions/{gid}/replay`; the body may be absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Replay {
+    /// Only this branch; all of them when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+}
+
+/// What a replay set going again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Replayed {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its status.
+    pub status: Status,
+    /// Still parked (only when one branch was named and another is parked too).
+    pub parked: bool,
+}
+
+/// What an operator settles a transaction as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ForceOutcome {
+    /// As if every branch had taken effect.
+    Committed,
+    /// As if no branch had an effect.
+    RolledBack,
+}
+
+/// `POST /v1/admin/transactions/{gid}/force`: settles by an operator's word. No participant is called any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Force {
+    /// The status it gets.
+    pub outcome: ForceOutcome,
+    /// Why; recorded for ever. 1 to 1024 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024))]
+    pub reason: String,
+    /// Who; recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// `POST /v1/admin/replay`: replays every parked transaction that matches all given filters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReplayMany {
+    /// Only this pattern.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
+    /// Only this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Only with a branch at this host (`host:port`) or participant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Only with this label, `key=value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// At most this many (default and most 10000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 10000))]
+    pub limit: Option<u32>,
+}
+
+/// What a replay of many did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReplayManyAnswer {
+    /// Parked transactions that matched.
+    pub matched: u64,
+    /// Of these, set going again.
+    pub replayed: u64,
+    /// Of these, not: settled or changed meanwhile, or the coordinator was busy. Ask again.
+    pub failed: u64,
+    /// More match than were looked at: ask again.
+    pub more: bool,
+}
+
+/// `POST /v1/participants`: a service instance says where it is; repeated before the TTL ends, it is a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RegisterParticipant {
+    /// The name branches use: `name:/path`. `[A-Za-z0-9._-]{1,64}`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9._-]{1,64}$"))]
+    pub name: String,
+    /// `http(s)://host[:port][/prefix]`; the branch's path is appended.
+    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
+    pub base_url: String,
+    /// How long the instance counts as alive without a heartbeat (default 30s, 1s to 1h).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<HumanDuration>,
+    /// The same in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+}
+
+/// The answer to a registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Registered {
+    /// The name.
+    pub name: String,
+    /// The instance.
+    pub base_url: String,
+    /// Register again before then.
+    pub expires_at: Timestamp,
+}
+
+/// One instance of a participant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ParticipantInstance {
+    /// Where it is.
+    pub base_url: String,
+    /// When it first registered.
+    pub registered_at: Timestamp,
+    /// When it lapses without a heartbeat.
+    pub expires_at: Timestamp,
+    /// Calls go to it now.
+    pub alive: bool,
+}
+
+/// A participant with its instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Participant {
+    /// The name branches use.
+    pub name: String,
+    /// Its instances, lapsed ones too until they are deleted or swept.
+    pub instances: Vec<ParticipantInstance>,
+}
+
+/// `GET /v1/participants`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ParticipantList {
+    /// By name.
+    pub participants: Vec<Participant>,
+}

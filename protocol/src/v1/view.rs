@@ -1,0 +1,203 @@
+//! What a transaction looks like from outside: the answer to a command, one in full, lists.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::create::Order;
+use crate::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Target, Timestamp};
+
+/// The answer to every command on a transaction. 200 when settled, 202 when it goes on (creation, commit, abort).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Answer {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its pattern.
+    pub pattern: Pattern,
+    /// Where it stands, durably, at the moment of answering.
+    pub status: Status,
+    /// Committed or rolled back; the status is final.
+    pub settled: bool,
+    /// Something needs a person.
+    pub parked: bool,
+    /// Why it is rolled back, once it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CauseView>,
+}
+
+/// Why a transaction rolls back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CauseView {
+    /// `refused`, `deadline`, `aborted`, `exhausted`, `check_refused` or `forced`.
+    pub kind: String,
+    /// The branch that said no or used up its attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// In the words of whoever said no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// One row of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TransactionSummary {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its pattern.
+    pub pattern: Pattern,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it needs a person, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its last event was recorded.
+    pub updated_at: Timestamp,
+    /// When it settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Timestamp>,
+}
+
+/// A page of a list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page {
+    /// The rows.
+    pub transactions: Vec<TransactionSummary>,
+    /// Pass as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// One transaction in full.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TransactionView {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its pattern.
+    pub pattern: Pattern,
+    /// Where it stands.
+    pub status: Status,
+    /// Committed or rolled back.
+    pub settled: bool,
+    /// Why it needs a person, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
+    /// Why it rolls or rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<CauseView>,
+    /// As given at creation.
+    pub labels: BTreeMap<String, String>,
+    /// Created open.
+    pub opened: bool,
+    /// Journal records so far.
+    pub seq: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its last event was recorded.
+    pub updated_at: Timestamp,
+    /// When it settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Timestamp>,
+    /// When going forward is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at: Option<Timestamp>,
+    /// How branches follow each other when none states `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// Open messages: what is known of the check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<OpView>,
+    /// The branches in the order they were given.
+    pub branches: Vec<BranchView>,
+    /// Calls that are owed, now or later.
+    pub next: Vec<NextCall>,
+    /// When the coordinator looks again by itself, if nothing is owed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<Timestamp>,
+}
+
+/// One branch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BranchView {
+    /// Its id.
+    pub id: BranchId,
+    /// Branches that must be done first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<BranchId>,
+    /// It may have run, so it is undone if the transaction rolls back.
+    pub exposed: bool,
+    /// It voted read-only and is left out of phase two.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// What was asked of it, or is to be.
+    pub ops: Vec<OpView>,
+}
+
+/// Where an op of a branch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum OpState {
+    /// Not asked for yet.
+    Pending,
+    /// Waiting for the next attempt.
+    Waiting,
+    /// Took effect.
+    Done,
+    /// A business "no".
+    Refused,
+    /// Needs a person.
+    Parked,
+}
+
+/// One op of one branch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OpView {
+    /// Which op.
+    pub op: Op,
+    /// Where it stands.
+    pub state: OpState,
+    /// Answered attempts so far.
+    pub attempts: u32,
+    /// Where its calls go; absent when an initiator drives it or there is nothing to call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// What the participant answered, as JSON; text that is not JSON stands here as a string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
+    pub output: Option<Box<RawValue>>,
+    /// Why it was refused or parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the next attempt is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+    /// How the last attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_outcome: Option<OutcomeKind>,
+}
+
+/// A call that is owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NextCall {
+    /// The branch; absent for a check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// The op.
+    pub op: Op,
+    /// The number the attempt will have, or has if it is under way.
+    pub attempt: u32,
+    /// When it is due; absent: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+}
