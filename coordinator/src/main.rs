@@ -1,0 +1,3 @@
+//! Entry point of `trine`; the command line itself is in the library.
+
+fn main() {}

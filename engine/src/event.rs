@@ -1,0 +1,166 @@
+//! Facts. The journal is made of [`Record`]s and nothing else; state is what [`crate::Transaction::apply`] makes of them.
+
+use std::sync::Arc;
+
+use trine_protocol::{BranchId, Gid, Op, Timestamp};
+
+use crate::input::{CallReport, ForceTo, Outcome};
+use crate::spec::{BranchSpec, Spec};
+use crate::transaction::ParkCause;
+
+/// A fact about a gid at its place in that gid's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Whose history.
+    pub gid: Gid,
+    /// Its place, from 1. `(gid, seq)` is the journal's primary key: appending is compare-and-append.
+    pub seq: u64,
+    /// When it was decided, by the deciding coordinator's clock.
+    pub at: Timestamp,
+    /// The fact.
+    pub event: Event,
+}
+
+/// Everything that can happen to a transaction, in lifecycle order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was accepted.
+    Created {
+        /// What was asked for.
+        spec: Arc<Spec>,
+        /// When the first calls may go out; absent: at once.
+        start_at: Option<Timestamp>,
+        /// When going forward is given up.
+        deadline_at: Option<Timestamp>,
+        /// When the initiator of an open message is asked.
+        check_at: Option<Timestamp>,
+    },
+    /// The initiator added a branch to an open transaction.
+    BranchRegistered {
+        /// The branch.
+        branch: Arc<BranchSpec>,
+    },
+    /// The start delay is over.
+    Started,
+    /// An open message's local transaction is known to have committed: deliver.
+    Submitted,
+    /// Decided yes.
+    CommitDecided,
+    /// Decided no.
+    RollbackBegun {
+        /// Why.
+        cause: RollbackCause,
+    },
+    /// One attempt ended.
+    CallAnswered {
+        /// The branch; absent for a check.
+        branch: Option<BranchId>,
+        /// The op.
+        op: Op,
+        /// Which attempt.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// When the next attempt is due, if there is to be one.
+        retry_at: Option<Timestamp>,
+        /// For people.
+        report: CallReport,
+    },
+    /// An op gets no more automatic attempts.
+    OpParked {
+        /// The branch; absent for a check.
+        branch: Option<BranchId>,
+        /// The op.
+        op: Op,
+        /// Why.
+        cause: ParkCause,
+    },
+    /// A person set it going again.
+    Replayed {
+        /// Only this branch; absent: everything that waits.
+        branch: Option<BranchId>,
+        /// When: what was waiting is due from here on.
+        due_at: Timestamp,
+    },
+    /// It brought its lane down repeatedly; nothing is done until a person replays it.
+    Quarantined {
+        /// What was seen.
+        detail: String,
+    },
+    /// A person settled it by hand.
+    Forced {
+        /// As what.
+        to: ForceTo,
+        /// Why; mandatory.
+        reason: String,
+        /// Who, if said.
+        by: Option<String>,
+    },
+    /// Settled: every branch took effect.
+    Committed,
+    /// Settled: no branch has an effect.
+    RolledBack,
+}
+
+impl Event {
+    /// The event's name in history, logs and the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "created",
+            Self::BranchRegistered { .. } => "branch_registered",
+            Self::Started => "started",
+            Self::Submitted => "submitted",
+            Self::CommitDecided => "commit_decided",
+            Self::RollbackBegun { .. } => "rollback_begun",
+            Self::CallAnswered { .. } => "call_answered",
+            Self::OpParked { .. } => "op_parked",
+            Self::Replayed { .. } => "replayed",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Forced { .. } => "forced",
+            Self::Committed => "committed",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+}
+
+/// Why a transaction rolls back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RollbackCause {
+    /// A participant said no.
+    Refused {
+        /// Which branch.
+        branch: BranchId,
+        /// In its words.
+        reason: String,
+    },
+    /// Going forward took too long, or the initiator of an open transaction fell silent.
+    Deadline,
+    /// The initiator, or an operator, said so.
+    Aborted {
+        /// In their words.
+        reason: Option<String>,
+    },
+    /// A forward op used up its attempts and its policy says roll back.
+    Exhausted {
+        /// Which branch.
+        branch: BranchId,
+    },
+    /// The initiator of a message said its local transaction did not commit.
+    CheckRefused {
+        /// In its words.
+        reason: String,
+    },
+}
+
+impl RollbackCause {
+    /// The cause's wire word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::Deadline => "deadline",
+            Self::Aborted { .. } => "aborted",
+            Self::Exhausted { .. } => "exhausted",
+            Self::CheckRefused { .. } => "check_refused",
+        }
+    }
+}

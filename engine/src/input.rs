@@ -1,0 +1,193 @@
+//! What can be told to a transaction, and how it says no.
+
+use std::sync::Arc;
+
+use trine_protocol::errors::Code;
+use trine_protocol::{BranchId, OutcomeKind, Status};
+
+use crate::spec::{BranchSpec, Payload, Spec, SpecError};
+use crate::transaction::CallKey;
+
+/// Anything that may make a transaction move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Somebody asks for something.
+    Command(Command),
+    /// A call came back.
+    Answer(CallKey, Answer),
+    /// Time passed.
+    Tick,
+    /// Its lane gave up on it.
+    Quarantine {
+        /// What was seen.
+        detail: String,
+    },
+}
+
+/// What initiators and operators ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Create it; repeating the same creation succeeds and changes nothing.
+    Create(Arc<Spec>),
+    /// Add a branch to an open transaction.
+    Register(Arc<BranchSpec>),
+    /// Decide yes.
+    Commit,
+    /// Decide no.
+    Abort {
+        /// For the record.
+        reason: Option<String>,
+    },
+    /// Unpark, and make what waits for a retry due now.
+    Replay {
+        /// Only this branch.
+        branch: Option<BranchId>,
+    },
+    /// Settle by hand.
+    Force {
+        /// As what.
+        to: ForceTo,
+        /// Why.
+        reason: String,
+        /// Who.
+        by: Option<String>,
+    },
+}
+
+/// What an operator may settle a transaction as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForceTo {
+    /// Committed.
+    Committed,
+    /// Rolled back.
+    RolledBack,
+}
+
+impl ForceTo {
+    /// The status it leads to.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Committed => Status::Committed,
+            Self::RolledBack => Status::RolledBack,
+        }
+    }
+}
+
+/// How one attempt ended, in data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took effect.
+    Done {
+        /// The participant's answer, bounded.
+        output: Payload,
+        /// two_phase: leave the branch out of phase two.
+        read_only: bool,
+    },
+    /// A business "no".
+    Refused {
+        /// In the participant's words, bounded.
+        reason: String,
+    },
+    /// Ask again later.
+    Ongoing {
+        /// As the participant asked, if it did.
+        retry_after_ms: Option<u64>,
+    },
+    /// It may have run.
+    Unknown,
+}
+
+impl Outcome {
+    /// The outcome's word.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Done { .. } => OutcomeKind::Done,
+            Self::Refused { .. } => OutcomeKind::Refused,
+            Self::Ongoing { .. } => OutcomeKind::Ongoing,
+            Self::Unknown => OutcomeKind::Unknown,
+        }
+    }
+}
+
+/// What people want to know of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallReport {
+    /// The HTTP status, if there was an answer.
+    pub status_code: Option<u16>,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What went wrong, bounded.
+    pub error: Option<String>,
+}
+
+/// A call that came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For people.
+    pub report: CallReport,
+    /// Drawn by the caller, 0 to 1000: spreads retries.
+    pub random_permille: u32,
+}
+
+/// Why a command is refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// No such transaction.
+    #[error("there is no transaction with this gid")]
+    NotFound,
+    /// The gid is taken.
+    #[error(
+        "a transaction with this gid but another body exists; choose another gid, or repeat the request unchanged"
+    )]
+    GidConflict,
+    /// The branch id is taken.
+    #[error("branch {0} exists with another body; choose another id, or repeat the request unchanged")]
+    BranchConflict(BranchId),
+    /// The spec of a registered branch is unusable.
+    #[error(transparent)]
+    Branch(#[from] SpecError),
+    /// Too late, too early, or not for this kind of transaction.
+    #[error("cannot {what}: the transaction is {status}{why}")]
+    IllegalState {
+        /// The command's verb.
+        what: &'static str,
+        /// Where it stands.
+        status: Status,
+        /// More words, starting with a separator, or empty.
+        why: &'static str,
+    },
+    /// The branch named does not exist.
+    #[error("the transaction has no branch {0}")]
+    BranchNotFound(BranchId),
+    /// The store did not answer.
+    #[error("the store does not answer; repeat the request unchanged, nothing accepted is lost")]
+    Unavailable,
+    /// The journal of this gid cannot be understood.
+    #[error("the journal of this transaction cannot be read; see the coordinator's log")]
+    Corrupt,
+}
+
+impl Rejection {
+    /// The stable code it has on the wire.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotFound => Code::TransactionNotFound,
+            Self::GidConflict => Code::GidConflict,
+            Self::BranchConflict(_) => Code::BranchConflict,
+            Self::Branch(error) => error.kind.code(),
+            Self::IllegalState { .. } => Code::IllegalState,
+            Self::BranchNotFound(_) => Code::BranchNotFound,
+            Self::Unavailable => Code::StoreUnavailable,
+            Self::Corrupt => Code::Internal,
+        }
+    }
+}
+
+impl crate::spec::SpecErrorKind {
+    /// The stable code it has on the wire.
+    pub fn code(&self) -> Code {
+        if *self == Self::TooManyBranches { Code::TooManyBranches } else { Code::InvalidField }
+    }
+}

@@ -1,0 +1,31 @@
+//! Trine's pure core: three nested machines' inner two.
+//!
+//! - [`Transaction`] knows one global transaction: [`decide`] turns an input into events, [`Transaction::apply`]
+//!   turns events into state, [`Transaction::agenda`] derives what is owed from state.
+//! - [`Shard`] knows many transactions behind one journal writer, and what *durable* means.
+//!
+//! There is no clock, no I/O, no async and no randomness here: time and jitter come in as arguments. What a
+//! store, a socket or a task is, the coordinator knows.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod event;
+mod input;
+mod shard;
+mod spec;
+mod transaction;
+
+pub use event::{Event, Record, RollbackCause};
+pub use input::{Answer, CallReport, Command, ForceTo, Input, Outcome, Rejection};
+pub use shard::{
+    Batch, BatchId, Call, IndexRow, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions, Snapshot,
+    Ticket,
+};
+pub use spec::{
+    BranchSpec, CallPolicy, Digest, Draft, OnExhausted, Payload, RetryPolicy, Spec, SpecError, SpecErrorKind,
+};
+pub use transaction::{
+    Agenda, Branch, CallKey, Corrupt, OpProgress, OpState, Owed, ParkCause, Transaction, advance, decide,
+};
+
+#[cfg(test)]
+mod tests;

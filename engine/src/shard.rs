@@ -1,0 +1,351 @@
+//! Many transactions behind one journal writer. A shard knows what *durable* means and knows no store.
+//!
+//! Convention: `handle_*` for what comes in, `poll_*` for what must go out, `on_*` for completions. Spurious calls
+//! are harmless. After any call, poll in this order: [`Shard::poll_release`] until `None`, [`Shard::poll_batch`],
+//! [`Shard::poll_timeout`].
+//!
+//! The rules it keeps (laws L4 to L8):
+//! - nothing is released before the batch it was read from is durable: no call, no reply, no rejection;
+//! - one batch is in flight; the next is whatever arrived meanwhile;
+//! - what a failed, doubtful or conflicting batch built is forgotten and read again, and the messages that led to
+//!   it are decided again on what is found: a lost acknowledgement settles itself;
+//! - at most one call per branch is under way, so a compensation does not overtake its own action from here;
+//! - a new gid is appended without reading first: `(gid, 1)` conflicts if it exists.
+
+mod batch;
+mod flow;
+mod schedule;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
+
+use crate::event::RollbackCause;
+use crate::input::{Answer, Command, Rejection};
+use crate::spec::Payload;
+use crate::transaction::{CallKey, Transaction};
+use batch::{Forming, Sealed};
+
+pub use batch::{Batch, BatchId, IndexRow};
+
+/// Names a reply that somebody outside waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// When a command is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyOn {
+    /// As soon as it is durable.
+    Durable,
+    /// When the transaction is settled, or at that time with what is durable then.
+    Settled {
+        /// Not later than this.
+        until: Timestamp,
+    },
+}
+
+/// What a shard can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Somebody asks for something.
+    Command {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// About which transaction.
+        gid: Gid,
+        /// What.
+        command: Command,
+        /// When to answer.
+        reply_on: ReplyOn,
+    },
+    /// A released call came back.
+    Answer {
+        /// Of which transaction.
+        gid: Gid,
+        /// Which call.
+        key: CallKey,
+        /// With what.
+        answer: Answer,
+    },
+    /// A released call was not made: its host had no room. It stays owed; nothing is recorded.
+    NotSent {
+        /// Of which transaction.
+        gid: Gid,
+        /// Which call.
+        key: CallKey,
+        /// Offer it again then.
+        retry_at: Timestamp,
+    },
+    /// The lane gives up on a transaction that brought it down repeatedly.
+    Quarantine {
+        /// Which.
+        gid: Gid,
+        /// What was seen.
+        detail: String,
+    },
+}
+
+impl Message {
+    /// The transaction it is about.
+    pub fn gid(&self) -> &Gid {
+        match self {
+            Self::Command { gid, .. }
+            | Self::Answer { gid, .. }
+            | Self::NotSent { gid, .. }
+            | Self::Quarantine { gid, .. } => gid,
+        }
+    }
+
+    /// The call it ends, if it ends one.
+    fn answers(&self) -> Option<CallKey> {
+        match self {
+            Self::Answer { key, .. } | Self::NotSent { key, .. } => Some(*key),
+            Self::Command { .. } | Self::Quarantine { .. } => None,
+        }
+    }
+}
+
+/// What a command's sender is told: durable facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its pattern.
+    pub pattern: Pattern,
+    /// Where it stands.
+    pub status: Status,
+    /// Something needs a person.
+    pub parked: bool,
+    /// Why it rolls back.
+    pub cause: Option<RollbackCause>,
+}
+
+/// A call to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its pattern.
+    pub pattern: Pattern,
+    /// What the answer must match.
+    pub key: CallKey,
+    /// The branch's id; absent for a check.
+    pub branch: Option<BranchId>,
+    /// Where it goes.
+    pub target: Target,
+    /// Its body.
+    pub payload: Payload,
+    /// How long it may take.
+    pub timeout_ms: u64,
+    /// The journal seq that owed it: monotone within the gid.
+    pub fence: u64,
+}
+
+impl Call {
+    /// The op asked for.
+    pub fn op(&self) -> Op {
+        self.key.op
+    }
+}
+
+/// What leaves a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// Answer somebody.
+    Reply {
+        /// Whom.
+        ticket: Ticket,
+        /// With what.
+        result: Result<Snapshot, Rejection>,
+    },
+    /// Make a call; tell the shard what came back, exactly once.
+    Call(Call),
+    /// Read a gid's journal, and tell [`Shard::on_loaded`].
+    Load(Gid),
+}
+
+/// Why a gid's journal could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadFailure {
+    /// The store did not answer; try again later.
+    Unavailable,
+    /// The records do not make a history.
+    Corrupt,
+}
+
+/// The knobs of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardOptions {
+    /// A transaction that has nothing to do for longer than this leaves memory; the index says when it is due.
+    pub evict_after_ms: u64,
+    /// A batch of this many records is full: [`Shard::is_full`].
+    pub batch_records_max: usize,
+    /// How long after a failed read the next one is tried.
+    pub reload_delay_ms: u64,
+}
+
+impl Default for ShardOptions {
+    fn default() -> Self {
+        Self { evict_after_ms: 300_000, batch_records_max: 2_000, reload_delay_ms: 500 }
+    }
+}
+
+/// Somebody who waits for a transaction to settle.
+#[derive(Debug)]
+struct Waiter {
+    ticket: Ticket,
+    until: Timestamp,
+    /// What is decided again if what it was decided on is forgotten.
+    message: Message,
+}
+
+/// A transaction in memory.
+#[derive(Debug)]
+struct Resident {
+    transaction: Transaction,
+    /// The newest batch that carries its records and is not durable yet.
+    unflushed: Option<BatchId>,
+    /// Calls under way, or withheld until a batch is durable.
+    under_way: BTreeMap<CallKey, CallStage>,
+    /// Calls that found no room at their host, and when to offer them again.
+    deferred: BTreeMap<CallKey, Timestamp>,
+    waiters: Vec<Waiter>,
+    timer: Option<Timestamp>,
+    /// What the index row says, so that it is rewritten only when it changes.
+    indexed: Option<Indexed>,
+}
+
+/// What of a transaction its index row depends on. A function of its records alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Indexed {
+    status: Status,
+    parked: Option<&'static str>,
+    due_at: Option<Timestamp>,
+    branches: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallStage {
+    Withheld,
+    Released,
+}
+
+/// Messages that wait for their gid's journal to be read.
+#[derive(Debug, Default)]
+struct Loading {
+    messages: Vec<Message>,
+    /// It was resident and must come back even if nobody asks for it.
+    wanted: bool,
+    /// The read failed; ask again then.
+    retry_at: Option<Timestamp>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Shard {
+    options: ShardOptions,
+    residents: BTreeMap<Gid, Resident>,
+    loading: BTreeMap<Gid, Loading>,
+    /// Calls under way whose transaction was forgotten; they are still answered.
+    orphans: BTreeMap<Gid, BTreeSet<CallKey>>,
+    forming: Forming,
+    sealed: Option<Sealed>,
+    releases: VecDeque<Release>,
+    timers: BTreeSet<(Timestamp, Gid)>,
+    next_batch: u64,
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(options: ShardOptions) -> Self {
+        Self {
+            options,
+            residents: BTreeMap::new(),
+            loading: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+            forming: Forming::new(BatchId(1)),
+            sealed: None,
+            releases: VecDeque::new(),
+            timers: BTreeSet::new(),
+            next_batch: 2,
+        }
+    }
+
+    /// Takes something in. What it leads to comes out of the `poll_*` functions.
+    pub fn handle(&mut self, message: Message, now: Timestamp) {
+        match &message {
+            Message::Answer { gid, key, .. } | Message::NotSent { gid, key, .. } => {
+                self.call_ended(gid, *key)
+            }
+            Message::Command { .. } | Message::Quarantine { .. } => {}
+        }
+        self.receive(message, now);
+    }
+
+    /// A transaction read for recovery. Ignored if it is settled or here already.
+    pub fn handle_adopted(&mut self, transaction: Transaction, now: Timestamp) {
+        let gid = transaction.gid().clone();
+        if transaction.status().is_settled()
+            || self.residents.contains_key(&gid)
+            || self.loading.contains_key(&gid)
+        {
+            return;
+        }
+        self.settle_in(transaction, now);
+    }
+
+    /// Lets time pass: retries, deadlines, starts, waiters and failed reads that are due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some((due, gid)) = self.timers.first().cloned()
+            && due <= now
+        {
+            self.timers.remove(&(due, gid.clone()));
+            self.wake(&gid, now);
+        }
+    }
+
+    /// The next thing to let go of.
+    pub fn poll_release(&mut self) -> Option<Release> {
+        self.releases.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Enough has arrived for one batch: take nothing more in until a batch is durable.
+    pub fn is_full(&self) -> bool {
+        self.forming.records.len() >= self.options.batch_records_max
+    }
+
+    /// Transactions in memory, and those being read.
+    pub fn len(&self) -> usize {
+        self.residents.len() + self.loading.len()
+    }
+
+    /// Nothing in memory.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A transaction in memory, durable or not: for tests and checkers, never for answers.
+    pub fn resident(&self, gid: &Gid) -> Option<&Transaction> {
+        self.residents.get(gid).map(|resident| &resident.transaction)
+    }
+
+    /// Whether a gid is in memory or being read.
+    pub fn knows(&self, gid: &Gid) -> bool {
+        self.residents.contains_key(gid) || self.loading.contains_key(gid)
+    }
+}
+
+fn snapshot(transaction: &Transaction) -> Snapshot {
+    Snapshot {
+        gid: transaction.gid().clone(),
+        pattern: transaction.pattern(),
+        status: transaction.status(),
+        parked: transaction.parked().is_some(),
+        cause: transaction.cause().cloned(),
+    }
+}

@@ -1,0 +1,81 @@
+//! The records of one durable write, in their three stages: forming, sealed, flushed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use trine_protocol::{Gid, Pattern, Status, Timestamp};
+
+use super::{Message, Release};
+use crate::event::Record;
+use crate::spec::Spec;
+
+/// Names a batch within its shard; they grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchId(pub u64);
+
+/// What one durable write appends: all of it, or, for a gid whose `(gid, seq)` exists, none of that gid's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Its name.
+    pub id: BatchId,
+    /// In the order they were decided; a gid's records are in `seq` order.
+    pub records: Vec<Record>,
+    /// Rows of the index that these records change. Every gid created in this batch has one.
+    pub rows: Vec<IndexRow>,
+}
+
+/// What lists and recovery know of a transaction. Derived from its records; can be rebuilt from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexRow {
+    /// The transaction.
+    pub gid: Gid,
+    /// Its pattern.
+    pub pattern: Pattern,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it needs a person.
+    pub parked: Option<&'static str>,
+    /// It may be out of memory until then; absent: whoever owns it keeps it in memory.
+    pub due_at: Option<Timestamp>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its last event was recorded.
+    pub updated_at: Timestamp,
+    /// What was asked for: labels and hosts for filters. Hosts grow as branches register.
+    pub spec: Arc<Spec>,
+    /// Hosts and participants of all its branches, sorted.
+    pub hosts: Vec<String>,
+}
+
+/// The batch that takes records in.
+#[derive(Debug)]
+pub(super) struct Forming {
+    pub(super) id: BatchId,
+    pub(super) records: Vec<Record>,
+    pub(super) gids: BTreeSet<Gid>,
+    pub(super) withheld: Vec<Withheld>,
+}
+
+impl Forming {
+    pub(super) fn new(id: BatchId) -> Self {
+        Self { id, records: Vec::new(), gids: BTreeSet::new(), withheld: Vec::new() }
+    }
+}
+
+/// The batch that is being written.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) id: BatchId,
+    pub(super) gids: BTreeSet<Gid>,
+    pub(super) withheld: Vec<Withheld>,
+}
+
+/// Something that waits for a batch.
+#[derive(Debug)]
+pub(super) struct Withheld {
+    pub(super) gid: Gid,
+    /// What goes out when the batch is durable.
+    pub(super) release: Option<Release>,
+    /// What is decided again when it is not.
+    pub(super) message: Option<Message>,
+}

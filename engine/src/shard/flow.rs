@@ -1,0 +1,295 @@
+//! From a message to a batch, from a batch to releases, and back from what failed.
+
+use std::collections::BTreeMap;
+
+use trine_protocol::{Gid, Timestamp};
+
+use super::batch::{Batch, BatchId, Forming, Sealed, Withheld};
+use super::{
+    CallStage, LoadFailure, Loading, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot,
+};
+use crate::input::{Command, Input, Rejection};
+use crate::transaction::{CallKey, Transaction, advance, decide};
+
+impl Shard {
+    /// The next durable write, if none is in flight and there is something to write (law L5).
+    pub fn poll_batch(&mut self, now: Timestamp) -> Option<Batch> {
+        if self.sealed.is_some() || self.forming.records.is_empty() {
+            return None;
+        }
+        let fresh = Forming::new(BatchId(self.next_batch));
+        self.next_batch += 1;
+        let forming = std::mem::replace(&mut self.forming, fresh);
+        assert!(forming.id < self.forming.id, "batches are numbered in the order they are sealed");
+        let gids: Vec<Gid> = forming.gids.iter().cloned().collect();
+        self.sealed = Some(Sealed { id: forming.id, gids: forming.gids, withheld: forming.withheld });
+        let mut rows = Vec::new();
+        for gid in &gids {
+            self.schedule(gid, now);
+            rows.extend(self.index_row(gid));
+        }
+        Some(Batch { id: forming.id, records: forming.records, rows })
+    }
+
+    /// The batch is durable, except for gids somebody else has appended to (law L7).
+    pub fn on_committed(&mut self, batch: BatchId, conflicts: &[Gid], now: Timestamp) {
+        let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.id == batch) else { return };
+        if !conflicts.is_empty() {
+            let again = self.forget(&mut sealed, |gid| conflicts.contains(gid));
+            self.reload(again);
+        }
+        for withheld in sealed.withheld {
+            if let Some(Release::Call(call)) = &withheld.release {
+                self.released(&withheld.gid, call.key);
+            }
+            self.releases.extend(withheld.release);
+        }
+        for gid in sealed.gids {
+            self.flushed(&gid, batch, now);
+        }
+    }
+
+    /// The batch failed, or nobody knows: forget everything built on it and read again (law L6). Returns the gids
+    /// forgotten.
+    pub fn on_commit_failed(&mut self, batch: BatchId) -> Vec<Gid> {
+        let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.id == batch) else { return Vec::new() };
+        let again = self.forget(&mut sealed, |_| true);
+        let forgotten = again.keys().cloned().collect();
+        self.reload(again);
+        forgotten
+    }
+
+    /// What a [`Release::Load`] found: the state of the gid, its absence, or nothing.
+    pub fn on_loaded(&mut self, gid: &Gid, found: Result<Option<Transaction>, LoadFailure>, now: Timestamp) {
+        let Some(loading) = self.loading.remove(gid) else { return };
+        match found {
+            Ok(Some(transaction)) => {
+                assert_eq!(transaction.gid(), gid, "a journal was read for another gid");
+                // Answers that wait count as under way until they are handled: their calls are not made again.
+                let answered = loading.messages.iter().filter_map(Message::answers);
+                self.orphans.entry(gid.clone()).or_default().extend(answered);
+                self.settle_in(transaction, now);
+                loading.messages.into_iter().for_each(|message| self.handle(message, now));
+                self.leave_if_idle(gid, now);
+            }
+            Ok(None) => {
+                self.orphans.remove(gid);
+                loading.messages.into_iter().for_each(|message| self.receive_unknown(message, now));
+            }
+            Err(failure) => self.load_failed(gid, loading, failure, now),
+        }
+    }
+
+    fn load_failed(&mut self, gid: &Gid, loading: Loading, failure: LoadFailure, now: Timestamp) {
+        let rejection = match failure {
+            LoadFailure::Unavailable => Rejection::Unavailable,
+            LoadFailure::Corrupt => Rejection::Corrupt,
+        };
+        let mut kept = Vec::new();
+        for message in loading.messages {
+            match message {
+                Message::Command { ticket, .. } => self.reply_now(ticket, Err(rejection.clone())),
+                Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
+                    kept.push(message)
+                }
+            }
+        }
+        // What was here before must come back; a journal nobody can read is left alone, loudly, by the lane.
+        if loading.wanted && failure == LoadFailure::Unavailable {
+            let retry_at = now.plus_millis(self.options.reload_delay_ms);
+            self.timers.insert((retry_at, gid.clone()));
+            let again = Loading { messages: kept, wanted: true, retry_at: Some(retry_at) };
+            self.loading.insert(gid.clone(), again);
+        } else {
+            self.orphans.remove(gid);
+        }
+    }
+
+    /// Routes a message to its transaction, which is here, being read, about to be created, or to be read.
+    pub(super) fn receive(&mut self, message: Message, now: Timestamp) {
+        let gid = message.gid().clone();
+        if let Some(loading) = self.loading.get_mut(&gid) {
+            loading.messages.push(message);
+            return;
+        }
+        if self.residents.contains_key(&gid) {
+            self.decide_resident(message, now);
+            return;
+        }
+        match message {
+            Message::Command { command: Command::Create(_), .. } => self.receive_unknown(message, now),
+            Message::Command { .. } | Message::Quarantine { .. } => {
+                self.loading.insert(gid.clone(), Loading { messages: vec![message], ..Loading::default() });
+                self.releases.push_back(Release::Load(gid));
+            }
+            // Nobody here knows the transaction (any more): whoever does owes the call again.
+            Message::Answer { .. } | Message::NotSent { .. } => {}
+        }
+    }
+
+    /// A message for a gid that has no journal as far as is known. A creation is appended without looking.
+    fn receive_unknown(&mut self, message: Message, now: Timestamp) {
+        let gid = message.gid().clone();
+        if self.residents.contains_key(&gid) {
+            return self.decide_resident(message, now);
+        }
+        let Message::Command { ticket, command, .. } = &message else { return };
+        match decide(None, &Input::Command(command.clone()), now) {
+            Err(rejection) => self.reply_now(*ticket, Err(rejection)),
+            Ok(events) => {
+                let (created, records) = advance(None, &gid, events, now);
+                let Some(transaction) = created else { return };
+                self.residents.insert(gid.clone(), Resident::new(transaction));
+                self.take_records(&gid, records);
+                self.answer_command(&gid, message, Ok(()));
+            }
+        }
+    }
+
+    /// Decides a message on the transaction in memory and takes the records in.
+    fn decide_resident(&mut self, message: Message, now: Timestamp) {
+        let gid = message.gid().clone();
+        let input = match &message {
+            Message::Command { command, .. } => Input::Command(command.clone()),
+            Message::Answer { key, answer, .. } => Input::Answer(*key, answer.clone()),
+            Message::Quarantine { detail, .. } => Input::Quarantine { detail: detail.clone() },
+            Message::NotSent { key, retry_at, .. } => {
+                if let Some(resident) = self.residents.get_mut(&gid) {
+                    resident.deferred.insert(*key, *retry_at);
+                }
+                return self.schedule(&gid, now);
+            }
+        };
+        let moved = self.feed(&gid, &input, now);
+        match message {
+            Message::Command { .. } => self.answer_command(&gid, message, moved.map(|_| ())),
+            // Kept until durable: it is decided again if the batch is lost.
+            Message::Answer { .. } | Message::Quarantine { .. } if moved == Ok(true) => {
+                self.forming.withheld.push(Withheld {
+                    gid: gid.clone(),
+                    release: None,
+                    message: Some(message),
+                });
+            }
+            Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
+        }
+        self.schedule(&gid, now);
+    }
+
+    /// Decides one input; true when it moved the transaction.
+    pub(super) fn feed(&mut self, gid: &Gid, input: &Input, now: Timestamp) -> Result<bool, Rejection> {
+        let Some(resident) = self.residents.get_mut(gid) else { return Ok(false) };
+        let events = decide(Some(&resident.transaction), input, now)?;
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let (next, records) = advance(Some(resident.transaction.clone()), gid, events, now);
+        if let Some(next) = next {
+            resident.transaction = next;
+        }
+        self.take_records(gid, records);
+        Ok(true)
+    }
+
+    fn take_records(&mut self, gid: &Gid, records: Vec<crate::event::Record>) {
+        self.forming.records.extend(records);
+        self.forming.gids.insert(gid.clone());
+        if let Some(resident) = self.residents.get_mut(gid) {
+            resident.unflushed = Some(self.forming.id);
+        }
+    }
+
+    /// Answers a command with what it was decided on, as soon as that is durable (law L4): also a rejection, also
+    /// a repetition.
+    fn answer_command(&mut self, gid: &Gid, message: Message, decided: Result<(), Rejection>) {
+        let Message::Command { ticket, reply_on, .. } = message else { return };
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        let settled = resident.transaction.status().is_settled();
+        if let (Ok(()), ReplyOn::Settled { until }, false) = (&decided, reply_on, settled) {
+            resident.waiters.push(Waiter { ticket, until, message });
+            self.set_timer_at(gid, until);
+            return;
+        }
+        let result = decided.map(|()| snapshot(&resident.transaction));
+        self.withhold(gid, Release::Reply { ticket, result }, Some(message));
+    }
+
+    /// Keeps a release until the newest records of its gid are durable; lets it go at once if they are.
+    pub(super) fn withhold(&mut self, gid: &Gid, release: Release, message: Option<Message>) {
+        let unflushed = self.residents.get(gid).and_then(|resident| resident.unflushed);
+        let withheld = Withheld { gid: gid.clone(), release: Some(release), message };
+        match (unflushed, &mut self.sealed) {
+            (None, _) => {
+                if let Some(Release::Call(call)) = &withheld.release {
+                    self.released(gid, call.key);
+                }
+                self.releases.extend(withheld.release);
+            }
+            (Some(batch), Some(sealed)) if batch == sealed.id => sealed.withheld.push(withheld),
+            (Some(batch), _) => {
+                assert_eq!(batch, self.forming.id, "a resident waits for a batch that is gone");
+                self.forming.withheld.push(withheld);
+            }
+        }
+    }
+
+    pub(super) fn reply_now(&mut self, ticket: Ticket, result: Result<super::Snapshot, Rejection>) {
+        self.releases.push_back(Release::Reply { ticket, result });
+    }
+
+    /// Drops the memory of the sealed gids that match, with all that was built on it, and returns the messages to
+    /// decide again, in the order they came.
+    fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Vec<Message>> {
+        let mut again: BTreeMap<Gid, Vec<Message>> = BTreeMap::new();
+        for gid in sealed.gids.iter().filter(|gid| lost(gid)) {
+            again.insert(gid.clone(), Vec::new());
+        }
+        sealed.gids.retain(|gid| !again.contains_key(gid));
+        self.forming.gids.retain(|gid| !again.contains_key(gid));
+        self.forming.records.retain(|record| !again.contains_key(&record.gid));
+        for withheld in [&mut sealed.withheld, &mut self.forming.withheld] {
+            for kept in std::mem::take(withheld) {
+                match again.get_mut(&kept.gid) {
+                    Some(messages) => messages.extend(kept.message),
+                    None => withheld.push(kept),
+                }
+            }
+        }
+        for (gid, messages) in &mut again {
+            let Some(resident) = self.residents.remove(gid) else { continue };
+            if let Some(timer) = resident.timer {
+                self.timers.remove(&(timer, gid.clone()));
+            }
+            messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
+            let released = |(key, stage): (CallKey, CallStage)| (stage == CallStage::Released).then_some(key);
+            self.orphans
+                .entry(gid.clone())
+                .or_default()
+                .extend(resident.under_way.into_iter().filter_map(released));
+        }
+        again
+    }
+
+    fn reload(&mut self, again: BTreeMap<Gid, Vec<Message>>) {
+        for (gid, messages) in again {
+            self.loading.insert(gid.clone(), Loading { messages, wanted: true, retry_at: None });
+            self.releases.push_back(Release::Load(gid));
+        }
+    }
+
+    /// A gid's records of a batch are durable.
+    fn flushed(&mut self, gid: &Gid, batch: BatchId, now: Timestamp) {
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        if resident.unflushed != Some(batch) {
+            return;
+        }
+        resident.unflushed = None;
+        if resident.transaction.status().is_settled() {
+            let result = snapshot(&resident.transaction);
+            for waiter in std::mem::take(&mut resident.waiters) {
+                self.reply_now(waiter.ticket, Ok(result.clone()));
+            }
+        }
+        self.leave_if_idle(gid, now);
+    }
+}

@@ -1,0 +1,220 @@
+//! Calls, timers and memory: what a resident is owed, when it is looked at again, when it may leave.
+
+use std::collections::BTreeMap;
+
+use trine_protocol::{Gid, Timestamp};
+
+use super::{Call, CallStage, IndexRow, Indexed, Release, Resident, Shard, snapshot};
+use crate::input::Input;
+use crate::transaction::{CallKey, Transaction};
+
+impl Resident {
+    pub(super) fn new(transaction: Transaction) -> Self {
+        Self {
+            transaction,
+            unflushed: None,
+            under_way: BTreeMap::new(),
+            deferred: BTreeMap::new(),
+            waiters: Vec::new(),
+            timer: None,
+            indexed: None,
+        }
+    }
+
+    /// Long waits may leave memory: nothing is under way, and the index row says when to come back.
+    fn may_leave(&self, now: Timestamp, evict_after_ms: u64) -> bool {
+        let due_at = self.indexed.and_then(|indexed| indexed.due_at);
+        due_at.is_some_and(|due_at| due_at > now.plus_millis(evict_after_ms))
+            && self.under_way.is_empty()
+            && self.deferred.is_empty()
+    }
+}
+
+impl Shard {
+    /// Puts a loaded transaction into memory, with the calls that were already under way for it.
+    pub(super) fn settle_in(&mut self, transaction: Transaction, now: Timestamp) {
+        let gid = transaction.gid().clone();
+        let mut resident = Resident::new(transaction);
+        resident.indexed = Some(indexed(&resident.transaction, self.options.evict_after_ms));
+        let orphans = self.orphans.remove(&gid).unwrap_or_default();
+        resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
+        self.residents.insert(gid.clone(), resident);
+        if self.feed(&gid, &Input::Tick, now).is_err() {
+            unreachable!("time is never refused");
+        }
+        self.schedule(&gid, now);
+    }
+
+    /// Releases (or withholds) the calls that are owed and not under way, and sets the timer. Does nothing while
+    /// the newest records are still forming: sealing them schedules again.
+    pub(super) fn schedule(&mut self, gid: &Gid, now: Timestamp) {
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        if resident.unflushed == Some(self.forming.id) {
+            return;
+        }
+        let agenda = resident.transaction.agenda(now);
+        resident.deferred.retain(|key, until| *until > now && agenda.calls.contains(key));
+        let mut wake_at = agenda.wake_at.into_iter().chain(resident.deferred.values().copied()).min();
+        wake_at = wake_at.into_iter().chain(resident.waiters.iter().map(|waiter| waiter.until)).min();
+        let mut calls = Vec::new();
+        for key in agenda.calls {
+            // One call per branch: an op waits until the one before it has come back (every call has a timeout).
+            let busy = resident.under_way.keys().any(|other| other.branch == key.branch);
+            if !busy && !resident.deferred.contains_key(&key) {
+                resident.under_way.insert(key, CallStage::Withheld);
+                calls.extend(call(&resident.transaction, key));
+            }
+        }
+        self.set_timer(gid, wake_at);
+        for call in calls {
+            self.withhold(gid, Release::Call(call), None);
+        }
+    }
+
+    /// A call left: from now on it is answered, whatever becomes of the memory of its transaction.
+    pub(super) fn released(&mut self, gid: &Gid, key: CallKey) {
+        if let Some(stage) = self.residents.get_mut(gid).and_then(|resident| resident.under_way.get_mut(&key))
+        {
+            *stage = CallStage::Released;
+        }
+    }
+
+    pub(super) fn call_ended(&mut self, gid: &Gid, key: CallKey) {
+        if let Some(resident) = self.residents.get_mut(gid) {
+            resident.under_way.remove(&key);
+        } else if let Some(orphans) = self.orphans.get_mut(gid) {
+            orphans.remove(&key);
+            if orphans.is_empty() {
+                self.orphans.remove(gid);
+            }
+        }
+    }
+
+    /// A timer is due: the transaction's own, a waiter's, or a read to repeat.
+    pub(super) fn wake(&mut self, gid: &Gid, now: Timestamp) {
+        if let Some(loading) = self.loading.get_mut(gid) {
+            if loading.retry_at.take_if(|retry_at| *retry_at <= now).is_some() {
+                self.releases.push_back(Release::Load(gid.clone()));
+            }
+            return;
+        }
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        resident.timer = None;
+        let result = snapshot(&resident.transaction);
+        let late: Vec<_> = resident.waiters.extract_if(.., |waiter| waiter.until <= now).collect();
+        for waiter in late {
+            let release = Release::Reply { ticket: waiter.ticket, result: Ok(result.clone()) };
+            self.withhold(gid, release, Some(waiter.message));
+        }
+        if self.feed(gid, &Input::Tick, now).is_err() {
+            unreachable!("time is never refused");
+        }
+        self.schedule(gid, now);
+        self.leave_if_idle(gid, now);
+    }
+
+    /// Makes sure the transaction is woken not later than `at`.
+    pub(super) fn set_timer_at(&mut self, gid: &Gid, at: Timestamp) {
+        let timer = self.residents.get(gid).and_then(|resident| resident.timer);
+        if timer.is_none_or(|timer| at < timer) {
+            self.set_timer(gid, Some(at));
+        }
+    }
+
+    fn set_timer(&mut self, gid: &Gid, at: Option<Timestamp>) {
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        if resident.timer == at {
+            return;
+        }
+        if let Some(old) = resident.timer.take() {
+            self.timers.remove(&(old, gid.clone()));
+        }
+        resident.timer = at;
+        if let Some(at) = at {
+            self.timers.insert((at, gid.clone()));
+        }
+    }
+
+    /// Drops a settled transaction, or one that waits for long and whose index row says until when.
+    pub(super) fn leave_if_idle(&mut self, gid: &Gid, now: Timestamp) {
+        let Some(resident) = self.residents.get(gid) else { return };
+        if resident.unflushed.is_some() || !resident.waiters.is_empty() {
+            return;
+        }
+        let settled = resident.transaction.status().is_settled();
+        if settled || resident.may_leave(now, self.options.evict_after_ms) {
+            self.set_timer(gid, None);
+            self.residents.remove(gid);
+        }
+    }
+
+    /// The row a gid's newest records make, if it differs from the one that is written.
+    pub(super) fn index_row(&mut self, gid: &Gid) -> Option<IndexRow> {
+        let resident = self.residents.get_mut(gid)?;
+        let transaction = &resident.transaction;
+        let indexed = indexed(transaction, self.options.evict_after_ms);
+        if resident.indexed.replace(indexed) == Some(indexed) {
+            return None;
+        }
+        let mut hosts: Vec<String> =
+            transaction.branches.iter().flat_map(|branch| hosts_of(&branch.spec)).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        Some(IndexRow {
+            gid: gid.clone(),
+            pattern: transaction.pattern(),
+            status: indexed.status,
+            parked: indexed.parked,
+            due_at: indexed.due_at,
+            created_at: transaction.created_at,
+            updated_at: transaction.updated_at,
+            spec: transaction.spec.clone(),
+            hosts,
+        })
+    }
+}
+
+/// What the index says of a transaction. It depends on its records alone, so a transaction that is read back knows
+/// what its row says without reading it.
+fn indexed(transaction: &Transaction, evict_after_ms: u64) -> Indexed {
+    let agenda = transaction.agenda(transaction.updated_at);
+    let wake_at = agenda.wake_at.unwrap_or(Timestamp::MAX);
+    let waits_long = agenda.calls.is_empty() && wake_at > transaction.updated_at.plus_millis(evict_after_ms);
+    Indexed {
+        status: transaction.status(),
+        parked: transaction.parked(),
+        due_at: (waits_long && !transaction.status().is_settled()).then_some(wake_at),
+        branches: transaction.branches.len(),
+    }
+}
+
+fn hosts_of(spec: &crate::spec::BranchSpec) -> impl Iterator<Item = String> {
+    [&spec.forward, &spec.on_commit, &spec.on_rollback]
+        .into_iter()
+        .flatten()
+        .map(|target| target.host().to_owned())
+}
+
+/// The call a key stands for; none when its op has no target here.
+fn call(transaction: &Transaction, key: CallKey) -> Option<Call> {
+    let pattern = transaction.pattern();
+    let base = |target: &trine_protocol::Target| Call {
+        gid: transaction.gid.clone(),
+        pattern,
+        key,
+        branch: None,
+        target: target.clone(),
+        payload: crate::spec::Payload::default(),
+        timeout_ms: transaction.spec.check_call.timeout_ms,
+        fence: transaction.seq,
+    };
+    let Some(position) = key.branch else { return transaction.spec.check.as_ref().map(base) };
+    let spec = &transaction.branches.get(position as usize)?.spec;
+    let call = base(spec.target(pattern, key.op)?);
+    Some(Call {
+        branch: Some(spec.id.clone()),
+        payload: spec.payload.clone(),
+        timeout_ms: spec.call.timeout_ms,
+        ..call
+    })
+}

@@ -1,0 +1,294 @@
+//! One global transaction: its state, and the four functions over it.
+//!
+//! - [`decide`]: input → the first event, without changing anything;
+//! - `consequence` (in `rules`): state → the event that must follow in the same breath, if any;
+//! - [`Transaction::apply`]: the only way state changes, running and replaying alike;
+//! - [`Transaction::agenda`]: state and time → calls owed now, and when to look again.
+//!
+//! [`advance`] strings the first three together. Nothing here knows about durability.
+
+mod agenda;
+mod apply;
+mod decide;
+mod rules;
+
+use std::sync::Arc;
+
+use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Timestamp};
+
+use crate::event::{Event, Record, RollbackCause};
+use crate::input::ForceTo;
+use crate::spec::{BranchSpec, Payload, Spec};
+
+pub use agenda::{Agenda, CallKey, Owed};
+pub use apply::Corrupt;
+pub use decide::decide;
+
+/// The state of one transaction: a fold of its records. Read it through its getters; only `apply` writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    pub(crate) gid: Gid,
+    pub(crate) seq: u64,
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) status: Status,
+    /// The first calls may go out (a start delay is over, or there was none).
+    pub(crate) started: bool,
+    pub(crate) start_at: Option<Timestamp>,
+    pub(crate) deadline_at: Option<Timestamp>,
+    pub(crate) branches: Vec<Branch>,
+    /// Branch positions, dependencies first.
+    pub(crate) topological: Vec<u32>,
+    pub(crate) check: Option<OpProgress>,
+    pub(crate) cause: Option<RollbackCause>,
+    pub(crate) quarantined: Option<String>,
+    pub(crate) forced: Option<ForceTo>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// One branch's part of the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// What was asked for.
+    pub spec: Arc<BranchSpec>,
+    /// Positions of the branches that must be done first.
+    pub after: Vec<u32>,
+    /// A durable state has owed its forward op (or its initiator drives it): it may have run.
+    pub exposed: bool,
+    /// It voted read-only: no phase two.
+    pub read_only: bool,
+    /// action, try, prepare or deliver.
+    pub forward: OpProgress,
+    /// Whichever op of phase two the decision asks for.
+    pub finish: OpProgress,
+}
+
+/// Where one op stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpProgress {
+    /// Answered attempts; the next one is one more.
+    pub attempts: u32,
+    /// Unknown answers since the last replay: what backoff and exhaustion count.
+    pub failures: u32,
+    /// How the last attempt ended.
+    pub last: Option<OutcomeKind>,
+    /// Where it stands.
+    pub state: OpState,
+}
+
+/// Where one op stands, with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OpState {
+    /// Not answered yet.
+    #[default]
+    Pending,
+    /// The next attempt is due then.
+    Waiting {
+        /// When.
+        until: Timestamp,
+    },
+    /// It took effect.
+    Done {
+        /// What the participant answered.
+        output: Payload,
+    },
+    /// A business "no".
+    Refused {
+        /// In the participant's words.
+        reason: String,
+    },
+    /// Needs a person.
+    Parked {
+        /// Why.
+        cause: ParkCause,
+    },
+}
+
+/// Why an op is parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParkCause {
+    /// Its attempts are used up.
+    Exhausted,
+}
+
+impl ParkCause {
+    /// The cause's wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+        }
+    }
+}
+
+impl OpProgress {
+    /// Took effect.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, OpState::Done { .. })
+    }
+
+    /// Needs a person.
+    pub fn is_parked(&self) -> bool {
+        matches!(self.state, OpState::Parked { .. })
+    }
+
+    /// May still be answered.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        matches!(self.state, OpState::Pending | OpState::Waiting { .. } | OpState::Parked { .. })
+    }
+}
+
+/// Applies `events`, and every event that must follow from the state they lead to, as one step. All records of
+/// a step are appended in one batch: a reason and its consequence are durable together or not at all.
+///
+/// # Panics
+/// When an event is illegal in the state it meets: [`decide`] and `consequence` promise it is not, so the
+/// memory that led here cannot be trusted. The lane that owns it drops its memory and reloads.
+pub fn advance(
+    mut state: Option<Transaction>,
+    gid: &Gid,
+    events: Vec<Event>,
+    now: Timestamp,
+) -> (Option<Transaction>, Vec<Record>) {
+    let mut records = Vec::with_capacity(events.len() + 2);
+    let mut queue: std::collections::VecDeque<Event> = events.into();
+    while let Some(event) = queue.pop_front() {
+        let seq = state.as_ref().map_or(0, |s| s.seq) + 1;
+        let record = Record { gid: gid.clone(), seq, at: now, event };
+        let next = match Transaction::apply(state.take(), &record) {
+            Ok(next) => next,
+            Err(corrupt) => panic!("an event was decided that its state does not allow: {corrupt}"),
+        };
+        records.push(record);
+        if queue.is_empty()
+            && let Some(event) = next.consequence()
+        {
+            queue.push_back(event);
+        }
+        state = Some(next);
+    }
+    (state, records)
+}
+
+impl Transaction {
+    /// Folds a gid's records, in order, into its state. None when there are none.
+    pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<Option<Self>, Corrupt> {
+        records.into_iter().try_fold(None, |state, record| Self::apply(state, record).map(Some))
+    }
+
+    /// Its identity.
+    pub fn gid(&self) -> &Gid {
+        &self.gid
+    }
+
+    /// Records so far: the `seq` of the last one.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// What was asked for at creation.
+    pub fn spec(&self) -> &Arc<Spec> {
+        &self.spec
+    }
+
+    /// Its pattern.
+    pub fn pattern(&self) -> Pattern {
+        self.spec.pattern
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Its branches in the order they were given.
+    pub fn branches(&self) -> &[Branch] {
+        &self.branches
+    }
+
+    /// Open messages: where the check stands.
+    pub fn check(&self) -> Option<&OpProgress> {
+        self.check.as_ref()
+    }
+
+    /// Why it rolls or rolled back.
+    pub fn cause(&self) -> Option<&RollbackCause> {
+        self.cause.as_ref()
+    }
+
+    /// Settled by an operator, as this.
+    pub fn forced(&self) -> Option<ForceTo> {
+        self.forced
+    }
+
+    /// When going forward is given up.
+    pub fn deadline_at(&self) -> Option<Timestamp> {
+        self.deadline_at
+    }
+
+    /// When it was accepted.
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// When its last event was recorded.
+    pub fn updated_at(&self) -> Timestamp {
+        self.updated_at
+    }
+
+    /// When it settled.
+    pub fn settled_at(&self) -> Option<Timestamp> {
+        self.status.is_settled().then_some(self.updated_at)
+    }
+
+    /// Why it needs a person: an op of the current phase is parked, or the whole is quarantined.
+    pub fn parked(&self) -> Option<&'static str> {
+        if self.status.is_settled() {
+            return None;
+        }
+        if self.quarantined.is_some() {
+            return Some("quarantined");
+        }
+        let parked = match self.phase_op() {
+            None => self.check.as_ref().is_some_and(OpProgress::is_parked),
+            Some(_) => (0..self.branches.len()).any(|i| self.progress(i).is_some_and(OpProgress::is_parked)),
+        };
+        parked.then_some(ParkCause::Exhausted.as_str())
+    }
+
+    /// The op the present phase asks of branches; none while open or settled.
+    pub fn phase_op(&self) -> Option<Op> {
+        let pattern = self.pattern();
+        match self.status {
+            Status::Running => Some(Op::forward(pattern)),
+            Status::Committing => Op::on_commit(pattern),
+            Status::RollingBack => Op::on_rollback(pattern),
+            Status::Open | Status::Committed | Status::RolledBack => None,
+        }
+    }
+
+    /// Where the present phase's op stands at a branch; none when this branch is not asked (any more).
+    pub(crate) fn progress(&self, position: usize) -> Option<&OpProgress> {
+        let branch = self.branches.get(position)?;
+        match self.status {
+            Status::Running => Some(&branch.forward),
+            Status::Committing | Status::RollingBack => {
+                self.is_asked_to_finish(branch).then_some(&branch.finish)
+            }
+            Status::Open | Status::Committed | Status::RolledBack => None,
+        }
+    }
+
+    /// Phase two concerns a branch when it may have run, holds something, and has somewhere to be called.
+    fn is_asked_to_finish(&self, branch: &Branch) -> bool {
+        let target = match self.status {
+            Status::Committing => &branch.spec.on_commit,
+            Status::RollingBack => &branch.spec.on_rollback,
+            Status::Open | Status::Running | Status::Committed | Status::RolledBack => return false,
+        };
+        branch.exposed && !branch.read_only && target.is_some()
+    }
+
+    pub(crate) fn position(&self, id: &BranchId) -> Option<usize> {
+        self.branches.iter().position(|branch| branch.spec.id == *id)
+    }
+}

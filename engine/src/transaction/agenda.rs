@@ -1,0 +1,129 @@
+//! What is owed: a function of state and time, so recovery is *load, then agenda* (law L3).
+
+use trine_protocol::{Op, Pattern, Status, Timestamp};
+
+use super::{OpProgress, OpState, Transaction};
+
+/// Names one attempt at one op of one branch: what an answer must match to count (law L8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallKey {
+    /// Position of the branch; absent for a check.
+    pub branch: Option<u32>,
+    /// The op.
+    pub op: Op,
+    /// The attempt, from 1.
+    pub attempt: u32,
+}
+
+/// A call that state owes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// Which.
+    pub key: CallKey,
+    /// Not before then; absent: now.
+    pub due_at: Option<Timestamp>,
+}
+
+/// Calls due now, and when to look again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Agenda {
+    /// Due now.
+    pub calls: Vec<CallKey>,
+    /// When time alone changes something: a retry, a deadline, a start, a check.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Transaction {
+    /// What is owed at `now`.
+    pub fn agenda(&self, now: Timestamp) -> Agenda {
+        let mut agenda = Agenda { calls: Vec::new(), wake_at: self.next_tick() };
+        for owed in self.owed() {
+            match owed.due_at {
+                Some(due_at) if due_at > now => {
+                    agenda.wake_at = Some(agenda.wake_at.map_or(due_at, |wake_at| wake_at.min(due_at)));
+                }
+                Some(_) | None => agenda.calls.push(owed.key),
+            }
+        }
+        agenda
+    }
+
+    /// Everything owed, now or later, whatever the time is.
+    pub fn owed(&self) -> Vec<Owed> {
+        if self.quarantined.is_some() {
+            return Vec::new();
+        }
+        match self.status {
+            Status::Open => self.owed_check(),
+            Status::Running if self.started => self.owed_where(&self.forward_ready()),
+            Status::Committing => self.owed_where(&vec![true; self.branches.len()]),
+            Status::RollingBack => self.owed_where(&self.rollback_ready()),
+            Status::Running | Status::Committed | Status::RolledBack => Vec::new(),
+        }
+    }
+
+    fn owed_check(&self) -> Vec<Owed> {
+        let check = self.check.as_ref().filter(|_| self.pattern() == Pattern::Message);
+        check.and_then(|check| owed_op(None, Op::Check, check)).into_iter().collect()
+    }
+
+    fn owed_where(&self, ready: &[bool]) -> Vec<Owed> {
+        let Some(op) = self.phase_op() else { return Vec::new() };
+        (0..self.branches.len())
+            .filter(|&position| ready[position])
+            .filter_map(|position| owed_op(Some(position as u32), op, self.progress(position)?))
+            .collect()
+    }
+
+    /// Branches whose dependencies are done.
+    pub(super) fn forward_ready(&self) -> Vec<bool> {
+        let done = |position: &u32| self.branches[*position as usize].forward.is_done();
+        self.branches.iter().map(|branch| branch.after.iter().all(done)).collect()
+    }
+
+    /// Branches all of whose dependents are undone, dependents of dependents included: a branch in between
+    /// that has nothing to undo does not let its predecessors overtake its successors.
+    pub(super) fn rollback_ready(&self) -> Vec<bool> {
+        let mut ready = vec![true; self.branches.len()];
+        for &position in self.topological.iter().rev() {
+            let position = position as usize;
+            let undone = ready[position] && self.progress(position).is_none_or(OpProgress::is_done);
+            if !undone {
+                for &dependency in &self.branches[position].after {
+                    ready[dependency as usize] = false;
+                }
+            }
+        }
+        ready
+    }
+
+    /// When time alone makes the transaction move: its start or its deadline.
+    fn next_tick(&self) -> Option<Timestamp> {
+        if self.quarantined.is_some() {
+            return None;
+        }
+        match self.status {
+            Status::Running if !self.started => min(self.start_at, self.forward_deadline()),
+            Status::Open | Status::Running => self.forward_deadline(),
+            Status::Committing | Status::RollingBack | Status::Committed | Status::RolledBack => None,
+        }
+    }
+
+    /// When going forward is given up; messages never are.
+    pub(super) fn forward_deadline(&self) -> Option<Timestamp> {
+        self.deadline_at.filter(|_| self.pattern() != Pattern::Message)
+    }
+}
+
+fn min(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    a.into_iter().chain(b).min()
+}
+
+fn owed_op(branch: Option<u32>, op: Op, progress: &OpProgress) -> Option<Owed> {
+    let key = CallKey { branch, op, attempt: progress.attempts + 1 };
+    match progress.state {
+        OpState::Pending => Some(Owed { key, due_at: None }),
+        OpState::Waiting { until } => Some(Owed { key, due_at: Some(until) }),
+        OpState::Done { .. } | OpState::Refused { .. } | OpState::Parked { .. } => None,
+    }
+}

@@ -1,0 +1,300 @@
+//! The only way state changes (law L1). Legal pairs of status and event are listed; every other pair is
+//! [`Corrupt`] and names both.
+
+use std::sync::Arc;
+
+use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
+
+use super::{Branch, OpProgress, OpState, ParkCause, Transaction};
+use crate::event::{Event, Record};
+use crate::input::Outcome;
+use crate::spec::{BranchSpec, Spec};
+
+/// A record that does not fit the state it meets: the journal is not one history of one transaction.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{gid} seq {seq}: {event} does not fit {state}")]
+pub struct Corrupt {
+    /// Whose journal.
+    pub gid: Gid,
+    /// The record's place.
+    pub seq: u64,
+    /// The event's name.
+    pub event: &'static str,
+    /// What it met: a status, and why if the status alone does not tell.
+    pub state: String,
+}
+
+impl Transaction {
+    /// Applies one record. Serves running and replay alike.
+    pub fn apply(state: Option<Self>, record: &Record) -> Result<Self, Corrupt> {
+        let corrupt = |state: String| Corrupt {
+            gid: record.gid.clone(),
+            seq: record.seq,
+            event: record.event.name(),
+            state,
+        };
+        let Some(mut next) = state else {
+            return match (&record.event, record.seq) {
+                (Event::Created { .. }, 1) => Ok(Self::created(record)),
+                _ => Err(corrupt("an absent transaction".into())),
+            };
+        };
+        if record.gid != next.gid {
+            return Err(corrupt(format!("the journal of {}", next.gid)));
+        }
+        if record.seq != next.seq + 1 {
+            return Err(corrupt(format!("a journal that ends at seq {}", next.seq)));
+        }
+        let before = next.status;
+        next.change(record).map_err(|why| corrupt(format!("{before}{why}")))?;
+        next.seq = record.seq;
+        next.updated_at = record.at;
+        next.mark_exposed();
+        Ok(next)
+    }
+
+    fn created(record: &Record) -> Self {
+        let Event::Created { spec, start_at, deadline_at, check_at } = &record.event else {
+            unreachable!("the caller matched Created");
+        };
+        let mut created = Self {
+            gid: record.gid.clone(),
+            seq: record.seq,
+            spec: Arc::clone(spec),
+            status: if spec.open { Status::Open } else { Status::Running },
+            started: start_at.is_none(),
+            start_at: *start_at,
+            deadline_at: *deadline_at,
+            branches: Vec::with_capacity(spec.branches.len()),
+            topological: Vec::with_capacity(spec.branches.len()),
+            check: check_at
+                .map(|until| OpProgress { state: OpState::Waiting { until }, ..OpProgress::default() }),
+            cause: None,
+            quarantined: None,
+            forced: None,
+            created_at: record.at,
+            updated_at: record.at,
+        };
+        created.set_branches(spec);
+        created.mark_exposed();
+        created
+    }
+
+    fn set_branches(&mut self, spec: &Spec) {
+        let at: std::collections::BTreeMap<&BranchId, u32> = spec
+            .branches
+            .iter()
+            .enumerate()
+            .map(|(position, branch)| (&branch.id, position as u32))
+            .collect();
+        for branch in &spec.branches {
+            let after = branch.after.iter().filter_map(|id| at.get(id).copied()).collect();
+            self.branches.push(new_branch(Arc::new(branch.clone()), after));
+        }
+        // `Draft::build` promised there is no cycle, so every pass finds at least one.
+        let mut placed = vec![false; self.branches.len()];
+        while self.topological.len() < self.branches.len() {
+            let before = self.topological.len();
+            for (position, branch) in self.branches.iter().enumerate() {
+                if !placed[position] && branch.after.iter().all(|&dependency| placed[dependency as usize]) {
+                    placed[position] = true;
+                    self.topological.push(position as u32);
+                }
+            }
+            assert!(self.topological.len() > before, "a spec with a dependency cycle was built");
+        }
+    }
+
+    /// The table of legal pairs. An error is what stands after the status in [`Corrupt`].
+    fn change(&mut self, record: &Record) -> Result<(), String> {
+        use Status::{Committing, Open, RollingBack, Running};
+        match (self.status, &record.event) {
+            (Open, Event::BranchRegistered { branch }) => self.register(branch),
+            (Running, Event::Started) if !self.started => {
+                self.started = true;
+                Ok(())
+            }
+            (Open, Event::Submitted) if self.pattern() == Pattern::Message => {
+                self.status = Running;
+                Ok(())
+            }
+            (Open | Running, Event::CommitDecided) if Op::on_commit(self.pattern()).is_some() => {
+                self.status = Committing;
+                Ok(())
+            }
+            (Open, Event::RollbackBegun { cause }) => self.begin_rollback(cause),
+            (Running, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Message => {
+                self.begin_rollback(cause)
+            }
+            (
+                Open | Running | Committing | RollingBack,
+                Event::CallAnswered { branch, op, attempt, outcome, retry_at, .. },
+            ) => self.answered(branch.as_ref(), *op, *attempt, outcome, *retry_at),
+            (Open | Running | Committing | RollingBack, Event::OpParked { branch, op, cause }) => {
+                self.park(branch.as_ref(), *op, *cause)
+            }
+            (Open | Running | Committing | RollingBack, Event::Replayed { branch, due_at }) => {
+                self.replay(branch.as_ref(), *due_at)
+            }
+            (Open | Running | Committing | RollingBack, Event::Quarantined { detail }) => {
+                self.quarantined = Some(detail.clone());
+                Ok(())
+            }
+            (Open | Running | Committing | RollingBack, Event::Forced { to, .. }) => {
+                self.forced = Some(*to);
+                self.status = to.status();
+                Ok(())
+            }
+            (Running | Committing, Event::Committed) => {
+                self.status = Status::Committed;
+                Ok(())
+            }
+            (RollingBack, Event::RolledBack) => {
+                self.status = Status::RolledBack;
+                Ok(())
+            }
+            (_, _) => Err(String::new()),
+        }
+    }
+
+    fn register(&mut self, spec: &Arc<BranchSpec>) -> Result<(), String> {
+        if self.position(&spec.id).is_some() {
+            return Err(format!(" with a branch {}", spec.id));
+        }
+        let after: Option<Vec<u32>> =
+            spec.after.iter().map(|id| self.position(id).map(|p| p as u32)).collect();
+        let after = after.ok_or_else(|| " without a branch this one waits for".to_owned())?;
+        self.topological.push(self.branches.len() as u32);
+        self.branches.push(new_branch(Arc::clone(spec), after));
+        Ok(())
+    }
+
+    fn begin_rollback(&mut self, cause: &crate::event::RollbackCause) -> Result<(), String> {
+        self.status = Status::RollingBack;
+        self.cause = Some(cause.clone());
+        Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        branch: Option<&BranchId>,
+        op: Op,
+        attempt: u32,
+        outcome: &Outcome,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), String> {
+        let late = self.is_late_forward(op);
+        let expected = self.op_mut(branch, op).ok_or_else(|| format!(", which does not ask for {op}"))?;
+        if attempt != expected.attempts + 1 || !expected.is_unsettled() {
+            return Err(format!(" with {op} at attempt {} in state {:?}", expected.attempts, expected.state));
+        }
+        expected.attempts = attempt;
+        expected.last = Some(outcome.kind());
+        let parked = expected.is_parked();
+        match (outcome, retry_at) {
+            (Outcome::Done { output, .. }, _) => expected.state = OpState::Done { output: output.clone() },
+            (Outcome::Refused { reason }, _) => expected.state = OpState::Refused { reason: reason.clone() },
+            // Nobody repeats a forward call once it is being undone, and a parked op stays parked.
+            (Outcome::Ongoing { .. } | Outcome::Unknown, _) if late || parked => {}
+            (Outcome::Ongoing { .. }, Some(until)) => expected.state = OpState::Waiting { until },
+            (Outcome::Unknown, Some(until)) => {
+                expected.failures += 1;
+                expected.state = OpState::Waiting { until };
+            }
+            (Outcome::Ongoing { .. } | Outcome::Unknown, None) => {
+                return Err(" and no time for the next attempt".into());
+            }
+        }
+        if let (Outcome::Done { read_only: true, .. }, Op::Prepare, false) = (outcome, op, late)
+            && let Some(position) = branch.and_then(|id| self.position(id))
+        {
+            self.branches[position].read_only = true;
+        }
+        Ok(())
+    }
+
+    /// A forward answer that comes in while rolling back is kept for people and changes nothing that is owed.
+    pub(super) fn is_late_forward(&self, op: Op) -> bool {
+        self.status == Status::RollingBack && op == Op::forward(self.pattern())
+    }
+
+    /// The progress an answer to `op` belongs to, if this status may see one.
+    fn op_mut(&mut self, branch: Option<&BranchId>, op: Op) -> Option<&mut OpProgress> {
+        let Some(id) = branch else {
+            return self.check.as_mut().filter(|_| op == Op::Check && self.status == Status::Open);
+        };
+        let forward = op == Op::forward(self.pattern());
+        let expected = self.phase_op() == Some(op) || self.is_late_forward(op);
+        let position = self.position(id).filter(|_| expected)?;
+        let branch = &mut self.branches[position];
+        Some(if forward { &mut branch.forward } else { &mut branch.finish })
+    }
+
+    fn park(&mut self, branch: Option<&BranchId>, op: Op, cause: ParkCause) -> Result<(), String> {
+        let progress = self.op_mut(branch, op).ok_or_else(|| format!(", which does not ask for {op}"))?;
+        if !progress.is_unsettled() {
+            return Err(format!(" with {op} in state {:?}", progress.state));
+        }
+        progress.state = OpState::Parked { cause };
+        Ok(())
+    }
+
+    fn replay(&mut self, only: Option<&BranchId>, due_at: Timestamp) -> Result<(), String> {
+        self.quarantined = None;
+        let phase = self.phase_op();
+        let forward = phase == Some(Op::forward(self.pattern()));
+        let revive = |progress: &mut OpProgress| {
+            let later = match progress.state {
+                OpState::Parked { .. } => true,
+                OpState::Waiting { until } => until > due_at,
+                OpState::Pending | OpState::Done { .. } | OpState::Refused { .. } => false,
+            };
+            if later {
+                progress.failures = 0;
+                progress.state = OpState::Waiting { until: due_at };
+            }
+        };
+        if phase.is_none() && only.is_none() {
+            self.check.as_mut().map(revive);
+            return Ok(());
+        }
+        for branch in self.branches.iter_mut().filter(|b| only.is_none_or(|id| b.spec.id == *id)) {
+            revive(if forward { &mut branch.forward } else { &mut branch.finish });
+        }
+        Ok(())
+    }
+
+    /// Law L9: being owed is being exposed. Derived here, from the state that is about to be durable, so that no
+    /// record has to say that a call was started.
+    fn mark_exposed(&mut self) {
+        match self.status {
+            // The initiator may call a branch as soon as its registration is durable.
+            Status::Open if self.pattern() != Pattern::Message => {
+                self.branches.iter_mut().for_each(|branch| branch.exposed = true);
+            }
+            Status::Running if self.started => {
+                let ready = self.forward_ready();
+                for (branch, ready) in self.branches.iter_mut().zip(ready) {
+                    branch.exposed |= ready;
+                }
+            }
+            Status::Open
+            | Status::Running
+            | Status::Committing
+            | Status::RollingBack
+            | Status::Committed
+            | Status::RolledBack => {}
+        }
+    }
+}
+
+fn new_branch(spec: Arc<BranchSpec>, after: Vec<u32>) -> Branch {
+    Branch {
+        spec,
+        after,
+        exposed: false,
+        read_only: false,
+        forward: OpProgress::default(),
+        finish: OpProgress::default(),
+    }
+}

@@ -1,0 +1,215 @@
+//! From an input to the first event. Total, and it changes nothing (law L2): a repeated request is a success
+//! without events, a stale answer is no event.
+
+use std::sync::Arc;
+
+use trine_protocol::limits::{BRANCHES_MAX, ONGOING_DELAY_MS_DEFAULT, RETRY_AFTER_MS_MAX};
+use trine_protocol::{BranchId, Op, Pattern, Status, Timestamp};
+
+use super::{CallKey, OpProgress, Transaction};
+use crate::event::{Event, RollbackCause};
+use crate::input::{Answer, Command, ForceTo, Input, Outcome, Rejection};
+use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind, check_branch};
+
+type Decision = Result<Vec<Event>, Rejection>;
+
+/// What `input` means for this transaction, or for the absence of one.
+pub fn decide(state: Option<&Transaction>, input: &Input, now: Timestamp) -> Decision {
+    match (state, input) {
+        (None, Input::Command(Command::Create(spec))) => Ok(vec![created(spec, now)]),
+        (None, Input::Command(_)) => Err(Rejection::NotFound),
+        (None, Input::Answer(..) | Input::Tick | Input::Quarantine { .. }) => Ok(Vec::new()),
+        (Some(transaction), Input::Command(command)) => transaction.command(command, now),
+        (Some(transaction), Input::Answer(key, answer)) => Ok(transaction.answer(*key, answer, now)),
+        (Some(transaction), Input::Tick) => Ok(transaction.tick(now)),
+        (Some(transaction), Input::Quarantine { detail }) => Ok(transaction.quarantine(detail)),
+    }
+}
+
+fn created(spec: &Arc<Spec>, now: Timestamp) -> Event {
+    let start_at = (spec.start_delay_ms > 0).then(|| now.plus_millis(spec.start_delay_ms));
+    Event::Created {
+        start_at,
+        deadline_at: spec.deadline_ms.map(|deadline| start_at.unwrap_or(now).plus_millis(deadline)),
+        check_at: spec.check.as_ref().map(|_| now.plus_millis(spec.check_after_ms)),
+        spec: Arc::clone(spec),
+    }
+}
+
+impl Transaction {
+    fn command(&self, command: &Command, now: Timestamp) -> Decision {
+        match command {
+            Command::Create(spec) if spec.digest == self.spec.digest => Ok(Vec::new()),
+            Command::Create(_) => Err(Rejection::GidConflict),
+            Command::Register(branch) => self.register_branch(branch),
+            Command::Commit => self.commit(),
+            Command::Abort { reason } => self.abort(reason.clone()),
+            Command::Replay { branch } => self.replay_at(branch.as_ref(), now),
+            Command::Force { to, reason, by } => self.force(*to, reason, by.as_deref()),
+        }
+    }
+
+    fn illegal(&self, what: &'static str, why: &'static str) -> Decision {
+        Err(Rejection::IllegalState { what, status: self.status, why })
+    }
+
+    fn register_branch(&self, branch: &Arc<BranchSpec>) -> Decision {
+        if let Some(position) = self.position(&branch.id) {
+            let same = self.branches[position].spec.digest == branch.digest;
+            return if same { Ok(Vec::new()) } else { Err(Rejection::BranchConflict(branch.id.clone())) };
+        }
+        if self.status != Status::Open {
+            let why =
+                if self.spec.open { "; it is decided" } else { "; it was declared with all its branches" };
+            return self.illegal("register a branch", why);
+        }
+        check_branch(self.pattern(), true, branch, "")?;
+        if self.branches.len() >= BRANCHES_MAX {
+            return Err(SpecError { field: "branches".into(), kind: SpecErrorKind::TooManyBranches }.into());
+        }
+        if let Some(missing) = branch.after.iter().find(|id| self.position(id).is_none()) {
+            let kind = SpecErrorKind::UnknownDependency(missing.clone());
+            return Err(SpecError { field: "after".into(), kind }.into());
+        }
+        Ok(vec![Event::BranchRegistered { branch: Arc::clone(branch) }])
+    }
+
+    fn commit(&self) -> Decision {
+        match (self.status, self.pattern()) {
+            (Status::Open, Pattern::Message) => Ok(vec![Event::Submitted]),
+            (Status::Open, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase) => {
+                Ok(vec![Event::CommitDecided])
+            }
+            (Status::Running, Pattern::Message) | (Status::Committing | Status::Committed, _) => {
+                Ok(Vec::new())
+            }
+            (Status::Running, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase) => self.illegal(
+                "commit",
+                "; it was declared, so the coordinator decides when every branch has answered",
+            ),
+            (Status::RollingBack | Status::RolledBack, _) => {
+                self.illegal("commit", "; it was decided to roll back")
+            }
+        }
+    }
+
+    fn abort(&self, reason: Option<String>) -> Decision {
+        match (self.status, self.pattern()) {
+            (Status::Open, _) | (Status::Running, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase) => {
+                Ok(vec![Event::RollbackBegun { cause: RollbackCause::Aborted { reason } }])
+            }
+            (Status::RollingBack | Status::RolledBack, _) => Ok(Vec::new()),
+            (Status::Running, Pattern::Message) => {
+                self.illegal("abort", "; a submitted message is delivered, never undone")
+            }
+            (Status::Committing | Status::Committed, _) => {
+                self.illegal("abort", "; it was decided to commit")
+            }
+        }
+    }
+
+    fn replay_at(&self, branch: Option<&BranchId>, now: Timestamp) -> Decision {
+        if let Some(id) = branch
+            && self.position(id).is_none()
+        {
+            return Err(Rejection::BranchNotFound(id.clone()));
+        }
+        if self.status.is_settled() {
+            return self.illegal("replay", "; it is settled");
+        }
+        let mut next = self.clone();
+        let event = Event::Replayed { branch: branch.cloned(), due_at: now };
+        let record = crate::event::Record { gid: self.gid.clone(), seq: self.seq + 1, at: now, event };
+        // Asked again while nothing waits for a later time: a success without events.
+        match Self::apply(Some(next.clone()), &record) {
+            Ok(replayed) => next = replayed,
+            Err(corrupt) => panic!("replay is legal in every unsettled status: {corrupt}"),
+        }
+        let same = next.branches == self.branches
+            && next.check == self.check
+            && next.quarantined == self.quarantined;
+        Ok(if same { Vec::new() } else { vec![record.event] })
+    }
+
+    fn force(&self, to: ForceTo, reason: &str, by: Option<&str>) -> Decision {
+        if self.status == to.status() {
+            return Ok(Vec::new());
+        }
+        if self.status.is_settled() {
+            return self.illegal("force", "; it is settled the other way, and that is final");
+        }
+        Ok(vec![Event::Forced { to, reason: reason.to_owned(), by: by.map(str::to_owned) }])
+    }
+
+    fn tick(&self, now: Timestamp) -> Vec<Event> {
+        let forward = matches!(self.status, Status::Open | Status::Running) && self.quarantined.is_none();
+        if forward && self.forward_deadline().is_some_and(|deadline| deadline <= now) {
+            return vec![Event::RollbackBegun { cause: RollbackCause::Deadline }];
+        }
+        if forward && !self.started && self.start_at.is_some_and(|start| start <= now) {
+            return vec![Event::Started];
+        }
+        Vec::new()
+    }
+
+    fn quarantine(&self, detail: &str) -> Vec<Event> {
+        if self.status.is_settled() || self.quarantined.is_some() {
+            return Vec::new();
+        }
+        vec![Event::Quarantined { detail: detail.to_owned() }]
+    }
+
+    /// An answer counts when its attempt is the one that is owed (law L8).
+    fn answer(&self, key: CallKey, answer: &Answer, now: Timestamp) -> Vec<Event> {
+        let Some((branch, progress, policy)) = self.owed_op(key) else { return Vec::new() };
+        if progress.attempts + 1 != key.attempt || !progress.is_unsettled() {
+            return Vec::new();
+        }
+        let mut report = answer.report.clone();
+        let outcome = match &answer.outcome {
+            Outcome::Refused { reason } if !key.op.may_be_refused() => {
+                report.error =
+                    Some(format!("{} may not be refused, yet the answer was no: {reason}", key.op));
+                Outcome::Unknown
+            }
+            Outcome::Done { .. } | Outcome::Refused { .. } | Outcome::Ongoing { .. } | Outcome::Unknown => {
+                answer.outcome.clone()
+            }
+        };
+        let delay_ms = match &outcome {
+            Outcome::Done { .. } | Outcome::Refused { .. } => None,
+            Outcome::Ongoing { retry_after_ms } => {
+                Some(retry_after_ms.unwrap_or(ONGOING_DELAY_MS_DEFAULT).min(RETRY_AFTER_MS_MAX))
+            }
+            Outcome::Unknown => Some(policy.retry.delay_ms(progress.failures + 1, answer.random_permille)),
+        };
+        vec![Event::CallAnswered {
+            branch,
+            op: key.op,
+            attempt: key.attempt,
+            outcome,
+            retry_at: delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay)),
+            report,
+        }]
+    }
+
+    /// The op an answer is about, if this state may see one.
+    fn owed_op(&self, key: CallKey) -> Option<(Option<BranchId>, &OpProgress, &CallPolicy)> {
+        if self.quarantined.is_some() || self.status.is_settled() {
+            return None;
+        }
+        let Some(position) = key.branch else {
+            let check = self.check.as_ref().filter(|_| key.op == Op::Check && self.status == Status::Open)?;
+            return Some((None, check, &self.spec.check_call));
+        };
+        let branch = self.branches.get(position as usize)?;
+        let progress = if self.is_late_forward(key.op) {
+            &branch.forward
+        } else if self.phase_op() == Some(key.op) {
+            self.progress(position as usize)?
+        } else {
+            return None;
+        };
+        Some((Some(branch.spec.id.clone()), progress, &branch.spec.call))
+    }
+}

@@ -1,0 +1,89 @@
+//! What must follow from a state, whoever brought it about: decisions, parking, settling.
+
+use trine_protocol::{Op, Pattern, Status};
+
+use super::{OpProgress, OpState, ParkCause, Transaction};
+use crate::event::{Event, RollbackCause};
+use crate::spec::{CallPolicy, OnExhausted};
+
+impl Transaction {
+    /// The event this state must not be durable without, if any. `advance` applies it in the same step, and asks again.
+    pub(super) fn consequence(&self) -> Option<Event> {
+        if self.quarantined.is_some() {
+            return None;
+        }
+        match self.status {
+            Status::Open => self.after_check(),
+            Status::Running if self.started => self.while_running(),
+            Status::Committing => self.finish_with(Event::Committed),
+            Status::RollingBack => self.finish_with(Event::RolledBack),
+            Status::Running | Status::Committed | Status::RolledBack => None,
+        }
+    }
+
+    fn after_check(&self) -> Option<Event> {
+        let check = self.check.as_ref()?;
+        match &check.state {
+            OpState::Done { .. } => Some(Event::Submitted),
+            OpState::Refused { reason } => {
+                Some(Event::RollbackBegun { cause: RollbackCause::CheckRefused { reason: reason.clone() } })
+            }
+            OpState::Waiting { .. } if is_exhausted(check, &self.spec.check_call) => {
+                Some(Event::OpParked { branch: None, op: Op::Check, cause: ParkCause::Exhausted })
+            }
+            OpState::Pending | OpState::Waiting { .. } | OpState::Parked { .. } => None,
+        }
+    }
+
+    fn while_running(&self) -> Option<Event> {
+        let pattern = self.pattern();
+        for branch in &self.branches {
+            if let OpState::Refused { reason } = &branch.forward.state {
+                let cause = RollbackCause::Refused { branch: branch.spec.id.clone(), reason: reason.clone() };
+                return Some(Event::RollbackBegun { cause });
+            }
+        }
+        if let Some(branch) =
+            self.branches.iter().find(|branch| is_exhausted(&branch.forward, &branch.spec.call))
+        {
+            let id = branch.spec.id.clone();
+            let rolls_back =
+                branch.spec.call.on_exhausted == OnExhausted::RollBack && pattern != Pattern::Message;
+            return Some(if rolls_back {
+                Event::RollbackBegun { cause: RollbackCause::Exhausted { branch: id } }
+            } else {
+                Event::OpParked { branch: Some(id), op: Op::forward(pattern), cause: ParkCause::Exhausted }
+            });
+        }
+        let all_done = self.branches.iter().all(|branch| branch.forward.is_done());
+        all_done.then(|| match Op::on_commit(pattern) {
+            Some(_) => Event::CommitDecided,
+            None => Event::Committed,
+        })
+    }
+
+    fn finish_with(&self, settled: Event) -> Option<Event> {
+        let asked =
+            |position: usize| self.progress(position).map(|progress| (&self.branches[position], progress));
+        let mut all_done = true;
+        for (branch, progress) in (0..self.branches.len()).filter_map(asked) {
+            all_done &= progress.is_done();
+            if is_exhausted(progress, &branch.spec.call)
+                && let Some(op) = self.phase_op()
+            {
+                return Some(Event::OpParked {
+                    branch: Some(branch.spec.id.clone()),
+                    op,
+                    cause: ParkCause::Exhausted,
+                });
+            }
+        }
+        all_done.then_some(settled)
+    }
+}
+
+/// The next attempt is scheduled, but there is not to be one.
+fn is_exhausted(progress: &OpProgress, policy: &CallPolicy) -> bool {
+    matches!(progress.state, OpState::Waiting { .. })
+        && policy.retry.max_attempts.is_some_and(|max| progress.failures >= max)
+}
