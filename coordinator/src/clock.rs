@@ -4,6 +4,7 @@ use trine_protocol::Timestamp;
 
 /// Wall time now. What it causes becomes an event; nothing safe rests on it (laws L10, L12).
 pub fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
@@ -15,6 +16,7 @@ pub struct Stopwatch(std::time::Instant);
 impl Stopwatch {
     /// Starts now.
     pub fn start() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         Self(std::time::Instant::now())
     }
 
