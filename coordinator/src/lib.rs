@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatch;
+pub mod jobs;
 pub mod metrics;
 pub mod recovery;
 pub mod runtime;

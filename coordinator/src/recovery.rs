@@ -1,1 +1,69 @@
-//! recovery
+//! Brings back what a crash, a restart or a long wait left in the store: load, then agenda.
+//!
+//! Nothing is driven from here. Gids that belong in memory are handed to the lanes in chunks; a lane reads their
+//! journals and derives what is owed, exactly as it does for a transaction it has just created.
+
+use std::future::Future;
+use std::time::Duration;
+
+use trine_protocol::{Gid, Timestamp};
+
+use crate::clock;
+use crate::runtime::Handle;
+use crate::store::Store;
+
+/// Gids asked for, and handed on, at a time.
+const CHUNK_LEN: usize = 500;
+/// Pause between chunks: recovery leaves room for those who come with new work.
+const CHUNK_PAUSE: Duration = Duration::from_millis(10);
+/// First and longest pause after a read the store did not answer.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Takes over what no living coordinator owns and brings everything that belongs in memory into the lanes. Repeats
+/// what the store does not answer until it does. Returns how many transactions were handed on.
+pub async fn recover(store: &dyn Store, handle: &Handle) -> u64 {
+    let adopted = persist("adopt", || store.adopt()).await;
+    let mut found = 0;
+    for_each_unfinished(store, clock::now(), |gids| {
+        found += gids.len() as u64;
+        handle.adopt(gids)
+    })
+    .await;
+    if found > 0 || adopted > 0 {
+        tracing::info!(found, adopted, "recovered unfinished transactions");
+    }
+    found
+}
+
+/// Pages through the gids that belong in memory by `due_by`, one chunk at a time.
+pub(crate) async fn for_each_unfinished<F, Work>(store: &dyn Store, due_by: Timestamp, mut each: F)
+where
+    F: FnMut(Vec<Gid>) -> Work,
+    Work: Future<Output = ()>,
+{
+    let mut after = None;
+    loop {
+        let gids = persist("unfinished", || store.unfinished(after.clone(), due_by, CHUNK_LEN)).await;
+        let Some(last) = gids.last().cloned() else { return };
+        let complete = gids.len() < CHUNK_LEN;
+        each(gids).await;
+        if complete {
+            return;
+        }
+        after = Some(last);
+        tokio::time::sleep(CHUNK_PAUSE).await;
+    }
+}
+
+/// Repeats a read until the store answers.
+async fn persist<T>(what: &str, read: impl Fn() -> crate::store::StoreFuture<T>) -> T {
+    let mut pause = RETRY_PAUSE.0;
+    loop {
+        match read().await {
+            Ok(found) => return found,
+            Err(error) => tracing::warn!(what, %error, "recovery waits for the store"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_PAUSE.1);
+    }
+}

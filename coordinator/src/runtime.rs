@@ -1,9 +1,53 @@
 //! Lanes: one task and one journal writer each, driving the transactions whose gid hashes to them.
 //!
-//! [`Handle`] is the one way in for commands. The lanes decide nothing themselves: that is `trine_engine::Shard`.
+//! [`Handle`] is the one way in for commands; [`Lanes`] is what the composition root starts and stops. Nothing is
+//! decided here: that is `trine_engine::Shard`. Nothing is known here of SQL or HTTP: those are behind
+//! `store::Journal` and `dispatch::Caller`.
 
-use trine_engine::{Command, Rejection, ReplyOn, Snapshot};
+mod in_flight;
+mod lane;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
 use trine_protocol::Gid;
+
+use crate::dispatch::Caller;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use lane::{Admission, Lane};
+use watch::Hub;
+
+pub use watch::Watch;
+
+/// Bounds of the runtime; each has an answer when it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Commands waiting in front of a lane; more are answered `Busy`.
+    pub inbox_len_max: usize,
+    /// Transactions in a lane's memory; beyond it new ones are answered `Busy`.
+    pub residents_max: usize,
+    /// The shard's own knobs.
+    pub shard: ShardOptions,
+    /// What `Busy` asks the sender to wait.
+    pub busy_retry_after_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            inbox_len_max: 10_000,
+            residents_max: 200_000,
+            shard: ShardOptions::default(),
+            busy_retry_after_ms: 1_000,
+        }
+    }
+}
 
 /// Why a command got no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +71,20 @@ pub enum SubmitError {
 
 /// The way in. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Handle {}
+pub struct Handle {
+    lanes: Arc<[LaneSender]>,
+    hub: Hub,
+    closed: Arc<AtomicBool>,
+    busy_retry_after_ms: u64,
+}
+
+/// The sending ends of one lane.
+#[derive(Debug, Clone)]
+struct LaneSender {
+    commands: mpsc::Sender<Admission>,
+    adoptions: mpsc::Sender<lane::Adoption>,
+    residents: Arc<AtomicU64>,
+}
 
 impl Handle {
     /// Submits a command and waits for its durable answer. Dropping the future does not undo the command.
@@ -37,24 +94,122 @@ impl Handle {
         command: Command,
         reply_on: ReplyOn,
     ) -> Result<Snapshot, SubmitError> {
-        let _ = (gid, command, reply_on);
-        Err(SubmitError::ShuttingDown)
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(SubmitError::ShuttingDown);
+        }
+        let (reply, answer) = oneshot::channel();
+        let lane = &self.lanes[lane_of(&gid, self.lanes.len())];
+        match lane.commands.try_send(Admission { gid, command, reply_on, reply }) {
+            Ok(()) => answer.await.unwrap_or(Err(SubmitError::Lost)),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(SubmitError::Busy { retry_after_ms: self.busy_retry_after_ms })
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
+        }
     }
 
     /// Resolves each time new records of the gid may be durable. Spurious wake-ups happen; poll the journal as well.
     pub fn watch(&self, gid: &Gid) -> Watch {
-        let _ = gid;
-        Watch {}
+        self.hub.watch(gid)
+    }
+
+    /// Brings transactions into memory that belong there; resolves when they are. Known ones are left as they are.
+    pub async fn adopt(&self, gids: Vec<Gid>) {
+        let mut by_lane: Vec<Vec<Gid>> = vec![Vec::new(); self.lanes.len()];
+        for gid in gids {
+            by_lane[lane_of(&gid, self.lanes.len())].push(gid);
+        }
+        let adoptions = by_lane.into_iter().zip(self.lanes.iter()).filter(|(gids, _)| !gids.is_empty());
+        futures_util::future::join_all(adoptions.map(|(gids, lane)| async move {
+            let (done, adopted) = oneshot::channel();
+            if lane.adoptions.send(lane::Adoption { gids, done }).await.is_ok() {
+                // A lane that goes away instead of answering is being restarted or shut down: nothing to wait for.
+                let _ = adopted.await;
+            }
+        }))
+        .await;
+    }
+
+    /// Transactions in memory, over all lanes.
+    pub fn residents(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.residents.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Commands waiting in front of lanes.
+    pub fn inbox_len(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.commands.max_capacity() - lane.commands.capacity()).sum()
+    }
+
+    /// From now on every command is answered `ShuttingDown`.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 }
 
-/// Wakes those who follow one transaction.
-#[derive(Debug)]
-pub struct Watch {}
+/// FNV-1a: the same gid meets the same lane as long as the number of lanes stays.
+fn lane_of(gid: &Gid, lanes: usize) -> usize {
+    let hash = gid.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    usize::try_from(hash % lanes as u64).unwrap_or_default()
+}
 
-impl Watch {
-    /// Waits for the next wake-up.
-    pub async fn changed(&mut self) {
-        std::future::pending::<()>().await;
+/// The running lanes.
+#[derive(Debug)]
+pub struct Lanes {
+    handle: Handle,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Lanes {
+    /// Starts `store.lanes_max()` lanes. Must be called inside a tokio runtime.
+    pub fn start(
+        store: &Arc<dyn Store>,
+        caller: &Arc<dyn Caller>,
+        metrics: &Metrics,
+        options: Options,
+    ) -> Self {
+        let hub = Hub::default();
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let lanes = (0..store.lanes_max().max(1)).map(|index| {
+            let (commands_in, commands) = mpsc::channel(options.inbox_len_max.max(1));
+            let (adoptions_in, adoptions) = mpsc::channel(1);
+            let residents = Arc::new(AtomicU64::new(0));
+            let lane = Lane::new(lane::Parts {
+                index,
+                options,
+                store: Arc::clone(store),
+                caller: Arc::clone(caller),
+                metrics: metrics.clone(),
+                hub: hub.clone(),
+                residents: Arc::clone(&residents),
+                stop: stop.clone(),
+            });
+            tasks.spawn(lane.run(commands, adoptions));
+            LaneSender { commands: commands_in, adoptions: adoptions_in, residents }
+        });
+        let handle = Handle {
+            lanes: lanes.collect(),
+            hub: hub.clone(),
+            closed: Arc::default(),
+            busy_retry_after_ms: options.busy_retry_after_ms,
+        };
+        Self { handle, stop, tasks }
+    }
+
+    /// The way in.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Stops admitting, lets what is admitted become durable, answers who waits, drops withheld calls (they are
+    /// owed, hence made again after the next start), and resolves when every lane is gone.
+    pub async fn stop(self) {
+        self.handle.close();
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }

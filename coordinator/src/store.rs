@@ -85,6 +85,10 @@ pub trait Journal: Send + Sync + std::fmt::Debug + 'static {
     /// Gids this coordinator owns that are not settled and either belong in memory (`due_at` absent) or are due by
     /// `due_by`, in gid order, after `after`.
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>>;
+
+    /// Gids this coordinator owns whose `due_at` is present and not after `due_by`, most overdue first. Cheap when
+    /// there are none: the sweep asks every second.
+    fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>>;
 }
 
 /// A list's filter; every given part must match.

@@ -253,6 +253,8 @@ pub struct Shard {
     releases: VecDeque<Release>,
     timers: BTreeSet<(Timestamp, Gid)>,
     next_batch: u64,
+    /// The transaction being worked on: who is to blame when that panics.
+    touching: Option<Gid>,
 }
 
 impl Shard {
@@ -268,6 +270,7 @@ impl Shard {
             releases: VecDeque::new(),
             timers: BTreeSet::new(),
             next_batch: 2,
+            touching: None,
         }
     }
 
@@ -327,6 +330,11 @@ impl Shard {
     /// Nothing in memory.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The transaction that was worked on last: the one to blame when a call into the shard panicked.
+    pub fn touching(&self) -> Option<&Gid> {
+        self.touching.as_ref()
     }
 
     /// A transaction in memory, durable or not: for tests and checkers, never for answers.

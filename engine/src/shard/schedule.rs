@@ -34,6 +34,7 @@ impl Shard {
     /// Puts a loaded transaction into memory, with the calls that were already under way for it.
     pub(super) fn settle_in(&mut self, transaction: Transaction, now: Timestamp) {
         let gid = transaction.gid().clone();
+        self.touching = Some(gid.clone());
         let mut resident = Resident::new(transaction);
         resident.indexed = Some(indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
@@ -48,6 +49,7 @@ impl Shard {
     /// Releases (or withholds) the calls that are owed and not under way, and sets the timer. Does nothing while
     /// the newest records are still forming: sealing them schedules again.
     pub(super) fn schedule(&mut self, gid: &Gid, now: Timestamp) {
+        self.touching = Some(gid.clone());
         let Some(resident) = self.residents.get_mut(gid) else { return };
         if resident.unflushed == Some(self.forming.id) {
             return;
@@ -92,6 +94,7 @@ impl Shard {
 
     /// A timer is due: the transaction's own, a waiter's, or a read to repeat.
     pub(super) fn wake(&mut self, gid: &Gid, now: Timestamp) {
+        self.touching = Some(gid.clone());
         if let Some(loading) = self.loading.get_mut(gid) {
             if loading.retry_at.take_if(|retry_at| *retry_at <= now).is_some() {
                 self.releases.push_back(Release::Load(gid.clone()));

@@ -1,0 +1,214 @@
+//! Housekeeping on tokio-cron-scheduler: heartbeat, sweep, retention, census, directory. Each schedule is a
+//! configuration key (six fields, UTC).
+//!
+//! No transaction's timing rests on these: retries and deadlines are the lanes' own timers. A job that is late
+//! or fails is tried again at its next tick; a job never runs twice at once.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::dispatch::Directory;
+use crate::metrics::Metrics;
+use crate::recovery;
+use crate::runtime::Handle;
+use crate::store::Store;
+
+/// Gids a sweep hands on at once.
+const SWEEP_MAX: usize = 1_000;
+/// Transactions one retention step deletes: short write transactions, so that lanes do not wait.
+const RETIRE_CHUNK: usize = 200;
+/// Retention steps of one tick; the rest waits for the next.
+const RETIRE_CHUNKS_MAX: usize = 50;
+/// A lapsed participant instance is forgotten after this long.
+const PARTICIPANT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// When each job runs: cron with seconds, UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedules {
+    /// Say that this coordinator is alive.
+    pub heartbeat: String,
+    /// Bring back transactions whose long wait is over.
+    pub sweep: String,
+    /// Make sure that everything unfinished is in memory or waits for its time.
+    pub reconcile: String,
+    /// Delete what settled long ago.
+    pub retention: String,
+    /// Count for the gauges.
+    pub census: String,
+    /// Read which participants are alive.
+    pub directory: String,
+}
+
+impl Default for Schedules {
+    fn default() -> Self {
+        Self {
+            heartbeat: "*/2 * * * * *".into(),
+            sweep: "* * * * * *".into(),
+            reconcile: "30 * * * * *".into(),
+            retention: "15 */5 * * * *".into(),
+            census: "*/10 * * * * *".into(),
+            directory: "*/2 * * * * *".into(),
+        }
+    }
+}
+
+/// What the jobs work on.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The lanes.
+    pub handle: Handle,
+    /// Who is alive.
+    pub directory: Arc<Directory>,
+    /// The gauges.
+    pub metrics: Metrics,
+    /// How long settled transactions are kept; absent: for ever.
+    pub retention_ms: Option<u64>,
+}
+
+/// The running jobs.
+pub struct Jobs {
+    scheduler: JobScheduler,
+    tracker: TaskTracker,
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jobs").field("running", &self.tracker.len()).finish_non_exhaustive()
+    }
+}
+
+impl Jobs {
+    /// Starts every job.
+    pub async fn start(schedules: &Schedules, context: &Context) -> Result<Self, JobSchedulerError> {
+        let scheduler = JobScheduler::new().await?;
+        let jobs = Self { scheduler, tracker: TaskTracker::new() };
+        jobs.add("heartbeat", &schedules.heartbeat, context, heartbeat).await?;
+        jobs.add("sweep", &schedules.sweep, context, sweep).await?;
+        jobs.add("reconcile", &schedules.reconcile, context, reconcile).await?;
+        jobs.add("retention", &schedules.retention, context, retention).await?;
+        jobs.add("census", &schedules.census, context, census).await?;
+        jobs.add("directory", &schedules.directory, context, refresh_directory).await?;
+        jobs.scheduler.start().await?;
+        Ok(jobs)
+    }
+
+    async fn add<F, Work>(
+        &self,
+        name: &'static str,
+        schedule: &str,
+        context: &Context,
+        work: F,
+    ) -> Result<(), JobSchedulerError>
+    where
+        F: Fn(Context) -> Work + Send + Sync + Copy + 'static,
+        Work: Future<Output = ()> + Send + 'static,
+    {
+        let running = Arc::new(AtomicBool::new(false));
+        let (context, tracker) = (context.clone(), self.tracker.clone());
+        let job = Job::new_async(schedule, move |_, _| {
+            let (running, context, tracker) = (Arc::clone(&running), context.clone(), tracker.clone());
+            Box::pin(async move {
+                if running.swap(true, Ordering::AcqRel) {
+                    tracing::debug!(job = name, "still running; this tick is skipped");
+                    return;
+                }
+                let done = Reset(running);
+                tracker.track_future(work(context)).await;
+                drop(done);
+            })
+        })?;
+        self.scheduler.add(job).await?;
+        Ok(())
+    }
+
+    /// Starts no more jobs and waits for those that run.
+    pub async fn stop(mut self) {
+        if let Err(error) = self.scheduler.shutdown().await {
+            tracing::debug!(%error, "the job scheduler was already stopped");
+        }
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// Clears the flag also when the job panics.
+struct Reset(Arc<AtomicBool>);
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+async fn heartbeat(context: Context) {
+    if let Err(error) = context.store.heartbeat().await {
+        context.metrics.store_error("heartbeat");
+        tracing::warn!(%error, "no heartbeat");
+    }
+}
+
+async fn sweep(context: Context) {
+    match context.store.due(clock::now(), SWEEP_MAX).await {
+        Ok(gids) => context.handle.adopt(gids).await,
+        Err(error) => {
+            context.metrics.store_error("sweep");
+            tracing::warn!(%error, "no sweep");
+        }
+    }
+}
+
+async fn reconcile(context: Context) {
+    recovery::for_each_unfinished(&*context.store, clock::now(), |gids| context.handle.adopt(gids)).await;
+}
+
+async fn retention(context: Context) {
+    let now = clock::now();
+    let expired_before = trine_protocol::Timestamp::from_millis(now.millis().saturating_sub(PARTICIPANT_KEPT_MS));
+    if let Err(error) = context.store.sweep_participants(expired_before).await {
+        tracing::warn!(%error, "lapsed participants were not swept");
+    }
+    let Some(retention_ms) = context.retention_ms else { return };
+    let before = trine_protocol::Timestamp::from_millis(now.millis().saturating_sub(retention_ms));
+    let mut retired = 0;
+    for _ in 0..RETIRE_CHUNKS_MAX {
+        match context.store.retire(before, RETIRE_CHUNK).await {
+            Ok(0) => break,
+            Ok(some) => retired += some,
+            Err(error) => {
+                context.metrics.store_error("retention");
+                tracing::warn!(%error, "retention stopped early");
+                break;
+            }
+        }
+    }
+    if retired > 0 {
+        tracing::info!(retired, "settled transactions past their retention were deleted");
+    }
+}
+
+async fn census(context: Context) {
+    context.metrics.residents(context.handle.residents());
+    context.metrics.inbox_len(context.handle.inbox_len());
+    match context.store.census().await {
+        Ok(census) => context.metrics.census(&census, clock::now()),
+        Err(error) => {
+            context.metrics.store_error("census");
+            tracing::warn!(%error, "no census");
+        }
+    }
+}
+
+/// Reads which participants are alive, for the dispatcher.
+pub async fn refresh_directory(context: Context) {
+    match context.store.participants(clock::now()).await {
+        Ok(participants) => context.directory.replace(participants),
+        Err(error) => tracing::warn!(%error, "the participants could not be read; calls go by what was known"),
+    }
+}

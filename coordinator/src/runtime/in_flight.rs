@@ -1,0 +1,161 @@
+//! What a lane has handed out and waits for: appends, reads, calls. Each comes back exactly once, as a
+//! [`Completion`], also when the task that does it panics.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use trine_engine::{Answer, Batch, BatchId, Call, CallKey, CallReport, LoadFailure, Outcome, Transaction};
+use trine_protocol::Gid;
+
+use crate::clock::Stopwatch;
+use crate::dispatch::{Caller, Returned};
+use crate::store::{AppendError, Appended, Store, StoreError};
+
+/// Something a lane waits for is over. The channel they come through is unbounded, and bounded in effect: by one
+/// append, the reads asked for, and the calls under way.
+#[derive(Debug)]
+pub(super) enum Completion {
+    Appended {
+        generation: u64,
+        id: BatchId,
+        batch: Arc<Batch>,
+        result: Result<Appended, AppendError>,
+        took_ms: f64,
+    },
+    Loaded {
+        generation: u64,
+        found: Vec<Found>,
+        adoption: Option<tokio::sync::oneshot::Sender<()>>,
+    },
+    Returned {
+        call: Box<CallIdentity>,
+        returned: Returned,
+    },
+}
+
+/// What reading one journal found.
+pub(super) type Found = (Gid, Result<Option<Transaction>, LoadFailure>);
+
+/// What is kept of a call while it is under way.
+#[derive(Debug)]
+pub(super) struct CallIdentity {
+    pub(super) gid: Gid,
+    pub(super) key: CallKey,
+}
+
+/// Sends a completion even if the work it stands for panics.
+struct Guard<F: FnOnce() -> Completion> {
+    completions: UnboundedSender<Completion>,
+    otherwise: Option<F>,
+}
+
+impl<F: FnOnce() -> Completion> Guard<F> {
+    fn complete(mut self, completion: Completion) {
+        self.otherwise = None;
+        // The lane is gone: nobody waits any more.
+        let _ = self.completions.send(completion);
+    }
+}
+
+impl<F: FnOnce() -> Completion> Drop for Guard<F> {
+    fn drop(&mut self) {
+        if let Some(otherwise) = self.otherwise.take() {
+            let _ = self.completions.send(otherwise());
+        }
+    }
+}
+
+pub(super) fn append(
+    store: &dyn Store,
+    lane: usize,
+    generation: u64,
+    batch: Batch,
+    completions: UnboundedSender<Completion>,
+) {
+    let batch = Arc::new(batch);
+    let write = store.append(lane, Arc::clone(&batch));
+    tokio::spawn(async move {
+        let id = batch.id;
+        let doubtful = Arc::clone(&batch);
+        let panicked = move || {
+            let result = Err(AppendError::Doubtful("the append panicked".into()));
+            Completion::Appended { generation, id, batch: doubtful, result, took_ms: 0.0 }
+        };
+        let guard = Guard { completions, otherwise: Some(panicked) };
+        let stopwatch = Stopwatch::start();
+        let result = write.await;
+        let took_ms = stopwatch.elapsed().as_secs_f64() * 1_000.0;
+        guard.complete(Completion::Appended { generation, id, batch, result, took_ms });
+    });
+}
+
+pub(super) fn load(
+    store: &dyn Store,
+    generation: u64,
+    gids: Vec<Gid>,
+    adoption: Option<tokio::sync::oneshot::Sender<()>>,
+    completions: UnboundedSender<Completion>,
+) {
+    let read = store.load(gids.clone());
+    tokio::spawn(async move {
+        let unread: Vec<Found> =
+            gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
+        let panicked = move || Completion::Loaded { generation, found: unread, adoption: None };
+        let guard = Guard { completions, otherwise: Some(panicked) };
+        let found = match read.await {
+            Ok(journals) => {
+                let mut found: std::collections::BTreeMap<Gid, _> = journals.into_iter().collect();
+                gids.into_iter()
+                    .map(|gid| {
+                        let state = found.remove(&gid).map_or(Ok(None), |records| fold(&gid, records));
+                        (gid, state)
+                    })
+                    .collect()
+            }
+            Err(error) => {
+                tracing::warn!(%error, journals = gids.len(), "journals could not be read");
+                gids.into_iter().map(|gid| (gid, Err(LoadFailure::Unavailable))).collect()
+            }
+        };
+        guard.complete(Completion::Loaded { generation, found, adoption });
+    });
+}
+
+fn fold(
+    gid: &Gid,
+    records: Result<Vec<trine_engine::Record>, StoreError>,
+) -> Result<Option<Transaction>, LoadFailure> {
+    let records = records.map_err(|error| {
+        tracing::error!(%gid, %error, "a journal cannot be read");
+        if error.is_transient() { LoadFailure::Unavailable } else { LoadFailure::Corrupt }
+    })?;
+    // A defect in `apply` must not take down more than the one transaction it meets.
+    let folded = std::panic::catch_unwind(|| Transaction::fold(&records));
+    match folded {
+        Ok(Ok(transaction)) => Ok(transaction),
+        Ok(Err(corrupt)) => {
+            tracing::error!(%gid, %corrupt, "a journal does not make a history");
+            Err(LoadFailure::Corrupt)
+        }
+        Err(_) => {
+            tracing::error!(%gid, "reading a journal panicked");
+            Err(LoadFailure::Corrupt)
+        }
+    }
+}
+
+pub(super) fn call(caller: &dyn Caller, call: Call, completions: UnboundedSender<Completion>) {
+    let identity = || Box::new(CallIdentity { gid: call.gid.clone(), key: call.key });
+    let (on_panic, on_return) = (identity(), identity());
+    let work = caller.call(call);
+    tokio::spawn(async move {
+        let panicked = move || {
+            let report = CallReport { error: Some("the call panicked".into()), ..CallReport::default() };
+            let answer = Answer { outcome: Outcome::Unknown, report, random_permille: 0 };
+            Completion::Returned { call: on_panic, returned: Returned::Answer(answer) }
+        };
+        let guard = Guard { completions, otherwise: Some(panicked) };
+        let returned = work.await;
+        guard.complete(Completion::Returned { call: on_return, returned });
+    });
+}

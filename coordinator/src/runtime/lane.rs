@@ -1,0 +1,384 @@
+//! One lane: a loop that never awaits inline. It takes messages in, hands them to its shard, and carries out what
+//! the shard releases: replies, calls, reads and one append at a time.
+//!
+//! A panic in the shard costs the lane its memory, never its journal (law L11): senders of commands are told that
+//! the outcome is unknown, and what was in memory is read again. A gid that does it three times is quarantined.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use trine_engine::{Command, Event, Message, Rejection, Release, ReplyOn, Shard, Snapshot, Ticket};
+use trine_protocol::{Gid, Timestamp};
+
+use super::in_flight::{self, Completion, Found};
+use super::watch::Hub;
+use super::{Options, SubmitError};
+use crate::clock;
+use crate::dispatch::{Caller, Returned};
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// Panics of one gid after which it is quarantined.
+const PANICS_MAX: u32 = 3;
+/// Messages handled before the lane looks at what they led to.
+const DRAIN_MAX: usize = 512;
+
+type Reply = oneshot::Sender<Result<Snapshot, SubmitError>>;
+
+/// A command at the lane's door.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) gid: Gid,
+    pub(super) command: Command,
+    pub(super) reply_on: ReplyOn,
+    pub(super) reply: Reply,
+}
+
+/// Transactions that belong in memory.
+#[derive(Debug)]
+pub(super) struct Adoption {
+    pub(super) gids: Vec<Gid>,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// What a lane is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) index: usize,
+    pub(super) options: Options,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) caller: Arc<dyn Caller>,
+    pub(super) metrics: Metrics,
+    pub(super) hub: Hub,
+    pub(super) residents: Arc<AtomicU64>,
+    pub(super) stop: CancellationToken,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    parts: Parts,
+    shard: Shard,
+    /// Grows with every loss of memory: completions of older ones are not for this shard.
+    generation: u64,
+    tickets: HashMap<Ticket, Reply>,
+    next_ticket: u64,
+    append_in_flight: bool,
+    panics: BTreeMap<Gid, u32>,
+    /// Gids whose quarantine could not even be recorded: left alone until the next start.
+    banned: BTreeSet<Gid>,
+    /// Memory was lost; read it again when no append is in flight.
+    refill: bool,
+    stopping: bool,
+    completions_in: UnboundedSender<Completion>,
+    completions: UnboundedReceiver<Completion>,
+}
+
+impl Lane {
+    pub(super) fn new(parts: Parts) -> Self {
+        let (completions_in, completions) = mpsc::unbounded_channel();
+        Self {
+            shard: Shard::new(parts.options.shard),
+            parts,
+            generation: 0,
+            tickets: HashMap::new(),
+            next_ticket: 0,
+            append_in_flight: false,
+            panics: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            refill: false,
+            stopping: false,
+            completions_in,
+            completions,
+        }
+    }
+
+    /// Runs until stopped.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Admission>,
+        mut adoptions: mpsc::Receiver<Adoption>,
+    ) {
+        let stop = self.parts.stop.clone();
+        loop {
+            let now = clock::now();
+            self.pump(now);
+            if self.stopping && !self.append_in_flight {
+                break;
+            }
+            let wake = self.shard.poll_timeout().map(|at| Duration::from_millis(at.millis_since(now).max(1)));
+            let timer = async {
+                match wake {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let open = !self.stopping;
+            tokio::select! {
+                biased;
+                Some(completion) = self.completions.recv() => self.complete(completion),
+                () = stop.cancelled(), if open => self.begin_stop(&mut commands),
+                Some(admission) = commands.recv(), if open && !self.shard.is_full() => self.admit(admission),
+                Some(adoption) = adoptions.recv(), if open => self.adopt(adoption),
+                () = timer, if open => {}
+            }
+            self.drain(&mut commands);
+            self.guarded(None, |shard| shard.handle_timeout(clock::now()));
+        }
+        // Whoever still waits is told; what is owed is derived again at the next start.
+        for (_, reply) in self.tickets.drain() {
+            let _ = reply.send(Err(SubmitError::ShuttingDown));
+        }
+    }
+
+    /// Takes in what is there already, so that one append serves it all.
+    fn drain(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+        for _ in 0..DRAIN_MAX {
+            let Ok(completion) = self.completions.try_recv() else { break };
+            self.complete(completion);
+        }
+        for _ in 0..DRAIN_MAX {
+            if self.stopping || self.shard.is_full() {
+                break;
+            }
+            let Ok(admission) = commands.try_recv() else { break };
+            self.admit(admission);
+        }
+    }
+
+    fn begin_stop(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+        commands.close();
+        // What got through the door before it closed is served like the rest.
+        while let Ok(admission) = commands.try_recv() {
+            self.admit(admission);
+        }
+        self.stopping = true;
+    }
+
+    fn admit(&mut self, admission: Admission) {
+        let Admission { gid, command, reply_on, reply } = admission;
+        if self.banned.contains(&gid) {
+            let _ = reply.send(Err(Rejection::Corrupt.into()));
+            return;
+        }
+        if matches!(command, Command::Create(_)) && self.shard.len() >= self.parts.options.residents_max {
+            let retry_after_ms = self.parts.options.busy_retry_after_ms;
+            let _ = reply.send(Err(SubmitError::Busy { retry_after_ms }));
+            return;
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, reply);
+        self.handle(Message::Command { ticket, gid, command, reply_on });
+    }
+
+    fn handle(&mut self, message: Message) {
+        let gid = message.gid().clone();
+        self.guarded(Some(&gid), |shard| shard.handle(message, clock::now()));
+    }
+
+    fn adopt(&mut self, adoption: Adoption) {
+        let unknown = |gid: &Gid| !self.shard.knows(gid) && !self.banned.contains(gid);
+        let gids: Vec<Gid> = adoption.gids.into_iter().filter(unknown).collect();
+        if gids.is_empty() {
+            let _ = adoption.done.send(());
+            return;
+        }
+        let done = Some(adoption.done);
+        in_flight::load(&*self.parts.store, self.generation, gids, done, self.completions_in.clone());
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        match completion {
+            Completion::Appended { generation, id, batch, result, took_ms } => {
+                self.append_in_flight = false;
+                self.parts.metrics.batch_appended(batch.records.len(), took_ms / 1_000.0);
+                if let Ok(appended) = &result {
+                    self.observe(&batch, &appended.conflicts);
+                }
+                if generation == self.generation {
+                    self.appended(id, result);
+                }
+            }
+            Completion::Loaded { generation, found, adoption } => {
+                if generation == self.generation {
+                    found.into_iter().for_each(|found| self.loaded(found, adoption.is_some()));
+                }
+                if let Some(done) = adoption {
+                    let _ = done.send(());
+                }
+            }
+            // Calls outlive a loss of memory: their answers are matched by attempt.
+            Completion::Returned { .. } if self.stopping => {}
+            Completion::Returned { call, returned } => self.handle(match returned {
+                Returned::Answer(answer) => Message::Answer { gid: call.gid, key: call.key, answer },
+                Returned::NotSent { retry_after_ms } => {
+                    let retry_at = clock::now().plus_millis(retry_after_ms.max(1));
+                    Message::NotSent { gid: call.gid, key: call.key, retry_at }
+                }
+            }),
+        }
+    }
+
+    fn appended(
+        &mut self,
+        id: trine_engine::BatchId,
+        result: Result<crate::store::Appended, crate::store::AppendError>,
+    ) {
+        match result {
+            Ok(appended) => {
+                for gid in &appended.conflicts {
+                    tracing::info!(%gid, "somebody else appended to this transaction; reading it again");
+                }
+                self.guarded(None, |shard| shard.on_committed(id, &appended.conflicts, clock::now()));
+            }
+            Err(error) => {
+                tracing::warn!(lane = self.parts.index, %error, "a batch was not appended; reading its transactions again");
+                self.parts.metrics.store_error("append");
+                self.guarded(None, |shard| {
+                    shard.on_commit_failed(id);
+                });
+            }
+        }
+    }
+
+    fn loaded(&mut self, (gid, state): Found, adopted: bool) {
+        self.guarded(Some(&gid), |shard| match (adopted, state) {
+            (false, state) => shard.on_loaded(&gid, state, clock::now()),
+            (true, Ok(Some(transaction))) => shard.handle_adopted(transaction, clock::now()),
+            // Asked for again by the next sweep.
+            (true, Ok(None) | Err(_)) => {}
+        });
+    }
+
+    /// What became durable, for those who count and those who follow.
+    fn observe(&self, batch: &trine_engine::Batch, conflicts: &[Gid]) {
+        for row in batch.rows.iter().filter(|row| row.status.is_settled() && !conflicts.contains(&row.gid)) {
+            let took_ms = row.updated_at.millis_since(row.created_at);
+            self.parts.metrics.transaction_settled(row.pattern, row.status, took_ms as f64 / 1_000.0);
+            tracing::debug!(gid = %row.gid, status = %row.status, took_ms, "settled");
+        }
+        for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
+            match &record.event {
+                Event::Created { spec, .. } => self.parts.metrics.transaction_created(spec.pattern),
+                Event::OpParked { op, .. } => {
+                    tracing::warn!(gid = %record.gid, %op, "parked: needs a person")
+                }
+                Event::Quarantined { detail } => {
+                    tracing::error!(gid = %record.gid, detail, "quarantined: needs a person")
+                }
+                Event::Forced { reason, by, .. } => {
+                    tracing::warn!(gid = %record.gid, reason, by = by.as_deref(), "settled by hand");
+                }
+                Event::RollbackBegun { cause } => {
+                    tracing::debug!(gid = %record.gid, cause = cause.kind(), "rolling back");
+                }
+                _ => {}
+            }
+        }
+        self.parts.hub.notify(batch.records.iter().map(|record| &record.gid));
+    }
+
+    /// Carries out what the shard lets go of, and starts the next append if none is in flight.
+    fn pump(&mut self, now: Timestamp) {
+        if self.refill && !self.append_in_flight {
+            self.refill = false;
+            self.start_refill();
+        }
+        let mut loads = Vec::new();
+        while let Some(release) = self.shard.poll_release() {
+            match release {
+                Release::Reply { ticket, result } => {
+                    if let Some(reply) = self.tickets.remove(&ticket) {
+                        let _ = reply.send(result.map_err(SubmitError::from));
+                    }
+                }
+                Release::Load(gid) => loads.push(gid),
+                // Owed, hence made again after the next start.
+                Release::Call(_) if self.stopping => {}
+                Release::Call(call) => {
+                    in_flight::call(&*self.parts.caller, call, self.completions_in.clone())
+                }
+            }
+        }
+        if !loads.is_empty() && !self.stopping {
+            in_flight::load(&*self.parts.store, self.generation, loads, None, self.completions_in.clone());
+        }
+        if !self.append_in_flight
+            && let Some(batch) = self.guarded(None, |shard| shard.poll_batch(now)).flatten()
+        {
+            self.append_in_flight = true;
+            let (lane, generation) = (self.parts.index, self.generation);
+            in_flight::append(&*self.parts.store, lane, generation, batch, self.completions_in.clone());
+        }
+        self.parts.residents.store(self.shard.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Runs the shard; a panic costs the lane its memory.
+    fn guarded<T>(&mut self, gid: Option<&Gid>, work: impl FnOnce(&mut Shard) -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| work(&mut self.shard))) {
+            Ok(done) => Some(done),
+            Err(panic) => {
+                let detail = panic_text(&*panic);
+                let culprit = gid.cloned().or_else(|| self.shard.touching().cloned());
+                self.lose_memory(culprit, &detail);
+                None
+            }
+        }
+    }
+
+    fn lose_memory(&mut self, culprit: Option<Gid>, detail: &str) {
+        self.parts.metrics.lane_panicked();
+        self.generation += 1;
+        self.shard = Shard::new(self.parts.options.shard);
+        self.tickets.clear();
+        self.refill = true;
+        let Some(gid) = culprit else {
+            tracing::error!(lane = self.parts.index, detail, "a lane panicked; its memory is read again");
+            return;
+        };
+        let panics = self.panics.entry(gid.clone()).or_default();
+        *panics += 1;
+        tracing::error!(lane = self.parts.index, %gid, panics = *panics, detail, "a lane panicked; its memory is read again");
+        if *panics > PANICS_MAX {
+            tracing::error!(%gid, "the quarantine could not be recorded either; left alone until the next start");
+            self.banned.insert(gid);
+        } else if *panics == PANICS_MAX {
+            let detail = format!("brought its lane down {PANICS_MAX} times: {detail}");
+            self.handle(Message::Quarantine { gid, detail });
+        }
+    }
+
+    /// Reads what this lane had in memory again: everything unfinished that belongs there.
+    fn start_refill(&self) {
+        let (store, completions, generation) =
+            (Arc::clone(&self.parts.store), self.completions_in.clone(), self.generation);
+        let (lane, lanes) = (self.parts.index, self.parts.store.lanes_max().max(1));
+        let banned = self.banned.clone();
+        tokio::spawn(async move {
+            let mine = |gid: &Gid| super::lane_of(gid, lanes) == lane && !banned.contains(gid);
+            crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
+                let gids: Vec<Gid> = gids.into_iter().filter(mine).collect();
+                let (done, adopted) = oneshot::channel();
+                if !gids.is_empty() {
+                    in_flight::load(&*store, generation, gids, Some(done), completions.clone());
+                }
+                async move {
+                    let _ = adopted.await;
+                }
+            })
+            .await;
+        });
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".into())
+}
