@@ -1,0 +1,147 @@
+//! `cargo xtask setup`: installs what the tests need and this machine lacks.
+//!
+//! Only operating-system packages are installed at once. The tools that few commands need, schemathesis and
+//! cargo-deny, are installed when first asked for.
+
+use std::path::{Path, PathBuf};
+
+use crate::run::{self, cargo, command};
+
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// Something the tests need from the operating system.
+struct Requirement {
+    /// A command that succeeds when it is there.
+    probe: &'static [&'static str],
+    /// The Debian or Ubuntu package that brings it.
+    package: &'static str,
+    /// Who needs it.
+    reason: &'static str,
+}
+
+/// Add a row here for every program a test starts.
+const REQUIREMENTS: &[Requirement] = &[Requirement {
+    probe: &["python3", "-c", "import ensurepip, venv"],
+    package: "python3-venv",
+    reason: "the API is fuzzed with schemathesis, a Python program",
+}];
+
+/// How packages can be installed here.
+#[derive(Debug, PartialEq)]
+enum Installer {
+    AptGet,
+    SudoAptGet,
+    None,
+}
+
+/// Installs the missing packages. Says nothing when there are none.
+pub(crate) fn setup(root: &Path) -> Result<(), String> {
+    let missing: Vec<&Requirement> = REQUIREMENTS
+        .iter()
+        .filter(|r| !run::succeeds(&mut command(root, r.probe[0], &r.probe[1..])))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for requirement in &missing {
+        println!("missing: {} ({})", requirement.package, requirement.reason);
+    }
+    let packages: Vec<&str> = missing.iter().map(|requirement| requirement.package).collect();
+    for line in install_commands(&installer(root), &packages)? {
+        println!("running: {}", line.join(" "));
+        run::run(command(root, line[0], &line[1..]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    for requirement in missing {
+        if !run::succeeds(&mut command(root, requirement.probe[0], &requirement.probe[1..])) {
+            let probe = requirement.probe.join(" ");
+            return Err(format!("{} is installed, yet `{probe}` still fails", requirement.package));
+        }
+    }
+    Ok(())
+}
+
+fn installer(root: &Path) -> Installer {
+    if !run::succeeds(&mut command(root, "apt-get", ["--version"])) {
+        return Installer::None;
+    }
+    let is_root = run::output(&mut command(root, "id", ["-u"])).is_ok_and(|id| id.trim() == "0");
+    if is_root {
+        return Installer::AptGet;
+    }
+    let may_sudo = run::succeeds(&mut command(root, "sudo", ["-n", "true"]));
+    if may_sudo { Installer::SudoAptGet } else { Installer::None }
+}
+
+/// The commands that install `packages`, or an error that says what a person has to do.
+fn install_commands<'a>(installer: &Installer, packages: &[&'a str]) -> Result<Vec<Vec<&'a str>>, String> {
+    let update = vec!["apt-get", "update"];
+    let install =
+        [vec!["apt-get", "install", "--yes", "--no-install-recommends"], packages.to_vec()].concat();
+    match installer {
+        Installer::AptGet => Ok(vec![update, install]),
+        Installer::SudoAptGet => {
+            Ok(vec![[vec!["sudo", "-n"], update].concat(), [vec!["sudo", "-n"], install].concat()])
+        }
+        Installer::None => Err(format!(
+            "cannot install packages: this is neither root with apt-get nor a user with sudo; install them by hand: {}",
+            packages.join(" ")
+        )),
+    }
+}
+
+/// The schemathesis program, installed into the target directory when it is not there yet.
+pub(crate) fn schemathesis(root: &Path) -> Result<PathBuf, String> {
+    setup(root)?;
+    let venv = run::target_directory(root)?.join("tools/schemathesis-venv");
+    let (python, program) = (venv.join("bin/python"), venv.join("bin/schemathesis"));
+    let wanted = format!(
+        "import importlib.metadata as m; assert 'schemathesis==' + m.version('schemathesis') == '{SCHEMATHESIS}'"
+    );
+    if run::succeeds(&mut command(root, &python.to_string_lossy(), ["-c", &wanted])) {
+        return Ok(program);
+    }
+    println!("installing {SCHEMATHESIS} into {}", venv.display());
+    run::run(command(root, "python3", ["-m", "venv", "--clear"]).arg(&venv))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SCHEMATHESIS];
+    run::run(&mut command(root, &python.to_string_lossy(), pip))?;
+    Ok(program)
+}
+
+/// Whether `cargo deny` can be run.
+pub(crate) fn has_cargo_deny(root: &Path) -> bool {
+    run::succeeds(&mut cargo(root, ["deny", "--version"]))
+}
+
+/// Builds and installs cargo-deny when it is not there yet; this takes minutes.
+pub(crate) fn install_cargo_deny(root: &Path) -> Result<(), String> {
+    if has_cargo_deny(root) {
+        return Ok(());
+    }
+    println!("installing cargo-deny {CARGO_DENY_VERSION}; this takes some minutes");
+    run::run(&mut cargo(root, ["install", "--locked", "cargo-deny", "--version", CARGO_DENY_VERSION]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_updates_once_and_installs_everything_in_one_go() {
+        let commands = install_commands(&Installer::AptGet, &["a", "b"]).unwrap();
+        let lines: Vec<String> = commands.iter().map(|line| line.join(" ")).collect();
+        assert_eq!(lines, ["apt-get update", "apt-get install --yes --no-install-recommends a b"]);
+    }
+
+    #[test]
+    fn a_user_with_sudo_goes_through_sudo() {
+        let commands = install_commands(&Installer::SudoAptGet, &["a"]).unwrap();
+        assert!(commands.iter().all(|line| line[..3] == ["sudo", "-n", "apt-get"]), "{commands:?}");
+    }
+
+    #[test]
+    fn without_either_the_packages_are_named() {
+        let error = install_commands(&Installer::None, &["a", "b"]).unwrap_err();
+        assert!(error.ends_with("install them by hand: a b"), "{error}");
+    }
+}
