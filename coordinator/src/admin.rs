@@ -1,1 +1,90 @@
-//! admin
+//! What operators do: set parked transactions going again, and settle by hand what no retry will settle.
+//!
+//! Every one of these is a command like any other: durable, recorded in the transaction's history, refused when the state
+//! does not allow it. Who may do it is decided by the layer that `api::guard` puts in front.
+
+mod replay;
+
+use axum::extract::{DefaultBodyLimit, State as Ext};
+use axum::{Json, Router};
+use trine_engine::{Command, ForceTo, ReplyOn};
+use trine_protocol::Gid;
+use trine_protocol::v1::{Answer, Force, ForceOutcome, Replay, Replayed};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::problem::Refusal;
+use crate::api::{GidPath, JsonBody, OptionalJsonBody, State, check_text, command_answer};
+
+/// The admin API, `/v1/admin`.
+pub fn router(state: State) -> Router {
+    let body_limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
+    let (router, _) = routes().split_for_parts();
+    router.layer(body_limit).with_state(state)
+}
+
+/// Every route of the admin API with its description.
+pub(crate) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(replay_one))
+        .routes(routes!(force))
+        .routes(routes!(replay::replay_many))
+}
+
+/// Replay a transaction.
+///
+/// What is parked is tried again, and what waits for a retry is due now; of one branch, if one is named. When nothing
+/// waits, nothing changes.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/transactions/{gid}/replay",
+    operation_id = "replayTransaction",
+    tag = "admin",
+    params(("gid" = Gid, Path, description = "The transaction")),
+    request_body(content = Replay, description = "May be left out"),
+    responses((status = 200, description = "Set going again", body = Replayed))
+)]
+async fn replay_one(
+    Ext(state): Ext<State>,
+    GidPath(gid): GidPath,
+    OptionalJsonBody(request): OptionalJsonBody<Replay>,
+) -> Result<Json<Replayed>, Refusal> {
+    let command = Command::Replay { branch: request.branch };
+    let submitted = state.handle.submit(gid.clone(), command, ReplyOn::Durable).await;
+    let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
+    Ok(Json(Replayed { gid: snapshot.gid, status: snapshot.status, parked: snapshot.parked }))
+}
+
+/// Settle a transaction by hand.
+///
+/// No participant is called any more. The reason is mandatory and stays in the history.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/transactions/{gid}/force",
+    operation_id = "forceTransaction",
+    tag = "admin",
+    params(("gid" = Gid, Path, description = "The transaction")),
+    request_body = Force,
+    responses((status = 200, description = "Settled", body = Answer))
+)]
+async fn force(
+    Ext(state): Ext<State>,
+    GidPath(gid): GidPath,
+    JsonBody(request): JsonBody<Force>,
+) -> Result<Json<Answer>, Refusal> {
+    check_text("reason", &request.reason)?;
+    if request.reason.trim().is_empty() {
+        return Err(Refusal::field("reason", "must not be blank: it is what the next person will read"));
+    }
+    if let Some(by) = &request.by {
+        check_text("by", by)?;
+    }
+    let to = match request.outcome {
+        ForceOutcome::Committed => ForceTo::Committed,
+        ForceOutcome::RolledBack => ForceTo::RolledBack,
+    };
+    let command = Command::Force { to, reason: request.reason, by: request.by };
+    let submitted = state.handle.submit(gid.clone(), command, ReplyOn::Durable).await;
+    let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
+    Ok(Json(command_answer(snapshot)))
+}

@@ -1,1 +1,36 @@
-//! cli
+//! The command line: what each command takes, does and prints. Transactions are read and changed over HTTP, exactly
+//! as any other client would; only `serve`, `dev` and `migrate` touch a store, and none decides anything about a
+//! transaction.
+
+mod args;
+mod client;
+#[cfg(feature = "demo")]
+mod dev;
+mod failure;
+mod human;
+mod local;
+mod output;
+mod participants;
+mod serve;
+mod sse;
+mod table;
+mod tx;
+
+pub use args::Cli;
+pub use failure::{Exit, Failure};
+
+use args::Command;
+
+/// Does what the command line asks.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        #[cfg(feature = "demo")]
+        Command::Dev(args) => dev::run(args).await,
+        Command::Tx(args) => tx::run(args).await,
+        Command::Participants(args) => participants::run(args).await,
+        Command::Config(args) => local::config(&args),
+        Command::Migrate(args) => local::migrate(args).await,
+        Command::Openapi => local::openapi(),
+    }
+}

@@ -1,1 +1,233 @@
-//! config
+//! Configuration: defaults, then a TOML file, then `TRINE_*` variables, then flags, each overriding the one before.
+//!
+//! [`Config::load`] is a function of what it is given ([`Sources`]); only [`Sources::read`] looks at the file system and
+//! the environment. Every key is a row of one table (`keys`), from which come defaults, the names of variables,
+//! validation and the reference. Modules never read the configuration: they define small option structs, which
+//! are built here and handed to them by the server.
+
+mod error;
+mod keys;
+mod kind;
+mod layers;
+mod secret;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use trine_engine::ShardOptions;
+use trine_protocol::duration::HumanDuration;
+
+use crate::telemetry::{LogFormat, LogOptions};
+use crate::{dispatch, jobs, runtime};
+
+pub use error::{ConfigError, Problem};
+pub use kind::Keep;
+pub use layers::{FileText, Flag, Origin, Sources};
+pub use secret::SecretText;
+pub use show::reference_markdown;
+
+/// The effective configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This coordinator's name among those that share a store; empty: made up at start.
+    pub name: String,
+    /// Listening and bounds of the API.
+    pub http: Http,
+    /// Where the journal is.
+    pub store: Store,
+    /// Calls to participants.
+    pub dispatch: Dispatch,
+    /// Lanes.
+    pub runtime: Runtime,
+    /// Schedules of housekeeping.
+    pub jobs: Jobs,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Log lines.
+    pub log: Log,
+    /// Where each key's value came from.
+    #[serde(skip)]
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Section `http`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// `host:port` to listen on.
+    pub addr: String,
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// Longest time for a request's headers to arrive.
+    pub header_timeout: HumanDuration,
+    /// Longest time for a request's body to arrive.
+    pub body_timeout: HumanDuration,
+    /// Most open connections.
+    pub connections_max: usize,
+    /// Longest `Prefer: wait`.
+    pub wait_max: HumanDuration,
+    /// How long a shutdown waits for requests under way.
+    pub drain_timeout: HumanDuration,
+}
+
+/// Section `store`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite:PATH` or `memory:`.
+    pub url: SecretText,
+}
+
+/// Section `dispatch`; see [`dispatch::Options`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
+pub struct Dispatch {
+    pub per_host_max: usize,
+    pub queue_len_max: usize,
+    pub queue_wait: HumanDuration,
+    pub calls_max: usize,
+    pub connect_timeout: HumanDuration,
+    pub idle_timeout: HumanDuration,
+    pub idle_per_host_max: usize,
+}
+
+/// Section `runtime`; see [`runtime::Options`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
+pub struct Runtime {
+    pub inbox_len_max: usize,
+    pub residents_max: usize,
+    pub evict_after: HumanDuration,
+    pub batch_records_max: usize,
+    pub reload_delay: HumanDuration,
+    pub busy_retry_after: HumanDuration,
+}
+
+/// Section `jobs`: cron with seconds, UTC; see [`jobs::Schedules`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
+pub struct Jobs {
+    pub heartbeat: String,
+    pub sweep: String,
+    pub reconcile: String,
+    pub retention: String,
+    pub census: String,
+    pub directory: String,
+}
+
+/// Section `retention`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// How long settled transactions are kept.
+    pub settled_after: Keep,
+}
+
+/// Section `log`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `auto`, `pretty` or `json`.
+    pub format: String,
+    /// Which lines.
+    pub filter: String,
+}
+
+impl Config {
+    /// Lays the sources over the defaults, and checks all of it. Every problem is reported, not only the first.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let layered = layers::lay(sources)?;
+        let mut document = toml::Table::new();
+        let mut origins = BTreeMap::new();
+        for (key, (value, origin)) in layered {
+            match key.split_once('.') {
+                None => drop(document.insert(key.to_owned(), value)),
+                Some((section, name)) => {
+                    let section = document.entry(section).or_insert_with(|| toml::Table::new().into());
+                    if let Some(section) = section.as_table_mut() {
+                        section.insert(name.to_owned(), value);
+                    }
+                }
+            }
+            origins.insert(key, origin);
+        }
+        // Each value was checked against its row; what can still fail is a row that does not fit its field.
+        let config: Self = document.try_into().map_err(|error: toml::de::Error| {
+            ConfigError::from(Problem::Defect { detail: error.message().to_owned() })
+        })?;
+        Ok(Self { origins, ..config })
+    }
+
+    /// The coordinator's name, or one made up from host, process and chance. Ask once per start.
+    pub fn coordinator_name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host: String =
+            host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+        let host = if host.is_empty() { "trine" } else { &host };
+        format!("{host}-{}-{:04x}", std::process::id(), fastrand::u16(..))
+    }
+
+    /// The dispatcher's knobs.
+    pub fn dispatch_options(&self) -> dispatch::Options {
+        let section = &self.dispatch;
+        dispatch::Options {
+            per_host_max: section.per_host_max,
+            queue_len_max: section.queue_len_max,
+            queue_wait_ms: section.queue_wait.millis(),
+            calls_max: section.calls_max,
+            connect_timeout_ms: section.connect_timeout.millis(),
+            idle_timeout_ms: section.idle_timeout.millis(),
+            idle_per_host_max: section.idle_per_host_max,
+        }
+    }
+
+    /// The lanes' knobs.
+    pub fn runtime_options(&self) -> runtime::Options {
+        let section = &self.runtime;
+        runtime::Options {
+            inbox_len_max: section.inbox_len_max,
+            residents_max: section.residents_max,
+            shard: ShardOptions {
+                evict_after_ms: section.evict_after.millis(),
+                batch_records_max: section.batch_records_max,
+                reload_delay_ms: section.reload_delay.millis(),
+            },
+            busy_retry_after_ms: section.busy_retry_after.millis(),
+        }
+    }
+
+    /// When housekeeping runs.
+    pub fn schedules(&self) -> jobs::Schedules {
+        let Jobs { heartbeat, sweep, reconcile, retention, census, directory } = self.jobs.clone();
+        jobs::Schedules { heartbeat, sweep, reconcile, retention, census, directory }
+    }
+
+    /// How long settled transactions are kept; none: for ever.
+    pub fn retention_ms(&self) -> Option<u64> {
+        self.retention.settled_after.millis()
+    }
+
+    /// What is logged, and how.
+    pub fn log_options(&self) -> LogOptions {
+        LogOptions {
+            format: LogFormat::parse(&self.log.format).unwrap_or_default(),
+            filter: self.log.filter.clone(),
+        }
+    }
+
+    /// Where a key's value came from.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.origins.get(key)
+    }
+}

@@ -2,9 +2,29 @@
 //!
 //! A caller makes one attempt and says what came back as an outcome; it never repeats a call by itself, follows no
 //! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
+//!
+//! [`HttpCaller`] resolves a target in the [`Directory`], waits for a place at its host (`hosts`), makes the request
+//! (`request`, `http`), and turns what came back into an outcome (`classify`, `transport`).
+
+mod classify;
+mod directory;
+mod hosts;
+mod http;
+mod measured;
+mod request;
+mod retry_after;
+mod text;
+mod transport;
+
+#[cfg(test)]
+mod tests;
 
 use futures_util::future::BoxFuture;
 use trine_engine::{Answer, Call};
+
+pub use directory::Directory;
+pub use http::{HttpCaller, HttpCallerError};
+pub use measured::Measured;
 
 /// How one released call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,4 +42,37 @@ pub enum Returned {
 pub trait Caller: Send + Sync + std::fmt::Debug + 'static {
     /// Makes one call.
     fn call(&self, call: Call) -> BoxFuture<'static, Returned>;
+}
+
+/// The knobs of [`HttpCaller`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Most calls under way at one host (scheme, name and port).
+    pub per_host_max: usize,
+    /// Most calls waiting for a place at one host.
+    pub queue_len_max: usize,
+    /// Longest wait for a place.
+    pub queue_wait_ms: u64,
+    /// Most calls under way or waiting, all hosts together.
+    pub calls_max: usize,
+    /// Longest time to connect; a call's own timeout may be shorter.
+    pub connect_timeout_ms: u64,
+    /// How long an unused connection is kept. Shorter than participants keep theirs, or calls meet closed ones.
+    pub idle_timeout_ms: u64,
+    /// Most unused connections kept per host.
+    pub idle_per_host_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            per_host_max: 128,
+            queue_len_max: 1_000,
+            queue_wait_ms: 5_000,
+            calls_max: 20_000,
+            connect_timeout_ms: 3_000,
+            idle_timeout_ms: 4_000,
+            idle_per_host_max: 128,
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod jobs;
+pub mod http;
 pub mod metrics;
 pub mod recovery;
 pub mod runtime;

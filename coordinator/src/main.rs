@@ -1,3 +1,24 @@
-//! Entry point of `trine`; the command line itself is in the library.
+//! Entry point of `trine`: the runtime, and how a result becomes an exit code. The commands are in the library.
 
-fn main() {}
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use trine_coordinator::cli::{self, Cli, Failure};
+
+/// How long work that nobody waits for any more may hold up the exit.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::bad(format!("no threads to work with: {error}")).report(),
+    };
+    let result = runtime.block_on(cli::run(cli));
+    runtime.shutdown_timeout(LEAVE_WITHIN);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -18,7 +18,7 @@ use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
 use trine_protocol::Gid;
 
 use crate::dispatch::Caller;
-use crate::metrics::Metrics;
+use crate::metrics::{AdmissionReason, Metrics};
 use crate::store::Store;
 use lane::{Admission, Lane};
 use watch::Hub;
@@ -76,6 +76,7 @@ pub struct Handle {
     hub: Hub,
     closed: Arc<AtomicBool>,
     busy_retry_after_ms: u64,
+    metrics: Metrics,
 }
 
 /// The sending ends of one lane.
@@ -95,6 +96,7 @@ impl Handle {
         reply_on: ReplyOn,
     ) -> Result<Snapshot, SubmitError> {
         if self.closed.load(Ordering::Relaxed) {
+            self.metrics.admission_rejected(AdmissionReason::ShuttingDown);
             return Err(SubmitError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
@@ -102,6 +104,7 @@ impl Handle {
         match lane.commands.try_send(Admission { gid, command, reply_on, reply }) {
             Ok(()) => answer.await.unwrap_or(Err(SubmitError::Lost)),
             Err(mpsc::error::TrySendError::Full(_)) => {
+                self.metrics.admission_rejected(AdmissionReason::Busy);
                 Err(SubmitError::Busy { retry_after_ms: self.busy_retry_after_ms })
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
@@ -195,6 +198,7 @@ impl Lanes {
             hub: hub.clone(),
             closed: Arc::default(),
             busy_retry_after_ms: options.busy_retry_after_ms,
+            metrics: metrics.clone(),
         };
         Self { handle, stop, tasks }
     }

@@ -1,45 +1,177 @@
 //! The composition root: builds every part from the configuration, starts them in order, stops them in order.
+//!
+//! The one place that knows all rooms. No logic: whatever needs a decision belongs into one of them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State as Ext};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::dispatch::{Caller, Directory, HttpCaller, HttpCallerError, Measured};
+use crate::jobs::{self, Jobs};
+use crate::metrics::Metrics;
+use crate::runtime::{Handle, Lanes};
+use crate::store::{self, OpenError, Store};
+use crate::{admin, api, http, recovery};
 
-/// Why the server did not start.
+/// How long `/readyz` waits for the store.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why the server did not start. The text is for whoever starts it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store cannot be opened.
-    #[error("the store cannot be opened: {0}")]
-    Store(String),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store does not answer.
+    #[error("the store was opened but does not answer: {0}")]
+    StoreSilent(#[from] store::StoreError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {error}")]
+    #[error("cannot listen on {addr}: {error}; is another coordinator running? choose another address with --http")]
     Listen {
         /// The address.
         addr: String,
         /// What the system said.
         error: std::io::Error,
     },
+    /// The HTTP client cannot be built.
+    #[error(transparent)]
+    Caller(#[from] HttpCallerError),
     /// A job's schedule cannot be used.
     #[error("the jobs cannot be scheduled: {0}")]
-    Jobs(String),
+    Jobs(#[from] tokio_cron_scheduler::JobSchedulerError),
 }
 
 /// A running coordinator.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    store: Arc<dyn Store>,
+    lanes: Lanes,
+    jobs: Jobs,
+    shutdown: CancellationToken,
+    listening: JoinHandle<()>,
+    recovering: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts everything and listens. Prints nothing.
-    pub async fn start(_config: Config) -> Result<Self, StartError> {
-        Err(StartError::Jobs("not yet".into()))
+    /// Opens the store, starts the lanes, hands them what is unfinished, and listens. Prints nothing.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let addr = config.http.addr.clone();
+        let listener = TcpListener::bind(&addr).await.map_err(|error| StartError::Listen { addr, error })?;
+        let addr = listener.local_addr().map_err(|error| StartError::Listen { addr: config.http.addr.clone(), error })?;
+        let store = store::open(config.store.url.expose(), config.coordinator_name()).await?;
+        store.heartbeat().await?;
+
+        let metrics = Metrics::new();
+        let directory = Arc::new(Directory::new());
+        let http_caller = HttpCaller::new(config.dispatch_options(), Arc::clone(&directory))?;
+        let caller: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(http_caller), metrics.clone()));
+        let lanes = Lanes::start(&store, &caller, &metrics, config.runtime_options());
+        let context = jobs::Context {
+            store: Arc::clone(&store),
+            handle: lanes.handle().clone(),
+            directory,
+            metrics,
+            retention_ms: config.retention_ms(),
+        };
+        // Before anything is driven: calls to names need to know who is alive.
+        jobs::refresh_directory(context.clone()).await;
+        let shutdown = CancellationToken::new();
+        let recovering = tokio::spawn(recover(Arc::clone(&store), lanes.handle().clone(), shutdown.clone()));
+        let jobs = Jobs::start(&config.schedules(), &context).await?;
+        let router = router(&config, &context, &shutdown);
+        let listening = tokio::spawn(http::serve(listener, router, http_options(&config), shutdown.clone()));
+        tracing::info!(%addr, "listening");
+        Ok(Self { addr, store, lanes, jobs, shutdown, listening, recovering })
     }
 
-    /// Where it listens.
+    /// Where it listens; the port is the real one when 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Stops as SIGTERM does: see DESIGN section 7.
-    pub async fn stop(self) {}
+    /// Stops admitting, lets what is admitted become durable, answers who waits, and closes the store. Owed calls are
+    /// dropped: they are made again after the next start.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        self.shutdown.cancel();
+        self.jobs.stop().await;
+        self.lanes.stop().await;
+        // Requests under way have their answers by now.
+        for task in [self.recovering, self.listening] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task ended badly");
+            }
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(%error, "the store did not close cleanly; the next start recovers it");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn recover(store: Arc<dyn Store>, handle: Handle, shutdown: CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        _ = recovery::recover(&*store, &handle) => {}
+    }
+}
+
+fn http_options(config: &Config) -> http::Options {
+    http::Options {
+        header_timeout: Duration::from_millis(config.http.header_timeout.millis()),
+        connections_max: config.http.connections_max,
+        drain: Duration::from_millis(config.http.drain_timeout.millis()),
+    }
+}
+
+fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken) -> Router {
+    let directory = Arc::clone(&context.directory);
+    let refresh = context.clone();
+    let state = api::State {
+        handle: context.handle.clone(),
+        queries: context.store.clone(),
+        registry: context.store.clone(),
+        knows_participant: Arc::new(move |name| directory.knows(name)),
+        participants_changed: Arc::new(move || drop(tokio::spawn(jobs::refresh_directory(refresh.clone())))),
+        limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
+        shutdown: shutdown.clone(),
+    };
+    let metrics = context.metrics.clone();
+    let health = api::health::Health {
+        store: context.store.clone(),
+        ready_timeout: READY_TIMEOUT,
+        metrics: Arc::new(move || metrics.render()),
+        shutdown: shutdown.clone(),
+    };
+    // The seams: authentication becomes a layer here, one per router.
+    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
+    api::compose([
+        api::guard(api::router(state.clone()), measure.clone()),
+        api::guard(admin::router(state), measure.clone()),
+        api::guard(api::health::router(health), measure),
+        api::docs_router(),
+    ])
+}
+
+/// Counts requests by the route they matched, never by their path.
+async fn measure(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
+    let stopwatch = Stopwatch::start();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let took_s = stopwatch.elapsed().as_secs_f64();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    metrics.http_request(route, method.as_str(), response.status().as_u16(), took_s);
+    response
 }

@@ -5,10 +5,16 @@
 //!
 //! Every method returns a future that may be dropped by its caller at any moment: implementations run their database work
 //! in a task of their own, so that a dropped future never leaves a connection inside an open database transaction.
+//!
+//! [`open`] chooses a store by its URL. What each promises is in the traits; `suite` holds all of them to it.
 
 pub mod codec;
+mod detach;
+mod group;
 pub mod memory;
 pub mod sqlite;
+#[cfg(test)]
+mod suite;
 
 use std::sync::Arc;
 
@@ -22,6 +28,91 @@ pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
 
 /// Journals as read: each gid with its records, or with why they cannot be understood.
 pub type Journals = Vec<(Gid, Result<Vec<Record>, StoreError>)>;
+
+/// Why a store cannot be opened. The text is for whoever starts the coordinator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no store.
+    #[error("{url:?} is not a store: {detail}; write sqlite:./folder/file.db or sqlite:///folder/file.db")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Another process has it.
+    #[error(
+        "{file} is in use by another coordinator, which holds {file}.lock; stop it first, or give this one a file of its own"
+    )]
+    InUse {
+        /// The database file.
+        file: String,
+    },
+    /// It was written by a newer version.
+    #[error(
+        "the tables in {store} were made by a newer version of Trine (migration {migration}); run that version"
+    )]
+    Newer {
+        /// Which store.
+        store: String,
+        /// Its number.
+        migration: i64,
+    },
+    /// Anything else.
+    #[error("cannot open {store}: {detail}")]
+    Failed {
+        /// Which store.
+        store: String,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// Opens the store of a URL, brings its tables up to date, and joins it as the coordinator `owner`.
+///
+/// `sqlite:` and a path keeps it in that file. `memory:` keeps it nowhere: for tests.
+pub async fn open(url: &str, owner: String) -> Result<Arc<dyn Store>, OpenError> {
+    match scheme(url)? {
+        Scheme::Memory => Ok(Arc::new(memory::Memory::new(&owner))),
+        Scheme::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path, owner).await?)),
+    }
+}
+
+/// Brings the tables of a store up to date without running a coordinator on it; returns how many migrations that took.
+pub async fn migrate(url: &str) -> Result<u64, OpenError> {
+    match scheme(url)? {
+        Scheme::Memory => Ok(0),
+        Scheme::Sqlite(path) => sqlite::migrate(path).await,
+    }
+}
+
+enum Scheme<'a> {
+    Memory,
+    Sqlite(&'a std::path::Path),
+}
+
+fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
+    let wrong = |detail: &str| OpenError::Url { url: url.to_owned(), detail: detail.to_owned() };
+    match url.split_once(':') {
+        Some(("memory", "")) => Ok(Scheme::Memory),
+        Some(("sqlite", rest)) => {
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            if path.contains('?') {
+                return Err(wrong("it takes no parameters"));
+            }
+            if path.is_empty() || path.ends_with('/') || path.contains(":memory:") {
+                return Err(wrong("it names no file"));
+            }
+            Ok(Scheme::Sqlite(std::path::Path::new(path)))
+        }
+        // The rest of the URL may carry a password.
+        Some((scheme, _)) => Err(OpenError::Url {
+            url: format!("{scheme}:"),
+            detail: "this version keeps its journal in SQLite".to_owned(),
+        }),
+        None => Err(wrong("it has no scheme")),
+    }
+}
 
 /// Everything the coordinator asks of a store.
 pub trait Store: Journal + Queries + Registry + Membership + Maintenance {
@@ -72,9 +163,9 @@ impl StoreError {
 
 /// The ordered records: the truth.
 pub trait Journal: Send + Sync + std::fmt::Debug + 'static {
-    /// Appends a batch in one database transaction, all or nothing per gid: a gid whose `(gid, seq)` exists is left out
-    /// whole (its index row, too) and reported in [`Appended::conflicts`]; everything else is durable when this
-    /// returns. Index rows are written in the same database transaction and carry this coordinator as owner. Labels are
+    /// Appends a batch in one database transaction, all or nothing per gid: a gid whose records do not follow the last
+    /// one in the journal (a `(gid, seq)` exists, or one is missing in between) is left out whole (its index row, too)
+    /// and reported in [`Appended::conflicts`]; everything else is durable when this returns. Index rows are written in the same database transaction and carry this coordinator as owner. Labels are
     /// written when a gid's first record is in the batch.
     fn append(&self, lane: usize, batch: Arc<Batch>) -> StoreFuture<Appended, AppendError>;
 

@@ -1,1 +1,5 @@
-//! t
+//! The product from outside: real processes, real HTTP, real databases. One target, one module per subject.
+
+mod crash;
+mod lifecycle;
+mod support;

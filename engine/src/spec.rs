@@ -90,19 +90,17 @@ impl RetryPolicy {
     pub fn delay_ms(&self, failures: u32, random_permille: u32) -> u64 {
         let mut delay = self.initial_ms.min(self.max_interval_ms);
         for _ in 1..failures {
-            if delay == 0 || delay >= self.max_interval_ms {
+            if delay == 0 || delay >= self.max_interval_ms || self.factor_permille <= 1_000 {
                 break;
             }
-            delay = delay
-                .saturating_mul(u64::from(self.factor_permille))
-                .div_euclid(1_000)
-                .min(self.max_interval_ms);
-            if self.factor_permille <= 1_000 {
-                break;
-            }
+            // Wide, so that nothing saturates; and at least one longer, so that rounding down does not stop the growth.
+            let grown = u128::from(delay) * u128::from(self.factor_permille) / 1_000;
+            let grown = u64::try_from(grown).unwrap_or(u64::MAX).max(delay.saturating_add(1));
+            delay = grown.min(self.max_interval_ms);
         }
-        let share = u64::from(self.jitter_permille.min(1_000)) * u64::from(random_permille.min(1_000));
-        delay - delay.saturating_mul(share).div_euclid(1_000_000).min(delay)
+        let share = u128::from(self.jitter_permille.min(1_000)) * u128::from(random_permille.min(1_000));
+        let shortened = u128::from(delay) * share / 1_000_000;
+        delay - u64::try_from(shortened).unwrap_or(delay)
     }
 }
 

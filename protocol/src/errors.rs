@@ -45,11 +45,13 @@ pub enum Code {
     ParticipantNotFound,
     /// A query parameter or header is unusable; `field` names it.
     InvalidParameter,
+    /// The body did not arrive in time.
+    BodyTimeout,
 }
 
 impl Code {
     /// Every code, for documentation and checks.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedJson,
         Self::InvalidField,
         Self::BodyTooLarge,
@@ -69,6 +71,7 @@ impl Code {
         Self::BranchNotFound,
         Self::ParticipantNotFound,
         Self::InvalidParameter,
+        Self::BodyTimeout,
     ];
 
     /// The code as it is written, HTTP status, and title.
@@ -93,6 +96,7 @@ impl Code {
             Self::BranchNotFound => ("TX0017", 404, "No such branch"),
             Self::ParticipantNotFound => ("TX0018", 404, "No such participant instance"),
             Self::InvalidParameter => ("TX0019", 400, "A parameter or header cannot be used"),
+            Self::BodyTimeout => ("TX0020", 408, "The body did not arrive in time"),
         }
     }
 

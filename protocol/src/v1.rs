@@ -3,6 +3,7 @@
 mod create;
 mod history;
 mod operations;
+mod strict;
 mod view;
 
 pub use create::{
@@ -13,6 +14,7 @@ pub use operations::{
     Abort, Force, ForceOutcome, Participant, ParticipantInstance, ParticipantList, RegisterParticipant,
     Registered, Replay, ReplayMany, ReplayManyAnswer, Replayed,
 };
+pub use strict::Object;
 pub use view::{
     Answer, BranchView, CauseView, NextCall, OpState, OpView, Page, TransactionSummary, TransactionView,
 };

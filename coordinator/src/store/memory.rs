@@ -1,1 +1,204 @@
-//! memory
+//! A store in memory, for tests: the same contracts, and faults on demand ([`Faults`]).
+//!
+//! Several coordinators share one by [`Memory::another`]. Events are kept as the codec's text, so what passes through
+//! here has passed through the codec. Nothing survives the process. It is not meant for production and has no index:
+//! lists walk every row.
+
+mod faults;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use trine_engine::{Batch, Record};
+use trine_protocol::v1::{Page, Participant};
+use trine_protocol::{Gid, Timestamp};
+
+use super::detach::detached;
+use super::{
+    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, Queries,
+    Registry, Store, StoreError, StoreFuture,
+};
+use state::State;
+
+pub use faults::{Fault, Faults, Gate};
+
+/// One coordinator's handle to a store in memory. Clones are the same coordinator.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    owner: Arc<str>,
+    lanes_max: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    faults: Faults,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// An empty store, and the coordinator `owner` in it.
+    pub fn new(owner: &str) -> Self {
+        Self { owner: owner.into(), lanes_max: 1, shared: Arc::default() }
+    }
+
+    /// Lets this many lanes append side by side.
+    #[must_use]
+    pub fn with_lanes_max(mut self, lanes_max: usize) -> Self {
+        self.lanes_max = lanes_max.max(1);
+        self
+    }
+
+    /// Another coordinator on the same store.
+    #[must_use]
+    pub fn another(&self, owner: &str) -> Self {
+        Self { owner: owner.into(), ..self.clone() }
+    }
+
+    /// The switches for what goes wrong; they work for every coordinator on this store.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Lets a coordinator's heartbeat lapse: from now on others may adopt what it owns, until it beats again.
+    pub fn lapse(&self, owner: &str) {
+        self.shared.state().alive.remove(owner);
+    }
+
+    /// Replaces the text of one record, to see what a damaged journal leads to. Returns whether the record is there.
+    pub fn overwrite(&self, gid: &Gid, seq: u64, text: &str) -> bool {
+        self.shared.state().overwrite(gid, seq, text)
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&State, &str) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<T> {
+        let Self { owner, shared, .. } = self.clone();
+        detached(async move {
+            shared.faults.before_read()?;
+            read(&shared.state(), &owner)
+        })
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut State, &str) -> T + Send + 'static,
+    ) -> StoreFuture<T> {
+        let Self { owner, shared, .. } = self.clone();
+        detached(async move {
+            shared.faults.before_write()?;
+            Ok(write(&mut shared.state(), &owner))
+        })
+    }
+}
+
+impl Store for Memory {
+    fn lanes_max(&self) -> usize {
+        self.lanes_max
+    }
+}
+
+impl Journal for Memory {
+    fn append(&self, _lane: usize, batch: Arc<Batch>) -> StoreFuture<Appended, AppendError> {
+        let Self { owner, shared, .. } = self.clone();
+        detached(async move {
+            match shared.faults.before_append().await {
+                None => Ok(shared.state().append(&batch, &owner)),
+                Some(Fault::Failed) => Err(AppendError::Failed("a fault was asked for".to_owned())),
+                Some(Fault::DoubtfulNotApplied) => {
+                    Err(AppendError::Doubtful("a fault was asked for".to_owned()))
+                }
+                Some(Fault::DoubtfulApplied) => {
+                    shared.state().append(&batch, &owner);
+                    Err(AppendError::Doubtful("a fault was asked for".to_owned()))
+                }
+            }
+        })
+    }
+
+    fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
+        self.read(move |state, _| Ok(state.load(gids)))
+    }
+
+    fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.read(move |state, owner| Ok(state.unfinished(owner, after.as_ref(), due_by, limit)))
+    }
+
+    fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.read(move |state, owner| Ok(state.due(owner, due_by, limit)))
+    }
+}
+
+impl Queries for Memory {
+    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
+        self.read(move |state, _| state.records(&gid, after_seq))
+    }
+
+    fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
+        self.read(move |state, _| Ok(state.list(&filter, cursor.as_ref(), limit)))
+    }
+
+    fn census(&self) -> StoreFuture<Census> {
+        self.read(|state, _| Ok(state.census()))
+    }
+}
+
+impl Registry for Memory {
+    fn register(
+        &self,
+        name: String,
+        base_url: String,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> StoreFuture<()> {
+        self.write(move |state, _| state.register(name, base_url, now, expires_at))
+    }
+
+    fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
+        self.write(move |state, _| state.deregister(&name, base_url.as_deref()))
+    }
+
+    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
+        self.read(move |state, _| Ok(state.participants(now)))
+    }
+
+    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
+        self.write(move |state, _| state.sweep_participants(before))
+    }
+}
+
+impl Membership for Memory {
+    fn heartbeat(&self) -> StoreFuture<()> {
+        self.write(|state, owner| {
+            state.alive.insert(owner.to_owned());
+        })
+    }
+
+    fn adopt(&self) -> StoreFuture<u64> {
+        self.write(|state, owner| state.adopt(owner))
+    }
+}
+
+impl Maintenance for Memory {
+    fn ping(&self) -> StoreFuture<()> {
+        self.write(|_, _| ())
+    }
+
+    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
+        self.write(move |state, _| state.retire(before, limit))
+    }
+
+    fn close(&self) -> StoreFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,164 @@
-//! sqlite
+//! The journal in one SQLite file: WAL, `synchronous=FULL`, one connection that writes and a few that only read.
+//!
+//! - `schema`: opening the file, its lock, migrations;
+//! - `writer`: who may use the writing connection, and what happens to it after trouble;
+//! - `append`: one batch, one database transaction;
+//! - `statements`: the only SQL that is put together while running;
+//! - `queries`, `tables`: everything else.
+//!
+//! One process at a time has the file, by a lock on `<file>.lock`: whatever is not settled in it belongs to nobody else,
+//! and nobody else's heartbeat is waited for. All methods start their work in a task of its own.
+
+mod append;
+mod queries;
+mod schema;
+mod statements;
+mod tables;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::SqlitePool;
+use trine_engine::{Batch, Record};
+use trine_protocol::v1::{Page, Participant};
+use trine_protocol::{Gid, Timestamp};
+
+use super::detach::detached;
+use super::{
+    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, OpenError,
+    Queries, Registry, Store, StoreError, StoreFuture,
+};
+use schema::FileLock;
+use writer::Writer;
+
+pub(super) use schema::migrate;
+
+/// A coordinator's journal in a SQLite file. Clones are the same coordinator.
+#[derive(Debug, Clone)]
+pub struct Sqlite(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    owner: String,
+    writer: Writer,
+    readers: SqlitePool,
+    lock: FileLock,
+}
+
+impl Sqlite {
+    /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
+    pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
+        let schema::Opened { writer, readers, lock } = schema::open(path).await?;
+        Ok(Self(Arc::new(Inner { owner, writer: Writer::new(path, writer), readers, lock })))
+    }
+
+    /// Runs `work` in a task of its own.
+    fn run<T, Work>(&self, work: impl FnOnce(Arc<Inner>) -> Work) -> StoreFuture<T>
+    where
+        T: Send + 'static,
+        Work: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+    {
+        let work = work(self.0.clone());
+        detached(async move { work.await.map_err(|error| StoreError::Unavailable(error.to_string())) })
+    }
+}
+
+impl Store for Sqlite {
+    /// One: SQLite has one writer, and its batches grow with the load.
+    fn lanes_max(&self) -> usize {
+        1
+    }
+}
+
+impl Journal for Sqlite {
+    fn append(&self, _lane: usize, batch: Arc<Batch>) -> StoreFuture<Appended, AppendError> {
+        let inner = self.0.clone();
+        detached(async move { append::append(&inner.writer, &inner.owner, &batch).await })
+    }
+
+    fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
+        self.run(async move |inner| queries::load(&inner.readers, gids).await)
+    }
+
+    fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.run(async move |inner| {
+            queries::unfinished(&inner.readers, &inner.owner, after, due_by, limit).await
+        })
+    }
+
+    fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.run(async move |inner| queries::due(&inner.readers, &inner.owner, due_by, limit).await)
+    }
+}
+
+impl Queries for Sqlite {
+    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
+        let inner = self.0.clone();
+        detached(async move { queries::records(&inner.readers, gid, after_seq).await })
+    }
+
+    fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
+        self.run(async move |inner| queries::list(&inner.readers, filter, cursor, limit).await)
+    }
+
+    fn census(&self) -> StoreFuture<Census> {
+        self.run(async move |inner| queries::census(&inner.readers).await)
+    }
+}
+
+impl Registry for Sqlite {
+    fn register(
+        &self,
+        name: String,
+        base_url: String,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> StoreFuture<()> {
+        self.run(async move |inner| tables::register(&inner.writer, name, base_url, now, expires_at).await)
+    }
+
+    fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
+        self.run(async move |inner| tables::deregister(&inner.writer, name, base_url).await)
+    }
+
+    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
+        self.run(async move |inner| queries::participants(&inner.readers, now).await)
+    }
+
+    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
+        self.run(async move |inner| tables::sweep_participants(&inner.writer, before).await)
+    }
+}
+
+impl Membership for Sqlite {
+    fn heartbeat(&self) -> StoreFuture<()> {
+        self.run(async move |inner| tables::heartbeat(&inner.writer, &inner.owner).await)
+    }
+
+    fn adopt(&self) -> StoreFuture<u64> {
+        self.run(async move |inner| tables::adopt(&inner.writer, &inner.owner).await)
+    }
+}
+
+impl Maintenance for Sqlite {
+    fn ping(&self) -> StoreFuture<()> {
+        self.run(async move |inner| tables::ping(&inner.writer, &inner.owner).await)
+    }
+
+    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
+        self.run(async move |inner| tables::retire(&inner.writer, before, limit).await)
+    }
+
+    fn close(&self) -> StoreFuture<()> {
+        self.run(async move |inner| {
+            inner.readers.close().await;
+            let closed = inner.writer.close().await;
+            inner.lock.release();
+            closed
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -145,7 +145,11 @@ impl Transaction {
                 self.status = to.status();
                 Ok(())
             }
-            (Running | Committing, Event::Committed) => {
+            (Running, Event::Committed) if Op::on_commit(self.pattern()).is_none() => {
+                self.status = Status::Committed;
+                Ok(())
+            }
+            (Committing, Event::Committed) => {
                 self.status = Status::Committed;
                 Ok(())
             }

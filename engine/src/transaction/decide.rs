@@ -202,7 +202,8 @@ impl Transaction {
             let check = self.check.as_ref().filter(|_| key.op == Op::Check && self.status == Status::Open)?;
             return Some((None, check, &self.spec.check_call));
         };
-        let branch = self.branches.get(position as usize)?;
+        // What no state has owed was never called, so it has no answer.
+        let branch = self.branches.get(position as usize).filter(|branch| branch.exposed)?;
         let progress = if self.is_late_forward(key.op) {
             &branch.forward
         } else if self.phase_op() == Some(key.op) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::strict;
 use crate::duration::HumanDuration;
 use crate::{BranchId, Gid, Pattern, Target};
 
@@ -23,16 +24,18 @@ pub struct CreateTransaction {
     #[serde(default)]
     pub open: bool,
     /// Small map for finding the transaction again; at most 16 entries.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Keys: `[A-Za-z0-9._/-]{1,64}`; values: at most 256 bytes without control characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "strict::unique_map")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::labels))]
     pub labels: BTreeMap<String, String>,
     /// How to drive it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::object")]
     pub options: Options,
     /// Open messages only: asked for the initiator's local outcome when nothing is heard of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Target>,
     /// The branches; may be empty only when `open`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::objects")]
     #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
     pub branches: Vec<Branch>,
 }
@@ -74,16 +77,17 @@ pub struct Branch {
     /// message: take the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deliver: Option<Target>,
-    /// saga, message: ids of branches that must be done first. As soon as one branch states `after`
+    /// saga, message: ids of branches that must be done first, at most 100. As soon as one branch states `after`
     /// (even empty), the stated dependencies are the only ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub after: Option<Vec<BranchId>>,
     /// JSON handed to the participant byte for byte as the body of every op; `null` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub payload: Option<Box<RawValue>>,
     /// Overrides the transaction's options for this branch.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::object")]
     pub options: BranchOptions,
 }
 
@@ -122,9 +126,10 @@ pub struct Options {
     pub call_timeout: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub call_timeout_ms: Option<u64>,
     /// When and how often a call without a usable answer is repeated.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "strict::optional_object")]
     pub retry: Option<Retry>,
     /// What happens after `retry.max_attempts` (default park).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,18 +140,21 @@ pub struct Options {
     pub deadline: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub deadline_ms: Option<u64>,
     /// Wait this long before the first call. Declared transactions only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_delay: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 31_536_000_000u64))]
     pub start_delay_ms: Option<u64>,
     /// Open messages: how long to wait for the initiator before asking it (default 10s).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check_after: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub check_after_ms: Option<u64>,
     /// saga and message, when no branch states `after`: one by one, or all at once
     /// (default: saga one by one, message all at once).
@@ -164,9 +172,10 @@ pub struct BranchOptions {
     pub call_timeout: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub call_timeout_ms: Option<u64>,
     /// When and how often a call is repeated; replaces the transaction's field by field.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "strict::optional_object")]
     pub retry: Option<Retry>,
     /// What happens after `retry.max_attempts`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +192,7 @@ pub struct Retry {
     pub initial: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub initial_ms: Option<u64>,
     /// Growth from one delay to the next, 1 to 10 (default 2).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,14 +203,15 @@ pub struct Retry {
     pub max_interval: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub max_interval_ms: Option<u64>,
     /// Share of each delay that is random, 0 to 1 (default 0.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 0.0, maximum = 1.0))]
     pub jitter: Option<f64>,
-    /// Attempts without a usable answer before `on_exhausted` (default: no limit).
+    /// Attempts without a usable answer before `on_exhausted`, 1 to 1000000 (default: no limit).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000))]
     pub max_attempts: Option<u32>,
 }
 
@@ -224,4 +235,25 @@ pub enum Order {
     Sequence,
     /// All at once.
     Parallel,
+}
+
+#[cfg(feature = "openapi")]
+mod schema {
+    use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+
+    use crate::limits::{LABEL_VALUE_BYTES_MAX, LABELS_MAX};
+
+    /// The bounds of labels, as far as a schema can say them.
+    pub(super) fn labels() -> Schema {
+        let value = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(LABEL_VALUE_BYTES_MAX / 4))
+            .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"));
+        let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9._/-]{1,64}$"));
+        ObjectBuilder::new()
+            .property_names(Some(key))
+            .additional_properties(Some(value))
+            .max_properties(Some(LABELS_MAX))
+            .into()
+    }
 }

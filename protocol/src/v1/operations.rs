@@ -10,8 +10,9 @@ use crate::{BranchId, Gid, Pattern, Status, Timestamp};
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Abort {
-    /// Recorded and shown; at most 1024 characters.
+    /// Recorded and shown; at most 1024 bytes without control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"))]
     pub reason: Option<String>,
 }
 
@@ -55,11 +56,19 @@ pub enum ForceOutcome {
 pub struct Force {
     /// The status it gets.
     pub outcome: ForceOutcome,
-    /// Why; recorded for ever. 1 to 1024 characters.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 1024))]
+    /// Why; recorded for ever. 1 to 1024 bytes, not blank, without control characters.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 1,
+            max_length = 256,
+            pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[!-~][^\u0000-\u001f\u007f-\u009f]*$"
+        )
+    )]
     pub reason: String,
-    /// Who; recorded.
+    /// Who; recorded. At most 1024 bytes without control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"))]
     pub by: Option<String>,
 }
 
@@ -76,9 +85,11 @@ pub struct ReplayMany {
     pub status: Option<Status>,
     /// Only with a branch at this host (`host:port`) or participant.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[!-~]{1,2048}$"))]
     pub host: Option<String>,
     /// Only with this label, `key=value`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9._/-]{1,64}[=:][ -~]{0,256}$"))]
     pub label: Option<String>,
     /// At most this many (default and most 10000).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,13 +120,20 @@ pub struct RegisterParticipant {
     #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9._-]{1,64}$"))]
     pub name: String,
     /// `http(s)://host[:port][/prefix]`; the branch's path is appended.
-    #[cfg_attr(feature = "openapi", schema(max_length = 2048))]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            max_length = 2048,
+            pattern = r"^https?://[A-Za-z][A-Za-z0-9]{0,40}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]+)*/?$"
+        )
+    )]
     pub base_url: String,
     /// How long the instance counts as alive without a heartbeat (default 30s, 1s to 1h).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1_000, maximum = 3_600_000))]
     pub ttl_ms: Option<u64>,
 }
 

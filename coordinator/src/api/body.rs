@@ -1,0 +1,128 @@
+//! Reading JSON bodies: bounded in size, time and depth, with an answer of its own for everything that can be wrong.
+//!
+//! What the fields mean is checked by `from_wire`; here it is only JSON, of the right shape, or not.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+use trine_protocol::errors::Code;
+use trine_protocol::v1::Object;
+
+use super::problem::{Refusal, echo};
+
+/// How long the whole body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A mandatory JSON object.
+#[derive(Debug)]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// A JSON object that may be left out altogether.
+#[derive(Debug)]
+pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        require_json(request.headers(), true)?;
+        let bytes = read(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let headers = request.headers().clone();
+        require_json(&headers, false)?;
+        let bytes = read(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        require_json(&headers, true)?;
+        parse(&bytes).map(Self)
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+    let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state));
+    match reading.await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
+            Err(Refusal::new(Code::BodyTooLarge, "the body has more bytes than this coordinator reads"))
+        }
+        Ok(Err(_)) => Err(Refusal::new(Code::MalformedJson, "the body ended before it was complete")),
+        Err(_) => Err(Refusal::new(Code::BodyTimeout, "the body took too long to arrive")),
+    }
+}
+
+fn require_json(headers: &HeaderMap, mandatory: bool) -> Result<(), Refusal> {
+    let refuse = || {
+        Refusal::new(Code::UnsupportedMediaType, "send the body with `Content-Type: application/json`")
+            .with_field("Content-Type")
+    };
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return if mandatory { Err(refuse()) } else { Ok(()) };
+    };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(refuse()) }
+}
+
+/// Reads one JSON object and nothing after it.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Refusal::new(Code::MalformedJson, "the body is not UTF-8 text"))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut reader);
+    let Object(value) = read.map_err(|error| refuse(text, &error))?;
+    reader.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> Refusal {
+    Refusal::new(Code::MalformedJson, echo(&error.to_string()))
+}
+
+/// Malformed JSON and JSON of the wrong shape are told apart, whichever is met first: a body that is not JSON is never
+/// blamed on one of its fields.
+fn refuse(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    let inner = error.inner();
+    if !inner.is_data() {
+        return malformed(inner);
+    }
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        return malformed(&error);
+    }
+    let said = inner.to_string();
+    // The place in the text is in the way once the field is named.
+    let detail = said.rsplit_once(" at line ").map_or(said.as_str(), |(detail, _)| detail);
+    Refusal::field(field_of(&error.path().to_string(), detail), echo(detail))
+}
+
+/// The path of the field at fault. A missing, unknown or duplicate field is named by serde's text, not by its path.
+fn field_of(path: &str, detail: &str) -> String {
+    let path = if path == "." { "" } else { path };
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| detail.strip_prefix(start))
+        .and_then(|rest| rest.split_once('`'))
+        .map(|(name, _)| name);
+    let field = match named {
+        Some(name) if path.is_empty() => name.to_owned(),
+        Some(name) if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        Some(name) => format!("{path}.{name}"),
+        None if path.is_empty() => "body".to_owned(),
+        None => path.to_owned(),
+    };
+    echo(&field)
+}
+
+#[cfg(test)]
+mod tests;

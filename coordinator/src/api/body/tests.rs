@@ -1,0 +1,47 @@
+//! What is told of a body that cannot be read.
+
+use trine_protocol::v1::CreateTransaction;
+
+use super::*;
+
+fn refused(text: &str) -> (String, Option<String>, String) {
+    let refusal = parse::<CreateTransaction>(text.as_bytes()).unwrap_err();
+    let problem = refusal.problem();
+    (problem.code.clone(), problem.field.clone(), problem.detail.clone())
+}
+
+#[test]
+fn a_field_is_named_by_its_path() {
+    for (text, field) in [
+        (r#"{"pattern":"saga","branches":[{"id":"a"},{"id":"b","action":7}]}"#, "branches[1].action"),
+        (r#"{"pattern":"saga","branches":[{"id":"a","colour":7}]}"#, "branches[0].colour"),
+        (r#"{"pattern":"saga","branches":[{"id":"a","id":"b"}]}"#, "branches[0].id"),
+        (
+            r#"{"pattern":"saga","branches":[{"id":"a","options":{"retry":{"factor":"x"}}}]}"#,
+            "branches[0].options.retry.factor",
+        ),
+        (r#"{"pattern":"saga","labels":{"a":1}}"#, "labels.a"),
+        (r#"{"open":true}"#, "pattern"),
+    ] {
+        let (code, named, detail) = refused(text);
+        assert_eq!((code.as_str(), named.as_deref()), ("TX0002", Some(field)), "{text}: {detail}");
+    }
+}
+
+#[test]
+fn malformed_text_is_never_blamed_on_a_field() {
+    for text in [r#"{"colour":1,"pattern":"#, "{\"colour\":1} trailing", "\u{feff}{}"] {
+        let (code, field, _) = refused(text);
+        assert_eq!((code.as_str(), field), ("TX0001", None), "{text}");
+    }
+    let refusal = parse::<CreateTransaction>(b"{\"gid\":\"\xff\"}").unwrap_err();
+    assert_eq!(refusal.problem().code, "TX0001");
+}
+
+#[test]
+fn the_details_carry_no_control_characters_and_have_an_end() {
+    let long = "\u{202e}".repeat(5_000);
+    let (_, field, detail) = refused(&format!(r#"{{"pattern":"{long}"}}"#));
+    assert_eq!(field.as_deref(), Some("pattern"));
+    assert!(!detail.contains('\u{202e}') && detail.len() < 2_500, "{}", detail.len());
+}

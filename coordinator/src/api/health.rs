@@ -1,0 +1,107 @@
+//! For those who run a coordinator: is it alive, is it ready, what does it measure.
+//!
+//! Liveness asks nothing of the store (a restart would not bring a database back); readiness does, within a bounded time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Ext;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::Refusal;
+use crate::metrics;
+use crate::store::{Maintenance, StoreError};
+
+/// What health is judged by.
+#[derive(Clone)]
+pub struct Health {
+    /// Asked whether it would take a write.
+    pub store: Arc<dyn Maintenance>,
+    /// Within this time.
+    pub ready_timeout: Duration,
+    /// Renders every metric in the OpenMetrics text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Cancelled when the shutdown begins: no longer ready.
+    pub shutdown: CancellationToken,
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health").field("ready_timeout", &self.ready_timeout).finish_non_exhaustive()
+    }
+}
+
+/// What `/healthz` and `/readyz` answer.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct HealthView {
+    /// `alive` or `ready`.
+    status: &'static str,
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+pub fn router(health: Health) -> Router {
+    let (router, _) = routes().split_for_parts();
+    router.with_state(health)
+}
+
+/// The routes' description.
+pub(super) fn described() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Health> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(render_metrics))
+}
+
+/// Whether the process lives.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    tag = "health",
+    responses((status = 200, description = "It does", body = HealthView))
+)]
+async fn healthz() -> Json<HealthView> {
+    Json(HealthView { status: "alive" })
+}
+
+/// Whether requests would be served: the store answers, and no shutdown has begun.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "health",
+    responses((status = 200, description = "They would", body = HealthView))
+)]
+async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
+    if health.shutdown.is_cancelled() {
+        return Err(Refusal::shutting_down());
+    }
+    match tokio::time::timeout(health.ready_timeout, health.store.ping()).await {
+        Ok(answered) => answered?,
+        Err(_) => return Err(StoreError::Unavailable("the ping took too long".into()).into()),
+    }
+    Ok(Json(HealthView { status: "ready" }))
+}
+
+/// Every metric, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "health",
+    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"))
+)]
+async fn render_metrics(Ext(health): Ext<Health>) -> Response {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    ([content_type], (health.metrics)()).into_response()
+}

@@ -1,0 +1,162 @@
+//! Exact HTTP, over running lanes, a store in memory and participants made of one function.
+
+mod errors;
+mod participants;
+mod transactions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use trine_engine::{Answer, Call, CallReport, Outcome, Payload};
+
+use super::health::Health;
+use super::{Limits, State, compose, docs_router, guard, health, router};
+use crate::admin;
+use crate::dispatch::{Caller, Returned};
+use crate::metrics::Metrics;
+use crate::runtime::{Lanes, Options};
+use crate::store::Store;
+use crate::store::memory::Memory;
+
+/// Answers by the path it is called at: `/refuse` is a no, `/broken` gives no usable answer, anything else takes effect.
+#[derive(Debug)]
+struct Participant;
+
+impl Caller for Participant {
+    fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
+        Box::pin(async move {
+            let target = call.target.as_str().to_owned();
+            let broken = target.ends_with("/broken");
+            let refused = target.ends_with("/refuse") && call.op().may_be_refused();
+            let outcome = if refused {
+                Outcome::Refused { reason: "no stock".into() }
+            } else if broken {
+                Outcome::Unknown
+            } else {
+                Outcome::Done { output: Payload::from("{ \"ok\": true }"), read_only: false }
+            };
+            let status_code = Some(if refused {
+                409
+            } else if broken {
+                500
+            } else {
+                200
+            });
+            let report = CallReport { status_code, duration_ms: 5, error: None };
+            Returned::Answer(Answer { outcome, report, random_permille: 0 })
+        })
+    }
+}
+
+struct Api {
+    router: axum::Router,
+    memory: Memory,
+    shutdown: CancellationToken,
+    /// Kept running.
+    _lanes: Lanes,
+}
+
+impl Api {
+    fn start() -> Self {
+        let memory = Memory::new("a");
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let metrics = Metrics::new();
+        let caller: Arc<dyn Caller> = Arc::new(Participant);
+        let lanes = Lanes::start(&store, &caller, &metrics, Options::default());
+        let shutdown = CancellationToken::new();
+        let state = State {
+            handle: lanes.handle().clone(),
+            queries: Arc::new(memory.clone()),
+            registry: Arc::new(memory.clone()),
+            knows_participant: Arc::new(|_| false),
+            participants_changed: Arc::new(|| {}),
+            limits: Limits { events_poll: Duration::from_millis(50), ..Limits::default() },
+            shutdown: shutdown.clone(),
+        };
+        let health = Health {
+            store: Arc::new(memory.clone()),
+            ready_timeout: Duration::from_secs(2),
+            metrics: Arc::new({
+                let metrics = metrics.clone();
+                move || metrics.render()
+            }),
+            shutdown: shutdown.clone(),
+        };
+        let open = tower::layer::util::Identity::new();
+        let routers = [
+            guard(router(state.clone()), open.clone()),
+            guard(admin::router(state), open.clone()),
+            guard(health::router(health), open),
+            docs_router(),
+        ];
+        Self { router: compose(routers), memory, shutdown, _lanes: lanes }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        shown(self.send(request).await).await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> String {
+        self.post_with(path, &[], body).await
+    }
+
+    async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+        let mut request = Request::post(path).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        shown(self.send(request.body(Body::from(body.to_owned())).unwrap()).await).await
+    }
+
+    /// Reads a transaction's live stream until an event has come.
+    async fn follow_until(&self, gid: &str, event: &str) {
+        let request = Request::get(format!("/v1/transactions/{gid}/events"));
+        let response = self.send(request.body(Body::empty()).unwrap()).await;
+        let mut stream = response.into_body().into_data_stream();
+        let mut text = String::new();
+        while !text.contains(&format!("event: {event}\n")) {
+            let chunk = stream.next().await.unwrap_or_else(|| panic!("no {event} in {text}")).unwrap();
+            text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    async fn delete(&self, path: &str) -> String {
+        let request = Request::delete(path).body(Body::empty()).unwrap();
+        shown(self.send(request).await).await
+    }
+}
+
+/// Status, the headers that mean something, and the body with its times masked.
+async fn shown(response: Response<Body>) -> String {
+    let mut text = format!("{}\n", response.status());
+    for name in ["location", "preference-applied", "retry-after", "allow", "content-type"] {
+        if let Some(value) = response.headers().get(name) {
+            text.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
+        }
+    }
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
+    let body = String::from_utf8(bytes.to_vec()).unwrap();
+    text.push_str(&masked(&body));
+    text.push('\n');
+    text
+}
+
+/// Replaces every RFC 3339 time.
+fn masked(text: &str) -> String {
+    let parts = text.split('"').map(|part| {
+        let is_time = trine_protocol::Timestamp::parse_rfc3339(part).is_some();
+        if is_time { "<time>" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("\"")
+}

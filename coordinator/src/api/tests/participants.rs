@@ -1,0 +1,54 @@
+//! Participants that register, and branches that name them.
+
+use expect_test::expect;
+
+use super::Api;
+
+#[tokio::test]
+async fn a_participant_registers_is_listed_named_and_removed() {
+    let api = Api::start();
+    let saga = r#"{"gid":"g-1","pattern":"saga","branches":[{"id":"a","action":"stock:/take"}]}"#;
+    expect![[r#"
+        422 Unprocessable Entity
+        content-type: application/problem+json
+        {"type":"urn:trine:error:TX0005","title":"No such participant","status":422,"detail":"participant `stock` was never registered; POST /v1/participants does that","code":"TX0005","field":"branches[0].action"}
+    "#]].assert_eq(&api.post("/v1/transactions", saga).await);
+    let instance = r#"{"name":"stock","base_url":"http://127.0.0.1:7002/","ttl":"30s"}"#;
+    expect![[r#"
+        200 OK
+        content-type: application/json
+        {"name":"stock","base_url":"http://127.0.0.1:7002","expires_at":"<time>"}
+    "#]]
+    .assert_eq(&api.post("/v1/participants", instance).await);
+    expect![[r#"
+        200 OK
+        content-type: application/json
+        {"participants":[{"name":"stock","instances":[{"base_url":"http://127.0.0.1:7002","registered_at":"<time>","expires_at":"<time>","alive":true}]}]}
+    "#]].assert_eq(&api.get("/v1/participants").await);
+    assert!(api.post("/v1/transactions", saga).await.starts_with("202"));
+    let gone = api.delete("/v1/participants/stock?base_url=http://127.0.0.1:7002").await;
+    assert!(gone.starts_with("204"), "{gone}");
+    expect![[r#"
+        404 Not Found
+        content-type: application/problem+json
+        {"type":"urn:trine:error:TX0018","title":"No such participant instance","status":404,"detail":"nothing is registered under this name and URL","code":"TX0018"}
+    "#]].assert_eq(&api.delete("/v1/participants/stock").await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_participant_is_refused_with_its_field() {
+    let api = Api::start();
+    for (body, field) in [
+        (r#"{"name":"http","base_url":"http://a"}"#, "name"),
+        (r#"{"name":"a/b","base_url":"http://a"}"#, "name"),
+        (r#"{"name":"a","base_url":"http://u:p@a"}"#, "base_url"),
+        (r#"{"name":"a","base_url":"http://a?x"}"#, "base_url"),
+        (r#"{"name":"a","base_url":"http://a","ttl":"2h"}"#, "ttl"),
+        (r#"{"name":"a","base_url":"http://a","ttl_ms":10}"#, "ttl_ms"),
+        (r#"{"name":"a","base_url":"http://a","ttl":"2s","ttl_ms":2000}"#, "ttl_ms"),
+    ] {
+        let answer = api.post("/v1/participants", body).await;
+        assert!(answer.starts_with("422"), "{body}: {answer}");
+        assert!(answer.contains(&format!("\"field\":\"{field}\"")), "{body}: {answer}");
+    }
+}

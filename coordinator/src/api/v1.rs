@@ -1,0 +1,31 @@
+//! The native dialect: routes and, below them, one file per group of calls.
+//!
+//! Wire documents become engine types in `from_wire` and engine types wire documents in `to_wire`, nowhere else.
+
+mod digest;
+mod events;
+pub(super) mod from_wire;
+pub(super) mod list;
+mod options;
+mod participants;
+pub(crate) mod to_wire;
+mod transactions;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::State;
+
+/// Every route of the native API with its description.
+pub(super) fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(transactions::create, list::list_transactions))
+        .routes(routes!(transactions::show))
+        .routes(routes!(transactions::register_branch))
+        .routes(routes!(transactions::commit))
+        .routes(routes!(transactions::abort))
+        .routes(routes!(transactions::history))
+        .routes(routes!(events::events))
+        .routes(routes!(participants::register, participants::list_participants))
+        .routes(routes!(participants::deregister))
+}

@@ -1,0 +1,48 @@
+//! When two requests are the same: the digests of creations and registrations.
+//!
+//! A digest is the SHA-256 of the request in one canonical form: the document as this version writes it (so neither the
+//! order of keys nor white space counts, and an absent field equals its default), each payload without insignificant
+//! white space, its keys in the order given and its numbers and strings as spelt. The gid and the headers are no part of
+//! it. A golden test pins the form: digests are kept in the journal and compared with later requests for ever.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use trine_engine::Digest;
+use trine_protocol::v1::{Branch, CreateTransaction};
+
+use super::super::json;
+
+/// Identity of a creation; `branches` are the digests of its branches in order.
+pub(super) fn of_creation(request: &CreateTransaction, branches: &[Digest]) -> Digest {
+    let head = CreateTransaction {
+        gid: None,
+        pattern: request.pattern,
+        open: request.open,
+        labels: request.labels.clone(),
+        options: request.options.clone(),
+        check: request.check.clone(),
+        branches: Vec::new(),
+    };
+    let mut hash = Sha256::new_with_prefix(b"trine creation 1\n");
+    update(&mut hash, &head);
+    for branch in branches {
+        hash.update(branch.0);
+    }
+    Digest(hash.finalize().into())
+}
+
+/// Identity of a branch, whether it came with the creation or was registered later.
+pub(super) fn of_branch(branch: &Branch) -> Digest {
+    let head = Branch { payload: None, ..branch.clone() };
+    let mut hash = Sha256::new_with_prefix(b"trine branch 1\n");
+    update(&mut hash, &head);
+    hash.update(b"\n");
+    hash.update(json::compact(branch.payload.as_deref().map_or("null", RawValue::get)));
+    Digest(hash.finalize().into())
+}
+
+fn update(hash: &mut Sha256, document: &impl Serialize) {
+    // Documents of plain fields and string keys: writing one cannot fail.
+    hash.update(serde_json::to_vec(document).unwrap_or_default());
+}

@@ -1,0 +1,134 @@
+//! A transaction's history as it happens: Server-Sent Events.
+//!
+//! Every stream reads the journal at its own pace: it holds what it read last and nothing else, so a slow client costs
+//! memory for one reading and holds nobody up. It ends when the transaction has settled or the coordinator stops.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use axum::extract::State as Ext;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use trine_engine::{Event, Record};
+use trine_protocol::Gid;
+use trine_protocol::v1::HistoryEvent;
+
+use super::super::State;
+use super::super::params::{GidPath, last_event_id};
+use super::super::problem::Refusal;
+use super::to_wire;
+use crate::runtime::Watch;
+
+/// Follow a transaction live.
+///
+/// Begins with the history so far, or after `Last-Event-ID`; each event's id is its `seq`, its name that of the event, its
+/// data a `HistoryEvent`. Ends when the transaction has settled; a client that reconnects after that gets 204, which tells
+/// it to stop.
+#[utoipa::path(
+    get,
+    path = "/v1/transactions/{gid}/events",
+    operation_id = "followTransaction",
+    tag = "transactions",
+    params(
+        ("gid" = Gid, Path, description = "The transaction"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Begin after the event with this id", minimum = 0),
+    ),
+    responses(
+        (status = 200, description = "A stream; the data of each event is a HistoryEvent", content_type = "text/event-stream", body = String),
+        (status = 204, description = "It has settled and every event has been seen"),
+    )
+)]
+pub(super) async fn events(
+    Ext(state): Ext<State>,
+    GidPath(gid): GidPath,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let seen = last_event_id(&headers)?;
+    // Watched before it is read: what happens in between is not missed.
+    let watch = state.handle.watch(&gid);
+    let records = state.bounded(state.queries.records(gid.clone(), 0)).await?;
+    let Some(last) = records.last() else { return Err(Refusal::not_found(&gid)) };
+    if settles(last) && last.seq <= seen {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let mut follower = Follower { state, gid, watch, seen, ready: VecDeque::new(), ended: false };
+    follower.take(&records);
+    drop(records);
+    Ok(Sse::new(follower.into_stream()).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// Whether a record is its transaction's last.
+fn settles(record: &Record) -> bool {
+    matches!(record.event, Event::Committed | Event::RolledBack | Event::Forced { .. })
+}
+
+struct Follower {
+    state: State,
+    gid: Gid,
+    watch: Watch,
+    /// The seq of the newest record that was read.
+    seen: u64,
+    ready: VecDeque<HistoryEvent>,
+    /// Nothing more will be read.
+    ended: bool,
+}
+
+impl Follower {
+    fn into_stream(self) -> impl Stream<Item = Result<SseEvent, Infallible>> {
+        stream::unfold(self, |mut follower| async move {
+            let event = follower.next().await?;
+            Some((Ok(sse(&event)), follower))
+        })
+    }
+
+    async fn next(&mut self) -> Option<HistoryEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.ended {
+                return None;
+            }
+            self.wait().await;
+            if self.state.shutdown.is_cancelled() {
+                return None;
+            }
+            match self.state.queries.records(self.gid.clone(), self.seen).await {
+                Ok(records) => self.take(&records),
+                // The store may be back at the next look; the client keeps what it has.
+                Err(error) if error.is_transient() => {
+                    tracing::debug!(gid = %self.gid, %error, "a live stream could not read");
+                }
+                Err(error) => {
+                    tracing::error!(gid = %self.gid, %error, "a live stream ends");
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.watch.changed() => {}
+            () = tokio::time::sleep(self.state.limits.events_poll) => {}
+            () = self.state.shutdown.cancelled() => {}
+        }
+    }
+
+    fn take(&mut self, records: &[Record]) {
+        let fresh = records.iter().filter(|record| record.seq > self.seen);
+        self.ready.extend(fresh.map(to_wire::history_event));
+        if let Some(last) = records.last() {
+            self.seen = self.seen.max(last.seq);
+            self.ended = settles(last);
+        }
+    }
+}
+
+fn sse(event: &HistoryEvent) -> SseEvent {
+    // A document of plain fields: writing it cannot fail. Outputs are compact, so there is no line break in it.
+    let data = serde_json::to_string(event).unwrap_or_default();
+    SseEvent::default().id(event.seq.to_string()).event(event.event.as_str()).data(data)
+}

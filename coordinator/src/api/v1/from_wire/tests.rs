@@ -1,0 +1,203 @@
+//! One rule of the wire each.
+
+use trine_engine::OnExhausted;
+
+use super::*;
+
+fn read(text: &str) -> Result<Spec, Refusal> {
+    spec(&serde_json::from_str(text).unwrap())
+}
+
+fn refused(text: &str) -> (String, String) {
+    let refusal = read(text).unwrap_err();
+    (refusal.problem().field.clone().unwrap_or_default(), refusal.problem().detail.clone())
+}
+
+fn saga(rest: &str) -> String {
+    format!(
+        r#"{{"pattern":"saga","branches":[{{"id":"a","action":"http://a/"}},{{"id":"b","action":"http://b/"}},{{"id":"c","action":"http://c/"}}]{rest}}}"#
+    )
+}
+
+fn after(spec: &Spec) -> Vec<Vec<&str>> {
+    spec.branches
+        .iter()
+        .map(|branch| branch.after.iter().map(trine_protocol::BranchId::as_str).collect())
+        .collect()
+}
+
+#[test]
+fn saga_branches_follow_each_other_unless_told_otherwise() {
+    assert_eq!(after(&read(&saga("")).unwrap()), [vec![], vec!["a"], vec!["b"]]);
+    assert_eq!(after(&read(&saga(r#","options":{"order":"parallel"}"#)).unwrap()), [[""; 0]; 3]);
+    let stated = saga("").replace(r#""id":"c""#, r#""id":"c","after":["a"]"#);
+    assert_eq!(after(&read(&stated).unwrap()), [vec![], vec![], vec!["a"]]);
+    let none = saga("").replace(r#""id":"c""#, r#""id":"c","after":[]"#);
+    assert_eq!(after(&read(&none).unwrap()), [[""; 0]; 3]);
+    assert_eq!(
+        refused(&stated.replace("\"branches\"", "\"options\":{\"order\":\"sequence\"},\"branches\"")).0,
+        "options.order"
+    );
+}
+
+#[test]
+fn messages_are_delivered_side_by_side_unless_told_otherwise() {
+    let message = saga("").replace("saga", "message").replace("action", "deliver");
+    assert_eq!(after(&read(&message).unwrap()), [[""; 0]; 3]);
+    let sequence = message.replace("\"branches\"", "\"options\":{\"order\":\"sequence\"},\"branches\"");
+    assert_eq!(after(&read(&sequence).unwrap()), [vec![], vec!["a"], vec!["b"]]);
+}
+
+#[test]
+fn one_url_serves_every_op_of_the_pattern() {
+    for (pattern, on_commit, on_rollback) in
+        [("saga", false, true), ("tcc", true, true), ("two_phase", true, true), ("message", false, false)]
+    {
+        let spec = read(&format!(r#"{{"pattern":"{pattern}","branches":[{{"id":"a","url":"http://a/"}}]}}"#))
+            .unwrap();
+        let branch = &spec.branches[0];
+        assert!(branch.forward.is_some(), "{pattern}");
+        assert_eq!(
+            (branch.on_commit.is_some(), branch.on_rollback.is_some()),
+            (on_commit, on_rollback),
+            "{pattern}"
+        );
+    }
+}
+
+#[test]
+fn the_initiator_of_an_open_tcc_drives_try_itself() {
+    let spec = read(r#"{"pattern":"tcc","open":true,"branches":[{"id":"a","url":"http://a/"}]}"#).unwrap();
+    assert_eq!(spec.branches[0].forward, None);
+    assert!(spec.branches[0].on_commit.is_some() && spec.branches[0].on_rollback.is_some());
+    assert_eq!(spec.deadline_ms, Some(OPEN_DEADLINE_MS_DEFAULT));
+}
+
+#[test]
+fn a_branch_overrides_options_field_by_field() {
+    let spec = read(
+        r#"{"pattern":"saga",
+            "options":{"call_timeout":"2s","on_exhausted":"roll_back","retry":{"initial":"1s","max_attempts":5,"factor":1.5}},
+            "branches":[{"id":"a","action":"http://a/","options":{"call_timeout_ms":50,"retry":{"max_attempts":9}}}]}"#,
+    )
+    .unwrap();
+    let call = spec.branches[0].call;
+    assert_eq!((call.timeout_ms, call.on_exhausted), (50, OnExhausted::RollBack));
+    assert_eq!(
+        (call.retry.initial_ms, call.retry.max_attempts, call.retry.factor_permille),
+        (1_000, Some(9), 1_500)
+    );
+    assert_eq!(spec.check_call.timeout_ms, 2_000);
+}
+
+#[test]
+fn options_that_cannot_be_used_are_named() {
+    for (options, field) in [
+        (r#"{"deadline":"1s","deadline_ms":1000}"#, "options.deadline_ms"),
+        (r#"{"deadline_ms":0}"#, "options.deadline_ms"),
+        (r#"{"call_timeout":"0s"}"#, "options.call_timeout"),
+        (r#"{"call_timeout_ms":31536000001}"#, "options.call_timeout_ms"),
+        (r#"{"check_after":"1s"}"#, "options.check_after"),
+        (r#"{"retry":{"initial_ms":0}}"#, "options.retry.initial_ms"),
+        (r#"{"retry":{"initial":"2s","max_interval":"1s"}}"#, "options.retry.max_interval"),
+        (r#"{"retry":{"factor":0.5}}"#, "options.retry.factor"),
+        (r#"{"retry":{"jitter":1.5}}"#, "options.retry.jitter"),
+        (r#"{"retry":{"max_attempts":0}}"#, "options.retry.max_attempts"),
+    ] {
+        assert_eq!(refused(&saga(&format!(",\"options\":{options}"))).0, field, "{options}");
+    }
+    let message = |options: &str| {
+        format!(r#"{{"pattern":"message","options":{options},"branches":[{{"id":"a","url":"http://a/"}}]}}"#)
+    };
+    assert_eq!(refused(&message(r#"{"deadline":"1s"}"#)).0, "options.deadline");
+    assert_eq!(refused(&message(r#"{"deadline_ms":1}"#)).0, "options.deadline_ms");
+    let tcc = message(r#"{"order":"sequence"}"#).replace("message", "tcc");
+    assert_eq!(refused(&tcc).0, "options.order");
+}
+
+#[test]
+fn forms_that_do_not_exist_are_named() {
+    for (text, field) in [
+        (r#"{"pattern":"saga"}"#, "branches"),
+        (r#"{"pattern":"saga","open":true}"#, "open"),
+        (r#"{"pattern":"message","open":true}"#, "check"),
+        (r#"{"pattern":"tcc","open":true,"check":"http://a/"}"#, "check"),
+        (r#"{"pattern":"tcc","open":true,"options":{"start_delay_ms":5}}"#, "options.start_delay_ms"),
+        (r#"{"pattern":"tcc","branches":[{"id":"a","url":"http://a/","after":[]}]}"#, "branches[0].after"),
+        (
+            r#"{"pattern":"tcc","branches":[{"id":"a","confirm":"http://a/","cancel":"http://a/"}]}"#,
+            "branches[0].try",
+        ),
+        (r#"{"pattern":"saga","branches":[{"id":"a","deliver":"http://a/"}]}"#, "branches[0].deliver"),
+        (r#"{"pattern":"saga","branches":[{"id":"a","url":"http://[::1/"}]}"#, "branches[0].url"),
+        (r#"{"pattern":"saga","branches":[{"id":"a","url":"http://a:99999/"}]}"#, "branches[0].url"),
+        (r#"{"pattern":"saga","branches":[{"id":"a","url":"http://1.2.3.256/"}]}"#, "branches[0].url"),
+        (
+            r#"{"pattern":"saga","labels":{"a=b":"1"},"branches":[{"id":"a","url":"http://a/"}]}"#,
+            "labels.a=b",
+        ),
+        (
+            r#"{"pattern":"saga","labels":{"a":"\u0000"},"branches":[{"id":"a","url":"http://a/"}]}"#,
+            "labels.a",
+        ),
+    ] {
+        let (named, detail) = refused(text);
+        assert_eq!(named, field, "{text}: {detail}");
+    }
+}
+
+#[test]
+fn the_digest_knows_what_was_asked_and_not_how_it_was_spelt() {
+    let digest = |text: &str| read(text).unwrap().digest;
+    let plain = r#"{"gid":"g-1","pattern":"saga","branches":[{"id":"a","action":"http://a/","payload":{"n":1,"s":"a b"}}]}"#;
+    for same in [
+        r#"{ "branches" : [ { "payload" : { "n" : 1 , "s" : "a b" } , "id" : "a" , "action" : "http://a/" } ] , "pattern" : "saga" }"#,
+        r#"{"gid":"g-2","open":false,"labels":{},"options":{},"pattern":"saga","branches":[{"id":"a","action":"http://a/","payload":{"n":1,"s":"a b"}}]}"#,
+    ] {
+        assert_eq!(digest(same), digest(plain), "{same}");
+    }
+    for other in [
+        plain.replace(r#""n":1"#, r#""n":2"#),
+        plain.replace("a b", "a  b"),
+        plain.replace(r#"{"n":1,"s":"a b"}"#, r#"{"s":"a b","n":1}"#),
+        plain.replace("http://a/", "http://b/"),
+        plain.replace("\"branches\"", "\"labels\":{\"a\":\"1\"},\"branches\""),
+    ] {
+        assert_ne!(digest(&other), digest(plain), "{other}");
+    }
+}
+
+#[test]
+fn digests_of_journals_written_before_still_match() {
+    let hex =
+        |digest: trine_engine::Digest| digest.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let spec = read(
+        r#"{"gid":"order-42","pattern":"saga","labels":{"customer":"7"},"options":{"deadline":"30s","retry":{"initial":"200ms","max_attempts":20}},
+            "branches":[
+              {"id":"stock","action":"inventory:/stock/reserve","compensate":"inventory:/stock/release","payload":{"sku":"A-1","quantity":2}},
+              {"id":"order","action":"http://127.0.0.1:7001/orders/create","compensate":"http://127.0.0.1:7001/orders/cancel","after":["stock"],"payload":{"sku":"A-1"}}]}"#,
+    )
+    .unwrap();
+    expect_test::expect!["67fe6673570a3690c81f50f27334d7a3f18824a8e43cf200e6c61b8e41b2c168"]
+        .assert_eq(&hex(spec.digest));
+    expect_test::expect!["0b3d1b1cafbc0a80e30cc155b7e09f7ec92b50e90a3c8dea12f5772b7b500bf9"]
+        .assert_eq(&hex(spec.branches[0].digest));
+}
+
+#[test]
+fn payloads_are_handed_on_byte_for_byte() {
+    let spec = read(r#"{"pattern":"saga","branches":[{"id":"a","url":"http://a/","payload":{ "n" : 1.0 }},{"id":"b","url":"http://b/"}]}"#).unwrap();
+    assert_eq!(spec.branches[0].payload.as_bytes(), br#"{ "n" : 1.0 }"#);
+    assert_eq!(spec.branches[1].payload.as_bytes(), b"null");
+}
+
+#[test]
+fn participants_are_found_wherever_they_are_named() {
+    let request: CreateTransaction = serde_json::from_str(
+        r#"{"pattern":"message","open":true,"check":"orders:/check","branches":[{"id":"a","deliver":"mail:/send"},{"id":"b","url":"http://b/"}]}"#,
+    )
+    .unwrap();
+    let expected =
+        [("check".to_owned(), "orders".to_owned()), ("branches[0].deliver".to_owned(), "mail".to_owned())];
+    assert_eq!(participants_of(&request), expected);
+}

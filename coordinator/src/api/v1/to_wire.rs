@@ -1,0 +1,245 @@
+//! What the engine knows, turned into documents of the native API. Nothing is decided here.
+
+use serde_json::value::RawValue;
+use trine_engine::{
+    Branch, CallReport, Event, ForceTo, OpProgress, OpState, Outcome, Payload, Record, RollbackCause,
+    Snapshot, Transaction,
+};
+use trine_protocol::v1::{
+    Answer, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView, TransactionView,
+};
+use trine_protocol::{Op, Status, Target, Timestamp};
+
+use super::super::json;
+
+/// The answer to a command.
+pub(crate) fn answer(snapshot: Snapshot) -> Answer {
+    Answer {
+        settled: snapshot.status.is_settled(),
+        cause: snapshot.cause.as_ref().map(cause),
+        gid: snapshot.gid,
+        pattern: snapshot.pattern,
+        status: snapshot.status,
+        parked: snapshot.parked,
+    }
+}
+
+fn cause(cause: &RollbackCause) -> CauseView {
+    let (branch, reason) = match cause {
+        RollbackCause::Refused { branch, reason } => (Some(branch.clone()), Some(reason.clone())),
+        RollbackCause::Exhausted { branch } => (Some(branch.clone()), None),
+        RollbackCause::Aborted { reason } => (None, reason.clone()),
+        RollbackCause::CheckRefused { reason } => (None, Some(reason.clone())),
+        RollbackCause::Deadline => (None, None),
+    };
+    CauseView { kind: cause.kind().into(), branch, reason }
+}
+
+/// One transaction in full, from its records and the state they fold to.
+pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp) -> TransactionView {
+    let spec = transaction.spec();
+    let forced = || forced_cause(transaction, records);
+    TransactionView {
+        gid: transaction.gid().clone(),
+        pattern: transaction.pattern(),
+        status: transaction.status(),
+        settled: transaction.status().is_settled(),
+        parked: transaction.parked().map(str::to_owned),
+        cause: transaction.cause().map(cause).or_else(forced),
+        labels: spec.labels.clone(),
+        opened: spec.open,
+        seq: transaction.seq(),
+        created_at: transaction.created_at(),
+        updated_at: transaction.updated_at(),
+        settled_at: transaction.settled_at(),
+        deadline_at: transaction.deadline_at(),
+        order: None,
+        check: transaction.check().map(|check| op_view(Op::Check, check, spec.check.as_ref())),
+        branches: transaction.branches().iter().map(|branch| branch_view(transaction, branch)).collect(),
+        next: next_calls(transaction),
+        wake_at: transaction.agenda(now).wake_at,
+    }
+}
+
+/// An operator's word is the cause when nothing before it was.
+fn forced_cause(transaction: &Transaction, records: &[Record]) -> Option<CauseView> {
+    if transaction.forced() != Some(ForceTo::RolledBack) {
+        return None;
+    }
+    let reason = records.iter().rev().find_map(|record| match &record.event {
+        Event::Forced { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    Some(CauseView { kind: "forced".into(), branch: None, reason })
+}
+
+fn branch_view(transaction: &Transaction, branch: &Branch) -> BranchView {
+    let pattern = transaction.pattern();
+    let after = branch.after.iter().filter_map(|&position| transaction.branches().get(position as usize));
+    let mut ops = vec![op_view(Op::forward(pattern), &branch.forward, branch.spec.forward.as_ref())];
+    if let Some(op) = finish_op(transaction, branch) {
+        ops.push(op_view(op, &branch.finish, branch.spec.target(pattern, op)));
+    }
+    BranchView {
+        id: branch.spec.id.clone(),
+        after: after.map(|branch| branch.spec.id.clone()).collect(),
+        exposed: branch.exposed,
+        read_only: branch.read_only,
+        ops,
+    }
+}
+
+/// The op of phase two that this branch was asked for, or is to be.
+fn finish_op(transaction: &Transaction, branch: &Branch) -> Option<Op> {
+    let pattern = transaction.pattern();
+    let touched = branch.finish != OpProgress::default();
+    let decided_yes = matches!(transaction.status(), Status::Committing | Status::Committed);
+    let op = if transaction.cause().is_some() {
+        Op::on_rollback(pattern)
+    } else if decided_yes || touched {
+        Op::on_commit(pattern)
+    } else {
+        None
+    }?;
+    let asked = branch.exposed && !branch.read_only && branch.spec.target(pattern, op).is_some();
+    (touched || (asked && transaction.forced().is_none())).then_some(op)
+}
+
+fn op_view(op: Op, progress: &OpProgress, target: Option<&Target>) -> OpView {
+    let mut view = OpView {
+        op,
+        state: OpStateView::Pending,
+        attempts: progress.attempts,
+        target: target.cloned(),
+        output: None,
+        reason: None,
+        retry_at: None,
+        last_outcome: progress.last,
+    };
+    match &progress.state {
+        OpState::Pending => {}
+        OpState::Waiting { until } => {
+            view.state = OpStateView::Waiting;
+            view.retry_at = Some(*until);
+        }
+        OpState::Done { output: bytes } => {
+            view.state = OpStateView::Done;
+            view.output = output(bytes);
+        }
+        OpState::Refused { reason } => {
+            view.state = OpStateView::Refused;
+            view.reason = Some(reason.clone());
+        }
+        OpState::Parked { cause } => {
+            view.state = OpStateView::Parked;
+            view.reason = Some(cause.as_str().into());
+        }
+    }
+    view
+}
+
+fn next_calls(transaction: &Transaction) -> Vec<NextCall> {
+    let owed = transaction.owed();
+    let next = owed.into_iter().map(|owed| NextCall {
+        branch: owed
+            .key
+            .branch
+            .and_then(|position| transaction.branches().get(position as usize))
+            .map(|branch| branch.spec.id.clone()),
+        op: owed.key.op,
+        attempt: owed.key.attempt,
+        due_at: owed.due_at,
+    });
+    next.collect()
+}
+
+/// A participant's answer as JSON; what is not JSON, or nests too deep, as a string. White space between tokens goes,
+/// so that the result fits on one line of an event stream.
+fn output(payload: &Payload) -> Option<Box<RawValue>> {
+    if payload.is_empty() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(payload.as_bytes());
+    if let Ok(raw) = serde_json::from_str::<&RawValue>(&text)
+        && json::depth(raw.get()) <= json::DEPTH_MAX
+    {
+        return RawValue::from_string(json::compact(raw.get())).ok();
+    }
+    serde_json::value::to_raw_value(&text).ok()
+}
+
+/// One record as people read it.
+pub(super) fn history_event(record: &Record) -> HistoryEvent {
+    let mut view = HistoryEvent {
+        seq: record.seq,
+        at: record.at,
+        event: record.event.name().into(),
+        branch: None,
+        op: None,
+        attempt: None,
+        outcome: None,
+        status_code: None,
+        duration_ms: None,
+        error: None,
+        retry_at: None,
+        output: None,
+        read_only: false,
+        cause: None,
+        reason: None,
+        by: None,
+        to: None,
+    };
+    match &record.event {
+        Event::BranchRegistered { branch } => view.branch = Some(branch.id.clone()),
+        Event::RollbackBegun { cause: why } => {
+            let why = cause(why);
+            view.cause = Some(why.kind);
+            view.branch = why.branch;
+            view.reason = why.reason;
+        }
+        Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
+            view.branch = branch.clone();
+            view.op = Some(*op);
+            view.attempt = Some(*attempt);
+            view.retry_at = *retry_at;
+            answered(&mut view, outcome, report);
+        }
+        Event::OpParked { branch, op, cause } => {
+            view.branch = branch.clone();
+            view.op = Some(*op);
+            view.cause = Some(cause.as_str().into());
+        }
+        Event::Replayed { branch, .. } => view.branch = branch.clone(),
+        Event::Quarantined { detail } => view.reason = Some(detail.clone()),
+        Event::Forced { to, reason, by } => {
+            view.to = Some(to.status().as_str().into());
+            view.reason = Some(reason.clone());
+            view.by = by.clone();
+        }
+        Event::Created { .. }
+        | Event::Started
+        | Event::Submitted
+        | Event::CommitDecided
+        | Event::Committed
+        | Event::RolledBack => {}
+    }
+    view
+}
+
+fn answered(view: &mut HistoryEvent, outcome: &Outcome, report: &CallReport) {
+    view.outcome = Some(outcome.kind());
+    view.status_code = report.status_code;
+    view.duration_ms = Some(report.duration_ms);
+    view.error = report.error.clone();
+    match outcome {
+        Outcome::Done { output: bytes, read_only } => {
+            view.output = output(bytes);
+            view.read_only = *read_only;
+        }
+        Outcome::Refused { reason } => view.reason = Some(reason.clone()),
+        Outcome::Ongoing { .. } | Outcome::Unknown => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

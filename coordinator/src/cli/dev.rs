@@ -1,0 +1,90 @@
+//! `trine dev`: coordinator, order and inventory services in one process, a guided tour through them, and a way to
+//! break it. This is the one place where the coordinator uses the participants crate; it does so as any neighbour would:
+//! the services have databases of their own, register over HTTP and are called over HTTP.
+
+mod check;
+mod left_over;
+mod orders;
+mod scene;
+mod tour;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::args::Dev;
+use super::failure::{Exit, Failure};
+use super::output;
+use super::serve::Signals;
+use scene::Scene;
+
+const DIR_DEFAULT: &str = "trine-data/dev";
+const HTTP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 36789);
+const HTTP_ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Starts everything, runs the tour, and either exits with its result or serves until Ctrl-C.
+pub(crate) async fn run(args: Dev) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
+    let folder = Folder::of(&args)?;
+    let http = args.http.unwrap_or(if args.exit { HTTP_ANY } else { HTTP_DEFAULT });
+    let scene = Scene::set(&folder.path, http, args.exit, args.dir.as_deref()).await?;
+    let stop = signals.stop();
+    tokio::pin!(stop);
+    let toured = tokio::select! {
+        toured = tour::run(&scene) => toured,
+        _ = &mut stop => {
+            output::line("\nstopped before the end of the tour")?;
+            scene.strike().await;
+            return Ok(());
+        }
+    };
+    if args.exit {
+        scene.strike().await;
+        // Zero means that the check passed, not that nobody wanted to know.
+        return toured.map_err(|failure| match failure.exit() {
+            Exit::ReaderGone => Failure::said(),
+            _ => failure,
+        });
+    }
+    // A check that failed is no reason to take away what is needed to look into it.
+    if let Err(failure) = &toured {
+        output::print(&format!("\n{failure}"))?;
+    }
+    tour::how_to_break_it(&scene)?;
+    stop.await;
+    output::line("\nstopping; Ctrl-C again exits at once")?;
+    scene.strike().await;
+    toured
+}
+
+/// Where the databases are, and whether they are wanted afterwards.
+struct Folder {
+    path: PathBuf,
+    fleeting: bool,
+}
+
+impl Folder {
+    fn of(args: &Dev) -> Result<Self, Failure> {
+        let (path, fleeting) = match &args.dir {
+            Some(dir) => (dir.clone(), false),
+            None if args.exit => {
+                let name = format!("trine-dev-{}-{:08x}", std::process::id(), fastrand::u32(..));
+                (std::env::temp_dir().join(name), true)
+            }
+            None => (Path::new(DIR_DEFAULT).to_owned(), false),
+        };
+        std::fs::create_dir_all(&path).map_err(|error| {
+            Failure::bad(format!("cannot create {}: {error}", path.display()))
+                .hint("another folder with --dir")
+        })?;
+        Ok(Self { path, fleeting })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.fleeting {
+            // What cannot be deleted is in the system's folder for temporary things.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Standard output and questions on the terminal. A reader that has left (`| head`) ends the command without noise.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use super::failure::Failure;
+
+/// Prints text as it is and flushes it, so that a reader at the other end of a pipe sees it now.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::reader_gone(),
+        _ => Failure::bad(format!("cannot write the output: {error}")),
+    })
+}
+
+/// Prints one line.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    print(&format!("{text}\n"))
+}
+
+/// Whether somebody is there to answer a question.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks on the terminal; only the word `yes` counts as one. Blocks the thread: there is nothing else to do meanwhile.
+pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
+    eprint!("{question} Type yes to go on: ");
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| Failure::usage(format!("no answer could be read: {error}")).hint("add --yes"))?;
+    Ok(answer.trim().eq_ignore_ascii_case("yes"))
+}

@@ -1,0 +1,239 @@
+//! Tables without borders: wrapped to the terminal's width, in full and without colour codes when piped. What stands
+//! in the cells is decided by the commands.
+
+use std::io::IsTerminal;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table};
+use trine_protocol::OutcomeKind;
+use trine_protocol::Status;
+use trine_protocol::v1::OpState;
+
+use super::human::clean;
+
+/// Narrower than this, wrapping helps nobody.
+const WIDTH_MIN: u16 = 40;
+
+/// Whether a value is good or bad news; colour on a terminal, nothing elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// No news.
+    Plain,
+    /// As wished.
+    Good,
+    /// Under way, or to be tried again.
+    Uneasy,
+    /// Undone, refused or waiting for a person.
+    Bad,
+}
+
+impl From<Status> for Tone {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Open | Status::Running | Status::Committing => Self::Plain,
+            Status::RollingBack => Self::Uneasy,
+            Status::Committed => Self::Good,
+            Status::RolledBack => Self::Bad,
+        }
+    }
+}
+
+impl From<OpState> for Tone {
+    fn from(state: OpState) -> Self {
+        match state {
+            OpState::Pending => Self::Plain,
+            OpState::Waiting => Self::Uneasy,
+            OpState::Done => Self::Good,
+            OpState::Refused | OpState::Parked => Self::Bad,
+        }
+    }
+}
+
+impl From<OutcomeKind> for Tone {
+    fn from(outcome: OutcomeKind) -> Self {
+        match outcome {
+            OutcomeKind::Done => Self::Good,
+            OutcomeKind::Refused => Self::Bad,
+            OutcomeKind::Ongoing | OutcomeKind::Unknown => Self::Uneasy,
+        }
+    }
+}
+
+/// One value.
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    text: String,
+    tone: Tone,
+}
+
+impl Value {
+    /// A value with a tone.
+    pub(crate) fn toned(text: impl AsRef<str>, tone: impl Into<Tone>) -> Self {
+        Self { text: clean(text.as_ref()), tone: tone.into() }
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Value {
+    fn from(text: T) -> Self {
+        Self::toned(text, Tone::Plain)
+    }
+}
+
+/// Where the table is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Paper {
+    width: Option<u16>,
+    colour: bool,
+}
+
+impl Paper {
+    /// Standard output.
+    pub(crate) fn stdout() -> Self {
+        if !std::io::stdout().is_terminal() {
+            return Self::PIPE;
+        }
+        let width = Table::new().width().filter(|width| *width >= WIDTH_MIN);
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { width, colour: !no_colour }
+    }
+
+    /// A file or another program.
+    pub(crate) const PIPE: Self = Self { width: None, colour: false };
+}
+
+/// A table that leaves out the columns in which nobody has anything to say.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    header: Vec<&'static str>,
+    right: Vec<&'static str>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Sheet {
+    /// A table with these columns.
+    pub(crate) fn new(header: &[&'static str]) -> Self {
+        Self { header: header.to_vec(), right: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Columns of numbers.
+    #[must_use]
+    pub(crate) fn right(mut self, columns: &[&'static str]) -> Self {
+        self.right = columns.to_vec();
+        self
+    }
+
+    /// Adds a row.
+    pub(crate) fn row<const N: usize>(&mut self, values: [Value; N]) {
+        debug_assert_eq!(N, self.header.len(), "a row has a value per column");
+        self.rows.push(values.into());
+    }
+
+    /// The table as text, each line ended.
+    pub(crate) fn render(&self, paper: Paper) -> String {
+        let shown: Vec<usize> = (0..self.header.len())
+            .filter(|&column| self.rows.iter().any(|row| !row[column].text.is_empty()))
+            .collect();
+        let mut table = Table::new();
+        table.load_style(NOTHING).force_no_tty();
+        if paper.colour {
+            table.enforce_styling();
+        }
+        table.set_content_arrangement(match paper.width {
+            Some(_) => ContentArrangement::Dynamic,
+            None => ContentArrangement::Disabled,
+        });
+        if let Some(width) = paper.width {
+            table.set_width(width);
+        }
+        table.set_header(shown.iter().map(|&column| self.header[column]));
+        for row in &self.rows {
+            table.add_row(shown.iter().map(|&column| cell(&row[column])));
+        }
+        for (position, &column) in shown.iter().enumerate() {
+            self.shape(&mut table, paper, position, column);
+        }
+        let mut text = table.trim_fmt();
+        text.push('\n');
+        text
+    }
+
+    fn shape(&self, table: &mut Table, paper: Paper, position: usize, column: usize) {
+        let longest = self.rows.iter().map(|row| row[column].text.chars().count()).max().unwrap_or(0);
+        let Some(shape) = table.column_mut(position) else { return };
+        shape.set_padding((0, 2));
+        if self.right.contains(&self.header[column]) {
+            shape.set_cell_alignment(CellAlignment::Right);
+        }
+        // The first column names the row: half a gid is no use to copy.
+        if position == 0 && paper.width.is_some_and(|width| longest <= usize::from(width) / 2) {
+            shape.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
+fn cell(value: &Value) -> Cell {
+    let cell = Cell::new(&value.text);
+    match value.tone {
+        Tone::Plain => cell,
+        Tone::Good => cell.fg(Color::Green),
+        Tone::Uneasy => cell.fg(Color::Yellow),
+        Tone::Bad => cell.fg(Color::Red),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn sheet() -> Sheet {
+        let mut sheet = Sheet::new(&["GID", "STATUS", "AFTER", "TRIES", "NOTE"]).right(&["TRIES"]);
+        let long = "the warehouse says that it has no more than seven of these left";
+        sheet.row([
+            "order-42".into(),
+            Value::toned("rolled_back", Tone::Bad),
+            "".into(),
+            "12".into(),
+            long.into(),
+        ]);
+        sheet.row([
+            "o-1".into(),
+            Value::toned("committed", Tone::Good),
+            "".into(),
+            "1".into(),
+            "a\tb\u{1b}[1m".into(),
+        ]);
+        sheet
+    }
+
+    #[test]
+    fn a_pipe_gets_whole_lines_without_empty_columns_or_colour() {
+        expect![[r"
+            GID       STATUS       TRIES  NOTE
+            order-42  rolled_back     12  the warehouse says that it has no more than seven of these left
+            o-1       committed        1  a\tb\u{1b}[1m
+        "]]
+        .assert_eq(&sheet().render(Paper::PIPE));
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_wrapped_cells_and_whole_gids() {
+        expect![[r"
+            GID       STATUS       TRIES  NOTE
+            order-42  rolled_back     12  the warehouse says
+                                          that it has no more
+                                          than seven of these
+                                          left
+            o-1       committed        1  a\tb\u{1b}[1m
+        "]]
+        .assert_eq(&sheet().render(Paper { width: Some(54), colour: false }));
+    }
+
+    #[test]
+    fn colour_is_only_for_terminals() {
+        let coloured = sheet().render(Paper { width: Some(120), colour: true });
+        assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+        assert!(!sheet().render(Paper::PIPE).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,199 @@
+//! `trine tx history`: every event as a table; and one event as a line, for whoever prints them as they happen.
+
+use trine_protocol::v1::{CauseView, History, HistoryEvent};
+use trine_protocol::{Gid, Timestamp};
+
+use super::show::{because, parked_because};
+use crate::cli::client::{Client, Query};
+use crate::cli::failure::Failure;
+use crate::cli::human::{clean, date, offset, span, time};
+use crate::cli::output;
+use crate::cli::table::{Paper, Sheet, Tone, Value};
+
+/// Prints the history of one transaction.
+pub(super) async fn run(client: &Client, gid: &Gid, json: bool) -> Result<(), Failure> {
+    let body = client.get(&super::path(gid, "/history"), &Query::new()).await?;
+    if json {
+        return super::print_json(&body);
+    }
+    let history: History = client.read(&body)?;
+    output::print(&render(&history, Paper::stdout()))
+}
+
+/// The events as a table. The date stands above it, unless it took more than a day.
+pub(crate) fn render(history: &History, paper: Paper) -> String {
+    let (Some(first), Some(last)) = (history.events.first(), history.events.last()) else {
+        return format!("{}: no events\n", history.gid);
+    };
+    let one_day = date(first.at) == date(last.at);
+    let mut sheet = Sheet::new(&[
+        "TIME (UTC)",
+        "OFFSET",
+        "EVENT",
+        "BRANCH",
+        "OP",
+        "TRY",
+        "OUTCOME",
+        "HTTP",
+        "TOOK",
+        "DETAIL",
+    ])
+    .right(&["OFFSET", "TRY", "TOOK"]);
+    for (position, event) in history.events.iter().enumerate() {
+        let at = if one_day { time(event.at) } else { format!("{} {}", date(event.at), time(event.at)) };
+        let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+        sheet.row([
+            at.into(),
+            offset(event.at.millis_since(first.at)).into(),
+            Value::toned(&event.event, tone(event)),
+            event.branch.as_ref().map_or("", |branch| branch.as_str()).into(),
+            event.op.map_or("", |op| op.as_str()).into(),
+            number(event.attempt.map(u64::from)).into(),
+            event.outcome.map_or_else(|| "".into(), |outcome| Value::toned(outcome.as_str(), outcome)),
+            number(event.status_code.map(u64::from)).into(),
+            event.duration_ms.map(span).unwrap_or_default().into(),
+            detail(event, history.events.get(position + 1)).into(),
+        ]);
+    }
+    let day = if one_day { format!(" on {}", date(first.at)) } else { String::new() };
+    format!("{}: {} events{day}\n\n{}", history.gid, history.events.len(), sheet.render(paper))
+}
+
+fn tone(event: &HistoryEvent) -> Tone {
+    match event.event.as_str() {
+        "committed" => Tone::Good,
+        "rolled_back" | "op_parked" | "quarantined" | "forced" => Tone::Bad,
+        "rollback_begun" => Tone::Uneasy,
+        _ => Tone::Plain,
+    }
+}
+
+/// Everything an event says in words, and when the next attempt was due, unless the event after it called that off.
+fn detail(event: &HistoryEvent, after: Option<&HistoryEvent>) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    match (&event.cause, &event.reason) {
+        (Some(cause), reason) if event.event == "rollback_begun" => parts.push(because(&CauseView {
+            kind: cause.clone(),
+            // It has a column of its own.
+            branch: None,
+            reason: reason.clone(),
+        })),
+        (Some(cause), reason) if event.event == "op_parked" => {
+            parts.push(parked_because(cause));
+            parts.extend(reason.clone());
+        }
+        (cause, reason) => parts.extend(cause.iter().chain(reason).cloned()),
+    }
+    parts.extend(event.to.as_ref().map(|to| format!("to {to}")));
+    parts.extend(event.by.as_ref().map(|by| format!("by {by}")));
+    parts.extend(event.error.as_deref().map(|error| without_status(event, error)));
+    if event.read_only {
+        parts.push("voted read-only".to_owned());
+    }
+    let called_off = after.is_some_and(|after| after.event == "op_parked" && after.branch == event.branch);
+    parts.extend(
+        event
+            .retry_at
+            .filter(|_| !called_off)
+            .map(|at| format!("again after {}", span(at.millis_since(event.at)))),
+    );
+    parts.join("; ")
+}
+
+/// The status stands beside the error already.
+fn without_status(event: &HistoryEvent, error: &str) -> String {
+    let status = event.status_code.map(|code| format!("HTTP {code}: ")).unwrap_or_default();
+    error.strip_prefix(&status).unwrap_or(error).to_owned()
+}
+
+/// One event as a line: `12:00:00.123  +0.034s  stock action, attempt 1: done (HTTP 200, 12ms)`.
+pub(crate) fn line(event: &HistoryEvent, started_at: Timestamp) -> String {
+    let mut what = event.branch.as_ref().map(ToString::to_string).unwrap_or_default();
+    for part in [event.op.map(|op| op.to_string()), event.attempt.map(|attempt| format!("attempt {attempt}"))]
+    {
+        let Some(part) = part else { continue };
+        if !what.is_empty() {
+            what.push(' ');
+        }
+        what.push_str(&part);
+    }
+    let mut text = match (event.event.as_str(), event.outcome) {
+        ("call_answered", Some(outcome)) => format!("{what}: {outcome}"),
+        (name, _) if what.is_empty() => clean(&name.replace('_', " ")),
+        (name, _) => format!("{what}: {}", clean(&name.replace('_', " "))),
+    };
+    let facts = [event.status_code.map(|code| format!("HTTP {code}")), event.duration_ms.map(span)];
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    if !facts.is_empty() {
+        text.push_str(&format!(" ({})", facts.join(", ")));
+    }
+    let detail = detail(event, None);
+    if !detail.is_empty() {
+        text.push_str(&format!("; {}", clean(&detail)));
+    }
+    format!("{}  {:>8}  {text}", time(event.at), offset(event.at.millis_since(started_at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+
+    fn history() -> History {
+        serde_json::from_value(json!({ "gid": "order-42", "events": [
+            {"seq": 1, "at": "2026-01-31T12:00:00.000Z", "event": "created"},
+            {"seq": 2, "at": "2026-01-31T12:00:00.034Z", "event": "call_answered", "branch": "stock", "op": "action",
+             "attempt": 1, "outcome": "unknown", "status_code": 500, "duration_ms": 12, "error": "HTTP 500: not now",
+             "retry_at": "2026-01-31T12:00:00.234Z"},
+            {"seq": 3, "at": "2026-01-31T12:00:00.250Z", "event": "call_answered", "branch": "stock", "op": "action",
+             "attempt": 2, "outcome": "refused", "status_code": 409, "duration_ms": 3, "reason": "only 7 left"},
+            {"seq": 4, "at": "2026-01-31T12:00:00.250Z", "event": "rollback_begun", "branch": "stock", "cause": "refused",
+             "reason": "only 7 left"},
+            {"seq": 5, "at": "2026-01-31T12:00:01Z", "event": "forced", "to": "rolled_back", "by": "ann", "reason": "by hand"},
+            {"seq": 6, "at": "2026-01-31T12:00:01Z", "event": "rolled_back"}
+        ]}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_history_shows_every_attempt_with_its_error() {
+        expect![[r"
+            order-42: 6 events on 2026-01-31
+
+            TIME (UTC)     OFFSET  EVENT           BRANCH  OP      TRY  OUTCOME  HTTP  TOOK  DETAIL
+            12:00:00.000  +0.000s  created
+            12:00:00.034  +0.034s  call_answered   stock   action    1  unknown  500   12ms  not now; again after 200ms
+            12:00:00.250  +0.250s  call_answered   stock   action    2  refused  409    3ms  only 7 left
+            12:00:00.250  +0.250s  rollback_begun  stock                                     refused: only 7 left
+            12:00:01.000  +1.000s  forced                                                    by hand; to rolled_back; by ann
+            12:00:01.000  +1.000s  rolled_back
+        "]]
+        .assert_eq(&render(&history(), Paper::PIPE));
+    }
+
+    #[test]
+    fn an_event_is_a_line_that_can_be_read_aloud() {
+        let history = history();
+        let lines: Vec<String> =
+            history.events.iter().map(|event| line(event, history.events[0].at)).collect();
+        expect![[r"
+            12:00:00.000   +0.000s  created
+            12:00:00.034   +0.034s  stock action attempt 1: unknown (HTTP 500, 12ms); not now; again after 200ms
+            12:00:00.250   +0.250s  stock action attempt 2: refused (HTTP 409, 3ms); only 7 left
+            12:00:00.250   +0.250s  stock: rollback begun; refused: only 7 left
+            12:00:01.000   +1.000s  forced; by hand; to rolled_back; by ann
+            12:00:01.000   +1.000s  rolled back"]]
+        .assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn a_history_of_several_days_has_the_date_in_every_row() {
+        let mut history = history();
+        history.events[5].at = Timestamp::parse_rfc3339("2026-02-02T00:00:00Z").unwrap();
+        let text = render(&history, Paper::PIPE);
+        assert!(text.contains("2026-02-02 00:00:00.000"), "{text}");
+        assert!(text.starts_with("order-42: 6 events\n"), "{text}");
+    }
+}

@@ -1,0 +1,148 @@
+//! The table of configuration keys: the only place that knows them all.
+
+use trine_protocol::limits::WAIT_MS_MAX;
+
+use super::kind::Kind;
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    /// `section.name`, or a name alone.
+    pub(super) name: &'static str,
+    /// What its value may be.
+    pub(super) kind: Kind,
+    /// As it would be written in a variable.
+    pub(super) default: &'static str,
+    /// What it means, for people.
+    pub(super) meaning: &'static str,
+}
+
+impl Key {
+    /// The variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// Whether its value may contain a password.
+    pub(super) fn is_secret(&self) -> bool {
+        self.kind == Kind::StoreUrl
+    }
+}
+
+/// What every variable's name starts with.
+pub(super) const VARIABLE_PREFIX: &str = "TRINE_";
+
+/// Variables with the prefix that are not keys: where the file is, and where the command line finds its coordinator.
+pub(super) const OTHER_VARIABLES: [&str; 2] = ["TRINE_CONFIG", "TRINE_URL"];
+
+const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60 * SECOND_MS;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
+    Key { name, kind, default, meaning }
+}
+
+const fn count(max: i64) -> Kind {
+    Kind::Count { min: 1, max }
+}
+
+const fn count_or_none(max: i64) -> Kind {
+    Kind::Count { min: 0, max }
+}
+
+const fn duration(min_ms: u64, max_ms: u64) -> Kind {
+    Kind::Duration { min_ms, max_ms }
+}
+
+/// Every key, by section.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("name", Kind::Name, "",
+        "Name of this coordinator among those that share a store, unique. Empty: made up at start from host, process and chance"),
+
+    key("http.addr", Kind::Addr, "127.0.0.1:36789",
+        "`host:port` the API listens on. The default is reachable from this machine alone"),
+    key("http.body_bytes_max", Kind::Count { min: 1_024, max: 64 * 1_024 * 1_024 }, "1048576",
+        "Largest request body; a larger one is answered 413"),
+    key("http.header_timeout", duration(100, 10 * MINUTE_MS), "10s",
+        "Longest time for the headers of a request to arrive; also how long an idle connection is kept"),
+    key("http.body_timeout", duration(100, 10 * MINUTE_MS), "30s",
+        "Longest time for the body of a request to arrive; then the answer is 408"),
+    key("http.connections_max", count(1_000_000), "4096",
+        "Most open connections; more wait to be accepted"),
+    key("http.wait_max", duration(0, WAIT_MS_MAX), "5m",
+        "Longest `Prefer: wait`; a longer one is shortened to it"),
+    key("http.drain_timeout", duration(0, HOUR_MS), "10s",
+        "How long a shutdown waits for requests under way"),
+
+    key("store.url", Kind::StoreUrl, "sqlite:./trine-data/trine.db",
+        "Where the journal is: `sqlite:PATH`, or `memory:` (nothing survives a restart)"),
+
+    key("dispatch.per_host_max", count(100_000), "128",
+        "Most calls under way at one host (scheme, name and port)"),
+    key("dispatch.queue_len_max", count_or_none(1_000_000), "1000",
+        "Most calls waiting for a place at one host; more are offered again later"),
+    key("dispatch.queue_wait", duration(0, 10 * MINUTE_MS), "5s",
+        "Longest wait for a place at a host; then the call is offered again later. No attempt is counted"),
+    key("dispatch.calls_max", count(10_000_000), "20000",
+        "Most calls under way or waiting, all hosts together"),
+    key("dispatch.connect_timeout", duration(1, 10 * MINUTE_MS), "3s",
+        "Longest time to connect to a participant; a call's own timeout may be shorter"),
+    key("dispatch.idle_timeout", duration(0, HOUR_MS), "4s",
+        "How long an unused connection is kept. Shorter than participants keep theirs, or calls meet connections that are just being closed"),
+    key("dispatch.idle_per_host_max", count_or_none(100_000), "128",
+        "Most unused connections kept per host"),
+
+    key("runtime.inbox_len_max", count(10_000_000), "10000",
+        "Most commands waiting in front of a lane; more are answered 503 with `Retry-After`"),
+    key("runtime.residents_max", count(100_000_000), "200000",
+        "Most transactions in memory per lane; beyond it new ones are answered 503 with `Retry-After`"),
+    key("runtime.evict_after", duration(SECOND_MS, 30 * DAY_MS), "5m",
+        "A transaction that has nothing to do for longer than this leaves memory until it is due"),
+    key("runtime.batch_records_max", count(100_000), "2000",
+        "Most records of one durable write"),
+    key("runtime.reload_delay", duration(1, HOUR_MS), "500ms",
+        "How long after a failed read of a journal the next one is tried"),
+    key("runtime.busy_retry_after", duration(1, HOUR_MS), "1s",
+        "The `Retry-After` of an answer 503"),
+
+    key("jobs.heartbeat", Kind::Cron, "*/2 * * * * *",
+        "When this coordinator says that it is alive"),
+    key("jobs.sweep", Kind::Cron, "* * * * * *",
+        "When transactions whose long wait is over are brought back to memory"),
+    key("jobs.reconcile", Kind::Cron, "30 * * * * *",
+        "When it is made sure that everything unfinished is in memory or waits for its time"),
+    key("jobs.retention", Kind::Cron, "15 */5 * * * *",
+        "When transactions past their retention are deleted"),
+    key("jobs.census", Kind::Cron, "*/10 * * * * *",
+        "When unfinished and parked transactions are counted for the metrics"),
+    key("jobs.directory", Kind::Cron, "*/2 * * * * *",
+        "When the registered participants are read again"),
+
+    key("retention.settled_after", Kind::Keep, "30d",
+        "How long settled transactions and their history are kept, or `never` to keep them for ever. A gid may be used again afterwards"),
+
+    key("log.format", Kind::LogFormat, "auto",
+        "`pretty`, `json`, or `auto`: pretty on a terminal, JSON otherwise"),
+    key("log.filter", Kind::LogFilter, "info",
+        "Which lines: a level, or `target=level`, separated by commas"),
+];
+
+/// The key of a name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether there are keys in a section of this name.
+pub(super) fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
+}
+
+/// Of all candidates the one most like a word.
+pub(super) fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> String {
+    let word = word.to_ascii_lowercase();
+    let likeness = |candidate: &str| strsim::jaro_winkler(&word, &candidate.to_ascii_lowercase());
+    candidates.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
+}

@@ -1,0 +1,155 @@
+//! Where registered participants are: a snapshot of their instances, and whose turn it is.
+//!
+//! The snapshot comes from elsewhere ([`Directory::replace`]); nothing is read or kept here.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use trine_protocol::Timestamp;
+use trine_protocol::v1::Participant;
+
+/// Names of participants and their live instances. Shared: whoever reads the registry replaces it, calls resolve in it.
+#[derive(Debug, Default)]
+pub struct Directory {
+    names: RwLock<Arc<HashMap<String, Entry>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    instances: Vec<Instance>,
+    /// Counts picks; shared with the entry's successors, so that a refresh does not start the round again.
+    next: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    base_url: String,
+    expires_at: Timestamp,
+}
+
+/// Why a name leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unresolved {
+    /// Nobody ever registered it.
+    #[error(
+        "no participant is registered as `{0}`; start the service, or correct the name in the branch's target"
+    )]
+    NeverRegistered(String),
+    /// All of its instances lapsed.
+    #[error(
+        "no live instance of participant `{0}`; it is called again once an instance registers or sends a heartbeat"
+    )]
+    NoneAlive(String),
+}
+
+impl Directory {
+    /// An empty directory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces everything that is known.
+    pub fn replace(&self, participants: Vec<Participant>) {
+        let old = self.snapshot();
+        let names = participants.into_iter().map(|participant| {
+            let next = old.get(&participant.name).map(|entry| entry.next.clone()).unwrap_or_default();
+            let instances = participant
+                .instances
+                .into_iter()
+                .map(|one| Instance { base_url: one.base_url, expires_at: one.expires_at })
+                .collect();
+            (participant.name, Entry { instances, next })
+        });
+        let names = Arc::new(names.collect());
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// Whether the name was ever registered; its instances may have lapsed.
+    pub fn knows(&self, name: &str) -> bool {
+        self.snapshot().contains_key(name)
+    }
+
+    /// The URL of `path` at the instance whose turn it is.
+    pub(super) fn resolve(&self, name: &str, path: &str, now: Timestamp) -> Result<String, Unresolved> {
+        let names = self.snapshot();
+        let entry = names.get(name).ok_or_else(|| Unresolved::NeverRegistered(name.to_owned()))?;
+        let turn = entry.next.fetch_add(1, Ordering::Relaxed);
+        let alive = || entry.instances.iter().filter(|one| one.expires_at > now);
+        let count = alive().count();
+        let instance = turn
+            .checked_rem(count)
+            .and_then(|index| alive().nth(index))
+            .ok_or_else(|| Unresolved::NoneAlive(name.to_owned()))?;
+        Ok(format!("{}{path}", instance.base_url.trim_end_matches('/')))
+    }
+
+    fn snapshot(&self) -> Arc<HashMap<String, Entry>> {
+        // A poisoned lock still holds a whole snapshot: writers only swap it.
+        self.names.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+pub(super) fn participant(name: &str, instances: &[(&str, u64)]) -> Participant {
+    use trine_protocol::v1::ParticipantInstance;
+    Participant {
+        name: name.into(),
+        instances: instances
+            .iter()
+            .map(|(base_url, expires_at)| ParticipantInstance {
+                base_url: (*base_url).into(),
+                registered_at: Timestamp::from_millis(0),
+                expires_at: Timestamp::from_millis(*expires_at),
+                alive: true,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn resolve(directory: &Directory, now: Timestamp) -> String {
+        directory.resolve("stock", "/reserve", now).unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn live_instances_take_turns_and_lapsed_ones_are_skipped() {
+        let directory = Directory::new();
+        directory.replace(vec![participant(
+            "stock",
+            &[("http://a:1", 2_000), ("http://b:1/v2/", 1_000), ("http://c:1/v2/", 2_000)],
+        )]);
+        let picks: Vec<_> = (0..4).map(|_| resolve(&directory, NOW)).collect();
+        assert_eq!(
+            picks,
+            ["http://a:1/reserve", "http://c:1/v2/reserve", "http://a:1/reserve", "http://c:1/v2/reserve"]
+        );
+    }
+
+    #[test]
+    fn a_refresh_does_not_start_the_round_again() {
+        let directory = Directory::new();
+        let two = || vec![participant("stock", &[("http://a:1", 2_000), ("http://b:1", 2_000)])];
+        directory.replace(two());
+        assert_eq!(resolve(&directory, NOW), "http://a:1/reserve");
+        directory.replace(two());
+        assert_eq!(resolve(&directory, NOW), "http://b:1/reserve");
+    }
+
+    #[test]
+    fn a_name_without_live_instances_and_an_unknown_name_read_differently() {
+        let directory = Directory::new();
+        assert!(!directory.knows("stock"));
+        assert!(resolve(&directory, NOW).starts_with("no participant is registered as `stock`"));
+        directory.replace(vec![participant("stock", &[("http://a:1", 1_000)])]);
+        assert!(directory.knows("stock"));
+        assert!(resolve(&directory, NOW).starts_with("no live instance of participant `stock`"));
+        directory.replace(vec![participant("stock", &[])]);
+        assert!(resolve(&directory, NOW).starts_with("no live instance of participant `stock`"));
+    }
+}

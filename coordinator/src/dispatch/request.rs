@@ -1,0 +1,50 @@
+//! What a call looks like on the wire: its headers, its trace and its body. Not here: where it goes.
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use sha2::{Digest, Sha256};
+use trine_engine::Call;
+use trine_protocol::headers;
+
+/// Every header of a call. Ids are a subset of what headers may carry, so the error never comes up.
+pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
+    let text = |text: &str| HeaderValue::from_str(text);
+    let mut map = HeaderMap::with_capacity(12);
+    map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    map.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+    map.insert(headers::GID, text(call.gid.as_str())?);
+    if let Some(branch) = &call.branch {
+        map.insert(headers::BRANCH, text(branch.as_str())?);
+    }
+    map.insert(headers::OP, HeaderValue::from_static(call.op().as_str()));
+    map.insert(headers::PATTERN, HeaderValue::from_static(call.pattern.as_str()));
+    map.insert(headers::ATTEMPT, HeaderValue::from(call.key.attempt));
+    map.insert(headers::FENCE, HeaderValue::from(call.fence));
+    map.insert(headers::IDEMPOTENCY_KEY, text(&idempotency_key(call))?);
+    map.insert(HeaderName::from_static("traceparent"), text(&traceparent(call))?);
+    Ok(map)
+}
+
+/// The payload; `null` when there is none, since the content type says JSON.
+pub(super) fn body(call: &Call) -> Vec<u8> {
+    if call.payload.is_empty() { b"null".to_vec() } else { call.payload.as_bytes().to_vec() }
+}
+
+/// The same for every attempt; the branch is empty for a check.
+fn idempotency_key(call: &Call) -> String {
+    format!("{}/{}/{}", call.gid, branch(call), call.op())
+}
+
+fn branch(call: &Call) -> &str {
+    call.branch.as_ref().map_or("", |branch| branch.as_str())
+}
+
+/// W3C trace context, computed from the gid: every call of a transaction is in one trace, without anything to keep.
+fn traceparent(call: &Call) -> String {
+    let trace = Sha256::digest(call.gid.as_str().as_bytes());
+    let span = Sha256::digest(format!("{}/{}", idempotency_key(call), call.key.attempt).as_bytes());
+    format!("00-{}-{}-01", hex(&trace[..16]), hex(&span[..8]))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,80 @@
+//! The `Retry-After` header: seconds, or an HTTP date in its preferred form. Not here: what the delay is for.
+
+use trine_protocol::Timestamp;
+use trine_protocol::limits::RETRY_AFTER_MS_MAX;
+
+/// A participant that says "at once" gets at least this much rest, or asking would be a busy loop.
+pub(super) const RETRY_AFTER_MS_MIN: u64 = 100;
+
+/// The delay asked for, within bounds; none when it cannot be read.
+pub(super) fn parse(value: &str, now: Timestamp) -> Option<u64> {
+    let value = value.trim();
+    let delay_ms = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than fit is still "very long".
+        value.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1_000)
+    } else {
+        imf_fixdate(value)?.millis_since(now)
+    };
+    Some(delay_ms.clamp(RETRY_AFTER_MS_MIN, RETRY_AFTER_MS_MAX))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`. The two obsolete forms are not read.
+fn imf_fixdate(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_weekday, rest) = text.split_once(", ")?;
+    let mut parts = rest.split(' ');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let (time, zone) = (parts.next()?, parts.next()?);
+    if zone != "GMT" || parts.next().is_some() || day.len() != 2 || year.len() != 4 {
+        return None;
+    }
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    Timestamp::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1994-11-06T08:49:37Z
+    const NOW: Timestamp = Timestamp::from_millis(784_111_777_000);
+
+    #[test]
+    fn seconds_and_dates_are_understood_within_bounds() {
+        for (value, delay_ms) in [
+            ("2", Some(2_000)),
+            (" 120 ", Some(120_000)),
+            ("0", Some(RETRY_AFTER_MS_MIN)),
+            ("7200", Some(RETRY_AFTER_MS_MAX)),
+            ("99999999999999999999999999", Some(RETRY_AFTER_MS_MAX)),
+            ("Sun, 06 Nov 1994 08:49:42 GMT", Some(5_000)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(RETRY_AFTER_MS_MIN)),
+            ("Sat, 05 Nov 1994 08:49:37 GMT", Some(RETRY_AFTER_MS_MIN)),
+            ("Fri, 31 Dec 2094 08:49:37 GMT", Some(RETRY_AFTER_MS_MAX)),
+        ] {
+            assert_eq!(parse(value, NOW), delay_ms, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_delay() {
+        for value in [
+            "",
+            "soon",
+            "-1",
+            "+1",
+            "1.5",
+            "1s",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nov 1994 25:49:37 GMT",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Foo 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 08:49:37 GMT GMT",
+        ] {
+            assert_eq!(parse(value, NOW), None, "{value:?}");
+        }
+    }
+}

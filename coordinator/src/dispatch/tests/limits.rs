@@ -1,0 +1,132 @@
+//! Places at hosts, seen from outside.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use trine_engine::Outcome;
+use trine_protocol::{Op, OutcomeKind};
+
+use super::super::{Caller, Measured, Options, Returned};
+use super::support::{answer_of, call, caller_with, done, hang, serve};
+use crate::metrics::Metrics;
+
+/// A server whose requests wait until they are let go.
+#[derive(Clone, Default)]
+struct Gate {
+    inside: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    open: Arc<Locked>,
+}
+
+struct Locked(Semaphore);
+
+impl Default for Locked {
+    fn default() -> Self {
+        Self(Semaphore::new(0))
+    }
+}
+
+impl Gate {
+    fn app(&self) -> Router {
+        Router::new().route("/", post(Self::pass)).with_state(self.clone())
+    }
+
+    async fn pass(State(gate): State<Self>) {
+        let inside = gate.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        gate.most.fetch_max(inside, Ordering::SeqCst);
+        gate.open.0.acquire().await.unwrap().forget();
+        gate.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    async fn fills_up_to(&self, count: usize) {
+        while self.inside.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_more_calls_than_allowed_are_under_way_at_a_host() {
+    let gate = Gate::default();
+    let base = serve(gate.app()).await;
+    let caller = caller_with(Options { per_host_max: 3, ..Options::default() });
+    let calls = tokio::spawn({
+        let (caller, base) = (caller.clone(), base.clone());
+        async move { join_all((0..20).map(|_| caller.call(call(&base)))).await }
+    });
+    gate.fills_up_to(3).await;
+    gate.open.0.add_permits(20);
+    let returned = calls.await.unwrap();
+    assert!(returned.iter().all(|one| matches!(one, Returned::Answer(answer) if answer.outcome == done(""))));
+    assert_eq!(gate.most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_call_without_a_place_in_time_is_not_sent() {
+    let gate = Gate::default();
+    let base = serve(gate.app()).await;
+    let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 20, ..Options::default() });
+    let first = tokio::spawn(caller.call(call(&base)));
+    gate.fills_up_to(1).await;
+    let second = caller.call(call(&base)).await;
+    assert!(matches!(second, Returned::NotSent { retry_after_ms } if retry_after_ms > 0), "{second:?}");
+    assert_eq!(gate.inside.load(Ordering::SeqCst), 1);
+    gate.open.0.add_permits(1);
+    assert!(matches!(first.await.unwrap(), Returned::Answer(_)));
+}
+
+#[tokio::test]
+async fn a_host_that_hangs_slows_no_other() {
+    let hung = serve(Router::new().route("/", post(hang))).await;
+    let well = serve(Router::new().route("/", post(|| async { "well" }))).await;
+    let options = Options { per_host_max: 2, queue_wait_ms: 3_600_000, ..Options::default() };
+    let caller = caller_with(options);
+    let stuck: Vec<_> = (0..200).map(|_| tokio::spawn(caller.call(call(&hung)))).collect();
+    let finished = join_all((0..200).map(|_| answer_of(&caller, call(&well)))).await;
+    assert!(finished.iter().all(|answer| answer.outcome == done("well")));
+    assert!(stuck.iter().all(|one| !one.is_finished()));
+    stuck.into_iter().for_each(|one| one.abort());
+}
+
+#[tokio::test]
+async fn a_timeout_gives_its_place_back() {
+    let base = serve(Router::new().route("/", post(hang))).await;
+    let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 3_600_000, ..Options::default() });
+    let mut brief = call(&base);
+    brief.timeout_ms = 20;
+    let returned = join_all((0..3).map(|_| answer_of(&caller, brief.clone()))).await;
+    assert!(returned.iter().all(|answer| answer.outcome == Outcome::Unknown));
+}
+
+#[tokio::test]
+async fn dropping_a_call_gives_its_place_back() {
+    let gate = Gate::default();
+    let base = serve(gate.app()).await;
+    let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 3_600_000, ..Options::default() });
+    let dropped = tokio::spawn(caller.call(call(&base)));
+    gate.fills_up_to(1).await;
+    dropped.abort();
+    assert!(dropped.await.unwrap_err().is_cancelled());
+    gate.open.0.add_permits(2);
+    assert_eq!(answer_of(&caller, call(&base)).await.outcome, done(""));
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_op_and_outcome() {
+    let base = serve(Router::new().route("/", post(|| async {}))).await;
+    let metrics = Metrics::new();
+    let measured = |options| Measured::new(Arc::new(caller_with(options)), metrics.clone());
+    answer_of(&measured(Options::default()), call(&base)).await;
+    let full = Options { calls_max: 0, ..Options::default() };
+    assert!(matches!(measured(full).call(call(&base)).await, Returned::NotSent { .. }));
+    let text = metrics.render();
+    let (op, done) = (Op::Action.as_str(), OutcomeKind::Done.as_str());
+    assert!(text.contains(&format!(r#"trine_calls_total{{op="{op}",outcome="{done}"}} 1"#)), "{text}");
+    assert!(text.contains(&format!(r#"trine_calls_total{{op="{op}",outcome="not_sent"}} 1"#)), "{text}");
+    assert!(text.contains(&format!(r#"trine_call_seconds_count{{op="{op}"}} 1"#)), "{text}");
+}

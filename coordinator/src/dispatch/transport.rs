@@ -1,0 +1,109 @@
+//! Why there was no usable answer, in words for an operator. Not here: answers that arrived whole (`classify`).
+//!
+//! Error texts never contain a URL: it may carry in its query what nobody should see.
+
+use std::error::Error;
+use std::io;
+
+use super::text::clean;
+
+/// Where a call stood when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Before the answer's status.
+    Send,
+    /// After the status, before the end of the body.
+    Body {
+        /// The status that had arrived.
+        status: u16,
+    },
+}
+
+/// The call took longer than it may.
+pub(super) fn timeout(stage: Stage, host: &str, timeout_ms: u64) -> String {
+    clean(&match stage {
+        Stage::Send => format!("no answer from {host} within {timeout_ms} ms; it may have run"),
+        Stage::Body { status } => {
+            format!(
+                "{host} answered HTTP {status}, but its body did not end within {timeout_ms} ms; it may have run"
+            )
+        }
+    })
+}
+
+/// The connection failed, or what came over it is not HTTP.
+pub(super) fn failure(stage: Stage, host: &str, error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let what = match stage {
+        Stage::Send => sending(host, &error),
+        Stage::Body { status } => format!("{host} answered HTTP {status}, but its body broke off"),
+    };
+    clean(&format!("{what} ({})", chain(&error)))
+}
+
+fn sending(host: &str, error: &reqwest::Error) -> String {
+    let kind = find::<io::Error>(error).map(io::Error::kind);
+    if error.is_dns() {
+        return format!("the name of {host} cannot be resolved");
+    }
+    if find::<rustls::Error>(error).is_some() {
+        return format!("no trusted TLS connection to {host}");
+    }
+    match kind {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            return format!("{host} refuses connections; is it running?");
+        }
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+            return format!("there is no route to {host}");
+        }
+        _ => {}
+    }
+    if error.is_connect() {
+        let late = if error.is_timeout() { " in time" } else { "" };
+        return format!("cannot connect to {host}{late}");
+    }
+    if let Some(http) = find::<hyper::Error>(error) {
+        if http.is_incomplete_message() {
+            return format!("{host} closed the connection before it answered; it may have run");
+        }
+        if http.is_parse() {
+            return format!("what {host} answered is not HTTP; it may have run");
+        }
+    }
+    format!("the call to {host} broke off; it may have run")
+}
+
+/// The first error of a kind in the chain of causes.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An I/O error shows the cause of what it wraps, not what it wraps.
+        if let Some(found) = error.downcast_ref::<io::Error>().and_then(inner).and_then(find::<E>) {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn inner(error: &io::Error) -> Option<&(dyn Error + 'static)> {
+    error.get_ref().map(|inner| inner as &(dyn Error + 'static))
+}
+
+/// Every cause, outermost first; causes that repeat the one before are left out.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !words.ends_with(&next) {
+            words.push_str(": ");
+            words.push_str(&next);
+        }
+        cause = error.source();
+    }
+    words
+}

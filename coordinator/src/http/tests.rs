@@ -1,0 +1,117 @@
+//! Real sockets: what a client can hold is bounded.
+
+use axum::routing::get;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
+
+use super::*;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const LAST_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+struct Served {
+    addr: std::net::SocketAddr,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(router: Router, options: Options) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, router, options, shutdown.clone()));
+    Served { addr, shutdown, task }
+}
+
+fn quick() -> Router {
+    Router::new().route("/", get(|| async { "done" }))
+}
+
+/// Answers when it is let go; tells when it has been entered.
+fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
+    let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (inner_entered, inner_gate) = (Arc::clone(&entered), Arc::clone(&gate));
+    let handler = move || {
+        let (entered, gate) = (Arc::clone(&inner_entered), Arc::clone(&inner_gate));
+        async move {
+            entered.notify_one();
+            gate.notified().await;
+            "done"
+        }
+    };
+    (Router::new().route("/", get(handler)), entered, gate)
+}
+
+async fn read_all(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    // A connection that is cut may end in a reset; what arrived before it counts.
+    let _ = stream.read_to_end(&mut text).await;
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_header_that_never_ends_is_cut_off() {
+    let options = Options { header_timeout: Duration::from_millis(100), ..Options::default() };
+    let served = start(quick(), options).await;
+    let mut stream = TcpStream::connect(served.addr).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+    let answer = read_all(&mut stream).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let options = Options { header_timeout: Duration::from_millis(100), ..Options::default() };
+    let served = start(quick(), options).await;
+    let mut stream = TcpStream::connect(served.addr).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    assert!(read_all(&mut stream).await.contains("done"));
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_the_request_in_flight_finish() {
+    let (router, entered, gate) = gated();
+    let served = start(router, Options::default()).await;
+    let mut stream = TcpStream::connect(served.addr).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    entered.notified().await;
+    let mut idle = TcpStream::connect(served.addr).await.unwrap();
+    served.shutdown.cancel();
+    gate.notify_one();
+    assert!(read_all(&mut stream).await.contains("done"));
+    assert_eq!(read_all(&mut idle).await, "");
+    served.task.await.unwrap();
+    assert!(TcpStream::connect(served.addr).await.is_err(), "it still listens");
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let (router, entered, _gate) = gated();
+    let options = Options { drain: Duration::from_millis(50), ..Options::default() };
+    let served = start(router, options).await;
+    let mut stream = TcpStream::connect(served.addr).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    entered.notified().await;
+    served.shutdown.cancel();
+    served.task.await.unwrap();
+    assert_eq!(read_all(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_until_another_ends() {
+    let (router, entered, gate) = gated();
+    let options = Options { connections_max: 1, ..Options::default() };
+    let served = start(router, options).await;
+    let mut first = TcpStream::connect(served.addr).await.unwrap();
+    first.write_all(LAST_REQUEST).await.unwrap();
+    entered.notified().await;
+    let mut second = TcpStream::connect(served.addr).await.unwrap();
+    second.write_all(LAST_REQUEST).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(100), entered.notified()).await;
+    assert!(early.is_err(), "the second was served beside the first");
+    gate.notify_one();
+    assert!(read_all(&mut first).await.contains("done"));
+    entered.notified().await;
+    gate.notify_one();
+    assert!(read_all(&mut second).await.contains("done"));
+}

@@ -1,0 +1,68 @@
+//! The label values that are not an enum of the protocol's already.
+
+use trine_protocol::Status;
+
+/// Beside the settled statuses: what a transaction has reached as soon as it exists.
+pub(super) const REACHED_CREATED: &str = "created";
+
+/// Beside the outcomes: the call was not made.
+pub(super) const NOT_SENT: &str = "not_sent";
+
+/// Everything a call can end in.
+pub(super) const CALL_RESULTS: [&str; 5] = ["done", "refused", "ongoing", "unknown", NOT_SENT];
+
+/// The statuses in which a transaction is not settled.
+pub(super) const UNSETTLED: [Status; 4] =
+    [Status::Open, Status::Running, Status::Committing, Status::RollingBack];
+
+/// Why a command was turned away before it was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdmissionReason {
+    /// Too much is in flight.
+    Busy,
+    /// The coordinator is shutting down.
+    ShuttingDown,
+    /// The store does not answer.
+    StoreUnavailable,
+    /// As many connections as may be are open.
+    Connections,
+    /// The body is larger than is read.
+    BodyTooLarge,
+}
+
+impl AdmissionReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] =
+        [Self::Busy, Self::ShuttingDown, Self::StoreUnavailable, Self::Connections, Self::BodyTooLarge];
+
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::ShuttingDown => "shutting_down",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::Connections => "connections",
+            Self::BodyTooLarge => "body_too_large",
+        }
+    }
+}
+
+/// The methods that are told apart.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Anybody may invent a method; a series of its own it does not get.
+pub(super) fn method(method: &str) -> &'static str {
+    METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
+}
+
+/// `2xx` and so on.
+pub(super) fn status_class(status: u16) -> &'static str {
+    match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "other",
+    }
+}

@@ -1,0 +1,275 @@
+//! Golden files: one per event variant and sub-variant, in `tests/golden/journal/v1`. They are never edited. A new
+//! sample gets a file of its own: run the test with `TRINE_GOLDEN=add` once and commit what it writes.
+
+use std::path::PathBuf;
+
+use trine_engine::{
+    BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, ForceTo, OnExhausted, Outcome, ParkCause,
+    Payload, RetryPolicy, RollbackCause,
+};
+use trine_protocol::{BranchId, Op, Pattern, Target, Timestamp};
+
+use super::{decode, encode};
+
+fn branch_id(text: &str) -> BranchId {
+    BranchId::parse(text).unwrap()
+}
+
+fn target(text: &str) -> Option<Target> {
+    Some(Target::parse(text).unwrap())
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_790_000_000_000 + millis)
+}
+
+fn branch(id: &str, payload: Payload) -> BranchSpec {
+    BranchSpec {
+        id: branch_id(id),
+        forward: target("inventory:/stock/reserve"),
+        on_commit: None,
+        on_rollback: target("http://127.0.0.1:7001/stock/release?a=b"),
+        payload,
+        after: Vec::new(),
+        call: CallPolicy {
+            timeout_ms: 2_500,
+            retry: RetryPolicy {
+                initial_ms: 150,
+                factor_permille: 1_500,
+                max_interval_ms: 9_000,
+                jitter_permille: 250,
+                max_attempts: Some(7),
+            },
+            on_exhausted: OnExhausted::RollBack,
+        },
+        digest: Digest([0xab; 32]),
+    }
+}
+
+fn saga() -> Draft {
+    let mut second = branch("order", Payload::from(&[0xff, 0x00, 0x80][..]));
+    second.after = vec![branch_id("stock")];
+    second.on_rollback = None;
+    let mut draft = Draft::new(Pattern::Saga);
+    draft.labels = [("customer", "7"), ("city", "Köln \"am Rhein\"")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    draft.deadline_ms = Some(30_000);
+    draft.start_delay_ms = 5_000;
+    draft.check_call.on_exhausted = OnExhausted::Park;
+    draft.branches = vec![branch("stock", Payload::from("{\"sku\":\"A-1\",\n\"note\":\"\u{0}ä\"}")), second];
+    draft.digest = Digest(std::array::from_fn(|i| u8::try_from(i).unwrap()));
+    draft
+}
+
+fn reservation(pattern: Pattern, open: bool) -> Draft {
+    let mut only = branch("only", Payload::default());
+    only.on_commit = target("https://example.test/confirm");
+    let mut draft = Draft::new(pattern);
+    (draft.open, draft.branches) = (open, vec![only]);
+    draft
+}
+
+fn message(open: bool) -> Draft {
+    let mut only = branch("mail", Payload::from("{}"));
+    only.on_rollback = None;
+    let mut draft = Draft::new(Pattern::Message);
+    (draft.open, draft.branches) = (open, vec![only]);
+    if open {
+        draft.check = target("orders:/checks");
+        draft.check_after_ms = 1_234;
+    }
+    draft
+}
+
+fn created(draft: Draft) -> Event {
+    Event::Created { spec: draft.build().unwrap().into(), start_at: None, deadline_at: None, check_at: None }
+}
+
+fn answered(branch: Option<&str>, op: Op, outcome: Outcome, report: CallReport) -> Event {
+    let retry_at = matches!(outcome, Outcome::Unknown | Outcome::Ongoing { .. }).then(|| at(900));
+    Event::CallAnswered { branch: branch.map(branch_id), op, attempt: 3, outcome, retry_at, report }
+}
+
+fn answers() -> Vec<(String, Event)> {
+    let quiet = |code| CallReport { status_code: Some(code), duration_ms: 12, error: None };
+    let loud =
+        CallReport { status_code: None, duration_ms: 10_000, error: Some("timed out after 10 s".to_owned()) };
+    let done = |output: Payload, read_only| Outcome::Done { output, read_only };
+    let refused = || Outcome::Refused { reason: "out of stock".to_owned() };
+    let mut samples = vec![
+        ("done", answered(Some("stock"), Op::Action, done("{\"id\":1}".into(), false), quiet(200))),
+        ("done_empty", answered(Some("stock"), Op::Confirm, done(Payload::default(), false), quiet(204))),
+        (
+            "done_bytes",
+            answered(Some("stock"), Op::Action, done(Payload::from(&[0xfe, 1][..]), false), quiet(200)),
+        ),
+        ("done_read_only", answered(Some("b"), Op::Prepare, done(Payload::default(), true), quiet(200))),
+        ("refused", answered(Some("stock"), Op::Try, refused(), quiet(409))),
+        ("refused_check", answered(None, Op::Check, refused(), quiet(409))),
+        ("ongoing", answered(Some("b"), Op::Action, Outcome::Ongoing { retry_after_ms: None }, quiet(425))),
+        (
+            "ongoing_until",
+            answered(Some("b"), Op::Action, Outcome::Ongoing { retry_after_ms: Some(4_000) }, quiet(503)),
+        ),
+        ("unknown", answered(Some("b"), Op::Action, Outcome::Unknown, loud)),
+    ]
+    .into_iter()
+    .map(|(name, event)| (format!("call_answered_{name}"), event))
+    .collect::<Vec<_>>();
+    // Every op's word.
+    for op in Op::ALL {
+        let name = format!("call_answered_op_{}", op.as_str());
+        samples.push((name, answered(Some("b"), op, Outcome::Unknown, CallReport::default())));
+    }
+    samples
+}
+
+fn causes() -> Vec<(&'static str, RollbackCause)> {
+    let reason = || "no".to_owned();
+    vec![
+        ("refused", RollbackCause::Refused { branch: branch_id("b"), reason: reason() }),
+        ("deadline", RollbackCause::Deadline),
+        ("aborted", RollbackCause::Aborted { reason: None }),
+        ("aborted_with_reason", RollbackCause::Aborted { reason: Some(reason()) }),
+        ("exhausted", RollbackCause::Exhausted { branch: branch_id("b") }),
+        ("check_refused", RollbackCause::CheckRefused { reason: reason() }),
+    ]
+}
+
+/// One of everything: `(name of the golden file, event)`.
+pub(super) fn samples() -> Vec<(String, Event)> {
+    let all_times = Event::Created {
+        spec: message(true).build().unwrap().into(),
+        start_at: Some(at(1)),
+        deadline_at: Some(at(2)),
+        check_at: Some(Timestamp::MAX),
+    };
+    let mut samples: Vec<(String, Event)> = [
+        ("created_saga", created(saga())),
+        ("created_tcc", created(reservation(Pattern::Tcc, false))),
+        ("created_tcc_open", created(reservation(Pattern::Tcc, true))),
+        ("created_two_phase", created(reservation(Pattern::TwoPhase, false))),
+        ("created_message", created(message(false))),
+        ("created_message_open", all_times),
+        ("branch_registered", Event::BranchRegistered { branch: branch("late", "text".into()).into() }),
+        ("started", Event::Started),
+        ("submitted", Event::Submitted),
+        ("commit_decided", Event::CommitDecided),
+        (
+            "op_parked",
+            Event::OpParked { branch: Some(branch_id("b")), op: Op::Confirm, cause: ParkCause::Exhausted },
+        ),
+        ("op_parked_check", Event::OpParked { branch: None, op: Op::Check, cause: ParkCause::Exhausted }),
+        ("replayed", Event::Replayed { branch: None, due_at: at(5) }),
+        ("replayed_branch", Event::Replayed { branch: Some(branch_id("b")), due_at: at(5) }),
+        ("quarantined", Event::Quarantined { detail: "panicked 3 times".to_owned() }),
+        (
+            "forced_committed",
+            Event::Forced { to: ForceTo::Committed, reason: "checked by hand".to_owned(), by: None },
+        ),
+        (
+            "forced_rolled_back",
+            Event::Forced {
+                to: ForceTo::RolledBack,
+                reason: "customer called".to_owned(),
+                by: Some("Ada".to_owned()),
+            },
+        ),
+        ("committed", Event::Committed),
+        ("rolled_back", Event::RolledBack),
+    ]
+    .map(|(name, event)| (name.to_owned(), event))
+    .into();
+    samples.extend(answers());
+    samples.extend(
+        causes()
+            .into_iter()
+            .map(|(name, cause)| (format!("rollback_begun_{name}"), Event::RollbackBegun { cause })),
+    );
+    samples
+}
+
+fn path(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal/v1");
+    folder.join(format!("{name}.json"))
+}
+
+#[test]
+fn every_sample_is_encoded_as_its_golden_file_and_decoded_from_it() {
+    for (name, event) in samples() {
+        let (path, text) = (path(&name), encode(&event));
+        if !path.exists() && std::env::var("TRINE_GOLDEN").is_ok_and(|mode| mode == "add") {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, format!("{text}\n")).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}; it should contain {text}", path.display()));
+        assert_eq!(golden.trim_end_matches('\n'), text, "{name}: the encoding of old events must not change");
+        assert_eq!(decode(golden.trim_end_matches('\n')), Ok(event), "{name}");
+    }
+}
+
+#[test]
+fn every_golden_file_belongs_to_a_sample() {
+    let names: Vec<PathBuf> = samples().iter().map(|(name, _)| path(name)).collect();
+    for entry in std::fs::read_dir(path("x").parent().unwrap()).unwrap() {
+        let found = entry.unwrap().path();
+        assert!(names.contains(&found), "{} pins nothing: its sample is gone", found.display());
+    }
+}
+
+/// Makes the list of what must have a sample from the arms of a match without `_`: a new variant does not compile until
+/// it is named here, and then fails the test below until it has a sample.
+macro_rules! kinds {
+    ($($pattern:pat => $name:literal,)+) => {
+        const KINDS: &[&str] = &[$($name),+];
+
+        fn kind(event: &Event) -> &'static str {
+            match event {
+                $($pattern => $name,)+
+            }
+        }
+    };
+}
+
+kinds! {
+    Event::Created { check_at: Some(_), .. } => "created with a time to check at",
+    Event::Created { .. } => "created",
+    Event::BranchRegistered { .. } => "branch registered",
+    Event::Started => "started",
+    Event::Submitted => "submitted",
+    Event::CommitDecided => "commit decided",
+    Event::RollbackBegun { cause: RollbackCause::Refused { .. } } => "rollback: refused",
+    Event::RollbackBegun { cause: RollbackCause::Deadline } => "rollback: deadline",
+    Event::RollbackBegun { cause: RollbackCause::Aborted { reason: None } } => "rollback: aborted",
+    Event::RollbackBegun { cause: RollbackCause::Aborted { reason: Some(_) } } => "rollback: aborted, and why",
+    Event::RollbackBegun { cause: RollbackCause::Exhausted { .. } } => "rollback: exhausted",
+    Event::RollbackBegun { cause: RollbackCause::CheckRefused { .. } } => "rollback: check refused",
+    Event::CallAnswered { outcome: Outcome::Done { read_only: true, .. }, .. } => "done, read-only",
+    Event::CallAnswered { outcome: Outcome::Done { read_only: false, .. }, .. } => "done",
+    Event::CallAnswered { outcome: Outcome::Refused { .. }, .. } => "refused",
+    Event::CallAnswered { outcome: Outcome::Ongoing { retry_after_ms: None }, .. } => "ongoing",
+    Event::CallAnswered { outcome: Outcome::Ongoing { retry_after_ms: Some(_) }, .. } => "ongoing for a while",
+    Event::CallAnswered { outcome: Outcome::Unknown, .. } => "unknown",
+    Event::OpParked { cause: ParkCause::Exhausted, .. } => "op parked",
+    Event::Replayed { branch: None, .. } => "replayed",
+    Event::Replayed { branch: Some(_), .. } => "replayed, one branch",
+    Event::Quarantined { .. } => "quarantined",
+    Event::Forced { to: ForceTo::Committed, .. } => "forced to committed",
+    Event::Forced { to: ForceTo::RolledBack, .. } => "forced to rolled back",
+    Event::Committed => "committed",
+    Event::RolledBack => "rolled back",
+}
+
+#[test]
+fn every_variant_has_a_sample() {
+    let samples = samples();
+    for wanted in KINDS {
+        assert!(samples.iter().any(|(_, event)| kind(event) == *wanted), "no sample is {wanted:?}");
+    }
+    for pattern in Pattern::ALL {
+        let created = |event: &Event| matches!(event, Event::Created { spec, .. } if spec.pattern == pattern);
+        assert!(samples.iter().any(|(_, event)| created(event)), "no sample creates a {pattern}");
+    }
+}

@@ -1,0 +1,346 @@
+//! Version 1 of the encoding: one JSON object per event, `{"v":1,"event":"<name>",..}`, times in `_ms` since the epoch.
+//!
+//! Nothing here may change what an existing text means. A field may be added when its absence keeps its old meaning; any
+//! other change is version 2. The words are those of the journal: they are spelt out here, or pinned by golden files
+//! where the protocol crate spells them.
+
+mod bytes;
+mod spec;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use trine_engine::{CallReport, Event, ForceTo, Outcome, ParkCause, RollbackCause};
+use trine_protocol::{BranchId, Op, Timestamp};
+
+use super::DecodeError;
+use spec::{BranchText, SpecText};
+
+/// What `v` says.
+pub(super) const VERSION: u64 = 1;
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    v: u64,
+    event: &'a str,
+    #[serde(flatten)]
+    body: T,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Serialize, Deserialize)]
+struct Created<'a> {
+    #[serde(borrow)]
+    spec: SpecText<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_at_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadline_at_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check_at_ms: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BranchRegistered<'a> {
+    #[serde(borrow)]
+    branch: BranchText<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CauseWord {
+    Refused,
+    Deadline,
+    Aborted,
+    Exhausted,
+    CheckRefused,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RollbackBegun<'a> {
+    cause: CauseWord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchId>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OutcomeWord {
+    Done,
+    Refused,
+    Ongoing,
+    Unknown,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CallAnswered<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchId>,
+    op: Op,
+    attempt: u32,
+    outcome: OutcomeWord,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    output: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    output_hex: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_at_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    #[serde(default)]
+    duration_ms: u64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    error: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ParkWord {
+    Exhausted,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OpParked {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchId>,
+    op: Op,
+    cause: ParkWord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Replayed {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchId>,
+    due_at_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Quarantined<'a> {
+    #[serde(borrow)]
+    detail: Cow<'a, str>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ForceWord {
+    Committed,
+    RolledBack,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Forced<'a> {
+    to: ForceWord,
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    by: Option<Cow<'a, str>>,
+}
+
+/// See [`super::encode`].
+pub(super) fn encode(event: &Event) -> String {
+    match event {
+        Event::Created { spec, start_at, deadline_at, check_at } => text(
+            "created",
+            Created {
+                spec: SpecText::of(spec),
+                start_at_ms: millis(*start_at),
+                deadline_at_ms: millis(*deadline_at),
+                check_at_ms: millis(*check_at),
+            },
+        ),
+        Event::BranchRegistered { branch } => {
+            text("branch_registered", BranchRegistered { branch: BranchText::of(branch) })
+        }
+        Event::Started => text("started", Nothing {}),
+        Event::Submitted => text("submitted", Nothing {}),
+        Event::CommitDecided => text("commit_decided", Nothing {}),
+        Event::RollbackBegun { cause } => text("rollback_begun", rollback_begun(cause)),
+        Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
+            let mut body = call_answered(outcome, report);
+            (body.branch, body.op, body.attempt) = (branch.clone(), *op, *attempt);
+            body.retry_at_ms = millis(*retry_at);
+            text("call_answered", body)
+        }
+        Event::OpParked { branch, op, cause: ParkCause::Exhausted } => {
+            text("op_parked", OpParked { branch: branch.clone(), op: *op, cause: ParkWord::Exhausted })
+        }
+        Event::Replayed { branch, due_at } => {
+            text("replayed", Replayed { branch: branch.clone(), due_at_ms: due_at.millis() })
+        }
+        Event::Quarantined { detail } => text("quarantined", Quarantined { detail: detail.into() }),
+        Event::Forced { to, reason, by } => {
+            let to = match to {
+                ForceTo::Committed => ForceWord::Committed,
+                ForceTo::RolledBack => ForceWord::RolledBack,
+            };
+            text("forced", Forced { to, reason: reason.into(), by: by.as_deref().map(Cow::from) })
+        }
+        Event::Committed => text("committed", Nothing {}),
+        Event::RolledBack => text("rolled_back", Nothing {}),
+    }
+}
+
+fn text<T: Serialize>(event: &str, body: T) -> String {
+    serde_json::to_string(&Envelope { v: VERSION, event, body })
+        .expect("keys are strings and nothing refuses to be written, so JSON can always be made")
+}
+
+fn millis(at: Option<Timestamp>) -> Option<u64> {
+    at.map(Timestamp::millis)
+}
+
+fn rollback_begun(cause: &RollbackCause) -> RollbackBegun<'_> {
+    let (cause, branch, reason) = match cause {
+        RollbackCause::Refused { branch, reason } => (CauseWord::Refused, Some(branch), Some(reason)),
+        RollbackCause::Deadline => (CauseWord::Deadline, None, None),
+        RollbackCause::Aborted { reason } => (CauseWord::Aborted, None, reason.as_ref()),
+        RollbackCause::Exhausted { branch } => (CauseWord::Exhausted, Some(branch), None),
+        RollbackCause::CheckRefused { reason } => (CauseWord::CheckRefused, None, Some(reason)),
+    };
+    RollbackBegun { cause, branch: branch.cloned(), reason: reason.map(Cow::from) }
+}
+
+/// The part of a body that says how the attempt ended.
+fn call_answered<'a>(outcome: &'a Outcome, report: &'a CallReport) -> CallAnswered<'a> {
+    let mut body = CallAnswered {
+        branch: None,
+        op: Op::Check,
+        attempt: 0,
+        outcome: OutcomeWord::Unknown,
+        output: None,
+        output_hex: None,
+        read_only: false,
+        reason: None,
+        retry_after_ms: None,
+        retry_at_ms: None,
+        status_code: report.status_code,
+        duration_ms: report.duration_ms,
+        error: report.error.as_deref().map(Cow::from),
+    };
+    match outcome {
+        Outcome::Done { output, read_only } => {
+            (body.output, body.output_hex) = bytes::split(output);
+            (body.outcome, body.read_only) = (OutcomeWord::Done, *read_only);
+        }
+        Outcome::Refused { reason } => {
+            (body.outcome, body.reason) = (OutcomeWord::Refused, Some(reason.into()));
+        }
+        Outcome::Ongoing { retry_after_ms } => {
+            (body.outcome, body.retry_after_ms) = (OutcomeWord::Ongoing, *retry_after_ms);
+        }
+        Outcome::Unknown => {}
+    }
+    body
+}
+
+/// See [`super::decode`]; `name` is the event's.
+pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
+    Ok(match name {
+        "created" => {
+            let body: Created<'_> = serde_json::from_str(text)?;
+            Event::Created {
+                spec: body.spec.into_spec()?.into(),
+                start_at: timestamp(body.start_at_ms),
+                deadline_at: timestamp(body.deadline_at_ms),
+                check_at: timestamp(body.check_at_ms),
+            }
+        }
+        "branch_registered" => {
+            let body: BranchRegistered<'_> = serde_json::from_str(text)?;
+            Event::BranchRegistered { branch: body.branch.into_branch()?.into() }
+        }
+        "started" => Event::Started,
+        "submitted" => Event::Submitted,
+        "commit_decided" => Event::CommitDecided,
+        "rollback_begun" => {
+            Event::RollbackBegun { cause: serde_json::from_str::<RollbackBegun<'_>>(text)?.into_cause()? }
+        }
+        "call_answered" => serde_json::from_str::<CallAnswered<'_>>(text)?.into_event()?,
+        "op_parked" => {
+            let OpParked { branch, op, cause: ParkWord::Exhausted } = serde_json::from_str(text)?;
+            Event::OpParked { branch, op, cause: ParkCause::Exhausted }
+        }
+        "replayed" => {
+            let body: Replayed = serde_json::from_str(text)?;
+            Event::Replayed { branch: body.branch, due_at: Timestamp::from_millis(body.due_at_ms) }
+        }
+        "quarantined" => {
+            let body: Quarantined<'_> = serde_json::from_str(text)?;
+            Event::Quarantined { detail: body.detail.into_owned() }
+        }
+        "forced" => {
+            let body: Forced<'_> = serde_json::from_str(text)?;
+            let to = match body.to {
+                ForceWord::Committed => ForceTo::Committed,
+                ForceWord::RolledBack => ForceTo::RolledBack,
+            };
+            Event::Forced { to, reason: body.reason.into_owned(), by: body.by.map(Cow::into_owned) }
+        }
+        "committed" => Event::Committed,
+        "rolled_back" => Event::RolledBack,
+        "" => return Err(DecodeError::Damaged("the event has no name".to_owned())),
+        unknown => return Err(DecodeError::UnknownEvent(unknown.chars().take(64).collect())),
+    })
+}
+
+fn timestamp(millis: Option<u64>) -> Option<Timestamp> {
+    millis.map(Timestamp::from_millis)
+}
+
+fn required<T>(value: Option<T>, field: &str) -> Result<T, DecodeError> {
+    value.ok_or_else(|| DecodeError::Damaged(format!("`{field}` is missing")))
+}
+
+impl RollbackBegun<'_> {
+    fn into_cause(self) -> Result<RollbackCause, DecodeError> {
+        let reason = self.reason.map(Cow::into_owned);
+        Ok(match self.cause {
+            CauseWord::Refused => RollbackCause::Refused {
+                branch: required(self.branch, "branch")?,
+                reason: required(reason, "reason")?,
+            },
+            CauseWord::Deadline => RollbackCause::Deadline,
+            CauseWord::Aborted => RollbackCause::Aborted { reason },
+            CauseWord::Exhausted => RollbackCause::Exhausted { branch: required(self.branch, "branch")? },
+            CauseWord::CheckRefused => RollbackCause::CheckRefused { reason: required(reason, "reason")? },
+        })
+    }
+}
+
+impl CallAnswered<'_> {
+    fn into_event(self) -> Result<Event, DecodeError> {
+        let outcome = match self.outcome {
+            OutcomeWord::Done => Outcome::Done {
+                output: bytes::join(self.output, self.output_hex)?,
+                read_only: self.read_only,
+            },
+            OutcomeWord::Refused => {
+                Outcome::Refused { reason: required(self.reason, "reason")?.into_owned() }
+            }
+            OutcomeWord::Ongoing => Outcome::Ongoing { retry_after_ms: self.retry_after_ms },
+            OutcomeWord::Unknown => Outcome::Unknown,
+        };
+        Ok(Event::CallAnswered {
+            branch: self.branch,
+            op: self.op,
+            attempt: self.attempt,
+            outcome,
+            retry_at: timestamp(self.retry_at_ms),
+            report: CallReport {
+                status_code: self.status_code,
+                duration_ms: self.duration_ms,
+                error: self.error.map(Cow::into_owned),
+            },
+        })
+    }
+}

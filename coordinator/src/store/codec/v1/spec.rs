@@ -1,0 +1,196 @@
+//! What an initiator asked for, in version 1. Every policy is written out, because defaults may change and a journal
+//! must not change with them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use trine_engine::{BranchSpec, CallPolicy, Draft, OnExhausted, RetryPolicy, Spec};
+use trine_protocol::{BranchId, Pattern, Target};
+
+use super::bytes;
+use crate::store::codec::DecodeError;
+
+/// Mirror of [`Spec`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct SpecText<'a> {
+    pattern: Pattern,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    open: bool,
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    labels: Labels<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deadline_ms: Option<u64>,
+    #[serde(default)]
+    start_delay_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<Target>,
+    check_after_ms: u64,
+    check_call: CallText,
+    #[serde(borrow)]
+    branches: Vec<BranchText<'a>>,
+    #[serde(borrow)]
+    digest: Cow<'a, str>,
+}
+
+/// Borrowed while encoding, owned while decoding.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(transparent)]
+struct Labels<'a>(Cow<'a, BTreeMap<String, String>>);
+
+impl Labels<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Mirror of [`BranchSpec`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct BranchText<'a> {
+    id: BranchId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forward: Option<Target>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_commit: Option<Target>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_rollback: Option<Target>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    payload: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    payload_hex: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "<[BranchId]>::is_empty")]
+    after: Cow<'a, [BranchId]>,
+    call: CallText,
+    #[serde(borrow)]
+    digest: Cow<'a, str>,
+}
+
+/// Mirror of [`CallPolicy`].
+#[derive(Serialize, Deserialize)]
+struct CallText {
+    timeout_ms: u64,
+    retry: RetryText,
+    on_exhausted: ExhaustedWord,
+}
+
+/// Mirror of [`RetryPolicy`].
+#[derive(Serialize, Deserialize)]
+struct RetryText {
+    initial_ms: u64,
+    factor_permille: u32,
+    max_interval_ms: u64,
+    jitter_permille: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+}
+
+/// Mirror of [`OnExhausted`].
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ExhaustedWord {
+    Park,
+    RollBack,
+}
+
+impl<'a> SpecText<'a> {
+    pub(super) fn of(spec: &'a Spec) -> Self {
+        // Naming every field makes the compiler ask here when one is added.
+        let Draft {
+            pattern,
+            open,
+            labels,
+            deadline_ms,
+            start_delay_ms,
+            check,
+            check_after_ms,
+            check_call,
+            branches,
+            digest,
+        } = &**spec;
+        Self {
+            pattern: *pattern,
+            open: *open,
+            labels: Labels(Cow::Borrowed(labels)),
+            deadline_ms: *deadline_ms,
+            start_delay_ms: *start_delay_ms,
+            check: check.clone(),
+            check_after_ms: *check_after_ms,
+            check_call: CallText::of(*check_call),
+            branches: branches.iter().map(BranchText::of).collect(),
+            digest: bytes::digest_text(*digest).into(),
+        }
+    }
+
+    pub(super) fn into_spec(self) -> Result<Spec, DecodeError> {
+        let draft = Draft {
+            pattern: self.pattern,
+            open: self.open,
+            labels: self.labels.0.into_owned(),
+            deadline_ms: self.deadline_ms,
+            start_delay_ms: self.start_delay_ms,
+            check: self.check,
+            check_after_ms: self.check_after_ms,
+            check_call: self.check_call.into_policy(),
+            branches: self.branches.into_iter().map(BranchText::into_branch).collect::<Result<_, _>>()?,
+            digest: bytes::digest(&self.digest)?,
+        };
+        draft.build().map_err(|error| DecodeError::Damaged(error.to_string()))
+    }
+}
+
+impl<'a> BranchText<'a> {
+    pub(super) fn of(branch: &'a BranchSpec) -> Self {
+        let BranchSpec { id, forward, on_commit, on_rollback, payload, after, call, digest } = branch;
+        let (payload, payload_hex) = bytes::split(payload);
+        Self {
+            id: id.clone(),
+            forward: forward.clone(),
+            on_commit: on_commit.clone(),
+            on_rollback: on_rollback.clone(),
+            payload,
+            payload_hex,
+            after: Cow::Borrowed(after),
+            call: CallText::of(*call),
+            digest: bytes::digest_text(*digest).into(),
+        }
+    }
+
+    pub(super) fn into_branch(self) -> Result<BranchSpec, DecodeError> {
+        Ok(BranchSpec {
+            id: self.id,
+            forward: self.forward,
+            on_commit: self.on_commit,
+            on_rollback: self.on_rollback,
+            payload: bytes::join(self.payload, self.payload_hex)?,
+            after: self.after.into_owned(),
+            call: self.call.into_policy(),
+            digest: bytes::digest(&self.digest)?,
+        })
+    }
+}
+
+impl CallText {
+    fn of(policy: CallPolicy) -> Self {
+        let CallPolicy { timeout_ms, retry, on_exhausted } = policy;
+        let RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } =
+            retry;
+        let retry = RetryText { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts };
+        let on_exhausted = match on_exhausted {
+            OnExhausted::Park => ExhaustedWord::Park,
+            OnExhausted::RollBack => ExhaustedWord::RollBack,
+        };
+        Self { timeout_ms, retry, on_exhausted }
+    }
+
+    fn into_policy(self) -> CallPolicy {
+        let RetryText { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } =
+            self.retry;
+        let retry =
+            RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts };
+        let on_exhausted = match self.on_exhausted {
+            ExhaustedWord::Park => OnExhausted::Park,
+            ExhaustedWord::RollBack => OnExhausted::RollBack,
+        };
+        CallPolicy { timeout_ms: self.timeout_ms, retry, on_exhausted }
+    }
+}

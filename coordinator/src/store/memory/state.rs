@@ -1,0 +1,228 @@
+//! The tables of a store in memory, and what each call does to them. No faults here, no waiting.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trine_engine::{Batch, IndexRow, Record};
+use trine_protocol::v1::{Page, Participant, ParticipantInstance, TransactionSummary};
+use trine_protocol::{Gid, Pattern, Status, Timestamp};
+
+use crate::store::{Appended, Census, Cursor, Filter, Journals, StoreError, codec, group};
+
+/// `(seq, at, event text)`.
+type Line = (u64, Timestamp, String);
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    journal: BTreeMap<Gid, Vec<Line>>,
+    index: BTreeMap<Gid, Row>,
+    /// By name, then base URL.
+    participants: BTreeMap<String, BTreeMap<String, Lease>>,
+    /// Coordinators whose heartbeat has not lapsed.
+    pub(super) alive: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct Row {
+    owner: String,
+    row: IndexRow,
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    registered_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl Row {
+    fn settled_at(&self) -> Option<Timestamp> {
+        self.row.status.is_settled().then_some(self.row.updated_at)
+    }
+
+    fn matches(&self, filter: &Filter) -> bool {
+        let row = &self.row;
+        let Filter { statuses, pattern, parked, label, host, created_from, created_to } = filter;
+        (statuses.is_empty() || statuses.contains(&row.status))
+            && pattern.is_none_or(|pattern| pattern == row.pattern)
+            && parked.is_none_or(|parked| parked == row.parked.is_some())
+            && label.as_ref().is_none_or(|(key, value)| self.labels.get(key) == Some(value))
+            && host.as_ref().is_none_or(|host| row.hosts.contains(host))
+            && created_from.is_none_or(|from| row.created_at >= from)
+            && created_to.is_none_or(|to| row.created_at < to)
+    }
+}
+
+impl State {
+    pub(super) fn append(&mut self, batch: &Batch, owner: &str) -> Appended {
+        let last = |gid: &Gid| self.journal.get(gid).and_then(|lines| lines.last()).map_or(0, |line| line.0);
+        let conflicts: BTreeSet<Gid> = group::runs(batch)
+            .into_iter()
+            .filter(|(gid, run)| !run.continues(last(gid)))
+            .map(|(gid, _)| gid.clone())
+            .collect();
+        for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
+            let line = (record.seq, record.at, codec::encode(&record.event));
+            self.journal.entry(record.gid.clone()).or_default().push(line);
+        }
+        for row in batch.rows.iter().filter(|row| !conflicts.contains(&row.gid)) {
+            let labels = match self.index.remove(&row.gid) {
+                Some(earlier) => earlier.labels,
+                None => row.spec.labels.clone(),
+            };
+            let row = Row { owner: owner.to_owned(), row: row.clone(), labels };
+            self.index.insert(row.row.gid.clone(), row);
+        }
+        Appended { conflicts: conflicts.into_iter().collect() }
+    }
+
+    pub(super) fn overwrite(&mut self, gid: &Gid, seq: u64, text: &str) -> bool {
+        let lines = self.journal.get_mut(gid).into_iter().flatten();
+        lines.filter(|line| line.0 == seq).map(|line| text.clone_into(&mut line.2)).count() > 0
+    }
+
+    pub(super) fn load(&self, gids: Vec<Gid>) -> Journals {
+        let found = gids.into_iter().filter(|gid| self.journal.contains_key(gid));
+        found
+            .map(|gid| {
+                let records = self.records(&gid, 0);
+                (gid, records)
+            })
+            .collect()
+    }
+
+    pub(super) fn records(&self, gid: &Gid, after_seq: u64) -> Result<Vec<Record>, StoreError> {
+        let lines = self.journal.get(gid).into_iter().flatten().filter(|line| line.0 > after_seq);
+        lines.map(|(seq, at, text)| group::record(gid, *seq, *at, text)).collect()
+    }
+
+    pub(super) fn unfinished(
+        &self,
+        owner: &str,
+        after: Option<&Gid>,
+        due_by: Timestamp,
+        limit: usize,
+    ) -> Vec<Gid> {
+        let wanted = |row: &&Row| {
+            row.owner == owner
+                && row.settled_at().is_none()
+                && row.row.due_at.is_none_or(|due_at| due_at <= due_by)
+                && after.is_none_or(|after| row.row.gid > *after)
+        };
+        self.index.values().filter(wanted).take(limit).map(|row| row.row.gid.clone()).collect()
+    }
+
+    pub(super) fn due(&self, owner: &str, due_by: Timestamp, limit: usize) -> Vec<Gid> {
+        let owned = self.index.values().filter(|row| row.owner == owner && row.settled_at().is_none());
+        let mut due: Vec<(Timestamp, Gid)> =
+            owned.filter_map(|row| Some((row.row.due_at?, row.row.gid.clone()))).collect();
+        due.retain(|(due_at, _)| *due_at <= due_by);
+        due.sort();
+        due.into_iter().take(limit).map(|(_, gid)| gid).collect()
+    }
+
+    pub(super) fn list(&self, filter: &Filter, cursor: Option<&Cursor>, limit: usize) -> Page {
+        let place = |row: &Row| (row.row.created_at, row.row.gid.clone());
+        let mut rows: Vec<&Row> = self.index.values().filter(|row| row.matches(filter)).collect();
+        rows.retain(|row| cursor.is_none_or(|cursor| place(row) < (cursor.created_at, cursor.gid.clone())));
+        rows.sort_by_cached_key(|row| std::cmp::Reverse(place(row)));
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more);
+        let next_cursor =
+            next.map(|row| Cursor { created_at: row.row.created_at, gid: row.row.gid.clone() }.encode());
+        Page { transactions: rows.into_iter().map(summary).collect(), next_cursor }
+    }
+
+    pub(super) fn census(&self) -> Census {
+        let unsettled = || self.index.values().filter(|row| row.settled_at().is_none());
+        let mut counts: BTreeMap<(Pattern, Status), u64> = BTreeMap::new();
+        for row in unsettled() {
+            *counts.entry((row.row.pattern, row.row.status)).or_default() += 1;
+        }
+        Census {
+            unfinished: counts
+                .into_iter()
+                .map(|((pattern, status), count)| (pattern, status, count))
+                .collect(),
+            parked: unsettled().filter(|row| row.row.parked.is_some()).count() as u64,
+            oldest_unfinished: unsettled().map(|row| row.row.created_at).min(),
+        }
+    }
+
+    pub(super) fn register(&mut self, name: String, base_url: String, now: Timestamp, expires_at: Timestamp) {
+        let instances = self.participants.entry(name).or_default();
+        let lease = instances.entry(base_url).or_insert(Lease { registered_at: now, expires_at });
+        lease.expires_at = expires_at;
+    }
+
+    pub(super) fn deregister(&mut self, name: &str, base_url: Option<&str>) -> u64 {
+        let Some(instances) = self.participants.get_mut(name) else { return 0 };
+        let before = instances.len();
+        instances.retain(|url, _| base_url.is_some_and(|base_url| url != base_url));
+        let left = instances.len();
+        if left == 0 {
+            self.participants.remove(name);
+        }
+        (before - left) as u64
+    }
+
+    pub(super) fn participants(&self, now: Timestamp) -> Vec<Participant> {
+        let instance = |(base_url, lease): (&String, &Lease)| ParticipantInstance {
+            base_url: base_url.clone(),
+            registered_at: lease.registered_at,
+            expires_at: lease.expires_at,
+            alive: lease.expires_at > now,
+        };
+        let participant = |(name, instances): (&String, &BTreeMap<String, Lease>)| Participant {
+            name: name.clone(),
+            instances: instances.iter().map(instance).collect(),
+        };
+        self.participants.iter().map(participant).collect()
+    }
+
+    pub(super) fn sweep_participants(&mut self, before: Timestamp) -> u64 {
+        let mut swept = 0;
+        for instances in self.participants.values_mut() {
+            let count = instances.len();
+            let last = instances.iter().max_by_key(|(url, lease)| (lease.expires_at, (*url).clone()));
+            let Some(last) = last.map(|(url, _)| url.clone()) else { continue };
+            instances.retain(|url, lease| lease.expires_at >= before || *url == last);
+            swept += count - instances.len();
+        }
+        swept as u64
+    }
+
+    pub(super) fn adopt(&mut self, owner: &str) -> u64 {
+        let alive = &self.alive;
+        let abandoned = self
+            .index
+            .values_mut()
+            .filter(|row| row.owner != owner && row.settled_at().is_none() && !alive.contains(&row.owner));
+        abandoned.map(|row| owner.clone_into(&mut row.owner)).count() as u64
+    }
+
+    pub(super) fn retire(&mut self, before: Timestamp, limit: usize) -> u64 {
+        let is_old = |row: &&Row| row.settled_at().is_some_and(|at| at < before);
+        let mut old: Vec<(Option<Timestamp>, Gid)> =
+            self.index.values().filter(is_old).map(|row| (row.settled_at(), row.row.gid.clone())).collect();
+        old.sort();
+        old.truncate(limit);
+        for (_, gid) in &old {
+            self.index.remove(gid);
+            self.journal.remove(gid);
+        }
+        old.len() as u64
+    }
+}
+
+fn summary(row: &Row) -> TransactionSummary {
+    TransactionSummary {
+        gid: row.row.gid.clone(),
+        pattern: row.row.pattern,
+        status: row.row.status,
+        parked: row.row.parked.map(str::to_owned),
+        created_at: row.row.created_at,
+        updated_at: row.row.updated_at,
+        settled_at: row.settled_at(),
+    }
+}

@@ -1,0 +1,171 @@
+//! Opening a file: its folder, its lock, the version of SQLite, migrations, connections.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
+
+use crate::store::OpenError;
+
+/// SQLite before 3.51.3 can lose a write when two connections reset the write-ahead log at once.
+const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+/// How long a statement waits for somebody else's lock, such as a backup's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The write-ahead log is copied into the database when it has this many pages: 16 MiB, a few seconds of full load. The
+/// default, a quarter of it, makes each copy write the same pages again.
+const CHECKPOINT_PAGES: u32 = 4_000;
+/// What is kept of the write-ahead log when it starts over.
+const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Connections that read side by side.
+const READERS_MAX: u32 = 3;
+/// How long a read waits for one of them.
+const READER_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Prepared statements kept per connection: more than there are texts.
+const STATEMENTS_MAX: usize = 128;
+
+/// Every migration, oldest first: number, name, text.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "journal", include_str!("../../../../migrations/coordinator/sqlite/0001_journal.sql"))];
+
+/// A file that is open and up to date.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) writer: SqliteConnection,
+    pub(super) readers: SqlitePool,
+    pub(super) lock: FileLock,
+}
+
+/// See [`super::Sqlite::open`].
+pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
+    let lock = FileLock::take(path)?;
+    let mut writer = connect(path).await.map_err(|error| failed(path, error))?;
+    run_migrations(path, &mut writer).await?;
+    let options = options(path).read_only(true).create_if_missing(false);
+    let readers = SqlitePoolOptions::new()
+        .min_connections(0)
+        .max_connections(READERS_MAX)
+        .acquire_timeout(READER_WAIT_MAX)
+        .test_before_acquire(false)
+        .connect_lazy_with(options);
+    Ok(Opened { writer, readers, lock })
+}
+
+/// See [`crate::store::migrate`].
+pub(in crate::store) async fn migrate(path: &Path) -> Result<u64, OpenError> {
+    let lock = FileLock::take(path)?;
+    let mut connection = connect(path).await.map_err(|error| failed(path, error))?;
+    let applied = run_migrations(path, &mut connection).await;
+    connection.close().await.map_err(|error| failed(path, error))?;
+    lock.release();
+    applied
+}
+
+/// A connection that may write.
+pub(super) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    options(path).connect().await
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(false)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .pragma("journal_size_limit", LOG_BYTES_MAX.to_string())
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .disable_statement_logging()
+}
+
+async fn run_migrations(path: &Path, connection: &mut SqliteConnection) -> Result<u64, OpenError> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| failed(path, error))?;
+    check_version(&version).map_err(|detail| failed(path, detail))?;
+    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let before = applied(connection, &migrator).await.map_err(|error| failed(path, error))?;
+    migrator.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(migration) => {
+            OpenError::Newer { store: path.display().to_string(), migration }
+        }
+        other => failed(path, other),
+    })?;
+    let after = applied(connection, &migrator).await.map_err(|error| failed(path, error))?;
+    Ok(after.saturating_sub(before))
+}
+
+async fn applied(connection: &mut SqliteConnection, migrator: &Migrator) -> Result<u64, MigrateError> {
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    Ok(connection.list_applied_migrations(&migrator.table_name).await?.len() as u64)
+}
+
+fn check_version(version: &str) -> Result<(), String> {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    let (major, minor, patch) = VERSION_MIN;
+    if (part(), part(), part()) < VERSION_MIN {
+        return Err(format!(
+            "SQLite {version} may damage the file; at least {major}.{minor}.{patch} is needed"
+        ));
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, detail: impl ToString) -> OpenError {
+    OpenError::Failed { store: path.display().to_string(), detail: detail.to_string() }
+}
+
+/// Says that this process has the file; the operating system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct FileLock(Mutex<Option<File>>);
+
+impl FileLock {
+    fn take(path: &Path) -> Result<Self, OpenError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
+        }
+        let mut lock_path = path.as_os_str().to_owned();
+        lock_path.push(".lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(PathBuf::from(lock_path))
+            .map_err(|error| failed(path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(Mutex::new(Some(file)))),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { file: path.display().to_string() }),
+            Err(TryLockError::Error(error)) => Err(failed(path, error)),
+        }
+    }
+
+    /// Lets another process have the file.
+    pub(super) fn release(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_sqlite_that_may_damage_the_file_is_refused() {
+        for good in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
+            assert_eq!(check_version(good), Ok(()));
+        }
+        for bad in ["3.51.2", "3.40.1", "2.99.99", "", "x"] {
+            assert!(check_version(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+}

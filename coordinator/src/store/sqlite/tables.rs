@@ -1,0 +1,120 @@
+//! Small writes: participants, coordinators, adoption, retention, and the question whether writing works.
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Row, Sqlite, SqliteConnection};
+use trine_protocol::Timestamp;
+
+use super::append::millis;
+use super::writer::Writer;
+
+pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE settled_at IS NULL AND owner <> ?1";
+
+pub(super) const SETTLED: &str = "SELECT json_group_array(gid), count(*) FROM (SELECT gid FROM transactions \
+     WHERE settled_at IS NOT NULL AND settled_at < ? ORDER BY settled_at, gid LIMIT ?)";
+
+/// See [`crate::store::Registry::register`].
+pub(super) async fn register(
+    writer: &Writer,
+    name: String,
+    base_url: String,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query(
+        "INSERT INTO participants (name, base_url, registered_at, expires_at) VALUES (?, ?, ?, ?) \
+         ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at",
+    );
+    let statement = statement.bind(name).bind(base_url).bind(millis(now)).bind(millis(expires_at));
+    alone(writer, statement).await.map(drop)
+}
+
+/// See [`crate::store::Registry::deregister`].
+pub(super) async fn deregister(
+    writer: &Writer,
+    name: String,
+    base_url: Option<String>,
+) -> Result<u64, sqlx::Error> {
+    let statement = sqlx::query("DELETE FROM participants WHERE name = ?1 AND (?2 IS NULL OR base_url = ?2)");
+    alone(writer, statement.bind(name).bind(base_url)).await
+}
+
+/// See [`crate::store::Registry::sweep_participants`]. The instance of a name that expires last stays.
+pub(super) async fn sweep_participants(writer: &Writer, before: Timestamp) -> Result<u64, sqlx::Error> {
+    let statement = sqlx::query(
+        "DELETE FROM participants WHERE expires_at < ? AND base_url <> (SELECT other.base_url FROM participants AS other \
+         WHERE other.name = participants.name ORDER BY other.expires_at DESC, other.base_url DESC LIMIT 1)",
+    );
+    alone(writer, statement.bind(millis(before))).await
+}
+
+/// See [`crate::store::Membership::heartbeat`].
+pub(super) async fn heartbeat(writer: &Writer, owner: &str) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query(
+        "INSERT INTO coordinators (id, started_at, heartbeat_at) \
+         SELECT ?, now, now FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) WHERE true \
+         ON CONFLICT (id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at",
+    );
+    alone(writer, statement.bind(owner)).await.map(drop)
+}
+
+/// See [`crate::store::Membership::adopt`]. Whoever else stands in the file is gone: this process has its lock.
+pub(super) async fn adopt(writer: &Writer, owner: &str) -> Result<u64, sqlx::Error> {
+    alone(writer, sqlx::query("DELETE FROM coordinators WHERE id <> ?").bind(owner)).await?;
+    alone(writer, sqlx::query(ADOPT).bind(owner)).await
+}
+
+/// See [`crate::store::Maintenance::ping`]. Asking costs no durable write while the last one succeeded; after trouble
+/// only a real one tells whether it is over.
+pub(super) async fn ping(writer: &Writer, owner: &str) -> Result<(), sqlx::Error> {
+    if writer.is_in_trouble() {
+        return heartbeat(writer, owner).await;
+    }
+    let mut session = writer.session().await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await?;
+    sqlx::query("ROLLBACK").execute(&mut session.connection).await?;
+    session.end(Ok(()))
+}
+
+/// See [`crate::store::Maintenance::retire`].
+pub(super) async fn retire(writer: &Writer, before: Timestamp, limit: usize) -> Result<u64, sqlx::Error> {
+    let mut session = writer.session().await?;
+    // An error drops the session, which closes the connection, which rolls back.
+    let retired = delete_settled(&mut session.connection, before, limit).await?;
+    session.end(Ok(retired))
+}
+
+async fn delete_settled(
+    connection: &mut SqliteConnection,
+    before: Timestamp,
+    limit: usize,
+) -> Result<u64, sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let found = sqlx::query(SETTLED)
+        .bind(millis(before))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_one(&mut *connection)
+        .await?;
+    let (gids, count): (String, i64) = (found.try_get(0)?, found.try_get(1)?);
+    if count > 0 {
+        for text in [
+            "DELETE FROM journal WHERE gid IN (SELECT value FROM json_each(?))",
+            "DELETE FROM transaction_labels WHERE gid IN (SELECT value FROM json_each(?))",
+            "DELETE FROM transactions WHERE gid IN (SELECT value FROM json_each(?))",
+        ] {
+            sqlx::query(text).bind(gids.as_str()).execute(&mut *connection).await?;
+        }
+    }
+    sqlx::query("COMMIT").execute(connection).await?;
+    Ok(count.cast_unsigned())
+}
+
+/// One statement that is its own database transaction; returns the rows it changed.
+async fn alone(
+    writer: &Writer,
+    statement: Query<'static, Sqlite, SqliteArguments>,
+) -> Result<u64, sqlx::Error> {
+    let mut session = writer.session().await?;
+    let result = statement.execute(&mut session.connection).await.map(|done| done.rows_affected());
+    session.end(result)
+}

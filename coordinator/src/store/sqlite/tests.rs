@@ -1,0 +1,262 @@
+//! The suite over SQLite files, and what only such a file can do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::{Connection, Row};
+use tempfile::TempDir;
+use trine_engine::{Batch, BatchId, Event, Record};
+use trine_protocol::{Gid, Timestamp};
+
+use super::{Sqlite, queries, schema};
+use crate::store::suite::{Subject, conformance};
+use crate::store::{
+    AppendError, Appended, Journal, Maintenance, Membership, OpenError, Queries, Store, StoreError, migrate,
+    open,
+};
+
+struct Folder(TempDir);
+
+fn fresh() -> Folder {
+    Folder(TempDir::new().unwrap())
+}
+
+impl Folder {
+    fn file(&self) -> PathBuf {
+        self.0.path().join("deep/trine.db")
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite:{}", self.file().display())
+    }
+
+    async fn sqlite(&self) -> Sqlite {
+        Sqlite::open(&self.file(), "a".to_owned()).await.unwrap()
+    }
+
+    /// Runs SQL beside whoever has the file open.
+    async fn execute(&self, sql: &'static str) {
+        let mut connection = schema::connect(&self.file()).await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+impl Subject for Folder {
+    async fn open(&self, owner: &str) -> Arc<dyn Store> {
+        open(&self.url(), owner.to_owned()).await.unwrap()
+    }
+
+    async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
+        let mut connection = schema::connect(&self.file()).await.unwrap();
+        let update = sqlx::query("UPDATE journal SET event = ? WHERE gid = ? AND seq = ?");
+        let update = update.bind(text.to_owned()).bind(gid.as_str()).bind(i64::try_from(seq).unwrap());
+        assert_eq!(update.execute(&mut connection).await.unwrap().rows_affected(), 1);
+        connection.close().await.unwrap();
+    }
+}
+
+mod conforms {
+    use super::*;
+    conformance!(super::fresh);
+}
+
+fn gid() -> Gid {
+    Gid::parse("tx").unwrap()
+}
+
+fn batch(seq: u64) -> Arc<Batch> {
+    let record = Record { gid: gid(), seq, at: Timestamp::from_millis(seq), event: Event::Started };
+    Arc::new(Batch { id: BatchId(seq), records: vec![record], rows: Vec::new() })
+}
+
+async fn length(store: &Sqlite) -> usize {
+    store.records(gid(), 0).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_is_refused_by_name_until_it_is_closed() {
+    let folder = fresh();
+    let first = folder.sqlite().await;
+    for refused in [open(&folder.url(), "b".to_owned()).await.err(), migrate(&folder.url()).await.err()] {
+        let Some(error @ OpenError::InUse { .. }) = refused else { panic!("{refused:?}") };
+        assert!(error.to_string().contains(&folder.file().display().to_string()), "{error}");
+    }
+    first.close().await.unwrap();
+    assert_eq!(first.close().await, Ok(()));
+    let second = folder.sqlite().await;
+    assert_eq!(second.append(0, batch(1)).await, Ok(Appended::default()));
+    assert!(matches!(first.append(0, batch(2)).await, Err(AppendError::Failed(_))));
+    assert!(matches!(first.load(vec![gid()]).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(first.ping().await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn urls_name_a_file_or_are_refused_with_the_forms_that_work() {
+    let folder = fresh();
+    let path = folder.file().display().to_string();
+    for url in [format!("sqlite:{path}"), format!("sqlite://{path}")] {
+        let store = open(&url, "a".to_owned()).await.unwrap();
+        store.close().await.unwrap();
+        assert!(folder.file().exists());
+    }
+    for url in
+        ["", "trine.db", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a.db?mode=ro", "sqlite:./folder/"]
+    {
+        let error = open(url, "a".to_owned()).await.err().unwrap();
+        assert!(matches!(error, OpenError::Url { .. }), "{url:?}: {error}");
+        assert!(error.to_string().contains("sqlite:./folder/file.db"), "{error}");
+    }
+    let error = open("postgres://trine:secret@host/db", "a".to_owned()).await.err().unwrap();
+    assert!(error.to_string().contains("postgres:") && !error.to_string().contains("secret"), "{error}");
+    assert!(open("memory:", "a".to_owned()).await.is_ok());
+}
+
+#[tokio::test]
+async fn migrating_is_done_once_and_a_newer_file_is_refused() {
+    let folder = fresh();
+    assert_eq!(migrate(&folder.url()).await.unwrap(), 1);
+    assert_eq!(migrate(&folder.url()).await.unwrap(), 0);
+    folder.sqlite().await.close().await.unwrap();
+    folder
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES (9999, 'later', true, x'00', 0)",
+        )
+        .await;
+    let error = open(&folder.url(), "a".to_owned()).await.err().unwrap();
+    assert!(matches!(error, OpenError::Newer { migration: 9999, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_an_error() {
+    let folder = fresh();
+    std::fs::create_dir_all(folder.file().parent().unwrap()).unwrap();
+    std::fs::write(folder.file(), "this is a letter to my aunt ".repeat(100)).unwrap();
+    assert!(matches!(open(&folder.url(), "a".to_owned()).await, Err(OpenError::Failed { .. })));
+}
+
+#[tokio::test]
+async fn commits_are_synced_and_readers_cannot_write() {
+    let store = fresh();
+    let store = store.sqlite().await;
+    let mut session = store.0.writer.session().await.unwrap();
+    // 2 is FULL: every commit waits until the disk has it.
+    for (pragma, expected) in [("PRAGMA synchronous", "2"), ("PRAGMA journal_mode", "wal")] {
+        let row = sqlx::query(pragma).fetch_one(&mut session.connection).await.unwrap();
+        let value = row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|n| n.to_string()));
+        assert_eq!(value.unwrap(), expected, "{pragma}");
+    }
+    session.end(Ok(())).unwrap();
+    let refused = sqlx::query("DELETE FROM journal").execute(&store.0.readers).await;
+    assert!(refused.unwrap_err().to_string().contains("readonly"));
+}
+
+#[tokio::test]
+async fn hot_queries_walk_an_index() {
+    let store = fresh();
+    let store = store.sqlite().await;
+    for (text, index) in [
+        (queries::UNFINISHED, "transactions_owned"),
+        (queries::DUE, "transactions_due"),
+        (queries::CENSUS, "transactions_unsettled"),
+        (queries::LIST_ALL, "transactions_newest"),
+        (queries::LIST_UNSETTLED, "transactions_unsettled"),
+        (queries::LIST_LABELLED, "transaction_labels_newest"),
+        (super::tables::SETTLED, "transactions_settled"),
+        (super::tables::ADOPT, "transactions_owned"),
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+        let rows = sqlx::query(explain).fetch_all(&store.0.readers).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let plan = plan.join("; ");
+        assert!(plan.contains(index), "{plan} does not use {index}");
+        // Counting groups; everything else comes in order, so that a page costs what it shows.
+        assert!(!plan.contains("TEMP B-TREE") || text == queries::CENSUS, "{plan} sorts");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_appends_until_there_is_room() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let limit = async |sql: &'static str| {
+        let mut session = store.0.writer.session().await.unwrap();
+        sqlx::query(sql).execute(&mut session.connection).await.unwrap();
+        session.end(Ok(())).unwrap();
+    };
+    limit("PRAGMA max_page_count = 1").await;
+    let event = Event::Quarantined { detail: "x".repeat(100_000) };
+    let record = Record { gid: gid(), seq: 2, at: Timestamp::from_millis(2), event };
+    let large = Arc::new(Batch { id: BatchId(2), records: vec![record], rows: Vec::new() });
+    for _ in 0..3 {
+        let Err(AppendError::Failed(text)) = store.append(0, large.clone()).await else { panic!("appended") };
+        assert!(text.contains("full"), "{text}");
+        assert_eq!(length(&store).await, 1);
+    }
+    limit("PRAGMA max_page_count = 1000000").await;
+    assert_eq!(store.append(0, large).await, Ok(Appended::default()));
+    assert_eq!(store.ping().await, Ok(()));
+}
+
+/// A deferred constraint is one that fails when committing.
+#[tokio::test]
+async fn a_failed_commit_is_doubtful_and_the_next_append_goes_on() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let mut session = store.0.writer.session().await.unwrap();
+    for sql in [
+        "PRAGMA foreign_keys = ON",
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TRIGGER orphan AFTER INSERT ON journal BEGIN INSERT INTO child VALUES (NEW.seq); END",
+    ] {
+        sqlx::query(sql).execute(&mut session.connection).await.unwrap();
+    }
+    session.end(Ok(())).unwrap();
+    assert!(matches!(store.append(0, batch(2)).await, Err(AppendError::Doubtful(_))));
+    assert_eq!(length(&store).await, 1);
+    // A new connection, without foreign keys: nothing of the old one is left open.
+    assert_eq!(store.append(0, batch(2)).await, Ok(Appended::default()));
+    assert_eq!(length(&store).await, 2);
+}
+
+#[tokio::test]
+async fn a_session_that_is_lost_rolls_back_what_it_had_begun() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let mut session = store.0.writer.session().await.unwrap();
+    for sql in ["BEGIN IMMEDIATE", "INSERT INTO journal (gid, seq, at, event) VALUES ('tx', 1, 1, '')"] {
+        sqlx::query(sql).execute(&mut session.connection).await.unwrap();
+    }
+    drop(session);
+    assert_eq!(store.append(0, batch(1)).await, Ok(Appended::default()));
+    assert_eq!(length(&store).await, 1);
+}
+
+/// An operator's backup or shell may hold the lock for a while.
+#[tokio::test]
+async fn somebody_elses_lock_is_waited_for() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let mut other = schema::connect(&folder.file()).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let append = store.append(0, batch(1));
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(append.await, Ok(Appended::default()));
+}
+
+#[tokio::test]
+async fn closing_leaves_everything_in_the_one_file() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    store.heartbeat().await.unwrap();
+    store.close().await.unwrap();
+    let copy = fresh();
+    std::fs::create_dir_all(copy.file().parent().unwrap()).unwrap();
+    std::fs::copy(folder.file(), copy.file()).unwrap();
+    assert_eq!(length(&copy.sqlite().await).await, 1);
+}

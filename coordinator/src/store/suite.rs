@@ -1,0 +1,101 @@
+//! What every store promises, as cases that any store can be put through: `conformance!` makes one test of each.
+//!
+//! A case gets a fresh [`Subject`]. A new kind of store implements that trait and calls the macro; nothing else.
+
+mod appending;
+mod dropping;
+mod fixture;
+mod housekeeping;
+mod listing;
+mod recovering;
+
+use std::sync::Arc;
+
+use trine_protocol::Gid;
+
+use super::Store;
+
+pub(super) use appending::*;
+pub(super) use dropping::*;
+pub(super) use housekeeping::*;
+pub(super) use listing::*;
+pub(super) use recovering::*;
+
+/// A place where a store keeps things, empty at first.
+pub(super) trait Subject {
+    /// Opens it as a coordinator. Where only one may have it open, whoever had it before has closed it.
+    fn open(&self, owner: &str) -> impl Future<Output = Arc<dyn Store>> + Send;
+
+    /// Damages one record.
+    fn overwrite(&self, gid: &Gid, seq: u64, text: &str) -> impl Future<Output = ()> + Send;
+
+    /// Lets the heartbeat of a coordinator lapse.
+    fn lapse(&self, _owner: &str) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+}
+
+/// One test per case. `$make` is a path to a function that makes a fresh subject.
+macro_rules! conformance {
+    ($make:path) => {
+        $crate::store::suite::cases! { $make:
+            what_is_appended_is_read_back_in_order,
+            records_after_a_seq_are_only_those,
+            an_empty_batch_is_appended,
+            a_batch_of_a_thousand_records_is_appended_whole,
+            a_payload_of_one_mebibyte_survives,
+            gids_that_resemble_each_other_stay_apart,
+            the_same_batch_again_is_a_conflict_and_changes_nothing,
+            a_conflict_leaves_nothing_of_its_gid_and_everything_of_the_others,
+            a_conflict_halfway_through_a_run_leaves_the_whole_run_out,
+            a_gap_is_a_conflict,
+            a_run_with_a_hole_or_a_repetition_is_a_conflict,
+            lanes_that_append_side_by_side_lose_nothing,
+            lanes_that_race_for_a_gid_have_one_winner,
+            a_damaged_record_is_reported_for_its_gid_alone,
+            dropped_appends_lose_no_acknowledged_write,
+            what_was_appended_is_there_after_reopening,
+            unfinished_names_what_belongs_in_memory_and_what_is_due,
+            due_names_the_most_overdue_first,
+            the_unfinished_of_another_owner_are_adopted,
+            appending_makes_the_appender_the_owner,
+            each_filter_finds_its_rows_and_no_others,
+            a_host_is_matched_whole,
+            labels_are_those_of_the_first_record,
+            pages_lose_and_repeat_nothing_while_rows_are_inserted,
+            rows_of_one_instant_are_paged_by_gid,
+            the_census_counts_what_is_not_settled,
+            participants_live_as_long_as_they_say,
+            a_participant_is_removed_by_instance_or_by_name,
+            sweeping_keeps_the_last_instance_of_a_name,
+            retiring_removes_everything_of_the_settled_and_nothing_else,
+            retiring_is_bounded,
+            a_retired_gid_may_be_used_again,
+            a_store_that_is_well_says_so,
+            heartbeats_are_accepted_again_and_again,
+        }
+    };
+}
+pub(super) use conformance;
+
+/// The same for what only a store promises that several coordinators may have open at once.
+macro_rules! shared_conformance {
+    ($make:path) => {
+        $crate::store::suite::cases! { $make:
+            a_coordinator_that_lives_keeps_what_it_owns,
+        }
+    };
+}
+pub(super) use shared_conformance;
+
+macro_rules! cases {
+    ($make:path: $($case:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::store::suite::$case(&$make()).await;
+            }
+        )*
+    };
+}
+pub(super) use cases;

@@ -1,0 +1,100 @@
+//! A coordinator's life over HTTP: patterns commit and roll back, restarts forget nothing, SIGTERM is graceful.
+
+use serde_json::json;
+use trine_participants::faults::Faults;
+
+use crate::support::{Coordinator, Http, Shop, purchase};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_pattern_commits_and_a_refusal_rolls_it_back() {
+    let http = Http::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shop = Shop::start(folder.path()).await;
+    shop.stock(&http, "A-1", 10).await;
+    let coordinator = Coordinator::start(&folder.path().join("trine.db")).await;
+    for pattern in ["saga", "tcc", "two_phase"] {
+        let enough = purchase(&shop, pattern, &format!("{pattern}-yes"), "A-1", 2);
+        let (status, answer) = http.create(coordinator.url(), &enough, 30).await.expect("an answer");
+        assert_eq!((status, &answer["status"]), (200, &json!("committed")), "{answer}");
+
+        let too_much = purchase(&shop, pattern, &format!("{pattern}-no"), "A-1", 99);
+        let (status, answer) = http.create(coordinator.url(), &too_much, 30).await.expect("an answer");
+        assert_eq!((status, &answer["status"]), (200, &json!("rolled_back")), "{answer}");
+        assert_eq!(answer["cause"]["kind"], "refused");
+        assert_eq!(answer["cause"]["branch"], "stock");
+
+        let url = format!("{}/v1/transactions/{pattern}-no/history", coordinator.url());
+        let (_, history) = http.get(&url).await;
+        let events = history["events"].as_array().expect("a list");
+        let refused = events.iter().find(|event| event["outcome"] == "refused").expect("the refusal is on record");
+        assert_eq!((&refused["status_code"], &refused["attempt"]), (&json!(409), &json!(1)));
+        assert_eq!(events.last().expect("events")["event"], "rolled_back");
+    }
+    assert_eq!(shop.assert_conserved(&http).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flaky_participant_is_retried_and_every_attempt_is_in_the_history() {
+    let http = Http::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shop = Shop::start(folder.path()).await;
+    shop.stock(&http, "A-1", 10).await;
+    shop.inventory.faults().set(Faults { error_rate: 1.0, remaining: Some(2), ..Faults::default() });
+    let coordinator = Coordinator::start(&folder.path().join("trine.db")).await;
+    let body = purchase(&shop, "saga", "flaky", "A-1", 1);
+    let (status, answer) = http.create(coordinator.url(), &body, 30).await.expect("an answer");
+    assert_eq!((status, &answer["status"]), (200, &json!("committed")), "{answer}");
+    let (_, history) = http.get(&format!("{}/v1/transactions/flaky/history", coordinator.url())).await;
+    let events = history["events"].as_array().expect("a list");
+    let attempts: Vec<_> = events
+        .iter()
+        .filter(|event| event["branch"] == "stock")
+        .map(|event| (event["attempt"].as_u64(), event["outcome"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(attempts, [(Some(1), "unknown"), (Some(2), "unknown"), (Some(3), "done")]);
+    assert_eq!(shop.assert_conserved(&http).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_answers_who_waits_and_the_next_start_goes_on() {
+    let http = Http::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shop = Shop::start(folder.path()).await;
+    shop.stock(&http, "A-1", 10).await;
+    shop.inventory.faults().set(Faults { hang: true, ..Faults::default() });
+    let db = folder.path().join("trine.db");
+    let coordinator = Coordinator::start(&db).await;
+    let body = purchase(&shop, "tcc", "hanging", "A-1", 1);
+    let (status, _) = http.create(coordinator.url(), &body, 0).await.expect("an answer");
+    assert_eq!(status, 202);
+    let waiting = tokio::spawn({
+        let (http, url, body) = (http.clone(), coordinator.url().to_owned(), body.clone());
+        async move { http.create(&url, &body, 60).await }
+    });
+    assert_eq!(coordinator.terminate().await, Some(0));
+    // Whoever waited got an answer or a closed connection, not silence.
+    if let Ok((status, answer)) = waiting.await.expect("the initiator does not panic") {
+        assert!(matches!(status, 202 | 503), "{status} {answer}");
+    }
+    shop.inventory.faults().clear();
+    let coordinator = Coordinator::start(&db).await;
+    let (status, answer) = http.create(coordinator.url(), &body, 60).await.expect("an answer");
+    assert_eq!((status, &answer["status"]), (200, &json!("committed")), "{answer}");
+    assert_eq!(shop.assert_conserved(&http).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_coordinator_on_the_same_file_is_turned_away() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let db = folder.path().join("trine.db");
+    let _first = Coordinator::start(&db).await;
+    let second = tokio::process::Command::new(env!("CARGO_BIN_EXE_trine"))
+        .args(["serve", "--http", "127.0.0.1:0", "--store", &format!("sqlite:{}", db.display())])
+        .current_dir(folder.path())
+        .output()
+        .await
+        .expect("trine is built with the tests");
+    let words = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success());
+    assert!(words.contains("in use by another coordinator"), "{words}");
+}

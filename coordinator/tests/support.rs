@@ -1,0 +1,149 @@
+//! Starts what the tests need: coordinators as processes, services in this one, all on free ports and in temporary
+//! folders. Nothing here waits by time: it waits for a line, an answer or an exit.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use trine_participants::{Config, Running, Synchronous, inventory, order};
+
+/// A coordinator in a process of its own. Dropping it kills it with -9.
+pub(crate) struct Coordinator {
+    child: Child,
+    url: String,
+}
+
+impl Coordinator {
+    /// Starts `trine serve` on a file and waits until it listens.
+    pub(crate) async fn start(db: &Path) -> Self {
+        Self::start_with(db, &[]).await
+    }
+
+    /// The same, with variables in its environment.
+    pub(crate) async fn start_with(db: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_trine"))
+            .args(["serve", "--http", "127.0.0.1:0", "--store"])
+            .arg(format!("sqlite:{}", db.display()))
+            .env("TRINE_LOG_FILTER", "warn")
+            .envs(variables.iter().copied())
+            .current_dir(db.parent().expect("a file is in a folder"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("trine is built with the tests");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let url = loop {
+            let line = lines.next_line().await.expect("stdout is text").expect("trine ended before it listened");
+            if let Some((_, url)) = line.split_once("listening on ") {
+                break url.trim().to_owned();
+            }
+        };
+        Self { child, url }
+    }
+
+    /// Its base URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("it was running");
+    }
+
+    /// `kill -TERM`, and its exit code.
+    pub(crate) async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().expect("it is running").to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill is there");
+        assert!(sent.success());
+        self.child.wait().await.expect("it ends").code()
+    }
+}
+
+/// The order and inventory services.
+pub(crate) struct Shop {
+    pub(crate) order: Running,
+    pub(crate) inventory: Running,
+}
+
+impl Shop {
+    pub(crate) async fn start(folder: &Path) -> Self {
+        let config = |name: &str| {
+            let mut config = Config::embedded(folder.join(name));
+            config.synchronous = Synchronous::Off;
+            config
+        };
+        let order = order::Service::start(config("order.db")).await.expect("the order service starts");
+        let inventory = inventory::Service::start(config("inventory.db")).await.expect("the inventory starts");
+        Self { order, inventory }
+    }
+
+    pub(crate) async fn stock(&self, http: &Http, sku: &str, quantity: i64) {
+        let (status, _) =
+            http.post(&format!("{}/stock", self.inventory.base_url()), &json!({"sku": sku, "quantity": quantity})).await;
+        assert_eq!(status, 201);
+    }
+
+    /// Every unit is accounted for, nothing is held back, and what was sold is what confirmed orders say. Returns
+    /// what was sold.
+    pub(crate) async fn assert_conserved(&self, http: &Http) -> i64 {
+        let (_, stock) = http.get(&format!("{}/stock/summary", self.inventory.base_url())).await;
+        let (_, orders) = http.get(&format!("{}/orders/summary", self.order.base_url())).await;
+        assert_eq!(stock["conserved"], true, "{stock}");
+        assert_eq!(stock["frozen"], 0, "{stock}");
+        assert_eq!(orders["pending"]["orders"], 0, "{orders}");
+        assert_eq!(orders["confirmed"]["quantity"], stock["sold"], "{orders} {stock}");
+        stock["sold"].as_i64().expect("sold is a number")
+    }
+}
+
+/// A client that says what it got.
+#[derive(Clone)]
+pub(crate) struct Http(reqwest::Client);
+
+impl Http {
+    pub(crate) fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self(reqwest::Client::builder().no_proxy().build().expect("a plain client"))
+    }
+
+    /// Status and JSON body (null when there is none).
+    pub(crate) async fn get(&self, url: &str) -> (u16, Value) {
+        self.send(self.0.get(url)).await.unwrap_or_else(|error| panic!("GET {url}: {error}"))
+    }
+
+    pub(crate) async fn post(&self, url: &str, body: &Value) -> (u16, Value) {
+        self.send(self.0.post(url).json(body)).await.unwrap_or_else(|error| panic!("POST {url}: {error}"))
+    }
+
+    /// Creates a transaction and waits for it to settle, for at most `wait` seconds. An error when nobody answers.
+    pub(crate) async fn create(&self, url: &str, body: &Value, wait: u32) -> Result<(u16, Value), reqwest::Error> {
+        let request = self.0.post(format!("{url}/v1/transactions")).header("Prefer", format!("wait={wait}"));
+        self.send(request.json(body)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<(u16, Value), reqwest::Error> {
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+}
+
+/// A transaction over both services: an order and its stock, by a pattern.
+pub(crate) fn purchase(shop: &Shop, pattern: &str, gid: &str, sku: &str, quantity: u32) -> Value {
+    let payload = json!({"sku": sku, "quantity": quantity});
+    json!({
+        "gid": gid,
+        "pattern": pattern,
+        "options": {"retry": {"initial": "20ms", "max_interval": "200ms"}, "call_timeout": "5s"},
+        "branches": [
+            {"id": "stock", "url": format!("{}/stock/branch", shop.inventory.base_url()), "payload": payload},
+            {"id": "order", "url": format!("{}/orders/branch", shop.order.base_url()), "payload": payload},
+        ],
+    })
+}

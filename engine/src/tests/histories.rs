@@ -1,0 +1,111 @@
+//! Every short history of one transaction.
+//!
+//! A real [`Shard`] runs against the model store and the model participants. Whatever can happen next is a list, and
+//! every path through these lists is taken: every order of answers, commits and time, with at most one of each fault
+//! (crash, lost answer, late execution, refusal, failed or doubtful commit, abort) and at most `faults_max` in one
+//! history. Safety is checked at every step; at its end each history must have settled, whole or undone, and what
+//! arrives even later must change nothing.
+//!
+//! `cargo test -p trine-engine histories -- --nocapture` prints how many there were and what they met.
+
+mod checks;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use trine_protocol::Pattern;
+
+use super::exhaust::Exhaust;
+use super::trace::{declared, open};
+use crate::spec::{Draft, Spec};
+use world::World;
+
+/// A transaction whose histories are enumerated.
+struct Case {
+    name: &'static str,
+    spec: Arc<Spec>,
+    /// Most faults in one history.
+    faults_max: usize,
+    /// Fewer histories than that would mean that the enumeration has lost some.
+    histories_min: u64,
+    /// Situations that must have come up.
+    met: &'static [&'static str],
+}
+
+impl Case {
+    fn new(name: &'static str, draft: Draft, faults_max: usize, histories_min: u64) -> Self {
+        let spec = Arc::new(draft.build().unwrap());
+        Self { name, spec, faults_max, histories_min, met: &[] }
+    }
+}
+
+/// How often each situation came up.
+type Tally = BTreeMap<&'static str, u64>;
+
+/// What every case must meet.
+const MET_ALWAYS: [&str; 15] = [
+    "abort accepted",
+    "answer lost after execution",
+    "answer lost without execution",
+    "batch found to have been written",
+    "batch found to have been lost",
+    "batch written after it was read back",
+    "commit failed",
+    "committed",
+    "conflict with another coordinator",
+    "crash",
+    "crash while a batch is written",
+    "duplicate execution",
+    "late answer",
+    "rolled back",
+    "waiter told the end",
+];
+
+fn run(case: &Case) {
+    let mut exhaust = Exhaust::default();
+    let mut tally = Tally::new();
+    let mut histories = 0;
+    while exhaust.next() {
+        World::new(case, &mut exhaust, &mut tally).run();
+        histories += 1;
+    }
+    let summary: Vec<String> = tally.iter().map(|(what, times)| format!("{what} {times}")).collect();
+    eprintln!("{}: {histories} histories, all whole or undone ({})", case.name, summary.join(", "));
+    for what in MET_ALWAYS.iter().chain(case.met) {
+        assert!(tally.contains_key(what), "{}: no history met: {what}", case.name);
+    }
+    assert!(histories >= case.histories_min, "{}: only {histories} histories", case.name);
+}
+
+const UNDOING: [&str; 4] = ["empty undoing", "hanging", "refusal", "refusal, then a duplicate takes effect"];
+
+#[test]
+fn every_history_of_a_saga_in_sequence_is_whole_or_undone() {
+    let case = Case::new("saga, sequence of 3", declared(Pattern::Saga, "a b<a c<b"), 2, 1);
+    run(&Case { met: &UNDOING, ..case });
+}
+
+#[test]
+fn every_history_of_a_saga_graph_is_whole_or_undone() {
+    let case = Case::new("saga, graph of 3", declared(Pattern::Saga, "a b<a c<a"), 2, 1);
+    run(&Case { met: &UNDOING, ..case });
+}
+
+#[test]
+fn every_history_of_a_tcc_is_whole_or_undone() {
+    let case = Case::new("tcc of 2", declared(Pattern::Tcc, "a b"), 2, 1);
+    run(&Case { met: &UNDOING, ..case });
+}
+
+#[test]
+fn every_history_of_a_two_phase_is_whole_or_undone() {
+    let case = Case::new("two_phase of 2", declared(Pattern::TwoPhase, "a b"), 2, 1);
+    run(&Case { met: &UNDOING, ..case });
+}
+
+#[test]
+fn every_history_of_a_message_is_whole_or_undone() {
+    let case = Case::new("message to 2", open(Pattern::Message, "a b"), 2, 1);
+    run(&Case { met: &["check said no", "check said yes", "submission accepted"], ..case });
+}

@@ -1,0 +1,238 @@
+//! Law L1: which events a status may see is a list; every other pair is corrupt and names both.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
+
+use super::trace::{branch, declared, gid, open};
+use crate::event::{Event, Record, RollbackCause};
+use crate::input::{CallReport, ForceTo, Outcome};
+use crate::spec::Payload;
+use crate::transaction::{ParkCause, Transaction};
+
+fn record(seq: u64, event: Event) -> Record {
+    Record { gid: gid(), seq, at: Timestamp::default(), event }
+}
+
+fn created(pattern: Pattern, open_form: bool) -> Event {
+    let draft = if open_form { open(pattern, "a") } else { declared(pattern, "a") };
+    let check_at = draft.check.is_some().then_some(Timestamp::default());
+    Event::Created { spec: Arc::new(draft.build().unwrap()), start_at: None, deadline_at: None, check_at }
+}
+
+/// A transaction of the pattern in the status; none where the pattern has no such status.
+fn in_status(pattern: Pattern, status: Status) -> Option<Transaction> {
+    let open_form = status == Status::Open;
+    if open_form && pattern == Pattern::Saga {
+        return None;
+    }
+    let mut events = vec![created(pattern, open_form)];
+    match status {
+        Status::Open | Status::Running => {}
+        Status::Committing if Op::on_commit(pattern).is_some() => events.push(Event::CommitDecided),
+        Status::RollingBack if pattern != Pattern::Message => {
+            events.push(Event::RollbackBegun { cause: RollbackCause::Deadline });
+        }
+        Status::Committed => events.push(force(ForceTo::Committed)),
+        Status::RolledBack => events.push(force(ForceTo::RolledBack)),
+        Status::Committing | Status::RollingBack => return None,
+    }
+    let records: Vec<Record> = (1..).zip(events).map(|(seq, event)| record(seq, event)).collect();
+    Transaction::fold(&records).unwrap()
+}
+
+fn force(to: ForceTo) -> Event {
+    Event::Forced { to, reason: "by hand".into(), by: None }
+}
+
+/// One event of every kind, about an op the status asks for if there is one.
+fn every_event(transaction: &Transaction) -> Vec<Event> {
+    let pattern = transaction.pattern();
+    let a = Some(BranchId::parse("a").unwrap());
+    let check = transaction.status() == Status::Open && pattern == Pattern::Message;
+    let op = transaction.phase_op().unwrap_or(Op::forward(pattern));
+    let (asked, op) = if check { (None, Op::Check) } else { (a.clone(), op) };
+    let outcome = Outcome::Done { output: Payload::default(), read_only: false };
+    let report = CallReport::default();
+    vec![
+        created(pattern, false),
+        Event::BranchRegistered { branch: Arc::new(branch(pattern, "b")) },
+        Event::Started,
+        Event::Submitted,
+        Event::CommitDecided,
+        Event::RollbackBegun { cause: RollbackCause::Deadline },
+        Event::CallAnswered { branch: asked.clone(), op, attempt: 1, outcome, retry_at: None, report },
+        Event::OpParked { branch: asked, op, cause: ParkCause::Exhausted },
+        Event::Replayed { branch: None, due_at: Timestamp::default() },
+        Event::Quarantined { detail: "it panics".into() },
+        force(ForceTo::Committed),
+        Event::Committed,
+        Event::RolledBack,
+    ]
+}
+
+fn table(pattern: Pattern, expect: Expect) {
+    let statuses: Vec<Transaction> =
+        Status::ALL.into_iter().filter_map(|status| in_status(pattern, status)).collect();
+    let mut text = format!("{:18}", "");
+    for transaction in &statuses {
+        write!(text, " {:12}", transaction.status().as_str()).unwrap();
+    }
+    let rows = every_event(&statuses[0]).len();
+    for row in 0..rows {
+        write!(text, "\n{:18}", every_event(&statuses[0])[row].name()).unwrap();
+        for transaction in &statuses {
+            let event = every_event(transaction).swap_remove(row);
+            let record = record(transaction.seq() + 1, event);
+            let cell = match Transaction::apply(Some(transaction.clone()), &record) {
+                Ok(next) => next.status().as_str(),
+                Err(corrupt) => {
+                    let text = corrupt.to_string();
+                    assert!(text.contains(record.event.name()), "{text} does not name the event");
+                    assert!(text.contains(transaction.status().as_str()), "{text} does not name the status");
+                    "-"
+                }
+            };
+            write!(text, " {cell:12}").unwrap();
+        }
+    }
+    expect.assert_eq(&text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>());
+}
+
+#[test]
+fn saga_events_lead_from_status_to_status_as_listed() {
+    table(Pattern::Saga, expect![[r#"
+                           running      rolling_back committed    rolled_back
+        created            -            -            -            -
+        branch_registered  -            -            -            -
+        started            -            -            -            -
+        submitted          -            -            -            -
+        commit_decided     -            -            -            -
+        rollback_begun     rolling_back -            -            -
+        call_answered      running      rolling_back -            -
+        op_parked          running      rolling_back -            -
+        replayed           running      rolling_back -            -
+        quarantined        running      rolling_back -            -
+        forced             committed    committed    -            -
+        committed          committed    -            -            -
+        rolled_back        -            rolled_back  -            -
+    "#]]);
+}
+
+#[test]
+fn tcc_events_lead_from_status_to_status_as_listed() {
+    table(Pattern::Tcc, expect![[r#"
+                           open         running      committing   rolling_back committed    rolled_back
+        created            -            -            -            -            -            -
+        branch_registered  open         -            -            -            -            -
+        started            -            -            -            -            -            -
+        submitted          -            -            -            -            -            -
+        commit_decided     committing   committing   -            -            -            -
+        rollback_begun     rolling_back rolling_back -            -            -            -
+        call_answered      -            running      committing   rolling_back -            -
+        op_parked          -            running      committing   rolling_back -            -
+        replayed           open         running      committing   rolling_back -            -
+        quarantined        open         running      committing   rolling_back -            -
+        forced             committed    committed    committed    committed    -            -
+        committed          -            -            committed    -            -            -
+        rolled_back        -            -            -            rolled_back  -            -
+    "#]]);
+}
+
+#[test]
+fn two_phase_events_lead_from_status_to_status_as_listed() {
+    table(Pattern::TwoPhase, expect![[r#"
+                           open         running      committing   rolling_back committed    rolled_back
+        created            -            -            -            -            -            -
+        branch_registered  open         -            -            -            -            -
+        started            -            -            -            -            -            -
+        submitted          -            -            -            -            -            -
+        commit_decided     committing   committing   -            -            -            -
+        rollback_begun     rolling_back rolling_back -            -            -            -
+        call_answered      -            running      committing   rolling_back -            -
+        op_parked          -            running      committing   rolling_back -            -
+        replayed           open         running      committing   rolling_back -            -
+        quarantined        open         running      committing   rolling_back -            -
+        forced             committed    committed    committed    committed    -            -
+        committed          -            -            committed    -            -            -
+        rolled_back        -            -            -            rolled_back  -            -
+    "#]]);
+}
+
+#[test]
+fn message_events_lead_from_status_to_status_as_listed() {
+    table(Pattern::Message, expect![[r#"
+                           open         running      committed    rolled_back
+        created            -            -            -            -
+        branch_registered  open         -            -            -
+        started            -            -            -            -
+        submitted          running      -            -            -
+        commit_decided     -            -            -            -
+        rollback_begun     rolling_back -            -            -
+        call_answered      open         running      -            -
+        op_parked          open         running      -            -
+        replayed           open         running      -            -
+        quarantined        open         running      -            -
+        forced             committed    committed    -            -
+        committed          -            committed    -            -
+        rolled_back        -            -            -            -
+    "#]]);
+}
+
+fn refusal_of(state: Option<Transaction>, record: &Record) -> String {
+    Transaction::apply(state, record).unwrap_err().to_string()
+}
+
+#[test]
+fn a_history_begins_with_created_at_seq_1() {
+    expect!["g seq 1: committed does not fit an absent transaction"]
+        .assert_eq(&refusal_of(None, &record(1, Event::Committed)));
+    expect!["g seq 2: created does not fit an absent transaction"]
+        .assert_eq(&refusal_of(None, &record(2, created(Pattern::Saga, false))));
+}
+
+#[test]
+fn a_gap_a_repetition_or_a_record_of_another_gid_is_corrupt() {
+    let state = in_status(Pattern::Saga, Status::Running);
+    expect!["g seq 3: replayed does not fit a journal that ends at seq 1"].assert_eq(&refusal_of(
+        state.clone(),
+        &record(3, Event::Replayed { branch: None, due_at: Timestamp::default() }),
+    ));
+    expect!["g seq 1: created does not fit a journal that ends at seq 1"]
+        .assert_eq(&refusal_of(state.clone(), &record(1, created(Pattern::Saga, false))));
+    let foreign = Record { gid: Gid::parse("h").unwrap(), ..record(2, force(ForceTo::Committed)) };
+    expect!["h seq 2: forced does not fit the journal of g"].assert_eq(&refusal_of(state, &foreign));
+}
+
+fn answered(op: Op, attempt: u32, outcome: Outcome, retry_at: Option<Timestamp>) -> Event {
+    let branch = Some(BranchId::parse("a").unwrap());
+    Event::CallAnswered { branch, op, attempt, outcome, retry_at, report: CallReport::default() }
+}
+
+#[test]
+fn an_answer_must_be_to_the_attempt_that_is_owed_and_say_when_the_next_one_is() {
+    let running = in_status(Pattern::Saga, Status::Running);
+    let done = || Outcome::Done { output: Payload::default(), read_only: false };
+    expect!["g seq 2: call_answered does not fit running with action at attempt 0 in state Pending"]
+        .assert_eq(&refusal_of(running.clone(), &record(2, answered(Op::Action, 2, done(), None))));
+    expect!["g seq 2: call_answered does not fit running, which does not ask for compensate"]
+        .assert_eq(&refusal_of(running.clone(), &record(2, answered(Op::Compensate, 1, done(), None))));
+    expect!["g seq 2: call_answered does not fit running and no time for the next attempt"]
+        .assert_eq(&refusal_of(running.clone(), &record(2, answered(Op::Action, 1, Outcome::Unknown, None))));
+    let after = Transaction::apply(running, &record(2, answered(Op::Action, 1, done(), None))).unwrap();
+    expect!["g seq 3: call_answered does not fit running with action at attempt 1 in state Done { output: 0 bytes }"]
+        .assert_eq(&refusal_of(Some(after), &record(3, answered(Op::Action, 2, done(), None))));
+}
+
+#[test]
+fn a_branch_is_registered_once_and_after_what_it_waits_for() {
+    let state = in_status(Pattern::Message, Status::Open);
+    let register =
+        |text: &str| record(2, Event::BranchRegistered { branch: Arc::new(branch(Pattern::Message, text)) });
+    expect!["g seq 2: branch_registered does not fit open with a branch a"]
+        .assert_eq(&refusal_of(state.clone(), &register("a")));
+    expect!["g seq 2: branch_registered does not fit open without a branch this one waits for"]
+        .assert_eq(&refusal_of(state, &register("b<z")));
+}

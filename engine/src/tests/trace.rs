@@ -1,0 +1,241 @@
+//! Trace tests: a script of inputs goes in, what happened comes out as text.
+//!
+//! A script is a list of steps separated by `;`. A step is one of
+//!
+//! ```text
+//! create | create other      the creation, or one with another body
+//! register c | register c other
+//! commit | abort | replay | replay b | force committed | force rolled_back | quarantine
+//! b.action done|read_only|refused|unknown|ongoing|ongoing 500      the answer to the attempt that is owed
+//! b.action#1 done            the answer to an attempt by number
+//! check done                 the same for an open message's check
+//! +500                       half a second passes
+//! ```
+//!
+//! In the trace `>` opens a step, events stand in the order they are recorded, and `=` closes it with the status and
+//! everything owed, each with the time it is due at if that is not now, and the time to look again.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use expect_test::Expect;
+use trine_protocol::{BranchId, Gid, Op, Pattern, Target, Timestamp};
+
+use crate::event::{Event, Record, RollbackCause};
+use crate::input::{Answer, CallReport, Command, ForceTo, Input, Outcome};
+use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, Payload, Spec};
+use crate::transaction::{CallKey, Transaction, advance, decide};
+
+pub(super) fn gid() -> Gid {
+    Gid::parse("g").unwrap()
+}
+
+pub(super) fn target(text: &str) -> Target {
+    Target::parse(&format!("http://participant/{text}")).unwrap()
+}
+
+/// A branch from its shorthand: `b<a,c` waits for a and c, and a `!` at the end says it has nothing to undo.
+pub(super) fn branch(pattern: Pattern, shorthand: &str) -> BranchSpec {
+    let (text, undo) = shorthand.strip_suffix('!').map_or((shorthand, true), |text| (text, false));
+    let (id, after) = text.split_once('<').unwrap_or((text, ""));
+    let id = BranchId::parse(id).unwrap();
+    BranchSpec {
+        forward: Some(target(id.as_str())),
+        on_commit: Op::on_commit(pattern).map(|op| target(op.as_str())),
+        on_rollback: Op::on_rollback(pattern).filter(|_| undo).map(|op| target(op.as_str())),
+        payload: Payload::from("{}"),
+        after: after.split(',').filter(|id| !id.is_empty()).map(|id| BranchId::parse(id).unwrap()).collect(),
+        call: CallPolicy::default(),
+        digest: Digest::default(),
+        id,
+    }
+}
+
+/// A declared transaction with these branches.
+pub(super) fn declared(pattern: Pattern, branches: &str) -> Draft {
+    let branches = branches.split_whitespace().map(|text| branch(pattern, text)).collect();
+    Draft { branches, ..Draft::new(pattern) }
+}
+
+/// An open transaction that starts with these branches.
+pub(super) fn open(pattern: Pattern, branches: &str) -> Draft {
+    let check = (pattern == Pattern::Message).then(|| target("check"));
+    Draft { open: true, check, ..declared(pattern, branches) }
+}
+
+/// The same calls for every branch and for the check.
+pub(super) fn calling(mut draft: Draft, call: CallPolicy) -> Draft {
+    draft.check_call = call;
+    draft.branches.iter_mut().for_each(|branch| branch.call = call);
+    draft
+}
+
+/// Another body.
+pub(super) const OTHER: Digest = Digest([7; 32]);
+
+struct Script {
+    spec: Arc<Spec>,
+    now: Timestamp,
+    state: Option<Transaction>,
+    journal: Vec<Record>,
+    trace: String,
+}
+
+/// Runs a script and compares its trace. After every step the journal is folded again: it must give the same state.
+#[track_caller]
+pub(super) fn check(draft: Draft, script: &str, expect: Expect) {
+    let spec = Arc::new(draft.build().expect("a test needs a spec that can be built"));
+    let mut run =
+        Script { spec, now: Timestamp::default(), state: None, journal: Vec::new(), trace: String::new() };
+    for step in script.split(';').map(str::trim).filter(|step| !step.is_empty()) {
+        run.step(step);
+    }
+    expect.assert_eq(&run.trace);
+}
+
+impl Script {
+    fn step(&mut self, step: &str) {
+        writeln!(self.trace, "> {step}").unwrap();
+        let input = self.input(step);
+        let before = self.state.clone();
+        let decided = decide(self.state.as_ref(), &input, self.now);
+        assert_eq!(self.state, before, "deciding changed something");
+        match decided {
+            Err(rejection) => writeln!(self.trace, "! {rejection}").unwrap(),
+            Ok(events) if events.is_empty() => {}
+            Ok(events) => {
+                let (state, records) = advance(self.state.take(), &gid(), events, self.now);
+                self.state = state;
+                for record in &records {
+                    writeln!(self.trace, "{}", event(&record.event)).unwrap();
+                }
+                self.journal.extend(records);
+            }
+        }
+        let folded = Transaction::fold(&self.journal).expect("the journal of a running transaction folds");
+        assert_eq!(folded, self.state, "the journal gives another state after {step:?}");
+        let line = self.state.as_ref().map_or_else(|| "= absent".to_owned(), |state| standing(state, self.now));
+        writeln!(self.trace, "{line}").unwrap();
+    }
+
+    fn input(&mut self, step: &str) -> Input {
+        if let Some(millis) = step.strip_prefix('+') {
+            self.now = self.now.plus_millis(millis.parse().unwrap());
+            return Input::Tick;
+        }
+        let words: Vec<&str> = step.split_whitespace().collect();
+        match words.as_slice() {
+            ["create"] => Input::Command(Command::Create(Arc::clone(&self.spec))),
+            ["create", "other"] => {
+                let other = Draft { digest: OTHER, ..(**self.spec).clone() };
+                Input::Command(Command::Create(Arc::new(other.build().unwrap())))
+            }
+            ["register", id, rest @ ..] => {
+                let digest = if rest.is_empty() { Digest::default() } else { OTHER };
+                let branch = BranchSpec { digest, ..branch(self.spec.pattern, id) };
+                Input::Command(Command::Register(Arc::new(branch)))
+            }
+            ["commit"] => Input::Command(Command::Commit),
+            ["abort"] => Input::Command(Command::Abort { reason: Some("changed my mind".into()) }),
+            ["replay", rest @ ..] => {
+                let branch = rest.first().map(|id| BranchId::parse(id).unwrap());
+                Input::Command(Command::Replay { branch })
+            }
+            ["force", to] => {
+                let to = if *to == "committed" { ForceTo::Committed } else { ForceTo::RolledBack };
+                Input::Command(Command::Force { to, reason: "by hand".into(), by: Some("ops".into()) })
+            }
+            ["quarantine"] => Input::Quarantine { detail: "it panics".into() },
+            [call, outcome @ ..] => Input::Answer(self.key(call), answer(outcome)),
+            [] => panic!("an empty step"),
+        }
+    }
+
+    fn key(&self, text: &str) -> CallKey {
+        let (name, attempt) = text.split_once('#').map_or((text, None), |(name, n)| (name, Some(n)));
+        let (branch, op) = name.split_once('.').map_or((None, name), |(id, op)| (Some(id), op));
+        let op = Op::parse(op).unwrap_or_else(|| panic!("{op} is no op"));
+        let state = self.state.as_ref().expect("an answer needs a transaction");
+        let branch = branch.map(|id| state.position(&BranchId::parse(id).unwrap()).expect(text) as u32);
+        let attempts = || match branch {
+            None => state.check.as_ref().map_or(0, |check| check.attempts),
+            Some(at) if op == Op::forward(state.pattern()) => state.branches[at as usize].forward.attempts,
+            Some(at) => state.branches[at as usize].finish.attempts,
+        };
+        let attempt = attempt.map_or_else(|| attempts() + 1, |n| n.parse().unwrap());
+        CallKey { branch, op, attempt }
+    }
+}
+
+/// An answer from its words.
+pub(super) fn answer(words: &[&str]) -> Answer {
+    let outcome = match words {
+        ["done"] => Outcome::Done { output: Payload::default(), read_only: false },
+        ["read_only"] => Outcome::Done { output: Payload::default(), read_only: true },
+        ["refused"] => Outcome::Refused { reason: "no".into() },
+        ["unknown"] => Outcome::Unknown,
+        ["ongoing"] => Outcome::Ongoing { retry_after_ms: None },
+        ["ongoing", millis] => Outcome::Ongoing { retry_after_ms: Some(millis.parse().unwrap()) },
+        other => panic!("{other:?} is no outcome"),
+    };
+    Answer { outcome, report: CallReport::default(), random_permille: 0 }
+}
+
+fn event(event: &Event) -> String {
+    let name = event.name();
+    let call = |branch: &Option<BranchId>, op: &Op| {
+        branch.as_ref().map_or_else(|| op.to_string(), |id| format!("{id}.{op}"))
+    };
+    match event {
+        Event::Created { .. }
+        | Event::Started
+        | Event::Submitted
+        | Event::CommitDecided
+        | Event::Committed
+        | Event::RolledBack => name.to_owned(),
+        Event::BranchRegistered { branch } => format!("{name} {}", branch.id),
+        Event::RollbackBegun { cause } => format!("{name}: {}", cause_of(cause)),
+        Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
+            let again = retry_at.map(|at| format!(", again @{}", at.millis())).unwrap_or_default();
+            let error = report.error.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+            format!("{}#{attempt} {}{again}{error}", call(branch, op), outcome.kind())
+        }
+        Event::OpParked { branch, op, cause } => format!("{name} {}: {}", call(branch, op), cause.as_str()),
+        Event::Replayed { branch, .. } => {
+            branch.as_ref().map_or_else(|| name.to_owned(), |id| format!("{name} {id}"))
+        }
+        Event::Quarantined { detail } => format!("{name}: {detail}"),
+        Event::Forced { to, reason, by } => {
+            format!("{name} {}: {reason}, {}", to.status(), by.as_deref().unwrap_or("nobody"))
+        }
+    }
+}
+
+fn cause_of(cause: &RollbackCause) -> String {
+    let kind = cause.kind();
+    match cause {
+        RollbackCause::Refused { branch, reason } => format!("{kind} by {branch}, {reason}"),
+        RollbackCause::Exhausted { branch } => format!("{kind} {branch}"),
+        RollbackCause::Aborted { reason } => format!("{kind}, {}", reason.as_deref().unwrap_or("no reason")),
+        RollbackCause::CheckRefused { reason } => format!("{kind}, {reason}"),
+        RollbackCause::Deadline => kind.to_owned(),
+    }
+}
+
+/// Where a transaction stands and what it owes, on one line.
+pub(super) fn standing(state: &Transaction, now: Timestamp) -> String {
+    let mut line = format!("= {}", state.status());
+    if let Some(parked) = state.parked() {
+        write!(line, ", parked ({parked})").unwrap();
+    }
+    for owed in state.owed() {
+        let name = owed.key.branch.map(|at| format!("{}.", state.branches()[at as usize].spec.id));
+        let due = owed.due_at.filter(|at| *at > now).map(|at| format!("@{}", at.millis()));
+        let (name, due) = (name.unwrap_or_default(), due.unwrap_or_default());
+        write!(line, "  {name}{}#{}{due}", owed.key.op, owed.key.attempt).unwrap();
+    }
+    if let Some(at) = state.agenda(now).wake_at {
+        write!(line, "  wake @{}", at.millis()).unwrap();
+    }
+    line
+}

@@ -1,0 +1,116 @@
+//! Orders for people: lists, one order, and what they sum up to.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use crate::database::Database;
+use crate::error::ApiError;
+
+const LIMIT_DEFAULT: u32 = 100;
+const LIMIT_MAX: u32 = 1_000;
+
+/// One order. Times are milliseconds since 1970, UTC.
+#[derive(Debug, Serialize)]
+struct Order {
+    id: String,
+    gid: String,
+    branch: String,
+    sku: String,
+    quantity: i64,
+    state: String,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+}
+
+/// The columns of every statement below, in order.
+type Row = (String, String, String, String, i64, String, i64, i64);
+
+impl From<Row> for Order {
+    fn from((id, gid, branch, sku, quantity, state, created_at_ms, updated_at_ms): Row) -> Self {
+        Self { id, gid, branch, sku, quantity, state, created_at_ms, updated_at_ms }
+    }
+}
+
+/// Which orders to list, newest first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    gid: Option<String>,
+    state: Option<String>,
+    limit: Option<u32>,
+}
+
+/// How many, and how many units in them.
+#[derive(Debug, Default, Serialize)]
+struct Sum {
+    orders: i64,
+    quantity: i64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    pending: Sum,
+    confirmed: Sum,
+    cancelled: Sum,
+    /// Units in confirmed orders, by SKU: to be compared with what the inventory has sold.
+    confirmed_by_sku: BTreeMap<String, i64>,
+}
+
+const LIST: &str = "SELECT id, gid, branch, sku, quantity, state, created_at, updated_at FROM orders \
+                    WHERE (?1 IS NULL OR gid = ?1) AND (?2 IS NULL OR state = ?2) \
+                    ORDER BY created_at DESC, id DESC LIMIT ?3";
+const ONE: &str =
+    "SELECT id, gid, branch, sku, quantity, state, created_at, updated_at FROM orders WHERE id = ?";
+const SUMS: &str = "SELECT state, sku, COUNT(*), SUM(quantity) FROM orders GROUP BY state, sku";
+
+pub(super) fn router(database: Database) -> Router {
+    Router::new()
+        .route("/orders", get(list))
+        .route("/orders/summary", get(summary))
+        .route("/orders/{id}", get(show))
+        .with_state(database)
+}
+
+async fn list(
+    State(database): State<Database>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Vec<Order>>, ApiError> {
+    let limit = filter.limit.unwrap_or(LIMIT_DEFAULT);
+    if limit > LIMIT_MAX {
+        return Err(ApiError::Invalid(format!("limit must be at most {LIMIT_MAX}")));
+    }
+    let rows: Vec<Row> = sqlx::query_as(LIST)
+        .bind(filter.gid)
+        .bind(filter.state)
+        .bind(limit)
+        .fetch_all(&database.reader)
+        .await?;
+    Ok(Json(rows.into_iter().map(Order::from).collect()))
+}
+
+async fn show(State(database): State<Database>, Path(id): Path<String>) -> Result<Json<Order>, ApiError> {
+    let row: Option<Row> = sqlx::query_as(ONE).bind(&id).fetch_optional(&database.reader).await?;
+    row.map(|row| Json(row.into())).ok_or_else(|| ApiError::NotFound(format!("no order {id}")))
+}
+
+async fn summary(State(database): State<Database>) -> Result<Json<Summary>, ApiError> {
+    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(SUMS).fetch_all(&database.reader).await?;
+    let mut summary = Summary::default();
+    for (state, sku, orders, quantity) in rows {
+        let sum = match state.as_str() {
+            "pending" => &mut summary.pending,
+            "confirmed" => {
+                summary.confirmed_by_sku.insert(sku, quantity);
+                &mut summary.confirmed
+            }
+            _ => &mut summary.cancelled,
+        };
+        sum.orders += orders;
+        sum.quantity += quantity;
+    }
+    Ok(Json(summary))
+}

@@ -1,0 +1,147 @@
+//! Starting, running and stopping a service: what both have in common.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use trine_sdk::{Client, Registration, RegistrationHandle};
+
+use crate::config::Config;
+use crate::database::{Database, Step};
+use crate::error::{ApiError, StartError};
+use crate::faults::{FaultSwitch, misbehave};
+
+/// How long stopping waits for calls under way.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// What makes a service this one and not the other.
+pub(crate) struct Parts {
+    /// The name it registers.
+    pub(crate) name: &'static str,
+    pub(crate) migrations: &'static [Step],
+    /// The ops, which faults hit.
+    pub(crate) ops: fn(Database) -> Router,
+    /// The endpoints for people.
+    pub(crate) api: fn(Database) -> Router,
+}
+
+/// A service that runs. Dropping it stops it at once; [`Running::shutdown`] lets calls under way finish.
+#[derive(Debug)]
+#[must_use = "dropping it stops the service"]
+pub struct Running {
+    name: &'static str,
+    addr: SocketAddr,
+    faults: FaultSwitch,
+    registration: Option<RegistrationHandle>,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<std::io::Result<()>>,
+    database: Database,
+}
+
+impl Running {
+    /// The name it registers: `order` or `inventory`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// `http://<addr>`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The switch for its faults, the same as `/faults`.
+    pub fn faults(&self) -> &FaultSwitch {
+        &self.faults
+    }
+
+    /// Waits until it is registered. A service that does not register is done at once.
+    ///
+    /// # Errors
+    /// When the coordinator refuses the registration, with its words.
+    pub async fn registered(&self) -> Result<(), String> {
+        match &self.registration {
+            Some(registration) => registration.registered().await.map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops: takes its registration away, waits up to three seconds for calls under way, closes its database.
+    pub async fn shutdown(mut self) {
+        if let Some(registration) = self.registration.take() {
+            registration.shutdown().await;
+        }
+        // Calls that hang on demand would be waited for in vain.
+        self.faults.clear();
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if tokio::time::timeout(DRAIN, &mut self.server).await.is_err() {
+            tracing::warn!(service = self.name, "stopped with calls under way");
+            self.server.abort();
+        }
+        self.database.close().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+pub(crate) async fn start(parts: Parts, config: Config) -> Result<Running, StartError> {
+    let database = Database::open(&config.db, config.synchronous, parts.migrations).await?;
+    let listening =
+        TcpListener::bind(config.http).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (addr, listener) = listening.map_err(|source| StartError::Listen { address: config.http, source })?;
+    let faults = FaultSwitch::new(config.embedded);
+    let router = (parts.ops)(database.clone())
+        .layer(from_fn_with_state(faults.clone(), misbehave))
+        .merge((parts.api)(database.clone()))
+        .merge(faults.router())
+        .merge(Router::new().route("/health", get(health)).with_state((parts.name, database.clone())));
+    let registration = register(parts.name, addr, &config)?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
+    });
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(serving.into_future());
+    tracing::info!(service = parts.name, %addr, db = %config.db.display(), "listening");
+    Ok(Running { name: parts.name, addr, faults, registration, stop: Some(stop), server, database })
+}
+
+fn register(
+    name: &str,
+    addr: SocketAddr,
+    config: &Config,
+) -> Result<Option<RegistrationHandle>, trine_sdk::Error> {
+    if config.register.is_empty() {
+        return Ok(None);
+    }
+    let builder = config.register.iter().fold(Client::builder(), |builder, url| builder.coordinator(url));
+    let base_url = config.advertise.clone().unwrap_or_else(|| format!("http://{addr}"));
+    Ok(Some(Registration::new(builder.build()?, name, base_url).ttl(config.ttl).start()))
+}
+
+async fn health(State((name, database)): State<(&'static str, Database)>) -> Result<Json<Value>, ApiError> {
+    let _: i64 = sqlx::query_scalar("SELECT 1").fetch_one(&database.reader).await?;
+    Ok(Json(json!({"service": name, "status": "ok"})))
+}

@@ -1,0 +1,247 @@
+//! The barrier: makes the ops of a branch safe against duplicates, empty compensation and hanging, by one row per op in
+//! *your* database, written in the same database transaction as the op's effect.
+//!
+//! Here are the two ways to run an op behind the barrier ([`Barrier::execute`], which owns the database transaction,
+//! and [`Barrier::run`], which joins yours) and the two halves of a message's local transaction
+//! ([`Barrier::record_local`], [`Barrier::check`]). What is decided is in `rules`; the statements of each database are
+//! behind [`BarrierDatabase`]. Not here: fencing (the fence is stored, not yet compared), and deleting old rows. Keep
+//! rows longer than the longest time a call can be delayed; a row deleted too early lets a late duplicate take effect.
+//!
+//! All ops of one branch must use the same database: a barrier that never saw the action takes its compensation for an
+//! empty one.
+
+mod database;
+mod error;
+mod rules;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+
+use sqlx::{Connection, Pool, Transaction};
+use trine_protocol::Gid;
+
+pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
+pub use error::BarrierError;
+
+use crate::{BranchContext, CheckAnswer, Outcome};
+use rules::{Admission, Guarded};
+
+/// The barrier of a service on SQLite.
+///
+/// Open the pool with a `busy_timeout` (sqlx's default of five seconds will do).
+pub type SqliteBarrier = Barrier<sqlx::Sqlite>;
+
+/// The business part of an op: given the connection of the open database transaction, it does the work and says how it
+/// ended. Every `async move |connection: &mut SqliteConnection| { .. }` that is `Send` is one; there is no need to
+/// implement it.
+pub trait Body<'c, C: 'c, E>: FnOnce(&'c mut C) -> Self::Running {
+    /// The running body.
+    type Running: Future<Output = Result<Outcome, E>> + Send + 'c;
+}
+
+impl<'c, C: 'c, E, F, R> Body<'c, C, E> for F
+where
+    F: FnOnce(&'c mut C) -> R,
+    R: Future<Output = Result<Outcome, E>> + Send + 'c,
+{
+    type Running = R;
+}
+
+/// Guards the ops of branches with rows in the database behind a pool. Cheap to clone.
+pub struct Barrier<D: BarrierDatabase> {
+    pool: Pool<D>,
+}
+
+impl<D: BarrierDatabase> Clone for Barrier<D> {
+    fn clone(&self) -> Self {
+        Self { pool: self.pool.clone() }
+    }
+}
+
+impl<D: BarrierDatabase> fmt::Debug for Barrier<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier").field("pool", &self.pool).finish()
+    }
+}
+
+impl<D: BarrierDatabase> Barrier<D> {
+    /// The statements that create the barrier's table, for services that keep their schema in migrations of their own.
+    pub const SCHEMA: &'static str = D::SCHEMA;
+
+    /// A barrier whose rows live in this pool's database. [`Barrier::execute`] takes its connections from it: give it
+    /// the pool you write with.
+    pub fn new(pool: Pool<D>) -> Self {
+        Self { pool }
+    }
+
+    /// Creates the barrier's table if it is not there.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn install(&self) -> Result<(), BarrierError> {
+        let mut connection = self.pool.acquire().await?;
+        D::install(&mut connection).await?;
+        Ok(())
+    }
+
+    /// Runs an op in a database transaction of its own: begins it, claims the op, runs `body`, commits. This is the
+    /// form to prefer: there is no way to commit the effect without the barrier's row.
+    ///
+    /// It all happens in a task of its own, so a caller that goes away (a dropped connection drops the handler of an
+    /// HTTP request) leaves nothing half done.
+    ///
+    /// | `body` answers | its effects | remembered | a duplicate gets |
+    /// |---|---|---|---|
+    /// | `Done`, `DoneReadOnly` | committed | yes | the same answer, without running `body` |
+    /// | `Refused` (action, try, prepare) | rolled back | yes | the same refusal |
+    /// | `Refused` (any other op: a defect) | rolled back | no | another run |
+    /// | `Ongoing`, `Err` | rolled back | no | another run |
+    ///
+    /// Without running `body`: a compensate, cancel or rollback that finds no effect to undo is `Done` (empty
+    /// compensation), and from then on the forward op is `Refused` (hanging).
+    ///
+    /// # Errors
+    /// Those of `body`; [`BarrierError`] when the database fails, when a confirm or commit finds no effect to make
+    /// permanent, or when an undo finds the branch already confirmed. The coordinator takes them all as *unknown*. An
+    /// error of the final commit leaves it open whether it committed; a repetition finds out.
+    pub async fn execute<F, E>(&self, context: &BranchContext, body: F) -> Result<Outcome, E>
+    where
+        F: for<'c> Body<'c, D::Connection, E> + Send + 'static,
+        E: From<BarrierError> + Send + 'static,
+    {
+        let call = Guarded::new(context)?;
+        let pool = self.pool.clone();
+        let task = tokio::spawn(async move { execute_here(&pool, &call, body).await });
+        task.await.unwrap_or_else(|_| Err(BarrierError::Interrupted.into()))
+    }
+
+    /// Runs an op inside *your* database transaction, and leaves commit and rollback to you: for effects that need
+    /// the barrier to join something larger.
+    ///
+    /// `body` runs behind a savepoint. Its effects stand or fall with the barrier's row, by the table of
+    /// [`Barrier::execute`]; commit your transaction after every `Ok`, also after a refusal (so that it is
+    /// remembered). Whatever you do outside `body` is not guarded. On SQLite begin with `BEGIN IMMEDIATE`: a
+    /// transaction that read first and writes later fails when another one wrote in between.
+    ///
+    /// Do not call this in a future that can be dropped half way; a handler mounted on
+    /// [`Participant`](crate::Participant) cannot be.
+    ///
+    /// # Errors
+    /// As [`Barrier::execute`]; your transaction is as it was before the call, unless the database failed.
+    pub async fn run<F, E>(
+        &self,
+        transaction: &mut Transaction<'_, D>,
+        context: &BranchContext,
+        body: F,
+    ) -> Result<Outcome, E>
+    where
+        F: AsyncFnOnce(&mut D::Connection) -> Result<Outcome, E>,
+        E: From<BarrierError>,
+    {
+        let call = Guarded::new(context)?;
+        let mut savepoint = (**transaction).begin().await.map_err(BarrierError::from)?;
+        if let Admission::Answered(outcome) = rules::admit::<D>(&mut savepoint, &call).await? {
+            savepoint.commit().await.map_err(BarrierError::from)?;
+            return Ok(outcome);
+        }
+        let result = body(&mut savepoint).await;
+        match conclude(savepoint, &call, result).await? {
+            Conclusion::Settled(outcome) => Ok(outcome),
+            Conclusion::Refused(reason) => {
+                Ok(rules::remember_refusal::<D>(transaction, &call, reason).await?)
+            }
+        }
+    }
+
+    /// Initiator of a message: records, in *your* local transaction, that the message `gid` is to be delivered once
+    /// this transaction commits. Call it before the business effects, with `?`: on an error the transaction must be
+    /// rolled back.
+    ///
+    /// # Errors
+    /// [`BarrierError::AlreadyAnswered`]: a check was answered "not committed" meanwhile, so it may not commit any more.
+    /// [`BarrierError::AlreadyRecorded`]: a transaction with this gid has committed before. Otherwise the database's.
+    pub async fn record_local(
+        &self,
+        transaction: &mut Transaction<'_, D>,
+        gid: &Gid,
+    ) -> Result<(), BarrierError> {
+        rules::record_local::<D>(transaction, gid).await
+    }
+
+    /// Initiator of a message: answers the coordinator's check. If the local transaction has not committed, this makes
+    /// sure it never will: [`Barrier::record_local`] fails from now on. While it is still under way, the check waits
+    /// for it (on SQLite for at most the `busy_timeout`).
+    ///
+    /// # Errors
+    /// The database's. Nothing is known then; the coordinator asks again.
+    pub async fn check(&self, gid: &Gid) -> Result<CheckAnswer, BarrierError> {
+        let mut connection = self.pool.acquire().await?;
+        rules::check::<D>(&mut connection, gid).await
+    }
+}
+
+/// What is left to do after a body ran.
+enum Conclusion {
+    /// Nothing: the answer stands.
+    Settled(Outcome),
+    /// Its effects are gone; the refusal is still to be remembered.
+    Refused(String),
+}
+
+async fn execute_here<D, F, E>(pool: &Pool<D>, call: &Guarded, body: F) -> Result<Outcome, E>
+where
+    D: BarrierDatabase,
+    F: for<'c> Body<'c, D::Connection, E>,
+    E: From<BarrierError>,
+{
+    let mut connection = pool.acquire().await.map_err(BarrierError::from)?;
+    let mut transaction = connection.begin_with(D::BEGIN).await.map_err(BarrierError::from)?;
+    if let Admission::Answered(outcome) = rules::admit::<D>(&mut transaction, call).await? {
+        transaction.commit().await.map_err(BarrierError::from)?;
+        return Ok(outcome);
+    }
+    let result = body(&mut transaction).await;
+    match conclude(transaction, call, result).await? {
+        Conclusion::Settled(outcome) => Ok(outcome),
+        Conclusion::Refused(reason) => Ok(rules::remember_refusal::<D>(&mut connection, call, reason).await?),
+    }
+}
+
+/// Ends the transaction or savepoint that a body ran in: commits the effect together with the barrier's row, or
+/// neither. (`admit` wrote the row before the body ran, so there is no path that keeps one and drops the other.)
+async fn conclude<D, E>(
+    mut transaction: Transaction<'_, D>,
+    call: &Guarded,
+    result: Result<Outcome, E>,
+) -> Result<Conclusion, E>
+where
+    D: BarrierDatabase,
+    E: From<BarrierError>,
+{
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // The body's own error tells more than a rollback that fails after it; dropping rolls back as well.
+            transaction.rollback().await.ok();
+            return Err(error);
+        }
+    };
+    match outcome {
+        Outcome::Done(_) | Outcome::DoneReadOnly => {
+            rules::complete::<D>(&mut transaction, call, &outcome).await?;
+            transaction.commit().await.map_err(BarrierError::from)?;
+            Ok(Conclusion::Settled(outcome))
+        }
+        Outcome::Refused(reason) if call.op.may_be_refused() => {
+            transaction.rollback().await.map_err(BarrierError::from)?;
+            Ok(Conclusion::Refused(reason))
+        }
+        Outcome::Refused(_) | Outcome::Ongoing(_) => {
+            transaction.rollback().await.map_err(BarrierError::from)?;
+            Ok(Conclusion::Settled(outcome))
+        }
+    }
+}

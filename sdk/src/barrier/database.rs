@@ -1,0 +1,124 @@
+//! What a database must be able to do for the barrier, and the rows they speak about.
+
+use std::future::Future;
+
+use trine_protocol::Op;
+
+/// A database that can hold a barrier. Sealed: implementations are part of this crate.
+///
+/// Every statement runs on the connection it is given, inside the transaction that is open there.
+pub trait BarrierDatabase: sqlx::Database + sealed::Sealed {
+    /// Creates the table.
+    const SCHEMA: &'static str;
+    /// Begins a transaction that is going to write.
+    const BEGIN: &'static str;
+
+    /// Runs [`Self::SCHEMA`].
+    fn install(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Inserts a row unless its key is taken, and tells whether it did. Waits for a transaction under way that has
+    /// inserted the same key: this is where concurrent duplicates queue up.
+    fn insert(
+        connection: &mut Self::Connection,
+        row: &NewRow<'_>,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Replaces outcome and output of a row, and tells whether there was one.
+    fn complete(
+        connection: &mut Self::Connection,
+        key: &Key<'_>,
+        outcome: Recorded,
+        output: Option<&str>,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Every row of a branch (at most one per op), as committed last.
+    fn rows(
+        connection: &mut Self::Connection,
+        gid: &str,
+        branch: &str,
+    ) -> impl Future<Output = sqlx::Result<Vec<StoredRow>>> + Send;
+}
+
+/// The identity of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// The transaction.
+    pub gid: &'a str,
+    /// The branch; empty for the initiator of a message.
+    pub branch: &'a str,
+    /// The op's wire word, or `local` for the initiator of a message.
+    pub op: &'a str,
+}
+
+/// A row to insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRow<'a> {
+    /// Its identity.
+    pub key: Key<'a>,
+    /// What is remembered.
+    pub outcome: Recorded,
+    /// A refusal's reason.
+    pub output: Option<&'a str>,
+    /// The fence of the call that wrote it.
+    pub fence: i64,
+}
+
+/// A row as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow {
+    /// The op's word.
+    pub op: String,
+    /// The word of what is remembered.
+    pub outcome: String,
+    /// The output as JSON, or a refusal's reason as text.
+    pub output: Option<String>,
+}
+
+/// What a row remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// The op took effect.
+    Done,
+    /// A prepare that voted read-only.
+    ReadOnly,
+    /// A business "no".
+    Refused,
+    /// The op did not happen and must not happen any more.
+    Blocked,
+}
+
+impl Recorded {
+    /// The word in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::ReadOnly => "read_only",
+            Self::Refused => "refused",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    /// The meaning of a word in the table.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Done, Self::ReadOnly, Self::Refused, Self::Blocked]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
+}
+
+/// What an op is to its branch, and which ops it has to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Does it.
+    Forward,
+    /// Makes the effect of `forward` permanent, unless `undo` undid it.
+    Confirm { forward: Op, undo: Op },
+    /// Undoes the effect of `forward`, unless `confirm` made it permanent.
+    Undo { forward: Op, confirm: Option<Op> },
+}
+
+pub(super) mod sealed {
+    /// Keeps [`super::BarrierDatabase`] closed.
+    pub trait Sealed {}
+    impl Sealed for sqlx::Sqlite {}
+}

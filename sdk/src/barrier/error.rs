@@ -1,0 +1,51 @@
+//! Why the barrier could not let an op happen.
+
+use trine_protocol::{Gid, Op};
+
+/// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BarrierError {
+    /// The database failed.
+    #[error("the barrier's database failed")]
+    Database(#[from] sqlx::Error),
+    /// A confirm or commit found no effect of try or prepare to make permanent: it was never made, was refused, or was
+    /// undone. The coordinator never asks for that by itself: an initiator committed without trying, the ops of the
+    /// branch use different databases, or barrier rows were deleted too early.
+    #[error("{op} of {gid}/{branch}: there is no {forward} on record to make permanent")]
+    NothingToConfirm {
+        /// The transaction.
+        gid: String,
+        /// The branch.
+        branch: String,
+        /// The op that was asked for.
+        op: Op,
+        /// The op that should have come before.
+        forward: Op,
+    },
+    /// An undo found the branch already confirmed or committed.
+    #[error("{op} of {gid}/{branch}: its effect was already made permanent")]
+    AlreadyPermanent {
+        /// The transaction.
+        gid: String,
+        /// The branch.
+        branch: String,
+        /// The op that was asked for.
+        op: Op,
+    },
+    /// A check of this message was answered "not committed" before: the local transaction must be rolled back.
+    #[error("message {0} was reported as not committed; its local transaction came too late")]
+    AlreadyAnswered(Gid),
+    /// A local transaction with this gid has committed before: this one must be rolled back.
+    #[error("the local transaction of message {0} has committed before")]
+    AlreadyRecorded(Gid),
+    /// A check is not an op of a branch; use [`Barrier::check`](super::Barrier::check).
+    #[error("{0} is not an op of a branch")]
+    NotABranchOp(Op),
+    /// A row of the barrier does not read as one.
+    #[error("the barrier's row for {0} is damaged")]
+    Damaged(String),
+    /// The body panicked, or the runtime is shutting down. Its effects are rolled back.
+    #[error("the op was interrupted")]
+    Interrupted,
+}

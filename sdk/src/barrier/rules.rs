@@ -1,0 +1,225 @@
+//! What the barrier decides: whether an op runs, or what it answers without running.
+//!
+//! Every function works inside the caller's database transaction and only through [`BarrierDatabase`]. The order of
+//! statements matters: the row is inserted first and decided upon afterwards, so that of two concurrent calls the
+//! database lets one wait for the other.
+
+use serde_json::Value;
+use trine_protocol::{Gid, Op};
+
+use super::database::{BarrierDatabase, Key, NewRow, Recorded, Role, StoredRow};
+use super::error::BarrierError;
+use crate::{BranchContext, CheckAnswer, Outcome};
+
+/// The word for an initiator's row where others have their op.
+const LOCAL: &str = "local";
+
+/// A call of an op on a branch, ready to be guarded.
+#[derive(Debug, Clone)]
+pub(super) struct Guarded {
+    gid: String,
+    branch: String,
+    pub(super) op: Op,
+    role: Role,
+    fence: i64,
+}
+
+/// Whether an op runs.
+pub(super) enum Admission {
+    /// It does. Its row stands in the open transaction as done, without an output.
+    Run,
+    /// It does not; this is the answer. Rows may have been written that must be committed.
+    Answered(Outcome),
+}
+
+impl Guarded {
+    pub(super) fn new(context: &BranchContext) -> Result<Self, BarrierError> {
+        let role = match context.op {
+            Op::Action | Op::Try | Op::Prepare | Op::Deliver => Role::Forward,
+            Op::Confirm => Role::Confirm { forward: Op::Try, undo: Op::Cancel },
+            Op::Commit => Role::Confirm { forward: Op::Prepare, undo: Op::Rollback },
+            Op::Compensate => Role::Undo { forward: Op::Action, confirm: None },
+            Op::Cancel => Role::Undo { forward: Op::Try, confirm: Some(Op::Confirm) },
+            Op::Rollback => Role::Undo { forward: Op::Prepare, confirm: Some(Op::Commit) },
+            Op::Check => return Err(BarrierError::NotABranchOp(context.op)),
+        };
+        Ok(Self {
+            gid: context.gid.to_string(),
+            branch: context.branch.to_string(),
+            op: context.op,
+            role,
+            fence: i64::try_from(context.fence).unwrap_or(i64::MAX),
+        })
+    }
+
+    fn row<'a>(&'a self, op: Op, outcome: Recorded, output: Option<&'a str>) -> NewRow<'a> {
+        let key = Key { gid: &self.gid, branch: &self.branch, op: op.as_str() };
+        NewRow { key, outcome, output, fence: self.fence }
+    }
+
+    fn damaged(&self, op: Op) -> BarrierError {
+        BarrierError::Damaged(format!("{}/{}/{op}", self.gid, self.branch))
+    }
+}
+
+/// Claims the op, and decides.
+pub(super) async fn admit<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    call: &Guarded,
+) -> Result<Admission, BarrierError> {
+    let claimed = D::insert(connection, &call.row(call.op, Recorded::Done, None)).await?;
+    if !claimed {
+        let rows = D::rows(connection, &call.gid, &call.branch).await?;
+        return Ok(Admission::Answered(remembered(call, &rows)?));
+    }
+    match call.role {
+        Role::Forward => Ok(Admission::Run),
+        Role::Confirm { forward, undo } => {
+            let rows = D::rows(connection, &call.gid, &call.branch).await?;
+            if recorded(call, &rows, undo)?.is_some() {
+                return Err(nothing_to_confirm(call, forward));
+            }
+            match recorded(call, &rows, forward)? {
+                Some(Recorded::Done) => Ok(Admission::Run),
+                // It voted read-only and its answer was lost: there is nothing to make permanent.
+                Some(Recorded::ReadOnly) => Ok(Admission::Answered(Outcome::empty())),
+                Some(Recorded::Refused | Recorded::Blocked) | None => Err(nothing_to_confirm(call, forward)),
+            }
+        }
+        Role::Undo { forward, confirm } => {
+            // From here on the forward op is either on record, or blocked for ever by this row (hanging).
+            if D::insert(connection, &call.row(forward, Recorded::Blocked, None)).await? {
+                return Ok(Admission::Answered(Outcome::empty()));
+            }
+            let rows = D::rows(connection, &call.gid, &call.branch).await?;
+            if let Some(confirm) = confirm
+                && recorded(call, &rows, confirm)?.is_some()
+            {
+                return Err(already_permanent(call));
+            }
+            match recorded(call, &rows, forward)? {
+                Some(Recorded::Done) => Ok(Admission::Run),
+                // Refused, read-only or blocked: it has no effect, so there is nothing to undo.
+                _ => Ok(Admission::Answered(Outcome::empty())),
+            }
+        }
+    }
+}
+
+/// Writes the output of an op that ran into the row that [`admit`] inserted.
+pub(super) async fn complete<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    call: &Guarded,
+    outcome: &Outcome,
+) -> Result<(), BarrierError> {
+    let (recorded, output) = match outcome {
+        Outcome::Done(output) => (Recorded::Done, Some(output)),
+        Outcome::DoneReadOnly if call.op == Op::Prepare => (Recorded::ReadOnly, None),
+        _ => (Recorded::Done, None),
+    };
+    let output = output.filter(|output| !output.is_null()).map(Value::to_string);
+    if recorded == Recorded::Done && output.is_none() {
+        return Ok(());
+    }
+    let row = call.row(call.op, recorded, None);
+    if D::complete(connection, &row.key, recorded, output.as_deref()).await? {
+        Ok(())
+    } else {
+        // The row is gone: the database rolled back under the body (some SQLite errors do that). Do not commit.
+        Err(call.damaged(call.op))
+    }
+}
+
+/// Remembers a refusal whose effects are rolled back, so that duplicates get the same answer. If a concurrent
+/// duplicate was faster, its answer is the answer.
+pub(super) async fn remember_refusal<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    call: &Guarded,
+    reason: String,
+) -> Result<Outcome, BarrierError> {
+    if D::insert(connection, &call.row(call.op, Recorded::Refused, Some(&reason))).await? {
+        return Ok(Outcome::Refused(reason));
+    }
+    let rows = D::rows(connection, &call.gid, &call.branch).await?;
+    remembered(call, &rows)
+}
+
+/// What was answered before.
+fn remembered(call: &Guarded, rows: &[StoredRow]) -> Result<Outcome, BarrierError> {
+    let row = rows.iter().find(|row| row.op == call.op.as_str()).ok_or_else(|| call.damaged(call.op))?;
+    match Recorded::parse(&row.outcome).ok_or_else(|| call.damaged(call.op))? {
+        Recorded::Done => match &row.output {
+            None => Ok(Outcome::empty()),
+            Some(output) => {
+                serde_json::from_str(output).map(Outcome::Done).map_err(|_| call.damaged(call.op))
+            }
+        },
+        Recorded::ReadOnly => Ok(Outcome::DoneReadOnly),
+        Recorded::Refused => Ok(Outcome::Refused(row.output.clone().unwrap_or_default())),
+        Recorded::Blocked => {
+            Ok(Outcome::Refused(format!("this {} came too late: the branch was already undone", call.op)))
+        }
+    }
+}
+
+fn recorded(call: &Guarded, rows: &[StoredRow], op: Op) -> Result<Option<Recorded>, BarrierError> {
+    match rows.iter().find(|row| row.op == op.as_str()) {
+        None => Ok(None),
+        Some(row) => Recorded::parse(&row.outcome).map(Some).ok_or_else(|| call.damaged(op)),
+    }
+}
+
+fn nothing_to_confirm(call: &Guarded, forward: Op) -> BarrierError {
+    BarrierError::NothingToConfirm {
+        gid: call.gid.clone(),
+        branch: call.branch.clone(),
+        op: call.op,
+        forward,
+    }
+}
+
+fn already_permanent(call: &Guarded) -> BarrierError {
+    BarrierError::AlreadyPermanent { gid: call.gid.clone(), branch: call.branch.clone(), op: call.op }
+}
+
+/// Records that the local transaction of a message is about to commit.
+pub(super) async fn record_local<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    gid: &Gid,
+) -> Result<(), BarrierError> {
+    if D::insert(connection, &local_row(gid, Recorded::Done)).await? {
+        return Ok(());
+    }
+    match local_outcome::<D>(connection, gid).await? {
+        CheckAnswer::Committed => Err(BarrierError::AlreadyRecorded(gid.clone())),
+        CheckAnswer::NotCommitted => Err(BarrierError::AlreadyAnswered(gid.clone())),
+    }
+}
+
+/// Answers a check: the first of "committed" and "not committed" that is written stays.
+pub(super) async fn check<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    gid: &Gid,
+) -> Result<CheckAnswer, BarrierError> {
+    if D::insert(connection, &local_row(gid, Recorded::Blocked)).await? {
+        return Ok(CheckAnswer::NotCommitted);
+    }
+    local_outcome::<D>(connection, gid).await
+}
+
+fn local_row(gid: &Gid, outcome: Recorded) -> NewRow<'_> {
+    NewRow { key: Key { gid: gid.as_str(), branch: "", op: LOCAL }, outcome, output: None, fence: 0 }
+}
+
+async fn local_outcome<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    gid: &Gid,
+) -> Result<CheckAnswer, BarrierError> {
+    let rows = D::rows(connection, gid.as_str(), "").await?;
+    let row = rows.iter().find(|row| row.op == LOCAL);
+    match row.and_then(|row| Recorded::parse(&row.outcome)) {
+        Some(Recorded::Done) => Ok(CheckAnswer::Committed),
+        Some(Recorded::Blocked) => Ok(CheckAnswer::NotCommitted),
+        _ => Err(BarrierError::Damaged(format!("{gid}/{LOCAL}"))),
+    }
+}

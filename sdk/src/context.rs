@@ -1,0 +1,214 @@
+//! What a call says about itself: which transaction, branch and op, which attempt.
+//!
+//! Parsing is strict: a call that does not say it all is no call of the coordinator's.
+
+use trine_protocol::{BranchId, Gid, Op, Pattern, headers};
+
+/// Why the headers of a call cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// A header every call carries is absent, or is not ASCII text.
+    #[error("header {0} is missing or not text")]
+    Missing(&'static str),
+    /// A header's value does not follow its grammar.
+    #[error("header {name}: {reason}")]
+    Invalid {
+        /// The header.
+        name: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
+}
+
+/// A call of an op on a branch. An axum extractor, too (feature `participant`): it rejects with 400 and a problem
+/// document what is not a well-formed call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BranchContext {
+    /// The transaction.
+    pub gid: Gid,
+    /// The branch.
+    pub branch: BranchId,
+    /// What is asked.
+    pub op: Op,
+    /// The pattern of the transaction.
+    pub pattern: Pattern,
+    /// Number of this attempt at the op, from 1.
+    pub attempt: u32,
+    /// Journal sequence number of the state that owed the call; never falls within one gid. 0 when the initiator of
+    /// an open transaction makes the call.
+    pub fence: u64,
+}
+
+/// A check: the coordinator asks the initiator of a message for the outcome of its local transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckContext {
+    /// The transaction.
+    pub gid: Gid,
+    /// Number of this attempt, from 1.
+    pub attempt: u32,
+    /// Journal sequence number of the state that owed the call.
+    pub fence: u64,
+}
+
+/// Either kind of call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Call {
+    Branch(BranchContext),
+    Check(CheckContext),
+}
+
+impl BranchContext {
+    /// The first attempt at `op`, as a test or an initiator would make it. The pattern follows from the op.
+    pub fn new(gid: Gid, branch: BranchId, op: Op) -> Self {
+        Self { gid, branch, op, pattern: pattern_of(op), attempt: 1, fence: 0 }
+    }
+
+    /// `<gid>/<branch>/<op>`: the same for every attempt.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}/{}", self.gid, self.branch, self.op)
+    }
+
+    /// Reads the headers of a call; `get` finds a header by its lower-case name.
+    ///
+    /// # Errors
+    /// When a header is missing or ill-formed, or the op does not belong to the pattern or is a check.
+    pub fn from_headers<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, HeaderError> {
+        match Call::from_headers(get)? {
+            Call::Branch(context) => Ok(context),
+            Call::Check(_) => Err(invalid(headers::OP, "a check is not for a branch")),
+        }
+    }
+}
+
+impl Call {
+    pub(crate) fn from_headers<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, HeaderError> {
+        let need = |name| get(name).ok_or(HeaderError::Missing(name));
+        let gid = Gid::parse(need(headers::GID)?).map_err(|error| invalid(headers::GID, error))?;
+        let op = Op::parse(need(headers::OP)?).ok_or_else(|| invalid(headers::OP, "no such op"))?;
+        let pattern = Pattern::parse(need(headers::PATTERN)?)
+            .ok_or_else(|| invalid(headers::PATTERN, "no such pattern"))?;
+        if pattern != pattern_of(op) {
+            return Err(invalid(headers::OP, format_args!("pattern {pattern} has no op {op}")));
+        }
+        let attempt = need(headers::ATTEMPT)?.parse().map_err(|error| invalid(headers::ATTEMPT, error))?;
+        if attempt == 0 {
+            return Err(invalid(headers::ATTEMPT, "attempts are counted from 1"));
+        }
+        let fence = need(headers::FENCE)?.parse().map_err(|error| invalid(headers::FENCE, error))?;
+        if op == Op::Check {
+            return Ok(Self::Check(CheckContext { gid, attempt, fence }));
+        }
+        let branch =
+            BranchId::parse(need(headers::BRANCH)?).map_err(|error| invalid(headers::BRANCH, error))?;
+        Ok(Self::Branch(BranchContext { gid, branch, op, pattern, attempt, fence }))
+    }
+
+    #[cfg(feature = "participant")]
+    pub(crate) fn op(&self) -> Op {
+        match self {
+            Self::Branch(context) => context.op,
+            Self::Check(_) => Op::Check,
+        }
+    }
+
+    /// The branch as text, for logs; a check has none.
+    #[cfg(feature = "participant")]
+    pub(crate) fn branch(&self) -> Option<&str> {
+        match self {
+            Self::Branch(context) => Some(context.branch.as_str()),
+            Self::Check(_) => None,
+        }
+    }
+
+    #[cfg(feature = "participant")]
+    pub(crate) fn gid(&self) -> &Gid {
+        match self {
+            Self::Branch(context) => &context.gid,
+            Self::Check(context) => &context.gid,
+        }
+    }
+}
+
+fn invalid(name: &'static str, reason: impl std::fmt::Display) -> HeaderError {
+    HeaderError::Invalid { name, reason: reason.to_string() }
+}
+
+/// The one pattern an op belongs to.
+fn pattern_of(op: Op) -> Pattern {
+    match op {
+        Op::Action | Op::Compensate => Pattern::Saga,
+        Op::Try | Op::Confirm | Op::Cancel => Pattern::Tcc,
+        Op::Prepare | Op::Commit | Op::Rollback => Pattern::TwoPhase,
+        Op::Deliver | Op::Check => Pattern::Message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: [(&str, &str); 6] = [
+        (headers::GID, "order-42"),
+        (headers::BRANCH, "stock"),
+        (headers::OP, "try"),
+        (headers::PATTERN, "tcc"),
+        (headers::ATTEMPT, "3"),
+        (headers::FENCE, "17"),
+    ];
+
+    /// The call above with one header replaced, or left out when `value` is `None`.
+    fn parse_with(name: &str, value: Option<&'static str>) -> Result<Call, HeaderError> {
+        Call::from_headers(|asked| match CALL.iter().find(|(known, _)| *known == asked) {
+            Some(_) if asked == name => value,
+            found => found.map(|(_, value)| *value),
+        })
+    }
+
+    #[test]
+    fn a_call_says_what_it_is() {
+        let Ok(Call::Branch(context)) = parse_with("", None) else { panic!("not read") };
+        assert_eq!((context.gid.as_str(), context.branch.as_str()), ("order-42", "stock"));
+        assert_eq!(
+            (context.op, context.pattern, context.attempt, context.fence),
+            (Op::Try, Pattern::Tcc, 3, 17)
+        );
+        assert_eq!(context.idempotency_key(), "order-42/stock/try");
+    }
+
+    #[test]
+    fn every_header_is_needed() {
+        for (name, _) in CALL {
+            assert_eq!(parse_with(name, None), Err(HeaderError::Missing(name)));
+        }
+    }
+
+    #[test]
+    fn ill_formed_headers_are_named() {
+        let bad = [
+            (headers::GID, "a b"),
+            (headers::BRANCH, ""),
+            (headers::OP, "undo"),
+            (headers::OP, "action"),
+            (headers::PATTERN, "xa"),
+            (headers::ATTEMPT, "0"),
+            (headers::ATTEMPT, "-1"),
+            (headers::FENCE, "high"),
+        ];
+        for (name, value) in bad {
+            match parse_with(name, Some(value)) {
+                Err(HeaderError::Invalid { name: found, .. }) => assert_eq!(found, name),
+                other => panic!("{name}: {value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_op_belongs_to_the_pattern_the_protocol_gives_it() {
+        for pattern in Pattern::ALL {
+            let ops = [Some(Op::forward(pattern)), Op::on_commit(pattern), Op::on_rollback(pattern)];
+            assert!(ops.into_iter().flatten().all(|op| pattern_of(op) == pattern), "{pattern}");
+        }
+    }
+}

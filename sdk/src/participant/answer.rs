@@ -1,0 +1,130 @@
+//! Outcomes and rejections as HTTP answers.
+//!
+//! The coordinator reads the status; the documents are for people who look at a call.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use trine_protocol::{Op, headers};
+
+use super::BoxError;
+use crate::{CheckAnswer, HeaderError, Outcome};
+
+/// A problem document (RFC 9457) of a participant.
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    type_uri: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+/// A call that is not run: 400 and a problem document that says why.
+#[derive(Debug)]
+pub struct Rejection {
+    detail: String,
+}
+
+impl Rejection {
+    pub(super) fn header(error: HeaderError) -> Self {
+        Self { detail: error.to_string() }
+    }
+
+    pub(super) fn op(op: Op) -> Self {
+        Self { detail: format!("nothing is mounted here for {op}") }
+    }
+
+    pub(super) fn payload(error: serde_json::Error) -> Self {
+        Self { detail: format!("the payload cannot be used: {error}") }
+    }
+
+    pub(super) fn body(error: axum::Error) -> Self {
+        Self { detail: format!("the body cannot be read: {error}") }
+    }
+
+    pub(super) fn into_answer(self) -> Response {
+        tracing::warn!(detail = self.detail, "a call was not understood");
+        problem(
+            StatusCode::BAD_REQUEST,
+            "urn:trine:participant:bad-call",
+            "The call cannot be understood",
+            &self.detail,
+        )
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.into_answer()
+    }
+}
+
+pub(super) fn of_check(answer: CheckAnswer) -> Outcome {
+    match answer {
+        CheckAnswer::Committed => Outcome::empty(),
+        CheckAnswer::NotCommitted => Outcome::refused("the local transaction did not commit, and never will"),
+    }
+}
+
+pub(super) fn of_result(op: Op, result: Result<Outcome, BoxError>) -> Response {
+    match result {
+        Ok(Outcome::Done(output)) => axum::Json(output).into_response(),
+        Ok(Outcome::DoneReadOnly) => {
+            let mut answer = axum::Json(serde_json::Value::Null).into_response();
+            if op == Op::Prepare {
+                let vote = HeaderValue::from_static(headers::VOTE_READ_ONLY);
+                answer.headers_mut().insert(HeaderName::from_static(headers::VOTE), vote);
+            }
+            answer
+        }
+        Ok(Outcome::Refused(reason)) if op.may_be_refused() => {
+            problem(StatusCode::CONFLICT, "urn:trine:participant:refused", "Refused", &reason)
+        }
+        Ok(Outcome::Refused(reason)) => {
+            tracing::error!(reason, "defect: {op} was refused, but may not be; it will be asked for again");
+            internal()
+        }
+        Ok(Outcome::Ongoing(after)) => ongoing(after),
+        Err(error) => {
+            tracing::error!(error = with_causes(&*error), "{op} failed; it will be asked for again");
+            internal()
+        }
+    }
+}
+
+/// The answer that tells the coordinator nothing but to ask again.
+pub(super) fn internal() -> Response {
+    let detail = "the service's log has the details";
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "urn:trine:participant:internal", "Internal error", detail)
+}
+
+fn ongoing(after: Option<Duration>) -> Response {
+    let detail = "ask again later";
+    let mut answer = problem(StatusCode::TOO_EARLY, "urn:trine:participant:ongoing", "Still at it", detail);
+    if let Some(after) = after {
+        let seconds = u64::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1);
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    answer
+}
+
+fn problem(status: StatusCode, type_uri: &str, title: &str, detail: &str) -> Response {
+    let document = Problem { type_uri, title, status: status.as_u16(), detail };
+    let mut answer = (status, axum::Json(document)).into_response();
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    answer
+}
+
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

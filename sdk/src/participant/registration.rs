@@ -1,0 +1,147 @@
+//! Making a service known to the coordinator by name, and keeping it known.
+//!
+//! The coordinator being away is no reason for a service to stop: it is logged once, and tried again until it works.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use trine_protocol::v1::RegisterParticipant;
+
+use crate::client::{Client, Error};
+
+/// Pause after a failed registration, unless a third of the TTL is shorter.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long shutting down may try to take the instance away.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A service instance to be registered: branches may then name `inventory:/stock/reserve` instead of a URL.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is registered before `start`"]
+pub struct Registration {
+    client: Client,
+    name: String,
+    base_url: String,
+    ttl: Duration,
+}
+
+/// Where a registration stands.
+#[derive(Debug, Clone)]
+enum Standing {
+    Pending,
+    Registered,
+    Refused(Arc<Error>),
+}
+
+impl Registration {
+    /// An instance of participant `name` (`[A-Za-z0-9._-]{1,64}`) at `base_url`, `http(s)://host[:port][/prefix]`.
+    pub fn new(client: Client, name: impl Into<String>, base_url: impl Into<String>) -> Self {
+        Self { client, name: name.into(), base_url: base_url.into(), ttl: Duration::from_secs(30) }
+    }
+
+    /// How long the instance counts as alive without a heartbeat (default 30 s; the coordinator takes 1 s to 1 h).
+    /// Heartbeats are sent every third of it.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Registers and sends heartbeats in a background task, until [`RegistrationHandle::shutdown`] or until the handle
+    /// is dropped. Must be called within a tokio runtime.
+    pub fn start(self) -> RegistrationHandle {
+        let (standing, watched) = watch::channel(Standing::Pending);
+        let task = tokio::spawn(keep_alive(self.clone(), standing));
+        RegistrationHandle { registration: self, task, watched }
+    }
+
+    async fn beat(&self) -> Result<(), Error> {
+        let instance = RegisterParticipant {
+            name: self.name.clone(),
+            base_url: self.base_url.clone(),
+            ttl: None,
+            ttl_ms: Some(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)),
+        };
+        // One round over the coordinators; the loop around it does the repeating.
+        self.client.register_participant(&instance, Duration::ZERO).await.map(|_| ())
+    }
+}
+
+/// A running registration.
+#[derive(Debug)]
+pub struct RegistrationHandle {
+    registration: Registration,
+    task: JoinHandle<()>,
+    watched: watch::Receiver<Standing>,
+}
+
+impl RegistrationHandle {
+    /// Waits for the first registration to succeed, however long the coordinator is away.
+    ///
+    /// # Errors
+    /// When the coordinator refuses it (a bad name, say). The background task goes on trying.
+    pub async fn registered(&self) -> Result<(), Arc<Error>> {
+        let mut watched = self.watched.clone();
+        let standing = watched.wait_for(|standing| !matches!(standing, Standing::Pending)).await;
+        match standing.as_deref() {
+            Ok(Standing::Refused(error)) => Err(Arc::clone(error)),
+            // The task ends only with this handle.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Stops the heartbeats and takes the instance away, so that no more calls come here. If the coordinator cannot be
+    /// told within two seconds, the instance lapses by itself after the TTL.
+    pub async fn shutdown(mut self) {
+        self.task.abort();
+        // A heartbeat under way must not arrive after the farewell.
+        let _ = (&mut self.task).await;
+        let Registration { client, name, base_url, .. } = &self.registration;
+        let farewell = client.deregister_participant(name, base_url, FAREWELL);
+        match tokio::time::timeout(FAREWELL, farewell).await {
+            Ok(Ok(())) => tracing::info!(participant = name, base_url, "deregistered"),
+            Ok(Err(error)) if error.code() == Some("TX0018") => {}
+            Ok(Err(error)) => {
+                tracing::warn!(participant = name, %error, "not deregistered; it lapses by itself")
+            }
+            Err(_) => tracing::warn!(participant = name, "not deregistered in time; it lapses by itself"),
+        }
+    }
+}
+
+impl Drop for RegistrationHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep_alive(registration: Registration, standing: watch::Sender<Standing>) {
+    let Registration { name, base_url, ttl, .. } = &registration;
+    let every = (*ttl / 3).max(Duration::from_millis(100));
+    let mut away = false;
+    loop {
+        let pause = match registration.beat().await {
+            Ok(()) => {
+                if away || !matches!(*standing.borrow(), Standing::Registered) {
+                    tracing::info!(participant = name, base_url, "registered");
+                }
+                away = false;
+                standing.send_replace(Standing::Registered);
+                every
+            }
+            Err(error) if error.is_transient() => {
+                if !away {
+                    tracing::warn!(participant = name, %error, "the coordinator is away; trying until it is back");
+                }
+                away = true;
+                RETRY_PAUSE.min(every)
+            }
+            Err(error) => {
+                tracing::error!(participant = name, base_url, %error, "the coordinator refuses the registration");
+                standing.send_replace(Standing::Refused(Arc::new(error)));
+                every
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
