@@ -115,6 +115,10 @@ impl Jobs {
         let job = Job::new_async(schedule, move |_, _| {
             let (running, context, tracker) = (Arc::clone(&running), context.clone(), tracker.clone());
             Box::pin(async move {
+                // The scheduler may still start what it had picked when it was stopped.
+                if tracker.is_closed() {
+                    return;
+                }
                 if running.swap(true, Ordering::AcqRel) {
                     tracing::debug!(job = name, "still running; this tick is skipped");
                     return;
@@ -130,10 +134,10 @@ impl Jobs {
 
     /// Starts no more jobs and waits for those that run.
     pub async fn stop(mut self) {
+        self.tracker.close();
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::debug!(%error, "the job scheduler was already stopped");
         }
-        self.tracker.close();
         self.tracker.wait().await;
     }
 }
