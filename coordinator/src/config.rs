@@ -65,12 +65,8 @@ pub struct Http {
     pub body_bytes_max: usize,
     /// Longest time for a request's headers to arrive.
     pub header_timeout: HumanDuration,
-    /// Longest time for a request's body to arrive.
-    pub body_timeout: HumanDuration,
     /// Most open connections.
     pub connections_max: usize,
-    /// Longest `Prefer: wait`.
-    pub wait_max: HumanDuration,
     /// How long a shutdown waits for requests under way.
     pub drain_timeout: HumanDuration,
 }

@@ -120,6 +120,11 @@ impl Server {
     }
 }
 
+/// The description of everything the server answers.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::openapi()
+}
+
 async fn recover(store: Arc<dyn Store>, handle: Handle, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}

@@ -24,7 +24,7 @@ use crate::event::RollbackCause;
 use crate::input::{Answer, Command, Rejection};
 use crate::spec::Payload;
 use crate::transaction::{CallKey, Transaction};
-use batch::{Forming, Sealed};
+use batch::{Arrived, Forming, Sealed};
 
 pub use batch::{Batch, BatchId, IndexRow};
 
@@ -196,7 +196,7 @@ struct Waiter {
     ticket: Ticket,
     until: Timestamp,
     /// What is decided again if what it was decided on is forgotten.
-    message: Message,
+    message: Arrived,
 }
 
 /// A transaction in memory.
@@ -253,6 +253,8 @@ pub struct Shard {
     releases: VecDeque<Release>,
     timers: BTreeSet<(Timestamp, Gid)>,
     next_batch: u64,
+    /// Counts messages as they are decided.
+    next_message: u64,
     /// The transaction being worked on: who is to blame when that panics.
     touching: Option<Gid>,
 }
@@ -270,6 +272,7 @@ impl Shard {
             releases: VecDeque::new(),
             timers: BTreeSet::new(),
             next_batch: 2,
+            next_message: 0,
             touching: None,
         }
     }

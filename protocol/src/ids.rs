@@ -17,6 +17,9 @@ pub enum IdError {
     /// The text is longer than [`ID_BYTES_MAX`].
     #[error("is longer than {ID_BYTES_MAX} characters")]
     TooLong,
+    /// `.` or `..`, which no URL path can carry.
+    #[error("must not be `.` or `..`: no URL path can carry them")]
+    Dots,
     /// A character outside the grammar; control characters are shown escaped.
     #[error("contains {0:?}; allowed are A-Z a-z 0-9 . _ : -")]
     Character(char),
@@ -28,6 +31,9 @@ fn check(text: &str) -> Result<(), IdError> {
     }
     if text.len() > ID_BYTES_MAX {
         return Err(IdError::TooLong);
+    }
+    if matches!(text, "." | "..") {
+        return Err(IdError::Dots);
     }
     match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-'))) {
         Some(bad) => Err(IdError::Character(bad)),
@@ -42,7 +48,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Parses `[A-Za-z0-9._:-]{1,128}`; ids are compared byte by byte everywhere.
+            /// Parses `[A-Za-z0-9._:-]{1,128}`, except `.` and `..`; ids are compared byte by byte everywhere.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 check(text)?;
                 Ok(Self(text.into()))
@@ -122,7 +128,7 @@ mod tests {
         for good in ["a", "order-42", "A.b_c:d-9", &"x".repeat(128)] {
             assert_eq!(Gid::parse(good).unwrap().as_str(), good);
         }
-        for bad in ["", " a", "a/b", "ä", "a\n", "a%", "' or '1'='1", &"x".repeat(129)] {
+        for bad in ["", ".", "..", " a", "a/b", "ä", "a\n", "a%", "' or '1'='1", &"x".repeat(129)] {
             assert!(Gid::parse(bad).is_err(), "{bad:?} was accepted");
         }
     }

@@ -20,8 +20,9 @@ pub enum Outcome {
     DoneReadOnly,
     /// A business "no", with the reason for people. It must leave no effect. Legal for action, try and prepare.
     Refused(String),
-    /// Still at it: ask again after this long (the coordinator's default when absent). It must leave no effect that
-    /// a repetition would add to.
+    /// Still at it: ask again after this long (the coordinator's default when absent). Behind a barrier it leaves no
+    /// effect and is not remembered: an undo that comes before the op is done finds nothing to undo, so work that
+    /// goes on elsewhere meanwhile must come to its effect through this op and no other way.
     Ongoing(Option<Duration>),
 }
 

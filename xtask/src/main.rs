@@ -4,6 +4,7 @@
 //! of their own under `src/bin/`.
 
 mod bench;
+mod canaries;
 mod fuzz;
 mod process;
 mod run;
@@ -50,6 +51,11 @@ enum Command {
     Deny,
     /// Fuzz the API with schemathesis; no answer may be a 5xx
     Fuzz(fuzz::Options),
+    /// Break the engine's laws one at a time and see that its tests notice
+    Canaries {
+        /// Only those whose law or description contains this
+        only: Option<String>,
+    },
     /// Measure throughput, isolation and memory of the release server
     Bench(bench::Options),
 }
@@ -83,6 +89,7 @@ fn execute(command: Command) -> Result<(), String> {
         Command::Tidy => tidy::run(&root),
         Command::Deny => verify::deny(&root),
         Command::Fuzz(options) => fuzz::fuzz(&root, &options),
+        Command::Canaries { only } => canaries::run(&root, only.as_deref()),
         Command::Bench(options) => bench::bench(&root, &options),
     }
 }

@@ -4,6 +4,7 @@
 use axum::Router;
 use trine_protocol::errors::{Code, Problem};
 use utoipa::PartialSchema as _;
+use utoipa::openapi::link::Link;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{
@@ -14,6 +15,16 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::{health, v1};
 use crate::admin;
 
+/// Operations on one transaction. The live stream is left out: it lasts as long as the transaction.
+const LINKED: [&str; 7] = [
+    "getTransaction",
+    "getHistory",
+    "registerBranch",
+    "commitTransaction",
+    "abortTransaction",
+    "replayTransaction",
+    "forceTransaction",
+];
 const PROBLEM: &str = "application/problem+json";
 
 /// The OpenAPI document of every route.
@@ -32,6 +43,7 @@ pub fn openapi() -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (is_write, operation) in operations(item) {
             complete(path, is_write, operation);
+            link(operation);
         }
     }
     document
@@ -62,6 +74,20 @@ fn complete(path: &str, is_write: bool, operation: &mut Operation) {
             codes_of(path, is_write, operation).into_iter().filter(|c| c.http_status() == status);
         let response = problem_response(&same_status.collect::<Vec<_>>());
         operation.responses.responses.insert(status.to_string(), RefOr::T(response));
+    }
+}
+
+/// What can be done with a transaction that was just created: tools walk from call to call along these.
+fn link(operation: &mut Operation) {
+    if operation.operation_id.as_deref() != Some("createTransaction") {
+        return;
+    }
+    for status in ["200", "202"] {
+        let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) else { continue };
+        for target in LINKED {
+            let link = Link::builder().operation_id(target).parameter("gid", "$response.body#/gid").build();
+            response.links.insert(target.to_owned(), RefOr::T(link));
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! What can be typed, and the help. Nothing is done here.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -92,7 +91,7 @@ pub(crate) struct Dev {
     pub(crate) dir: Option<PathBuf>,
     /// Address to listen on [default: 127.0.0.1:36789; with --exit any free port]
     #[arg(long, value_name = "ADDR")]
-    pub(crate) http: Option<SocketAddr>,
+    pub(crate) http: Option<std::net::SocketAddr>,
 }
 
 /// Which coordinator to talk to, and in which form to print what it says.
@@ -184,25 +183,25 @@ pub(crate) struct Replay {
     #[arg(required_unless_present = "all_parked", conflicts_with = "all_parked")]
     pub(crate) gid: Option<Gid>,
     /// Only this branch
-    #[arg(long, requires = "gid")]
+    #[arg(long, conflicts_with = "all_parked")]
     pub(crate) branch: Option<BranchId>,
     /// Every parked transaction that matches the filters below
     #[arg(long)]
     pub(crate) all_parked: bool,
     /// Only this pattern
-    #[arg(long, requires = "all_parked", value_parser = pattern_parser())]
+    #[arg(long, conflicts_with = "gid", value_parser = pattern_parser())]
     pub(crate) pattern: Option<Pattern>,
     /// Only this status
-    #[arg(long, requires = "all_parked", value_parser = status_parser())]
+    #[arg(long, conflicts_with = "gid", value_parser = status_parser())]
     pub(crate) status: Option<Status>,
     /// Only with a branch at this host[:port] or participant
-    #[arg(long, requires = "all_parked", value_name = "HOST")]
+    #[arg(long, conflicts_with = "gid", value_name = "HOST")]
     pub(crate) host: Option<String>,
     /// Only with this label
-    #[arg(long, requires = "all_parked", value_name = "KEY=VALUE", value_parser = parse_label)]
+    #[arg(long, conflicts_with = "gid", value_name = "KEY=VALUE", value_parser = parse_label)]
     pub(crate) label: Option<String>,
     /// At most this many
-    #[arg(long, requires = "all_parked", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, conflicts_with = "gid", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) limit: Option<u32>,
 }
 
@@ -404,11 +403,12 @@ mod tests {
     fn replay_takes_one_gid_or_all_parked() {
         assert_eq!(parse("trine tx replay").unwrap_err(), ErrorKind::MissingRequiredArgument);
         assert_eq!(parse("trine tx replay g --all-parked").unwrap_err(), ErrorKind::ArgumentConflict);
-        assert_eq!(parse("trine tx replay g --host h").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(parse("trine tx replay g --host h").unwrap_err(), ErrorKind::ArgumentConflict);
         assert_eq!(
             parse("trine tx replay --all-parked --branch b").unwrap_err(),
-            ErrorKind::MissingRequiredArgument
+            ErrorKind::ArgumentConflict
         );
+        assert_eq!(parse("trine tx replay --host h").unwrap_err(), ErrorKind::MissingRequiredArgument);
         assert!(parse("trine tx replay --all-parked --host inventory --label a=b").is_ok());
     }
 

@@ -4,7 +4,7 @@ use super::args::{Config, Serve, Sources};
 use super::failure::Failure;
 use super::output;
 use super::serve::load;
-use crate::{api, config, store};
+use crate::{config, server, store};
 
 /// Prints what `serve` would use, or what can be set at all.
 pub(crate) fn config(args: &Config) -> Result<(), Failure> {
@@ -28,6 +28,6 @@ pub(crate) async fn migrate(sources: Sources) -> Result<(), Failure> {
 
 /// Prints the API's description.
 pub(crate) fn openapi() -> Result<(), Failure> {
-    let document = serde_json::to_string_pretty(&api::openapi());
+    let document = serde_json::to_string_pretty(&server::openapi());
     output::line(&document.map_err(|error| Failure::bad(format!("cannot write JSON: {error}")))?)
 }

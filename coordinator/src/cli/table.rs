@@ -1,18 +1,23 @@
-//! Tables without borders: wrapped to the terminal's width, in full and without colour codes when piped. What stands
-//! in the cells is decided by the commands.
+//! Tables without borders, a line per row: on a terminal that is too narrow, wordy columns move to lines of their own
+//! below their row, so that ids and times stay whole. Piped, everything stands in one line, without colour codes.
+//! What stands in the cells is decided by the commands.
 
 use std::io::IsTerminal;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 use trine_protocol::OutcomeKind;
 use trine_protocol::Status;
 use trine_protocol::v1::OpState;
 
 use super::human::clean;
 
-/// Narrower than this, wrapping helps nobody.
+/// Narrower than this, arranging helps nobody.
 const WIDTH_MIN: u16 = 40;
+/// Between columns.
+const GAP: usize = 2;
+/// In front of what moved below its row.
+const INDENT: usize = 4;
 
 /// Whether a value is good or bad news; colour on a terminal, nothing elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,19 +111,41 @@ impl Paper {
 pub(crate) struct Sheet {
     header: Vec<&'static str>,
     right: Vec<&'static str>,
+    wordy: Vec<&'static str>,
+    spare: Vec<&'static str>,
     rows: Vec<Vec<Value>>,
 }
 
 impl Sheet {
     /// A table with these columns.
     pub(crate) fn new(header: &[&'static str]) -> Self {
-        Self { header: header.to_vec(), right: Vec::new(), rows: Vec::new() }
+        Self {
+            header: header.to_vec(),
+            right: Vec::new(),
+            wordy: Vec::new(),
+            spare: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Columns of numbers.
     #[must_use]
     pub(crate) fn right(mut self, columns: &[&'static str]) -> Self {
         self.right = columns.to_vec();
+        self
+    }
+
+    /// Columns that move below their row on a narrow terminal.
+    #[must_use]
+    pub(crate) fn wordy(mut self, columns: &[&'static str]) -> Self {
+        self.wordy = columns.to_vec();
+        self
+    }
+
+    /// Columns that a terminal which is still too narrow does without.
+    #[must_use]
+    pub(crate) fn spare(mut self, columns: &[&'static str]) -> Self {
+        self.spare = columns.to_vec();
         self
     }
 
@@ -130,50 +157,86 @@ impl Sheet {
 
     /// The table as text, each line ended.
     pub(crate) fn render(&self, paper: Paper) -> String {
-        let shown: Vec<usize> = (0..self.header.len())
+        let mut shown: Vec<usize> = (0..self.header.len())
             .filter(|&column| self.rows.iter().any(|row| !row[column].text.is_empty()))
             .collect();
+        let mut below = Vec::new();
+        let fits =
+            |columns: &[usize]| paper.width.is_none_or(|width| self.width(columns) <= usize::from(width));
+        if !fits(&shown) {
+            (below, shown) = shown.into_iter().partition(|&column| self.wordy.contains(&self.header[column]));
+        }
+        if !fits(&shown) {
+            shown.retain(|&column| !self.spare.contains(&self.header[column]));
+        }
+        let mut text = String::new();
+        // The header, then a line per row: no value has a line break in it.
+        for (line, row) in
+            self.table(paper, &shown).lines().zip(std::iter::once(None).chain(self.rows.iter().map(Some)))
+        {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            let words =
+                below.iter().filter_map(|&column| row.map(|row: &Vec<Value>| row[column].text.as_str()));
+            let words: Vec<&str> = words.filter(|words| !words.is_empty()).collect();
+            let width = paper.width.map_or(usize::MAX, usize::from) - INDENT;
+            for line in wrap(&words.join("  "), width) {
+                text.push_str(&format!("{:INDENT$}{line}\n", ""));
+            }
+        }
+        text
+    }
+
+    fn width(&self, columns: &[usize]) -> usize {
+        let longest = |column: usize| {
+            let values = self.rows.iter().map(|row| row[column].text.chars().count());
+            values.chain([self.header[column].len()]).max().unwrap_or(0)
+        };
+        columns.iter().map(|&column| longest(column) + GAP).sum::<usize>().saturating_sub(GAP)
+    }
+
+    fn table(&self, paper: Paper, shown: &[usize]) -> Table {
         let mut table = Table::new();
-        table.load_style(NOTHING).force_no_tty();
+        table.load_style(NOTHING).force_no_tty().set_content_arrangement(ContentArrangement::Disabled);
         if paper.colour {
             table.enforce_styling();
-        }
-        table.set_content_arrangement(match paper.width {
-            Some(_) => ContentArrangement::Dynamic,
-            None => ContentArrangement::Disabled,
-        });
-        if let Some(width) = paper.width {
-            table.set_width(width);
         }
         table.set_header(shown.iter().map(|&column| self.header[column]));
         for row in &self.rows {
             table.add_row(shown.iter().map(|&column| cell(&row[column])));
         }
-        for (position, &column) in shown.iter().enumerate() {
-            self.shape(&mut table, paper, position, column);
+        for (position, column) in shown.iter().enumerate() {
+            let Some(shape) = table.column_mut(position) else { continue };
+            shape.set_padding((0, GAP as u16));
+            if self.right.contains(&self.header[*column]) {
+                shape.set_cell_alignment(CellAlignment::Right);
+            }
         }
-        let mut text = table.trim_fmt();
-        text.push('\n');
-        text
+        table
     }
+}
 
-    fn shape(&self, table: &mut Table, paper: Paper, position: usize, column: usize) {
-        let longest = self.rows.iter().map(|row| row[column].text.chars().count()).max().unwrap_or(0);
-        let Some(shape) = table.column_mut(position) else { return };
-        shape.set_padding((0, 2));
-        if self.right.contains(&self.header[column]) {
-            shape.set_cell_alignment(CellAlignment::Right);
-        }
-        // The first column names the row: half a gid is no use to copy.
-        if position == 0 && paper.width.is_some_and(|width| longest <= usize::from(width) / 2) {
-            shape.set_constraint(ColumnConstraint::ContentWidth);
+/// Breaks text between words; a word that is longer than a line stays whole, so that it can be copied.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ if word.is_empty() => {}
+            _ => lines.push(word.to_owned()),
         }
     }
+    lines
 }
 
 fn cell(value: &Value) -> Cell {
     let cell = Cell::new(&value.text);
     match value.tone {
+        // Nothing has no colour.
+        _ if value.text.is_empty() => cell,
         Tone::Plain => cell,
         Tone::Good => cell.fg(Color::Green),
         Tone::Uneasy => cell.fg(Color::Yellow),
@@ -188,7 +251,8 @@ mod tests {
     use super::*;
 
     fn sheet() -> Sheet {
-        let mut sheet = Sheet::new(&["GID", "STATUS", "AFTER", "TRIES", "NOTE"]).right(&["TRIES"]);
+        let mut sheet =
+            Sheet::new(&["GID", "STATUS", "AFTER", "TRIES", "NOTE"]).right(&["TRIES"]).wordy(&["NOTE"]);
         let long = "the warehouse says that it has no more than seven of these left";
         sheet.row([
             "order-42".into(),
@@ -218,16 +282,24 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_gets_wrapped_cells_and_whole_gids() {
+    fn a_narrow_terminal_gets_whole_rows_with_the_words_below() {
         expect![[r"
-            GID       STATUS       TRIES  NOTE
-            order-42  rolled_back     12  the warehouse says
-                                          that it has no more
-                                          than seven of these
-                                          left
-            o-1       committed        1  a\tb\u{1b}[1m
+            GID       STATUS       TRIES
+            order-42  rolled_back     12
+                the warehouse says that it has no more than
+                seven of these left
+            o-1       committed        1
+                a\tb\u{1b}[1m
         "]]
-        .assert_eq(&sheet().render(Paper { width: Some(54), colour: false }));
+        .assert_eq(&sheet().render(Paper { width: Some(50), colour: false }));
+        let narrower = sheet().spare(&["STATUS"]).render(Paper { width: Some(20), colour: false });
+        assert!(narrower.starts_with("GID       TRIES\n"), "{narrower}");
+    }
+
+    #[test]
+    fn text_is_broken_between_words_and_loses_none() {
+        assert_eq!(wrap("a bb  ccc dddddd e", 5), ["a bb ", "ccc", "dddddd", "e"]);
+        assert_eq!(wrap("", 5), [""; 0]);
     }
 
     #[test]

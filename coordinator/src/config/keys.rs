@@ -1,7 +1,5 @@
 //! The table of configuration keys: the only place that knows them all.
 
-use trine_protocol::limits::WAIT_MS_MAX;
-
 use super::kind::Kind;
 
 /// One key.
@@ -68,12 +66,8 @@ pub(super) const KEYS: &[Key] = &[
         "Largest request body; a larger one is answered 413"),
     key("http.header_timeout", duration(100, 10 * MINUTE_MS), "10s",
         "Longest time for the headers of a request to arrive; also how long an idle connection is kept"),
-    key("http.body_timeout", duration(100, 10 * MINUTE_MS), "30s",
-        "Longest time for the body of a request to arrive; then the answer is 408"),
     key("http.connections_max", count(1_000_000), "4096",
         "Most open connections; more wait to be accepted"),
-    key("http.wait_max", duration(0, WAIT_MS_MAX), "5m",
-        "Longest `Prefer: wait`; a longer one is shortened to it"),
     key("http.drain_timeout", duration(0, HOUR_MS), "10s",
         "How long a shutdown waits for requests under way"),
 

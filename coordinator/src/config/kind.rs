@@ -130,7 +130,7 @@ fn addr(text: &str) -> Result<(), String> {
 fn store_url(text: &str) -> Result<(), String> {
     let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
     match scheme {
-        "memory" => Ok(()),
+        "memory" if text == "memory:" => Ok(()),
         "sqlite" if !rest.trim_start_matches('/').is_empty() => Ok(()),
         "sqlite" => Err("names no file; write sqlite:PATH, such as sqlite:./trine-data/trine.db".into()),
         "postgres" | "postgresql" | "mysql" | "mariadb" => Err(format!(

@@ -50,16 +50,16 @@ fn the_defaults_are_those_of_the_modules() {
 
 #[test]
 fn flags_override_variables_override_the_file_overrides_defaults() {
-    let mut sources = file("name = \"a\"\n[http]\naddr = \"a:1\"\nwait_max = \"1s\"\n");
+    let mut sources = file("name = \"a\"\n[http]\naddr = \"a:1\"\nheader_timeout = \"1s\"\n");
     sources.variables = vec![("TRINE_HTTP_ADDR".into(), "b:2".into()), ("TRINE_NAME".into(), "b".into())];
     sources.flags = vec![Flag { flag: "--http", key: "http.addr", value: "c:3".into() }];
     let config = Config::load(&sources).unwrap();
     assert_eq!((config.http.addr.as_str(), config.name.as_str()), ("c:3", "b"));
-    assert_eq!(config.http.wait_max, HumanDuration::from_millis(1_000));
+    assert_eq!(config.http.header_timeout, HumanDuration::from_millis(1_000));
     let origin = |key: &str| config.origin(key).unwrap().to_string();
     assert_eq!(origin("http.addr"), "flag --http");
     assert_eq!(origin("name"), "variable TRINE_NAME");
-    assert_eq!(origin("http.wait_max"), "trine.toml:4");
+    assert_eq!(origin("http.header_timeout"), "trine.toml:4");
     assert_eq!(origin("log.filter"), "default");
 }
 
@@ -139,9 +139,12 @@ fn values_that_cannot_be_used_say_why() {
             "trine.toml:2: `dispatch.per_host_max` is 0; it must be 1 to 100000",
         ),
         ("[dispatch]\nper_host_max = \"9\"", "`dispatch.per_host_max` must be a whole number, not a string"),
-        ("[http]\nwait_max = \"6m\"", "`http.wait_max` is 6m; it must be 0s to 5m"),
-        ("[http]\nwait_max = 30", "`http.wait_max` must be a string such as \"30s\", not a integer"),
-        ("[http]\nwait_max = \"soon\"", "`http.wait_max` is not a duration: "),
+        ("[http]\nheader_timeout = \"11m\"", "`http.header_timeout` is 11m; it must be 100ms to 10m"),
+        (
+            "[http]\nheader_timeout = 30",
+            "`http.header_timeout` must be a string such as \"30s\", not a integer",
+        ),
+        ("[http]\nheader_timeout = \"soon\"", "`http.header_timeout` is not a duration: "),
         ("[http]\naddr = \"36789\"", "`http.addr` is \"36789\"; write host:port"),
         ("[http]\naddr = \"::1:36789\"", "`http.addr` is \"::1:36789\"; write host:port"),
         ("[http]\naddr = \"a:99999\"", "`http.addr` is \"a:99999\"; write host:port"),
@@ -158,6 +161,7 @@ fn values_that_cannot_be_used_say_why() {
         ("[log]\nformat = \"xml\"", "`log.format` is \"xml\"; it must be one of auto, pretty, json"),
         ("[log]\nfilter = \"trine=loud\"", "`log.filter` cannot be used: "),
         ("[store]\nurl = \"trine.db\"", "`store.url` is \"trine.db\"; write sqlite:PATH or memory:"),
+        ("[store]\nurl = \"memory:x\"", "`store.url` is \"memory:x\"; write sqlite:PATH or memory:"),
         ("[store]\nurl = \"sqlite:\"", "`store.url` names no file"),
         (
             "[store]\nurl = \"postgres://a:b@c/d\"",
@@ -209,21 +213,21 @@ fn the_effective_configuration_can_be_loaded_again() {
 
 #[test]
 fn secrets_appear_nowhere() {
-    let url = "memory://joe:hunter2@db/trine?password=hunter2";
+    let url = "sqlite://joe:hunter2@db/trine?password=hunter2";
     let config = Config::load(&variables(&[("TRINE_STORE_URL", url)])).unwrap();
     assert_eq!(config.store.url.expose(), url);
     let text = config.effective_toml();
     assert!(
-        text.contains("url = \"memory://joe:***@db/trine?password=***\"  # variable TRINE_STORE_URL"),
+        text.contains("url = \"sqlite://joe:***@db/trine?password=***\"  # variable TRINE_STORE_URL"),
         "{text}"
     );
-    let bad = url.replace("memory", "redis");
+    let bad = url.replace("sqlite", "redis");
     let unclosed = file(&format!("[store]\nurl = \"{url}\n"));
     for shown in [
         text,
         format!("{config:?}"),
         error(&variables(&[("TRINE_STORE_URL", &bad)])),
-        error(&variables(&[("TRINE_STORE_URL", &url.replace("memory", "mysql"))])),
+        error(&variables(&[("TRINE_STORE_URL", &url.replace("sqlite", "mysql"))])),
         error(&unclosed),
         format!("{unclosed:?}"),
     ] {

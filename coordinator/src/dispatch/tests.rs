@@ -231,6 +231,17 @@ async fn a_broken_call_is_not_repeated_behind_our_back() {
 }
 
 #[tokio::test]
+async fn a_call_lost_on_a_reused_connection_is_not_repeated_either() {
+    let (requests, base) = support::fickle_server().await;
+    let caller = caller();
+    assert_eq!(answer_of(&caller, call(&base)).await.outcome, done(""));
+    let answer = answer_of(&caller, call(&base)).await;
+    assert_eq!(answer.outcome, Outcome::Unknown);
+    assert!(error_of(&answer).contains("it may have run"), "{answer:?}");
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn interim_answers_are_skipped() {
     let text = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
     let (base, _written) = raw_server(vec![text.into()], false).await;

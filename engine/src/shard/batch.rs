@@ -70,6 +70,14 @@ pub(super) struct Sealed {
     pub(super) withheld: Vec<Withheld>,
 }
 
+/// A message with its place among all that were decided: what is decided again is decided in that order, whether a
+/// batch or the end of its transaction is what it waits for.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) order: u64,
+    pub(super) message: Message,
+}
+
 /// Something that waits for a batch.
 #[derive(Debug)]
 pub(super) struct Withheld {
@@ -77,5 +85,5 @@ pub(super) struct Withheld {
     /// What goes out when the batch is durable.
     pub(super) release: Option<Release>,
     /// What is decided again when it is not.
-    pub(super) message: Option<Message>,
+    pub(super) message: Option<Arrived>,
 }

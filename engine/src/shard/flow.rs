@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trine_protocol::{Gid, Timestamp};
 
-use super::batch::{Batch, BatchId, Forming, Sealed, Withheld};
+use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
 use super::{
     CallStage, LoadFailure, Loading, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot,
 };
@@ -165,11 +165,8 @@ impl Shard {
             Message::Command { .. } => self.answer_command(&gid, message, moved.map(|_| ())),
             // Kept until durable: it is decided again if the batch is lost.
             Message::Answer { .. } | Message::Quarantine { .. } if moved == Ok(true) => {
-                self.forming.withheld.push(Withheld {
-                    gid: gid.clone(),
-                    release: None,
-                    message: Some(message),
-                });
+                let message = Some(self.arrived(message));
+                self.forming.withheld.push(Withheld { gid: gid.clone(), release: None, message });
             }
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
         }
@@ -203,6 +200,7 @@ impl Shard {
     /// a repetition.
     fn answer_command(&mut self, gid: &Gid, message: Message, decided: Result<(), Rejection>) {
         let Message::Command { ticket, reply_on, .. } = message else { return };
+        let message = self.arrived(message);
         let Some(resident) = self.residents.get_mut(gid) else { return };
         let settled = resident.transaction.status().is_settled();
         if let (Ok(()), ReplyOn::Settled { until }, false) = (&decided, reply_on, settled) {
@@ -214,8 +212,13 @@ impl Shard {
         self.withhold(gid, Release::Reply { ticket, result }, Some(message));
     }
 
+    fn arrived(&mut self, message: Message) -> Arrived {
+        self.next_message += 1;
+        Arrived { order: self.next_message, message }
+    }
+
     /// Keeps a release until the newest records of its gid are durable; lets it go at once if they are.
-    pub(super) fn withhold(&mut self, gid: &Gid, release: Release, message: Option<Message>) {
+    pub(super) fn withhold(&mut self, gid: &Gid, release: Release, message: Option<Arrived>) {
         let unflushed = self.residents.get(gid).and_then(|resident| resident.unflushed);
         let withheld = Withheld { gid: gid.clone(), release: Some(release), message };
         match (unflushed, &mut self.sealed) {
@@ -240,7 +243,7 @@ impl Shard {
     /// Drops the memory of the sealed gids that match, with all that was built on it, and returns the messages to
     /// decide again, in the order they came.
     fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Vec<Message>> {
-        let mut again: BTreeMap<Gid, Vec<Message>> = BTreeMap::new();
+        let mut again: BTreeMap<Gid, Vec<Arrived>> = BTreeMap::new();
         for gid in sealed.gids.iter().filter(|gid| lost(gid)) {
             again.insert(gid.clone(), Vec::new());
         }
@@ -266,8 +269,10 @@ impl Shard {
                 .entry(gid.clone())
                 .or_default()
                 .extend(resident.under_way.into_iter().filter_map(released));
+            messages.sort_by_key(|arrived| arrived.order);
         }
-        again
+        let messages = |arrived: Vec<Arrived>| arrived.into_iter().map(|arrived| arrived.message).collect();
+        again.into_iter().map(|(gid, arrived)| (gid, messages(arrived))).collect()
     }
 
     fn reload(&mut self, again: BTreeMap<Gid, Vec<Message>>) {

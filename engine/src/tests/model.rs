@@ -112,6 +112,15 @@ impl Participants {
         Happened::Effect
     }
 
+    /// Two branches whose participants have seen the same and will do the same.
+    pub(super) fn are_alike(&self, one: u32, two: u32) -> bool {
+        let seen = |at: u32| {
+            let of_branch = self.seen.iter().filter(move |(branch, _)| *branch == at);
+            of_branch.map(|(_, op)| *op)
+        };
+        seen(one).eq(seen(two)) && (self.read_only == Some(one)) == (self.read_only == Some(two))
+    }
+
     /// The answer that tells it.
     pub(super) fn answer(&self, branch: u32, op: Op, happened: Happened) -> Outcome {
         match happened {

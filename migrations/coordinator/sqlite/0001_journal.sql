@@ -7,6 +7,9 @@
 -- transactions is an index for lists and recovery, written in the same database transaction as the records it follows
 -- from; it can be rebuilt from the journal. due_at: it may be out of memory until then. hosts: one per line.
 --
+-- journal has a rowid on purpose: records then lie in the order they were written, whole, and only the small entries of
+-- the primary key's index are spread by gid. Without it, records beyond a quarter of a page would each take another.
+--
 -- Gids and words are compared byte by byte (BINARY, the default).
 
 CREATE TABLE journal (
@@ -15,7 +18,7 @@ CREATE TABLE journal (
     at    INTEGER NOT NULL,
     event TEXT    NOT NULL,
     PRIMARY KEY (gid, seq)
-) WITHOUT ROWID;
+);
 
 CREATE TRIGGER journal_has_no_gaps BEFORE INSERT ON journal
 WHEN NEW.seq <> 1 AND NOT EXISTS (SELECT 1 FROM journal WHERE gid = NEW.gid AND seq = NEW.seq - 1)

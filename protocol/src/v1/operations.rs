@@ -124,7 +124,7 @@ pub struct RegisterParticipant {
         feature = "openapi",
         schema(
             max_length = 2048,
-            pattern = r"^https?://[A-Za-z][A-Za-z0-9]{0,40}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]+)*/?$"
+            pattern = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?$"
         )
     )]
     pub base_url: String,

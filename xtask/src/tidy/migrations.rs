@@ -1,4 +1,4 @@
-//! Migrations: each file under `migrations/<area>/<database>/` is called `NNNN_name.sql`, and no number comes twice.
+//! Migrations: each file under `migrations/<area>[/<service>]/<database>/` is called `NNNN_name.sql`, and no number comes twice.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn directory_and_number(path: &str) -> Option<(&str, &str)> {
     let numbered = number.len() == 4 && number.bytes().all(|b| b.is_ascii_digit());
     let named =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    (directory.split('/').count() == 3 && numbered && named).then_some((directory, number))
+    ((3..=4).contains(&directory.split('/').count()) && numbered && named).then_some((directory, number))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ async fn a_participant_registers_is_listed_named_and_removed() {
     expect![[r#"
         422 Unprocessable Entity
         content-type: application/problem+json
-        {"type":"urn:trine:error:TX0005","title":"No such participant","status":422,"detail":"participant `stock` was never registered; POST /v1/participants does that","code":"TX0005","field":"branches[0].action"}
+        {"type":"urn:trine:error:TX0005","title":"No such participant","status":422,"detail":"participant `stock` was never registered; POST /v1/participants does that","code":"TX0005","field":"branches[0].action","gid":"g-1"}
     "#]].assert_eq(&api.post("/v1/transactions", saga).await);
     let instance = r#"{"name":"stock","base_url":"http://127.0.0.1:7002/","ttl":"30s"}"#;
     expect![[r#"

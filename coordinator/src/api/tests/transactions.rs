@@ -74,7 +74,7 @@ async fn the_same_creation_is_answered_the_same_and_another_body_conflicts() {
 }
 
 #[tokio::test]
-async fn an_open_tcc_is_extended_committed_and_followed() {
+async fn an_open_tcc_takes_branches_again_and_again() {
     let api = Api::start();
     check(
         api.post("/v1/transactions", OPEN).await,
@@ -118,6 +118,13 @@ async fn an_open_tcc_is_extended_committed_and_followed() {
         {"gid":"pay-1","pattern":"tcc","status":"open","settled":false,"labels":{},"opened":true,"seq":2,"created_at":"<time>","updated_at":"<time>","deadline_at":"<time>","branches":[{"id":"debit","exposed":true,"ops":[{"op":"try","state":"pending","attempts":0}]}],"next":[],"wake_at":"<time>"}
     "#]],
     );
+}
+
+#[tokio::test]
+async fn an_open_tcc_is_committed_once_and_for_all() {
+    let api = Api::start();
+    api.post("/v1/transactions", OPEN).await;
+    api.post("/v1/transactions/pay-1/branches", BRANCH).await;
     let request = Request::post("/v1/transactions/pay-1/commit").header("prefer", "wait=10");
     check(
         shown(api.send(request.body(Body::empty()).unwrap()).await).await,
@@ -268,9 +275,30 @@ async fn everything_parked_is_replayed_at_once() {
         api.post("/v1/transactions", &saga).await;
         api.follow_until(gid, "op_parked").await;
     }
-    check(api.get("/v1/transactions/p-1").await, expect![[""]]);
-    check(api.post("/v1/admin/replay", r#"{"host":"b"}"#).await, expect![[""]]);
-    check(api.post("/v1/admin/replay", r#"{"limit":2}"#).await, expect![[""]]);
+    check(
+        api.get("/v1/transactions/p-1").await,
+        expect![[r#"
+        200 OK
+        content-type: application/json
+        {"gid":"p-1","pattern":"saga","status":"running","settled":false,"parked":"exhausted","labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/broken","reason":"exhausted","last_outcome":"unknown"}]}],"next":[]}
+    "#]],
+    );
+    check(
+        api.post("/v1/admin/replay", r#"{"host":"b"}"#).await,
+        expect![[r#"
+        200 OK
+        content-type: application/json
+        {"matched":0,"replayed":0,"failed":0,"more":false}
+    "#]],
+    );
+    check(
+        api.post("/v1/admin/replay", r#"{"limit":2}"#).await,
+        expect![[r#"
+        200 OK
+        content-type: application/json
+        {"matched":2,"replayed":2,"failed":0,"more":true}
+    "#]],
+    );
     api.follow_until("p-3", "replayed").await;
 }
 

@@ -33,7 +33,7 @@ use crate::runtime::Watch;
     tag = "transactions",
     params(
         ("gid" = Gid, Path, description = "The transaction"),
-        ("Last-Event-ID" = Option<u64>, Header, description = "Begin after the event with this id", minimum = 0),
+        ("Last-Event-ID" = Option<u64>, Header, description = "Begin after the event with this id", minimum = 0, maximum = 9_007_199_254_740_991u64),
     ),
     responses(
         (status = 200, description = "A stream; the data of each event is a HistoryEvent", content_type = "text/event-stream", body = String),

@@ -68,7 +68,7 @@ pub(super) async fn list_participants(Ext(state): Ext<State>) -> Result<Json<Par
     params(
         ("name" = String, Path, description = "The participant", pattern = "^[A-Za-z0-9._-]{1,64}$"),
         ("base_url" = Option<String>, Query, description = "Only this instance", max_length = 2048,
-            pattern = "^https?://[A-Za-z][A-Za-z0-9]{0,40}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9_~-]+)*/?$"),
+            pattern = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?$"),
     ),
     responses((status = 204, description = "Removed"))
 )]
@@ -133,6 +133,13 @@ fn base_url(text: &str) -> Result<String, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must have neither a query nor a fragment".into());
     }
+    // The parser takes `http:a` and hosts such as `a*`, which no resolver does.
+    let host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-[:]".contains(&byte);
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if authority.is_empty() || authority.ends_with(':') || !authority.bytes().all(host_byte) {
+        return Err("must name a host of A-Z a-z 0-9 . _ - or an IP address".into());
+    }
     if url.as_str().parse::<axum::http::Uri>().is_err() {
         return Err("is no URL that can be called".into());
     }
@@ -180,6 +187,11 @@ mod tests {
             "http://a b",
             "http://a\r\nb",
             "file:///etc/passwd",
+            "http://a*",
+            "http:a",
+            "http://a:",
+            "HTTP://a",
+            "http://a,b",
         ] {
             assert!(base_url(bad).is_err(), "{bad:?}");
         }

@@ -32,10 +32,16 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
     operation_id = "createTransaction",
     tag = "transactions",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the transaction when the body gives no gid", min_length = 1, pattern = "^[A-Za-z0-9._:-]{1,100}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the transaction when the body gives no gid", min_length = 1),
         ("Prefer" = Option<String>, Header, description = "`wait=<seconds>`: answer when settled, or after that time"),
     ),
-    request_body = CreateTransaction,
+    request_body(content = CreateTransaction, examples(
+        ("saga" = (value = json!({"pattern": "saga", "labels": {"customer": "7"}, "options": {"deadline": "30s"}, "branches": [
+            {"id": "stock", "action": "http://127.0.0.1:7002/stock/reserve", "compensate": "http://127.0.0.1:7002/stock/release",
+             "payload": {"sku": "A-1", "quantity": 2}},
+            {"id": "order", "url": "http://127.0.0.1:7001/orders", "after": ["stock"]}]}))),
+        ("open tcc" = (value = json!({"pattern": "tcc", "open": true, "options": {"deadline": "2m"}}))),
+    )),
     responses(
         (status = 200, description = "Settled", body = Answer, headers(
             ("Location", description = "Path of the transaction"),
@@ -83,7 +89,8 @@ fn fresh_gid() -> Result<Gid, Refusal> {
     operation_id = "registerBranch",
     tag = "transactions",
     params(("gid" = Gid, Path, description = "The transaction")),
-    request_body = RegisterBranch,
+    request_body(content = RegisterBranch, example = json!({"id": "debit", "confirm": "http://127.0.0.1:7006/confirm",
+        "cancel": "http://127.0.0.1:7006/cancel", "payload": {"amount": 3}})),
     responses((status = 200, description = "Durably registered", body = Answer))
 )]
 pub(super) async fn register_branch(

@@ -26,9 +26,8 @@ pub(super) const UNSETTLED: [Status; 4] =
 
 /// What the store holds that is not settled, newest first.
 pub(super) async fn read(url: &str) -> Result<Vec<TransactionSummary>, Failure> {
-    let unusable = |error: &dyn std::fmt::Display| {
-        Failure::bad(error.to_string()).hint("another folder with --dir, or stop the other `trine dev`")
-    };
+    let unusable =
+        |error: &dyn std::fmt::Display| Failure::bad(error.to_string()).hint("another folder with --dir");
     let store = store::open(url, "dev-look".to_owned()).await.map_err(|error| unusable(&error))?;
     let filter = Filter { statuses: UNSETTLED.to_vec(), ..Filter::default() };
     let found = store.list(filter, None, SHOWN_MAX).await;

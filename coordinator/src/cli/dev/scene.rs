@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use trine_participants::{Running, inventory, order};
 use trine_protocol::v1::ParticipantList;
@@ -18,6 +19,7 @@ use crate::telemetry;
 
 const ORDER_PORT: u16 = 7001;
 const INVENTORY_PORT: u16 = 7002;
+const TTL: Duration = Duration::from_secs(15);
 const URL_DEFAULT: &str = "http://127.0.0.1:36789";
 const LOG_VARIABLE: &str = "TRINE_LOG_FILTER";
 /// The tour says itself what it breaks on purpose.
@@ -63,6 +65,8 @@ impl Scene {
         let service = |name: &str, port| {
             let mut config = trine_participants::Config::embedded(folder.join(format!("{name}.db")));
             config.register = vec![url.clone()];
+            // After a kill -9 the old addresses are soon forgotten.
+            config.ttl = TTL;
             // With --exit nobody pastes anything: any port will do, and two tours can run at once.
             let port = if exit { 0 } else { free_or_any(port) };
             config.http = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -189,7 +193,7 @@ mod tests {
 
     #[test]
     fn runs_have_short_names_that_differ() {
-        assert_eq!(run_name(1_790_000_000), "tlqcxs");
+        assert_eq!(run_name(1_790_000_000), "tlpwu8");
         assert_ne!(run_name(1_790_000_000), run_name(1_790_000_001));
     }
 

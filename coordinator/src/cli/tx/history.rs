@@ -38,7 +38,9 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
         "TOOK",
         "DETAIL",
     ])
-    .right(&["OFFSET", "TRY", "TOOK"]);
+    .right(&["OFFSET", "TRY", "TOOK"])
+    .wordy(&["DETAIL"])
+    .spare(&["OFFSET"]);
     for (position, event) in history.events.iter().enumerate() {
         let at = if one_day { time(event.at) } else { format!("{} {}", date(event.at), time(event.at)) };
         let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();

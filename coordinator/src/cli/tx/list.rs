@@ -86,7 +86,9 @@ fn table(rows: &[TransactionSummary], now: Timestamp, paper: Paper) -> String {
         return "no transactions match\n".to_owned();
     }
     let mut sheet =
-        Sheet::new(&["GID", "PATTERN", "STATUS", "CREATED (UTC)", "AGE", "TOOK", "LAST EVENT", "PARKED"]);
+        Sheet::new(&["GID", "PATTERN", "STATUS", "CREATED (UTC)", "AGE", "TOOK", "LAST EVENT", "PARKED"])
+            .wordy(&["PARKED"])
+            .spare(&["CREATED (UTC)"]);
     for row in rows {
         let took = row.settled_at.map(|at| span(at.millis_since(row.created_at)));
         // A settled transaction's last event says nothing new; of the others it tells which ones do not move.

@@ -119,9 +119,12 @@ fn branches(view: &TransactionView, errors: &Errors, now: Timestamp, paper: Pape
     }
     let mut sheet =
         Sheet::new(&["BRANCH", "OP", "STATE", "TRIES", "LAST", "NEXT TRY", "AFTER", "TARGET", "NOTE"])
-            .right(&["TRIES"]);
+            .right(&["TRIES"])
+            .wordy(&["TARGET", "NOTE"]);
     let mut add = |branch: Option<&BranchView>, first: bool, op: &OpView| {
-        let row = Row { branch, first, op, error: errors.get(&(branch.map(|one| one.id.clone()), op.op)) };
+        let id = branch.map(|one| one.id.clone());
+        let owed = view.next.iter().any(|call| call.branch == id && call.op == op.op);
+        let row = Row { branch, first, op, owed, error: errors.get(&(id, op.op)) };
         sheet.row(row.values(view.settled, now));
     };
     if let Some(check) = &view.check {
@@ -145,6 +148,8 @@ struct Row<'a> {
     /// The first row of its branch: what holds for the branch stands here.
     first: bool,
     op: &'a OpView,
+    /// It will be called again.
+    owed: bool,
     error: Option<&'a String>,
 }
 
@@ -155,6 +160,8 @@ impl Row<'_> {
         let state = match op.state {
             OpState::Pending if settled => "not asked",
             OpState::Pending => "pending",
+            // Its outcome is unknown for ever, since going back has overtaken going forward.
+            OpState::Waiting if !self.owed => "abandoned",
             OpState::Waiting => "waiting",
             OpState::Done => "done",
             OpState::Refused => "refused",
@@ -162,7 +169,7 @@ impl Row<'_> {
         };
         let tries = if op.attempts == 0 { String::new() } else { op.attempts.to_string() };
         let last = op.last_outcome.map(|outcome| Value::toned(outcome.as_str(), outcome));
-        let retry = op.retry_at.filter(|_| op.state == OpState::Waiting && !settled);
+        let retry = op.retry_at.filter(|_| op.state == OpState::Waiting && self.owed);
         let after =
             self.branch.filter(|_| self.first).map(|branch| branch.after.as_slice()).unwrap_or_default();
         let after: Vec<&str> = after.iter().map(BranchId::as_str).collect();
@@ -199,6 +206,15 @@ fn in_short(at: Timestamp, now: Timestamp) -> String {
 /// What will happen without anybody doing anything, and what somebody can do.
 fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
     let gid = &view.gid;
+    if view.settled && is_forced(view) {
+        return vec![
+            format!(
+                "nothing: it was settled as {} by hand, and no participant is called any more",
+                view.status
+            ),
+            format!("who and why:  trine tx history {gid}"),
+        ];
+    }
     match view.status {
         Status::Committed => return vec!["nothing: it is committed, every branch took effect".to_owned()],
         Status::RolledBack => {

@@ -119,6 +119,24 @@ pub(super) async fn slamming_server() -> (Arc<AtomicUsize>, String) {
     (count, base)
 }
 
+/// Answers the first request of each connection, takes the second, and hangs up. Counts requests.
+pub(super) async fn fickle_server() -> (Arc<AtomicUsize>, String) {
+    let (listener, base) = listen().await;
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    accept_each(listener, move |mut stream| {
+        let counted = counted.clone();
+        async move {
+            read_request(&mut stream).await;
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            read_request(&mut stream).await;
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (count, base)
+}
+
 /// Answers the first request with bytes as they are, then hangs up, or waits for the caller to do so.
 pub(super) async fn raw_server(parts: Vec<String>, stay: bool) -> (String, oneshot::Receiver<()>) {
     let (listener, base) = listen().await;

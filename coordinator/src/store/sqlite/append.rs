@@ -20,6 +20,8 @@ const CONFLICT_CODES: [&str; 3] = ["1555", "2067", "1811"];
 
 /// How one attempt went wrong.
 enum Refusal {
+    /// Nothing was begun. The connection may be the reason, and is of no more use.
+    NotBegun(sqlx::Error),
     /// Some gids are further along, or not as far, as the batch believes. Rolled back.
     Conflict(sqlx::Error),
     /// Rolled back.
@@ -51,6 +53,10 @@ pub(super) async fn append(writer: &Writer, owner: &str, batch: &Batch) -> Resul
             session.end::<()>(Err(error)).ok();
             Err(AppendError::Failed(text))
         }
+        Err(Refusal::NotBegun(error)) => {
+            session.abandon();
+            Err(AppendError::Failed(error.to_string()))
+        }
         Err(Refusal::Doubtful(error)) => {
             session.abandon();
             Err(AppendError::Doubtful(error.to_string()))
@@ -81,7 +87,7 @@ async fn append_checked(
 async fn begin(connection: &mut SqliteConnection) -> Result<(), Refusal> {
     match sqlx::query("BEGIN IMMEDIATE").execute(connection).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Refusal::Failed(error)),
+        Err(error) => Err(Refusal::NotBegun(error)),
     }
 }
 

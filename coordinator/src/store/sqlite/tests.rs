@@ -260,3 +260,16 @@ async fn closing_leaves_everything_in_the_one_file() {
     std::fs::copy(folder.file(), copy.file()).unwrap();
     assert_eq!(length(&copy.sqlite().await).await, 1);
 }
+
+/// However that came about: it must not stay so.
+#[tokio::test]
+async fn a_connection_that_was_left_inside_a_transaction_is_replaced() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let mut session = store.0.writer.session().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await.unwrap();
+    session.end(Ok(())).unwrap();
+    assert!(matches!(store.append(0, batch(1)).await, Err(AppendError::Failed(_))));
+    assert_eq!(store.append(0, batch(1)).await, Ok(Appended::default()));
+    assert_eq!(length(&store).await, 1);
+}

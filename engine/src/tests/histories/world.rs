@@ -5,7 +5,7 @@ use trine_protocol::{Op, Pattern, Timestamp};
 use super::super::exhaust::Exhaust;
 use super::super::model::{Happened, Participants, Store};
 use super::super::trace::gid;
-use super::{Case, Tally};
+use super::{Case, Depth, Tally};
 use crate::event::Record;
 use crate::input::{Answer, CallReport, Command, Input, Outcome};
 use crate::shard::{Batch, Call, Message, Release, ReplyOn, Shard, ShardOptions, Ticket};
@@ -93,6 +93,8 @@ pub(super) enum Local {
 
 pub(super) struct World<'a> {
     pub(super) case: &'a Case,
+    depth: Depth,
+    faults_max: usize,
     exhaust: &'a mut Exhaust,
     pub(super) tally: &'a mut Tally,
     pub(super) shard: Shard,
@@ -118,7 +120,11 @@ pub(super) struct World<'a> {
 const FAR: Timestamp = Timestamp::from_millis(1_000_000);
 
 impl<'a> World<'a> {
-    pub(super) fn new(case: &'a Case, exhaust: &'a mut Exhaust, tally: &'a mut Tally) -> Self {
+    pub(super) fn new(case: &'a Case, depth: Depth, exhaust: &'a mut Exhaust, tally: &'a mut Tally) -> Self {
+        let faults_max = match depth {
+            Depth::Orders => case.faults_in_every_order,
+            Depth::Faults => case.faults_in_one_order,
+        };
         let pattern = case.spec.pattern;
         let read_only = (pattern == Pattern::TwoPhase && exhaust.choose(2) == 1).then_some(1);
         let local = match pattern {
@@ -127,6 +133,8 @@ impl<'a> World<'a> {
         };
         Self {
             case,
+            depth,
+            faults_max,
             exhaust,
             tally,
             shard: Shard::new(ShardOptions::default()),
@@ -176,13 +184,16 @@ impl<'a> World<'a> {
         let mut options = Vec::new();
         options.extend(self.batch.as_ref().map(|_| Step::Commit));
         options.extend((self.loads > 0).then_some(Step::Load));
-        options.extend((0..self.calls.len()).map(Step::Answered));
+        options.extend((0..self.calls.len()).filter(|call| !self.has_twin(*call)).map(Step::Answered));
         if options.is_empty() {
             options.push(Step::Wait);
         }
+        if self.depth == Depth::Faults {
+            options.truncate(1);
+        }
         options.extend((!self.late_calls.is_empty()).then_some(Step::Arrive));
         options.extend(self.late_write.as_ref().map(|_| Step::Land));
-        if self.spent.total < self.case.faults_max {
+        if self.spent.total < self.faults_max {
             self.faults(&mut options);
         }
         options
@@ -194,7 +205,7 @@ impl<'a> World<'a> {
             let doubts = [Doubt::Written, Doubt::Lost, Doubt::WrittenLater];
             options.extend(doubts.map(Step::CommitDoubtful));
         }
-        for (call, to) in self.calls.iter().enumerate() {
+        for (call, to) in self.calls.iter().enumerate().filter(|(call, _)| !self.has_twin(*call)) {
             if !self.spent.lost {
                 options.extend([true, false].map(|executed| Step::AnswerLost { call, executed }));
             }
@@ -218,6 +229,28 @@ impl<'a> World<'a> {
                 }
             }
         }
+    }
+
+    /// An earlier call differs in the name of its branch alone: what happens to this one would be the same history
+    /// with two names exchanged.
+    fn has_twin(&self, call: usize) -> bool {
+        let Some(state) = self.store.state(&gid()) else { return false };
+        let alike = |one: u32, two: u32| {
+            let (a, b) = (&state.branches()[one as usize], &state.branches()[two as usize]);
+            let depended_on = |at: &u32| state.branches().iter().any(|branch| branch.after.contains(at));
+            let late = |at| self.late_calls.iter().any(|key| key.branch == Some(at));
+            (&a.after, &a.forward, &a.finish, a.exposed) == (&b.after, &b.forward, &b.finish, b.exposed)
+                && !depended_on(&one)
+                && !depended_on(&two)
+                && !late(one)
+                && !late(two)
+                && self.participants.are_alike(one, two)
+        };
+        let this = self.calls[call].key;
+        self.calls[..call].iter().any(|other| {
+            (other.key.op, other.key.attempt) == (this.op, this.attempt)
+                && other.key.branch.zip(this.branch).is_some_and(|(one, two)| alike(one, two))
+        })
     }
 
     fn spend(&mut self, step: Step) {

@@ -1,5 +1,5 @@
-//! What an initiator asked for, in version 1. Every policy is written out, because defaults may change and a journal
-//! must not change with them.
+//! What an initiator asked for, in version 1. A policy that is absent is [`USUAL`], which stays as it is for ever: the
+//! defaults of the protocol may change, a journal must not change with them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,6 +10,19 @@ use trine_protocol::{BranchId, Pattern, Target};
 
 use super::bytes;
 use crate::store::codec::DecodeError;
+
+/// What most calls are made by. It is pinned here, and only here: see the module's documentation.
+const USUAL: CallPolicy = CallPolicy {
+    timeout_ms: 10_000,
+    retry: RetryPolicy {
+        initial_ms: 200,
+        factor_permille: 2_000,
+        max_interval_ms: 30_000,
+        jitter_permille: 500,
+        max_attempts: None,
+    },
+    on_exhausted: OnExhausted::Park,
+};
 
 /// Mirror of [`Spec`].
 #[derive(Serialize, Deserialize)]
@@ -26,7 +39,8 @@ pub(super) struct SpecText<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check: Option<Target>,
     check_after_ms: u64,
-    check_call: CallText,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check_call: Option<CallText>,
     #[serde(borrow)]
     branches: Vec<BranchText<'a>>,
     #[serde(borrow)]
@@ -60,7 +74,8 @@ pub(super) struct BranchText<'a> {
     payload_hex: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "<[BranchId]>::is_empty")]
     after: Cow<'a, [BranchId]>,
-    call: CallText,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call: Option<CallText>,
     #[serde(borrow)]
     digest: Cow<'a, str>,
 }
@@ -130,7 +145,7 @@ impl<'a> SpecText<'a> {
             start_delay_ms: self.start_delay_ms,
             check: self.check,
             check_after_ms: self.check_after_ms,
-            check_call: self.check_call.into_policy(),
+            check_call: self.check_call.map_or(USUAL, CallText::into_policy),
             branches: self.branches.into_iter().map(BranchText::into_branch).collect::<Result<_, _>>()?,
             digest: bytes::digest(&self.digest)?,
         };
@@ -163,14 +178,17 @@ impl<'a> BranchText<'a> {
             on_rollback: self.on_rollback,
             payload: bytes::join(self.payload, self.payload_hex)?,
             after: self.after.into_owned(),
-            call: self.call.into_policy(),
+            call: self.call.map_or(USUAL, CallText::into_policy),
             digest: bytes::digest(&self.digest)?,
         })
     }
 }
 
 impl CallText {
-    fn of(policy: CallPolicy) -> Self {
+    fn of(policy: CallPolicy) -> Option<Self> {
+        if policy == USUAL {
+            return None;
+        }
         let CallPolicy { timeout_ms, retry, on_exhausted } = policy;
         let RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } =
             retry;
@@ -179,7 +197,7 @@ impl CallText {
             OnExhausted::Park => ExhaustedWord::Park,
             OnExhausted::RollBack => ExhaustedWord::RollBack,
         };
-        Self { timeout_ms, retry, on_exhausted }
+        Some(Self { timeout_ms, retry, on_exhausted })
     }
 
     fn into_policy(self) -> CallPolicy {

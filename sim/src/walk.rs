@@ -1,0 +1,351 @@
+//! One seed: faults, then none, and what must hold.
+
+mod oracle;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fastrand::Rng;
+use trine_engine::{
+    Answer, Batch, Call, CallReport, Command, LoadFailure, Message, Outcome, Payload, Record, Release, ReplyOn,
+    Shard, ShardOptions, Spec, Ticket,
+};
+use trine_protocol::{Gid, Op, Pattern, Timestamp};
+
+use crate::participants::{Happened, Participants};
+use crate::store::Store;
+use crate::workload;
+use oracle::{Ask, Oracle};
+
+pub use verdict::Verdict;
+
+const TRANSACTIONS: usize = 12;
+const FAULTY_STEPS: usize = 400;
+const CALM_STEPS_MAX: usize = 10_000;
+const SHARE_OF_CRASHES: usize = 60;
+
+/// A transaction of the workload and its initiator.
+#[derive(Debug)]
+struct Initiated {
+    gid: Gid,
+    spec: Arc<Spec>,
+    /// What its initiator decides, if it is asked or still alive to say so.
+    says_yes: bool,
+    oracle: Oracle,
+}
+
+/// See the crate's documentation.
+#[derive(Debug)]
+pub struct Walk {
+    rng: Rng,
+    shard: Shard,
+    store: Store,
+    participants: Participants,
+    now: Timestamp,
+    initiated: Vec<Initiated>,
+    asked: BTreeMap<Ticket, (usize, Ask)>,
+    tickets: u64,
+    calls: Vec<Call>,
+    late_calls: Vec<Call>,
+    loads: Vec<Gid>,
+    batch: Option<Batch>,
+    late_write: Option<Vec<Record>>,
+    /// Gids whose journal grew behind the shard's back.
+    overtaken: BTreeSet<Gid>,
+    fences: BTreeMap<Gid, u64>,
+    verdict: Verdict,
+}
+
+impl Walk {
+    /// A walk; nothing has happened yet.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::with_seed(seed),
+            shard: Shard::new(ShardOptions::default()),
+            store: Store::default(),
+            participants: Participants::default(),
+            now: Timestamp::from_millis(1_000_000),
+            initiated: Vec::new(),
+            asked: BTreeMap::new(),
+            tickets: 0,
+            calls: Vec::new(),
+            late_calls: Vec::new(),
+            loads: Vec::new(),
+            batch: None,
+            late_write: None,
+            overtaken: BTreeSet::new(),
+            fences: BTreeMap::new(),
+            verdict: Verdict::default(),
+        }
+    }
+
+    /// Walks to the end.
+    pub fn run(mut self) -> Result<Verdict, String> {
+        for _ in 0..FAULTY_STEPS {
+            self.faulty_step()?;
+            self.pump()?;
+        }
+        self.settle()?;
+        self.check_end()?;
+        Ok(self.verdict)
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.rng.usize(..n) == 0
+    }
+
+    fn faulty_step(&mut self) -> Result<(), String> {
+        if self.one_in(SHARE_OF_CRASHES) {
+            return self.crash();
+        }
+        match self.rng.u8(..10) {
+            0 if self.initiated.len() < TRANSACTIONS => self.initiate(),
+            0 | 1 => self.initiator_acts(),
+            2 | 3 => self.faulty_commit()?,
+            4 => self.faulty_load(),
+            5 => self.arrive_late()?,
+            6 => self.pass_time(),
+            _ => self.faulty_answer(),
+        }
+        Ok(())
+    }
+
+    fn initiate(&mut self) {
+        let spec = Arc::new(workload::spec(&mut self.rng));
+        let gid = workload::gid(self.initiated.len());
+        let says_yes = self.rng.u8(..) < 192;
+        self.initiated.push(Initiated { gid, spec, says_yes, oracle: Oracle::default() });
+        let last = self.initiated.len() - 1;
+        self.ask(last, Ask::Create);
+    }
+
+    fn initiator_acts(&mut self) {
+        if self.initiated.is_empty() {
+            return;
+        }
+        let index = self.rng.usize(..self.initiated.len());
+        let Initiated { spec, says_yes, .. } = &self.initiated[index];
+        let (open, says_yes, message) = (spec.open, *says_yes, spec.pattern == Pattern::Message);
+        let ask = match self.rng.u8(..4) {
+            0 => Ask::Create,
+            1 => Ask::Wait,
+            2 if open && says_yes => Ask::Commit,
+            // A message's initiator that has committed does not abort it.
+            3 if !(message && says_yes) && self.rng.bool() => Ask::Abort,
+            _ => return,
+        };
+        self.ask(index, ask);
+    }
+
+    fn ask(&mut self, index: usize, ask: Ask) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let Initiated { gid, spec, .. } = &self.initiated[index];
+        let command = match ask {
+            Ask::Create | Ask::Wait => Command::Create(Arc::clone(spec)),
+            Ask::Commit => Command::Commit,
+            Ask::Abort => Command::Abort { reason: None },
+        };
+        let until = self.now.plus_millis(self.rng.u64(1..30_000));
+        let reply_on = if ask == Ask::Wait { ReplyOn::Settled { until } } else { ReplyOn::Durable };
+        self.asked.insert(ticket, (index, ask));
+        self.shard.handle(Message::Command { ticket, gid: gid.clone(), command, reply_on }, self.now);
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        let conflicts = self.store.append(&batch.records)?;
+        self.verdict.conflicts += conflicts.len() as u64;
+        conflicts.iter().for_each(|gid| drop(self.overtaken.remove(gid)));
+        self.shard.on_committed(batch.id, &conflicts, self.now);
+        Ok(())
+    }
+
+    fn faulty_commit(&mut self) -> Result<(), String> {
+        let fault = self.rng.u8(..16);
+        if fault >= 4 {
+            return self.commit();
+        }
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        match fault {
+            0 | 1 => {
+                self.verdict.doubtful_written += 1;
+                self.store.append(&batch.records)?;
+            }
+            2 if self.late_write.is_none() => self.late_write = Some(batch.records),
+            _ => self.verdict.commits_failed += 1,
+        }
+        self.shard.on_commit_failed(batch.id);
+        Ok(())
+    }
+
+    fn load(&mut self, found: Result<(), LoadFailure>) {
+        if let Some(gid) = self.loads.pop() {
+            self.overtaken.remove(&gid);
+            let found = found.map(|()| self.store.load(&gid));
+            self.shard.on_loaded(&gid, found, self.now);
+        }
+    }
+
+    fn faulty_load(&mut self) {
+        let fails = self.one_in(8);
+        self.load(if fails { Err(LoadFailure::Unavailable) } else { Ok(()) });
+    }
+
+    fn arrive_late(&mut self) -> Result<(), String> {
+        if let Some(records) = self.late_write.take() {
+            let conflicts = self.store.append(&records)?;
+            let written = records.into_iter().map(|record| record.gid).filter(|gid| !conflicts.contains(gid));
+            let before = self.overtaken.len();
+            self.overtaken.extend(written);
+            self.verdict.written_late += (self.overtaken.len() - before) as u64;
+        } else if !self.late_calls.is_empty() {
+            let call = self.late_calls.swap_remove(self.rng.usize(..self.late_calls.len()));
+            self.execute(&call);
+        }
+        Ok(())
+    }
+
+    fn pass_time(&mut self) {
+        let next = self.shard.poll_timeout().map_or(0, |at| at.millis_since(self.now));
+        self.now = self.now.plus_millis(self.rng.u64(0..=next.clamp(1, 5_000)));
+        self.shard.handle_timeout(self.now);
+    }
+
+    fn faulty_answer(&mut self) {
+        if self.calls.is_empty() {
+            return;
+        }
+        let call = self.calls.swap_remove(self.rng.usize(..self.calls.len()));
+        let forward = call.op() == Op::forward(call.pattern) && call.op().may_be_refused();
+        let outcome = match self.rng.u8(..16) {
+            0 if forward => {
+                self.verdict.refusals += 1;
+                self.late_calls.push(call.clone());
+                Outcome::Refused { reason: "no".into() }
+            }
+            0 | 1 => Outcome::Unknown,
+            2 => {
+                self.verdict.answers_lost += 1;
+                self.execute(&call);
+                Outcome::Unknown
+            }
+            3 => {
+                self.late_calls.push(call.clone());
+                Outcome::Unknown
+            }
+            4 => Outcome::Ongoing { retry_after_ms: Some(100) },
+            5 => {
+                let retry_at = self.now.plus_millis(50);
+                let message = Message::NotSent { gid: call.gid, key: call.key, retry_at };
+                return self.shard.handle(message, self.now);
+            }
+            _ => self.execute(&call),
+        };
+        self.answer(call, outcome);
+    }
+
+    fn answer(&mut self, call: Call, outcome: Outcome) {
+        let random_permille = self.rng.u32(0..=1_000);
+        let answer = Answer { outcome, report: CallReport::default(), random_permille };
+        self.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, self.now);
+    }
+
+    fn execute(&mut self, call: &Call) -> Outcome {
+        let done = |read_only| Outcome::Done { output: Payload::default(), read_only };
+        let Some(branch) = call.key.branch else {
+            let asked = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
+            let yes = asked.is_some_and(|initiated| initiated.says_yes);
+            return if yes { done(false) } else { Outcome::Refused { reason: "it did not commit".into() } };
+        };
+        match self.participants.execute(&call.gid, call.pattern, branch, call.op()) {
+            Happened::Hanging => {
+                self.verdict.hanging += 1;
+                return Outcome::Refused { reason: "it was undone".into() };
+            }
+            Happened::Empty => self.verdict.empty += 1,
+            Happened::Effect => {}
+            Happened::Duplicate => self.verdict.duplicates += 1,
+        }
+        // Every third branch only reads.
+        done(call.op() == Op::Prepare && branch % 3 == 2)
+    }
+
+    /// The process dies: memory and connections are gone, requests under way may or may not arrive.
+    fn crash(&mut self) -> Result<(), String> {
+        self.verdict.crashes += 1;
+        if let Some(batch) = self.batch.take()
+            && self.rng.bool()
+        {
+            self.store.append(&batch.records)?;
+        }
+        for call in std::mem::take(&mut self.calls) {
+            match self.rng.u8(..3) {
+                0 => drop(self.execute(&call)),
+                1 => self.late_calls.push(call),
+                _ => {}
+            }
+        }
+        self.shard = Shard::new(ShardOptions::default());
+        (self.loads, self.asked, self.overtaken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let unfinished: Vec<_> = self.store.states().filter(|state| !state.status().is_settled()).cloned().collect();
+        for transaction in unfinished {
+            self.shard.handle_adopted(transaction, self.now);
+        }
+        Ok(())
+    }
+
+    /// No more faults: everything settles, and every initiator learns what became of its request.
+    fn settle(&mut self) -> Result<(), String> {
+        for index in 0..self.initiated.len() {
+            self.ask(index, Ask::Create);
+        }
+        for _ in 0..CALM_STEPS_MAX {
+            self.pump()?;
+            self.arrive_late()?;
+            if self.batch.is_some() {
+                self.commit()?;
+            } else if !self.loads.is_empty() {
+                self.load(Ok(()));
+            } else if let Some(call) = self.calls.pop() {
+                let outcome = self.execute(&call);
+                self.answer(call, outcome);
+            } else if self.late_calls.is_empty() && self.all_settled() {
+                return Ok(());
+            } else if let Some(at) = self.shard.poll_timeout() {
+                self.now = self.now.max(at);
+                self.shard.handle_timeout(self.now);
+            }
+        }
+        let stuck = self.store.states().find(|state| !state.status().is_settled());
+        Err(format!("it does not settle: {stuck:#?}"))
+    }
+
+    fn all_settled(&self) -> bool {
+        let settled = |initiated: &Initiated| {
+            self.store.state(&initiated.gid).is_some_and(|state| state.status().is_settled())
+        };
+        self.initiated.iter().all(settled) && self.asked.is_empty()
+    }
+
+    fn pump(&mut self) -> Result<(), String> {
+        loop {
+            while let Some(release) = self.shard.poll_release() {
+                match release {
+                    Release::Reply { ticket, result } => self.check_reply(ticket, result)?,
+                    Release::Call(call) => {
+                        self.check_call(&call)?;
+                        self.calls.push(call);
+                    }
+                    Release::Load(gid) => self.loads.push(gid),
+                }
+            }
+            match self.shard.poll_batch(self.now) {
+                Some(_) if self.batch.is_some() => return Err("two batches are in flight".into()),
+                Some(batch) => self.batch = Some(batch),
+                None => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The laws (ARCHITECTURE.md) and how to break them.
+
+/// One deliberate bug.
+pub(super) struct Canary {
+    /// The law it breaks.
+    pub(super) law: &'static str,
+    /// How, in words.
+    pub(super) breaks: &'static str,
+    pub(super) file: &'static str,
+    /// Stands in the file exactly once.
+    pub(super) replace: &'static str,
+    pub(super) with: &'static str,
+}
+
+const TRANSACTION: &str = "engine/src/transaction.rs";
+const DECIDE: &str = "engine/src/transaction/decide.rs";
+const APPLY: &str = "engine/src/transaction/apply.rs";
+const AGENDA: &str = "engine/src/transaction/agenda.rs";
+const RULES: &str = "engine/src/transaction/rules.rs";
+const FLOW: &str = "engine/src/shard/flow.rs";
+const SCHEDULE: &str = "engine/src/shard/schedule.rs";
+
+pub(super) const CANARIES: &[Canary] = &[
+    Canary {
+        law: "L1",
+        breaks: "a gap in the journal is let through",
+        file: APPLY,
+        replace: "if record.seq != next.seq + 1 {",
+        with: "if record.seq <= next.seq {",
+    },
+    Canary {
+        law: "L2",
+        breaks: "a repeated abort is refused",
+        file: DECIDE,
+        replace: "(Status::RollingBack | Status::RolledBack, _) => Ok(Vec::new()),",
+        with: "(Status::RollingBack | Status::RolledBack, _) => self.illegal(\"abort\", \"\"),",
+    },
+    Canary {
+        law: "L2",
+        breaks: "a creation with another body is taken for a repetition",
+        file: DECIDE,
+        replace: "Command::Create(_) => Err(Rejection::GidConflict),",
+        with: "Command::Create(_) => Ok(Vec::new()),",
+    },
+    Canary {
+        law: "L4",
+        breaks: "replies and calls leave before they are durable",
+        file: FLOW,
+        replace: "let unflushed = self.residents.get(gid).and_then(|resident| resident.unflushed);",
+        with: "let unflushed: Option<BatchId> = None;",
+    },
+    Canary {
+        law: "L4",
+        breaks: "a rejection leaves before what it was decided on is durable",
+        file: FLOW,
+        replace: "let result = decided.map(|()| snapshot(&resident.transaction));",
+        with: "let result = decided.map(|()| snapshot(&resident.transaction));
+        if result.is_err() {
+            return self.reply_now(ticket, result);
+        }",
+    },
+    Canary {
+        law: "L5",
+        breaks: "a second batch is sealed while one is in flight",
+        file: FLOW,
+        replace: "if self.sealed.is_some() || self.forming.records.is_empty() {",
+        with: "if self.forming.records.is_empty() {",
+    },
+    Canary {
+        law: "L6",
+        breaks: "memory is kept after a failed commit",
+        file: FLOW,
+        replace: "let again = self.forget(&mut sealed, |_| true);",
+        with: "let again = self.forget(&mut sealed, |_| false);",
+    },
+    Canary {
+        law: "L6",
+        breaks: "a doubtful commit is taken for a success",
+        file: FLOW,
+        replace: "let again = self.forget(&mut sealed, |_| true);
+        let forgotten = again.keys().cloned().collect();
+        self.reload(again);
+        forgotten",
+        with: "self.sealed = Some(sealed);
+        self.on_committed(batch, &[], Timestamp::default());
+        Vec::new()",
+    },
+    Canary {
+        law: "L6",
+        breaks: "a doubtful commit is taken for a failure, and written again",
+        file: FLOW,
+        replace: "let again = self.forget(&mut sealed, |_| true);
+        let forgotten = again.keys().cloned().collect();
+        self.reload(again);
+        forgotten",
+        with: "let again = self.forget(&mut sealed, |_| true);
+        let forgotten = again.keys().cloned().collect();
+        for message in again.into_values().flatten() {
+            self.receive_unknown(message, Timestamp::default());
+        }
+        forgotten",
+    },
+    Canary {
+        law: "L6",
+        breaks: "records built on a lost batch are written",
+        file: FLOW,
+        replace: "self.forming.records.retain(|record| !again.contains_key(&record.gid));",
+        with: "",
+    },
+    Canary {
+        law: "L6",
+        breaks: "who waits for the end is forgotten with a lost batch",
+        file: FLOW,
+        replace: "messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));",
+        with: "",
+    },
+    Canary {
+        law: "L6",
+        breaks: "messages of a lost batch are decided again in another order",
+        file: FLOW,
+        replace: "messages.sort_by_key(|arrived| arrived.order);",
+        with: "",
+    },
+    Canary {
+        law: "L7",
+        breaks: "conflicts are ignored",
+        file: FLOW,
+        replace: "if !conflicts.is_empty() {",
+        with: "if conflicts.len() > 1_000 {",
+    },
+    Canary {
+        law: "L7",
+        breaks: "a conflict of one gid forgets the others of its batch",
+        file: FLOW,
+        replace: "let again = self.forget(&mut sealed, |gid| conflicts.contains(gid));",
+        with: "let again = self.forget(&mut sealed, |_| true);",
+    },
+    Canary {
+        law: "L8",
+        breaks: "the answer to any attempt counts",
+        file: DECIDE,
+        replace: "if progress.attempts + 1 != key.attempt || !progress.is_unsettled() {",
+        with: "let key = CallKey { attempt: progress.attempts + 1, ..key };
+        if !progress.is_unsettled() {",
+    },
+    Canary {
+        law: "L8",
+        breaks: "a second call to a branch starts while one is under way",
+        file: SCHEDULE,
+        replace: "let busy = resident.under_way.keys().any(|other| other.branch == key.branch);",
+        with: "let busy = resident.under_way.contains_key(&key);",
+    },
+    Canary {
+        law: "L8",
+        breaks: "a call under way is forgotten with its transaction, and made twice",
+        file: FLOW,
+        replace: "(stage == CallStage::Released).then_some(key)",
+        with: "(stage == CallStage::Withheld).then_some(key)",
+    },
+    Canary {
+        law: "L9",
+        breaks: "only branches that succeeded are undone",
+        file: TRANSACTION,
+        replace: "branch.exposed && !branch.read_only && target.is_some()",
+        with: "branch.forward.is_done() && !branch.read_only && target.is_some()",
+    },
+    Canary {
+        law: "L9",
+        breaks: "the branch that refused is not undone",
+        file: TRANSACTION,
+        replace: "branch.exposed && !branch.read_only && target.is_some()",
+        with: "branch.exposed
+            && !matches!(branch.forward.state, OpState::Refused { .. })
+            && !branch.read_only
+            && target.is_some()",
+    },
+    Canary {
+        law: "saga",
+        breaks: "compensations ignore the order of their actions",
+        file: AGENDA,
+        replace: "ready[dependency as usize] = false;",
+        with: "ready[dependency as usize] &= true;",
+    },
+    Canary {
+        law: "tcc",
+        breaks: "a deadline passed after the decision rolls back",
+        file: DECIDE,
+        replace: "let forward = matches!(self.status, Status::Open | Status::Running)",
+        with: "let forward = matches!(self.status, Status::Open | Status::Running | Status::Committing)",
+    },
+    Canary {
+        law: "tcc",
+        breaks: "an abort after the decision to commit is accepted",
+        file: DECIDE,
+        replace: "self.illegal(\"abort\", \"; it was decided to commit\")",
+        with: "Ok(Vec::new())",
+    },
+    Canary {
+        law: "2pc",
+        breaks: "a read-only vote is not left out of phase two",
+        file: TRANSACTION,
+        replace: "branch.exposed && !branch.read_only && target.is_some()",
+        with: "branch.exposed && target.is_some()",
+    },
+    Canary {
+        law: "all",
+        breaks: "one branch done is enough to commit",
+        file: RULES,
+        replace: "let all_done = self.branches.iter().all(|branch| branch.forward.is_done());",
+        with: "let all_done = self.branches.iter().any(|branch| branch.forward.is_done());",
+    },
+    Canary {
+        law: "all",
+        breaks: "what must follow from an event does not",
+        file: TRANSACTION,
+        replace: "queue.push_back(event);",
+        with: "drop(event);",
+    },
+    Canary {
+        law: "L3",
+        breaks: "time that passed before a transaction was loaded is not seen",
+        file: SCHEDULE,
+        replace: "self.residents.insert(gid.clone(), resident);
+        if self.feed(&gid, &Input::Tick, now).is_err() {",
+        with: "self.residents.insert(gid.clone(), resident);
+        if self.feed(&gid, &Input::Tick, Timestamp::default()).is_err() {",
+    },
+];
