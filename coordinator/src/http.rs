@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of one request's header, and of the read buffer: more is answered 431.
+/// Size of the read buffer; a header that is still incomplete when it is full is answered 431.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// After an accept that failed for want of file descriptors or memory: retrying at once would spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -36,7 +36,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            header_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(75),
             connections_max: 10_000,
             drain: Duration::from_secs(10),
         }

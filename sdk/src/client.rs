@@ -123,6 +123,8 @@ impl ClientBuilder {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(self.call_timeout.min(Duration::from_secs(5)))
+            // Shorter than any server keeps an idle connection, or a request meets one that is being closed.
+            .pool_idle_timeout(Duration::from_secs(4))
             .tcp_nodelay(true)
             .user_agent(concat!("trine-sdk/", env!("CARGO_PKG_VERSION")))
             .build()

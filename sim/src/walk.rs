@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use trine_engine::{
-    Answer, Batch, Call, CallReport, Command, LoadFailure, Message, Outcome, Payload, Record, Release, ReplyOn,
-    Shard, ShardOptions, Spec, Ticket,
+    Answer, Batch, Call, CallReport, Command, LoadFailure, Message, Outcome, Payload, Record, Release,
+    ReplyOn, Shard, ShardOptions, Spec, Ticket,
 };
 use trine_protocol::{Gid, Op, Pattern, Timestamp};
 
@@ -146,6 +146,7 @@ impl Walk {
             Ask::Create | Ask::Wait => Command::Create(Arc::clone(spec)),
             Ask::Commit => Command::Commit,
             Ask::Abort => Command::Abort { reason: None },
+            Ask::Replay => Command::Replay { branch: None },
         };
         let until = self.now.plus_millis(self.rng.u64(1..30_000));
         let reply_on = if ask == Ask::Wait { ReplyOn::Settled { until } } else { ReplyOn::Durable };
@@ -157,7 +158,7 @@ impl Walk {
         let Some(batch) = self.batch.take() else { return Ok(()) };
         let conflicts = self.store.append(&batch.records)?;
         self.verdict.conflicts += conflicts.len() as u64;
-        conflicts.iter().for_each(|gid| drop(self.overtaken.remove(gid)));
+        self.overtaken.retain(|gid| !conflicts.contains(gid));
         self.shard.on_committed(batch.id, &conflicts, self.now);
         Ok(())
     }
@@ -289,7 +290,8 @@ impl Walk {
         }
         self.shard = Shard::new(ShardOptions::default());
         (self.loads, self.asked, self.overtaken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let unfinished: Vec<_> = self.store.states().filter(|state| !state.status().is_settled()).cloned().collect();
+        let unfinished: Vec<_> =
+            self.store.states().filter(|state| !state.status().is_settled()).cloned().collect();
         for transaction in unfinished {
             self.shard.handle_adopted(transaction, self.now);
         }
@@ -313,6 +315,9 @@ impl Walk {
                 self.answer(call, outcome);
             } else if self.late_calls.is_empty() && self.all_settled() {
                 return Ok(());
+            } else if let Some(index) = self.parked() {
+                self.verdict.replays += 1;
+                self.ask(index, Ask::Replay);
             } else if let Some(at) = self.shard.poll_timeout() {
                 self.now = self.now.max(at);
                 self.shard.handle_timeout(self.now);
@@ -320,6 +325,14 @@ impl Walk {
         }
         let stuck = self.store.states().find(|state| !state.status().is_settled());
         Err(format!("it does not settle: {stuck:#?}"))
+    }
+
+    /// A transaction that needs a person; that person presses the button.
+    fn parked(&self) -> Option<usize> {
+        let parked = |initiated: &Initiated| {
+            self.store.state(&initiated.gid).is_some_and(|state| state.parked().is_some())
+        };
+        self.initiated.iter().position(parked)
     }
 
     fn all_settled(&self) -> bool {

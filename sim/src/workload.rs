@@ -29,7 +29,7 @@ fn branch(rng: &mut Rng, pattern: Pattern, number: usize) -> BranchSpec {
     let ordered = matches!(pattern, Pattern::Saga | Pattern::Message);
     let after = (0..number).filter(|_| ordered && rng.u8(..) < 96).map(branch_id).collect();
     // No limit, or a generous one that rolls back: a limit that parks would need an operator to settle.
-    let max_attempts = (pattern != Pattern::Message && rng.u8(..) < 32).then_some(3);
+    let max_attempts = (pattern != Pattern::Message && rng.u8(..) < 64).then_some(2);
     let on_exhausted = if max_attempts.is_some() { OnExhausted::RollBack } else { OnExhausted::Park };
     let retry = RetryPolicy { max_attempts, ..RetryPolicy::default() };
     BranchSpec {

@@ -24,9 +24,8 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<(), String> {
     if let Verdict::Caught(tests) = place.test()? {
         return Err(format!("the tests fail without any canary: {}", tests.join(", ")));
     }
-    let chosen = |canary: &&Canary| {
-        only.is_none_or(|text| canary.law.contains(text) || canary.breaks.contains(text))
-    };
+    let chosen =
+        |canary: &&Canary| only.is_none_or(|text| canary.law.contains(text) || canary.breaks.contains(text));
     let mut bad = Vec::new();
     for canary in CANARIES.iter().filter(chosen) {
         let line = match place.try_canary(canary)? {
@@ -100,7 +99,8 @@ impl Place {
         if output.status.success() {
             return Ok(Verdict::Survived);
         }
-        let failed = |line: &str| Some(line.strip_prefix("test tests::")?.strip_suffix(" ... FAILED")?.to_owned());
+        let failed =
+            |line: &str| Some(line.strip_prefix("test tests::")?.strip_suffix(" ... FAILED")?.to_owned());
         let tests: Vec<String> = out.lines().filter_map(failed).collect();
         if tests.is_empty() {
             return Err(format!("the copy does not build, or no test ran:\n{errors}"));
@@ -159,6 +159,9 @@ mod tests {
     #[test]
     fn the_trimmed_manifest_names_only_what_was_copied() {
         let manifest = "[workspace]\nmembers = [\"a\", \"b\"]\ndefault-members = [\"a\"]\nresolver = \"3\"\n";
-        assert_eq!(trimmed(manifest), "[workspace]\nmembers = [\"protocol\", \"engine\"]\nresolver = \"3\"\n");
+        assert_eq!(
+            trimmed(manifest),
+            "[workspace]\nmembers = [\"protocol\", \"engine\"]\nresolver = \"3\"\n"
+        );
     }
 }

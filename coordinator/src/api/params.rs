@@ -142,11 +142,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The largest integer every JSON reader agrees on; no history is that long.
+const EVENT_ID_MAX: u64 = (1 << 53) - 1;
+
 /// `Last-Event-ID`: the seq of the last event the client has seen.
 pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<u64, Refusal> {
     let Some(value) = headers.get("last-event-id") else { return Ok(0) };
     let seq = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    seq.ok_or_else(|| Refusal::parameter("Last-Event-ID", "must be the id of an event of this stream"))
+    seq.filter(|seq| *seq <= EVENT_ID_MAX)
+        .ok_or_else(|| Refusal::parameter("Last-Event-ID", "must be the id of an event of this stream"))
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(super) const KEYS: &[Key] = &[
         "`host:port` the API listens on. The default is reachable from this machine alone"),
     key("http.body_bytes_max", Kind::Count { min: 1_024, max: 64 * 1_024 * 1_024 }, "1048576",
         "Largest request body; a larger one is answered 413"),
-    key("http.header_timeout", duration(100, 10 * MINUTE_MS), "10s",
+    key("http.header_timeout", duration(100, 10 * MINUTE_MS), "75s",
         "Longest time for the headers of a request to arrive; also how long an idle connection is kept"),
     key("http.connections_max", count(1_000_000), "4096",
         "Most open connections; more wait to be accepted"),
@@ -120,7 +120,7 @@ pub(super) const KEYS: &[Key] = &[
 
     key("log.format", Kind::LogFormat, "auto",
         "`pretty`, `json`, or `auto`: pretty on a terminal, JSON otherwise"),
-    key("log.filter", Kind::LogFilter, "info",
+    key("log.filter", Kind::LogFilter, "info,tokio_cron_scheduler=warn",
         "Which lines: a level, or `target=level`, separated by commas"),
 ];
 

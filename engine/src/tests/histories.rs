@@ -9,6 +9,7 @@
 //! `cargo test -p trine-engine histories -- --nocapture` prints how many there were and what they met.
 
 mod checks;
+mod steps;
 mod world;
 
 use std::collections::BTreeMap;
@@ -83,7 +84,6 @@ fn run(case: &Case) {
             World::new(case, depth, &mut exhaust, &mut tally).run();
             histories += 1;
         }
-        eprintln!("{histories}");
     }
     let summary: Vec<String> = tally.iter().map(|(what, times)| format!("{what} {times}")).collect();
     eprintln!("{}: {histories} histories, all whole or undone ({})", case.name, summary.join(", "));
@@ -97,7 +97,7 @@ const UNDOING: [&str; 4] = ["empty undoing", "hanging", "refusal", "refusal, the
 
 #[test]
 fn every_history_of_a_saga_in_sequence_is_whole_or_undone() {
-    run(&Case::new("saga, sequence of 3", declared(Pattern::Saga, "a b<a c<b"), (2, 3), HISTORIES_MIN[0]));
+    run(&Case::new("saga, sequence of 3", declared(Pattern::Saga, "a b<a c<b"), (2, 2), HISTORIES_MIN[0]));
 }
 
 #[test]

@@ -103,7 +103,9 @@ fn table(pattern: Pattern, expect: Expect) {
 
 #[test]
 fn saga_events_lead_from_status_to_status_as_listed() {
-    table(Pattern::Saga, expect![[r#"
+    table(
+        Pattern::Saga,
+        expect![[r#"
                            running      rolling_back committed    rolled_back
         created            -            -            -            -
         branch_registered  -            -            -            -
@@ -118,12 +120,15 @@ fn saga_events_lead_from_status_to_status_as_listed() {
         forced             committed    committed    -            -
         committed          committed    -            -            -
         rolled_back        -            rolled_back  -            -
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn tcc_events_lead_from_status_to_status_as_listed() {
-    table(Pattern::Tcc, expect![[r#"
+    table(
+        Pattern::Tcc,
+        expect![[r#"
                            open         running      committing   rolling_back committed    rolled_back
         created            -            -            -            -            -            -
         branch_registered  open         -            -            -            -            -
@@ -138,12 +143,15 @@ fn tcc_events_lead_from_status_to_status_as_listed() {
         forced             committed    committed    committed    committed    -            -
         committed          -            -            committed    -            -            -
         rolled_back        -            -            -            rolled_back  -            -
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn two_phase_events_lead_from_status_to_status_as_listed() {
-    table(Pattern::TwoPhase, expect![[r#"
+    table(
+        Pattern::TwoPhase,
+        expect![[r#"
                            open         running      committing   rolling_back committed    rolled_back
         created            -            -            -            -            -            -
         branch_registered  open         -            -            -            -            -
@@ -158,12 +166,15 @@ fn two_phase_events_lead_from_status_to_status_as_listed() {
         forced             committed    committed    committed    committed    -            -
         committed          -            -            committed    -            -            -
         rolled_back        -            -            -            rolled_back  -            -
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn message_events_lead_from_status_to_status_as_listed() {
-    table(Pattern::Message, expect![[r#"
+    table(
+        Pattern::Message,
+        expect![[r#"
                            open         running      committed    rolled_back
         created            -            -            -            -
         branch_registered  open         -            -            -
@@ -178,7 +189,8 @@ fn message_events_lead_from_status_to_status_as_listed() {
         forced             committed    committed    -            -
         committed          -            committed    -            -
         rolled_back        -            -            -            -
-    "#]]);
+    "#]],
+    );
 }
 
 fn refusal_of(state: Option<Transaction>, record: &Record) -> String {

@@ -8,7 +8,10 @@ use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
 
 #[test]
 fn a_declared_message_is_delivered_to_every_target_in_parallel() {
-    check(declared(Message, "a b"), "create; b.deliver done; a.deliver done", expect![[r#"
+    check(
+        declared(Message, "a b"),
+        "create; b.deliver done; a.deliver done",
+        expect![[r#"
         > create
         created
         = running  a.deliver#1  b.deliver#1
@@ -19,12 +22,16 @@ fn a_declared_message_is_delivered_to_every_target_in_parallel() {
         a.deliver#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn deliveries_can_be_in_sequence() {
-    check(declared(Message, "a b<a"), "create; a.deliver done; b.deliver done", expect![[r#"
+    check(
+        declared(Message, "a b<a"),
+        "create; a.deliver done; b.deliver done",
+        expect![[r#"
         > create
         created
         = running  a.deliver#1
@@ -35,12 +42,16 @@ fn deliveries_can_be_in_sequence() {
         b.deliver#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_open_message_delivers_nothing_before_it_is_submitted() {
-    check(open(Message, "a"), "create; register b<a; commit; commit; a.deliver done; b.deliver done", expect![[r#"
+    check(
+        open(Message, "a"),
+        "create; register b<a; commit; commit; a.deliver done; b.deliver done",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -59,12 +70,16 @@ fn an_open_message_delivers_nothing_before_it_is_submitted() {
         b.deliver#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_initiator_that_falls_silent_is_asked_and_yes_submits() {
-    check(open(Message, "a"), "create; +9999; +1; check done; a.deliver done", expect![[r#"
+    check(
+        open(Message, "a"),
+        "create; +9999; +1; check done; a.deliver done",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -80,12 +95,16 @@ fn an_initiator_that_falls_silent_is_asked_and_yes_submits() {
         a.deliver#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_initiator_that_says_no_rolls_back_and_nothing_is_delivered() {
-    check(open(Message, "a"), "create; +10000; check refused; commit", expect![[r#"
+    check(
+        open(Message, "a"),
+        "create; +10000; check refused; commit",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -99,7 +118,8 @@ fn an_initiator_that_says_no_rolls_back_and_nothing_is_delivered() {
         > commit
         ! cannot commit: the transaction is rolled_back; it was decided to roll back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -169,7 +189,10 @@ fn an_initiator_that_cannot_be_reached_is_asked_again_with_backoff_and_never_tak
 
 #[test]
 fn a_check_that_answers_after_the_initiator_decided_changes_nothing() {
-    check(open(Message, "a"), "create; +10000; commit; check refused; a.deliver done", expect![[r#"
+    check(
+        open(Message, "a"),
+        "create; +10000; commit; check refused; a.deliver done",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -184,8 +207,12 @@ fn a_check_that_answers_after_the_initiator_decided_changes_nothing() {
         a.deliver#1 done
         committed
         = committed
-    "#]]);
-    check(open(Message, "a"), "create; +10000; abort; check done", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Message, "a"),
+        "create; +10000; abort; check done",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -197,12 +224,16 @@ fn a_check_that_answers_after_the_initiator_decided_changes_nothing() {
         = rolled_back
         > check done
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_open_message_can_be_aborted_and_a_submitted_one_cannot() {
-    check(open(Message, "a"), "create; abort; abort; commit", expect![[r#"
+    check(
+        open(Message, "a"),
+        "create; abort; abort; commit",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -215,8 +246,12 @@ fn an_open_message_can_be_aborted_and_a_submitted_one_cannot() {
         > commit
         ! cannot commit: the transaction is rolled_back; it was decided to roll back
         = rolled_back
-    "#]]);
-    check(open(Message, "a"), "create; commit; abort", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Message, "a"),
+        "create; commit; abort",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -226,12 +261,16 @@ fn an_open_message_can_be_aborted_and_a_submitted_one_cannot() {
         > abort
         ! cannot abort: the transaction is running; a submitted message is delivered, never undone
         = running  a.deliver#1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_delivery_may_not_be_refused() {
-    check(declared(Message, "a"), "create; a.deliver refused; a.deliver done", expect![[r#"
+    check(
+        declared(Message, "a"),
+        "create; a.deliver refused; a.deliver done",
+        expect![[r#"
         > create
         created
         = running  a.deliver#1
@@ -242,14 +281,18 @@ fn a_delivery_may_not_be_refused() {
         a.deliver#2 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn exhausted_deliveries_and_checks_park_whatever_the_policy_says() {
     let retry = RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() };
     let call = CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ..CallPolicy::default() };
-    check(calling(declared(Message, "a"), call), "create; a.deliver unknown; replay; a.deliver done", expect![[r#"
+    check(
+        calling(declared(Message, "a"), call),
+        "create; a.deliver unknown; replay; a.deliver done",
+        expect![[r#"
         > create
         created
         = running  a.deliver#1
@@ -264,7 +307,8 @@ fn exhausted_deliveries_and_checks_park_whatever_the_policy_says() {
         a.deliver#2 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
     check(
         calling(open(Message, "a"), call),
         "create; +10000; check unknown; +60000; replay; check done; a.deliver done",
@@ -297,7 +341,10 @@ fn exhausted_deliveries_and_checks_park_whatever_the_policy_says() {
 
 #[test]
 fn replay_asks_the_initiator_at_once() {
-    check(open(Message, "a"), "create; +10; replay; replay; check done", expect![[r#"
+    check(
+        open(Message, "a"),
+        "create; +10; replay; replay; check done",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -312,12 +359,16 @@ fn replay_asks_the_initiator_at_once() {
         check#1 done
         submitted
         = running  a.deliver#1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_open_message_without_targets_settles_when_it_is_submitted() {
-    check(open(Message, ""), "create; commit", expect![[r#"
+    check(
+        open(Message, ""),
+        "create; commit",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -325,13 +376,17 @@ fn an_open_message_without_targets_settles_when_it_is_submitted() {
         submitted
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_start_delay_holds_a_declared_message() {
     let draft = Draft { start_delay_ms: 500, ..declared(Message, "a") };
-    check(draft, "create; +500; a.deliver done", expect![[r#"
+    check(
+        draft,
+        "create; +500; a.deliver done",
+        expect![[r#"
         > create
         created
         = running  wake @500
@@ -342,5 +397,6 @@ fn a_start_delay_holds_a_declared_message() {
         a.deliver#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }

@@ -37,7 +37,8 @@ impl Store {
                 continue;
             }
             for record in records {
-                let state = Transaction::apply(journal.states.last().cloned(), record).expect("a legal record");
+                let state =
+                    Transaction::apply(journal.states.last().cloned(), record).expect("a legal record");
                 journal.records.push(record.clone());
                 journal.states.push(state);
             }
@@ -135,15 +136,12 @@ impl Participants {
     /// Whole or undone: what must be true of the effects when the transaction has settled.
     pub(super) fn whole_or_undone(&self, transaction: &Transaction) -> Result<(), String> {
         for branch in 0..transaction.branches().len() as u32 {
-            let count = |op: Option<Op>| {
-                self.effects.iter().filter(|(b, o)| *b == branch && Some(*o) == op).count()
-            };
+            let count =
+                |op: Option<Op>| self.effects.iter().filter(|(b, o)| *b == branch && Some(*o) == op).count();
             let forward = count(Some(Op::forward(self.pattern)));
             let finished = count(Op::on_commit(self.pattern));
             let undone = count(Op::on_rollback(self.pattern));
-            let finish = usize::from(
-                Op::on_commit(self.pattern).is_some() && self.read_only != Some(branch),
-            );
+            let finish = usize::from(Op::on_commit(self.pattern).is_some() && self.read_only != Some(branch));
             let good = match transaction.status() {
                 Status::Committed => (forward, finished, undone) == (1, finish, 0),
                 // A read-only vote holds nothing, so nothing has to be given back.
@@ -171,7 +169,9 @@ impl Participants {
                 if let (Some(first), Some(second)) = (at(dependency), at(position as u32))
                     && first < second
                 {
-                    return Err(format!("branch {dependency} was undone before branch {position}, built on it"));
+                    return Err(format!(
+                        "branch {dependency} was undone before branch {position}, built on it"
+                    ));
                 }
             }
         }

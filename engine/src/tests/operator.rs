@@ -73,7 +73,10 @@ fn replay_of_one_branch_leaves_the_others_parked() {
 
 #[test]
 fn replay_makes_a_waiting_call_due_now() {
-    check(declared(Saga, "a"), "create; a.action unknown; replay; replay; a.action unknown", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; a.action unknown; replay; replay; a.action unknown",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -88,7 +91,8 @@ fn replay_makes_a_waiting_call_due_now() {
         > a.action unknown
         a.action#2 unknown, again @200
         = running  a.action#3@200  wake @200
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -135,7 +139,10 @@ fn replay_works_on_phase_two() {
 
 #[test]
 fn replay_with_nothing_to_do_succeeds_and_an_unknown_branch_or_a_settled_transaction_is_refused() {
-    check(declared(Saga, "a"), "create; replay; replay a; replay z; a.action done; replay; replay z", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; replay; replay a; replay z; a.action done; replay; replay z",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -156,12 +163,16 @@ fn replay_with_nothing_to_do_succeeds_and_an_unknown_branch_or_a_settled_transac
         > replay z
         ! the transaction has no branch z
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn force_settles_both_ways_from_any_unsettled_status() {
-    check(declared(Saga, "a"), "create; force committed; force committed; force rolled_back", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; force committed; force committed; force rolled_back",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -173,8 +184,12 @@ fn force_settles_both_ways_from_any_unsettled_status() {
         > force rolled_back
         ! cannot force: the transaction is committed; it is settled the other way, and that is final
         = committed
-    "#]]);
-    check(declared(Saga, "a"), "create; abort; force rolled_back; a.compensate done", expect![[r#"
+    "#]],
+    );
+    check(
+        declared(Saga, "a"),
+        "create; abort; force rolled_back; a.compensate done",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -186,8 +201,12 @@ fn force_settles_both_ways_from_any_unsettled_status() {
         = rolled_back
         > a.compensate done
         = rolled_back
-    "#]]);
-    check(open(Tcc, "a"), "create; force rolled_back; commit; abort", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Tcc, "a"),
+        "create; force rolled_back; commit; abort",
+        expect![[r#"
         > create
         created
         = open
@@ -199,8 +218,12 @@ fn force_settles_both_ways_from_any_unsettled_status() {
         = rolled_back
         > abort
         = rolled_back
-    "#]]);
-    check(declared(Tcc, "a"), "create; a.try done; force rolled_back; a.confirm done", expect![[r#"
+    "#]],
+    );
+    check(
+        declared(Tcc, "a"),
+        "create; a.try done; force rolled_back; a.confirm done",
+        expect![[r#"
         > create
         created
         = running  a.try#1
@@ -213,8 +236,12 @@ fn force_settles_both_ways_from_any_unsettled_status() {
         = rolled_back
         > a.confirm done
         = rolled_back
-    "#]]);
-    check(open(Message, "a"), "create; force committed; commit; abort", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Message, "a"),
+        "create; force committed; commit; abort",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -226,12 +253,16 @@ fn force_settles_both_ways_from_any_unsettled_status() {
         > abort
         ! cannot abort: the transaction is committed; it was decided to commit
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn force_after_the_end_is_refused_unless_it_says_the_same() {
-    check(declared(Saga, "a"), "create; a.action done; force committed; force rolled_back", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; a.action done; force committed; force rolled_back",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -244,7 +275,8 @@ fn force_after_the_end_is_refused_unless_it_says_the_same() {
         > force rolled_back
         ! cannot force: the transaction is committed; it is settled the other way, and that is final
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -308,7 +340,10 @@ fn a_quarantined_transaction_can_be_decided_and_acts_on_it_when_replayed() {
             = committed
         "#]],
     );
-    check(open(Tcc, ""), "create; quarantine; abort; replay", expect![[r#"
+    check(
+        open(Tcc, ""),
+        "create; quarantine; abort; replay",
+        expect![[r#"
         > create
         created
         = open
@@ -322,8 +357,12 @@ fn a_quarantined_transaction_can_be_decided_and_acts_on_it_when_replayed() {
         replayed
         rolled_back
         = rolled_back
-    "#]]);
-    check(declared(Saga, "a"), "create; quarantine; force committed", expect![[r#"
+    "#]],
+    );
+    check(
+        declared(Saga, "a"),
+        "create; quarantine; force committed",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -333,12 +372,16 @@ fn a_quarantined_transaction_can_be_decided_and_acts_on_it_when_replayed() {
         > force committed
         forced committed: by hand, ops
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_does_not_exist_takes_only_a_creation() {
-    check(declared(Saga, "a"), "commit; abort; replay; force committed; register b; quarantine; +5", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "commit; abort; replay; force committed; register b; quarantine; +5",
+        expect![[r#"
         > commit
         ! there is no transaction with this gid
         = absent
@@ -358,5 +401,6 @@ fn what_does_not_exist_takes_only_a_creation() {
         = absent
         > +5
         = absent
-    "#]]);
+    "#]],
+    );
 }

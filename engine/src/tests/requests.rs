@@ -7,7 +7,10 @@ use super::trace::{check, declared, open};
 
 #[test]
 fn a_repeated_creation_succeeds_and_changes_nothing_at_any_time() {
-    check(declared(Saga, "a"), "create; create; a.action done; create", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; create; a.action done; create",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -19,12 +22,16 @@ fn a_repeated_creation_succeeds_and_changes_nothing_at_any_time() {
         = committed
         > create
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_creation_with_another_body_is_refused_at_any_time() {
-    check(declared(Saga, "a"), "create; create other; a.action done; create other", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; create other; a.action done; create other",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -38,12 +45,16 @@ fn a_creation_with_another_body_is_refused_at_any_time() {
         > create other
         ! a transaction with this gid but another body exists; choose another gid, or repeat the request unchanged
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_repeated_registration_succeeds_even_after_the_decision() {
-    check(open(Tcc, ""), "create; register a; register a; commit; register a", expect![[r#"
+    check(
+        open(Tcc, ""),
+        "create; register a; register a; commit; register a",
+        expect![[r#"
         > create
         created
         = open
@@ -57,12 +68,16 @@ fn a_repeated_registration_succeeds_even_after_the_decision() {
         = committing  a.confirm#1
         > register a
         = committing  a.confirm#1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_registration_with_a_used_id_and_another_body_is_refused() {
-    check(open(Tcc, ""), "create; register a; register a other", expect![[r#"
+    check(
+        open(Tcc, ""),
+        "create; register a; register a other",
+        expect![[r#"
         > create
         created
         = open
@@ -72,12 +87,16 @@ fn a_registration_with_a_used_id_and_another_body_is_refused() {
         > register a other
         ! branch a exists with another body; choose another id, or repeat the request unchanged
         = open
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_registration_after_the_decision_is_refused() {
-    check(open(Tcc, "a"), "create; commit; register b; a.confirm done; register b", expect![[r#"
+    check(
+        open(Tcc, "a"),
+        "create; commit; register b; a.confirm done; register b",
+        expect![[r#"
         > create
         created
         = open
@@ -94,8 +113,12 @@ fn a_registration_after_the_decision_is_refused() {
         > register b
         ! cannot register a branch: the transaction is committed; it is decided
         = committed
-    "#]]);
-    check(open(Tcc, "a"), "create; abort; register b", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Tcc, "a"),
+        "create; abort; register b",
+        expect![[r#"
         > create
         created
         = open
@@ -105,20 +128,28 @@ fn a_registration_after_the_decision_is_refused() {
         > register b
         ! cannot register a branch: the transaction is rolling_back; it is decided
         = rolling_back  a.cancel#1
-    "#]]);
-    check(declared(Saga, "a"), "create; register b", expect![[r#"
+    "#]],
+    );
+    check(
+        declared(Saga, "a"),
+        "create; register b",
+        expect![[r#"
         > create
         created
         = running  a.action#1
         > register b
         ! cannot register a branch: the transaction is running; it was declared with all its branches
         = running  a.action#1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_registration_that_breaks_a_rule_is_refused() {
-    check(open(Tcc, "a"), "create; register b<a; register b!", expect![[r#"
+    check(
+        open(Tcc, "a"),
+        "create; register b<a; register b!",
+        expect![[r#"
         > create
         created
         = open
@@ -128,8 +159,12 @@ fn a_registration_that_breaks_a_rule_is_refused() {
         > register b!
         ! cancel: a tcc branch needs `cancel` (or `url`)
         = open
-    "#]]);
-    check(open(Message, "a"), "create; register b<z; register b<a; register c<b,a", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Message, "a"),
+        "create; register b<z; register b<a; register c<b,a",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -142,12 +177,16 @@ fn a_registration_that_breaks_a_rule_is_refused() {
         > register c<b,a
         branch_registered c
         = open  check#1@10000  wake @10000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn decisions_are_idempotent_and_final() {
-    check(open(Tcc, "a"), "create; commit; commit; abort; a.confirm done; commit; abort", expect![[r#"
+    check(
+        open(Tcc, "a"),
+        "create; commit; commit; abort; a.confirm done; commit; abort",
+        expect![[r#"
         > create
         created
         = open
@@ -168,8 +207,12 @@ fn decisions_are_idempotent_and_final() {
         > abort
         ! cannot abort: the transaction is committed; it was decided to commit
         = committed
-    "#]]);
-    check(open(Tcc, "a"), "create; abort; abort; commit; a.cancel done; abort; commit", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Tcc, "a"),
+        "create; abort; abort; commit; a.cancel done; abort; commit",
+        expect![[r#"
         > create
         created
         = open
@@ -190,8 +233,12 @@ fn decisions_are_idempotent_and_final() {
         > commit
         ! cannot commit: the transaction is rolled_back; it was decided to roll back
         = rolled_back
-    "#]]);
-    check(declared(Saga, "a"), "create; commit; a.action done; commit", expect![[r#"
+    "#]],
+    );
+    check(
+        declared(Saga, "a"),
+        "create; commit; a.action done; commit",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -204,7 +251,8 @@ fn decisions_are_idempotent_and_final() {
         = committed
         > commit
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -260,7 +308,10 @@ fn an_answer_to_what_was_never_owed_changes_nothing() {
 
 #[test]
 fn an_answer_after_the_end_changes_nothing() {
-    check(declared(Saga, "a"), "create; a.action done; a.action#1 refused; a.action#2 refused", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; a.action done; a.action#1 refused; a.action#2 refused",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -272,7 +323,8 @@ fn an_answer_after_the_end_changes_nothing() {
         = committed
         > a.action#2 refused
         = committed
-    "#]]);
+    "#]],
+    );
     check(
         declared(Saga, "a!"),
         "create; abort; a.action done",

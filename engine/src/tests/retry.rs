@@ -122,14 +122,18 @@ fn ongoing_asks_again_after_the_stated_or_the_default_delay_and_does_not_count_a
 
 #[test]
 fn an_ongoing_delay_is_bounded() {
-    check(declared(Saga, "a"), "create; a.action ongoing 999999999", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; a.action ongoing 999999999",
+        expect![[r#"
         > create
         created
         = running  a.action#1
         > a.action ongoing 999999999
         a.action#1 ongoing, again @3600000
         = running  a.action#2@3600000  wake @3600000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

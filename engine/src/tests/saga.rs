@@ -8,7 +8,10 @@ use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
 
 #[test]
 fn actions_in_sequence_wait_for_each_other() {
-    check(declared(Saga, "a b<a c<b"), "create; a.action done; b.action done; c.action done", expect![[r#"
+    check(
+        declared(Saga, "a b<a c<b"),
+        "create; a.action done; b.action done; c.action done",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -22,7 +25,8 @@ fn actions_in_sequence_wait_for_each_other() {
         c.action#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -80,7 +84,10 @@ fn a_refusal_compensates_in_reverse_order_beginning_with_the_one_that_refused() 
 
 #[test]
 fn a_branch_that_was_never_owed_is_not_compensated() {
-    check(declared(Saga, "a b<a"), "create; abort; a.compensate done", expect![[r#"
+    check(
+        declared(Saga, "a b<a"),
+        "create; abort; a.compensate done",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -91,12 +98,16 @@ fn a_branch_that_was_never_owed_is_not_compensated() {
         a.compensate#1 done
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_only_branch_is_compensated_when_it_refuses() {
-    check(declared(Saga, "a"), "create; a.action refused; a.compensate done", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; a.action refused; a.compensate done",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -108,12 +119,16 @@ fn the_only_branch_is_compensated_when_it_refuses() {
         a.compensate#1 done
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_action_without_a_usable_answer_is_compensated() {
-    check(declared(Saga, "a b<a"), "create; a.action unknown; abort; a.compensate done", expect![[r#"
+    check(
+        declared(Saga, "a b<a"),
+        "create; a.action unknown; abort; a.compensate done",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -127,7 +142,8 @@ fn an_action_without_a_usable_answer_is_compensated() {
         a.compensate#1 done
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -268,7 +284,10 @@ fn a_branch_in_between_with_nothing_to_undo_keeps_the_order_of_its_neighbours() 
 
 #[test]
 fn a_saga_with_nothing_to_undo_is_rolled_back_at_once() {
-    check(declared(Saga, "a! b<a!"), "create; a.action refused", expect![[r#"
+    check(
+        declared(Saga, "a! b<a!"),
+        "create; a.action refused",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -277,7 +296,8 @@ fn a_saga_with_nothing_to_undo_is_rolled_back_at_once() {
         rollback_begun: refused by a, no
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -362,7 +382,10 @@ fn a_second_refusal_changes_nothing() {
 
 #[test]
 fn a_compensation_may_not_be_refused() {
-    check(declared(Saga, "a"), "create; abort; a.compensate refused; a.compensate done", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; abort; a.compensate refused; a.compensate done",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -376,7 +399,8 @@ fn a_compensation_may_not_be_refused() {
         a.compensate#2 done
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -415,7 +439,10 @@ fn a_deadline_rolls_back() {
 #[test]
 fn a_deadline_after_the_end_changes_nothing() {
     let draft = Draft { deadline_ms: Some(1_000), ..declared(Saga, "a") };
-    check(draft, "create; a.action done; +1000", expect![[r#"
+    check(
+        draft,
+        "create; a.action done; +1000",
+        expect![[r#"
         > create
         created
         = running  a.action#1  wake @1000
@@ -425,13 +452,17 @@ fn a_deadline_after_the_end_changes_nothing() {
         = committed
         > +1000
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_start_delay_holds_the_first_calls_and_the_deadline_counts_from_there() {
     let draft = Draft { start_delay_ms: 500, deadline_ms: Some(1_000), ..declared(Saga, "a") };
-    check(draft.clone(), "create; +499; +1; +999; +1", expect![[r#"
+    check(
+        draft.clone(),
+        "create; +499; +1; +999; +1",
+        expect![[r#"
         > create
         created
         = running  wake @500
@@ -445,8 +476,12 @@ fn a_start_delay_holds_the_first_calls_and_the_deadline_counts_from_there() {
         > +1
         rollback_begun: deadline
         = rolling_back  a.compensate#1
-    "#]]);
-    check(draft, "create; abort", expect![[r#"
+    "#]],
+    );
+    check(
+        draft,
+        "create; abort",
+        expect![[r#"
         > create
         created
         = running  wake @500
@@ -454,12 +489,16 @@ fn a_start_delay_holds_the_first_calls_and_the_deadline_counts_from_there() {
         rollback_begun: aborted, changed my mind
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_abort_before_the_last_answer_wins_and_after_it_loses() {
-    check(declared(Saga, "a"), "create; abort; a.action done; a.compensate done; abort", expect![[r#"
+    check(
+        declared(Saga, "a"),
+        "create; abort; a.action done; a.compensate done; abort",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -475,8 +514,12 @@ fn an_abort_before_the_last_answer_wins_and_after_it_loses() {
         = rolled_back
         > abort
         = rolled_back
-    "#]]);
-    check(declared(Saga, "a"), "create; a.action done; abort", expect![[r#"
+    "#]],
+    );
+    check(
+        declared(Saga, "a"),
+        "create; a.action done; abort",
+        expect![[r#"
         > create
         created
         = running  a.action#1
@@ -487,7 +530,8 @@ fn an_abort_before_the_last_answer_wins_and_after_it_loses() {
         > abort
         ! cannot abort: the transaction is committed; it was decided to commit
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

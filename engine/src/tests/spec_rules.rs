@@ -14,7 +14,12 @@ fn refused(draft: Draft, expect: Expect) {
 
 #[test]
 fn a_declared_transaction_needs_branches_and_an_open_one_does_not() {
-    refused(declared(Saga, ""), expect!["branches: a declared transaction needs at least one branch; set `open` to register them later"]);
+    refused(
+        declared(Saga, ""),
+        expect![
+            "branches: a declared transaction needs at least one branch; set `open` to register them later"
+        ],
+    );
     assert!(open(Tcc, "").build().is_ok());
 }
 
@@ -40,16 +45,35 @@ fn branch_ids_are_unique() {
 
 #[test]
 fn dependencies_exist_and_are_no_cycle() {
-    refused(declared(Saga, "a b<z"), expect!["branches[1].after: names z, which is not a branch of this transaction"]);
-    refused(declared(Saga, "a<a"), expect!["branches[0].after: branch a waits for itself, directly or through others"]);
-    refused(declared(Saga, "a b<d c<b d<c"), expect!["branches[1].after: branch b waits for itself, directly or through others"]);
+    refused(
+        declared(Saga, "a b<z"),
+        expect!["branches[1].after: names z, which is not a branch of this transaction"],
+    );
+    refused(
+        declared(Saga, "a<a"),
+        expect!["branches[0].after: branch a waits for itself, directly or through others"],
+    );
+    refused(
+        declared(Saga, "a b<d c<b d<c"),
+        expect!["branches[1].after: branch b waits for itself, directly or through others"],
+    );
     assert!(declared(Saga, "c<b b<a a").build().is_ok(), "the order of branches is free");
 }
 
 #[test]
 fn only_saga_and_message_branches_are_ordered() {
-    refused(declared(Tcc, "a b<a"), expect!["branches[1].after: tcc branches run in parallel; only saga and message branches take `after`"]);
-    refused(declared(TwoPhase, "a b<a"), expect!["branches[1].after: two_phase branches run in parallel; only saga and message branches take `after`"]);
+    refused(
+        declared(Tcc, "a b<a"),
+        expect![
+            "branches[1].after: tcc branches run in parallel; only saga and message branches take `after`"
+        ],
+    );
+    refused(
+        declared(TwoPhase, "a b<a"),
+        expect![
+            "branches[1].after: two_phase branches run in parallel; only saga and message branches take `after`"
+        ],
+    );
     assert!(declared(Message, "a b<a").build().is_ok());
 }
 
@@ -60,13 +84,34 @@ fn a_branch_has_the_targets_its_pattern_calls() {
         forget(&mut draft.branches[0]);
         draft
     };
-    refused(without(Saga, |b| b.forward = None), expect!["branches[0].action: a saga branch needs `action` (or `url`)"]);
-    refused(without(Message, |b| b.forward = None), expect!["branches[0].deliver: a message branch needs `deliver` (or `url`)"]);
-    refused(without(Tcc, |b| b.forward = None), expect!["branches[0].try: a tcc branch needs `try` (or `url`)"]);
-    refused(without(Tcc, |b| b.on_commit = None), expect!["branches[0].confirm: a tcc branch needs `confirm` (or `url`)"]);
-    refused(without(Tcc, |b| b.on_rollback = None), expect!["branches[0].cancel: a tcc branch needs `cancel` (or `url`)"]);
-    refused(without(TwoPhase, |b| b.on_commit = None), expect!["branches[0].commit: a two_phase branch needs `commit` (or `url`)"]);
-    assert!(without(Saga, |b| b.on_rollback = None).build().is_ok(), "a saga branch may have nothing to undo");
+    refused(
+        without(Saga, |b| b.forward = None),
+        expect!["branches[0].action: a saga branch needs `action` (or `url`)"],
+    );
+    refused(
+        without(Message, |b| b.forward = None),
+        expect!["branches[0].deliver: a message branch needs `deliver` (or `url`)"],
+    );
+    refused(
+        without(Tcc, |b| b.forward = None),
+        expect!["branches[0].try: a tcc branch needs `try` (or `url`)"],
+    );
+    refused(
+        without(Tcc, |b| b.on_commit = None),
+        expect!["branches[0].confirm: a tcc branch needs `confirm` (or `url`)"],
+    );
+    refused(
+        without(Tcc, |b| b.on_rollback = None),
+        expect!["branches[0].cancel: a tcc branch needs `cancel` (or `url`)"],
+    );
+    refused(
+        without(TwoPhase, |b| b.on_commit = None),
+        expect!["branches[0].commit: a two_phase branch needs `commit` (or `url`)"],
+    );
+    assert!(
+        without(Saga, |b| b.on_rollback = None).build().is_ok(),
+        "a saga branch may have nothing to undo"
+    );
 }
 
 #[test]
@@ -80,12 +125,34 @@ fn the_initiator_of_an_open_tcc_or_two_phase_drives_the_forward_op_itself() {
 
 #[test]
 fn options_that_mean_nothing_are_refused() {
-    refused(open(Saga, "a"), expect!["open: a saga is always declared; only tcc, two_phase and message can be opened"]);
-    refused(Draft { check: None, ..open(Message, "a") }, expect!["check: an open message needs a `check` target, to ask when its initiator falls silent"]);
-    refused(Draft { check: Some(target("check")), ..declared(Message, "a") }, expect!["check: only an open message takes a `check`"]);
-    refused(Draft { check: Some(target("check")), ..open(Tcc, "a") }, expect!["check: only an open message takes a `check`"]);
-    refused(Draft { deadline_ms: Some(1), ..declared(Message, "a") }, expect!["options.deadline: a message is never rolled back after it is submitted; it takes no deadline"]);
-    refused(Draft { start_delay_ms: 1, ..open(Tcc, "a") }, expect!["options.start_delay: an open transaction starts when it is committed; it takes no start delay"]);
+    refused(
+        open(Saga, "a"),
+        expect!["open: a saga is always declared; only tcc, two_phase and message can be opened"],
+    );
+    refused(
+        Draft { check: None, ..open(Message, "a") },
+        expect!["check: an open message needs a `check` target, to ask when its initiator falls silent"],
+    );
+    refused(
+        Draft { check: Some(target("check")), ..declared(Message, "a") },
+        expect!["check: only an open message takes a `check`"],
+    );
+    refused(
+        Draft { check: Some(target("check")), ..open(Tcc, "a") },
+        expect!["check: only an open message takes a `check`"],
+    );
+    refused(
+        Draft { deadline_ms: Some(1), ..declared(Message, "a") },
+        expect![
+            "options.deadline: a message is never rolled back after it is submitted; it takes no deadline"
+        ],
+    );
+    refused(
+        Draft { start_delay_ms: 1, ..open(Tcc, "a") },
+        expect![
+            "options.start_delay: an open transaction starts when it is committed; it takes no start delay"
+        ],
+    );
 }
 
 #[test]

@@ -119,7 +119,10 @@ fn a_confirm_is_retried_until_done_and_a_refusal_of_it_is_no_answer() {
 
 #[test]
 fn a_cancel_may_not_be_refused() {
-    check(declared(Tcc, "a"), "create; a.try refused; a.cancel refused; a.cancel done", expect![[r#"
+    check(
+        declared(Tcc, "a"),
+        "create; a.try refused; a.cancel refused; a.cancel done",
+        expect![[r#"
         > create
         created
         = running  a.try#1
@@ -134,13 +137,17 @@ fn a_cancel_may_not_be_refused() {
         a.cancel#2 done
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_deadline_passed_after_the_decision_changes_nothing() {
     let draft = Draft { deadline_ms: Some(1_000), ..declared(Tcc, "a") };
-    check(draft, "create; a.try done; +1000; a.confirm done", expect![[r#"
+    check(
+        draft,
+        "create; a.try done; +1000; a.confirm done",
+        expect![[r#"
         > create
         created
         = running  a.try#1  wake @1000
@@ -154,12 +161,16 @@ fn a_deadline_passed_after_the_decision_changes_nothing() {
         a.confirm#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_read_only_answer_means_nothing_outside_two_phase() {
-    check(declared(Tcc, "a"), "create; a.try read_only; a.confirm done", expect![[r#"
+    check(
+        declared(Tcc, "a"),
+        "create; a.try read_only; a.confirm done",
+        expect![[r#"
         > create
         created
         = running  a.try#1
@@ -171,12 +182,16 @@ fn a_read_only_answer_means_nothing_outside_two_phase() {
         a.confirm#1 done
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_declared_tcc_is_not_committed_by_its_initiator() {
-    check(declared(Tcc, "a"), "create; commit; register b", expect![[r#"
+    check(
+        declared(Tcc, "a"),
+        "create; commit; register b",
+        expect![[r#"
         > create
         created
         = running  a.try#1
@@ -186,7 +201,8 @@ fn a_declared_tcc_is_not_committed_by_its_initiator() {
         > register b
         ! cannot register a branch: the transaction is running; it was declared with all its branches
         = running  a.try#1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -257,7 +273,10 @@ fn an_open_tcc_aborts_every_registered_branch() {
 #[test]
 fn an_open_tcc_whose_initiator_falls_silent_is_cancelled_at_its_deadline() {
     let draft = Draft { deadline_ms: Some(1_000), ..open(Tcc, "a") };
-    check(draft, "create; +1000; commit; a.cancel done", expect![[r#"
+    check(
+        draft,
+        "create; +1000; commit; a.cancel done",
+        expect![[r#"
         > create
         created
         = open  wake @1000
@@ -271,12 +290,16 @@ fn an_open_tcc_whose_initiator_falls_silent_is_cancelled_at_its_deadline() {
         a.cancel#1 done
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_open_tcc_without_branches_settles_when_it_is_decided() {
-    check(open(Tcc, ""), "create; commit", expect![[r#"
+    check(
+        open(Tcc, ""),
+        "create; commit",
+        expect![[r#"
         > create
         created
         = open
@@ -284,8 +307,12 @@ fn an_open_tcc_without_branches_settles_when_it_is_decided() {
         commit_decided
         committed
         = committed
-    "#]]);
-    check(open(Tcc, ""), "create; abort", expect![[r#"
+    "#]],
+    );
+    check(
+        open(Tcc, ""),
+        "create; abort",
+        expect![[r#"
         > create
         created
         = open
@@ -293,12 +320,16 @@ fn an_open_tcc_without_branches_settles_when_it_is_decided() {
         rollback_begun: aborted, changed my mind
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_initiator_of_an_open_tcc_answers_no_try() {
-    check(open(Tcc, "a"), "create; a.try done; a.confirm done; check done", expect![[r#"
+    check(
+        open(Tcc, "a"),
+        "create; a.try done; a.confirm done; check done",
+        expect![[r#"
         > create
         created
         = open
@@ -308,5 +339,6 @@ fn the_initiator_of_an_open_tcc_answers_no_try() {
         = open
         > check done
         = open
-    "#]]);
+    "#]],
+    );
 }

@@ -114,7 +114,8 @@ impl Script {
         }
         let folded = Transaction::fold(&self.journal).expect("the journal of a running transaction folds");
         assert_eq!(folded, self.state, "the journal gives another state after {step:?}");
-        let line = self.state.as_ref().map_or_else(|| "= absent".to_owned(), |state| standing(state, self.now));
+        let line =
+            self.state.as_ref().map_or_else(|| "= absent".to_owned(), |state| standing(state, self.now));
         writeln!(self.trace, "{line}").unwrap();
     }
 

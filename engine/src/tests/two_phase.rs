@@ -105,7 +105,10 @@ fn a_read_only_vote_is_left_out_of_phase_two() {
 
 #[test]
 fn votes_that_are_all_read_only_need_no_phase_two() {
-    check(declared(TwoPhase, "a b"), "create; a.prepare read_only; b.prepare read_only", expect![[r#"
+    check(
+        declared(TwoPhase, "a b"),
+        "create; a.prepare read_only; b.prepare read_only",
+        expect![[r#"
         > create
         created
         = running  a.prepare#1  b.prepare#1
@@ -117,7 +120,8 @@ fn votes_that_are_all_read_only_need_no_phase_two() {
         commit_decided
         committed
         = committed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -193,7 +197,10 @@ fn a_commit_or_rollback_may_not_be_refused() {
 
 #[test]
 fn an_open_two_phase_commits_or_rolls_back_as_its_initiator_says() {
-    check(open(TwoPhase, ""), "create; register a; register b; commit; a.commit done; b.commit done", expect![[r#"
+    check(
+        open(TwoPhase, ""),
+        "create; register a; register b; commit; a.commit done; b.commit done",
+        expect![[r#"
         > create
         created
         = open
@@ -213,8 +220,12 @@ fn an_open_two_phase_commits_or_rolls_back_as_its_initiator_says() {
         b.commit#1 done
         committed
         = committed
-    "#]]);
-    check(open(TwoPhase, "a"), "create; abort; a.rollback done", expect![[r#"
+    "#]],
+    );
+    check(
+        open(TwoPhase, "a"),
+        "create; abort; a.rollback done",
+        expect![[r#"
         > create
         created
         = open
@@ -225,5 +236,6 @@ fn an_open_two_phase_commits_or_rolls_back_as_its_initiator_says() {
         a.rollback#1 done
         rolled_back
         = rolled_back
-    "#]]);
+    "#]],
+    );
 }

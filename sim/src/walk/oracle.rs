@@ -13,6 +13,8 @@ pub(super) enum Ask {
     Wait,
     Commit,
     Abort,
+    /// Set going what is parked.
+    Replay,
 }
 
 /// What one initiator was told. No answer is no promise.
@@ -63,7 +65,9 @@ impl Walk {
                     return Err(format!("{gid}: {} was told, {durable:?} is durable", snapshot.status));
                 }
                 match ask {
-                    Ask::Create | Ask::Wait => snapshot.status.is_settled().then_some(snapshot.status),
+                    Ask::Create | Ask::Wait | Ask::Replay => {
+                        snapshot.status.is_settled().then_some(snapshot.status)
+                    }
                     Ask::Commit => Some(Status::Committed),
                     Ask::Abort => Some(Status::RolledBack),
                 }
@@ -84,7 +88,9 @@ impl Walk {
             return Err(format!("{gid}: {ask:?} was acknowledged and nothing is durable"));
         }
         match (oracle.end, end) {
-            (Some(before), Some(now)) if before != now => Err(format!("{gid}: {before} was told, then {now}")),
+            (Some(before), Some(now)) if before != now => {
+                Err(format!("{gid}: {before} was told, then {now}"))
+            }
             (before, now) => {
                 oracle.end = before.or(now);
                 Ok(())
@@ -96,7 +102,10 @@ impl Walk {
         for initiated in &self.initiated {
             let gid = &initiated.gid;
             let Some(end) = self.store.load(gid) else {
-                return Err(format!("{gid} was {} and is gone", if initiated.oracle.accepted { "accepted" } else { "asked for" }));
+                return Err(format!(
+                    "{gid} was {} and is gone",
+                    if initiated.oracle.accepted { "accepted" } else { "asked for" }
+                ));
             };
             self.participants.check(&end)?;
             if initiated.oracle.end.is_some_and(|told| told != end.status()) {

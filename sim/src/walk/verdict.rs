@@ -51,11 +51,14 @@ verdict! {
     empty,
     /// Forward calls that came after they were undone.
     hanging,
+    /// Parked transactions set going again by a person.
+    replays,
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<String> = self.counts().iter().map(|(what, times)| format!("{what} {times}")).collect();
+        let words: Vec<String> =
+            self.counts().iter().map(|(what, times)| format!("{what} {times}")).collect();
         f.write_str(&words.join(", "))
     }
 }

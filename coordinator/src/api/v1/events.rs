@@ -21,6 +21,18 @@ use super::super::problem::Refusal;
 use super::to_wire;
 use crate::runtime::Watch;
 
+/// One event of the stream, field by field as Server-Sent Events have them. For the description only.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "it is described, never built: axum writes the fields")]
+struct StreamedEvent {
+    /// The `seq` of the event.
+    id: String,
+    /// Its name.
+    event: String,
+    /// A `HistoryEvent` as JSON text.
+    data: String,
+}
+
 /// Follow a transaction live.
 ///
 /// Begins with the history so far, or after `Last-Event-ID`; each event's id is its `seq`, its name that of the event, its
@@ -36,7 +48,7 @@ use crate::runtime::Watch;
         ("Last-Event-ID" = Option<u64>, Header, description = "Begin after the event with this id", minimum = 0, maximum = 9_007_199_254_740_991u64),
     ),
     responses(
-        (status = 200, description = "A stream; the data of each event is a HistoryEvent", content_type = "text/event-stream", body = String),
+        (status = 200, description = "A stream; the data of each event is a HistoryEvent", content_type = "text/event-stream", body = StreamedEvent),
         (status = 204, description = "It has settled and every event has been seen"),
     )
 )]

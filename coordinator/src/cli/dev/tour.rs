@@ -148,7 +148,7 @@ async fn prove(scene: &Scene) -> Result<(), Failure> {
     Err(if scene.fresh {
         failure
     } else {
-        failure.hint(format!("{SKU} sold by hand without an order looks the same; --dir takes a new folder"))
+        failure.hint(format!("units of {SKU} taken by hand, or through another coordinator, without an order look the same; --dir takes a new folder"))
     })
 }
 

@@ -1,69 +1,17 @@
-//! One history: what can happen next, and what it does.
+//! One history: the world it happens in, and what each step does to it.
 
 use trine_protocol::{Op, Pattern, Timestamp};
 
 use super::super::exhaust::Exhaust;
 use super::super::model::{Happened, Participants, Store};
 use super::super::trace::gid;
+use super::steps::{AtCrash, Doubt, Spent, Step};
 use super::{Case, Depth, Tally};
 use crate::event::Record;
 use crate::input::{Answer, CallReport, Command, Input, Outcome};
 use crate::shard::{Batch, Call, Message, Release, ReplyOn, Shard, ShardOptions, Ticket};
 use crate::spec::Payload;
 use crate::transaction::{CallKey, advance, decide};
-
-/// Everything that can happen next. Those that are no fault come first in the list of choices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The batch that is being written is written.
-    Commit,
-    /// A journal that was asked for is read.
-    Load,
-    /// A call is executed and answered.
-    Answered(usize),
-    /// Nothing else is left but to wait.
-    Wait,
-    /// The delayed request arrives at last.
-    Arrive,
-    /// The write nobody knew about lands at last.
-    Land,
-    CommitFails,
-    CommitDoubtful(Doubt),
-    AnswerLost { call: usize, executed: bool },
-    Delayed(usize),
-    Refused { call: usize, duplicated: bool },
-    Crash { calls: AtCrash, written: bool },
-    Abort,
-    AbortElsewhere,
-}
-
-/// What a commit without an acknowledgement really did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubt {
-    Written,
-    Lost,
-    WrittenLater,
-}
-
-/// What becomes of the calls that were under way when the coordinator died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AtCrash {
-    Executed,
-    NotExecuted,
-    Delayed,
-}
-
-/// Which faults have been spent.
-#[derive(Debug, Default)]
-pub(super) struct Spent {
-    crash: bool,
-    lost: bool,
-    delayed: bool,
-    refused: bool,
-    commit: bool,
-    abort: bool,
-    total: usize,
-}
 
 /// What the initiator asked for and has not been told yet; tickets are never used twice.
 #[derive(Debug, Default)]
@@ -93,8 +41,8 @@ pub(super) enum Local {
 
 pub(super) struct World<'a> {
     pub(super) case: &'a Case,
-    depth: Depth,
-    faults_max: usize,
+    pub(super) depth: Depth,
+    pub(super) faults_max: usize,
     exhaust: &'a mut Exhaust,
     pub(super) tally: &'a mut Tally,
     pub(super) shard: Shard,
@@ -107,13 +55,13 @@ pub(super) struct World<'a> {
     pub(super) loads: usize,
     pub(super) batch: Option<Batch>,
     /// Delayed requests: executed later, long after they were answered.
-    late_calls: Vec<CallKey>,
+    pub(super) late_calls: Vec<CallKey>,
     /// A write that lands later, long after it was read back.
-    late_write: Option<Vec<Record>>,
+    pub(super) late_write: Option<Vec<Record>>,
     /// Somebody else has appended: what is in memory may be behind.
     pub(super) overtaken: bool,
     pub(super) fence: u64,
-    spent: Spent,
+    pub(super) spent: Spent,
     steps: Vec<Step>,
 }
 
@@ -178,93 +126,6 @@ impl<'a> World<'a> {
     fn is_over(&self) -> bool {
         let settled = self.store.state(&gid()).is_some_and(|state| state.status().is_settled());
         settled && self.batch.is_none() && self.loads == 0 && self.initiator.end_acknowledged
-    }
-
-    fn options(&self) -> Vec<Step> {
-        let mut options = Vec::new();
-        options.extend(self.batch.as_ref().map(|_| Step::Commit));
-        options.extend((self.loads > 0).then_some(Step::Load));
-        options.extend((0..self.calls.len()).filter(|call| !self.has_twin(*call)).map(Step::Answered));
-        if options.is_empty() {
-            options.push(Step::Wait);
-        }
-        if self.depth == Depth::Faults {
-            options.truncate(1);
-        }
-        options.extend((!self.late_calls.is_empty()).then_some(Step::Arrive));
-        options.extend(self.late_write.as_ref().map(|_| Step::Land));
-        if self.spent.total < self.faults_max {
-            self.faults(&mut options);
-        }
-        options
-    }
-
-    fn faults(&self, options: &mut Vec<Step>) {
-        if self.batch.is_some() && !self.spent.commit {
-            options.push(Step::CommitFails);
-            let doubts = [Doubt::Written, Doubt::Lost, Doubt::WrittenLater];
-            options.extend(doubts.map(Step::CommitDoubtful));
-        }
-        for (call, to) in self.calls.iter().enumerate().filter(|(call, _)| !self.has_twin(*call)) {
-            if !self.spent.lost {
-                options.extend([true, false].map(|executed| Step::AnswerLost { call, executed }));
-            }
-            if !self.spent.delayed && to.key.op != Op::Check {
-                options.push(Step::Delayed(call));
-            }
-            if !self.spent.refused && to.key.op == Op::forward(to.pattern) && to.key.op.may_be_refused() {
-                options.extend([true, false].map(|duplicated| Step::Refused { call, duplicated }));
-            }
-        }
-        if !self.spent.abort {
-            options.push(Step::Abort);
-            options.extend((!self.store.states(&gid()).is_empty()).then_some(Step::AbortElsewhere));
-        }
-        if !self.spent.crash {
-            for written in [false, true].into_iter().filter(|written| !written || self.batch.is_some()) {
-                options.push(Step::Crash { calls: AtCrash::NotExecuted, written });
-                if !self.calls.is_empty() {
-                    options.push(Step::Crash { calls: AtCrash::Executed, written });
-                    options.push(Step::Crash { calls: AtCrash::Delayed, written });
-                }
-            }
-        }
-    }
-
-    /// An earlier call differs in the name of its branch alone: what happens to this one would be the same history
-    /// with two names exchanged.
-    fn has_twin(&self, call: usize) -> bool {
-        let Some(state) = self.store.state(&gid()) else { return false };
-        let alike = |one: u32, two: u32| {
-            let (a, b) = (&state.branches()[one as usize], &state.branches()[two as usize]);
-            let depended_on = |at: &u32| state.branches().iter().any(|branch| branch.after.contains(at));
-            let late = |at| self.late_calls.iter().any(|key| key.branch == Some(at));
-            (&a.after, &a.forward, &a.finish, a.exposed) == (&b.after, &b.forward, &b.finish, b.exposed)
-                && !depended_on(&one)
-                && !depended_on(&two)
-                && !late(one)
-                && !late(two)
-                && self.participants.are_alike(one, two)
-        };
-        let this = self.calls[call].key;
-        self.calls[..call].iter().any(|other| {
-            (other.key.op, other.key.attempt) == (this.op, this.attempt)
-                && other.key.branch.zip(this.branch).is_some_and(|(one, two)| alike(one, two))
-        })
-    }
-
-    fn spend(&mut self, step: Step) {
-        let spent = match step {
-            Step::Commit | Step::Load | Step::Answered(_) | Step::Wait | Step::Arrive | Step::Land => return,
-            Step::CommitFails | Step::CommitDoubtful(_) => &mut self.spent.commit,
-            Step::AnswerLost { .. } => &mut self.spent.lost,
-            Step::Delayed(_) => &mut self.spent.delayed,
-            Step::Refused { .. } => &mut self.spent.refused,
-            Step::Crash { .. } => &mut self.spent.crash,
-            Step::Abort | Step::AbortElsewhere => &mut self.spent.abort,
-        };
-        *spent = true;
-        self.spent.total += 1;
     }
 
     fn step(&mut self, step: Step) {
