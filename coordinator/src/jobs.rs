@@ -174,7 +174,8 @@ async fn reconcile(context: Context) {
 
 async fn retention(context: Context) {
     let now = clock::now();
-    let expired_before = trine_protocol::Timestamp::from_millis(now.millis().saturating_sub(PARTICIPANT_KEPT_MS));
+    let expired_before =
+        trine_protocol::Timestamp::from_millis(now.millis().saturating_sub(PARTICIPANT_KEPT_MS));
     if let Err(error) = context.store.sweep_participants(expired_before).await {
         tracing::warn!(%error, "lapsed participants were not swept");
     }
@@ -213,6 +214,8 @@ async fn census(context: Context) {
 pub async fn refresh_directory(context: Context) {
     match context.store.participants(clock::now()).await {
         Ok(participants) => context.directory.replace(participants),
-        Err(error) => tracing::warn!(%error, "the participants could not be read; calls go by what was known"),
+        Err(error) => {
+            tracing::warn!(%error, "the participants could not be read; calls go by what was known")
+        }
     }
 }

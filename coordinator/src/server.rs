@@ -36,7 +36,9 @@ pub enum StartError {
     #[error("the store was opened but does not answer: {0}")]
     StoreSilent(#[from] store::StoreError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {error}; is another coordinator running? choose another address with --http")]
+    #[error(
+        "cannot listen on {addr}: {error}; is another coordinator running? choose another address with --http"
+    )]
     Listen {
         /// The address.
         addr: String,
@@ -68,7 +70,9 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let addr = config.http.addr.clone();
         let listener = TcpListener::bind(&addr).await.map_err(|error| StartError::Listen { addr, error })?;
-        let addr = listener.local_addr().map_err(|error| StartError::Listen { addr: config.http.addr.clone(), error })?;
+        let addr = listener
+            .local_addr()
+            .map_err(|error| StartError::Listen { addr: config.http.addr.clone(), error })?;
         let store = store::open(config.store.url.expose(), config.coordinator_name()).await?;
         store.heartbeat().await?;
 

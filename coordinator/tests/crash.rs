@@ -7,7 +7,8 @@ use trine_participants::faults::Faults;
 use crate::support::{Coordinator, Http, Shop, purchase};
 
 const TRANSACTIONS: usize = 200;
-const SEEDS: [u64; 20] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946];
+const SEEDS: [u64; 20] =
+    [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946];
 
 /// What an initiator knows when the coordinator is gone.
 struct Promise {
@@ -28,7 +29,10 @@ async fn kill_9_at_any_moment_loses_no_accepted_transaction_and_leaves_none_half
         unacknowledged += unknown;
         left_unfinished += unfinished;
     }
-    eprintln!("killed {} times: {unacknowledged} without an answer, {left_unfinished} accepted and unfinished", SEEDS.len());
+    eprintln!(
+        "killed {} times: {unacknowledged} without an answer, {left_unfinished} accepted and unfinished",
+        SEEDS.len()
+    );
     // A round in which nothing was under way shows nothing.
     assert!(left_unfinished > TRANSACTIONS, "too little was under way when the coordinator was killed");
 }

@@ -26,7 +26,8 @@ async fn every_pattern_commits_and_a_refusal_rolls_it_back() {
         let url = format!("{}/v1/transactions/{pattern}-no/history", coordinator.url());
         let (_, history) = http.get(&url).await;
         let events = history["events"].as_array().expect("a list");
-        let refused = events.iter().find(|event| event["outcome"] == "refused").expect("the refusal is on record");
+        let refused =
+            events.iter().find(|event| event["outcome"] == "refused").expect("the refusal is on record");
         assert_eq!((&refused["status_code"], &refused["attempt"]), (&json!(409), &json!(1)));
         assert_eq!(events.last().expect("events")["event"], "rolled_back");
     }

@@ -37,7 +37,8 @@ impl Coordinator {
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut lines = BufReader::new(stdout).lines();
         let url = loop {
-            let line = lines.next_line().await.expect("stdout is text").expect("trine ended before it listened");
+            let line =
+                lines.next_line().await.expect("stdout is text").expect("trine ended before it listened");
             if let Some((_, url)) = line.split_once("listening on ") {
                 break url.trim().to_owned();
             }
@@ -78,13 +79,15 @@ impl Shop {
             config
         };
         let order = order::Service::start(config("order.db")).await.expect("the order service starts");
-        let inventory = inventory::Service::start(config("inventory.db")).await.expect("the inventory starts");
+        let inventory =
+            inventory::Service::start(config("inventory.db")).await.expect("the inventory starts");
         Self { order, inventory }
     }
 
     pub(crate) async fn stock(&self, http: &Http, sku: &str, quantity: i64) {
-        let (status, _) =
-            http.post(&format!("{}/stock", self.inventory.base_url()), &json!({"sku": sku, "quantity": quantity})).await;
+        let (status, _) = http
+            .post(&format!("{}/stock", self.inventory.base_url()), &json!({"sku": sku, "quantity": quantity}))
+            .await;
         assert_eq!(status, 201);
     }
 
@@ -121,7 +124,12 @@ impl Http {
     }
 
     /// Creates a transaction and waits for it to settle, for at most `wait` seconds. An error when nobody answers.
-    pub(crate) async fn create(&self, url: &str, body: &Value, wait: u32) -> Result<(u16, Value), reqwest::Error> {
+    pub(crate) async fn create(
+        &self,
+        url: &str,
+        body: &Value,
+        wait: u32,
+    ) -> Result<(u16, Value), reqwest::Error> {
         let request = self.0.post(format!("{url}/v1/transactions")).header("Prefer", format!("wait={wait}"));
         self.send(request.json(body)).await
     }

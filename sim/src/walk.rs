@@ -315,7 +315,10 @@ impl Walk {
                 self.answer(call, outcome);
             } else if self.late_calls.is_empty() && self.all_settled() {
                 return Ok(());
-            } else if let Some(index) = self.parked() {
+            } else if self.rng.bool()
+                && let Some(index) = self.parked()
+            {
+                // Not always: time must pass, too, for what is put off.
                 self.verdict.replays += 1;
                 self.ask(index, Ask::Replay);
             } else if let Some(at) = self.shard.poll_timeout() {

@@ -18,9 +18,23 @@ const CRATES: [&str; 2] = ["protocol", "engine"];
 /// Tests named in the report of one canary; the rest is counted.
 const NAMED_MAX: usize = 4;
 
-/// Lets every canary loose, or only those whose law or description contains `only`.
-pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<(), String> {
-    let place = Place::prepare(root)?;
+/// The tests that enumerate histories: thorough, and slow.
+const HISTORIES: &str = "every_history";
+
+/// Which canaries, and which tests.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only canaries whose law or description contains this
+    only: Option<String>,
+    /// Let only the exhaustive histories judge; otherwise they are asked when the other tests noticed nothing
+    #[arg(long)]
+    histories: bool,
+}
+
+/// Lets the canaries loose, one at a time.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
+    let place = Place::prepare(root, options.histories)?;
+    let only = options.only.as_deref();
     if let Verdict::Caught(tests) = place.test()? {
         return Err(format!("the tests fail without any canary: {}", tests.join(", ")));
     }
@@ -58,10 +72,11 @@ fn shorten(tests: &[String]) -> String {
 struct Place {
     root: PathBuf,
     copy: PathBuf,
+    histories_alone: bool,
 }
 
 impl Place {
-    fn prepare(root: &Path) -> Result<Self, String> {
+    fn prepare(root: &Path, histories_alone: bool) -> Result<Self, String> {
         let copy = run::target_directory(root)?.join("canaries");
         for name in CRATES {
             let to = copy.join(name);
@@ -74,7 +89,7 @@ impl Place {
             write(&copy.join(name), &read(&root.join(name))?)?;
         }
         write(&copy.join("Cargo.toml"), &trimmed(&read(&root.join("Cargo.toml"))?))?;
-        Ok(Self { root: root.to_path_buf(), copy })
+        Ok(Self { root: root.to_path_buf(), copy, histories_alone })
     }
 
     fn try_canary(&self, canary: &Canary) -> Result<Verdict, String> {
@@ -90,8 +105,19 @@ impl Place {
         verdict
     }
 
+    /// The quick tests first: what they notice need not be enumerated.
     fn test(&self) -> Result<Verdict, String> {
-        let mut command = run::cargo(&self.copy, ["test", "-p", "trine-engine", "--lib", "--offline"]);
+        if !self.histories_alone
+            && let Verdict::Caught(tests) = self.test_with(&["--skip", HISTORIES])?
+        {
+            return Ok(Verdict::Caught(tests));
+        }
+        self.test_with(&[HISTORIES])
+    }
+
+    fn test_with(&self, filter: &[&str]) -> Result<Verdict, String> {
+        let fixed = ["test", "-p", "trine-engine", "--lib", "--offline", "--"];
+        let mut command = run::cargo(&self.copy, fixed.iter().chain(filter));
         command.env("CARGO_TARGET_DIR", self.copy.join("target"));
         let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
         let (out, errors) =

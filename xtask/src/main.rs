@@ -52,10 +52,7 @@ enum Command {
     /// Fuzz the API with schemathesis; no answer may be a 5xx
     Fuzz(fuzz::Options),
     /// Break the engine's laws one at a time and see that its tests notice
-    Canaries {
-        /// Only those whose law or description contains this
-        only: Option<String>,
-    },
+    Canaries(canaries::Options),
     /// Measure throughput, isolation and memory of the release server
     Bench(bench::Options),
 }
@@ -89,7 +86,7 @@ fn execute(command: Command) -> Result<(), String> {
         Command::Tidy => tidy::run(&root),
         Command::Deny => verify::deny(&root),
         Command::Fuzz(options) => fuzz::fuzz(&root, &options),
-        Command::Canaries { only } => canaries::run(&root, only.as_deref()),
+        Command::Canaries(options) => canaries::run(&root, &options),
         Command::Bench(options) => bench::bench(&root, &options),
     }
 }

@@ -203,6 +203,10 @@ fn force_settles_both_ways_from_any_unsettled_status() {
         = rolled_back
     "#]],
     );
+}
+
+#[test]
+fn force_overrides_what_was_decided_or_still_open() {
     check(
         open(Tcc, "a"),
         "create; force rolled_back; commit; abort",

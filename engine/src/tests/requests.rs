@@ -235,6 +235,10 @@ fn decisions_are_idempotent_and_final() {
         = rolled_back
     "#]],
     );
+}
+
+#[test]
+fn a_declared_transaction_is_not_committed_by_hand_and_repeating_its_end_succeeds() {
     check(
         declared(Saga, "a"),
         "create; commit; a.action done; commit",

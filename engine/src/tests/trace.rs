@@ -16,7 +16,7 @@
 //! everything owed, each with the time it is due at if that is not now, and the time to look again.
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use expect_test::Expect;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target, Timestamp};
@@ -26,8 +26,11 @@ use crate::input::{Answer, CallReport, Command, ForceTo, Input, Outcome};
 use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, Payload, Spec};
 use crate::transaction::{CallKey, Transaction, advance, decide};
 
+/// Parsed once: histories ask for it millions of times.
+static GID: LazyLock<Gid> = LazyLock::new(|| Gid::parse("g").unwrap());
+
 pub(super) fn gid() -> Gid {
-    Gid::parse("g").unwrap()
+    GID.clone()
 }
 
 pub(super) fn target(text: &str) -> Target {

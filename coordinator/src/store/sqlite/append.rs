@@ -10,13 +10,18 @@ use sqlx::{Row, SqliteConnection};
 use trine_engine::{Batch, IndexRow, Record};
 use trine_protocol::{Gid, Timestamp};
 
-use super::statements::{self, Bound};
+use super::statements::{self, Bound, INDEX, JOURNAL, LABELS};
 use super::writer::Writer;
 use crate::store::group::{self, Run};
 use crate::store::{AppendError, Appended, codec};
 
 /// SQLite's extended codes for a primary key that exists, a unique value that exists, and what a trigger raises.
-const CONFLICT_CODES: [&str; 3] = ["1555", "2067", "1811"];
+const CONFLICT_CODES: [i32; 3] = [1555, 2067, 1811];
+
+/// SQLite's code for a lock that somebody else holds.
+const BUSY: i32 = 5;
+/// SQLite's code for a disk that fails; its extended codes say at what.
+const IO_ERROR: i32 = 10;
 
 /// How one attempt went wrong.
 enum Refusal {
@@ -32,13 +37,13 @@ enum Refusal {
 
 /// See [`crate::store::Journal::append`].
 pub(super) async fn append(writer: &Writer, owner: &str, batch: &Batch) -> Result<Appended, AppendError> {
-    let unchecked = statements(batch, owner, &BTreeSet::new());
+    let unchecked = command("BEGIN IMMEDIATE;", batch, owner, &BTreeSet::new());
     let mut session = match writer.session().await {
         Ok(session) => session,
         Err(error) => return Err(AppendError::Failed(error.to_string())),
     };
     let mut conflicts = BTreeSet::new();
-    let mut outcome = attempt(&mut session.connection, unchecked).await;
+    let mut outcome = finish(&mut session.connection, unchecked).await;
     if let Err(Refusal::Conflict(_)) = outcome {
         outcome = append_checked(&mut session.connection, batch, owner, &mut conflicts).await;
     }
@@ -64,11 +69,6 @@ pub(super) async fn append(writer: &Writer, owner: &str, batch: &Batch) -> Resul
     }
 }
 
-async fn attempt(connection: &mut SqliteConnection, statements: Vec<Bound>) -> Result<(), Refusal> {
-    begin(connection).await?;
-    finish(connection, statements).await
-}
-
 /// Looks conflicts up and appends the rest.
 async fn append_checked(
     connection: &mut SqliteConnection,
@@ -76,40 +76,41 @@ async fn append_checked(
     owner: &str,
     conflicts: &mut BTreeSet<Gid>,
 ) -> Result<(), Refusal> {
-    begin(connection).await?;
+    if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await {
+        return Err(Refusal::NotBegun(error));
+    }
     match conflicting(connection, &group::runs(batch)).await {
         Ok(found) => *conflicts = found,
         Err(error) => return Err(roll_back(connection, error).await),
     }
-    finish(connection, statements(batch, owner, conflicts)).await
+    finish(connection, command("", batch, owner, conflicts)).await
 }
 
-async fn begin(connection: &mut SqliteConnection) -> Result<(), Refusal> {
-    match sqlx::query("BEGIN IMMEDIATE").execute(connection).await {
+/// Runs a command that ends with COMMIT.
+async fn finish(connection: &mut SqliteConnection, command: Bound) -> Result<(), Refusal> {
+    match command.execute(&mut *connection).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Refusal::NotBegun(error)),
-    }
-}
-
-async fn finish(connection: &mut SqliteConnection, statements: Vec<Bound>) -> Result<(), Refusal> {
-    for statement in statements {
-        if let Err(error) = statement.execute(&mut *connection).await {
-            return Err(roll_back(connection, error).await);
-        }
-    }
-    match sqlx::query("COMMIT").execute(connection).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Refusal::Doubtful(error)),
+        Err(error) => Err(roll_back(connection, error).await),
     }
 }
 
 async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> Refusal {
-    let code = cause.as_database_error().and_then(|error| error.code());
-    let conflict = code.is_some_and(|code| CONFLICT_CODES.contains(&&*code));
-    match sqlx::query("ROLLBACK").execute(connection).await {
-        Ok(_) if conflict => Refusal::Conflict(cause),
-        Ok(_) => Refusal::Failed(cause),
-        Err(_) => Refusal::Doubtful(cause),
+    let code = cause.as_database_error().and_then(|error| error.code()?.parse().ok());
+    let rolled_back = sqlx::query("ROLLBACK").execute(connection).await.is_ok();
+    verdict(code, rolled_back)(cause)
+}
+
+/// What an error means. A rollback that succeeds proves that nothing was committed (there was something to roll back),
+/// unless the disk itself failed: what a failed write or fsync left on it, only reading tells.
+fn verdict(code: Option<i32>, rolled_back: bool) -> fn(sqlx::Error) -> Refusal {
+    let primary = code.map(|code| code & 0xff);
+    match (code, rolled_back) {
+        _ if primary == Some(IO_ERROR) => Refusal::Doubtful,
+        (Some(code), true) if CONFLICT_CODES.contains(&code) => Refusal::Conflict,
+        (_, true) => Refusal::Failed,
+        // Only beginning can find the file locked; after that nobody else writes.
+        (_, false) if primary == Some(BUSY) => Refusal::NotBegun,
+        (_, false) => Refusal::Doubtful,
     }
 }
 
@@ -135,8 +136,8 @@ async fn conflicting(
     Ok(conflicts.map(|(gid, _)| (*gid).clone()).collect())
 }
 
-/// Everything a batch writes, but for what belongs to `without`.
-fn statements(batch: &Batch, owner: &str, without: &BTreeSet<Gid>) -> Vec<Bound> {
+/// Everything a batch writes, but for what belongs to `without`, from `begin` to COMMIT.
+fn command(begin: &str, batch: &Batch, owner: &str, without: &BTreeSet<Gid>) -> Bound {
     let records: Vec<&Record> =
         batch.records.iter().filter(|record| !without.contains(&record.gid)).collect();
     let rows: Vec<&IndexRow> = batch.rows.iter().filter(|row| !without.contains(&row.gid)).collect();
@@ -147,18 +148,22 @@ fn statements(batch: &Batch, owner: &str, without: &BTreeSet<Gid>) -> Vec<Bound>
         .filter(|row| !row.spec.labels.is_empty() && created.contains(&row.gid))
         .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key, value)))
         .collect();
-    let mut bound = statements::JOURNAL.of(&records, |statement, record| {
+    let mut text = begin.to_owned();
+    JOURNAL.write(records.len(), &mut text);
+    INDEX.write(rows.len(), &mut text);
+    LABELS.write(labels.len(), &mut text);
+    text.push_str("COMMIT");
+    let bound = JOURNAL.bind(&records, statements::command(text), |statement, record| {
         statement
             .bind(record.gid.as_str())
             .bind(integer(record.seq))
             .bind(millis(record.at))
             .bind(codec::encode(&record.event))
     });
-    bound.extend(statements::INDEX.of(&rows, |statement, row| bind_row(statement, row, owner)));
-    bound.extend(statements::LABELS.of(&labels, |statement, (row, key, value)| {
+    let bound = INDEX.bind(&rows, bound, |statement, row| bind_row(statement, row, owner));
+    LABELS.bind(&labels, bound, |statement, (row, key, value)| {
         statement.bind(row.gid.as_str()).bind(key.as_str()).bind(value.as_str()).bind(millis(row.created_at))
-    }));
-    bound
+    })
 }
 
 fn bind_row(statement: Bound, row: &IndexRow, owner: &str) -> Bound {
@@ -184,4 +189,32 @@ fn integer(value: u64) -> i64 {
 /// As it stands in the tables.
 pub(super) fn millis(at: Timestamp) -> i64 {
     integer(at.millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_rollback_on_a_sound_disk_proves_that_nothing_was_committed() {
+        let fsync_failed = IO_ERROR | (4 << 8);
+        for (code, rolled_back, expected) in [
+            (Some(13), true, "failed"),
+            (Some(13), false, "doubtful"),
+            (Some(fsync_failed), true, "doubtful"),
+            (Some(fsync_failed), false, "doubtful"),
+            (Some(1555), true, "conflict"),
+            (Some(1555), false, "doubtful"),
+            (Some(BUSY), false, "not begun"),
+            (None, false, "doubtful"),
+        ] {
+            let found = match verdict(code, rolled_back)(sqlx::Error::WorkerCrashed) {
+                Refusal::NotBegun(_) => "not begun",
+                Refusal::Conflict(_) => "conflict",
+                Refusal::Failed(_) => "failed",
+                Refusal::Doubtful(_) => "doubtful",
+            };
+            assert_eq!(found, expected, "{code:?}, rolled back: {rolled_back}");
+        }
+    }
 }

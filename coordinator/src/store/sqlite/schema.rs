@@ -25,7 +25,7 @@ const READERS_MAX: u32 = 3;
 /// How long a read waits for one of them.
 const READER_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection: more than there are texts.
-const STATEMENTS_MAX: usize = 128;
+const STATEMENTS_MAX: usize = 512;
 
 /// Every migration, oldest first: number, name, text.
 const MIGRATIONS: &[(i64, &str, &str)] =

@@ -74,7 +74,9 @@ impl<'a> World<'a> {
             Depth::Faults => case.faults_in_one_order,
         };
         let pattern = case.spec.pattern;
-        let read_only = (pattern == Pattern::TwoPhase && exhaust.choose(2) == 1).then_some(1);
+        // With more faults, only the harder case: a branch that holds something.
+        let may_only_read = pattern == Pattern::TwoPhase && depth == Depth::Orders;
+        let read_only = (may_only_read && exhaust.choose(2) == 1).then_some(1);
         let local = match pattern {
             Pattern::Message => [Local::Submits, Local::Silent, Local::Fails][exhaust.choose(3)],
             Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase => Local::Submits,
