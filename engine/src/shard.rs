@@ -288,16 +288,13 @@ impl Shard {
         self.receive(message, now);
     }
 
-    /// A transaction read for recovery. Ignored if it is settled or here already.
-    pub fn handle_adopted(&mut self, transaction: Transaction, now: Timestamp) {
-        let gid = transaction.gid().clone();
-        if transaction.status().is_settled()
-            || self.residents.contains_key(&gid)
-            || self.loading.contains_key(&gid)
-        {
-            return;
+    /// A transaction belongs in memory: it is read unless it is here or being read. There is one way to read, so a
+    /// state that is read can never be older than one this shard has let go of.
+    pub fn handle_wanted(&mut self, gid: &Gid) {
+        if !self.knows(gid) {
+            self.loading.insert(gid.clone(), Loading { wanted: true, ..Loading::default() });
+            self.releases.push_back(Release::Load(gid.clone()));
         }
-        self.settle_in(transaction, now);
     }
 
     /// Lets time pass: retries, deadlines, starts, waiters and failed reads that are due.

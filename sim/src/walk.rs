@@ -293,7 +293,14 @@ impl Walk {
         let unfinished: Vec<_> =
             self.store.states().filter(|state| !state.status().is_settled()).cloned().collect();
         for transaction in unfinished {
-            self.shard.handle_adopted(transaction, self.now);
+            let gid = transaction.gid().clone();
+            self.shard.handle_wanted(&gid);
+            let read = self.shard.poll_release();
+            assert!(
+                matches!(read, Some(Release::Load(_))),
+                "a shard that knows nothing reads what is wanted"
+            );
+            self.shard.on_loaded(&gid, Ok(Some(transaction)), self.now);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use trine_engine::{Answer, Batch, BatchId, Call, CallKey, CallReport, LoadFailure, Outcome, Transaction};
 use trine_protocol::Gid;
 
@@ -25,7 +26,7 @@ pub(super) enum Completion {
     Loaded {
         generation: u64,
         found: Vec<Found>,
-        adoption: Option<tokio::sync::oneshot::Sender<()>>,
+        adopters: Vec<oneshot::Sender<()>>,
     },
     Returned {
         call: Box<CallIdentity>,
@@ -93,14 +94,14 @@ pub(super) fn load(
     store: &dyn Store,
     generation: u64,
     gids: Vec<Gid>,
-    adoption: Option<tokio::sync::oneshot::Sender<()>>,
+    adopters: Vec<oneshot::Sender<()>>,
     completions: UnboundedSender<Completion>,
 ) {
     let read = store.load(gids.clone());
     tokio::spawn(async move {
         let unread: Vec<Found> =
             gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
-        let panicked = move || Completion::Loaded { generation, found: unread, adoption: None };
+        let panicked = move || Completion::Loaded { generation, found: unread, adopters: Vec::new() };
         let guard = Guard { completions, otherwise: Some(panicked) };
         let found = match read.await {
             Ok(journals) => {
@@ -117,7 +118,7 @@ pub(super) fn load(
                 gids.into_iter().map(|gid| (gid, Err(LoadFailure::Unavailable))).collect()
             }
         };
-        guard.complete(Completion::Loaded { generation, found, adoption });
+        guard.complete(Completion::Loaded { generation, found, adopters });
     });
 }
 

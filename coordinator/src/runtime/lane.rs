@@ -69,6 +69,8 @@ pub(super) struct Lane {
     tickets: HashMap<Ticket, Reply>,
     next_ticket: u64,
     append_in_flight: bool,
+    /// Told when the next reads are done.
+    adopters: Vec<oneshot::Sender<()>>,
     panics: BTreeMap<Gid, u32>,
     /// Gids whose quarantine could not even be recorded: left alone until the next start.
     banned: BTreeSet<Gid>,
@@ -77,11 +79,15 @@ pub(super) struct Lane {
     stopping: bool,
     completions_in: UnboundedSender<Completion>,
     completions: UnboundedReceiver<Completion>,
+    /// What a refill brings back, one chunk at a time.
+    again_in: UnboundedSender<Adoption>,
+    again: UnboundedReceiver<Adoption>,
 }
 
 impl Lane {
     pub(super) fn new(parts: Parts) -> Self {
         let (completions_in, completions) = mpsc::unbounded_channel();
+        let (again_in, again) = mpsc::unbounded_channel();
         Self {
             shard: Shard::new(parts.options.shard),
             parts,
@@ -89,12 +95,15 @@ impl Lane {
             tickets: HashMap::new(),
             next_ticket: 0,
             append_in_flight: false,
+            adopters: Vec::new(),
             panics: BTreeMap::new(),
             banned: BTreeSet::new(),
             refill: false,
             stopping: false,
             completions_in,
             completions,
+            again_in,
+            again,
         }
     }
 
@@ -125,6 +134,7 @@ impl Lane {
                 () = stop.cancelled(), if open => self.begin_stop(&mut commands),
                 Some(admission) = commands.recv(), if open && !self.shard.is_full() => self.admit(admission),
                 Some(adoption) = adoptions.recv(), if open => self.adopt(adoption),
+                Some(adoption) = self.again.recv(), if open => self.adopt(adoption),
                 () = timer, if open => {}
             }
             self.drain(&mut commands);
@@ -182,15 +192,12 @@ impl Lane {
         self.guarded(Some(&gid), |shard| shard.handle(message, clock::now()));
     }
 
+    /// Who hands over transactions is told when they are in memory.
     fn adopt(&mut self, adoption: Adoption) {
-        let unknown = |gid: &Gid| !self.shard.knows(gid) && !self.banned.contains(gid);
-        let gids: Vec<Gid> = adoption.gids.into_iter().filter(unknown).collect();
-        if gids.is_empty() {
-            let _ = adoption.done.send(());
-            return;
+        for gid in adoption.gids.iter().filter(|gid| !self.banned.contains(gid)) {
+            self.shard.handle_wanted(gid);
         }
-        let done = Some(adoption.done);
-        in_flight::load(&*self.parts.store, self.generation, gids, done, self.completions_in.clone());
+        self.adopters.push(adoption.done);
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -205,13 +212,11 @@ impl Lane {
                     self.appended(id, result);
                 }
             }
-            Completion::Loaded { generation, found, adoption } => {
+            Completion::Loaded { generation, found, adopters } => {
                 if generation == self.generation {
-                    found.into_iter().for_each(|found| self.loaded(found, adoption.is_some()));
+                    found.into_iter().for_each(|found| self.loaded(found));
                 }
-                if let Some(done) = adoption {
-                    let _ = done.send(());
-                }
+                tell(adopters);
             }
             // Calls outlive a loss of memory: their answers are matched by attempt.
             Completion::Returned { .. } if self.stopping => {}
@@ -247,13 +252,8 @@ impl Lane {
         }
     }
 
-    fn loaded(&mut self, (gid, state): Found, adopted: bool) {
-        self.guarded(Some(&gid), |shard| match (adopted, state) {
-            (false, state) => shard.on_loaded(&gid, state, clock::now()),
-            (true, Ok(Some(transaction))) => shard.handle_adopted(transaction, clock::now()),
-            // Asked for again by the next sweep.
-            (true, Ok(None) | Err(_)) => {}
-        });
+    fn loaded(&mut self, (gid, state): Found) {
+        self.guarded(Some(&gid), |shard| shard.on_loaded(&gid, state, clock::now()));
     }
 
     /// What became durable, for those who count and those who follow.
@@ -306,8 +306,17 @@ impl Lane {
                 }
             }
         }
+        let adopters = std::mem::take(&mut self.adopters);
         if !loads.is_empty() && !self.stopping {
-            in_flight::load(&*self.parts.store, self.generation, loads, None, self.completions_in.clone());
+            in_flight::load(
+                &*self.parts.store,
+                self.generation,
+                loads,
+                adopters,
+                self.completions_in.clone(),
+            );
+        } else {
+            tell(adopters);
         }
         if !self.append_in_flight
             && let Some(batch) = self.guarded(None, |shard| shard.poll_batch(now)).flatten()
@@ -356,24 +365,31 @@ impl Lane {
 
     /// Reads what this lane had in memory again: everything unfinished that belongs there.
     fn start_refill(&self) {
-        let (store, completions, generation) =
-            (Arc::clone(&self.parts.store), self.completions_in.clone(), self.generation);
+        let (store, again, banned) =
+            (Arc::clone(&self.parts.store), self.again_in.clone(), self.banned.clone());
         let (lane, lanes) = (self.parts.index, self.parts.store.lanes_max().max(1));
-        let banned = self.banned.clone();
         tokio::spawn(async move {
             let mine = |gid: &Gid| super::lane_of(gid, lanes) == lane && !banned.contains(gid);
             crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
-                let gids: Vec<Gid> = gids.into_iter().filter(mine).collect();
                 let (done, adopted) = oneshot::channel();
-                if !gids.is_empty() {
-                    in_flight::load(&*store, generation, gids, Some(done), completions.clone());
-                }
+                let adoption = Adoption { gids: gids.into_iter().filter(mine).collect(), done };
+                // The lane is gone: nothing is left to fill.
+                let sent = again.send(adoption).is_ok();
                 async move {
-                    let _ = adopted.await;
+                    if sent {
+                        let _ = adopted.await;
+                    }
                 }
             })
             .await;
         });
+    }
+}
+
+fn tell(adopters: Vec<oneshot::Sender<()>>) {
+    for adopter in adopters {
+        // One that is gone does not want to know.
+        let _ = adopter.send(());
     }
 }
 

@@ -259,7 +259,9 @@ impl<'a> World<'a> {
         self.loads = 0;
         if let Some(transaction) = self.store.load(&gid()) {
             self.overtaken = false;
-            self.shard.handle_adopted(transaction, self.now);
+            self.shard.handle_wanted(&gid());
+            assert_eq!(self.shard.poll_release(), Some(Release::Load(gid())));
+            self.shard.on_loaded(&gid(), Ok(Some(transaction)), self.now);
         }
         self.ask_again();
     }

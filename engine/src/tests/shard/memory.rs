@@ -24,9 +24,9 @@ fn a_long_wait_leaves_memory_and_comes_back_when_it_is_due() {
     bench.commit();
     assert!(bench.shard.is_empty() && bench.shard.poll_timeout().is_none());
     bench.now = Timestamp::from_millis(3_600_000);
-    let found = bench.store.load(&g("g")).unwrap();
-    bench.shard.handle_adopted(found, bench.now);
+    bench.shard.handle_wanted(&g("g"));
     bench.pump();
+    bench.load();
     bench.commit();
     assert_eq!(bench.under_way(), ["g/a.action#1"]);
 }
@@ -111,28 +111,36 @@ fn quarantine_reads_what_is_not_in_memory_and_survives_a_lost_batch() {
 }
 
 #[test]
-fn adopting_twice_is_adopting_once() {
+fn wanting_twice_is_wanting_once() {
     let mut bench = Bench::new();
     bench.elsewhere("g", create(saga()));
-    let found = bench.store.load(&g("g")).unwrap();
-    bench.shard.handle_adopted(found.clone(), bench.now);
-    bench.shard.handle_adopted(found, bench.now);
+    bench.shard.handle_wanted(&g("g"));
+    bench.shard.handle_wanted(&g("g"));
     bench.pump();
+    assert_eq!(bench.loads.len(), 1);
+    bench.load();
+    bench.shard.handle_wanted(&g("g"));
+    bench.pump();
+    assert!(bench.loads.is_empty());
     assert_eq!(bench.under_way(), ["g/a.action#1"]);
 }
 
 #[test]
-fn adopting_what_has_settled_or_is_being_read_changes_nothing() {
+fn a_command_waits_for_the_read_that_was_wanted_and_what_settled_leaves_again() {
     let mut bench = Bench::new();
-    bench.elsewhere("g", create(saga()));
-    let running = bench.store.load(&g("g")).unwrap();
+    bench.elsewhere("g", create(open(Pattern::Tcc, "")));
+    bench.shard.handle_wanted(&g("g"));
     bench.send(1, "g", abort());
-    bench.shard.handle_adopted(running, bench.now);
     bench.pump();
-    assert!(bench.calls.is_empty() && bench.shard.resident(&g("g")).is_none());
+    assert_eq!(bench.loads.len(), 1, "one read serves both");
+    bench.load();
+    bench.commit();
+    assert!(!bench.shard.knows(&g("g")));
     bench.elsewhere("h", create(open(Pattern::Tcc, "")));
     bench.elsewhere("h", Command::Commit);
-    bench.shard.handle_adopted(bench.store.load(&g("h")).unwrap(), bench.now);
+    bench.shard.handle_wanted(&g("h"));
+    bench.pump();
+    bench.load();
     assert!(!bench.shard.knows(&g("h")));
 }
 
@@ -141,8 +149,9 @@ fn a_deadline_that_passed_while_nobody_owned_it_counts_when_it_is_adopted() {
     let mut bench = Bench::new();
     bench.elsewhere("g", create(Draft { deadline_ms: Some(1_000), ..saga() }));
     bench.now = Timestamp::from_millis(5_000);
-    bench.shard.handle_adopted(bench.store.load(&g("g")).unwrap(), bench.now);
+    bench.shard.handle_wanted(&g("g"));
     bench.pump();
+    bench.load();
     assert!(bench.calls.is_empty(), "no action is started after the deadline");
     bench.commit();
     assert_eq!(bench.under_way(), ["g/a.compensate#1"]);
