@@ -290,17 +290,9 @@ impl Walk {
         }
         self.shard = Shard::new(ShardOptions::default());
         (self.loads, self.asked, self.overtaken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let unfinished: Vec<_> =
-            self.store.states().filter(|state| !state.status().is_settled()).cloned().collect();
-        for transaction in unfinished {
-            let gid = transaction.gid().clone();
+        let unfinished = self.store.states().filter(|state| !state.status().is_settled());
+        for gid in unfinished.map(|state| state.gid().clone()).collect::<Vec<_>>() {
             self.shard.handle_wanted(&gid);
-            let read = self.shard.poll_release();
-            assert!(
-                matches!(read, Some(Release::Load(_))),
-                "a shard that knows nothing reads what is wanted"
-            );
-            self.shard.on_loaded(&gid, Ok(Some(transaction)), self.now);
         }
         Ok(())
     }
