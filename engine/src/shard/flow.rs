@@ -160,6 +160,12 @@ impl Shard {
                 return self.schedule(&gid, now);
             }
         };
+        if let (Message::Command { command: Command::Replay { .. }, .. }, Some(resident)) =
+            (&message, self.residents.get_mut(&gid))
+        {
+            // The operator says now: what waits for room at its host asks again, too.
+            resident.deferred.clear();
+        }
         let moved = self.feed(&gid, &input, now);
         match message {
             Message::Command { .. } => self.answer_command(&gid, message, moved.map(|_| ())),

@@ -1,0 +1,215 @@
+//! Lanes over the memory store and a scripted caller: what is answered when the store fails, the inbox is full, a lane
+//! panics or stops.
+
+mod treacherous;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use trine_engine::{
+    Answer, BranchSpec, Call, CallPolicy, CallReport, Command, Digest, Draft, Outcome, Payload, Rejection,
+    ReplyOn, Spec,
+};
+use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
+
+use super::{Lanes, Options, SubmitError};
+use crate::dispatch::{Caller, Returned};
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::store::memory::{Fault, Memory};
+use treacherous::Treacherous;
+
+/// A call that waits for the test to answer it.
+struct Made {
+    call: Call,
+    answer: oneshot::Sender<Returned>,
+}
+
+impl Made {
+    fn done(self) {
+        let outcome = Outcome::Done { output: Payload::default(), read_only: false };
+        let answer = Answer { outcome, report: CallReport::default(), random_permille: 0 };
+        assert!(self.answer.send(Returned::Answer(answer)).is_ok());
+    }
+}
+
+/// Hands calls to the test.
+#[derive(Debug)]
+struct Script(mpsc::UnboundedSender<Made>);
+
+impl Caller for Script {
+    fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
+        let (answer, answered) = oneshot::channel();
+        // A test that looks no longer lets calls hang.
+        let _ = self.0.send(Made { call, answer });
+        Box::pin(async move {
+            match answered.await {
+                Ok(returned) => returned,
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+}
+
+fn start(store: impl Store, options: Options) -> (Lanes, mpsc::UnboundedReceiver<Made>) {
+    let (made, calls) = mpsc::unbounded_channel();
+    let (store, caller): (Arc<dyn Store>, Arc<dyn Caller>) = (Arc::new(store), Arc::new(Script(made)));
+    (Lanes::start(&store, &caller, &Metrics::new(), options), calls)
+}
+
+fn gid(text: &str) -> Gid {
+    Gid::parse(text).unwrap()
+}
+
+fn create() -> Command {
+    let target = Some(Target::parse("http://service/op").unwrap());
+    let branch = BranchSpec {
+        id: BranchId::parse("a").unwrap(),
+        forward: target.clone(),
+        on_commit: None,
+        on_rollback: target,
+        payload: Payload::default(),
+        after: Vec::new(),
+        call: CallPolicy::default(),
+        digest: Digest::default(),
+    };
+    let spec: Spec = Draft { branches: vec![branch], ..Draft::new(Pattern::Saga) }.build().unwrap();
+    Command::Create(Arc::new(spec))
+}
+
+fn later() -> ReplyOn {
+    ReplyOn::Settled { until: crate::clock::now().plus_millis(60_000) }
+}
+
+#[tokio::test]
+async fn a_creation_whose_commit_was_doubtful_is_answered_with_what_the_journal_says() {
+    for fault in [Fault::DoubtfulApplied, Fault::DoubtfulNotApplied, Fault::Failed] {
+        let store = Memory::new("one");
+        store.faults().push(fault);
+        let (lanes, mut calls) = start(store, Options::default());
+        let snapshot = lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+        assert_eq!(snapshot.status, Status::Running, "{fault:?}");
+        assert_eq!(calls.recv().await.unwrap().call.key.attempt, 1);
+        lanes.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_inbox_is_answered_busy_and_nothing_is_done() {
+    let store = Memory::new("one");
+    let gate = store.faults().hold_appends();
+    let mut options = Options { inbox_len_max: 1, ..Options::default() };
+    options.shard.batch_records_max = 1;
+    let (lanes, _calls) = start(store, options);
+    let submit = |name: String| {
+        let handle = lanes.handle().clone();
+        tokio::spawn(async move { handle.submit(gid(&name), create(), ReplyOn::Durable).await })
+    };
+    let first = submit("first".into());
+    gate.arrived(1).await;
+    let waiting: Vec<_> = (0..8).map(|number| submit(format!("g{number}"))).collect();
+    // Whoever finds the inbox full is answered while everybody else waits for the store.
+    tokio::task::yield_now().await;
+    gate.open();
+    assert!(first.await.unwrap().is_ok());
+    let mut busy = 0;
+    for waiter in waiting {
+        match waiter.await.unwrap() {
+            Ok(_) => {}
+            Err(SubmitError::Busy { retry_after_ms }) => {
+                busy += 1;
+                assert!(retry_after_ms > 0);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(busy > 0, "eight commands found room in an inbox of one");
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_residents_are_answered_busy() {
+    let (lanes, _calls) = start(Memory::new("one"), Options { residents_max: 1, ..Options::default() });
+    lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+    let refused = lanes.handle().submit(gid("h"), create(), ReplyOn::Durable).await;
+    assert!(matches!(refused, Err(SubmitError::Busy { .. })), "{refused:?}");
+    // What is known is still served.
+    lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_costs_a_lane_its_memory_but_no_transaction() {
+    let (lanes, mut calls) = start(Treacherous::new("bad"), Options::default());
+    let handle = lanes.handle().clone();
+    handle.submit(gid("good"), create(), ReplyOn::Durable).await.unwrap();
+    let first = calls.recv().await.unwrap();
+    assert_eq!(first.call.gid, gid("good"));
+
+    // Reading this gid's journal gives another's: the shard refuses to go on with such memory.
+    for _ in 0..3 {
+        let lost = handle.submit(gid("bad"), Command::Commit, ReplyOn::Durable).await;
+        assert_eq!(lost, Err(SubmitError::Lost));
+    }
+    // It brings its lane down no more: it is turned away at the door.
+    loop {
+        match handle.submit(gid("bad"), Command::Commit, ReplyOn::Durable).await {
+            Err(SubmitError::Lost) => {}
+            other => break assert_eq!(other, Err(SubmitError::Rejected(Rejection::Corrupt))),
+        }
+    }
+    // The other transaction was read back; the answer to its first call still counts.
+    first.done();
+    let settled = handle.submit(gid("good"), create(), later()).await.unwrap();
+    assert_eq!(settled.status, Status::Committed);
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_makes_durable_what_was_admitted_and_answers_who_waits() {
+    let store = Memory::new("one");
+    let gate = store.faults().hold_appends();
+    let (lanes, _calls) = start(store.clone(), Options::default());
+    let handle = lanes.handle().clone();
+    let submit = |reply_on| {
+        let handle = handle.clone();
+        tokio::spawn(async move { handle.submit(gid("g"), create(), reply_on).await })
+    };
+    let admitted = submit(ReplyOn::Durable);
+    gate.arrived(1).await;
+    let waiting = submit(later());
+    tokio::task::yield_now().await;
+    let stopping = tokio::spawn(lanes.stop());
+    gate.open();
+    stopping.await.unwrap();
+    assert_eq!(admitted.await.unwrap().unwrap().status, Status::Running);
+    assert_eq!(waiting.await.unwrap(), Err(SubmitError::ShuttingDown));
+    assert_eq!(handle.submit(gid("h"), create(), ReplyOn::Durable).await, Err(SubmitError::ShuttingDown));
+    // The next start finds it, and owes its call again.
+    let (lanes, mut calls) = start(store.another("one"), Options::default());
+    lanes.handle().adopt(vec![gid("g")]).await;
+    assert_eq!(calls.recv().await.unwrap().call.gid, gid("g"));
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_finds_everything_going_on() {
+    let store = Memory::new("one");
+    let mut options = Options::default();
+    options.shard.reload_delay_ms = 1;
+    let (lanes, mut calls) = start(store.clone(), options);
+    let handle = lanes.handle().clone();
+    handle.submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+    let call = calls.recv().await.unwrap();
+    store.faults().set_writes_down(true);
+    store.faults().set_reads_down(true);
+    let refused = handle.submit(gid("h"), create(), ReplyOn::Durable).await;
+    assert_eq!(refused, Err(SubmitError::Rejected(Rejection::Unavailable)));
+    call.done();
+    store.faults().set_reads_down(false);
+    store.faults().set_writes_down(false);
+    let settled = handle.submit(gid("g"), create(), later()).await.unwrap();
+    assert_eq!(settled.status, Status::Committed);
+    lanes.stop().await;
+}

@@ -1,0 +1,125 @@
+//! A store that reads one gid's journal wrongly: the one way to make a sound shard panic from outside.
+
+use std::sync::Arc;
+
+use trine_engine::{Batch, Record};
+use trine_protocol::v1::Participant;
+use trine_protocol::{Gid, Timestamp};
+
+use crate::store::memory::Memory;
+use crate::store::{
+    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, Queries,
+    Registry, Store, StoreFuture,
+};
+
+/// A memory store that answers the read of one gid with the journal of another.
+#[derive(Debug)]
+pub(super) struct Treacherous {
+    honest: Memory,
+    gid: Gid,
+}
+
+impl Treacherous {
+    pub(super) fn new(gid: &str) -> Self {
+        Self { honest: Memory::new("one"), gid: Gid::parse(gid).unwrap() }
+    }
+}
+
+impl Store for Treacherous {
+    fn lanes_max(&self) -> usize {
+        1
+    }
+}
+
+impl Journal for Treacherous {
+    fn append(&self, lane: usize, batch: Arc<Batch>) -> StoreFuture<Appended, AppendError> {
+        self.honest.append(lane, batch)
+    }
+
+    fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
+        let (bad, honest) = (self.gid.clone(), self.honest.clone());
+        Box::pin(async move {
+            let mut found = honest.load(gids.clone()).await?;
+            if gids.contains(&bad) {
+                let other = honest.load(vec![Gid::parse("good").unwrap()]).await?;
+                found.extend(other.into_iter().map(|(_, records)| (bad.clone(), records)));
+            }
+            Ok(found)
+        })
+    }
+
+    fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.honest.unfinished(after, due_by, limit)
+    }
+
+    fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.honest.due(due_by, limit)
+    }
+}
+
+impl Queries for Treacherous {
+    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
+        self.honest.records(gid, after_seq)
+    }
+
+    fn list(
+        &self,
+        filter: Filter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> StoreFuture<trine_protocol::v1::Page> {
+        self.honest.list(filter, cursor, limit)
+    }
+
+    fn census(&self) -> StoreFuture<Census> {
+        self.honest.census()
+    }
+}
+
+impl Registry for Treacherous {
+    fn register(
+        &self,
+        name: String,
+        base_url: String,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> StoreFuture<()> {
+        self.honest.register(name, base_url, now, expires_at)
+    }
+
+    fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
+        self.honest.deregister(name, base_url)
+    }
+
+    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
+        self.honest.participants(now)
+    }
+
+    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
+        self.honest.sweep_participants(before)
+    }
+}
+
+impl Membership for Treacherous {
+    fn heartbeat(&self) -> StoreFuture<()> {
+        self.honest.heartbeat()
+    }
+
+    fn adopt(&self) -> StoreFuture<u64> {
+        self.honest.adopt()
+    }
+}
+
+impl Maintenance for Treacherous {
+    fn ping(&self) -> StoreFuture<()> {
+        self.honest.ping()
+    }
+
+    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
+        self.honest.retire(before, limit)
+    }
+
+    fn close(&self) -> StoreFuture<()> {
+        self.honest.close()
+    }
+}
