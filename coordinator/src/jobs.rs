@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
@@ -22,8 +23,8 @@ use crate::store::Store;
 const SWEEP_MAX: usize = 1_000;
 /// Transactions one retention step deletes: short write transactions, so that lanes do not wait.
 const RETIRE_CHUNK: usize = 200;
-/// Retention steps of one tick; the rest waits for the next.
-const RETIRE_CHUNKS_MAX: usize = 50;
+/// Pause between two steps: lanes come first.
+const RETIRE_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 /// A lapsed participant instance is forgotten after this long.
 const PARTICIPANT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -76,6 +77,7 @@ pub struct Context {
 pub struct Jobs {
     scheduler: JobScheduler,
     tracker: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl std::fmt::Debug for Jobs {
@@ -88,7 +90,7 @@ impl Jobs {
     /// Starts every job.
     pub async fn start(schedules: &Schedules, context: &Context) -> Result<Self, JobSchedulerError> {
         let scheduler = JobScheduler::new().await?;
-        let jobs = Self { scheduler, tracker: TaskTracker::new() };
+        let jobs = Self { scheduler, tracker: TaskTracker::new(), stop: CancellationToken::new() };
         jobs.add("heartbeat", &schedules.heartbeat, context, heartbeat).await?;
         jobs.add("sweep", &schedules.sweep, context, sweep).await?;
         jobs.add("reconcile", &schedules.reconcile, context, reconcile).await?;
@@ -111,9 +113,10 @@ impl Jobs {
         Work: Future<Output = ()> + Send + 'static,
     {
         let running = Arc::new(AtomicBool::new(false));
-        let (context, tracker) = (context.clone(), self.tracker.clone());
+        let (context, tracker, stop) = (context.clone(), self.tracker.clone(), self.stop.clone());
         let job = Job::new_async(schedule, move |_, _| {
             let (running, context, tracker) = (Arc::clone(&running), context.clone(), tracker.clone());
+            let stop = stop.clone();
             Box::pin(async move {
                 // The scheduler may still start what it had picked when it was stopped.
                 if tracker.is_closed() {
@@ -124,7 +127,9 @@ impl Jobs {
                     return;
                 }
                 let done = Reset(running);
-                tracker.track_future(work(context)).await;
+                // A job that is cut short has nothing half done: every store call is a task of its own.
+                let work = stop.run_until_cancelled(work(context));
+                tracker.track_future(work).await;
                 drop(done);
             })
         })?;
@@ -132,9 +137,10 @@ impl Jobs {
         Ok(())
     }
 
-    /// Starts no more jobs and waits for those that run.
+    /// Starts no more jobs, and ends those that run at their next await.
     pub async fn stop(mut self) {
         self.tracker.close();
+        self.stop.cancel();
         if let Err(error) = self.scheduler.shutdown().await {
             tracing::debug!(%error, "the job scheduler was already stopped");
         }
@@ -182,7 +188,7 @@ async fn retention(context: Context) {
     let Some(retention_ms) = context.retention_ms else { return };
     let before = trine_protocol::Timestamp::from_millis(now.millis().saturating_sub(retention_ms));
     let mut retired = 0;
-    for _ in 0..RETIRE_CHUNKS_MAX {
+    loop {
         match context.store.retire(before, RETIRE_CHUNK).await {
             Ok(0) => break,
             Ok(some) => retired += some,
@@ -192,6 +198,7 @@ async fn retention(context: Context) {
                 break;
             }
         }
+        tokio::time::sleep(RETIRE_PAUSE).await;
     }
     if retired > 0 {
         tracing::info!(retired, "settled transactions past their retention were deleted");

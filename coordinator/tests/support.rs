@@ -119,6 +119,12 @@ impl Http {
         self.send(self.0.get(url)).await.unwrap_or_else(|error| panic!("GET {url}: {error}"))
     }
 
+    /// The whole body as text, once it has ended.
+    pub(crate) async fn text(&self, url: &str) -> String {
+        let response = self.0.get(url).send().await.unwrap_or_else(|error| panic!("GET {url}: {error}"));
+        response.text().await.unwrap_or_else(|error| panic!("GET {url}: {error}"))
+    }
+
     pub(crate) async fn post(&self, url: &str, body: &Value) -> (u16, Value) {
         self.send(self.0.post(url).json(body)).await.unwrap_or_else(|error| panic!("POST {url}: {error}"))
     }

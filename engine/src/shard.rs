@@ -253,6 +253,7 @@ pub struct Shard {
     releases: VecDeque<Release>,
     timers: BTreeSet<(Timestamp, Gid)>,
     next_batch: u64,
+    failures_in_a_row: u32,
     /// Counts messages as they are decided.
     next_message: u64,
     /// The transaction being worked on: who is to blame when that panics.
@@ -272,6 +273,7 @@ impl Shard {
             releases: VecDeque::new(),
             timers: BTreeSet::new(),
             next_batch: 2,
+            failures_in_a_row: 0,
             next_message: 0,
             touching: None,
         }
@@ -304,6 +306,16 @@ impl Shard {
         {
             self.timers.remove(&(due, gid.clone()));
             self.wake(&gid, now);
+        }
+    }
+
+    /// Answers everybody who waits for an outcome with what is durable now: the shard is about to go away.
+    pub fn handle_stop(&mut self) {
+        for resident in self.residents.values_mut().filter(|resident| resident.unflushed.is_none()) {
+            let result = snapshot(&resident.transaction);
+            for waiter in std::mem::take(&mut resident.waiters) {
+                self.releases.push_back(Release::Reply { ticket: waiter.ticket, result: Ok(result.clone()) });
+            }
         }
     }
 

@@ -177,7 +177,7 @@ impl Walk {
             2 if self.late_write.is_none() => self.late_write = Some(batch.records),
             _ => self.verdict.commits_failed += 1,
         }
-        self.shard.on_commit_failed(batch.id);
+        self.shard.on_commit_failed(batch.id, self.now);
         Ok(())
     }
 

@@ -88,7 +88,7 @@ impl Refusal {
             SubmitError::ShuttingDown => Self::shutting_down(),
             SubmitError::Lost => Self::new(
                 Code::StoreUnavailable,
-                "nobody knows yet whether this was done; repeat the request unchanged, that is safe",
+                "nobody knows yet whether this was done; repeat the request with this gid, that is safe",
             ),
         };
         if refusal.problem.gid.is_none() {

@@ -14,6 +14,7 @@ use trine_protocol::Target;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
 use super::classify::{Body, classify};
+use super::directory::Unresolved;
 use super::hosts::{Hosts, NoPlace};
 use super::text::clean;
 use super::transport::{self, Stage};
@@ -33,6 +34,17 @@ pub struct HttpCaller {
     directory: Arc<Directory>,
 }
 
+/// How long a call to a participant without a live instance waits before it looks again, before jitter.
+const NOBODY_THERE_MS: u64 = 2_000;
+
+/// A target that stands for no URL.
+enum Nowhere {
+    /// It will again, once an instance registers.
+    Now(String),
+    /// Until a person does something.
+    Ever(String),
+}
+
 /// A call that failed before there was anything to classify.
 struct Failed {
     status_code: Option<u16>,
@@ -49,7 +61,16 @@ impl HttpCaller {
     async fn make(self, call: Call) -> Returned {
         let url = match self.locate(&call.target) {
             Ok(url) => url,
-            Err(error) => return Returned::Answer(failed(Failed { status_code: None, error }, 0)),
+            // Nothing was asked of anybody, so nothing is counted: the participant's instances may be about to
+            // register again, after a restart of theirs or ours.
+            Err(Nowhere::Now(error)) => {
+                let retry_after_ms = fastrand::u64(NOBODY_THERE_MS / 2..=NOBODY_THERE_MS);
+                tracing::debug!(gid = %call.gid, op = %call.op(), %error, retry_after_ms, "the call waits");
+                return Returned::NotSent { retry_after_ms };
+            }
+            Err(Nowhere::Ever(error)) => {
+                return Returned::Answer(failed(Failed { status_code: None, error }, 0));
+            }
         };
         let origin = url.origin().ascii_serialization();
         let _place = match self.hosts.enter(&origin).await {
@@ -80,19 +101,23 @@ impl HttpCaller {
     }
 
     /// The URL a target stands for now.
-    fn locate(&self, target: &Target) -> Result<Url, String> {
+    fn locate(&self, target: &Target) -> Result<Url, Nowhere> {
         let text = match target.participant() {
             Some((name, path)) => {
-                self.directory.resolve(name, path, clock::now()).map_err(|error| clean(&error.to_string()))?
+                self.directory.resolve(name, path, clock::now()).map_err(|error| match error {
+                    Unresolved::NoneAlive(_) => Nowhere::Now(error.to_string()),
+                    Unresolved::NeverRegistered(_) => Nowhere::Ever(clean(&error.to_string())),
+                })?
             }
             None => target.as_str().to_owned(),
         };
-        let url = Url::parse(&text).map_err(|error| format!("the branch's URL cannot be called: {error}"))?;
+        let broken = |why: &str| Nowhere::Ever(format!("the branch's URL cannot be called: {why}"));
+        let url = Url::parse(&text).map_err(|error| broken(&error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err("the branch's URL cannot be called: it is not http:// or https://".into());
+            return Err(broken("it is not http:// or https://"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("the branch's URL cannot be called: it carries a user name or password".into());
+            return Err(broken("it carries a user name or password"));
         }
         Ok(url)
     }

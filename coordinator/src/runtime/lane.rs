@@ -69,6 +69,7 @@ pub(super) struct Lane {
     tickets: HashMap<Ticket, Reply>,
     next_ticket: u64,
     append_in_flight: bool,
+    failures_in_a_row: u32,
     /// Told when the next reads are done.
     adopters: Vec<oneshot::Sender<()>>,
     panics: BTreeMap<Gid, u32>,
@@ -95,6 +96,7 @@ impl Lane {
             tickets: HashMap::new(),
             next_ticket: 0,
             append_in_flight: false,
+            failures_in_a_row: 0,
             adopters: Vec::new(),
             panics: BTreeMap::new(),
             banned: BTreeSet::new(),
@@ -140,9 +142,11 @@ impl Lane {
             self.drain(&mut commands);
             self.guarded(None, |shard| shard.handle_timeout(clock::now()));
         }
-        // Whoever still waits is told; what is owed is derived again at the next start.
+        // Whoever waits for an outcome is told where it stands; what is owed is derived again at the next start.
+        self.guarded(None, Shard::handle_stop);
+        self.pump(clock::now());
         for (_, reply) in self.tickets.drain() {
-            let _ = reply.send(Err(SubmitError::ShuttingDown));
+            let _ = reply.send(Err(SubmitError::Lost));
         }
     }
 
@@ -176,7 +180,8 @@ impl Lane {
             let _ = reply.send(Err(Rejection::Corrupt.into()));
             return;
         }
-        if matches!(command, Command::Create(_)) && self.shard.len() >= self.parts.options.residents_max {
+        let new = matches!(command, Command::Create(_)) && !self.shard.knows(&gid);
+        if new && self.shard.len() >= self.parts.options.residents_max {
             let retry_after_ms = self.parts.options.busy_retry_after_ms;
             let _ = reply.send(Err(SubmitError::Busy { retry_after_ms }));
             return;
@@ -194,7 +199,9 @@ impl Lane {
 
     /// Who hands over transactions is told when they are in memory.
     fn adopt(&mut self, adoption: Adoption) {
-        for gid in adoption.gids.iter().filter(|gid| !self.banned.contains(gid)) {
+        // What does not fit is handed over again by a later sweep.
+        let places = self.parts.options.residents_max.saturating_sub(self.shard.len());
+        for gid in adoption.gids.iter().filter(|gid| !self.banned.contains(gid)).take(places) {
             self.shard.handle_wanted(gid);
         }
         self.adopters.push(adoption.done);
@@ -237,16 +244,25 @@ impl Lane {
     ) {
         match result {
             Ok(appended) => {
+                let failures = std::mem::take(&mut self.failures_in_a_row);
+                if failures > 1 {
+                    tracing::info!(lane = self.parts.index, failures, "the store takes batches again");
+                }
                 for gid in &appended.conflicts {
                     tracing::info!(%gid, "somebody else appended to this transaction; reading it again");
                 }
                 self.guarded(None, |shard| shard.on_committed(id, &appended.conflicts, clock::now()));
             }
             Err(error) => {
-                tracing::warn!(lane = self.parts.index, %error, "a batch was not appended; reading its transactions again");
+                self.failures_in_a_row += 1;
+                // An outage is told when it begins and ever less often: a full disk is not filled further.
+                if self.failures_in_a_row.is_power_of_two() {
+                    let (lane, failures) = (self.parts.index, self.failures_in_a_row);
+                    tracing::warn!(lane, failures, %error, "a batch was not appended; reading its transactions again");
+                }
                 self.parts.metrics.store_error("append");
                 self.guarded(None, |shard| {
-                    shard.on_commit_failed(id);
+                    shard.on_commit_failed(id, clock::now());
                 });
             }
         }
@@ -368,12 +384,12 @@ impl Lane {
         let (store, again, banned) =
             (Arc::clone(&self.parts.store), self.again_in.clone(), self.banned.clone());
         let (lane, lanes) = (self.parts.index, self.parts.store.lanes_max().max(1));
-        tokio::spawn(async move {
+        let stop = self.parts.stop.clone();
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
             let mine = |gid: &Gid| super::lane_of(gid, lanes) == lane && !banned.contains(gid);
             crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
                 let (done, adopted) = oneshot::channel();
                 let adoption = Adoption { gids: gids.into_iter().filter(mine).collect(), done };
-                // The lane is gone: nothing is left to fill.
                 let sent = again.send(adoption).is_ok();
                 async move {
                     if sent {
@@ -382,7 +398,7 @@ impl Lane {
                 }
             })
             .await;
-        });
+        }));
     }
 }
 

@@ -184,12 +184,30 @@ async fn stopping_makes_durable_what_was_admitted_and_answers_who_waits() {
     gate.open();
     stopping.await.unwrap();
     assert_eq!(admitted.await.unwrap().unwrap().status, Status::Running);
-    assert_eq!(waiting.await.unwrap(), Err(SubmitError::ShuttingDown));
+    // Its outcome is not known yet; that it is accepted is.
+    assert_eq!(waiting.await.unwrap().unwrap().status, Status::Running);
     assert_eq!(handle.submit(gid("h"), create(), ReplyOn::Durable).await, Err(SubmitError::ShuttingDown));
     // The next start finds it, and owes its call again.
     let (lanes, mut calls) = start(store.another("one"), Options::default());
     lanes.handle().adopt(vec![gid("g")]).await;
     assert_eq!(calls.recv().await.unwrap().call.gid, gid("g"));
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_every_write_is_told_to_who_waits_and_not_hammered() {
+    let store = Memory::new("one");
+    let (lanes, mut calls) = start(store.clone(), Options::default());
+    let handle = lanes.handle().clone();
+    store.faults().set_writes_down(true);
+    let refused = handle.submit(gid("g"), create(), ReplyOn::Durable).await;
+    assert_eq!(refused, Err(SubmitError::Rejected(Rejection::Unavailable)));
+    // Two tries at once, then pauses: this gate sees no append by itself any more.
+    let gate = store.faults().hold_appends();
+    store.faults().set_writes_down(false);
+    gate.open();
+    handle.submit(gid("h"), create(), ReplyOn::Durable).await.unwrap();
+    assert_eq!(calls.recv().await.unwrap().call.gid, gid("h"));
     lanes.stop().await;
 }
 

@@ -43,14 +43,15 @@ struct Inner {
     owner: String,
     writer: Writer,
     readers: SqlitePool,
+    listers: SqlitePool,
     lock: FileLock,
 }
 
 impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
-        let schema::Opened { writer, readers, lock } = schema::open(path).await?;
-        Ok(Self(Arc::new(Inner { owner, writer: Writer::new(path, writer), readers, lock })))
+        let schema::Opened { writer, readers, listers, lock } = schema::open(path).await?;
+        Ok(Self(Arc::new(Inner { owner, writer: Writer::new(path, writer), readers, listers, lock })))
     }
 
     /// Runs `work` in a task of its own.
@@ -99,11 +100,11 @@ impl Queries for Sqlite {
     }
 
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
-        self.run(async move |inner| queries::list(&inner.readers, filter, cursor, limit).await)
+        self.run(async move |inner| queries::list(&inner.listers, filter, cursor, limit).await)
     }
 
     fn census(&self) -> StoreFuture<Census> {
-        self.run(async move |inner| queries::census(&inner.readers).await)
+        self.run(async move |inner| queries::census(&inner.listers).await)
     }
 }
 
@@ -153,6 +154,7 @@ impl Maintenance for Sqlite {
     fn close(&self) -> StoreFuture<()> {
         self.run(async move |inner| {
             inner.readers.close().await;
+            inner.listers.close().await;
             let closed = inner.writer.close().await;
             inner.lock.release();
             closed

@@ -11,6 +11,11 @@ use super::{
 use crate::input::{Command, Input, Rejection};
 use crate::transaction::{CallKey, Transaction, advance, decide};
 
+/// Failed batches in a row that are read back at once: a lost connection is worth no pause.
+const FAILURES_WITHOUT_PAUSE: u32 = 2;
+/// Longest pause between two tries of a store that goes on failing.
+const PAUSE_MS_MAX: u64 = 10_000;
+
 impl Shard {
     /// The next durable write, if none is in flight and there is something to write (law L5).
     pub fn poll_batch(&mut self, now: Timestamp) -> Option<Batch> {
@@ -34,6 +39,7 @@ impl Shard {
     /// The batch is durable, except for gids somebody else has appended to (law L7).
     pub fn on_committed(&mut self, batch: BatchId, conflicts: &[Gid], now: Timestamp) {
         let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.id == batch) else { return };
+        self.failures_in_a_row = 0;
         if !conflicts.is_empty() {
             let again = self.forget(&mut sealed, |gid| conflicts.contains(gid));
             self.reload(again);
@@ -51,12 +57,45 @@ impl Shard {
 
     /// The batch failed, or nobody knows: forget everything built on it and read again (law L6). Returns the gids
     /// forgotten.
-    pub fn on_commit_failed(&mut self, batch: BatchId) -> Vec<Gid> {
+    ///
+    /// A store that goes on failing is given pauses, and whoever waits for it an answer: that nothing is known.
+    pub fn on_commit_failed(&mut self, batch: BatchId, now: Timestamp) -> Vec<Gid> {
         let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.id == batch) else { return Vec::new() };
+        self.failures_in_a_row += 1;
         let again = self.forget(&mut sealed, |_| true);
         let forgotten = again.keys().cloned().collect();
-        self.reload(again);
+        match self.failures_in_a_row.checked_sub(FAILURES_WITHOUT_PAUSE) {
+            None | Some(0) => self.reload(again),
+            Some(pauses) => {
+                let pause_ms =
+                    self.options.reload_delay_ms.saturating_mul(1 << (pauses - 1).min(10)).min(PAUSE_MS_MAX);
+                for (gid, messages) in again {
+                    let loading = Loading { messages, wanted: true, retry_at: None };
+                    self.read_later(&gid, loading, &Rejection::Unavailable, now.plus_millis(pause_ms));
+                }
+            }
+        }
         forgotten
+    }
+
+    /// Answers the commands that wait for a read; keeps the rest until the read is tried again.
+    fn read_later(&mut self, gid: &Gid, loading: Loading, rejection: &Rejection, retry_at: Timestamp) {
+        let mut kept = Vec::new();
+        for message in loading.messages {
+            match message {
+                Message::Command { ticket, .. } => self.reply_now(ticket, Err(rejection.clone())),
+                Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
+                    kept.push(message)
+                }
+            }
+        }
+        if loading.wanted {
+            self.timers.insert((retry_at, gid.clone()));
+            let again = Loading { messages: kept, wanted: true, retry_at: Some(retry_at) };
+            self.loading.insert(gid.clone(), again);
+        } else {
+            self.orphans.remove(gid);
+        }
     }
 
     /// What a [`Release::Load`] found: the state of the gid, its absence, or nothing.
@@ -80,29 +119,14 @@ impl Shard {
         }
     }
 
-    fn load_failed(&mut self, gid: &Gid, loading: Loading, failure: LoadFailure, now: Timestamp) {
+    fn load_failed(&mut self, gid: &Gid, mut loading: Loading, failure: LoadFailure, now: Timestamp) {
         let rejection = match failure {
             LoadFailure::Unavailable => Rejection::Unavailable,
             LoadFailure::Corrupt => Rejection::Corrupt,
         };
-        let mut kept = Vec::new();
-        for message in loading.messages {
-            match message {
-                Message::Command { ticket, .. } => self.reply_now(ticket, Err(rejection.clone())),
-                Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
-                    kept.push(message)
-                }
-            }
-        }
         // What was here before must come back; a journal nobody can read is left alone, loudly, by the lane.
-        if loading.wanted && failure == LoadFailure::Unavailable {
-            let retry_at = now.plus_millis(self.options.reload_delay_ms);
-            self.timers.insert((retry_at, gid.clone()));
-            let again = Loading { messages: kept, wanted: true, retry_at: Some(retry_at) };
-            self.loading.insert(gid.clone(), again);
-        } else {
-            self.orphans.remove(gid);
-        }
+        loading.wanted &= failure == LoadFailure::Unavailable;
+        self.read_later(gid, loading, &rejection, now.plus_millis(self.options.reload_delay_ms));
     }
 
     /// Routes a message to its transaction, which is here, being read, about to be created, or to be read.

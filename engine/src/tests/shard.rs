@@ -111,7 +111,7 @@ impl Bench {
         if written {
             assert!(self.store.append(&batch.records).is_empty());
         }
-        let forgotten = self.shard.on_commit_failed(batch.id);
+        let forgotten = self.shard.on_commit_failed(batch.id, self.now);
         self.pump();
         forgotten
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::create::Order;
 use crate::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Target, Timestamp};
 
 /// The answer to every command on a transaction. 200 when settled, 202 when it goes on (creation, commit, abort).
@@ -108,9 +107,6 @@ pub struct TransactionView {
     /// When going forward is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<Timestamp>,
-    /// How branches follow each other when none states `after`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
     /// Open messages: what is known of the check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<OpView>,

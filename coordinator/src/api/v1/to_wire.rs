@@ -53,7 +53,6 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
         updated_at: transaction.updated_at(),
         settled_at: transaction.settled_at(),
         deadline_at: transaction.deadline_at(),
-        order: None,
         check: transaction.check().map(|check| op_view(Op::Check, check, spec.check.as_ref())),
         branches: transaction.branches().iter().map(|branch| branch_view(transaction, branch)).collect(),
         next: next_calls(transaction),

@@ -20,12 +20,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: u32 = 4_000;
 /// What is kept of the write-ahead log when it starts over.
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// Connections that read side by side.
+/// Connections that read journals and small tables side by side.
 const READERS_MAX: u32 = 3;
+/// Connections that walk the index for lists and counts: a list that takes long keeps other lists waiting, nothing else.
+const LISTERS_MAX: u32 = 1;
 /// How long a read waits for one of them.
 const READER_WAIT_MAX: Duration = Duration::from_secs(5);
-/// Prepared statements kept per connection: more than there are texts.
-const STATEMENTS_MAX: usize = 512;
+/// Prepared statements kept per connection. A batch's text depends on its sizes; those in use at a time are few, and each
+/// large one takes a few hundred kilobytes.
+const STATEMENTS_MAX: usize = 64;
 
 /// Every migration, oldest first: number, name, text.
 const MIGRATIONS: &[(i64, &str, &str)] =
@@ -36,6 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str)] =
 pub(super) struct Opened {
     pub(super) writer: SqliteConnection,
     pub(super) readers: SqlitePool,
+    pub(super) listers: SqlitePool,
     pub(super) lock: FileLock,
 }
 
@@ -44,14 +48,16 @@ pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
     let lock = FileLock::take(path)?;
     let mut writer = connect(path).await.map_err(|error| failed(path, error))?;
     run_migrations(path, &mut writer).await?;
-    let options = options(path).read_only(true).create_if_missing(false);
-    let readers = SqlitePoolOptions::new()
+    Ok(Opened { writer, readers: readers(path, READERS_MAX), listers: readers(path, LISTERS_MAX), lock })
+}
+
+fn readers(path: &Path, connections_max: u32) -> SqlitePool {
+    SqlitePoolOptions::new()
         .min_connections(0)
-        .max_connections(READERS_MAX)
+        .max_connections(connections_max)
         .acquire_timeout(READER_WAIT_MAX)
         .test_before_acquire(false)
-        .connect_lazy_with(options);
-    Ok(Opened { writer, readers, lock })
+        .connect_lazy_with(options(path).read_only(true).create_if_missing(false))
 }
 
 /// See [`crate::store::migrate`].

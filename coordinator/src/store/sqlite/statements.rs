@@ -1,5 +1,5 @@
 //! SQL for many rows at once. It is put together from constants and a count, never from data, and the counts are few, so
-//! that every text stays prepared. This is the only module that vouches for SQL that is not a literal.
+//! that the texts in use stay prepared. This is the only module that vouches for SQL that is not a literal.
 //!
 //! A whole batch is one command, `BEGIN IMMEDIATE; .. ; COMMIT`: each command is a trip to SQLite's thread and back, and
 //! on a busy machine the trips, not SQLite, are what a batch would wait for.

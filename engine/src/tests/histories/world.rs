@@ -194,7 +194,7 @@ impl<'a> World<'a> {
             Doubt::Written => drop(self.store.append(&batch.records)),
             Doubt::WrittenLater => self.late_write = Some(batch.records),
         }
-        let forgotten = self.shard.on_commit_failed(batch.id);
+        let forgotten = self.shard.on_commit_failed(batch.id, self.now);
         assert_eq!(forgotten, [gid()], "everything built on the batch is forgotten");
         assert!(self.shard.resident(&gid()).is_none(), "what a lost batch built is still in memory");
     }

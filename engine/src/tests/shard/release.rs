@@ -79,7 +79,7 @@ fn a_completion_of_another_batch_changes_nothing() {
     bench.send(1, "g", create(saga()));
     let other = crate::shard::BatchId(99);
     bench.shard.on_committed(other, &[], bench.now);
-    assert!(bench.shard.on_commit_failed(other).is_empty());
+    assert!(bench.shard.on_commit_failed(other, bench.now).is_empty());
     bench.pump();
     assert!(bench.replies.is_empty() && bench.loads.is_empty());
     bench.commit();
