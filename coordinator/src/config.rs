@@ -100,6 +100,7 @@ pub struct Dispatch {
 pub struct Runtime {
     pub inbox_len_max: usize,
     pub residents_max: usize,
+    pub resident_bytes_max: usize,
     pub evict_after: HumanDuration,
     pub batch_records_max: usize,
     pub reload_delay: HumanDuration,
@@ -194,6 +195,7 @@ impl Config {
         runtime::Options {
             inbox_len_max: section.inbox_len_max,
             residents_max: section.residents_max,
+            resident_bytes_max: section.resident_bytes_max,
             shard: ShardOptions {
                 evict_after_ms: section.evict_after.millis(),
                 batch_records_max: section.batch_records_max,

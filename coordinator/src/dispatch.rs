@@ -53,7 +53,7 @@ pub struct Options {
     pub queue_len_max: usize,
     /// Longest wait for a place.
     pub queue_wait_ms: u64,
-    /// Most calls under way or waiting, all hosts together.
+    /// Most calls under way or waiting, all hosts together; a host with free places is served beyond it.
     pub calls_max: usize,
     /// Longest time to connect; a call's own timeout may be shorter.
     pub connect_timeout_ms: u64,

@@ -6,6 +6,7 @@
 
 mod in_flight;
 mod lane;
+mod observe;
 mod watch;
 
 #[cfg(test)]
@@ -35,6 +36,8 @@ pub struct Options {
     pub inbox_len_max: usize,
     /// Transactions in a lane's memory; beyond it new ones are answered `Busy`.
     pub residents_max: usize,
+    /// Payloads and outputs in a lane's memory, in bytes; beyond it new transactions are answered `Busy`.
+    pub resident_bytes_max: usize,
     /// The shard's own knobs.
     pub shard: ShardOptions,
     /// What `Busy` asks the sender to wait.
@@ -46,6 +49,7 @@ impl Default for Options {
         Self {
             inbox_len_max: 10_000,
             residents_max: 200_000,
+            resident_bytes_max: 1 << 30,
             shard: ShardOptions::default(),
             busy_retry_after_ms: 1_000,
         }

@@ -211,6 +211,8 @@ struct Resident {
     deferred: BTreeMap<CallKey, Timestamp>,
     waiters: Vec<Waiter>,
     timer: Option<Timestamp>,
+    /// Bytes of payloads and outputs, as of the last seal.
+    weight: usize,
     /// What the index row says, so that it is rewritten only when it changes.
     indexed: Option<Indexed>,
 }
@@ -253,6 +255,8 @@ pub struct Shard {
     releases: VecDeque<Release>,
     timers: BTreeSet<(Timestamp, Gid)>,
     next_batch: u64,
+    /// The weight of all residents.
+    bytes: usize,
     failures_in_a_row: u32,
     /// Counts messages as they are decided.
     next_message: u64,
@@ -273,6 +277,7 @@ impl Shard {
             releases: VecDeque::new(),
             timers: BTreeSet::new(),
             next_batch: 2,
+            bytes: 0,
             failures_in_a_row: 0,
             next_message: 0,
             touching: None,
@@ -337,6 +342,11 @@ impl Shard {
     /// Transactions in memory, and those being read.
     pub fn len(&self) -> usize {
         self.residents.len() + self.loading.len()
+    }
+
+    /// Payloads and outputs in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Nothing in memory.

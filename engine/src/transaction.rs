@@ -288,6 +288,20 @@ impl Transaction {
         branch.exposed && !branch.read_only && target.is_some()
     }
 
+    /// Bytes of its payloads and outputs.
+    pub(crate) fn bytes(&self) -> usize {
+        let output = |progress: &OpProgress| match &progress.state {
+            OpState::Done { output } => output.as_bytes().len(),
+            OpState::Pending | OpState::Waiting { .. } | OpState::Refused { .. } | OpState::Parked { .. } => {
+                0
+            }
+        };
+        let held = |branch: &Branch| {
+            branch.spec.payload.as_bytes().len() + output(&branch.forward) + output(&branch.finish)
+        };
+        self.branches.iter().map(held).sum()
+    }
+
     pub(crate) fn position(&self, id: &BranchId) -> Option<usize> {
         self.branches.iter().position(|branch| branch.spec.id == *id)
     }

@@ -93,10 +93,12 @@ pub(super) const KEYS: &[Key] = &[
         "Most commands waiting in front of a lane; more are answered 503 with `Retry-After`"),
     key("runtime.residents_max", count(100_000_000), "200000",
         "Most transactions in memory per lane; beyond it new ones are answered 503 with `Retry-After`"),
+    key("runtime.resident_bytes_max", Kind::Count { min: 1_024 * 1_024, max: 1_024 * 1_024 * 1_024 * 1_024 }, "1073741824",
+        "Most bytes of payloads and outputs in memory per lane; beyond it new transactions are answered 503 with `Retry-After`"),
     key("runtime.evict_after", duration(SECOND_MS, 30 * DAY_MS), "5m",
         "A transaction that has nothing to do for longer than this leaves memory until it is due"),
     key("runtime.batch_records_max", count(100_000), "2000",
-        "Most records of one durable write"),
+        "With this many records waiting for one durable write no more commands are taken in until it is done"),
     key("runtime.reload_delay", duration(1, HOUR_MS), "500ms",
         "How long after a failed read of a journal the next one is tried"),
     key("runtime.busy_retry_after", duration(1, HOUR_MS), "1s",
@@ -116,7 +118,7 @@ pub(super) const KEYS: &[Key] = &[
         "When the registered participants are read again"),
 
     key("retention.settled_after", Kind::Keep, "30d",
-        "How long settled transactions and their history are kept, or `never` to keep them for ever. A gid may be used again afterwards"),
+        "How long settled transactions and their history are kept, or `never` to keep them for ever. Do not use a gid again afterwards: participants remember it longer, and take the new transaction for a repetition of the old"),
 
     key("log.format", Kind::LogFormat, "auto",
         "`pretty`, `json`, or `auto`: pretty on a terminal, JSON otherwise"),

@@ -77,7 +77,10 @@ impl Hosts {
 
     fn line_up(self: &Arc<Self>, key: &str) -> Result<(Arc<Semaphore>, Entry), NoPlace> {
         let mut state = self.lock();
-        if state.calls >= self.options.calls_max {
+        // The sum bounds the lines in front of hosts; a host that has places free takes a call whatever lines stand
+        // elsewhere.
+        let under_way = state.hosts.get(key).map_or(0, |host| host.calls);
+        if state.calls >= self.options.calls_max && under_way >= self.options.per_host_max {
             return Err(NoPlace { retry_after_ms: jittered(TURNED_AWAY_MS_MIN) });
         }
         let host = state.hosts.entry(key.to_owned()).or_insert_with(|| Host {
@@ -199,11 +202,13 @@ mod tests {
 
     #[tokio::test]
     async fn all_hosts_together_are_bounded() {
-        let hosts = Hosts::new(Options { calls_max: 2, ..Options::default() });
+        let hosts = Hosts::new(Options { calls_max: 2, per_host_max: 1, ..Options::default() });
         let places = (hosts.enter("a").await.unwrap(), hosts.enter("b").await.unwrap());
-        hosts.enter("c").await.unwrap_err();
-        drop(places);
+        // No more lines; but a host that is free serves.
+        hosts.enter("a").await.unwrap_err();
         hosts.enter("c").await.unwrap();
+        drop(places);
+        hosts.enter("a").await.unwrap();
     }
 
     #[tokio::test]

@@ -13,10 +13,11 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use trine_engine::{Command, Event, Message, Rejection, Release, ReplyOn, Shard, Snapshot, Ticket};
+use trine_engine::{Command, Message, Rejection, Release, ReplyOn, Shard, Snapshot, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
 use super::in_flight::{self, Completion, Found};
+use super::observe;
 use super::watch::Hub;
 use super::{Options, SubmitError};
 use crate::clock;
@@ -181,7 +182,7 @@ impl Lane {
             return;
         }
         let new = matches!(command, Command::Create(_)) && !self.shard.knows(&gid);
-        if new && self.shard.len() >= self.parts.options.residents_max {
+        if new && self.is_at_capacity() {
             let retry_after_ms = self.parts.options.busy_retry_after_ms;
             let _ = reply.send(Err(SubmitError::Busy { retry_after_ms }));
             return;
@@ -192,6 +193,11 @@ impl Lane {
         self.handle(Message::Command { ticket, gid, command, reply_on });
     }
 
+    fn is_at_capacity(&self) -> bool {
+        let Options { residents_max, resident_bytes_max, .. } = self.parts.options;
+        self.shard.len() >= residents_max || self.shard.bytes() >= resident_bytes_max
+    }
+
     fn handle(&mut self, message: Message) {
         let gid = message.gid().clone();
         self.guarded(Some(&gid), |shard| shard.handle(message, clock::now()));
@@ -200,7 +206,8 @@ impl Lane {
     /// Who hands over transactions is told when they are in memory.
     fn adopt(&mut self, adoption: Adoption) {
         // What does not fit is handed over again by a later sweep.
-        let places = self.parts.options.residents_max.saturating_sub(self.shard.len());
+        let room = self.parts.options.residents_max.saturating_sub(self.shard.len());
+        let places = if self.is_at_capacity() { 0 } else { room };
         for gid in adoption.gids.iter().filter(|gid| !self.banned.contains(gid)).take(places) {
             self.shard.handle_wanted(gid);
         }
@@ -213,7 +220,7 @@ impl Lane {
                 self.append_in_flight = false;
                 self.parts.metrics.batch_appended(batch.records.len(), took_ms / 1_000.0);
                 if let Ok(appended) = &result {
-                    self.observe(&batch, &appended.conflicts);
+                    observe::durable(&self.parts, &batch, &appended.conflicts);
                 }
                 if generation == self.generation {
                     self.appended(id, result);
@@ -270,34 +277,6 @@ impl Lane {
 
     fn loaded(&mut self, (gid, state): Found) {
         self.guarded(Some(&gid), |shard| shard.on_loaded(&gid, state, clock::now()));
-    }
-
-    /// What became durable, for those who count and those who follow.
-    fn observe(&self, batch: &trine_engine::Batch, conflicts: &[Gid]) {
-        for row in batch.rows.iter().filter(|row| row.status.is_settled() && !conflicts.contains(&row.gid)) {
-            let took_ms = row.updated_at.millis_since(row.created_at);
-            self.parts.metrics.transaction_settled(row.pattern, row.status, took_ms as f64 / 1_000.0);
-            tracing::debug!(gid = %row.gid, status = %row.status, took_ms, "settled");
-        }
-        for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
-            match &record.event {
-                Event::Created { spec, .. } => self.parts.metrics.transaction_created(spec.pattern),
-                Event::OpParked { op, .. } => {
-                    tracing::warn!(gid = %record.gid, %op, "parked: needs a person")
-                }
-                Event::Quarantined { detail } => {
-                    tracing::error!(gid = %record.gid, detail, "quarantined: needs a person")
-                }
-                Event::Forced { reason, by, .. } => {
-                    tracing::warn!(gid = %record.gid, reason, by = by.as_deref(), "settled by hand");
-                }
-                Event::RollbackBegun { cause } => {
-                    tracing::debug!(gid = %record.gid, cause = cause.kind(), "rolling back");
-                }
-                _ => {}
-            }
-        }
-        self.parts.hub.notify(batch.records.iter().map(|record| &record.gid));
     }
 
     /// Carries out what the shard lets go of, and starts the next append if none is in flight.

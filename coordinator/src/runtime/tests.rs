@@ -63,13 +63,17 @@ fn gid(text: &str) -> Gid {
 }
 
 fn create() -> Command {
+    create_with("")
+}
+
+fn create_with(payload: &str) -> Command {
     let target = Some(Target::parse("http://service/op").unwrap());
     let branch = BranchSpec {
         id: BranchId::parse("a").unwrap(),
         forward: target.clone(),
         on_commit: None,
         on_rollback: target,
-        payload: Payload::default(),
+        payload: Payload::from(payload),
         after: Vec::new(),
         call: CallPolicy::default(),
         digest: Digest::default(),
@@ -136,6 +140,20 @@ async fn too_many_residents_are_answered_busy() {
     assert!(matches!(refused, Err(SubmitError::Busy { .. })), "{refused:?}");
     // What is known is still served.
     lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+    lanes.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_bytes_in_memory_are_answered_busy() {
+    let (lanes, mut calls) =
+        start(Memory::new("one"), Options { resident_bytes_max: 1, ..Options::default() });
+    lanes.handle().submit(gid("g"), create_with("{}"), ReplyOn::Durable).await.unwrap();
+    let refused = lanes.handle().submit(gid("h"), create_with("{}"), ReplyOn::Durable).await;
+    assert!(matches!(refused, Err(SubmitError::Busy { .. })), "{refused:?}");
+    // What settles makes room.
+    calls.recv().await.unwrap().done();
+    lanes.handle().submit(gid("g"), create_with("{}"), later()).await.unwrap();
+    lanes.handle().submit(gid("h"), create_with("{}"), ReplyOn::Durable).await.unwrap();
     lanes.stop().await;
 }
 

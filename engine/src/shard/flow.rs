@@ -31,6 +31,7 @@ impl Shard {
         let mut rows = Vec::new();
         for gid in &gids {
             self.schedule(gid, now);
+            self.weigh(gid);
             rows.extend(self.index_row(gid));
         }
         Some(Batch { id: forming.id, records: forming.records, rows })
@@ -163,7 +164,7 @@ impl Shard {
             Ok(events) => {
                 let (created, records) = advance(None, &gid, events, now);
                 let Some(transaction) = created else { return };
-                self.residents.insert(gid.clone(), Resident::new(transaction));
+                self.keep(&gid, Resident::new(transaction));
                 self.take_records(&gid, records);
                 self.answer_command(&gid, message, Ok(()));
             }
@@ -289,7 +290,7 @@ impl Shard {
             }
         }
         for (gid, messages) in &mut again {
-            let Some(resident) = self.residents.remove(gid) else { continue };
+            let Some(resident) = self.let_go(gid) else { continue };
             if let Some(timer) = resident.timer {
                 self.timers.remove(&(timer, gid.clone()));
             }

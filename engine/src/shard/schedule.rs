@@ -1,8 +1,8 @@
 //! Calls, timers and memory: what a resident is owed, when it is looked at again, when it may leave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, Op, Timestamp};
 
 use super::{Call, CallStage, IndexRow, Indexed, Release, Resident, Shard, snapshot};
 use crate::input::Input;
@@ -17,6 +17,7 @@ impl Resident {
             deferred: BTreeMap::new(),
             waiters: Vec::new(),
             timer: None,
+            weight: 0,
             indexed: None,
         }
     }
@@ -39,7 +40,7 @@ impl Shard {
         resident.indexed = Some(indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
         resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
-        self.residents.insert(gid.clone(), resident);
+        self.keep(&gid, resident);
         if self.feed(&gid, &Input::Tick, now).is_err() {
             unreachable!("time is never refused");
         }
@@ -55,13 +56,18 @@ impl Shard {
             return;
         }
         let agenda = resident.transaction.agenda(now);
-        resident.deferred.retain(|key, until| *until > now && agenda.calls.contains(key));
+        if !resident.deferred.is_empty() {
+            let owed: BTreeSet<CallKey> = agenda.calls.iter().copied().collect();
+            resident.deferred.retain(|key, until| *until > now && owed.contains(key));
+        }
         let mut wake_at = agenda.wake_at.into_iter().chain(resident.deferred.values().copied()).min();
         wake_at = wake_at.into_iter().chain(resident.waiters.iter().map(|waiter| waiter.until)).min();
         let mut calls = Vec::new();
         for key in agenda.calls {
             // One call per branch: an op waits until the one before it has come back (every call has a timeout).
-            let busy = resident.under_way.keys().any(|other| other.branch == key.branch);
+            let lowest = CallKey { branch: key.branch, op: Op::ALL[0], attempt: 0 };
+            let next = resident.under_way.range(lowest..).next();
+            let busy = next.is_some_and(|(other, _)| other.branch == key.branch);
             if !busy && !resident.deferred.contains_key(&key) {
                 resident.under_way.insert(key, CallStage::Withheld);
                 calls.extend(call(&resident.transaction, key));
@@ -147,8 +153,27 @@ impl Shard {
         let settled = resident.transaction.status().is_settled();
         if settled || resident.may_leave(now, self.options.evict_after_ms) {
             self.set_timer(gid, None);
-            self.residents.remove(gid);
+            self.let_go(gid);
         }
+    }
+
+    pub(super) fn keep(&mut self, gid: &Gid, resident: Resident) {
+        self.residents.insert(gid.clone(), resident);
+        self.weigh(gid);
+    }
+
+    pub(super) fn let_go(&mut self, gid: &Gid) -> Option<Resident> {
+        let resident = self.residents.remove(gid)?;
+        self.bytes -= resident.weight;
+        Some(resident)
+    }
+
+    /// Counts what a transaction holds; what grows is counted again when it is sealed.
+    pub(super) fn weigh(&mut self, gid: &Gid) {
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        let weight = resident.transaction.bytes();
+        self.bytes = self.bytes - resident.weight + weight;
+        resident.weight = weight;
     }
 
     /// The row a gid's newest records make, if it differs from the one that is written.

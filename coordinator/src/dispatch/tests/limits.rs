@@ -122,7 +122,7 @@ async fn calls_are_counted_by_op_and_outcome() {
     let metrics = Metrics::new();
     let measured = |options| Measured::new(Arc::new(caller_with(options)), metrics.clone());
     answer_of(&measured(Options::default()), call(&base)).await;
-    let full = Options { calls_max: 0, ..Options::default() };
+    let full = Options { calls_max: 0, per_host_max: 0, ..Options::default() };
     assert!(matches!(measured(full).call(call(&base)).await, Returned::NotSent { .. }));
     let text = metrics.render();
     let (op, done) = (Op::Action.as_str(), OutcomeKind::Done.as_str());

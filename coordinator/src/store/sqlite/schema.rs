@@ -131,6 +131,28 @@ fn failed(path: &Path, detail: impl ToString) -> OpenError {
     OpenError::Failed { store: path.display().to_string(), detail: detail.to_string() }
 }
 
+/// The file that a path stands for, by its one true name: whoever comes by another name must meet the same lock.
+fn the_file(path: &Path) -> Result<PathBuf, OpenError> {
+    use std::os::unix::fs::MetadataExt;
+
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(_) => path.canonicalize().map_err(|error| failed(path, error))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder =
+                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let name = path.file_name().ok_or_else(|| failed(path, "the path names no file"))?;
+            return Ok(folder.canonicalize().map_err(|error| failed(path, error))?.join(name));
+        }
+        Err(error) => return Err(failed(path, error)),
+    };
+    let links = std::fs::metadata(&found).map_err(|error| failed(path, error))?.nlink();
+    if links > 1 {
+        // SQLite keeps the write-ahead log beside the name: two names, two logs, and one of them is lost.
+        return Err(failed(path, format!("the file has {links} names (hard links); remove all but one")));
+    }
+    Ok(found)
+}
+
 /// Says that this process has the file; the operating system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct FileLock(Mutex<Option<File>>);
@@ -140,7 +162,7 @@ impl FileLock {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
         }
-        let mut lock_path = path.as_os_str().to_owned();
+        let mut lock_path = the_file(path)?.into_os_string();
         lock_path.push(".lock");
         let file = File::options()
             .create(true)
@@ -172,6 +194,24 @@ mod tests {
         }
         for bad in ["3.51.2", "3.40.1", "2.99.99", "", "x"] {
             assert!(check_version(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_file_is_locked_whatever_name_it_is_called_by() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, symbolic, hard) =
+            (folder.path().join("a.db"), folder.path().join("b.db"), folder.path().join("c.db"));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &symbolic).unwrap();
+        let lock = FileLock::take(&file).unwrap();
+        assert!(matches!(FileLock::take(&symbolic), Err(OpenError::InUse { .. })));
+        lock.release();
+        drop(FileLock::take(&symbolic).unwrap());
+        std::fs::hard_link(&file, &hard).unwrap();
+        for name in [&file, &hard] {
+            let Err(OpenError::Failed { detail, .. }) = FileLock::take(name) else { panic!("{name:?}") };
+            assert!(detail.contains("hard links"), "{detail}");
         }
     }
 }

@@ -1,0 +1,34 @@
+//! What became durable, for those who count, read the log, or follow a transaction. Nothing here changes anything.
+
+use trine_engine::{Batch, Event};
+use trine_protocol::Gid;
+
+use super::lane::Parts;
+
+/// Tells who counts, who reads the log and who follows a transaction.
+pub(super) fn durable(parts: &Parts, batch: &Batch, conflicts: &[Gid]) {
+    for row in batch.rows.iter().filter(|row| row.status.is_settled() && !conflicts.contains(&row.gid)) {
+        let took_ms = row.updated_at.millis_since(row.created_at);
+        parts.metrics.transaction_settled(row.pattern, row.status, took_ms as f64 / 1_000.0);
+        tracing::debug!(gid = %row.gid, status = %row.status, took_ms, "settled");
+    }
+    for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
+        match &record.event {
+            Event::Created { spec, .. } => parts.metrics.transaction_created(spec.pattern),
+            Event::OpParked { op, .. } => {
+                tracing::warn!(gid = %record.gid, %op, "parked: needs a person")
+            }
+            Event::Quarantined { detail } => {
+                tracing::error!(gid = %record.gid, detail, "quarantined: needs a person")
+            }
+            Event::Forced { reason, by, .. } => {
+                tracing::warn!(gid = %record.gid, reason, by = by.as_deref(), "settled by hand");
+            }
+            Event::RollbackBegun { cause } => {
+                tracing::debug!(gid = %record.gid, cause = cause.kind(), "rolling back");
+            }
+            _ => {}
+        }
+    }
+    parts.hub.notify(batch.records.iter().map(|record| &record.gid));
+}
