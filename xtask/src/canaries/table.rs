@@ -77,28 +77,28 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "L6",
         breaks: "a doubtful commit is taken for a success",
         file: FLOW,
-        replace: "let again = self.forget(&mut sealed, |_| true);
-        let forgotten = again.keys().cloned().collect();
-        self.reload(again);
-        forgotten",
-        with: "self.sealed = Some(sealed);
-        self.on_committed(batch, &[], Timestamp::default());
-        Vec::new()",
+        replace: "        self.failures_in_a_row += 1;
+",
+        with: "        if !sealed.gids.is_empty() {
+            self.sealed = Some(sealed);
+            self.on_committed(batch, &[], now);
+            return Vec::new();
+        }
+        self.failures_in_a_row += 1;
+",
     },
     Canary {
         law: "L6",
         breaks: "a doubtful commit is taken for a failure, and written again",
         file: FLOW,
-        replace: "let again = self.forget(&mut sealed, |_| true);
-        let forgotten = again.keys().cloned().collect();
-        self.reload(again);
-        forgotten",
-        with: "let again = self.forget(&mut sealed, |_| true);
-        let forgotten = again.keys().cloned().collect();
-        for message in again.into_values().flatten() {
-            self.receive_unknown(message, Timestamp::default());
-        }
-        forgotten",
+        replace: "            None | Some(0) => self.reload(again),
+",
+        with: "            None | Some(0) => {
+                for message in again.into_values().flatten() {
+                    self.receive_unknown(message, now);
+                }
+            }
+",
     },
     Canary {
         law: "L6",
@@ -147,8 +147,8 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "L8",
         breaks: "a second call to a branch starts while one is under way",
         file: SCHEDULE,
-        replace: "let busy = resident.under_way.keys().any(|other| other.branch == key.branch);",
-        with: "let busy = resident.under_way.contains_key(&key);",
+        replace: "let busy = next.is_some_and(|(other, _)| other.branch == key.branch);",
+        with: "let busy = next.is_some_and(|(other, _)| *other == key);",
     },
     Canary {
         law: "L8",
@@ -220,9 +220,9 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "L3",
         breaks: "time that passed before a transaction was loaded is not seen",
         file: SCHEDULE,
-        replace: "self.residents.insert(gid.clone(), resident);
+        replace: "self.keep(&gid, resident);
         if self.feed(&gid, &Input::Tick, now).is_err() {",
-        with: "self.residents.insert(gid.clone(), resident);
+        with: "self.keep(&gid, resident);
         if self.feed(&gid, &Input::Tick, Timestamp::default()).is_err() {",
     },
 ];

@@ -27,8 +27,8 @@ const LISTERS_MAX: u32 = 1;
 /// How long a read waits for one of them.
 const READER_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection. A batch's text depends on its sizes; those in use at a time are few, and each
-/// large one takes a few hundred kilobytes.
-const STATEMENTS_MAX: usize = 64;
+/// large one takes some tens of kilobytes.
+const STATEMENTS_MAX: usize = 256;
 
 /// Every migration, oldest first: number, name, text.
 const MIGRATIONS: &[(i64, &str, &str)] =
