@@ -19,7 +19,7 @@ struct Rule {
     others: Option<&'static [&'static str]>,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule { package: "trine-protocol", ours: &[], behind: &[], others: None },
     Rule { package: "trine-engine", ours: &["trine-protocol"], behind: &[], others: Some(&["thiserror"]) },
     Rule { package: "trine-sdk", ours: &["trine-protocol"], behind: &[], others: None },
@@ -32,6 +32,7 @@ const RULES: [Rule; 8] = [
     Rule { package: "trine-participants", ours: &["trine-protocol", "trine-sdk"], behind: &[], others: None },
     Rule { package: "trine-examples", ours: &["trine-participants", "trine-sdk"], behind: &[], others: None },
     Rule { package: "trine-sim", ours: &["trine-engine", "trine-protocol"], behind: &[], others: None },
+    Rule { package: "trine-testkit", ours: &[], behind: &[], others: None },
     Rule { package: "xtask", ours: &[], behind: &[], others: None },
 ];
 
