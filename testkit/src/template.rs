@@ -1,0 +1,44 @@
+//! Freshly initialised data directories, made once and copied for every server.
+//!
+//! They are kept in the target directory, one per version of the server and user. Without a target directory (a test
+//! binary that was moved) there is nothing to keep them in, and every server initialises its own.
+
+use std::path::{Path, PathBuf};
+
+use crate::process;
+
+/// Fills the empty `directory`: from the copy that is kept under `name`, or by `initialise`, whose result is then kept.
+pub(crate) fn fill(directory: &Path, name: &str, initialise: impl FnOnce()) {
+    let Some(cache) = cache() else {
+        initialise();
+        return;
+    };
+    let kept = cache.join(format!("{name}-{}", process::user_id()));
+    if kept.is_dir() {
+        process::copy(&kept, directory);
+        return;
+    }
+    initialise();
+    // Under a name of its own first: others must see all of it or nothing. Whoever comes second throws his away.
+    let own = cache.join(format!("{name}-{}.{}.{}", process::user_id(), std::process::id(), unique()));
+    let made = std::fs::create_dir_all(&own);
+    made.unwrap_or_else(|error| panic!("cannot create {}: {error}", own.display()));
+    process::copy(directory, &own);
+    if std::fs::rename(&own, &kept).is_err() {
+        // What stays is in the target directory, which is there to be deleted.
+        let _ = std::fs::remove_dir_all(&own);
+    }
+}
+
+/// `testkit` in the target directory this test was built into.
+fn cache() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file())?;
+    Some(target.join("testkit"))
+}
+
+fn unique() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
