@@ -10,6 +10,7 @@
 
 mod keeper;
 pub mod mariadb;
+pub mod nginx;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -1,5 +1,7 @@
 //! MariaDB servers, alone and in clusters. They stand for MySQL too: same protocol, same URLs.
 
+mod galera;
+
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use std::time::Duration;
 use crate::process;
 use crate::server::{Kind, Server};
 use crate::template;
+
+pub use galera::Galera;
 
 const PACKAGE: &str = "mariadb-server";
 const USER: &str = "user";
@@ -48,7 +52,7 @@ impl MariaDb {
     /// `[("innodb_flush_log_at_trx_commit", "0")]`.
     #[must_use]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::of(Server::launch(&kind(ready), |folder, port| command(folder, port, settings)))
+        Self::of(Server::launch(&kind(greets), |folder, port| command(folder, port, settings)))
     }
 
     fn of(server: Server) -> Self {
@@ -59,6 +63,12 @@ impl MariaDb {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.server.port()
+    }
+
+    /// The server's folder. Its log is `log` in there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.server.folder()
     }
 
     /// The URL of a database. The user may do everything.
@@ -74,9 +84,13 @@ impl MariaDb {
     }
 
     fn create_database(&self) -> String {
-        let name = format!("db_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let name = self.next_name();
         self.execute("", &format!("CREATE DATABASE {name}"));
         name
+    }
+
+    fn next_name(&self) -> String {
+        format!("db_{}", self.databases.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Runs SQL in a database, or in none if the name is empty. Returns the rows: columns between tabs, rows between
@@ -126,19 +140,17 @@ impl MariaDb {
     }
 
     fn client(&self) -> Command {
-        let mut client = Command::new(process::program("mariadb", "mariadb-client"));
-        client.args([
-            "--no-defaults",
-            "--protocol=tcp",
-            "--host=127.0.0.1",
-            "--batch",
-            "--skip-column-names",
-        ]);
-        client.args(["--raw", "--default-character-set=utf8mb4", "--connect-timeout=30"]);
-        client.arg(format!("--port={}", self.port()));
-        client.arg(format!("--user={USER}")).arg(format!("--password={PASSWORD}"));
-        client
+        client(self.port())
     }
+}
+
+fn client(port: u16) -> Command {
+    let mut client = Command::new(process::program("mariadb", "mariadb-client"));
+    client.args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--batch", "--skip-column-names"]);
+    client.args(["--raw", "--default-character-set=utf8mb4", "--connect-timeout=30"]);
+    client.arg(format!("--port={port}"));
+    client.arg(format!("--user={USER}")).arg(format!("--password={PASSWORD}"));
+    client
 }
 
 fn kind(ready: fn(&Server, u32) -> bool) -> Kind {
@@ -157,7 +169,7 @@ fn kind(ready: fn(&Server, u32) -> bool) -> Kind {
 }
 
 /// A server that takes connections greets whoever connects.
-fn ready(server: &Server, _pid: u32) -> bool {
+fn greets(server: &Server, _pid: u32) -> bool {
     let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())) else { return false };
     let mut greeting = [0; 5];
     let answered = connection.set_read_timeout(Some(GREETING_MAX)).is_ok();

@@ -56,6 +56,12 @@ impl Postgres {
         self.server.port()
     }
 
+    /// The server's folder. Its log is `log` in there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.server.folder()
+    }
+
     /// The URL of a database. The user may do everything.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
