@@ -11,6 +11,7 @@
 mod keeper;
 pub mod mariadb;
 pub mod nginx;
+mod owner;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -62,8 +62,8 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// The number of the user this process runs as.
-pub(crate) fn user_id() -> u32 {
-    std::fs::metadata("/proc/self").map_or(0, |process| process.uid())
+pub(crate) fn user_id() -> String {
+    std::fs::metadata("/proc/self").map_or(0, |process| process.uid()).to_string()
 }
 
 /// Where a program is. Servers are in directories that an ordinary user's `PATH` lacks.

@@ -48,7 +48,12 @@ impl Galera {
             let more = if number == 0 { vec!["--wsrep-new-cluster".to_owned()] } else { Vec::new() };
             let pid = server.spawn(&more);
             if let Err(log) = server.wait_until_ready(pid) {
-                panic!("node {number} did not join; the end of its log:\n{log}");
+                // The cause may be on the other side.
+                let first =
+                    nodes.first().map(|node: &Node| node.server.server.log_tail()).unwrap_or_default();
+                panic!(
+                    "node {number} did not join; its log ends with:\n{log}\nthe first node's with:\n{first}"
+                );
             }
             nodes.push(Node { server: MariaDb::of(server), _ports: ports });
         }
