@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, State as Ext};
 use axum::{Json, Router};
 use trine_engine::{Command, ForceTo, ReplyOn};
 use trine_protocol::Gid;
-use trine_protocol::v1::{Answer, Force, ForceOutcome, Replay, Replayed};
+use trine_protocol::v1::{Answer, CoordinatorList, Force, ForceOutcome, Replay, Replayed};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -29,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(replay_one))
         .routes(routes!(force))
         .routes(routes!(replay::replay_many))
+        .routes(routes!(list_coordinators))
 }
 
 /// Replay a transaction.
@@ -53,6 +54,21 @@ async fn replay_one(
     let submitted = state.handle.submit(gid.clone(), command, ReplyOn::Durable).await;
     let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
     Ok(Json(Replayed { gid: snapshot.gid, status: snapshot.status, parked: snapshot.parked }))
+}
+
+/// Who shares this store.
+///
+/// Every coordinator with its last heartbeat, by the store's clock, and how many unfinished transactions it owns.
+#[utoipa::path(
+    get,
+    path = "/v1/admin/coordinators",
+    operation_id = "listCoordinators",
+    tag = "admin",
+    responses((status = 200, description = "By name", body = CoordinatorList))
+)]
+async fn list_coordinators(Ext(state): Ext<State>) -> Result<Json<CoordinatorList>, Refusal> {
+    let coordinators = state.bounded(state.membership.coordinators()).await?;
+    Ok(Json(CoordinatorList { coordinators }))
 }
 
 /// Settle a transaction by hand.

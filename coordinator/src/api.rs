@@ -29,7 +29,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use trine_protocol::errors::Code;
 
 use crate::runtime::Handle;
-use crate::store::{Queries, Registry, StoreError, StoreFuture};
+use crate::store::{Membership, Queries, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
 
 pub use docs::{openapi, router as docs_router};
@@ -49,6 +49,8 @@ pub struct State {
     pub queries: Arc<dyn Queries>,
     /// For participants.
     pub registry: Arc<dyn Registry>,
+    /// For coordinators.
+    pub membership: Arc<dyn Membership>,
     /// Whether this coordinator has heard of a participant. A quick yes; after a no the registry is asked.
     pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// Told after a participant registered or left.

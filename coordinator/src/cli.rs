@@ -4,6 +4,7 @@
 
 mod args;
 mod client;
+mod coordinators;
 #[cfg(feature = "demo")]
 mod dev;
 mod failure;
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(args).await,
         Command::Tx(args) => tx::run(args).await,
         Command::Participants(args) => participants::run(args).await,
+        Command::Coordinators(remote) => coordinators::run(remote).await,
         Command::Config(args) => local::config(&args),
         Command::Migrate(args) => local::migrate(args).await,
         Command::Openapi => local::openapi(),

@@ -22,7 +22,7 @@ use trine_engine::ShardOptions;
 use trine_protocol::duration::HumanDuration;
 
 use crate::telemetry::{LogFormat, LogOptions};
-use crate::{dispatch, jobs, runtime};
+use crate::{dispatch, jobs, runtime, store};
 
 pub use error::{ConfigError, Problem};
 pub use kind::Keep;
@@ -75,8 +75,16 @@ pub struct Http {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite:PATH` or `memory:`.
+    /// `sqlite:PATH`, `postgres://..`, `mysql://..` or `memory:`.
     pub url: SecretText,
+    /// Batches written side by side.
+    pub lanes: usize,
+    /// Longest time for one piece of work.
+    pub timeout: HumanDuration,
+    /// Names of accepted risks.
+    pub allow: String,
+    /// A heartbeat older than this has lapsed.
+    pub lapse_after: HumanDuration,
 }
 
 /// Section `dispatch`; see [`dispatch::Options`].
@@ -113,6 +121,7 @@ pub struct Runtime {
 #[expect(missing_docs, reason = "the keys are documented by the table of keys")]
 pub struct Jobs {
     pub heartbeat: String,
+    pub adopt: String,
     pub sweep: String,
     pub reconcile: String,
     pub retention: String,
@@ -163,8 +172,8 @@ impl Config {
         Ok(Self { origins, ..config })
     }
 
-    /// The coordinator's name, or one made up from host, process and chance. Ask once per start.
-    pub fn coordinator_name(&self) -> String {
+    /// The coordinator's name, or one made up from host, process and chance.
+    fn coordinator_name(&self) -> String {
         if !self.name.is_empty() {
             return self.name.clone();
         }
@@ -173,6 +182,19 @@ impl Config {
             host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
         let host = if host.is_empty() { "trine" } else { &host };
         format!("{host}-{}-{:04x}", std::process::id(), fastrand::u16(..))
+    }
+
+    /// How the store is opened. Makes a name up if there is none: ask once per start.
+    pub fn store_options(&self) -> store::Options {
+        store::Options {
+            url: self.store.url.expose().to_owned(),
+            owner: self.coordinator_name(),
+            lanes: self.store.lanes,
+            lapse_after_ms: self.store.lapse_after.millis(),
+            timeout_ms: self.store.timeout.millis(),
+            // Checked when it was loaded.
+            allow: kind::risks(&self.store.allow).unwrap_or_default(),
+        }
     }
 
     /// The dispatcher's knobs.
@@ -207,8 +229,8 @@ impl Config {
 
     /// When housekeeping runs.
     pub fn schedules(&self) -> jobs::Schedules {
-        let Jobs { heartbeat, sweep, reconcile, retention, census, directory } = self.jobs.clone();
-        jobs::Schedules { heartbeat, sweep, reconcile, retention, census, directory }
+        let Jobs { heartbeat, adopt, sweep, reconcile, retention, census, directory } = self.jobs.clone();
+        jobs::Schedules { heartbeat, adopt, sweep, reconcile, retention, census, directory }
     }
 
     /// How long settled transactions are kept; none: for ever.

@@ -12,12 +12,12 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock;
 use crate::dispatch::Directory;
 use crate::metrics::Metrics;
-use crate::recovery;
+use crate::ownership::{self, Standing};
 use crate::runtime::Handle;
 use crate::store::Store;
+use crate::{clock, recovery};
 
 /// Gids a sweep hands on at once.
 const SWEEP_MAX: usize = 1_000;
@@ -33,6 +33,8 @@ const PARTICIPANT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 pub struct Schedules {
     /// Say that this coordinator is alive.
     pub heartbeat: String,
+    /// Take over what coordinators own that are gone.
+    pub adopt: String,
     /// Bring back transactions whose long wait is over.
     pub sweep: String,
     /// Make sure that everything unfinished is in memory or waits for its time.
@@ -49,6 +51,7 @@ impl Default for Schedules {
     fn default() -> Self {
         Self {
             heartbeat: "*/2 * * * * *".into(),
+            adopt: "* * * * * *".into(),
             sweep: "* * * * * *".into(),
             reconcile: "30 * * * * *".into(),
             retention: "15 */5 * * * *".into(),
@@ -65,6 +68,8 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// The lanes.
     pub handle: Handle,
+    /// Whether this coordinator is alive.
+    pub standing: Arc<Standing>,
     /// Who is alive.
     pub directory: Arc<Directory>,
     /// The gauges.
@@ -92,6 +97,7 @@ impl Jobs {
         let scheduler = JobScheduler::new().await?;
         let jobs = Self { scheduler, tracker: TaskTracker::new(), stop: CancellationToken::new() };
         jobs.add("heartbeat", &schedules.heartbeat, context, heartbeat).await?;
+        jobs.add("adopt", &schedules.adopt, context, adopt).await?;
         jobs.add("sweep", &schedules.sweep, context, sweep).await?;
         jobs.add("reconcile", &schedules.reconcile, context, reconcile).await?;
         jobs.add("retention", &schedules.retention, context, retention).await?;
@@ -158,9 +164,17 @@ impl Drop for Reset {
 }
 
 async fn heartbeat(context: Context) {
-    if let Err(error) = context.store.heartbeat().await {
-        context.metrics.store_error("heartbeat");
-        tracing::warn!(%error, "no heartbeat");
+    ownership::beat(&*context.store, &context.handle, &context.standing, &context.metrics).await;
+}
+
+async fn adopt(context: Context) {
+    // Who is cut off from its store is about to be adopted from.
+    if context.standing.is_cut_off() {
+        return;
+    }
+    if let Err(error) = ownership::adopt(&*context.store, &context.handle, &context.metrics).await {
+        context.metrics.store_error("adopt");
+        tracing::warn!(%error, "nothing could be taken over");
     }
 }
 
@@ -175,6 +189,9 @@ async fn sweep(context: Context) {
 }
 
 async fn reconcile(context: Context) {
+    if let Err(error) = context.store.sweep_coordinators().await {
+        tracing::warn!(%error, "coordinators that are gone for long were not swept");
+    }
     recovery::for_each_unfinished(&*context.store, clock::now(), |gids| context.handle.adopt(gids)).await;
 }
 

@@ -14,6 +14,7 @@ pub mod dispatch;
 pub mod http;
 pub mod jobs;
 pub mod metrics;
+pub mod ownership;
 pub mod recovery;
 pub mod runtime;
 pub mod server;

@@ -55,6 +55,8 @@ struct Inner {
     admission_rejections: Family<Labels<1>, Counter>,
     store_errors: Family<Labels<1>, Counter>,
     lane_panics: Counter,
+    adopted: Counter,
+    lapses: Counter,
 }
 
 impl fmt::Debug for Metrics {
@@ -148,6 +150,16 @@ impl Metrics {
         self.inner.store_errors.get_or_create(&[("kind", kind)]).inc();
     }
 
+    /// Transactions were taken over from coordinators that are gone.
+    pub fn adopted(&self, transactions: u64) {
+        self.inner.adopted.inc_by(transactions);
+    }
+
+    /// This coordinator's heartbeat was late.
+    pub fn lapsed(&self) {
+        self.inner.lapses.inc();
+    }
+
     /// A lane lost its memory.
     pub fn lane_panicked(&self) {
         self.inner.lane_panics.inc();
@@ -184,6 +196,8 @@ impl Inner {
             admission_rejections: Family::default(),
             store_errors: Family::default(),
             lane_panics: Counter::default(),
+            adopted: Counter::default(),
+            lapses: Counter::default(),
         }
     }
 
@@ -255,6 +269,16 @@ impl Inner {
             "store_errors",
             "Failed uses of the store, by what was tried",
             self.store_errors.clone(),
+        );
+        registry.register(
+            "adopted",
+            "Transactions taken over from coordinators that are gone",
+            self.adopted.clone(),
+        );
+        registry.register(
+            "lapses",
+            "Times this coordinator was silent for so long that others may have taken over what it owned",
+            self.lapses.clone(),
         );
         registry.register("lane_panics", "Times a lane lost its memory to a panic", self.lane_panics.clone());
     }

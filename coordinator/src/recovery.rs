@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use trine_protocol::{Gid, Timestamp};
 
-use crate::clock;
+use crate::metrics::Metrics;
 use crate::runtime::Handle;
 use crate::store::Store;
+use crate::{clock, ownership};
 
 /// Gids asked for, and handed on, at a time.
 const CHUNK_LEN: usize = 500;
@@ -19,20 +20,26 @@ const CHUNK_PAUSE: Duration = Duration::from_millis(10);
 /// First and longest pause after a read the store did not answer.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// Takes over what no living coordinator owns and brings everything that belongs in memory into the lanes. Repeats
-/// what the store does not answer until it does. Returns how many transactions were handed on.
-pub async fn recover(store: &dyn Store, handle: &Handle) -> u64 {
-    let adopted = persist("adopt", || store.adopt()).await;
+/// Brings everything that this coordinator owns and that belongs in memory into the lanes, then takes over what no living
+/// coordinator owns. Repeats what the store does not answer until it does. Returns how many transactions were handed on.
+pub async fn recover(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> u64 {
     let mut found = 0;
     for_each_unfinished(store, clock::now(), |gids| {
         found += gids.len() as u64;
         handle.adopt(gids)
     })
     .await;
+    let adopted = loop {
+        match ownership::adopt(store, handle, metrics).await {
+            Ok(adopted) => break adopted,
+            Err(error) => tracing::warn!(%error, "recovery waits for the store"),
+        }
+        tokio::time::sleep(RETRY_PAUSE.1).await;
+    };
     if found > 0 || adopted > 0 {
         tracing::info!(found, adopted, "recovered unfinished transactions");
     }
-    found
+    found + adopted
 }
 
 /// Pages through the gids that belong in memory by `due_by`, one chunk at a time.

@@ -92,6 +92,7 @@ struct LaneSender {
     commands: mpsc::Sender<Admission>,
     adoptions: mpsc::Sender<lane::Adoption>,
     residents: Arc<AtomicU64>,
+    residents_max: u64,
 }
 
 impl Handle {
@@ -132,12 +133,30 @@ impl Handle {
         let adoptions = by_lane.into_iter().zip(self.lanes.iter()).filter(|(gids, _)| !gids.is_empty());
         futures_util::future::join_all(adoptions.map(|(gids, lane)| async move {
             let (done, adopted) = oneshot::channel();
-            if lane.adoptions.send(lane::Adoption { gids, done }).await.is_ok() {
+            if lane.adoptions.send(lane::Adoption::Wanted { gids, done }).await.is_ok() {
                 // A lane that goes away instead of answering is being restarted or shut down: nothing to wait for.
                 let _ = adopted.await;
             }
         }))
         .await;
+    }
+
+    /// This coordinator was silent for so long that others may have taken over what it owned. When this resolves, no
+    /// lane acts on what it remembers: it reads everything again, and keeps what is still its own.
+    pub async fn lapse(&self) {
+        futures_util::future::join_all(self.lanes.iter().map(|lane| async move {
+            let (done, forgotten) = oneshot::channel();
+            if lane.adoptions.send(lane::Adoption::Lapsed { done }).await.is_ok() {
+                let _ = forgotten.await;
+            }
+        }))
+        .await;
+    }
+
+    /// Whether every lane could take more transactions into memory.
+    pub fn has_room(&self) -> bool {
+        let full = |lane: &LaneSender| lane.residents.load(Ordering::Relaxed) >= lane.residents_max;
+        !self.lanes.iter().any(full) && !self.closed.load(Ordering::Relaxed)
     }
 
     /// Transactions in memory, over all lanes.
@@ -198,7 +217,8 @@ impl Lanes {
                 stop: stop.clone(),
             });
             tasks.spawn(lane.run(commands, adoptions));
-            LaneSender { commands: commands_in, adoptions: adoptions_in, residents }
+            let residents_max = options.residents_max as u64;
+            LaneSender { commands: commands_in, adoptions: adoptions_in, residents, residents_max }
         });
         let handle = Handle {
             lanes: lanes.collect(),

@@ -19,7 +19,8 @@ use crate::config::Config;
 use crate::dispatch::{Caller, Directory, HttpCaller, HttpCallerError, Measured};
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
-use crate::runtime::{Handle, Lanes};
+use crate::ownership::{Standfast, Standing};
+use crate::runtime::Lanes;
 use crate::store::{self, OpenError, Store};
 use crate::{admin, api, http, recovery};
 
@@ -58,6 +59,7 @@ pub enum StartError {
 pub struct Server {
     addr: SocketAddr,
     store: Arc<dyn Store>,
+    standing: Arc<Standing>,
     lanes: Lanes,
     jobs: Jobs,
     shutdown: CancellationToken,
@@ -73,17 +75,21 @@ impl Server {
         let addr = listener
             .local_addr()
             .map_err(|error| StartError::Listen { addr: config.http.addr.clone(), error })?;
-        let store = store::open(config.store.url.expose(), config.coordinator_name()).await?;
+        let options = config.store_options();
+        let store = store::open(&options).await?;
         store.heartbeat().await?;
+        let standing = Arc::new(Standing::new(options.lapse_after_ms));
 
         let metrics = Metrics::new();
         let directory = Arc::new(Directory::new());
         let http_caller = HttpCaller::new(config.dispatch_options(), Arc::clone(&directory))?;
-        let caller: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(http_caller), metrics.clone()));
+        let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(http_caller), metrics.clone()));
+        let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
         let lanes = Lanes::start(&store, &caller, &metrics, config.runtime_options());
         let context = jobs::Context {
             store: Arc::clone(&store),
             handle: lanes.handle().clone(),
+            standing: Arc::clone(&standing),
             directory,
             metrics,
             retention_ms: config.retention_ms(),
@@ -91,17 +97,22 @@ impl Server {
         // Before anything is driven: calls to names need to know who is alive.
         jobs::refresh_directory(context.clone()).await;
         let shutdown = CancellationToken::new();
-        let recovering = tokio::spawn(recover(Arc::clone(&store), lanes.handle().clone(), shutdown.clone()));
+        let recovering = tokio::spawn(recover(context.clone(), shutdown.clone()));
         let jobs = Jobs::start(&config.schedules(), &context).await?;
         let router = router(&config, &context, &shutdown);
         let listening = tokio::spawn(http::serve(listener, router, http_options(&config), shutdown.clone()));
-        tracing::info!(%addr, "listening");
-        Ok(Self { addr, store, lanes, jobs, shutdown, listening, recovering })
+        tracing::info!(%addr, name = options.owner, "listening");
+        Ok(Self { addr, store, standing, lanes, jobs, shutdown, listening, recovering })
     }
 
     /// Where it listens; the port is the real one when 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Resolves when another process has started under this coordinator's name: then this one is to stop.
+    pub async fn superseded(&self) {
+        self.standing.superseded().await;
     }
 
     /// Stops admitting, lets what is admitted become durable, answers who waits, and closes the store. Owed calls are
@@ -117,6 +128,9 @@ impl Server {
                 tracing::error!(%error, "a task ended badly");
             }
         }
+        if let Err(error) = self.store.leave().await {
+            tracing::debug!(%error, "the others will notice by the missing heartbeat");
+        }
         if let Err(error) = self.store.close().await {
             tracing::warn!(%error, "the store did not close cleanly; the next start recovers it");
         }
@@ -129,10 +143,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api::openapi()
 }
 
-async fn recover(store: Arc<dyn Store>, handle: Handle, shutdown: CancellationToken) {
+async fn recover(context: jobs::Context, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
-        _ = recovery::recover(&*store, &handle) => {}
+        _ = recovery::recover(&*context.store, &context.handle, &context.metrics) => {}
     }
 }
 
@@ -151,6 +165,7 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         handle: context.handle.clone(),
         queries: context.store.clone(),
         registry: context.store.clone(),
+        membership: context.store.clone(),
         knows_participant: Arc::new(move |name| directory.knows(name)),
         participants_changed: Arc::new(move || drop(tokio::spawn(jobs::refresh_directory(refresh.clone())))),
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },

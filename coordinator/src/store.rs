@@ -12,6 +12,7 @@ pub mod codec;
 mod detach;
 mod group;
 pub mod memory;
+mod remote;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -20,20 +21,67 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Page, Participant};
+use trine_protocol::v1::{Coordinator, Page, Participant};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
+
+pub use remote::Risk;
 
 /// What every store call returns.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
 
-/// Journals as read: each gid with its records, or with why they cannot be understood.
-pub type Journals = Vec<(Gid, Result<Vec<Record>, StoreError>)>;
+/// Journals as read.
+pub type Journals = Vec<Loaded>;
+
+/// One journal as read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Whose.
+    pub gid: Gid,
+    /// The index says that the coordinator that asked owns it.
+    pub owned: bool,
+    /// Its records in `seq` order, or why they cannot be understood.
+    pub records: Result<Vec<Record>, StoreError>,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `sqlite:PATH`, `postgres://..`, `mysql://..`, or `memory:`. May hold a password.
+    pub url: String,
+    /// The name of this coordinator, which owns transactions.
+    pub owner: String,
+    /// How many lanes append side by side, where the database can do that.
+    pub lanes: usize,
+    /// A coordinator whose heartbeat is older has lost what it owns to whoever adopts it.
+    pub lapse_after_ms: u64,
+    /// Longest time one piece of work may take in a database server.
+    pub timeout_ms: u64,
+    /// Unsafe settings of the database server that are accepted.
+    pub allow: Vec<Risk>,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new(url: &str, owner: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            owner: owner.to_owned(),
+            lanes: 4,
+            lapse_after_ms: 10_000,
+            timeout_ms: 30_000,
+            allow: Vec::new(),
+        }
+    }
+}
 
 /// Why a store cannot be opened. The text is for whoever starts the coordinator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no store.
-    #[error("{url:?} is not a store: {detail}; write sqlite:./folder/file.db or sqlite:///folder/file.db")]
+    #[error(
+        "{url:?} is not a store: {detail}; write sqlite:./folder/file.db, sqlite:///folder/file.db, \
+         postgres://user:password@host:5432/database or mysql://user:password@host:3306/database"
+    )]
     Url {
         /// As given.
         url: String,
@@ -68,27 +116,34 @@ pub enum OpenError {
     },
 }
 
-/// Opens the store of a URL, brings its tables up to date, and joins it as the coordinator `owner`.
+/// Opens a store, brings its tables up to date, and joins it as the coordinator `options.owner`.
 ///
-/// `sqlite:` and a path keeps it in that file. `memory:` keeps it nowhere: for tests.
-pub async fn open(url: &str, owner: String) -> Result<Arc<dyn Store>, OpenError> {
-    match scheme(url)? {
-        Scheme::Memory => Ok(Arc::new(memory::Memory::new(&owner))),
-        Scheme::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path, owner).await?)),
-    }
+/// `sqlite:` and a path keeps the journal in that file; `postgres://` and `mysql://` (or `mariadb://`) in a database
+/// server, whose URL may name several hosts. `memory:` keeps it nowhere: for tests.
+pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(match scheme(&options.url)? {
+        Scheme::Memory => Arc::new(memory::Memory::new(&options.owner)),
+        Scheme::Sqlite(path) => Arc::new(sqlite::Sqlite::open(path, options.owner.clone()).await?),
+        Scheme::Postgres => Arc::new(remote::open::<remote::Postgres>(options).await?),
+        Scheme::MySql => Arc::new(remote::open::<remote::MySql>(options).await?),
+    })
 }
 
 /// Brings the tables of a store up to date without running a coordinator on it; returns how many migrations that took.
-pub async fn migrate(url: &str) -> Result<u64, OpenError> {
-    match scheme(url)? {
+pub async fn migrate(options: &Options) -> Result<u64, OpenError> {
+    match scheme(&options.url)? {
         Scheme::Memory => Ok(0),
         Scheme::Sqlite(path) => sqlite::migrate(path).await,
+        Scheme::Postgres => remote::migrate::<remote::Postgres>(options).await,
+        Scheme::MySql => remote::migrate::<remote::MySql>(options).await,
     }
 }
 
 enum Scheme<'a> {
     Memory,
     Sqlite(&'a std::path::Path),
+    Postgres,
+    MySql,
 }
 
 fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
@@ -105,10 +160,12 @@ fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
             }
             Ok(Scheme::Sqlite(std::path::Path::new(path)))
         }
+        Some(("postgres" | "postgresql", _)) => Ok(Scheme::Postgres),
+        Some(("mysql" | "mariadb", _)) => Ok(Scheme::MySql),
         // The rest of the URL may carry a password.
         Some((scheme, _)) => Err(OpenError::Url {
             url: format!("{scheme}:"),
-            detail: "this version keeps its journal in SQLite".to_owned(),
+            detail: "no such database is supported".to_owned(),
         }),
         None => Err(wrong("it has no scheme")),
     }
@@ -269,14 +326,34 @@ pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
     fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64>;
 }
 
+/// Whether a coordinator still is who it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its heartbeats have been on time.
+    Alive,
+    /// The one before this came too late: others may have adopted what it owned.
+    Lapsed,
+    /// Another process has taken its name: it must stop.
+    Superseded,
+}
+
 /// Coordinators that share this store.
 pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
-    /// Says that this coordinator is alive.
-    fn heartbeat(&self) -> StoreFuture<()>;
+    /// Says that this coordinator is alive, and learns how it stands. All times are the database's.
+    fn heartbeat(&self) -> StoreFuture<Standing>;
 
-    /// Takes over every unsettled transaction whose owner is not this coordinator and, in a store that several
-    /// coordinators may share, whose owner's heartbeat has lapsed; returns how many.
-    fn adopt(&self) -> StoreFuture<u64>;
+    /// Takes over at most `limit` unsettled transactions whose owner is not this coordinator and, in a store that
+    /// several coordinators may share, whose owner's heartbeat has lapsed; returns which.
+    fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>>;
+
+    /// Lets the others adopt at once what this coordinator owns: its heartbeat has lapsed.
+    fn leave(&self) -> StoreFuture<()>;
+
+    /// Every coordinator known, by name, with what it owns.
+    fn coordinators(&self) -> StoreFuture<Vec<Coordinator>>;
+
+    /// Forgets coordinators that have been silent for long and own nothing; returns how many.
+    fn sweep_coordinators(&self) -> StoreFuture<u64>;
 }
 
 /// Housekeeping.

@@ -17,8 +17,8 @@ mod transaction;
 pub use event::{Event, Record, RollbackCause};
 pub use input::{Answer, CallReport, Command, ForceTo, Input, Outcome, Rejection};
 pub use shard::{
-    Batch, BatchId, Call, IndexRow, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions, Snapshot,
-    Ticket,
+    Batch, BatchId, Call, Found, IndexRow, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions,
+    Snapshot, Ticket,
 };
 pub use spec::{
     BranchSpec, CallPolicy, Digest, Draft, OnExhausted, Payload, RetryPolicy, Spec, SpecError, SpecErrorKind,

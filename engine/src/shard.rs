@@ -164,6 +164,15 @@ pub enum Release {
     Load(Gid),
 }
 
+/// A transaction as its journal says, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Folded from all its records.
+    pub transaction: Transaction,
+    /// The index says that this coordinator owns it: it is to drive it. Anybody may answer for it.
+    pub owned: bool,
+}
+
 /// Why a gid's journal could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadFailure {
@@ -180,7 +189,8 @@ pub struct ShardOptions {
     pub evict_after_ms: u64,
     /// A batch of this many records is full: [`Shard::is_full`].
     pub batch_records_max: usize,
-    /// How long after a failed read the next one is tried.
+    /// How long after a failed read the next one is tried. Also how often the journal of a transaction that somebody
+    /// else drives is read while somebody here waits for its end.
     pub reload_delay_ms: u64,
 }
 
@@ -203,6 +213,8 @@ struct Waiter {
 #[derive(Debug)]
 struct Resident {
     transaction: Transaction,
+    /// This shard is to drive it. Otherwise it is here to answer commands, and as old as its last read.
+    owned: bool,
     /// The newest batch that carries its records and is not durable yet.
     unflushed: Option<BatchId>,
     /// Calls under way, or withheld until a batch is durable.
@@ -298,9 +310,19 @@ impl Shard {
     /// A transaction belongs in memory: it is read unless it is here or being read. There is one way to read, so a
     /// state that is read can never be older than one this shard has let go of.
     pub fn handle_wanted(&mut self, gid: &Gid) {
-        if !self.knows(gid) {
+        if self.residents.get(gid).is_some_and(|resident| !resident.owned) {
+            self.read_again(gid);
+        } else if !self.knows(gid) {
             self.loading.insert(gid.clone(), Loading { wanted: true, ..Loading::default() });
             self.releases.push_back(Release::Load(gid.clone()));
+        }
+    }
+
+    /// Others may have taken over what is here: everything is read again, and kept only if it is still owned.
+    pub fn handle_lapse(&mut self) {
+        let gids: Vec<Gid> = self.residents.keys().cloned().collect();
+        for gid in gids {
+            self.read_again(&gid);
         }
     }
 

@@ -11,8 +11,8 @@ pub use create::{
 };
 pub use history::{History, HistoryEvent};
 pub use operations::{
-    Abort, Force, ForceOutcome, Participant, ParticipantInstance, ParticipantList, RegisterParticipant,
-    Registered, Replay, ReplayMany, ReplayManyAnswer, Replayed,
+    Abort, Coordinator, CoordinatorList, Force, ForceOutcome, Participant, ParticipantInstance,
+    ParticipantList, RegisterParticipant, Registered, Replay, ReplayMany, ReplayManyAnswer, Replayed,
 };
 pub use strict::Object;
 pub use view::{

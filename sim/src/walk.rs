@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use trine_engine::{
-    Answer, Batch, Call, CallReport, Command, LoadFailure, Message, Outcome, Payload, Record, Release,
+    Answer, Batch, Call, CallReport, Command, Found, LoadFailure, Message, Outcome, Payload, Record, Release,
     ReplyOn, Shard, ShardOptions, Spec, Ticket,
 };
 use trine_protocol::{Gid, Op, Pattern, Timestamp};
@@ -184,7 +184,8 @@ impl Walk {
     fn load(&mut self, found: Result<(), LoadFailure>) {
         if let Some(gid) = self.loads.pop() {
             self.overtaken.remove(&gid);
-            let found = found.map(|()| self.store.load(&gid));
+            let owned = |transaction| Found { transaction, owned: true };
+            let found = found.map(|()| self.store.load(&gid).map(owned));
             self.shard.on_loaded(&gid, found, self.now);
         }
     }

@@ -74,6 +74,7 @@ impl Api {
             handle: lanes.handle().clone(),
             queries: Arc::new(memory.clone()),
             registry: Arc::new(memory.clone()),
+            membership: Arc::new(memory.clone()),
             knows_participant: Arc::new(|_| false),
             participants_changed: Arc::new(|| {}),
             limits: Limits { events_poll: Duration::from_millis(50), ..Limits::default() },

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Tx(Tx),
     /// Services that registered themselves, and where they are
     Participants(Participants),
+    /// Coordinators that share the store: who is alive, and what each owns
+    Coordinators(Remote),
     /// Print the configuration that `serve` would use, secrets redacted
     Config(Config),
     /// Bring the store's schema up to date and exit; `serve` does the same at start

@@ -25,9 +25,18 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
     if output::line(&format!("listening on http://{}", server.addr())).is_err() {
         tracing::debug!("nobody reads standard output");
     }
-    let name = signals.stop().await;
-    tracing::info!(signal = name, "stopping; a second signal exits at once");
+    let superseded = tokio::select! {
+        name = signals.stop() => {
+            tracing::info!(signal = name, "stopping; a second signal exits at once");
+            false
+        }
+        () = server.superseded() => true,
+    };
     server.stop().await;
+    if superseded {
+        let failure = Failure::bad("another process has started under this coordinator's name");
+        return Err(failure.hint("give each coordinator a --name of its own"));
+    }
     Ok(())
 }
 

@@ -58,7 +58,7 @@ const fn duration(min_ms: u64, max_ms: u64) -> Kind {
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
     key("name", Kind::Name, "",
-        "Name of this coordinator among those that share a store, unique. Empty: made up at start from host, process and chance"),
+        "Name of this coordinator among those that share a store, unique. A process that starts takes over at once what the one before it with the same name left, and the one before stops. Empty: made up at start from host, process and chance"),
 
     key("http.addr", Kind::Addr, "127.0.0.1:36789",
         "`host:port` the API listens on. The default is reachable from this machine alone"),
@@ -72,7 +72,15 @@ pub(super) const KEYS: &[Key] = &[
         "How long a shutdown waits for requests under way"),
 
     key("store.url", Kind::StoreUrl, "sqlite:./trine-data/trine.db",
-        "Where the journal is: `sqlite:PATH`, or `memory:` (nothing survives a restart)"),
+        "Where the journal is: `sqlite:PATH`, `postgres://user:password@host:5432/database`, `mysql://user:password@host:3306/database` (MariaDB, too), or `memory:` (nothing survives a restart). A PostgreSQL or MySQL URL may name several hosts, `@one:5432,two:5432/`: the one that may be written to is used"),
+    key("store.lanes", count(64), "4",
+        "How many batches are written side by side to PostgreSQL or MySQL, each on a connection of its own. SQLite has one"),
+    key("store.timeout", duration(SECOND_MS, 10 * MINUTE_MS), "30s",
+        "Longest time one piece of work may take in PostgreSQL or MySQL; then nobody knows whether it was done, and the journal is read"),
+    key("store.allow", Kind::Risks, "",
+        "Unsafe settings of the database server that are accepted, by name, separated by commas; see docs/operating.md"),
+    key("store.lapse_after", duration(3 * SECOND_MS, HOUR_MS), "10s",
+        "A coordinator that was silent for so long, by the database's clock, is taken for gone: the others take over what it owns. The same for all; at least three heartbeats"),
 
     key("dispatch.per_host_max", count(100_000), "128",
         "Most calls under way at one host (scheme, name and port)"),
@@ -106,6 +114,8 @@ pub(super) const KEYS: &[Key] = &[
 
     key("jobs.heartbeat", Kind::Cron, "*/2 * * * * *",
         "When this coordinator says that it is alive"),
+    key("jobs.adopt", Kind::Cron, "* * * * * *",
+        "When transactions of coordinators that are gone are taken over"),
     key("jobs.sweep", Kind::Cron, "* * * * * *",
         "When transactions whose long wait is over are brought back to memory"),
     key("jobs.reconcile", Kind::Cron, "30 * * * * *",

@@ -8,6 +8,7 @@ use toml::Value;
 use trine_protocol::duration::HumanDuration;
 
 use super::secret;
+use crate::store::Risk;
 use crate::telemetry::{LogFormat, check_filter};
 
 const YEAR_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
@@ -22,6 +23,8 @@ pub(super) enum Kind {
     Addr,
     /// A store's URL.
     StoreUrl,
+    /// Names of risks, separated by commas.
+    Risks,
     /// A whole number.
     Count { min: i64, max: i64 },
     /// A humantime string.
@@ -81,6 +84,7 @@ impl Kind {
             Self::Name => name(text),
             Self::Addr => addr(text),
             Self::StoreUrl => store_url(text),
+            Self::Risks => risks(text).map(drop),
             Self::Count { .. } => Ok(()),
             Self::Duration { min_ms, max_ms } => {
                 let duration =
@@ -133,11 +137,27 @@ fn store_url(text: &str) -> Result<(), String> {
         "memory" if text == "memory:" => Ok(()),
         "sqlite" if !rest.trim_start_matches('/').is_empty() => Ok(()),
         "sqlite" => Err("names no file; write sqlite:PATH, such as sqlite:./trine-data/trine.db".into()),
-        "postgres" | "postgresql" | "mysql" | "mariadb" => Err(format!(
-            "is a {scheme} URL, which this version does not support; write sqlite:PATH or memory:"
+        "postgres" | "postgresql" | "mysql" | "mariadb" if rest.starts_with("//") => Ok(()),
+        "postgres" | "postgresql" | "mysql" | "mariadb" => {
+            Err(format!("names no host; write {scheme}://user:password@host/database"))
+        }
+        _ => Err(format!(
+            "is {:?}; write sqlite:PATH, postgres://.., mysql://.. or memory:",
+            secret::redact(text)
         )),
-        _ => Err(format!("is {:?}; write sqlite:PATH or memory:", secret::redact(text))),
     }
+}
+
+/// The risks a text names.
+pub(super) fn risks(text: &str) -> Result<Vec<Risk>, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let risk = |name: &str| {
+        Risk::parse(name).ok_or_else(|| {
+            let known = Risk::ALL.map(Risk::as_str).join(", ");
+            format!("names {name:?}, which is no risk; known are {known}")
+        })
+    };
+    names.map(risk).collect()
 }
 
 /// Asks the scheduler itself, so that what passes here also starts.

@@ -72,6 +72,7 @@ fn range(kind: Kind) -> String {
         Kind::Duration { min_ms, max_ms } => {
             format!(". {} to {}", HumanDuration::from_millis(min_ms), HumanDuration::from_millis(max_ms))
         }
+        Kind::Risks => format!(". Of {}", crate::store::Risk::ALL.map(crate::store::Risk::as_str).join(", ")),
         Kind::Cron => ". Six fields: second minute hour day month weekday, UTC".into(),
         Kind::Name | Kind::Addr | Kind::StoreUrl | Kind::Keep | Kind::LogFormat | Kind::LogFilter => {
             String::new()

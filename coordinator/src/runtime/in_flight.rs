@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use trine_engine::{Answer, Batch, BatchId, Call, CallKey, CallReport, LoadFailure, Outcome, Transaction};
+use trine_engine::{
+    Answer, Batch, BatchId, Call, CallKey, CallReport, Found, LoadFailure, Outcome, Transaction,
+};
 use trine_protocol::Gid;
 
 use crate::clock::Stopwatch;
 use crate::dispatch::{Caller, Returned};
-use crate::store::{AppendError, Appended, Store, StoreError};
+use crate::store::{AppendError, Appended, Loaded, Store};
 
 /// Something a lane waits for is over. The channel they come through is unbounded, and bounded in effect: by one
 /// append, the reads asked for, and the calls under way.
@@ -25,7 +27,7 @@ pub(super) enum Completion {
     },
     Loaded {
         generation: u64,
-        found: Vec<Found>,
+        found: Vec<Read>,
         adopters: Vec<oneshot::Sender<()>>,
     },
     Returned {
@@ -35,7 +37,7 @@ pub(super) enum Completion {
 }
 
 /// What reading one journal found.
-pub(super) type Found = (Gid, Result<Option<Transaction>, LoadFailure>);
+pub(super) type Read = (Gid, Result<Option<Found>, LoadFailure>);
 
 /// What is kept of a call while it is under way.
 #[derive(Debug)]
@@ -99,19 +101,18 @@ pub(super) fn load(
 ) {
     let read = store.load(gids.clone());
     tokio::spawn(async move {
-        let unread: Vec<Found> =
-            gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
+        let unread: Vec<Read> = gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
         let panicked = move || Completion::Loaded { generation, found: unread, adopters: Vec::new() };
         let guard = Guard { completions, otherwise: Some(panicked) };
         let found = match read.await {
             Ok(journals) => {
-                let mut found: std::collections::BTreeMap<Gid, _> = journals.into_iter().collect();
-                gids.into_iter()
-                    .map(|gid| {
-                        let state = found.remove(&gid).map_or(Ok(None), |records| fold(&gid, records));
-                        (gid, state)
-                    })
-                    .collect()
+                let journals = journals.into_iter().map(|journal| (journal.gid.clone(), journal));
+                let mut found: std::collections::BTreeMap<Gid, Loaded> = journals.collect();
+                let read = |gid| {
+                    let state = found.remove(&gid).map_or(Ok(None), fold);
+                    (gid, state)
+                };
+                gids.into_iter().map(read).collect()
             }
             Err(error) => {
                 tracing::warn!(%error, journals = gids.len(), "journals could not be read");
@@ -122,10 +123,8 @@ pub(super) fn load(
     });
 }
 
-fn fold(
-    gid: &Gid,
-    records: Result<Vec<trine_engine::Record>, StoreError>,
-) -> Result<Option<Transaction>, LoadFailure> {
+fn fold(journal: Loaded) -> Result<Option<Found>, LoadFailure> {
+    let Loaded { gid, owned, records } = journal;
     let records = records.map_err(|error| {
         tracing::error!(%gid, %error, "a journal cannot be read");
         if error.is_transient() { LoadFailure::Unavailable } else { LoadFailure::Corrupt }
@@ -133,7 +132,7 @@ fn fold(
     // A defect in `apply` must not take down more than the one transaction it meets.
     let folded = std::panic::catch_unwind(|| Transaction::fold(&records));
     match folded {
-        Ok(Ok(transaction)) => Ok(transaction),
+        Ok(Ok(transaction)) => Ok(transaction.map(|transaction| Found { transaction, owned })),
         Ok(Err(corrupt)) => {
             tracing::error!(%gid, %corrupt, "a journal does not make a history");
             Err(LoadFailure::Corrupt)

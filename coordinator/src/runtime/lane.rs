@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use trine_engine::{Command, Message, Rejection, Release, ReplyOn, Shard, Snapshot, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
-use super::in_flight::{self, Completion, Found};
+use super::in_flight::{self, Completion, Read};
 use super::observe;
 use super::watch::Hub;
 use super::{Options, SubmitError};
@@ -29,6 +29,8 @@ use crate::store::Store;
 const PANICS_MAX: u32 = 3;
 /// Messages handled before the lane looks at what they led to.
 const DRAIN_MAX: usize = 512;
+/// Journals read at once.
+const LOAD_MAX: usize = 500;
 
 type Reply = oneshot::Sender<Result<Snapshot, SubmitError>>;
 
@@ -41,11 +43,13 @@ pub(super) struct Admission {
     pub(super) reply: Reply,
 }
 
-/// Transactions that belong in memory.
+/// What changes in who owns what.
 #[derive(Debug)]
-pub(super) struct Adoption {
-    pub(super) gids: Vec<Gid>,
-    pub(super) done: oneshot::Sender<()>,
+pub(super) enum Adoption {
+    /// Transactions that belong in memory. `done` is told when they are there.
+    Wanted { gids: Vec<Gid>, done: oneshot::Sender<()> },
+    /// Others may own what is in memory. `done` is told when nothing of it is acted on any more.
+    Lapsed { done: oneshot::Sender<()> },
 }
 
 /// What a lane is made of.
@@ -205,13 +209,20 @@ impl Lane {
 
     /// Who hands over transactions is told when they are in memory.
     fn adopt(&mut self, adoption: Adoption) {
+        let (gids, done) = match adoption {
+            Adoption::Wanted { gids, done } => (gids, done),
+            Adoption::Lapsed { done } => {
+                self.guarded(None, Shard::handle_lapse);
+                return tell(vec![done]);
+            }
+        };
         // What does not fit is handed over again by a later sweep.
         let room = self.parts.options.residents_max.saturating_sub(self.shard.len());
         let places = if self.is_at_capacity() { 0 } else { room };
-        for gid in adoption.gids.iter().filter(|gid| !self.banned.contains(gid)).take(places) {
+        for gid in gids.iter().filter(|gid| !self.banned.contains(gid)).take(places) {
             self.shard.handle_wanted(gid);
         }
-        self.adopters.push(adoption.done);
+        self.adopters.push(done);
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -275,7 +286,7 @@ impl Lane {
         }
     }
 
-    fn loaded(&mut self, (gid, state): Found) {
+    fn loaded(&mut self, (gid, state): Read) {
         self.guarded(Some(&gid), |shard| shard.on_loaded(&gid, state, clock::now()));
     }
 
@@ -301,18 +312,7 @@ impl Lane {
                 }
             }
         }
-        let adopters = std::mem::take(&mut self.adopters);
-        if !loads.is_empty() && !self.stopping {
-            in_flight::load(
-                &*self.parts.store,
-                self.generation,
-                loads,
-                adopters,
-                self.completions_in.clone(),
-            );
-        } else {
-            tell(adopters);
-        }
+        self.start_loads(loads);
         if !self.append_in_flight
             && let Some(batch) = self.guarded(None, |shard| shard.poll_batch(now)).flatten()
         {
@@ -321,6 +321,20 @@ impl Lane {
             in_flight::append(&*self.parts.store, lane, generation, batch, self.completions_in.clone());
         }
         self.parts.residents.store(self.shard.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Reads journals, a bounded number at a time. Whoever handed over transactions is told after the last of them.
+    fn start_loads(&mut self, loads: Vec<Gid>) {
+        if loads.is_empty() || self.stopping {
+            return tell(std::mem::take(&mut self.adopters));
+        }
+        let parts = loads.len().div_ceil(LOAD_MAX);
+        for (position, gids) in loads.chunks(LOAD_MAX).enumerate() {
+            let adopters =
+                if position + 1 == parts { std::mem::take(&mut self.adopters) } else { Vec::new() };
+            let completions = self.completions_in.clone();
+            in_flight::load(&*self.parts.store, self.generation, gids.to_vec(), adopters, completions);
+        }
     }
 
     /// Runs the shard; a panic costs the lane its memory.
@@ -368,7 +382,7 @@ impl Lane {
             let mine = |gid: &Gid| super::lane_of(gid, lanes) == lane && !banned.contains(gid);
             crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
                 let (done, adopted) = oneshot::channel();
-                let adoption = Adoption { gids: gids.into_iter().filter(mine).collect(), done };
+                let adoption = Adoption::Wanted { gids: gids.into_iter().filter(mine).collect(), done };
                 let sent = again.send(adoption).is_ok();
                 async move {
                     if sent {

@@ -16,6 +16,16 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// The seq it begins with.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Whether it can follow any journal at all.
+    pub(super) fn is_whole(&self) -> bool {
+        self.unbroken && self.first > 0
+    }
+
     /// Whether it may follow a journal that ends at `last`: neither over what is there nor behind a gap.
     pub(super) fn continues(&self, last: u64) -> bool {
         self.unbroken && last.checked_add(1) == Some(self.first)

@@ -10,13 +10,13 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Page, Participant};
+use trine_protocol::v1::{Coordinator, Page, Participant};
 use trine_protocol::{Gid, Timestamp};
 
 use super::detach::detached;
 use super::{
     AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, Queries,
-    Registry, Store, StoreError, StoreFuture,
+    Registry, Standing, Store, StoreError, StoreFuture,
 };
 use state::State;
 
@@ -68,7 +68,7 @@ impl Memory {
 
     /// Lets a coordinator's heartbeat lapse: from now on others may adopt what it owns, until it beats again.
     pub fn lapse(&self, owner: &str) {
-        self.shared.state().alive.remove(owner);
+        self.shared.state().lapse(owner);
     }
 
     /// Replaces the text of one record, to see what a damaged journal leads to. Returns whether the record is there.
@@ -124,7 +124,7 @@ impl Journal for Memory {
     }
 
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
-        self.read(move |state, _| Ok(state.load(gids)))
+        self.read(move |state, owner| Ok(state.load(owner, gids)))
     }
 
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
@@ -175,14 +175,24 @@ impl Registry for Memory {
 }
 
 impl Membership for Memory {
-    fn heartbeat(&self) -> StoreFuture<()> {
-        self.write(|state, owner| {
-            state.alive.insert(owner.to_owned());
-        })
+    fn heartbeat(&self) -> StoreFuture<Standing> {
+        self.write(|state, owner| state.beat(owner))
     }
 
-    fn adopt(&self) -> StoreFuture<u64> {
-        self.write(|state, owner| state.adopt(owner))
+    fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.write(move |state, owner| state.adopt(owner, limit))
+    }
+
+    fn leave(&self) -> StoreFuture<()> {
+        self.write(|state, owner| state.lapse(owner))
+    }
+
+    fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
+        self.read(|state, _| Ok(state.coordinators()))
+    }
+
+    fn sweep_coordinators(&self) -> StoreFuture<u64> {
+        self.write(|state, _| state.sweep_coordinators())
     }
 }
 

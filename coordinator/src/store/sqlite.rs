@@ -21,13 +21,13 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Page, Participant};
+use trine_protocol::v1::{Coordinator, Page, Participant};
 use trine_protocol::{Gid, Timestamp};
 
 use super::detach::detached;
 use super::{
     AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, OpenError,
-    Queries, Registry, Store, StoreError, StoreFuture,
+    Queries, Registry, Standing, Store, StoreError, StoreFuture,
 };
 use schema::FileLock;
 use writer::Writer;
@@ -79,7 +79,7 @@ impl Journal for Sqlite {
     }
 
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
-        self.run(async move |inner| queries::load(&inner.readers, gids).await)
+        self.run(async move |inner| queries::load(&inner.readers, &inner.owner, gids).await)
     }
 
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
@@ -133,12 +133,29 @@ impl Registry for Sqlite {
 }
 
 impl Membership for Sqlite {
-    fn heartbeat(&self) -> StoreFuture<()> {
-        self.run(async move |inner| tables::heartbeat(&inner.writer, &inner.owner).await)
+    /// Nobody else can have the file, so nobody takes anything away.
+    fn heartbeat(&self) -> StoreFuture<Standing> {
+        self.run(async move |inner| {
+            tables::heartbeat(&inner.writer, &inner.owner).await.map(|()| Standing::Alive)
+        })
     }
 
-    fn adopt(&self) -> StoreFuture<u64> {
-        self.run(async move |inner| tables::adopt(&inner.writer, &inner.owner).await)
+    fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.run(async move |inner| tables::adopt(&inner.writer, &inner.owner, limit).await)
+    }
+
+    /// Whoever opens the file next adopts everything in any case.
+    fn leave(&self) -> StoreFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
+        self.run(async move |inner| queries::coordinators(&inner.readers, &inner.owner).await)
+    }
+
+    /// Adopting has forgotten them.
+    fn sweep_coordinators(&self) -> StoreFuture<u64> {
+        Box::pin(std::future::ready(Ok(0)))
     }
 }
 

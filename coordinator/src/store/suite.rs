@@ -4,7 +4,7 @@
 
 mod appending;
 mod dropping;
-mod fixture;
+pub(in crate::store) mod fixture;
 mod housekeeping;
 mod listing;
 mod recovering;

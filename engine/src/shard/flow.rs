@@ -6,10 +6,11 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
 use super::{
-    CallStage, LoadFailure, Loading, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot,
+    CallStage, Found, LoadFailure, Loading, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter,
+    snapshot,
 };
 use crate::input::{Command, Input, Rejection};
-use crate::transaction::{CallKey, Transaction, advance, decide};
+use crate::transaction::{CallKey, advance, decide};
 
 /// Failed batches in a row that are read back at once: a lost connection is worth no pause.
 const FAILURES_WITHOUT_PAUSE: u32 = 2;
@@ -100,15 +101,15 @@ impl Shard {
     }
 
     /// What a [`Release::Load`] found: the state of the gid, its absence, or nothing.
-    pub fn on_loaded(&mut self, gid: &Gid, found: Result<Option<Transaction>, LoadFailure>, now: Timestamp) {
+    pub fn on_loaded(&mut self, gid: &Gid, found: Result<Option<Found>, LoadFailure>, now: Timestamp) {
         let Some(loading) = self.loading.remove(gid) else { return };
         match found {
-            Ok(Some(transaction)) => {
-                assert_eq!(transaction.gid(), gid, "a journal was read for another gid");
+            Ok(Some(found)) => {
+                assert_eq!(found.transaction.gid(), gid, "a journal was read for another gid");
                 // Answers that wait count as under way until they are handled: their calls are not made again.
                 let answered = loading.messages.iter().filter_map(Message::answers);
                 self.orphans.entry(gid.clone()).or_default().extend(answered);
-                self.settle_in(transaction, now);
+                self.settle_in(found, now);
                 loading.messages.into_iter().for_each(|message| self.handle(message, now));
                 self.leave_if_idle(gid, now);
             }
@@ -164,7 +165,7 @@ impl Shard {
             Ok(events) => {
                 let (created, records) = advance(None, &gid, events, now);
                 let Some(transaction) = created else { return };
-                self.keep(&gid, Resident::new(transaction));
+                self.keep(&gid, Resident::new(transaction, true));
                 self.take_records(&gid, records);
                 self.answer_command(&gid, message, Ok(()));
             }
@@ -174,6 +175,11 @@ impl Shard {
     /// Decides a message on the transaction in memory and takes the records in.
     fn decide_resident(&mut self, message: Message, now: Timestamp) {
         let gid = message.gid().clone();
+        let owned = self.residents.get(&gid).is_some_and(|resident| resident.owned);
+        if !owned && message.answers().is_some() {
+            // Whoever drives it owes the call as well, and hears for itself.
+            return self.leave_if_idle(&gid, now);
+        }
         let input = match &message {
             Message::Command { command, .. } => Input::Command(command.clone()),
             Message::Answer { key, answer, .. } => Input::Answer(*key, answer.clone()),
@@ -214,6 +220,8 @@ impl Shard {
         let (next, records) = advance(Some(resident.transaction.clone()), gid, events, now);
         if let Some(next) = next {
             resident.transaction = next;
+            // Whoever moves it drives it; if somebody else moved it meanwhile, the append conflicts.
+            resident.owned = true;
         }
         self.take_records(gid, records);
         Ok(true)
@@ -295,15 +303,40 @@ impl Shard {
                 self.timers.remove(&(timer, gid.clone()));
             }
             messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
-            let released = |(key, stage): (CallKey, CallStage)| (stage == CallStage::Released).then_some(key);
-            self.orphans
-                .entry(gid.clone())
-                .or_default()
-                .extend(resident.under_way.into_iter().filter_map(released));
+            self.orphan(gid, resident.under_way);
             messages.sort_by_key(|arrived| arrived.order);
         }
         let messages = |arrived: Vec<Arrived>| arrived.into_iter().map(|arrived| arrived.message).collect();
         again.into_iter().map(|(gid, arrived)| (gid, messages(arrived))).collect()
+    }
+
+    /// Remembers calls that left, of a transaction that is no longer here.
+    pub(super) fn orphan(&mut self, gid: &Gid, under_way: BTreeMap<CallKey, CallStage>) {
+        let released = |(key, stage): (CallKey, CallStage)| (stage == CallStage::Released).then_some(key);
+        let released: Vec<CallKey> = under_way.into_iter().filter_map(released).collect();
+        if !released.is_empty() {
+            self.orphans.entry(gid.clone()).or_default().extend(released);
+        }
+    }
+
+    /// Reads a transaction again that may have changed behind this shard's back. Whoever waits for its end goes on
+    /// waiting. What is being written is left alone: the append finds out.
+    pub(super) fn read_again(&mut self, gid: &Gid) {
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        if resident.unflushed.is_some() {
+            // It is written together with its row, and thereby stays, or becomes, this coordinator's.
+            resident.indexed = None;
+            return;
+        }
+        let Some(mut resident) = self.let_go(gid) else { return };
+        if let Some(timer) = resident.timer {
+            self.timers.remove(&(timer, gid.clone()));
+        }
+        resident.waiters.sort_by_key(|waiter| waiter.message.order);
+        let messages = resident.waiters.into_iter().map(|waiter| waiter.message.message).collect();
+        self.orphan(gid, resident.under_way);
+        self.loading.insert(gid.clone(), Loading { messages, wanted: true, retry_at: None });
+        self.releases.push_back(Release::Load(gid.clone()));
     }
 
     fn reload(&mut self, again: BTreeMap<Gid, Vec<Message>>) {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trine_protocol::{Gid, Op, Timestamp};
 
-use super::{Call, CallStage, IndexRow, Indexed, Release, Resident, Shard, snapshot};
+use super::{Call, CallStage, Found, IndexRow, Indexed, Release, Resident, Shard, snapshot};
 use crate::input::Input;
 use crate::transaction::{CallKey, Transaction};
 
 impl Resident {
-    pub(super) fn new(transaction: Transaction) -> Self {
+    pub(super) fn new(transaction: Transaction, owned: bool) -> Self {
         Self {
             transaction,
+            owned,
             unflushed: None,
             under_way: BTreeMap::new(),
             deferred: BTreeMap::new(),
@@ -33,18 +34,26 @@ impl Resident {
 
 impl Shard {
     /// Puts a loaded transaction into memory, with the calls that were already under way for it.
-    pub(super) fn settle_in(&mut self, transaction: Transaction, now: Timestamp) {
-        let gid = transaction.gid().clone();
+    pub(super) fn settle_in(&mut self, found: Found, now: Timestamp) {
+        let gid = found.transaction.gid().clone();
         self.touching = Some(gid.clone());
-        let mut resident = Resident::new(transaction);
-        resident.indexed = Some(indexed(&resident.transaction, self.options.evict_after_ms));
+        let mut resident = Resident::new(found.transaction, found.owned);
+        // Whoever moves what is somebody else's writes its row, and by that becomes its owner.
+        resident.indexed = found.owned.then(|| indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
         resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
         self.keep(&gid, resident);
-        if self.feed(&gid, &Input::Tick, now).is_err() {
+        self.tick(&gid, now);
+        self.schedule(&gid, now);
+    }
+
+    /// What time causes is decided by whoever drives the transaction.
+    fn tick(&mut self, gid: &Gid, now: Timestamp) {
+        if self.residents.get(gid).is_some_and(|resident| resident.owned)
+            && self.feed(gid, &Input::Tick, now).is_err()
+        {
             unreachable!("time is never refused");
         }
-        self.schedule(&gid, now);
     }
 
     /// Releases (or withholds) the calls that are owed and not under way, and sets the timer. Does nothing while
@@ -54,6 +63,11 @@ impl Shard {
         let Some(resident) = self.residents.get_mut(gid) else { return };
         if resident.unflushed == Some(self.forming.id) {
             return;
+        }
+        if !resident.owned {
+            let watch_at = now.plus_millis(self.options.reload_delay_ms);
+            let waited_for = resident.waiters.iter().map(|waiter| waiter.until).min();
+            return self.set_timer(gid, waited_for.map(|until| until.min(watch_at)));
         }
         let agenda = resident.transaction.agenda(now);
         if !resident.deferred.is_empty() {
@@ -115,9 +129,10 @@ impl Shard {
             let release = Release::Reply { ticket: waiter.ticket, result: Ok(result.clone()) };
             self.withhold(gid, release, Some(waiter.message));
         }
-        if self.feed(gid, &Input::Tick, now).is_err() {
-            unreachable!("time is never refused");
+        if self.residents.get(gid).is_some_and(|resident| !resident.owned && !resident.waiters.is_empty()) {
+            return self.read_again(gid);
         }
+        self.tick(gid, now);
         self.schedule(gid, now);
         self.leave_if_idle(gid, now);
     }
@@ -151,9 +166,14 @@ impl Shard {
             return;
         }
         let settled = resident.transaction.status().is_settled();
-        if settled || resident.may_leave(now, self.options.evict_after_ms) {
+        if settled || !resident.owned || resident.may_leave(now, self.options.evict_after_ms) {
             self.set_timer(gid, None);
-            self.let_go(gid);
+            // What is under way must be known if the transaction comes back before it has ended.
+            if let Some(left) = self.let_go(gid)
+                && !settled
+            {
+                self.orphan(gid, left.under_way);
+            }
         }
     }
 

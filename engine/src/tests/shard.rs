@@ -14,7 +14,7 @@ use super::trace::{OTHER, answer, branch, calling, declared, open};
 use crate::event::Event;
 use crate::input::{Command, ForceTo, Input, Rejection};
 use crate::shard::{
-    Batch, Call, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions, Snapshot, Ticket,
+    Batch, Call, Found, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions, Snapshot, Ticket,
 };
 use crate::spec::{CallPolicy, Draft, RetryPolicy};
 use crate::transaction::{CallKey, Transaction, advance, decide};
@@ -119,7 +119,7 @@ impl Bench {
     /// Reads what was asked for.
     fn load(&mut self) {
         for gid in std::mem::take(&mut self.loads) {
-            let found = self.store.load(&gid);
+            let found = self.store.load(&gid).map(|transaction| Found { transaction, owned: true });
             self.shard.on_loaded(&gid, Ok(found), self.now);
         }
         self.pump();

@@ -173,6 +173,33 @@ pub struct Participant {
     pub instances: Vec<ParticipantInstance>,
 }
 
+/// A coordinator that shares the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Coordinator {
+    /// Its name.
+    pub name: String,
+    /// Its heartbeat has not lapsed. What the others own is adopted by those that are alive.
+    pub alive: bool,
+    /// When the process that has the name started. By the store's clock, as all times here.
+    pub started_at: Timestamp,
+    /// When it last said that it is alive; the beginning of time when it has stopped in good order.
+    pub heartbeat_at: Timestamp,
+    /// Transactions it owns that are not settled.
+    pub unfinished: u64,
+    /// The node of a database cluster it writes to, where all must write to the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_node: Option<String>,
+}
+
+/// `GET /v1/admin/coordinators`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CoordinatorList {
+    /// By name.
+    pub coordinators: Vec<Coordinator>,
+}
+
 /// `GET /v1/participants`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

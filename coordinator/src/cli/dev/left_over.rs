@@ -28,7 +28,7 @@ pub(super) const UNSETTLED: [Status; 4] =
 pub(super) async fn read(url: &str) -> Result<Vec<TransactionSummary>, Failure> {
     let unusable =
         |error: &dyn std::fmt::Display| Failure::bad(error.to_string()).hint("another folder with --dir");
-    let store = store::open(url, "dev-look".to_owned()).await.map_err(|error| unusable(&error))?;
+    let store = store::open(&store::Options::new(url, "dev-look")).await.map_err(|error| unusable(&error))?;
     let filter = Filter { statuses: UNSETTLED.to_vec(), ..Filter::default() };
     let found = store.list(filter, None, SHOWN_MAX).await;
     let closed = store.close().await;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::Participant;
+use trine_protocol::v1::{Coordinator, Participant};
 use trine_protocol::{Gid, Timestamp};
 
 use crate::store::memory::Memory;
 use crate::store::{
-    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, Queries,
-    Registry, Store, StoreFuture,
+    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Loaded, Maintenance, Membership,
+    Queries, Registry, Standing, Store, StoreFuture,
 };
 
 /// A memory store that answers the read of one gid with the journal of another.
@@ -42,7 +42,7 @@ impl Journal for Treacherous {
             let mut found = honest.load(gids.clone()).await?;
             if gids.contains(&bad) {
                 let other = honest.load(vec![Gid::parse("good").unwrap()]).await?;
-                found.extend(other.into_iter().map(|(_, records)| (bad.clone(), records)));
+                found.extend(other.into_iter().map(|journal| Loaded { gid: bad.clone(), ..journal }));
             }
             Ok(found)
         })
@@ -101,12 +101,24 @@ impl Registry for Treacherous {
 }
 
 impl Membership for Treacherous {
-    fn heartbeat(&self) -> StoreFuture<()> {
+    fn heartbeat(&self) -> StoreFuture<Standing> {
         self.honest.heartbeat()
     }
 
-    fn adopt(&self) -> StoreFuture<u64> {
-        self.honest.adopt()
+    fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.honest.adopt(limit)
+    }
+
+    fn leave(&self) -> StoreFuture<()> {
+        self.honest.leave()
+    }
+
+    fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
+        self.honest.coordinators()
+    }
+
+    fn sweep_coordinators(&self) -> StoreFuture<u64> {
+        self.honest.sweep_coordinators()
     }
 }
 

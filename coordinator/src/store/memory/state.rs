@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trine_engine::{Batch, IndexRow, Record};
-use trine_protocol::v1::{Page, Participant, ParticipantInstance, TransactionSummary};
+use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use crate::store::{Appended, Census, Cursor, Filter, Journals, StoreError, codec, group};
+use crate::store::{Appended, Census, Cursor, Filter, Journals, Loaded, Standing, StoreError, codec, group};
 
 /// `(seq, at, event text)`.
 type Line = (u64, Timestamp, String);
@@ -18,7 +18,11 @@ pub(super) struct State {
     /// By name, then base URL.
     participants: BTreeMap<String, BTreeMap<String, Lease>>,
     /// Coordinators whose heartbeat has not lapsed.
-    pub(super) alive: BTreeSet<String>,
+    alive: BTreeSet<String>,
+    /// Coordinators whose heartbeat lapsed and that have not noticed yet.
+    lapsed: BTreeSet<String>,
+    /// Coordinators that ever beat.
+    known: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -80,12 +84,12 @@ impl State {
         lines.filter(|line| line.0 == seq).map(|line| text.clone_into(&mut line.2)).count() > 0
     }
 
-    pub(super) fn load(&self, gids: Vec<Gid>) -> Journals {
+    pub(super) fn load(&self, owner: &str, gids: Vec<Gid>) -> Journals {
         let found = gids.into_iter().filter(|gid| self.journal.contains_key(gid));
         found
             .map(|gid| {
-                let records = self.records(&gid, 0);
-                (gid, records)
+                let owned = self.index.get(&gid).is_some_and(|row| row.owner == owner);
+                Loaded { records: self.records(&gid, 0), gid, owned }
             })
             .collect()
     }
@@ -192,13 +196,54 @@ impl State {
         swept as u64
     }
 
-    pub(super) fn adopt(&mut self, owner: &str) -> u64 {
+    /// Beats; whether the heartbeat before had lapsed.
+    pub(super) fn beat(&mut self, owner: &str) -> Standing {
+        self.alive.insert(owner.to_owned());
+        let known = !self.known.insert(owner.to_owned());
+        if self.lapsed.remove(owner) && known { Standing::Lapsed } else { Standing::Alive }
+    }
+
+    pub(super) fn lapse(&mut self, owner: &str) {
+        self.alive.remove(owner);
+        self.lapsed.insert(owner.to_owned());
+    }
+
+    pub(super) fn coordinators(&self) -> Vec<Coordinator> {
+        let coordinator = |name: &String| Coordinator {
+            name: name.clone(),
+            alive: self.alive.contains(name),
+            started_at: Timestamp::from_millis(0),
+            heartbeat_at: Timestamp::from_millis(0),
+            unfinished: self
+                .index
+                .values()
+                .filter(|row| row.owner == *name && row.settled_at().is_none())
+                .count() as u64,
+            store_node: None,
+        };
+        self.known.iter().map(coordinator).collect()
+    }
+
+    pub(super) fn sweep_coordinators(&mut self) -> u64 {
+        let before = self.known.len();
+        let owners: BTreeSet<&String> =
+            self.index.values().filter(|row| row.settled_at().is_none()).map(|row| &row.owner).collect();
+        self.known.retain(|name| self.alive.contains(name) || owners.contains(name));
+        (before - self.known.len()) as u64
+    }
+
+    pub(super) fn adopt(&mut self, owner: &str, limit: usize) -> Vec<Gid> {
         let alive = &self.alive;
         let abandoned = self
             .index
             .values_mut()
             .filter(|row| row.owner != owner && row.settled_at().is_none() && !alive.contains(&row.owner));
-        abandoned.map(|row| owner.clone_into(&mut row.owner)).count() as u64
+        let mut claimed = Vec::new();
+        for row in abandoned.take(limit) {
+            owner.clone_into(&mut row.owner);
+            claimed.push(row.row.gid.clone());
+        }
+        claimed
     }
 
     pub(super) fn retire(&mut self, before: Timestamp, limit: usize) -> u64 {

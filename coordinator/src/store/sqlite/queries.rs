@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use trine_engine::Record;
-use trine_protocol::v1::{Page, Participant, ParticipantInstance, TransactionSummary};
+use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::millis;
-use crate::store::{Census, Cursor, Filter, Journals, StoreError, group};
+use crate::store::{Census, Cursor, Filter, Journals, Loaded, StoreError, group};
 
 /// Columns and conditions of a list. `?1` to `?3`: where it starts and ends, in the order of the index it walks.
 macro_rules! list {
@@ -58,8 +58,9 @@ pub(super) const DUE: &str = "SELECT gid FROM transactions WHERE settled_at IS N
 pub(super) const CENSUS: &str = "SELECT pattern, status, count(*), count(parked), min(created_at) FROM transactions \
      INDEXED BY transactions_unsettled WHERE settled_at IS NULL GROUP BY pattern, status";
 
-pub(super) const LOAD: &str = "SELECT journal.gid, journal.seq, journal.at, journal.event FROM json_each(?1) AS asked \
-     CROSS JOIN journal ON journal.gid = asked.value WHERE journal.seq > ?2 ORDER BY asked.key, journal.seq";
+pub(super) const LOAD: &str = "SELECT journal.gid, journal.seq, journal.at, journal.event, coalesce(t.owner = ?3, 0) \
+     FROM json_each(?1) AS asked CROSS JOIN journal ON journal.gid = asked.value \
+     LEFT JOIN transactions AS t ON t.gid = asked.value WHERE journal.seq > ?2 ORDER BY asked.key, journal.seq";
 
 /// Gids as a JSON array: one bound parameter, however many they are. Their grammar leaves nothing to escape.
 pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
@@ -74,19 +75,20 @@ pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
 }
 
 /// See [`crate::store::Journal::load`].
-pub(super) async fn load(readers: &SqlitePool, gids: Vec<Gid>) -> Result<Journals, sqlx::Error> {
-    let rows = sqlx::query(LOAD).bind(json(gids.iter())).bind(0_i64).fetch_all(readers).await?;
+pub(super) async fn load(readers: &SqlitePool, owner: &str, gids: Vec<Gid>) -> Result<Journals, sqlx::Error> {
+    let query = sqlx::query(LOAD).bind(json(gids.iter())).bind(0_i64).bind(owner);
+    let rows = query.fetch_all(readers).await?;
     let mut journals: Journals = Vec::new();
     for row in &rows {
         let gid: &str = row.try_get(0)?;
-        if journals.last().is_none_or(|(last, _)| last.as_str() != gid) {
-            journals.push((gid_of(gid)?, Ok(Vec::new())));
+        if journals.last().is_none_or(|last| last.gid.as_str() != gid) {
+            journals.push(Loaded { gid: gid_of(gid)?, owned: row.try_get(4)?, records: Ok(Vec::new()) });
         }
-        let Some((gid, journal)) = journals.last_mut() else { continue };
-        if let Ok(records) = journal {
-            match record(gid, row)? {
+        let Some(journal) = journals.last_mut() else { continue };
+        if let Ok(records) = &mut journal.records {
+            match record(&journal.gid, row)? {
                 Ok(record) => records.push(record),
-                Err(corrupt) => *journal = Err(corrupt),
+                Err(corrupt) => journal.records = Err(corrupt),
             }
         }
     }
@@ -101,7 +103,7 @@ pub(super) async fn records(
 ) -> Result<Vec<Record>, StoreError> {
     let unavailable = |error: sqlx::Error| StoreError::Unavailable(error.to_string());
     let after_seq = i64::try_from(after_seq).unwrap_or(i64::MAX);
-    let query = sqlx::query(LOAD).bind(json(std::iter::once(&gid))).bind(after_seq);
+    let query = sqlx::query(LOAD).bind(json(std::iter::once(&gid))).bind(after_seq).bind("");
     let rows = query.fetch_all(readers).await.map_err(unavailable)?;
     rows.iter().map(|row| record(&gid, row).map_err(unavailable)?).collect()
 }
@@ -237,7 +239,30 @@ pub(super) async fn participants(
     Ok(names.into_iter().map(|(name, instances)| Participant { name, instances }).collect())
 }
 
-fn gid_of(text: &str) -> Result<Gid, sqlx::Error> {
+/// See [`crate::store::Membership::coordinators`].
+pub(super) async fn coordinators(readers: &SqlitePool, owner: &str) -> Result<Vec<Coordinator>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, started_at, heartbeat_at, (SELECT count(*) FROM transactions AS t \
+         WHERE t.settled_at IS NULL AND t.owner = c.id) FROM coordinators AS c ORDER BY id",
+    )
+    .fetch_all(readers)
+    .await?;
+    let coordinator = |row: &SqliteRow| {
+        let (name, unfinished): (String, i64) = (row.try_get(0)?, row.try_get(3)?);
+        Ok(Coordinator {
+            // Whoever has the file is alive, and nobody else is.
+            alive: name == owner,
+            name,
+            started_at: timestamp(row, 1)?,
+            heartbeat_at: timestamp(row, 2)?,
+            unfinished: unfinished.cast_unsigned(),
+            store_node: None,
+        })
+    };
+    rows.iter().map(coordinator).collect()
+}
+
+pub(super) fn gid_of(text: &str) -> Result<Gid, sqlx::Error> {
     Gid::parse(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 

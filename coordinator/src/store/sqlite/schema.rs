@@ -31,8 +31,10 @@ const READER_WAIT_MAX: Duration = Duration::from_secs(5);
 const STATEMENTS_MAX: usize = 256;
 
 /// Every migration, oldest first: number, name, text.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "journal", include_str!("../../../../migrations/coordinator/sqlite/0001_journal.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "journal", include_str!("../../../../migrations/coordinator/sqlite/0001_journal.sql")),
+    (2, "coordinators", include_str!("../../../../migrations/coordinator/sqlite/0002_coordinators.sql")),
+];
 
 /// A file that is open and up to date.
 #[derive(Debug)]

@@ -3,12 +3,13 @@
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Row, Sqlite, SqliteConnection};
-use trine_protocol::Timestamp;
+use trine_protocol::{Gid, Timestamp};
 
 use super::append::millis;
 use super::writer::Writer;
 
-pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE settled_at IS NULL AND owner <> ?1";
+pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
+     (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 LIMIT ?2) RETURNING gid";
 
 pub(super) const SETTLED: &str = "SELECT json_group_array(gid), count(*) FROM (SELECT gid FROM transactions \
      WHERE settled_at IS NOT NULL AND settled_at < ? ORDER BY settled_at, gid LIMIT ?)";
@@ -51,17 +52,21 @@ pub(super) async fn sweep_participants(writer: &Writer, before: Timestamp) -> Re
 /// See [`crate::store::Membership::heartbeat`].
 pub(super) async fn heartbeat(writer: &Writer, owner: &str) -> Result<(), sqlx::Error> {
     let statement = sqlx::query(
-        "INSERT INTO coordinators (id, started_at, heartbeat_at) \
-         SELECT ?, now, now FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) WHERE true \
-         ON CONFLICT (id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at",
+        "INSERT INTO coordinators (id, started_at, heartbeat_at, previous_at) \
+         SELECT ?, now, now, now FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) WHERE true \
+         ON CONFLICT (id) DO UPDATE SET previous_at = heartbeat_at, heartbeat_at = excluded.heartbeat_at",
     );
     alone(writer, statement.bind(owner)).await.map(drop)
 }
 
 /// See [`crate::store::Membership::adopt`]. Whoever else stands in the file is gone: this process has its lock.
-pub(super) async fn adopt(writer: &Writer, owner: &str) -> Result<u64, sqlx::Error> {
+pub(super) async fn adopt(writer: &Writer, owner: &str, limit: usize) -> Result<Vec<Gid>, sqlx::Error> {
     alone(writer, sqlx::query("DELETE FROM coordinators WHERE id <> ?").bind(owner)).await?;
-    alone(writer, sqlx::query(ADOPT).bind(owner)).await
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut session = writer.session().await?;
+    let claimed = sqlx::query(ADOPT).bind(owner).bind(limit).fetch_all(&mut session.connection).await;
+    let rows = session.end(claimed)?;
+    rows.iter().map(|row| super::queries::gid_of(row.try_get(0)?)).collect()
 }
 
 /// See [`crate::store::Maintenance::ping`]. Asking costs no durable write while the last one succeeded; after trouble

@@ -11,8 +11,8 @@ use trine_protocol::{Gid, Timestamp};
 use super::{Sqlite, queries, schema};
 use crate::store::suite::{Subject, conformance};
 use crate::store::{
-    AppendError, Appended, Journal, Maintenance, Membership, OpenError, Queries, Store, StoreError, migrate,
-    open,
+    AppendError, Appended, Journal, Maintenance, Membership, OpenError, Options, Queries, Store, StoreError,
+    migrate, open,
 };
 
 struct Folder(TempDir);
@@ -44,7 +44,7 @@ impl Folder {
 
 impl Subject for Folder {
     async fn open(&self, owner: &str) -> Arc<dyn Store> {
-        open(&self.url(), owner.to_owned()).await.unwrap()
+        open(&Options::new(&self.url(), owner)).await.unwrap()
     }
 
     async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
@@ -78,7 +78,10 @@ async fn length(store: &Sqlite) -> usize {
 async fn a_file_that_is_open_is_refused_by_name_until_it_is_closed() {
     let folder = fresh();
     let first = folder.sqlite().await;
-    for refused in [open(&folder.url(), "b".to_owned()).await.err(), migrate(&folder.url()).await.err()] {
+    for refused in [
+        open(&Options::new(&folder.url(), "b")).await.err(),
+        migrate(&Options::new(&folder.url(), "m")).await.err(),
+    ] {
         let Some(error @ OpenError::InUse { .. }) = refused else { panic!("{refused:?}") };
         assert!(error.to_string().contains(&folder.file().display().to_string()), "{error}");
     }
@@ -96,27 +99,27 @@ async fn urls_name_a_file_or_are_refused_with_the_forms_that_work() {
     let folder = fresh();
     let path = folder.file().display().to_string();
     for url in [format!("sqlite:{path}"), format!("sqlite://{path}")] {
-        let store = open(&url, "a".to_owned()).await.unwrap();
+        let store = open(&Options::new(&url, "a")).await.unwrap();
         store.close().await.unwrap();
         assert!(folder.file().exists());
     }
     for url in
         ["", "trine.db", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite:a.db?mode=ro", "sqlite:./folder/"]
     {
-        let error = open(url, "a".to_owned()).await.err().unwrap();
+        let error = open(&Options::new(url, "a")).await.err().unwrap();
         assert!(matches!(error, OpenError::Url { .. }), "{url:?}: {error}");
         assert!(error.to_string().contains("sqlite:./folder/file.db"), "{error}");
     }
-    let error = open("postgres://trine:secret@host/db", "a".to_owned()).await.err().unwrap();
-    assert!(error.to_string().contains("postgres:") && !error.to_string().contains("secret"), "{error}");
-    assert!(open("memory:", "a".to_owned()).await.is_ok());
+    let error = open(&Options::new("redis://trine:secret@host/db", "a")).await.err().unwrap();
+    assert!(error.to_string().contains("redis:") && !error.to_string().contains("secret"), "{error}");
+    assert!(open(&Options::new("memory:", "a")).await.is_ok());
 }
 
 #[tokio::test]
 async fn migrating_is_done_once_and_a_newer_file_is_refused() {
     let folder = fresh();
-    assert_eq!(migrate(&folder.url()).await.unwrap(), 1);
-    assert_eq!(migrate(&folder.url()).await.unwrap(), 0);
+    assert_eq!(migrate(&Options::new(&folder.url(), "m")).await.unwrap(), 2);
+    assert_eq!(migrate(&Options::new(&folder.url(), "m")).await.unwrap(), 0);
     folder.sqlite().await.close().await.unwrap();
     folder
         .execute(
@@ -124,7 +127,7 @@ async fn migrating_is_done_once_and_a_newer_file_is_refused() {
              VALUES (9999, 'later', true, x'00', 0)",
         )
         .await;
-    let error = open(&folder.url(), "a".to_owned()).await.err().unwrap();
+    let error = open(&Options::new(&folder.url(), "a")).await.err().unwrap();
     assert!(matches!(error, OpenError::Newer { migration: 9999, .. }), "{error}");
 }
 
@@ -133,7 +136,7 @@ async fn a_file_that_is_no_database_is_an_error() {
     let folder = fresh();
     std::fs::create_dir_all(folder.file().parent().unwrap()).unwrap();
     std::fs::write(folder.file(), "this is a letter to my aunt ".repeat(100)).unwrap();
-    assert!(matches!(open(&folder.url(), "a".to_owned()).await, Err(OpenError::Failed { .. })));
+    assert!(matches!(open(&Options::new(&folder.url(), "a")).await, Err(OpenError::Failed { .. })));
 }
 
 #[tokio::test]

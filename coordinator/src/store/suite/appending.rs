@@ -7,7 +7,7 @@ use trine_engine::{Batch, BatchId};
 use trine_protocol::Status;
 
 use super::Subject;
-use super::fixture::{Tx, append, at, batch, create, find, gid, gids, seqs};
+use super::fixture::{Tx, append, at, batch, create, find, gid, gids, load, seqs};
 use crate::store::{Appended, Filter, StoreError};
 
 pub(in crate::store) async fn what_is_appended_is_read_back_in_order<S: Subject>(subject: &S) {
@@ -15,7 +15,7 @@ pub(in crate::store) async fn what_is_appended_is_read_back_in_order<S: Subject>
     let (one, two) = (Tx::new("one"), Tx::new("two"));
     append(&*store, batch([(&two, vec![1, 2]), (&one, vec![1])])).await;
     append(&*store, batch([(&one, vec![2, 3])])).await;
-    let read = store.load(gids(&["two", "absent", "one"])).await.unwrap();
+    let read = load(&*store, gids(&["two", "absent", "one"])).await;
     let expected = vec![(gid("two"), Ok(two.records(1..=2))), (gid("one"), Ok(one.records(1..=3)))];
     assert_eq!(read, expected);
     assert_eq!(store.records(gid("one"), 0).await, Ok(one.records(1..=3)));
@@ -42,7 +42,7 @@ pub(in crate::store) async fn a_batch_of_a_thousand_records_is_appended_whole<S:
     let store = subject.open("a").await;
     let txs: Vec<Tx> = (0..333).map(|i| Tx::new(&format!("tx-{i:03}")).label("run", "1")).collect();
     append(&*store, batch(txs.iter().map(|tx| (tx, vec![1, 2, 3])))).await;
-    for (gid, records) in store.load(txs.iter().map(|tx| tx.row.gid.clone()).collect()).await.unwrap() {
+    for (gid, records) in load(&*store, txs.iter().map(|tx| tx.row.gid.clone()).collect()).await {
         assert_eq!(records.map(|records| records.len()), Ok(3), "{gid}");
     }
     let label = Some(("run".to_owned(), "1".to_owned()));
@@ -90,9 +90,9 @@ pub(in crate::store) async fn gids_that_resemble_each_other_stay_apart<S: Subjec
     for (tx, name) in txs.iter().zip(names) {
         let expected = if name == "order-1" { tx.records(1..=3) } else { tx.records([1]) };
         assert_eq!(store.records(gid(name), 0).await, Ok(expected.clone()), "{name}");
-        assert_eq!(store.load(vec![gid(name)]).await, Ok(vec![(gid(name), Ok(expected))]), "{name}");
+        assert_eq!(load(&*store, vec![gid(name)]).await, vec![(gid(name), Ok(expected))], "{name}");
     }
-    let all = store.load(gids(&names)).await.unwrap();
+    let all = load(&*store, gids(&names)).await;
     assert_eq!(all.iter().map(|(gid, _)| gid.as_str()).collect::<Vec<_>>(), names);
     let again = store.append(0, txs[1].batch([1])).await.unwrap();
     assert_eq!(again.conflicts, gids(&["order-10"]));
@@ -223,7 +223,7 @@ pub(in crate::store) async fn a_damaged_record_is_reported_for_its_gid_alone<S: 
     let (good, bad) = (Tx::new("good"), Tx::new("bad"));
     append(&*store, batch([(&good, vec![1, 2]), (&bad, vec![1, 2, 3])])).await;
     subject.overwrite(&gid("bad"), 2, r#"{"v":7,"event":"sung"}"#).await;
-    let read = store.load(gids(&["bad", "good"])).await.unwrap();
+    let read = load(&*store, gids(&["bad", "good"])).await;
     assert_eq!(read[1], (gid("good"), Ok(good.records(1..=2))));
     let Err(error @ StoreError::Corrupt { .. }) = &read[0].1 else { panic!("{:?}", read[0]) };
     assert!(!error.is_transient());

@@ -9,30 +9,30 @@ use trine_engine::{
 use trine_protocol::v1::Page;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
-use crate::store::{Appended, Filter, Store};
+use crate::store::{Appended, Filter, Store, StoreError};
 
-pub(super) fn gid(text: &str) -> Gid {
+pub(in crate::store) fn gid(text: &str) -> Gid {
     Gid::parse(text).unwrap()
 }
 
-pub(super) fn gids(texts: &[&str]) -> Vec<Gid> {
+pub(in crate::store) fn gids(texts: &[&str]) -> Vec<Gid> {
     texts.iter().map(|text| gid(text)).collect()
 }
 
-pub(super) fn at(millis: u64) -> Timestamp {
+pub(in crate::store) fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_790_000_000_000 + millis)
 }
 
 /// A transaction's draft row and records; the methods say what differs from a running saga with one branch.
 #[derive(Debug, Clone)]
-pub(super) struct Tx {
-    pub(super) row: IndexRow,
+pub(in crate::store) struct Tx {
+    pub(in crate::store) row: IndexRow,
     payload: Payload,
     labels: Vec<(&'static str, &'static str)>,
 }
 
 impl Tx {
-    pub(super) fn new(text: &str) -> Self {
+    pub(in crate::store) fn new(text: &str) -> Self {
         let mut tx = Self {
             row: IndexRow {
                 gid: gid(text),
@@ -76,40 +76,40 @@ impl Tx {
         self
     }
 
-    pub(super) fn created_at(self, millis: u64) -> Self {
+    pub(in crate::store) fn created_at(self, millis: u64) -> Self {
         self.with(|tx| (tx.row.created_at, tx.row.updated_at) = (at(millis), at(millis)))
     }
 
-    pub(super) fn pattern(self, pattern: Pattern) -> Self {
+    pub(in crate::store) fn pattern(self, pattern: Pattern) -> Self {
         self.with(|tx| tx.row.pattern = pattern)
     }
 
-    pub(super) fn status(self, status: Status, millis: u64) -> Self {
+    pub(in crate::store) fn status(self, status: Status, millis: u64) -> Self {
         self.with(|tx| (tx.row.status, tx.row.updated_at) = (status, at(millis)))
     }
 
-    pub(super) fn parked(self) -> Self {
+    pub(in crate::store) fn parked(self) -> Self {
         self.with(|tx| tx.row.parked = Some("exhausted"))
     }
 
-    pub(super) fn due_at(self, millis: u64) -> Self {
+    pub(in crate::store) fn due_at(self, millis: u64) -> Self {
         self.with(|tx| tx.row.due_at = Some(at(millis)))
     }
 
-    pub(super) fn hosts(self, hosts: &[&str]) -> Self {
+    pub(in crate::store) fn hosts(self, hosts: &[&str]) -> Self {
         self.with(|tx| tx.row.hosts = hosts.iter().map(|host| (*host).to_owned()).collect())
     }
 
-    pub(super) fn label(self, key: &'static str, value: &'static str) -> Self {
+    pub(in crate::store) fn label(self, key: &'static str, value: &'static str) -> Self {
         self.with(|tx| tx.labels.push((key, value)))
     }
 
-    pub(super) fn payload(self, payload: &[u8]) -> Self {
+    pub(in crate::store) fn payload(self, payload: &[u8]) -> Self {
         self.with(|tx| tx.payload = Payload::from(payload))
     }
 
     /// The record of a seq: creation first, then answers.
-    pub(super) fn record(&self, seq: u64) -> Record {
+    pub(in crate::store) fn record(&self, seq: u64) -> Record {
         let event = if seq == 1 {
             let spec = self.row.spec.clone();
             Event::Created { spec, start_at: None, deadline_at: None, check_at: None }
@@ -126,18 +126,18 @@ impl Tx {
         Record { gid: self.row.gid.clone(), seq, at: at(seq), event }
     }
 
-    pub(super) fn records(&self, seqs: impl IntoIterator<Item = u64>) -> Vec<Record> {
+    pub(in crate::store) fn records(&self, seqs: impl IntoIterator<Item = u64>) -> Vec<Record> {
         seqs.into_iter().map(|seq| self.record(seq)).collect()
     }
 
     /// A batch of this transaction alone.
-    pub(super) fn batch(&self, seqs: impl IntoIterator<Item = u64>) -> Arc<Batch> {
+    pub(in crate::store) fn batch(&self, seqs: impl IntoIterator<Item = u64>) -> Arc<Batch> {
         batch([(self, seqs.into_iter().collect::<Vec<_>>())])
     }
 }
 
 /// A batch of the given seqs of several transactions, with a row for each.
-pub(super) fn batch<'a>(parts: impl IntoIterator<Item = (&'a Tx, Vec<u64>)>) -> Arc<Batch> {
+pub(in crate::store) fn batch<'a>(parts: impl IntoIterator<Item = (&'a Tx, Vec<u64>)>) -> Arc<Batch> {
     let mut batch = Batch { id: BatchId(1), records: Vec::new(), rows: Vec::new() };
     for (tx, seqs) in parts {
         batch.records.extend(tx.records(seqs));
@@ -147,28 +147,37 @@ pub(super) fn batch<'a>(parts: impl IntoIterator<Item = (&'a Tx, Vec<u64>)>) -> 
 }
 
 /// Appends the first record of each transaction.
-pub(super) async fn create(store: &dyn Store, txs: &[&Tx]) {
+pub(in crate::store) async fn create(store: &dyn Store, txs: &[&Tx]) {
     let batch = batch(txs.iter().map(|tx| (*tx, vec![1])));
     assert_eq!(store.append(0, batch).await, Ok(Appended::default()));
 }
 
 /// Appends without a conflict.
-pub(super) async fn append(store: &dyn Store, batch: Arc<Batch>) {
+pub(in crate::store) async fn append(store: &dyn Store, batch: Arc<Batch>) {
     assert_eq!(store.append(0, batch).await, Ok(Appended::default()));
 }
 
+/// Journals as read, without who owns them.
+pub(in crate::store) async fn load(
+    store: &dyn Store,
+    gids: Vec<Gid>,
+) -> Vec<(Gid, Result<Vec<Record>, StoreError>)> {
+    let journals = store.load(gids).await.unwrap();
+    journals.into_iter().map(|journal| (journal.gid, journal.records)).collect()
+}
+
 /// The seqs a gid has.
-pub(super) async fn seqs(store: &dyn Store, text: &str) -> Vec<u64> {
+pub(in crate::store) async fn seqs(store: &dyn Store, text: &str) -> Vec<u64> {
     store.records(gid(text), 0).await.unwrap().iter().map(|record| record.seq).collect()
 }
 
 /// The gids of a page.
-pub(super) fn names(page: &Page) -> Vec<&str> {
+pub(in crate::store) fn names(page: &Page) -> Vec<&str> {
     page.transactions.iter().map(|row| row.gid.as_str()).collect()
 }
 
 /// The gids a filter finds, newest first.
-pub(super) async fn find(store: &dyn Store, filter: Filter) -> Vec<String> {
+pub(in crate::store) async fn find(store: &dyn Store, filter: Filter) -> Vec<String> {
     let page = store.list(filter, None, 1_000).await.unwrap();
     assert_eq!(page.next_cursor, None);
     names(&page).into_iter().map(str::to_owned).collect()

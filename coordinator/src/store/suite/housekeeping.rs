@@ -5,7 +5,7 @@ use trine_protocol::{Status, Timestamp};
 
 use super::Subject;
 use super::fixture::{Tx, append, at, batch, create, find, gid, gids, seqs};
-use crate::store::{Filter, Store};
+use crate::store::{Filter, Standing, Store};
 
 async fn register(store: &dyn Store, name: &str, url: &str, now: u64, expires: u64) {
     store.register(name.into(), url.into(), at(now), at(expires)).await.unwrap();
@@ -128,8 +128,8 @@ pub(in crate::store) async fn a_store_that_is_well_says_so<S: Subject>(subject: 
 pub(in crate::store) async fn heartbeats_are_accepted_again_and_again<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     for _ in 0..3 {
-        assert_eq!(store.heartbeat().await, Ok(()));
+        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
     }
-    assert_eq!(store.adopt().await, Ok(0));
-    assert_eq!(store.heartbeat().await, Ok(()));
+    assert_eq!(store.adopt(9).await, Ok(Vec::new()));
+    assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
 }

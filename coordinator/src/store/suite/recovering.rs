@@ -69,10 +69,11 @@ pub(in crate::store) async fn the_unfinished_of_another_owner_are_adopted<S: Sub
     store.heartbeat().await.unwrap();
     create(&*store, &[&Tx::new("own")]).await;
     assert_eq!(store.unfinished(None, at(99), 9).await, Ok(gids(&["own"])));
-    assert_eq!(store.adopt().await, Ok(2));
+    assert_eq!(store.adopt(1).await.unwrap().len(), 1);
+    assert_eq!(store.adopt(9).await.unwrap().len(), 1);
     assert_eq!(store.unfinished(None, at(99), 9).await, Ok(gids(&["one", "own", "two"])));
     assert_eq!(store.due(at(99), 9).await, Ok(gids(&["two"])));
-    assert_eq!(store.adopt().await, Ok(0));
+    assert_eq!(store.adopt(9).await, Ok(Vec::new()));
 }
 
 pub(in crate::store) async fn a_coordinator_that_lives_keeps_what_it_owns<S: Subject>(subject: &S) {
@@ -80,12 +81,12 @@ pub(in crate::store) async fn a_coordinator_that_lives_keeps_what_it_owns<S: Sub
     one.heartbeat().await.unwrap();
     two.heartbeat().await.unwrap();
     create(&*one, &[&Tx::new("tx")]).await;
-    assert_eq!(two.adopt().await, Ok(0));
+    assert_eq!(two.adopt(9).await, Ok(Vec::new()));
     subject.lapse("one").await;
-    assert_eq!(two.adopt().await, Ok(1));
+    assert_eq!(two.adopt(9).await, Ok(vec![gid("tx")]));
     assert_eq!(one.unfinished(None, at(0), 9).await, Ok(Vec::new()));
     one.heartbeat().await.unwrap();
-    assert_eq!(one.adopt().await, Ok(0));
+    assert_eq!(one.adopt(9).await, Ok(Vec::new()));
 }
 
 pub(in crate::store) async fn appending_makes_the_appender_the_owner<S: Subject>(subject: &S) {

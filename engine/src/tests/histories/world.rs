@@ -9,7 +9,7 @@ use super::steps::{AtCrash, Doubt, Spent, Step};
 use super::{Case, Depth, Tally};
 use crate::event::Record;
 use crate::input::{Answer, CallReport, Command, Input, Outcome};
-use crate::shard::{Batch, Call, Message, Release, ReplyOn, Shard, ShardOptions, Ticket};
+use crate::shard::{Batch, Call, Found, Message, Release, ReplyOn, Shard, ShardOptions, Ticket};
 use crate::spec::Payload;
 use crate::transaction::{CallKey, advance, decide};
 
@@ -201,7 +201,7 @@ impl<'a> World<'a> {
 
     fn load(&mut self) {
         self.loads -= 1;
-        let found = self.store.load(&gid());
+        let found = self.store.load(&gid()).map(|transaction| Found { transaction, owned: true });
         self.shard.on_loaded(&gid(), Ok(found), self.now);
     }
 
@@ -261,7 +261,7 @@ impl<'a> World<'a> {
             self.overtaken = false;
             self.shard.handle_wanted(&gid());
             assert_eq!(self.shard.poll_release(), Some(Release::Load(gid())));
-            self.shard.on_loaded(&gid(), Ok(Some(transaction)), self.now);
+            self.shard.on_loaded(&gid(), Ok(Some(Found { transaction, owned: true })), self.now);
         }
         self.ask_again();
     }

@@ -1,0 +1,130 @@
+//! Which transactions this coordinator may drive: its heartbeats, what it takes over from others, and what it lets go of
+//! when its own heartbeat was late.
+//!
+//! Nothing safe rests on this (law L12): two coordinators that drive the same transaction meet in the journal (law L7). It
+//! is about who *should* act, and about saying nothing to participants while others may be acting.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
+use trine_engine::Call;
+
+use crate::clock::Stopwatch;
+use crate::dispatch::{Caller, Returned};
+use crate::metrics::Metrics;
+use crate::runtime::Handle;
+use crate::store::{self, Store, StoreError};
+
+/// Transactions claimed at a time: short database transactions, and a fair share for each coordinator that adopts.
+const CLAIM_MAX: usize = 500;
+/// Longest pause between two claims; part of it is chance, so that adopters do not meet again and again.
+const CLAIM_PAUSE_MS: u64 = 20;
+/// How long a call is put off that must not be made now.
+const PUT_OFF_MS: u64 = 500;
+
+/// Whether this coordinator is known to be alive, as far as it can tell by its own clock's pace.
+#[derive(Debug)]
+pub struct Standing {
+    lapse_after: Duration,
+    /// Since the start of the last heartbeat that the store has answered: what it wrote is not older.
+    beaten: Mutex<Stopwatch>,
+    superseded: Notify,
+}
+
+impl Standing {
+    /// Just joined.
+    pub fn new(lapse_after_ms: u64) -> Self {
+        Self {
+            lapse_after: Duration::from_millis(lapse_after_ms),
+            beaten: Mutex::new(Stopwatch::start()),
+            superseded: Notify::new(),
+        }
+    }
+
+    /// Others may have adopted what this coordinator owns, or will: its heartbeat has lapsed, or is about to be found so.
+    pub fn is_cut_off(&self) -> bool {
+        self.beaten.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.lapse_after
+    }
+
+    /// Resolves when another process has taken this coordinator's name.
+    pub async fn superseded(&self) {
+        self.superseded.notified().await;
+    }
+
+    fn beat(&self, since: Stopwatch) {
+        *self.beaten.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// A caller that makes no calls while this coordinator is cut off from its store: what they would lead to could not be
+/// recorded, and others may be making them.
+#[derive(Debug)]
+pub struct Standfast {
+    caller: Arc<dyn Caller>,
+    standing: Arc<Standing>,
+}
+
+impl Standfast {
+    /// Makes the calls of `caller`, while it may.
+    pub fn new(caller: Arc<dyn Caller>, standing: Arc<Standing>) -> Self {
+        Self { caller, standing }
+    }
+}
+
+impl Caller for Standfast {
+    fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
+        if self.standing.is_cut_off() {
+            return Box::pin(std::future::ready(Returned::NotSent { retry_after_ms: PUT_OFF_MS }));
+        }
+        self.caller.call(call)
+    }
+}
+
+/// Says that this coordinator is alive, and draws the conclusions from what it hears.
+pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metrics: &Metrics) {
+    let since = Stopwatch::start();
+    match store.heartbeat().await {
+        Ok(store::Standing::Alive) => standing.beat(since),
+        Ok(store::Standing::Lapsed) => {
+            metrics.lapsed();
+            tracing::warn!(
+                "this coordinator was silent for too long; what others have taken over meanwhile is let go"
+            );
+            // Before calls are made again: what is in memory may be somebody else's by now.
+            handle.lapse().await;
+            standing.beat(since);
+        }
+        Ok(store::Standing::Superseded) => {
+            tracing::error!("another process has started under this coordinator's name; this one stops");
+            handle.lapse().await;
+            standing.superseded.notify_one();
+        }
+        Err(error) => {
+            metrics.store_error("heartbeat");
+            let cut_off = standing.is_cut_off();
+            tracing::warn!(%error, cut_off, "no heartbeat");
+        }
+    }
+}
+
+/// Takes over what coordinators own that are gone, a chunk at a time, and hands it to the lanes; returns how many.
+pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Result<u64, StoreError> {
+    let mut adopted = 0;
+    // Where there is no room others may have some.
+    while handle.has_room() {
+        let gids = store.adopt(CLAIM_MAX).await?;
+        if gids.is_empty() {
+            break;
+        }
+        adopted += gids.len() as u64;
+        metrics.adopted(gids.len() as u64);
+        handle.adopt(gids).await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=CLAIM_PAUSE_MS))).await;
+    }
+    if adopted > 0 {
+        tracing::info!(adopted, "took over transactions of coordinators that are gone");
+    }
+    Ok(adopted)
+}

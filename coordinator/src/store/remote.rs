@@ -1,0 +1,339 @@
+//! The journal in a database server: PostgreSQL, MySQL or MariaDB, shared by any number of coordinators.
+//!
+//! - `client`: one connection, as the shared code sees it; `postgres` and `mysql` are the two dialects;
+//! - `connections`: connections kept for one purpose, deadlines, several hosts;
+//! - `append`: one batch, one database transaction;
+//! - `queries`, `tables`: everything else;
+//! - `safety`: settings of the server that must be right;
+//! - `hosts`: URLs.
+//!
+//! Each lane has a connection to itself. Heartbeats and adoption have theirs, so that they never wait behind the traffic
+//! of the API. All methods start their work in a task of its own.
+
+mod append;
+mod client;
+mod connections;
+mod hosts;
+mod mysql;
+mod postgres;
+mod queries;
+mod safety;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::migrate::MigrateError;
+use trine_engine::{Batch, Record};
+use trine_protocol::v1::{Coordinator, Page, Participant};
+use trine_protocol::{Gid, Timestamp};
+
+use super::detach::detached;
+use super::{
+    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, OpenError,
+    Options, Queries, Registry, Standing, Store, StoreError, StoreFuture,
+};
+use client::{Client, ClientError};
+use connections::{Connections, Target};
+use tables::Identity;
+
+pub(super) use mysql::MySql;
+pub(super) use postgres::Postgres;
+pub use safety::Risk;
+
+/// Where applied migrations are kept: beside our tables there may be others, with migrations of their own.
+const MIGRATIONS_TABLE: &str = "trine_migrations";
+/// Connections that read journals and small tables side by side.
+const READERS_MAX: usize = 4;
+/// Connections that walk the index: a list that takes long keeps other lists waiting, nothing else.
+const LISTERS_MAX: usize = 1;
+/// Connections for heartbeats, adoption, registrations and retention.
+const HOUSEKEEPERS_MAX: usize = 2;
+/// A coordinator that was silent for so long, and owns nothing, is forgotten.
+const FORGOTTEN_AFTER_MS: u64 = 60 * 60 * 1_000;
+
+/// A coordinator's journal in a database server. Clones are the same coordinator.
+#[derive(Debug)]
+pub(super) struct Remote<C: Client>(Arc<Inner<C>>);
+
+#[derive(Debug)]
+struct Inner<C: Client> {
+    identity: Arc<Identity>,
+    lanes: Vec<Connections<C>>,
+    readers: Connections<C>,
+    listers: Connections<C>,
+    housekeepers: Connections<C>,
+}
+
+/// Opens the store; see [`super::open`].
+pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, OpenError> {
+    let target = target::<C>(options)?;
+    let failed = |error: &dyn fmt::Display| failed(options, error);
+    let mut client = connections::connect::<C>(&target).await.map_err(|error| failed(&error))?;
+    migrate_with(options, &mut client).await?;
+    let inspection = client.inspect().await.map_err(|error| failed(&error))?;
+    let lapse_ms = append::integer(options.lapse_after_ms);
+    let identity = Identity {
+        name: options.owner.clone(),
+        incarnation: format!("{:016x}", fastrand::u64(..)),
+        node: inspection.node.unwrap_or_default(),
+        lapse_ms,
+    };
+    check_writers(options, &target, &identity, &mut client).await?;
+    tables::join(&mut client, &identity).await.map_err(|error| failed(&error))?;
+    client.close().await;
+    let lanes = (0..options.lanes.max(1)).map(|_| Connections::new(&target, 1)).collect();
+    Ok(Remote(Arc::new(Inner {
+        identity: Arc::new(identity),
+        lanes,
+        readers: Connections::new(&target, READERS_MAX),
+        listers: Connections::new(&target, LISTERS_MAX),
+        housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX),
+    })))
+}
+
+/// See [`super::migrate`].
+pub(super) async fn migrate<C: Client>(options: &Options) -> Result<u64, OpenError> {
+    let target = target::<C>(options)?;
+    let mut client = connections::connect::<C>(&target).await.map_err(|error| failed(options, &error))?;
+    let applied = migrate_with(options, &mut client).await;
+    client.close().await;
+    applied
+}
+
+async fn migrate_with<C: Client>(options: &Options, client: &mut C) -> Result<u64, OpenError> {
+    client.migrate().await.map_err(|error| match error {
+        MigrateError::VersionMissing(migration) => {
+            OpenError::Newer { store: hosts::shown(&options.url), migration }
+        }
+        other => failed(options, &other),
+    })
+}
+
+fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenError> {
+    let wrong = |detail: String| OpenError::Url { url: hosts::shown(&options.url), detail };
+    let urls = hosts::split(&options.url).map_err(wrong)?;
+    let addresses = urls.iter().map(|url| C::address(url)).collect::<Result<_, _>>().map_err(wrong)?;
+    Ok(Arc::new(Target {
+        addresses,
+        allowed: options.allow.iter().copied().collect(),
+        timeout: Duration::from_millis(options.timeout_ms),
+        last_good: AtomicUsize::new(0),
+    }))
+}
+
+fn failed(options: &Options, error: &dyn fmt::Display) -> OpenError {
+    OpenError::Failed { store: hosts::shown(&options.url), detail: error.to_string() }
+}
+
+/// In a Galera cluster all coordinators must write to one node.
+async fn check_writers<C: Client>(
+    options: &Options,
+    target: &Target<C::Address>,
+    identity: &Identity,
+    client: &mut C,
+) -> Result<(), OpenError> {
+    if identity.node.is_empty() || options.allow.contains(&Risk::GaleraMultiWriter) {
+        return Ok(());
+    }
+    let refused = |found: String| failed(options, &safety::refusal(Risk::GaleraMultiWriter, &found));
+    if target.addresses.len() > 1 {
+        let found =
+            "the URL names several nodes of a Galera cluster, and each coordinator might take another";
+        return Err(refused(format!("{found} (put one writer endpoint in front of them)")));
+    }
+    let others = queries::coordinators(client, identity.lapse_ms).await.map_err(|e| failed(options, &e))?;
+    let elsewhere = others.iter().find(|other| {
+        let node = other.store_node.as_deref().unwrap_or_default();
+        other.alive && other.name != identity.name && !node.is_empty() && node != identity.node
+    });
+    elsewhere.map_or(Ok(()), |other| {
+        let name = &other.name;
+        Err(refused(format!(
+            "the coordinator {name} writes to another node of the Galera cluster (if the writer has just moved, start \
+             again in {} s)",
+            options.lapse_after_ms.div_ceil(1_000)
+        )))
+    })
+}
+
+impl<C: Client> Remote<C> {
+    /// Runs `work` in a task of its own, on a connection of `which`.
+    fn run<T: Send + 'static>(
+        &self,
+        which: fn(&Inner<C>) -> &Connections<C>,
+        work: impl for<'c> Fn(&'c mut C, Arc<Identity>) -> BoxFuture<'c, Result<T, ClientError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> StoreFuture<T> {
+        let inner = Arc::clone(&self.0);
+        detached(async move {
+            let result = which(&inner).run(|client| work(client, Arc::clone(&inner.identity))).await;
+            result.map_err(|error| StoreError::Unavailable(error.to_string()))
+        })
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        work: impl for<'c> Fn(&'c mut C, Arc<Identity>) -> BoxFuture<'c, Result<T, ClientError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> StoreFuture<T> {
+        self.run(|inner| &inner.readers, work)
+    }
+
+    fn keep<T: Send + 'static>(
+        &self,
+        work: impl for<'c> Fn(&'c mut C, Arc<Identity>) -> BoxFuture<'c, Result<T, ClientError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> StoreFuture<T> {
+        self.run(|inner| &inner.housekeepers, work)
+    }
+}
+
+impl<C: Client> Store for Remote<C> {
+    fn lanes_max(&self) -> usize {
+        self.0.lanes.len()
+    }
+}
+
+impl<C: Client> Journal for Remote<C> {
+    fn append(&self, lane: usize, batch: Arc<Batch>) -> StoreFuture<Appended, AppendError> {
+        let inner = Arc::clone(&self.0);
+        detached(async move {
+            let lane = &inner.lanes[lane % inner.lanes.len()];
+            append::append(lane, &inner.identity.name, &batch).await
+        })
+    }
+
+    fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
+        let gids = Arc::new(gids);
+        self.read(move |client, me| {
+            let gids = Arc::clone(&gids);
+            Box::pin(async move { queries::load(client, &me.name, &gids).await })
+        })
+    }
+
+    fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.read(move |client, me| {
+            let after = after.clone();
+            Box::pin(
+                async move { queries::unfinished(client, &me.name, after.as_ref(), due_by, limit).await },
+            )
+        })
+    }
+
+    fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.read(move |client, me| {
+            Box::pin(async move { queries::due(client, &me.name, due_by, limit).await })
+        })
+    }
+}
+
+impl<C: Client> Queries for Remote<C> {
+    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
+        let read = self.read(move |client, _| {
+            let gid = gid.clone();
+            Box::pin(async move { queries::records(client, &gid, after_seq).await })
+        });
+        Box::pin(async move { read.await? })
+    }
+
+    fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
+        let asked = Arc::new((filter, cursor));
+        self.run(
+            |inner| &inner.listers,
+            move |client, _| {
+                let asked = Arc::clone(&asked);
+                Box::pin(async move { queries::list(client, &asked.0, asked.1.as_ref(), limit).await })
+            },
+        )
+    }
+
+    fn census(&self) -> StoreFuture<Census> {
+        self.run(|inner| &inner.listers, |client, _| Box::pin(queries::census(client)))
+    }
+}
+
+impl<C: Client> Registry for Remote<C> {
+    fn register(
+        &self,
+        name: String,
+        base_url: String,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> StoreFuture<()> {
+        self.keep(move |client, _| {
+            let (name, base_url) = (name.clone(), base_url.clone());
+            Box::pin(async move { tables::register(client, &name, &base_url, now, expires_at).await })
+        })
+    }
+
+    fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
+        self.keep(move |client, _| {
+            let (name, base_url) = (name.clone(), base_url.clone());
+            Box::pin(async move { tables::deregister(client, &name, base_url).await })
+        })
+    }
+
+    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
+        self.read(move |client, _| Box::pin(queries::participants(client, now)))
+    }
+
+    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
+        self.keep(move |client, _| Box::pin(tables::sweep_participants(client, before)))
+    }
+}
+
+impl<C: Client> Membership for Remote<C> {
+    fn heartbeat(&self) -> StoreFuture<Standing> {
+        self.keep(|client, me| Box::pin(async move { tables::heartbeat(client, &me).await }))
+    }
+
+    fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
+        self.keep(move |client, me| Box::pin(async move { tables::adopt(client, &me, limit).await }))
+    }
+
+    fn leave(&self) -> StoreFuture<()> {
+        self.keep(|client, me| Box::pin(async move { tables::leave(client, &me).await }))
+    }
+
+    fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
+        self.read(|client, me| Box::pin(queries::coordinators(client, me.lapse_ms)))
+    }
+
+    fn sweep_coordinators(&self) -> StoreFuture<u64> {
+        self.keep(|client, _| Box::pin(tables::sweep_coordinators(client, FORGOTTEN_AFTER_MS)))
+    }
+}
+
+impl<C: Client> Maintenance for Remote<C> {
+    fn ping(&self) -> StoreFuture<()> {
+        self.keep(|client, _| Box::pin(async { client.execute(C::TEXTS.ping, &[]).await.map(drop) }))
+    }
+
+    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.keep(move |client, _| Box::pin(client.retire(append::millis(before), limit)))
+    }
+
+    fn close(&self) -> StoreFuture<()> {
+        let inner = Arc::clone(&self.0);
+        detached(async move {
+            let others = [&inner.readers, &inner.listers, &inner.housekeepers];
+            for connections in inner.lanes.iter().chain(others) {
+                connections.close().await;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! One connection to a database server, as the code that all of them share sees it: texts with `$1 ..`, values, rows.
+//!
+//! A [`Client`] knows its dialect and nothing of when it is used; who keeps connections is in `connections`, what is asked
+//! of them in `queries`, `tables` and `append`.
+
+use std::fmt;
+
+use trine_protocol::Gid;
+
+use super::append::Writing;
+use super::safety::Inspection;
+
+/// A value to bind.
+#[derive(Debug, Clone)]
+pub(in crate::store) enum Value {
+    Int(i64),
+    MaybeBool(Option<bool>),
+    Text(String),
+    MaybeText(Option<String>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<&Gid> for Value {
+    fn from(gid: &Gid) -> Self {
+        Self::Text(gid.as_str().to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+}
+
+/// A row, by the position of its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Row(pub(in crate::store) Vec<Cell>);
+
+impl Row {
+    pub(in crate::store) fn text(&self, column: usize) -> Result<&str, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Text(text)) => Ok(text),
+            other => Err(unexpected(column, other)),
+        }
+    }
+
+    pub(in crate::store) fn maybe_text(&self, column: usize) -> Result<Option<&str>, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Null) => Ok(None),
+            _ => self.text(column).map(Some),
+        }
+    }
+
+    pub(in crate::store) fn int(&self, column: usize) -> Result<i64, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Int(number)) => Ok(*number),
+            other => Err(unexpected(column, other)),
+        }
+    }
+
+    pub(in crate::store) fn maybe_int(&self, column: usize) -> Result<Option<i64>, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Null) => Ok(None),
+            _ => self.int(column).map(Some),
+        }
+    }
+}
+
+fn unexpected(column: usize, found: Option<&Cell>) -> ClientError {
+    ClientError::Unreadable(format!("column {column} is {found:?}"))
+}
+
+/// Why a server did not do what it was asked. The texts never hold a password: drivers do not put one in theirs.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::store) enum ClientError {
+    /// The driver's words.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// It did not answer in time; the connection is of no more use.
+    #[error("no answer within {0} ms")]
+    Slow(u64),
+    /// It answers, and must not be written to.
+    #[error("{0}")]
+    Unfit(String),
+    /// A row is not what its table says.
+    #[error("a row cannot be understood: {0}")]
+    Unreadable(String),
+    /// This coordinator has closed its store.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What an error says about the statement it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Verdict {
+    /// Undone: a key exists, or a record before it is missing.
+    Conflict,
+    /// Undone, because of others who wrote at the same time: worth another try at once.
+    Contended,
+    /// Undone, for good.
+    Failed,
+    /// Nobody knows.
+    Doubtful,
+}
+
+/// A connection to one kind of database server.
+pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
+    /// Where one server is, and how to get in.
+    type Address: Clone + Send + Sync + fmt::Debug + 'static;
+    /// Every SQL text that only reads, or writes without a batch.
+    const TEXTS: &'static Texts;
+
+    /// The server a URL names; the URL has one host.
+    fn address(url: &str) -> Result<Self::Address, String>;
+
+    /// Connects, and sets what every session needs.
+    fn connect(address: &Self::Address) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
+
+    /// What this server is, as far as safety depends on it.
+    fn inspect(&mut self) -> impl Future<Output = Result<Inspection, ClientError>> + Send;
+
+    /// Runs a text that answers rows.
+    fn query(
+        &mut self,
+        text: &'static str,
+        values: &[Value],
+    ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// Runs a text that changes rows; returns how many.
+    fn execute(
+        &mut self,
+        text: &'static str,
+        values: &[Value],
+    ) -> impl Future<Output = Result<u64, ClientError>> + Send;
+
+    /// Journals: gid, seq, at, event, and whether `owner` owns it, by gid and seq.
+    fn load(
+        &mut self,
+        owner: &str,
+        gids: &[Gid],
+    ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// The last seq of each gid that has one.
+    fn ends(&mut self, gids: &[&Gid]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// Writes all of a batch in one database transaction, or nothing. After an error the connection is as before, or
+    /// of no more use: then the error is [`Verdict::Doubtful`] or [`Verdict::Failed`].
+    fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`; returns their gids.
+    fn claim(
+        &mut self,
+        owner: &str,
+        from: &str,
+        limit: i64,
+    ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// Deletes everything of at most `limit` transactions that settled before `before`; returns how many.
+    fn retire(&mut self, before: i64, limit: i64) -> impl Future<Output = Result<u64, ClientError>> + Send;
+
+    /// Applies the migrations that are missing; returns how many.
+    fn migrate(&mut self) -> impl Future<Output = Result<u64, sqlx::migrate::MigrateError>> + Send;
+
+    /// Whether the connection can go on being used after an error.
+    fn survives(error: &ClientError) -> bool;
+
+    /// Says goodbye.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// How writing a batch went wrong.
+#[derive(Debug)]
+pub(in crate::store) struct Refusal {
+    pub(in crate::store) verdict: Verdict,
+    pub(in crate::store) error: ClientError,
+}
+
+/// SQL of one dialect, with `$1 ..` for what is bound.
+#[derive(Debug)]
+pub(in crate::store) struct Texts {
+    pub(in crate::store) records: &'static str,
+    pub(in crate::store) unfinished: &'static str,
+    pub(in crate::store) due: &'static str,
+    pub(in crate::store) list_all: &'static str,
+    pub(in crate::store) list_unsettled: &'static str,
+    pub(in crate::store) list_labelled: &'static str,
+    pub(in crate::store) census: &'static str,
+    pub(in crate::store) participants: &'static str,
+    pub(in crate::store) register: &'static str,
+    pub(in crate::store) deregister: &'static str,
+    pub(in crate::store) sweep_participants: &'static str,
+    pub(in crate::store) join: &'static str,
+    pub(in crate::store) beat: &'static str,
+    pub(in crate::store) standing: &'static str,
+    pub(in crate::store) leave: &'static str,
+    pub(in crate::store) lapsed: &'static str,
+    pub(in crate::store) recall: &'static str,
+    pub(in crate::store) coordinators: &'static str,
+    pub(in crate::store) sweep_coordinators: &'static str,
+    pub(in crate::store) ping: &'static str,
+}

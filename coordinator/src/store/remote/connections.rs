@@ -1,0 +1,161 @@
+//! Connections to a database server, kept for one purpose: at most so many, opened when needed, dropped after trouble.
+//!
+//! A URL may name several servers of one cluster; a connection is made to the first that may be written to. Every piece
+//! of work has a deadline: a server that vanished without a word does not hold its callers for ever.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::client::{Client, ClientError};
+use super::safety::{self, Allowed};
+use crate::clock::Stopwatch;
+
+/// A connection unused for longer may have been closed by the server or by something in between: it is not trusted.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// How long one server may take to let us in before the next is asked.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where to connect to, and what is expected there.
+#[derive(Debug)]
+pub(super) struct Target<A> {
+    pub(super) addresses: Vec<A>,
+    pub(super) allowed: Allowed,
+    /// Longest time for one piece of work.
+    pub(super) timeout: Duration,
+    /// The place of the address that worked last.
+    pub(super) last_good: std::sync::atomic::AtomicUsize,
+}
+
+/// Connections for one purpose.
+#[derive(Debug)]
+pub(super) struct Connections<C: Client> {
+    target: Arc<Target<C::Address>>,
+    places: Semaphore,
+    connections_max: u32,
+    idle: Mutex<Vec<(C, Stopwatch)>>,
+    closed: AtomicBool,
+}
+
+impl<C: Client> Connections<C> {
+    pub(super) fn new(target: &Arc<Target<C::Address>>, connections_max: usize) -> Self {
+        Self {
+            target: Arc::clone(target),
+            places: Semaphore::new(connections_max),
+            connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
+            idle: Mutex::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// A connection that answered not long ago, or a new one. Waits for a place.
+    pub(super) async fn lease(&self) -> Result<Lease<'_, C>, ClientError> {
+        let place = self.places.acquire().await.map_err(|_| ClientError::Closed)?;
+        let found = self.idle().pop();
+        if let Some((client, since)) = found
+            && since.elapsed() < IDLE_MAX
+        {
+            return Ok(Lease { client, reused: true, home: self, _place: place });
+        }
+        let client = connect::<C>(&self.target).await?;
+        Ok(Lease { client, reused: false, home: self, _place: place })
+    }
+
+    /// Runs `work`, which may be run twice: when a connection that lay idle turns out to be dead, a new one is tried.
+    pub(super) async fn run<T>(
+        &self,
+        work: impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let mut lease = self.lease().await?;
+        let mut result = self.in_time(work(&mut lease.client)).await;
+        if let Err(ClientError::Sql(error)) = &result
+            && lease.reused
+            && !matches!(error, sqlx::Error::Database(_))
+        {
+            // Its neighbours have most likely died with it.
+            drop(lease);
+            self.idle().clear();
+            lease = self.lease().await?;
+            result = self.in_time(work(&mut lease.client)).await;
+        }
+        if result.is_ok() || result.as_ref().is_err_and(C::survives) {
+            lease.give_back();
+        }
+        result
+    }
+
+    /// Waits for `work` as long as the deadline allows.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let timeout = self.target.timeout;
+        let too_late = || ClientError::Slow(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(too_late()))
+    }
+
+    /// Waits for what is under way and closes everything.
+    pub(super) async fn close(&self) {
+        let all = self.places.acquire_many(self.connections_max).await;
+        self.closed.store(true, Ordering::SeqCst);
+        self.places.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.idle());
+        for (client, _) in idle {
+            client.close().await;
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(C, Stopwatch)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use. Dropped without [`Lease::give_back`], it is closed, which undoes what it had begun.
+#[derive(Debug)]
+pub(super) struct Lease<'a, C: Client> {
+    pub(super) client: C,
+    /// It was used before: the server may have closed it meanwhile.
+    pub(super) reused: bool,
+    home: &'a Connections<C>,
+    _place: SemaphorePermit<'a>,
+}
+
+impl<C: Client> Lease<'_, C> {
+    /// Keeps the connection for the next one. Call it when no database transaction is open on it.
+    pub(super) fn give_back(self) {
+        if !self.home.closed.load(Ordering::SeqCst) {
+            self.home.idle().push((self.client, Stopwatch::start()));
+        }
+    }
+}
+
+/// A connection to the first server that may be written to, beginning with the one that was the last time.
+pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C, ClientError> {
+    let first = target.last_good.load(Ordering::Relaxed);
+    let mut why = Vec::new();
+    for place in 0..target.addresses.len() {
+        let place = (first + place) % target.addresses.len();
+        let attempt =
+            tokio::time::timeout(CONNECT_TIMEOUT, connect_to::<C>(&target.addresses[place], &target.allowed));
+        match attempt.await.unwrap_or(Err(ClientError::Slow(3_000))) {
+            Ok(client) => {
+                target.last_good.store(place, Ordering::Relaxed);
+                return Ok(client);
+            }
+            Err(error) => why.push(error),
+        }
+    }
+    // Of several servers most are standbys, as they should be: what is worth telling is the other thing.
+    let position = why.iter().position(|error| !matches!(error, ClientError::Unfit(_))).unwrap_or(0);
+    if why.is_empty() { Err(ClientError::Closed) } else { Err(why.swap_remove(position)) }
+}
+
+async fn connect_to<C: Client>(address: &C::Address, allowed: &Allowed) -> Result<C, ClientError> {
+    let mut client = C::connect(address).await?;
+    let inspection = client.inspect().await?;
+    safety::judge(&inspection, allowed).map_err(ClientError::Unfit)?;
+    Ok(client)
+}

@@ -1,0 +1,159 @@
+//! SQL for many rows at once. It is put together from constants and a count, never from data, and the counts are few, so
+//! that all texts stay prepared. This is the only module of this dialect that vouches for SQL that is not a literal.
+
+use sqlx::mysql::MySqlArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, MySql};
+use trine_protocol::Gid;
+
+/// Most rows of one statement: powers of two up to this are used. What is larger takes several.
+const ROWS_MAX: usize = 64;
+/// A statement takes no further row when it has this many bytes: well below the smallest packet size that is accepted.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A text with everything bound.
+pub(super) type Bound = Query<'static, MySql, MySqlArguments>;
+
+/// A text made of constants of this crate.
+pub(super) fn vouched(text: String) -> AssertSqlSafe<String> {
+    AssertSqlSafe(text)
+}
+
+/// A statement for some rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Many {
+    head: &'static str,
+    row: &'static str,
+    between: &'static str,
+    tail: &'static str,
+}
+
+/// Binds: gid, seq, at, event.
+pub(super) const JOURNAL: Many = Many {
+    head: "INSERT INTO journal (gid, seq, at, event) VALUES ",
+    row: "(?,?,?,?)",
+    between: ",",
+    tail: "",
+};
+
+/// Binds: gid, seq.
+pub(super) const BEFORE: Many = Many {
+    head: "SELECT count(*) FROM journal WHERE ",
+    row: "(gid = ? AND seq = ?)",
+    between: " OR ",
+    tail: "",
+};
+
+/// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.
+pub(super) const INDEX: Many = Many {
+    head: "INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, \
+           hosts) VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?)",
+    between: ",",
+    tail: " ON DUPLICATE KEY UPDATE status = VALUES(status), parked = VALUES(parked), owner = VALUES(owner), \
+           due_at = VALUES(due_at), updated_at = VALUES(updated_at), settled_at = VALUES(settled_at), \
+           hosts = VALUES(hosts)",
+};
+
+/// Binds: gid, key, value, created_at.
+pub(super) const LABELS: Many = Many {
+    head: "INSERT INTO transaction_labels (gid, `key`, value, created_at) VALUES ",
+    row: "(?,?,?,?)",
+    between: ",",
+    tail: " ON DUPLICATE KEY UPDATE value = VALUES(value), created_at = VALUES(created_at)",
+};
+
+impl Many {
+    /// The statement for this many rows.
+    fn text(&self, rows: usize) -> String {
+        let rows = vec![self.row; rows].join(self.between);
+        format!("{}{rows}{}", self.head, self.tail)
+    }
+
+    /// The statements for all of `rows`, in order. `weight`: about how many bytes a row has.
+    pub(super) fn bound<T>(
+        &self,
+        rows: &[T],
+        weight: impl Fn(&T) -> usize,
+        bind: impl Fn(Bound, &T) -> Bound,
+    ) -> Vec<(usize, Bound)> {
+        let parts = parts(rows, weight).into_iter();
+        parts
+            .map(|part| (part.len(), part.iter().fold(sqlx::query(vouched(self.text(part.len()))), &bind)))
+            .collect()
+    }
+}
+
+/// Cuts rows into runs whose lengths are powers of two and whose bytes are bounded.
+fn parts<T>(mut rows: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut parts = Vec::new();
+    while !rows.is_empty() {
+        let mut bytes = 0;
+        let fits = rows.iter().take(ROWS_MAX).take_while(|row| {
+            bytes += weight(row);
+            bytes <= BYTES_MAX
+        });
+        let fits = fits.count().max(1);
+        let length = if fits.is_power_of_two() { fits } else { fits.next_power_of_two() / 2 };
+        let (part, rest) = rows.split_at(length);
+        parts.push(part);
+        rows = rest;
+    }
+    parts
+}
+
+/// Gids for `IN (..)`, filled up with the last one to a power of two.
+#[derive(Debug)]
+pub(super) struct Gids<'a>(&'a [&'a Gid]);
+
+impl<'a> Gids<'a> {
+    /// All of them, some at a time.
+    pub(super) fn parts(gids: &'a [&'a Gid]) -> impl Iterator<Item = Self> {
+        gids.chunks(4 * ROWS_MAX).map(Gids)
+    }
+
+    /// A text with `IN (*)` for these.
+    pub(super) fn text(&self, text: &'static str) -> AssertSqlSafe<String> {
+        let places = vec!["?"; self.0.len().next_power_of_two()].join(",");
+        vouched(text.replace("(*)", &format!("({places})")))
+    }
+
+    /// Binds them.
+    pub(super) fn bind(&self, query: Bound) -> Bound {
+        let last = self.0.last().into_iter().cycle().take(self.0.len().next_power_of_two() - self.0.len());
+        self.0.iter().chain(last).fold(query, |query, gid| query.bind(gid.as_str().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_of_rows_takes_few_texts_and_loses_none() {
+        let mut lengths = std::collections::BTreeSet::new();
+        for count in 0..300_usize {
+            let rows: Vec<usize> = (0..count).collect();
+            let parts = parts(&rows, |_| 100);
+            assert_eq!(parts.concat(), rows);
+            lengths.extend(parts.iter().map(|part| part.len()));
+        }
+        assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64]);
+    }
+
+    #[test]
+    fn large_rows_are_spread_over_statements() {
+        let rows = vec![1024 * 1024; 10];
+        let lengths: Vec<usize> = parts(&rows, |row| *row).iter().map(|part| part.len()).collect();
+        assert_eq!(lengths, [4, 4, 2]);
+        assert_eq!(parts(&[BYTES_MAX * 3, 1], |row| *row).len(), 2);
+    }
+
+    #[test]
+    fn what_a_row_binds_is_counted_right() {
+        for many in [JOURNAL, INDEX, LABELS] {
+            let columns = many.head.matches(',').count() + 1;
+            assert_eq!(many.row.matches('?').count(), columns, "{}", many.head);
+        }
+    }
+}

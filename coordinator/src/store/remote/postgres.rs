@@ -1,0 +1,221 @@
+//! PostgreSQL, and what speaks like it: its dialect, its errors, its settings.
+//!
+//! A batch is one statement (in `write`), so there is no moment between two statements for a paused coordinator to hold
+//! locks in.
+
+mod texts;
+mod write;
+
+use std::str::FromStr;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
+use trine_protocol::Gid;
+
+use super::append::Writing;
+use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict};
+use super::safety::{Inspection, Risk};
+
+/// Prepared statements kept per connection; there are fewer texts than that.
+const STATEMENTS_MAX: usize = 256;
+
+/// Every migration, oldest first: number, name, text.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "journal", include_str!("../../../../migrations/coordinator/postgres/0001_journal.sql"))];
+
+/// A connection to PostgreSQL.
+#[derive(Debug)]
+pub(in crate::store) struct Postgres(PgConnection);
+
+impl Client for Postgres {
+    type Address = PgConnectOptions;
+    const TEXTS: &'static Texts = &texts::TEXTS;
+
+    fn address(url: &str) -> Result<PgConnectOptions, String> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| error.to_string())?;
+        Ok(options
+            .application_name("trine")
+            .statement_cache_capacity(STATEMENTS_MAX)
+            .disable_statement_logging())
+    }
+
+    async fn connect(address: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = address.connect().await?;
+        // A statement that waits for somebody else's lock for so long is better tried again.
+        sqlx::raw_sql("SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'")
+            .execute(&mut connection)
+            .await?;
+        Ok(Self(connection))
+    }
+
+    async fn inspect(&mut self) -> Result<Inspection, ClientError> {
+        let rows = self.query(texts::INSPECT, &[]).await?;
+        let row = rows.first().ok_or_else(|| ClientError::Unreadable("no settings".into()))?;
+        let mut found = Inspection::default();
+        if row.maybe_text(0)? == Some("true") {
+            found.read_only = Some("the server is a standby; it must not be written to".into());
+        } else if row.maybe_text(1)? == Some("on") {
+            found.read_only = Some("the server is read-only (default_transaction_read_only)".into());
+        }
+        let risks = [(2, Risk::Fsync), (3, Risk::FullPageWrites), (4, Risk::SynchronousCommit)];
+        for (column, risk) in risks {
+            // A server that does not know the setting has none of the danger.
+            if row.maybe_text(column)? == Some("off") {
+                found.risks.push((risk, format!("the server has {risk} = off")));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+        let rows = bind(sqlx::query(text), values).fetch_all(&mut self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn execute(&mut self, text: &'static str, values: &[Value]) -> Result<u64, ClientError> {
+        Ok(bind(sqlx::query(text), values).execute(&mut self.0).await?.rows_affected())
+    }
+
+    async fn load(&mut self, owner: &str, gids: &[Gid]) -> Result<Vec<Row>, ClientError> {
+        let gids: Vec<&str> = gids.iter().map(Gid::as_str).collect();
+        let rows = sqlx::query(texts::LOAD).bind(gids).bind(owner).fetch_all(&mut self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn ends(&mut self, gids: &[&Gid]) -> Result<Vec<Row>, ClientError> {
+        let gids: Vec<&str> = gids.iter().map(|gid| gid.as_str()).collect();
+        let rows = sqlx::query(texts::ENDS).bind(gids).fetch_all(&mut self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn write(&mut self, writing: &Writing<'_>) -> Result<(), Refusal> {
+        write::bound(writing).execute(&mut self.0).await.map(drop).map_err(|error| {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            Refusal { verdict: verdict(code.as_deref()), error: error.into() }
+        })
+    }
+
+    async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
+        self.query(texts::CLAIM, &[owner.into(), from.into(), limit.into()]).await
+    }
+
+    async fn retire(&mut self, before: i64, limit: i64) -> Result<u64, ClientError> {
+        let rows = self.query(texts::RETIRE, &[before.into(), limit.into()]).await?;
+        rows.first().map_or(Ok(0), |row| row.int(0)).map(i64::cast_unsigned)
+    }
+
+    async fn migrate(&mut self) -> Result<u64, MigrateError> {
+        let migrator = migrator();
+        let before = applied(&mut self.0, &migrator).await?;
+        migrator.run_direct(None, &mut self.0, false).await?;
+        Ok(applied(&mut self.0, &migrator).await?.saturating_sub(before))
+    }
+
+    fn survives(error: &ClientError) -> bool {
+        match error {
+            ClientError::Sql(error) => {
+                let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+                matches!(verdict(code.as_deref()), Verdict::Conflict | Verdict::Contended)
+            }
+            ClientError::Unreadable(_) => true,
+            ClientError::Slow(_) | ClientError::Unfit(_) | ClientError::Closed => false,
+        }
+    }
+
+    async fn close(self) {
+        // The server notices a connection that is gone as well.
+        self.0.close().await.ok();
+    }
+}
+
+/// What an error of the one statement of a batch means, by its SQLSTATE. Without one the connection broke.
+///
+/// An error with severity ERROR undoes the statement. The classes named as failed are only ever that; what ends sessions
+/// (57), systems (58) and everything unforeseen may come after the commit: only reading tells.
+fn verdict(code: Option<&str>) -> Verdict {
+    match code {
+        // A key exists; the statement's own sign for a missing record before.
+        Some("23505" | "22012") => Verdict::Conflict,
+        // Serialization failure, deadlock, a lock not to be had in time.
+        Some("40001" | "40P01" | "55P03") => Verdict::Contended,
+        // Said by engines that do not know how a statement ended.
+        Some("40003") => Verdict::Doubtful,
+        Some(code)
+            if ["0A", "22", "23", "25", "28", "3D", "3F", "40", "42", "53", "54"]
+                .iter()
+                .any(|class| code.starts_with(class)) =>
+        {
+            Verdict::Failed
+        }
+        Some(_) | None => Verdict::Doubtful,
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(super::MIGRATIONS_TABLE);
+    migrator
+}
+
+async fn applied(connection: &mut PgConnection, migrator: &Migrator) -> Result<u64, MigrateError> {
+    // Whoever comes second must not meet the half-made table of the first.
+    connection.lock().await?;
+    let table = connection.ensure_migrations_table(&migrator.table_name).await;
+    connection.unlock().await?;
+    table?;
+    Ok(connection.list_applied_migrations(&migrator.table_name).await?.len() as u64)
+}
+
+type Bound<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+fn bind<'q>(query: Bound<'q>, values: &[Value]) -> Bound<'q> {
+    values.iter().fold(query, |query, value| match value {
+        Value::Int(number) => query.bind(*number),
+        Value::MaybeBool(flag) => query.bind(*flag),
+        Value::Text(text) => query.bind(text.clone()),
+        Value::MaybeText(text) => query.bind(text.clone()),
+    })
+}
+
+fn row(row: &PgRow) -> Result<Row, ClientError> {
+    let cell = |column: usize| {
+        let raw = row.try_get_raw(column)?;
+        Ok(match raw.type_info().name() {
+            _ if raw.is_null() => Cell::Null,
+            "INT8" => Cell::Int(row.try_get(column)?),
+            "INT4" => Cell::Int(row.try_get::<i32, _>(column)?.into()),
+            _ => Cell::Text(row.try_get(column)?),
+        })
+    };
+    (0..row.len()).map(cell).collect::<Result<_, sqlx::Error>>().map(Row).map_err(ClientError::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_that_undoes_the_statement_is_no_doubt() {
+        for (code, expected) in [
+            (Some("23505"), Verdict::Conflict),
+            (Some("22012"), Verdict::Conflict),
+            (Some("40001"), Verdict::Contended),
+            (Some("40P01"), Verdict::Contended),
+            (Some("25006"), Verdict::Failed),
+            (Some("53100"), Verdict::Failed),
+            (Some("57P01"), Verdict::Doubtful),
+            (Some("57014"), Verdict::Doubtful),
+            (Some("58030"), Verdict::Doubtful),
+            (Some("40003"), Verdict::Doubtful),
+            (Some("XX000"), Verdict::Doubtful),
+            (None, Verdict::Doubtful),
+        ] {
+            assert_eq!(verdict(code), expected, "{code:?}");
+        }
+    }
+}

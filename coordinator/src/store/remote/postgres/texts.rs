@@ -1,0 +1,117 @@
+//! Every SQL text of PostgreSQL but the one that writes a batch.
+
+use crate::store::remote::client::Texts;
+
+/// Now, by the database's clock, in milliseconds.
+macro_rules! now {
+    () => {
+        "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+    };
+}
+
+/// Columns and conditions of a list. `$1` to `$3`: where it starts and ends, in the order of the index it walks.
+macro_rules! list {
+    ($from:literal, $place:literal, $more:literal) => {
+        concat!(
+            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, t.updated_at, t.settled_at FROM ",
+            $from,
+            " WHERE ",
+            $place,
+            ".created_at >= $1 AND (",
+            $place,
+            ".created_at, ",
+            $place,
+            ".gid) < ($2, $3)",
+            " AND ($4::text IS NULL OR position(',' || t.status || ',' IN $4) > 0)",
+            " AND ($5::text IS NULL OR t.pattern = $5)",
+            " AND ($6::bool IS NULL OR (t.parked IS NOT NULL) = $6)",
+            " AND ($7::text IS NULL OR position(chr(10) || $7 || chr(10) IN chr(10) || t.hosts || chr(10)) > 0)",
+            $more,
+            " ORDER BY ",
+            $place,
+            ".created_at DESC, ",
+            $place,
+            ".gid DESC LIMIT $8"
+        )
+    };
+}
+
+/// Settings that safety depends on; none where the server does not know one.
+pub(super) const INSPECT: &str = "SELECT CAST(pg_is_in_recovery() AS TEXT), current_setting('transaction_read_only', true), \
+     current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)";
+
+pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = $2 THEN 1 ELSE 0 END \
+     FROM journal AS j LEFT JOIN transactions AS t ON t.gid = j.gid WHERE j.gid = ANY($1) ORDER BY j.gid, j.seq";
+
+pub(super) const ENDS: &str = "SELECT gid, max(seq) FROM journal WHERE gid = ANY($1) GROUP BY gid";
+
+/// Rows that another adopter is claiming at the same moment are passed over, not waited for.
+pub(super) const CLAIM: &str = "WITH claimed AS MATERIALIZED (SELECT gid FROM transactions \
+     WHERE settled_at IS NULL AND owner = $2 ORDER BY gid LIMIT $3 FOR UPDATE SKIP LOCKED) \
+     UPDATE transactions AS t SET owner = $1 FROM claimed WHERE t.gid = claimed.gid RETURNING t.gid";
+
+pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < $1 \
+     ORDER BY settled_at, gid LIMIT $2 FOR UPDATE SKIP LOCKED), \
+     records AS (DELETE FROM journal USING settled WHERE journal.gid = settled.gid), \
+     labels AS (DELETE FROM transaction_labels AS l USING settled WHERE l.gid = settled.gid), \
+     rows AS (DELETE FROM transactions AS t USING settled WHERE t.gid = settled.gid RETURNING 1) SELECT count(*) FROM rows";
+
+pub(super) const TEXTS: Texts = Texts {
+    records: "SELECT gid, seq, at, event FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    unfinished: "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 AND gid > $2 \
+         AND (due_at IS NULL OR due_at <= $3) ORDER BY gid LIMIT $4",
+    due: "SELECT gid FROM transactions WHERE settled_at IS NULL AND due_at IS NOT NULL AND owner = $1 \
+         AND due_at <= $2 ORDER BY due_at, gid LIMIT $3",
+    list_all: list!("transactions AS t", "t", ""),
+    list_unsettled: list!("transactions AS t", "t", " AND t.settled_at IS NULL"),
+    list_labelled: list!(
+        "transaction_labels AS l JOIN transactions AS t ON t.gid = l.gid",
+        "l",
+        " AND l.key = $9 AND l.value = $10"
+    ),
+    census: "SELECT pattern, status, count(*), count(parked), min(created_at) FROM transactions \
+         WHERE settled_at IS NULL GROUP BY pattern, status",
+    participants: "SELECT name, base_url, registered_at, expires_at FROM participants ORDER BY name, base_url",
+    register: "INSERT INTO participants (name, base_url, registered_at, expires_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at",
+    deregister: "DELETE FROM participants WHERE name = $1 AND ($2::text IS NULL OR base_url = $2)",
+    // The instance of a name that expires last stays.
+    sweep_participants: "DELETE FROM participants AS p WHERE p.expires_at < $1 AND p.base_url <> (SELECT o.base_url \
+         FROM participants AS o WHERE o.name = p.name ORDER BY o.expires_at DESC, o.base_url DESC LIMIT 1)",
+    join: concat!(
+        "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
+         SELECT $1, $2, $3, n.now, n.now, n.now FROM (SELECT ",
+        now!(),
+        " AS now) AS n ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation, node = excluded.node, \
+         started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, previous_at = excluded.previous_at"
+    ),
+    beat: concat!(
+        "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = ",
+        now!(),
+        ", node = $3 WHERE id = $1 AND incarnation = $2"
+    ),
+    standing: "SELECT incarnation, heartbeat_at - previous_at FROM coordinators WHERE id = $1",
+    // Its name stays known, so that whoever adopts sees that it is gone.
+    leave: "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2",
+    lapsed: concat!(
+        "SELECT c.id FROM coordinators AS c WHERE c.id <> $1 AND c.heartbeat_at < ",
+        now!(),
+        " - $2 AND EXISTS (SELECT 1 FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = c.id) ORDER BY c.id"
+    ),
+    recall: "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
+         SELECT DISTINCT t.owner, '', '', 0, 0, 0 FROM transactions AS t WHERE t.settled_at IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = t.owner) ON CONFLICT (id) DO NOTHING",
+    coordinators: concat!(
+        "SELECT c.id, c.node, c.started_at, c.heartbeat_at, ",
+        now!(),
+        " - c.heartbeat_at, (SELECT count(*) FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = c.id) \
+         FROM coordinators AS c ORDER BY c.id"
+    ),
+    sweep_coordinators: concat!(
+        "DELETE FROM coordinators AS c WHERE c.heartbeat_at < ",
+        now!(),
+        " - $1 AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = c.id)"
+    ),
+    // Writes nothing, and fails where nothing can be written.
+    ping: "DELETE FROM coordinators WHERE id IS NULL",
+};

@@ -1,0 +1,208 @@
+//! Reads. Each is one statement, so what it answers was true at one moment.
+
+use std::collections::BTreeMap;
+
+use trine_engine::Record;
+use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
+use trine_protocol::{Gid, Pattern, Status, Timestamp};
+
+use super::append::{integer, millis};
+use super::client::{Client, ClientError, Row, Value};
+use crate::store::{Census, Cursor, Filter, Journals, Loaded, StoreError, group};
+
+/// See [`crate::store::Journal::load`].
+pub(super) async fn load<C: Client>(
+    client: &mut C,
+    owner: &str,
+    gids: &[Gid],
+) -> Result<Journals, ClientError> {
+    let rows = client.load(owner, gids).await?;
+    let mut found: BTreeMap<&str, Loaded> = BTreeMap::new();
+    for row in &rows {
+        let name = row.text(0)?;
+        let gid = gid_of(name)?;
+        let loaded =
+            found.entry(name).or_insert_with(|| Loaded { gid, owned: false, records: Ok(Vec::new()) });
+        loaded.owned = row.int(4)? == 1;
+        if let Ok(records) = &mut loaded.records {
+            match record(&loaded.gid, row)? {
+                Ok(record) => records.push(record),
+                Err(corrupt) => loaded.records = Err(corrupt),
+            }
+        }
+    }
+    Ok(gids.iter().filter_map(|gid| found.remove(gid.as_str())).collect())
+}
+
+/// See [`crate::store::Queries::records`].
+pub(super) async fn records<C: Client>(
+    client: &mut C,
+    gid: &Gid,
+    after_seq: u64,
+) -> Result<Result<Vec<Record>, StoreError>, ClientError> {
+    let rows = client.query(C::TEXTS.records, &[gid.into(), integer(after_seq).into()]).await?;
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match record(gid, row)? {
+            Ok(record) => records.push(record),
+            Err(corrupt) => return Ok(Err(corrupt)),
+        }
+    }
+    Ok(Ok(records))
+}
+
+fn record(gid: &Gid, row: &Row) -> Result<Result<Record, StoreError>, ClientError> {
+    Ok(group::record(gid, row.int(1)?.cast_unsigned(), timestamp(row, 2)?, row.text(3)?))
+}
+
+/// See [`crate::store::Journal::unfinished`].
+pub(super) async fn unfinished<C: Client>(
+    client: &mut C,
+    owner: &str,
+    after: Option<&Gid>,
+    due_by: Timestamp,
+    limit: usize,
+) -> Result<Vec<Gid>, ClientError> {
+    let after = after.map_or("", Gid::as_str);
+    let values = [owner.into(), after.into(), millis(due_by).into(), count(limit)];
+    gids(&client.query(C::TEXTS.unfinished, &values).await?)
+}
+
+/// See [`crate::store::Journal::due`].
+pub(super) async fn due<C: Client>(
+    client: &mut C,
+    owner: &str,
+    due_by: Timestamp,
+    limit: usize,
+) -> Result<Vec<Gid>, ClientError> {
+    let values = [owner.into(), millis(due_by).into(), count(limit)];
+    gids(&client.query(C::TEXTS.due, &values).await?)
+}
+
+/// See [`crate::store::Queries::list`].
+pub(super) async fn list<C: Client>(
+    client: &mut C,
+    filter: &Filter,
+    cursor: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page, ClientError> {
+    let Filter { statuses, pattern, parked, label, host, created_from, created_to } = filter;
+    if host.as_ref().is_some_and(|host| host.is_empty() || host.contains('\n')) {
+        // No host is like that; between the lines of the column it would be found all the same.
+        return Ok(Page { transactions: Vec::new(), next_cursor: None });
+    }
+    let wanted = |status: &Status| statuses.is_empty() || statuses.contains(status);
+    let unsettled = *parked == Some(true) || !Status::ALL.iter().any(|s| s.is_settled() && wanted(s));
+    let text = match (label, unsettled) {
+        (Some(_), _) => C::TEXTS.list_labelled,
+        (None, true) => C::TEXTS.list_unsettled,
+        (None, false) => C::TEXTS.list_all,
+    };
+    // No gid is empty, so (time, "") is before every row of that time: "created before" is a cursor, too.
+    let cursor = cursor.map_or((i64::MAX, ""), |cursor| (millis(cursor.created_at), cursor.gid.as_str()));
+    let end = created_to.map_or(cursor, |to| cursor.min((millis(to), "")));
+    let words: String = statuses.iter().map(|status| format!("{status},")).collect();
+    let mut values = vec![
+        Value::Int(created_from.map_or(0, millis)),
+        Value::Int(end.0),
+        end.1.into(),
+        Value::MaybeText((!statuses.is_empty()).then(|| format!(",{words}"))),
+        Value::MaybeText(pattern.map(|pattern| pattern.as_str().to_owned())),
+        Value::MaybeBool(*parked),
+        Value::MaybeText(host.clone()),
+        count(limit.saturating_add(1)),
+    ];
+    if let Some((key, value)) = label {
+        values.extend([key.as_str().into(), value.as_str().into()]);
+    }
+    let rows = client.query(text, &values).await?;
+    let transactions: Vec<_> = rows.iter().take(limit).map(summary).collect::<Result<_, _>>()?;
+    let next = transactions.last().filter(|_| rows.len() > limit);
+    let next_cursor = next.map(|row| Cursor { created_at: row.created_at, gid: row.gid.clone() }.encode());
+    Ok(Page { transactions, next_cursor })
+}
+
+fn summary(row: &Row) -> Result<TransactionSummary, ClientError> {
+    Ok(TransactionSummary {
+        gid: gid_of(row.text(0)?)?,
+        pattern: word(row.text(1)?, Pattern::parse)?,
+        status: word(row.text(2)?, Status::parse)?,
+        parked: row.maybe_text(3)?.map(str::to_owned),
+        created_at: timestamp(row, 4)?,
+        updated_at: timestamp(row, 5)?,
+        settled_at: row.maybe_int(6)?.map(|at| Timestamp::from_millis(at.cast_unsigned())),
+    })
+}
+
+/// See [`crate::store::Queries::census`].
+pub(super) async fn census<C: Client>(client: &mut C) -> Result<Census, ClientError> {
+    let mut census = Census::default();
+    for row in &client.query(C::TEXTS.census, &[]).await? {
+        let pattern = word(row.text(0)?, Pattern::parse)?;
+        let status = word(row.text(1)?, Status::parse)?;
+        census.unfinished.push((pattern, status, row.int(2)?.cast_unsigned()));
+        census.parked += row.int(3)?.cast_unsigned();
+        let oldest = timestamp(row, 4)?;
+        census.oldest_unfinished = Some(census.oldest_unfinished.map_or(oldest, |other| other.min(oldest)));
+    }
+    census.unfinished.sort_unstable();
+    Ok(census)
+}
+
+/// See [`crate::store::Registry::participants`].
+pub(super) async fn participants<C: Client>(
+    client: &mut C,
+    now: Timestamp,
+) -> Result<Vec<Participant>, ClientError> {
+    let mut names: BTreeMap<String, Vec<ParticipantInstance>> = BTreeMap::new();
+    for row in &client.query(C::TEXTS.participants, &[]).await? {
+        let expires_at = timestamp(row, 3)?;
+        names.entry(row.text(0)?.to_owned()).or_default().push(ParticipantInstance {
+            base_url: row.text(1)?.to_owned(),
+            registered_at: timestamp(row, 2)?,
+            expires_at,
+            alive: expires_at > now,
+        });
+    }
+    Ok(names.into_iter().map(|(name, instances)| Participant { name, instances }).collect())
+}
+
+/// See [`crate::store::Membership::coordinators`].
+pub(super) async fn coordinators<C: Client>(
+    client: &mut C,
+    lapse_ms: i64,
+) -> Result<Vec<Coordinator>, ClientError> {
+    let rows = client.query(C::TEXTS.coordinators, &[]).await?;
+    let coordinator = |row: &Row| {
+        let (heartbeat_at, silent_ms) = (row.int(3)?, row.int(4)?);
+        Ok(Coordinator {
+            name: row.text(0)?.to_owned(),
+            alive: heartbeat_at > 0 && silent_ms <= lapse_ms,
+            started_at: timestamp(row, 2)?,
+            heartbeat_at: timestamp(row, 3)?,
+            unfinished: row.int(5)?.cast_unsigned(),
+            store_node: Some(row.text(1)?.to_owned()).filter(|node| !node.is_empty()),
+        })
+    };
+    rows.iter().map(coordinator).collect()
+}
+
+pub(super) fn gids(rows: &[Row]) -> Result<Vec<Gid>, ClientError> {
+    rows.iter().map(|row| gid_of(row.text(0)?)).collect()
+}
+
+fn gid_of(text: &str) -> Result<Gid, ClientError> {
+    Gid::parse(text).map_err(|error| ClientError::Unreadable(error.to_string()))
+}
+
+fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, ClientError> {
+    parse(text).ok_or_else(|| ClientError::Unreadable(format!("{text:?} is not a word this version knows")))
+}
+
+fn timestamp(row: &Row, column: usize) -> Result<Timestamp, ClientError> {
+    row.int(column).map(|millis| Timestamp::from_millis(millis.cast_unsigned()))
+}
+
+fn count(limit: usize) -> Value {
+    Value::Int(i64::try_from(limit).unwrap_or(i64::MAX))
+}

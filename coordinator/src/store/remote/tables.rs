@@ -1,0 +1,119 @@
+//! Small writes: participants, and the coordinators that share the database.
+//!
+//! Who is alive is judged by the database's clock alone: the clocks of coordinators are never compared.
+
+use trine_protocol::{Gid, Timestamp};
+
+use super::append::{integer, millis};
+use super::client::{Client, ClientError, Value};
+use super::queries;
+use crate::store::Standing;
+
+/// Which coordinator this is.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    /// Its name, which owns transactions.
+    pub(super) name: String,
+    /// This process among those that have had the name.
+    pub(super) incarnation: String,
+    /// The database server it writes to, where that matters.
+    pub(super) node: String,
+    /// A heartbeat older than this has lapsed.
+    pub(super) lapse_ms: i64,
+}
+
+/// See [`crate::store::Registry::register`].
+pub(super) async fn register<C: Client>(
+    client: &mut C,
+    name: &str,
+    base_url: &str,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), ClientError> {
+    let values = [name.into(), base_url.into(), millis(now).into(), millis(expires_at).into()];
+    client.execute(C::TEXTS.register, &values).await.map(drop)
+}
+
+/// See [`crate::store::Registry::deregister`].
+pub(super) async fn deregister<C: Client>(
+    client: &mut C,
+    name: &str,
+    base_url: Option<String>,
+) -> Result<u64, ClientError> {
+    client.execute(C::TEXTS.deregister, &[name.into(), Value::MaybeText(base_url)]).await
+}
+
+/// See [`crate::store::Registry::sweep_participants`].
+pub(super) async fn sweep_participants<C: Client>(
+    client: &mut C,
+    before: Timestamp,
+) -> Result<u64, ClientError> {
+    client.execute(C::TEXTS.sweep_participants, &[millis(before).into()]).await
+}
+
+/// Takes the name, from whoever had it before.
+pub(super) async fn join<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
+    let Identity { name, incarnation, node, .. } = identity;
+    let values = [name.as_str().into(), incarnation.as_str().into(), node.as_str().into()];
+    client.execute(C::TEXTS.join, &values).await.map(drop)
+}
+
+/// See [`crate::store::Membership::heartbeat`].
+pub(super) async fn heartbeat<C: Client>(
+    client: &mut C,
+    identity: &Identity,
+) -> Result<Standing, ClientError> {
+    let Identity { name, incarnation, lapse_ms, .. } = identity;
+    // It may be another one than at start: the writer of a cluster moves.
+    let node = client.inspect().await?.node.unwrap_or_default();
+    let values = [name.as_str().into(), incarnation.as_str().into(), node.as_str().into()];
+    client.execute(C::TEXTS.beat, &values).await?;
+    let rows = client.query(C::TEXTS.standing, &[name.as_str().into()]).await?;
+    let Some(row) = rows.first() else {
+        // The row was swept, so it must have lapsed long ago.
+        join(client, identity).await?;
+        return Ok(Standing::Lapsed);
+    };
+    if row.text(0)? != incarnation {
+        return Ok(Standing::Superseded);
+    }
+    let silent_ms = row.int(1)?;
+    Ok(if silent_ms > *lapse_ms { Standing::Lapsed } else { Standing::Alive })
+}
+
+/// See [`crate::store::Membership::leave`].
+pub(super) async fn leave<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
+    let values = [identity.name.as_str().into(), identity.incarnation.as_str().into()];
+    client.execute(C::TEXTS.leave, &values).await.map(drop)
+}
+
+/// See [`crate::store::Membership::adopt`].
+pub(super) async fn adopt<C: Client>(
+    client: &mut C,
+    identity: &Identity,
+    limit: usize,
+) -> Result<Vec<Gid>, ClientError> {
+    let values = [identity.name.as_str().into(), identity.lapse_ms.into()];
+    let lapsed = client.query(C::TEXTS.lapsed, &values).await?;
+    let mut claimed = Vec::new();
+    for row in &lapsed {
+        let rest = limit.saturating_sub(claimed.len());
+        if rest == 0 {
+            break;
+        }
+        let rest = i64::try_from(rest).unwrap_or(i64::MAX);
+        let rows = client.claim(&identity.name, row.text(0)?, rest).await?;
+        claimed.extend(queries::gids(&rows)?);
+    }
+    Ok(claimed)
+}
+
+/// Forgets coordinators that lapsed long ago and own nothing any more. One that was forgotten, came to and appended once
+/// more before it was gone for good is put back on the list, so that what it owns is found.
+pub(super) async fn sweep_coordinators<C: Client>(
+    client: &mut C,
+    silent_ms: u64,
+) -> Result<u64, ClientError> {
+    client.execute(C::TEXTS.recall, &[]).await?;
+    client.execute(C::TEXTS.sweep_coordinators, &[integer(silent_ms).into()]).await
+}

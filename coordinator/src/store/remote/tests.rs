@@ -1,0 +1,91 @@
+//! The suite over real PostgreSQL and MariaDB servers, and what only a database server can do to us.
+
+mod faults;
+mod schema;
+mod sharing;
+
+use std::sync::Arc;
+
+use trine_protocol::Gid;
+use trine_testkit::mariadb::{self, MariaDb};
+use trine_testkit::postgres::{self, Postgres};
+
+use crate::store::suite::{Subject, conformance, shared_conformance};
+use crate::store::{Options, Store, open};
+
+/// A server that can be asked behind the coordinator's back.
+#[derive(Debug, Clone, Copy)]
+enum Server {
+    Postgres(&'static Postgres),
+    MariaDb(&'static MariaDb),
+}
+
+/// A fresh database in a server that all tests share.
+#[derive(Debug)]
+struct Database {
+    server: Server,
+    url: String,
+}
+
+fn in_postgres() -> Database {
+    let server = postgres::shared();
+    Database { server: Server::Postgres(server), url: server.fresh_database() }
+}
+
+fn in_mariadb() -> Database {
+    let server = mariadb::shared();
+    Database { server: Server::MariaDb(server), url: server.fresh_database() }
+}
+
+/// Every kind of server.
+const KINDS: [fn() -> Database; 2] = [in_postgres, in_mariadb];
+
+impl Database {
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Runs SQL on a connection of its own; what it answers, a line a row.
+    fn execute(&self, sql: &str) -> String {
+        match self.server {
+            Server::Postgres(server) => server.execute(self.name(), sql),
+            Server::MariaDb(server) => server.execute(self.name(), sql),
+        }
+    }
+
+    fn options(&self, owner: &str) -> Options {
+        Options::new(&self.url, owner)
+    }
+
+    async fn open(&self, owner: &str) -> Arc<dyn Store> {
+        open(&self.options(owner)).await.unwrap()
+    }
+}
+
+impl Subject for Database {
+    async fn open(&self, owner: &str) -> Arc<dyn Store> {
+        Database::open(self, owner).await
+    }
+
+    async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
+        self.execute(&format!("UPDATE journal SET event = '{text}' WHERE gid = '{gid}' AND seq = {seq}"));
+    }
+
+    async fn lapse(&self, owner: &str) {
+        self.execute(&format!(
+            "UPDATE coordinators SET heartbeat_at = heartbeat_at - 60000 WHERE id = '{owner}'"
+        ));
+    }
+}
+
+mod postgres_conforms {
+    use super::*;
+    conformance!(super::in_postgres);
+    shared_conformance!(super::in_postgres);
+}
+
+mod mariadb_conforms {
+    use super::*;
+    conformance!(super::in_mariadb);
+    shared_conformance!(super::in_mariadb);
+}

@@ -1,0 +1,169 @@
+//! Tables: the same everywhere, made once, whoever comes first.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Connection, Row, SqliteConnection};
+
+use super::{Database, KINDS, Server, in_mariadb, in_postgres};
+use crate::store::{OpenError, Options, migrate, open};
+
+/// Table, column, kind of value, may be absent; and each table's primary key.
+type Tables = BTreeMap<String, String>;
+
+/// A kind of value by the name each database has for it.
+fn kind(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().as_str() {
+        "text" | "varchar" | "longtext" | "varbinary" => "text",
+        "bigint" | "integer" | "int8" => "integer",
+        other => panic!("a column of an unexpected kind: {other}"),
+    }
+}
+
+fn tables_of(database: &Database) -> Tables {
+    let (schema, key) = match database.server {
+        Server::Postgres(_) => ("public", "kcu.constraint_name LIKE '%_pkey'"),
+        Server::MariaDb(_) => (database.name(), "kcu.constraint_name = 'PRIMARY'"),
+    };
+    let columns = database.execute(&format!(
+        "SELECT CONCAT(table_name, '.', column_name, ' ', data_type, ' ', is_nullable) FROM information_schema.columns \
+         WHERE table_schema = '{schema}' AND table_name <> 'trine_migrations'"
+    ));
+    let keys = database.execute(&format!(
+        "SELECT CONCAT(kcu.table_name, '#', kcu.ordinal_position, ' ', kcu.column_name) \
+         FROM information_schema.key_column_usage AS kcu WHERE kcu.table_schema = '{schema}' AND {key} \
+         AND kcu.table_name <> 'trine_migrations'"
+    ));
+    let mut tables = Tables::new();
+    for line in columns.lines() {
+        let (column, rest) = line.split_once(' ').unwrap();
+        let (name, nullable) = rest.rsplit_once(' ').unwrap();
+        tables.insert(column.to_owned(), format!("{} {}", kind(name), nullable == "YES"));
+    }
+    for line in keys.lines() {
+        let (place, column) = line.split_once(' ').unwrap();
+        tables.insert(place.to_owned(), column.to_owned());
+    }
+    tables
+}
+
+async fn tables_of_sqlite() -> Tables {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trine.db");
+    let store = open(&Options::new(&format!("sqlite:{}", file.display()), "a")).await.unwrap();
+    store.close().await.unwrap();
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    let rows = sqlx::query(
+        "SELECT m.name, c.name, c.type, c.\"notnull\", c.pk FROM sqlite_master AS m, pragma_table_info(m.name) AS c \
+         WHERE m.type = 'table' AND m.name NOT LIKE '\\_sqlx%' ESCAPE '\\'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let mut tables = Tables::new();
+    for row in rows {
+        let (table, column): (String, String) = (row.get(0), row.get(1));
+        let (name, not_null, key): (String, bool, i64) = (row.get(2), row.get(3), row.get(4));
+        tables.insert(format!("{table}.{column}"), format!("{} {}", kind(&name), !not_null));
+        if key > 0 {
+            tables.insert(format!("{table}#{key}"), column);
+        }
+    }
+    tables
+}
+
+#[tokio::test]
+async fn the_tables_are_logically_the_same_in_every_database() {
+    let expected = tables_of_sqlite().await;
+    assert!(expected.len() > 30, "{expected:?}");
+    for kind in KINDS {
+        let database = kind();
+        migrate(&database.options("m")).await.unwrap();
+        assert_eq!(tables_of(&database), expected, "{:?}", database.server);
+    }
+}
+
+#[tokio::test]
+async fn migrating_again_changes_nothing() {
+    for kind in KINDS {
+        let database = kind();
+        assert_eq!(migrate(&database.options("m")).await.unwrap(), 1);
+        let before = tables_of(&database);
+        assert_eq!(migrate(&database.options("m")).await.unwrap(), 0);
+        database.open("a").await.close().await.unwrap();
+        assert_eq!(tables_of(&database), before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn coordinators_that_start_at_once_do_not_collide() {
+    for kind in KINDS {
+        for _ in 0..3 {
+            let database = kind();
+            let names = ["one", "two", "three", "four"];
+            let starting = names.map(|name| {
+                let options = database.options(name);
+                tokio::spawn(async move { open(&options).await })
+            });
+            for starting in starting {
+                let store = starting.await.unwrap().unwrap();
+                store.close().await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_was_cut_off_is_done_again() {
+    let database = in_mariadb();
+    migrate(&database.options("m")).await.unwrap();
+    database.execute("UPDATE trine_migrations SET success = false; DROP TABLE coordinators;");
+    assert_eq!(migrate(&database.options("m")).await.unwrap(), 1);
+    database.open("a").await.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_version_are_refused() {
+    for kind in KINDS {
+        let database = kind();
+        migrate(&database.options("m")).await.unwrap();
+        database.execute(
+            "INSERT INTO trine_migrations (version, description, success, checksum, execution_time) \
+             VALUES (9999, 'later', true, '0', 0)",
+        );
+        let error = open(&database.options("a")).await.err().unwrap();
+        assert!(matches!(error, OpenError::Newer { migration: 9999, .. }), "{error}");
+    }
+}
+
+/// Lists and recovery must not walk through everything that ever was.
+#[tokio::test]
+async fn hot_queries_walk_an_index_in_postgresql() {
+    let database = in_postgres();
+    database.open("a").await.close().await.unwrap();
+    database.execute(
+        "INSERT INTO transactions SELECT 'gid-' || n, 'saga', CASE WHEN n % 1000 = 0 THEN 'running' ELSE 'committed' END, \
+         NULL, 'a', CASE WHEN n % 2000 = 0 THEN n END, n, n, CASE WHEN n % 1000 = 0 THEN NULL ELSE n END, 'h' \
+         FROM generate_series(1, 50000) AS n; ANALYZE transactions;",
+    );
+    for (sql, index) in [
+        (
+            "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = 'a' AND gid > '' AND (due_at IS NULL OR due_at <= 5) ORDER BY gid LIMIT 500",
+            "transactions_owned",
+        ),
+        (
+            "SELECT gid FROM transactions WHERE settled_at IS NULL AND due_at IS NOT NULL AND owner = 'a' AND due_at <= 5 ORDER BY due_at, gid LIMIT 9",
+            "transactions_due",
+        ),
+        (
+            "SELECT t.gid FROM transactions AS t WHERE t.created_at >= 0 AND (t.created_at, t.gid) < (40000, '') ORDER BY t.created_at DESC, t.gid DESC LIMIT 50",
+            "transactions_newest",
+        ),
+        (
+            "SELECT gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < 100 ORDER BY settled_at, gid LIMIT 9",
+            "transactions_settled",
+        ),
+    ] {
+        let plan = database.execute(&format!("EXPLAIN {sql}"));
+        assert!(plan.contains(index), "{plan} does not use {index}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Several coordinators on one database: who is alive, who has which name, who claims what.
+
+use std::collections::BTreeSet;
+
+use trine_protocol::Status;
+
+use super::KINDS;
+use crate::store::Standing;
+use crate::store::suite::Subject;
+use crate::store::suite::fixture::{Tx, append, at, create, gid};
+
+#[tokio::test]
+async fn a_heartbeat_that_was_late_says_so_once() {
+    for kind in KINDS {
+        let database = kind();
+        let store = database.open("a").await;
+        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+        database.lapse("a").await;
+        assert_eq!(store.heartbeat().await, Ok(Standing::Lapsed));
+        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+        database.execute("DELETE FROM coordinators");
+        assert_eq!(store.heartbeat().await, Ok(Standing::Lapsed));
+        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+    }
+}
+
+#[tokio::test]
+async fn whoever_starts_under_a_name_supersedes_the_one_that_had_it() {
+    for kind in KINDS {
+        let database = kind();
+        let first = database.open("a").await;
+        create(&*first, &[&Tx::new("tx")]).await;
+        let second = database.open("a").await;
+        assert_eq!(first.heartbeat().await, Ok(Standing::Superseded));
+        assert_eq!(second.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(second.unfinished(None, at(0), 9).await, Ok(vec![gid("tx")]));
+        // Leaving under a name that is somebody else's by now takes nothing away.
+        first.leave().await.unwrap();
+        assert_eq!(second.heartbeat().await, Ok(Standing::Alive));
+    }
+}
+
+#[tokio::test]
+async fn what_a_coordinator_leaves_is_adopted_at_once() {
+    for kind in KINDS {
+        let database = kind();
+        let (one, two) = (database.open("one").await, database.open("two").await);
+        create(&*one, &[&Tx::new("tx")]).await;
+        assert_eq!(two.adopt(9).await, Ok(Vec::new()));
+        one.leave().await.unwrap();
+        assert_eq!(two.adopt(9).await, Ok(vec![gid("tx")]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn adopters_that_claim_side_by_side_share_and_repeat_nothing() {
+    for kind in KINDS {
+        let database = kind();
+        let gone = database.open("gone").await;
+        let txs: Vec<Tx> = (0..300).map(|i| Tx::new(&format!("tx-{i:03}"))).collect();
+        create(&*gone, &txs.iter().collect::<Vec<_>>()).await;
+        gone.leave().await.unwrap();
+        let adopters = ["one", "two", "three"].map(|name| {
+            let options = database.options(name);
+            tokio::spawn(async move {
+                let store = crate::store::open(&options).await.unwrap();
+                let mut claimed = Vec::new();
+                // One that meets only rows the others are just claiming comes back empty: it asks again.
+                for _ in 0..60 {
+                    claimed.extend(store.adopt(10).await.unwrap());
+                }
+                claimed
+            })
+        });
+        let mut all = Vec::new();
+        for adopter in adopters {
+            all.extend(adopter.await.unwrap());
+        }
+        let distinct: BTreeSet<_> = all.iter().collect();
+        assert_eq!((all.len(), distinct.len()), (300, 300));
+    }
+}
+
+#[tokio::test]
+async fn coordinators_are_listed_with_what_they_own() {
+    for kind in KINDS {
+        let database = kind();
+        let (one, two) = (database.open("one").await, database.open("two").await);
+        create(&*one, &[&Tx::new("a"), &Tx::new("b"), &Tx::new("c").status(Status::Committed, 1)]).await;
+        append(&*two, Tx::new("b").batch([2])).await;
+        database.lapse("one").await;
+        let found = two.coordinators().await.unwrap();
+        let found: Vec<_> = found.iter().map(|c| (c.name.as_str(), c.alive, c.unfinished)).collect();
+        assert_eq!(found, [("one", false, 1), ("two", true, 1)]);
+        one.leave().await.unwrap();
+        assert_eq!(two.coordinators().await.unwrap()[0].heartbeat_at.millis(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_nobody_knows_any_more_is_adopted_from() {
+    for kind in KINDS {
+        let database = kind();
+        let gone = database.open("gone").await;
+        create(&*gone, &[&Tx::new("tx")]).await;
+        let here = database.open("here").await;
+        database.execute("DELETE FROM coordinators WHERE id = 'gone'");
+        assert_eq!(here.sweep_coordinators().await, Ok(0));
+        assert_eq!(here.adopt(9).await, Ok(vec![gid("tx")]));
+        assert_eq!(here.sweep_coordinators().await, Ok(1));
+    }
+}
