@@ -23,12 +23,17 @@ impl Coordinator {
 
     /// The same, with variables in its environment.
     pub(crate) async fn start_with(db: &Path, variables: &[(&str, &str)]) -> Self {
+        let folder = db.parent().expect("a file is in a folder");
+        Self::serve(&format!("sqlite:{}", db.display()), "127.0.0.1:0", folder, variables).await
+    }
+
+    /// Starts `trine serve` on any store.
+    pub(crate) async fn serve(store: &str, http: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trine"))
-            .args(["serve", "--http", "127.0.0.1:0", "--store"])
-            .arg(format!("sqlite:{}", db.display()))
-            .env("TRINE_LOG_FILTER", "warn")
+            .args(["serve", "--http", http, "--store", store])
+            .env("TRINE_LOG_FILTER", "error")
             .envs(variables.iter().copied())
-            .current_dir(db.parent().expect("a file is in a folder"))
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -49,6 +54,11 @@ impl Coordinator {
     /// Its base URL.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it is running")
     }
 
     /// `kill -9`, and waits until it is gone.

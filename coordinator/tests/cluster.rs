@@ -1,0 +1,11 @@
+//! Several coordinators on one database: killed, paused, cut off; and databases whose primary is lost. Whatever happens,
+//! nothing that was acknowledged is missing, everything settles, and no effect is there twice.
+
+mod adoption;
+mod chaos;
+mod failover;
+mod handover;
+mod load;
+mod pause;
+mod pack;
+mod shop;
