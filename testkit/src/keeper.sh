@@ -67,6 +67,7 @@ start() {
 # moment to end by itself.
 finish() {
     trap - EXIT
+    trap : INT TERM
     cd /
     signal CONT
     # Only if it is still there: its number may be somebody else's by now.
@@ -88,12 +89,13 @@ finish() {
     done
 }
 
-# A reader that is gone must not end this process; a handler, unlike `''`, is not inherited by the servers.
-trap : PIPE
+# Neither a reader that is gone may end this process, nor what the kernel sends to a group with a stopped process in it
+# when the parent of its leader ends, which is when this process is needed. A handler, unlike `''`, is not inherited.
+trap : PIPE HUP
 server=none
 folder=$(mktemp -d "$parent/trine-kit-XXXXXX") || exit 1
 trap finish EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' INT TERM
 [ -z "$owner" ] || chown "$owner" "$folder" || exit 1
 cd "$folder" || exit 1
 echo "$folder"
