@@ -51,6 +51,8 @@ crash() {
         family
     done
     signal KILL
+    # A process whose first thread is dead looks dead, while others may still hold its port. `wait` is not fooled.
+    wait
     for pid in $before; do
         while alive "$pid"; do sleep 0.01; done
     done
@@ -74,14 +76,13 @@ finish() {
     case "$pids " in *" $server "*) known=yes ;; *) known= ;; esac
     if [ -n "$end" ] && [ -n "$known" ]; then
         kill "-$end" "$server"
-        for moment in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-            family
-            [ -n "$pids" ] || break
-            sleep 0.05
+        moments=100
+        while family && [ -n "$pids" ] && [ $moments -gt 0 ]; do
+            moments=$((moments - 1))
+            sleep 0.01
         done
     fi
     crash
-    wait
     # Ends at once unless something outside is still writing there.
     for attempt in 1 2 3 4 5; do
         rm -rf "$folder" && break
