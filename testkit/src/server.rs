@@ -131,7 +131,9 @@ impl Server {
             self.name,
             self.log_tail()
         );
-        self.running().pid = None;
+        let mut running = self.running();
+        running.keeper.wait();
+        running.pid = None;
     }
 
     /// Sends a signal to the server's first process.

@@ -23,8 +23,10 @@ pub(crate) fn fill(directory: &Path, name: &str, owner: Owner, initialise: impl 
     initialise();
     // Under a name of its own first: others must see all of it or nothing. Whoever comes second throws his away.
     let own = cache.join(format!("{name}.{}.{}", std::process::id(), unique()));
-    let made = std::fs::create_dir_all(&own);
-    made.unwrap_or_else(|error| panic!("cannot create {}: {error}", own.display()));
+    if std::fs::create_dir_all(&own).is_err() {
+        // A target directory of another user's: nothing is kept.
+        return;
+    }
     process::copy(directory, &own);
     if std::fs::rename(&own, &kept).is_err() {
         // What stays is in the target directory, which is there to be deleted.

@@ -15,9 +15,9 @@ fn a_promoted_standby_has_what_the_primary_acknowledged_and_takes_writes() {
     let (primary, standby) = (pair.primary().port(), pair.standby().port());
     assert_eq!(url, format!("postgres://user:password@127.0.0.1:{primary},127.0.0.1:{standby}/db_1"));
     pair.primary().execute("db_1", "CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
-    assert!(
-        pair.standby().try_execute("db_1", "INSERT INTO t VALUES (2)").unwrap_err().contains("read-only")
-    );
+    // It has everything, and shows it a little later.
+    let write = || pair.standby().try_execute("db_1", "INSERT INTO t VALUES (2)");
+    assert!(wait::until(LIMIT, || write().is_err_and(|error| error.contains("read-only"))));
     pair.kill_primary();
     pair.promote_standby();
     pair.standby().execute("db_1", "INSERT INTO t VALUES (2)");
