@@ -4,6 +4,7 @@
 //! decided here: that is `trine_engine::Shard`. Nothing is known here of SQL or HTTP: those are behind
 //! `store::Journal` and `dispatch::Caller`.
 
+mod door;
 mod in_flight;
 mod lane;
 mod observe;
@@ -24,7 +25,8 @@ use trine_protocol::Gid;
 use crate::dispatch::Caller;
 use crate::metrics::{AdmissionReason, Metrics};
 use crate::store::Store;
-use lane::{Admission, Lane};
+use door::{Admission, Adoption};
+use lane::Lane;
 use watch::Hub;
 
 pub use watch::Watch;
@@ -90,7 +92,7 @@ pub struct Handle {
 #[derive(Debug, Clone)]
 struct LaneSender {
     commands: mpsc::Sender<Admission>,
-    adoptions: mpsc::Sender<lane::Adoption>,
+    adoptions: mpsc::Sender<Adoption>,
     residents: Arc<AtomicU64>,
     residents_max: u64,
 }
@@ -133,7 +135,7 @@ impl Handle {
         let adoptions = by_lane.into_iter().zip(self.lanes.iter()).filter(|(gids, _)| !gids.is_empty());
         futures_util::future::join_all(adoptions.map(|(gids, lane)| async move {
             let (done, adopted) = oneshot::channel();
-            if lane.adoptions.send(lane::Adoption::Wanted { gids, done }).await.is_ok() {
+            if lane.adoptions.send(Adoption::Wanted { gids, done }).await.is_ok() {
                 // A lane that goes away instead of answering is being restarted or shut down: nothing to wait for.
                 let _ = adopted.await;
             }
@@ -146,7 +148,7 @@ impl Handle {
     pub async fn lapse(&self) {
         futures_util::future::join_all(self.lanes.iter().map(|lane| async move {
             let (done, forgotten) = oneshot::channel();
-            if lane.adoptions.send(lane::Adoption::Lapsed { done }).await.is_ok() {
+            if lane.adoptions.send(Adoption::Lapsed { done }).await.is_ok() {
                 let _ = forgotten.await;
             }
         }))

@@ -6,6 +6,6 @@ mod chaos;
 mod failover;
 mod handover;
 mod load;
-mod pause;
 mod pack;
+mod pause;
 mod shop;

@@ -13,9 +13,10 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use trine_engine::{Command, Message, Rejection, Release, ReplyOn, Shard, Snapshot, Ticket};
+use trine_engine::{Command, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
+use super::door::{Admission, Adoption, Reply};
 use super::in_flight::{self, Completion, Read};
 use super::observe;
 use super::watch::Hub;
@@ -31,26 +32,6 @@ const PANICS_MAX: u32 = 3;
 const DRAIN_MAX: usize = 512;
 /// Journals read at once.
 const LOAD_MAX: usize = 500;
-
-type Reply = oneshot::Sender<Result<Snapshot, SubmitError>>;
-
-/// A command at the lane's door.
-#[derive(Debug)]
-pub(super) struct Admission {
-    pub(super) gid: Gid,
-    pub(super) command: Command,
-    pub(super) reply_on: ReplyOn,
-    pub(super) reply: Reply,
-}
-
-/// What changes in who owns what.
-#[derive(Debug)]
-pub(super) enum Adoption {
-    /// Transactions that belong in memory. `done` is told when they are there.
-    Wanted { gids: Vec<Gid>, done: oneshot::Sender<()> },
-    /// Others may own what is in memory. `done` is told when nothing of it is acted on any more.
-    Lapsed { done: oneshot::Sender<()> },
-}
 
 /// What a lane is made of.
 #[derive(Debug)]

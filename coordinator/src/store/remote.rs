@@ -87,13 +87,16 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
     check_writers(options, &target, &identity, &mut client).await?;
     tables::join(&mut client, &identity).await.map_err(|error| failed(&error))?;
     client.close().await;
-    let lanes = (0..options.lanes.max(1)).map(|_| Connections::new(&target, 1)).collect();
+    let timeout = Duration::from_millis(options.timeout_ms);
+    // A heartbeat that hangs on a dead connection must leave time for another one.
+    let soon = timeout.min(Duration::from_millis(options.lapse_after_ms / 3));
+    let lanes = (0..options.lanes.max(1)).map(|_| Connections::new(&target, 1, timeout)).collect();
     Ok(Remote(Arc::new(Inner {
         identity: Arc::new(identity),
         lanes,
-        readers: Connections::new(&target, READERS_MAX),
-        listers: Connections::new(&target, LISTERS_MAX),
-        housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX),
+        readers: Connections::new(&target, READERS_MAX, timeout),
+        listers: Connections::new(&target, LISTERS_MAX, timeout),
+        housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, soon),
     })))
 }
 
@@ -122,7 +125,6 @@ fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenE
     Ok(Arc::new(Target {
         addresses,
         allowed: options.allow.iter().copied().collect(),
-        timeout: Duration::from_millis(options.timeout_ms),
         last_good: AtomicUsize::new(0),
     }))
 }

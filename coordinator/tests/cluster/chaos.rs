@@ -8,12 +8,12 @@ use super::pack::{Kind, Pack};
 /// Ends of transactions between two kills, on average.
 const BETWEEN_KILLS: usize = 150;
 
-/// Rounds and transactions per round; `TRINE_CHAOS_ROUNDS` and `TRINE_CHAOS_TRANSACTIONS` make it more.
+/// Rounds and transactions per round; `CHAOS_ROUNDS` and `CHAOS_TRANSACTIONS` make it more.
 fn size() -> (u64, usize) {
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    (number("TRINE_CHAOS_ROUNDS", 1), number("TRINE_CHAOS_TRANSACTIONS", 2_000) as usize)
+    (number("CHAOS_ROUNDS", 1), number("CHAOS_TRANSACTIONS", 2_000) as usize)
 }
 
 async fn rounds(kind: Kind) {

@@ -123,8 +123,10 @@ impl World {
             let wait = if number.is_multiple_of(2) { 20 } else { 0 };
             if let Ok((status @ (200 | 202), answer)) = self.http.create(url, &body, wait).await {
                 promise.accepted = true;
-                promise.settled =
-                    answer["status"].as_str().filter(|_| status == 200 && is_settled(&answer)).map(str::to_owned);
+                promise.settled = answer["status"]
+                    .as_str()
+                    .filter(|_| status == 200 && is_settled(&answer))
+                    .map(str::to_owned);
                 break;
             }
             pause().await;
@@ -226,7 +228,10 @@ impl World {
             }
             if status == 200 && is_settled(&view) {
                 let end = view["status"].as_str().expect("a status").to_owned();
-                assert!(settled.as_ref().is_none_or(|told| *told == end), "{gid}: {settled:?} was told, {end} it is");
+                assert!(
+                    settled.as_ref().is_none_or(|told| *told == end),
+                    "{gid}: {settled:?} was told, {end} it is"
+                );
                 return Some(end);
             }
             pause().await;
@@ -248,7 +253,7 @@ fn is_settled(answer: &Value) -> bool {
     matches!(answer["status"].as_str(), Some("committed" | "rolled_back"))
 }
 
-fn settled(answer: Result<trine_sdk::Answer, trine_sdk::Error>) -> Option<String> {
+fn settled(answer: Result<trine_protocol::v1::Answer, trine_sdk::Error>) -> Option<String> {
     let status = answer.ok()?.status;
     status.is_settled().then(|| status.to_string())
 }
@@ -259,3 +264,16 @@ pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
+/// Asks again and again until it is so.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    eventually_within(Duration::from_secs(60), what, is_so).await;
+}
+
+pub(crate) async fn eventually_within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            pause().await;
+        }
+    };
+    assert!(tokio::time::timeout(limit, waiting).await.is_ok(), "in vain: {what}");
+}

@@ -1,7 +1,5 @@
 //! Several coordinators on one store, each a process, with a load balancer in front where a test wants one.
 
-use std::path::Path;
-
 use serde_json::Value;
 use tempfile::TempDir;
 use trine_testkit::nginx::Nginx;
@@ -116,9 +114,5 @@ impl Pack {
         let text = http.text(&format!("{}/metrics", self.url(place))).await;
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|rest| rest.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 }

@@ -30,7 +30,8 @@ impl Post {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Off);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a database");
+        let pool =
+            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a database");
         let barrier = SqliteBarrier::new(pool.clone());
         barrier.install().await.expect("the barrier's table");
         for sql in ["CREATE TABLE sent (gid TEXT)", "CREATE TABLE packed (gid TEXT)"] {
@@ -39,7 +40,8 @@ impl Post {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url: Arc<str> = format!("http://{}", listener.local_addr().expect("it listens")).into();
         let post = Self { pool, barrier, url, failing_permille: Arc::default() };
-        let router = Participant::new(post.clone()).check("/check", check).deliver("/pack", pack).into_router();
+        let router =
+            Participant::new(post.clone()).check("/check", check).deliver("/pack", pack).into_router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         post
     }

@@ -23,8 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Target<A> {
     pub(super) addresses: Vec<A>,
     pub(super) allowed: Allowed,
-    /// Longest time for one piece of work.
-    pub(super) timeout: Duration,
     /// The place of the address that worked last.
     pub(super) last_good: std::sync::atomic::AtomicUsize,
 }
@@ -35,16 +33,19 @@ pub(super) struct Connections<C: Client> {
     target: Arc<Target<C::Address>>,
     places: Semaphore,
     connections_max: u32,
+    /// Longest time for one piece of work.
+    timeout: Duration,
     idle: Mutex<Vec<(C, Stopwatch)>>,
     closed: AtomicBool,
 }
 
 impl<C: Client> Connections<C> {
-    pub(super) fn new(target: &Arc<Target<C::Address>>, connections_max: usize) -> Self {
+    pub(super) fn new(target: &Arc<Target<C::Address>>, connections_max: usize, timeout: Duration) -> Self {
         Self {
             target: Arc::clone(target),
             places: Semaphore::new(connections_max),
             connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
+            timeout,
             idle: Mutex::default(),
             closed: AtomicBool::new(false),
         }
@@ -91,9 +92,8 @@ impl<C: Client> Connections<C> {
         &self,
         work: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
-        let timeout = self.target.timeout;
-        let too_late = || ClientError::Slow(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
-        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(too_late()))
+        let timeout = self.timeout;
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(too_late(timeout)))
     }
 
     /// Waits for what is under way and closes everything.
@@ -111,6 +111,10 @@ impl<C: Client> Connections<C> {
     fn idle(&self) -> MutexGuard<'_, Vec<(C, Stopwatch)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_late(limit: Duration) -> ClientError {
+    ClientError::Slow(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A connection in use. Dropped without [`Lease::give_back`], it is closed, which undoes what it had begun.
@@ -140,7 +144,7 @@ pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C,
         let place = (first + place) % target.addresses.len();
         let attempt =
             tokio::time::timeout(CONNECT_TIMEOUT, connect_to::<C>(&target.addresses[place], &target.allowed));
-        match attempt.await.unwrap_or(Err(ClientError::Slow(3_000))) {
+        match attempt.await.unwrap_or_else(|_| Err(too_late(CONNECT_TIMEOUT))) {
             Ok(client) => {
                 target.last_good.store(place, Ordering::Relaxed);
                 return Ok(client);

@@ -1,0 +1,28 @@
+//! What comes in at a lane's door: commands, and news of who owns what.
+
+use tokio::sync::oneshot;
+use trine_engine::{Command, ReplyOn, Snapshot};
+use trine_protocol::Gid;
+
+use super::SubmitError;
+
+/// Where an answer goes.
+pub(super) type Reply = oneshot::Sender<Result<Snapshot, SubmitError>>;
+
+/// A command at the lane's door.
+#[derive(Debug)]
+pub(super) struct Admission {
+    pub(super) gid: Gid,
+    pub(super) command: Command,
+    pub(super) reply_on: ReplyOn,
+    pub(super) reply: Reply,
+}
+
+/// What changes in who owns what.
+#[derive(Debug)]
+pub(super) enum Adoption {
+    /// Transactions that belong in memory. `done` is told when they are there.
+    Wanted { gids: Vec<Gid>, done: oneshot::Sender<()> },
+    /// Others may own what is in memory. `done` is told when nothing of it is acted on any more.
+    Lapsed { done: oneshot::Sender<()> },
+}
