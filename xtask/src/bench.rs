@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Concurrent initiators
     #[arg(long, default_value_t = 64)]
     initiators: usize,
+    /// Keep the journal there instead of in a new SQLite file: an empty database of a server you run
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// Measure this `trine` binary instead of building one
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
@@ -64,6 +67,7 @@ struct Bench {
     rounds: u32,
     seconds: u32,
     initiators: usize,
+    store: Option<String>,
 }
 
 /// What a scenario found.
@@ -104,7 +108,8 @@ impl Bench {
         run::run(cargo(root, build).args(helpers))?;
         let scratch = Scratch::new(&target, "bench")?;
         let (rounds, seconds) = if options.quick { (3, 5) } else { (5, 15) };
-        Ok(Self { trine, programs, scratch, rounds, seconds, initiators: options.initiators })
+        let (initiators, store) = (options.initiators, options.store.clone());
+        Ok(Self { trine, programs, scratch, rounds, seconds, initiators, store })
     }
 }
 

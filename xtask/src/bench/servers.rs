@@ -14,9 +14,17 @@ impl Bench {
         self.start("the null coordinator", "bench-null", &["--participant", &participant.url])
     }
 
-    /// Trine on a new SQLite database called `name`.
+    /// Trine on the store that was asked for, or on a new SQLite database called `name`.
     pub(super) fn start_trine(&self, name: &str) -> Result<Server, String> {
-        Server::start_trine(&self.trine, &self.scratch.path().join(name))
+        match &self.store {
+            Some(store) => self.start_on(store),
+            None => Server::start_trine(&self.trine, &self.scratch.path().join(name)),
+        }
+    }
+
+    fn start_on(&self, store: &str) -> Result<Server, String> {
+        let args = ["serve", "--store", store, "--http", "127.0.0.1:0"];
+        Server::start("trine", &self.trine, &args, self.scratch.path())
     }
 
     fn start(&self, name: &'static str, program: &str, args: &[&str]) -> Result<Server, String> {
