@@ -135,31 +135,31 @@ async fn tables_of_a_newer_version_are_refused() {
     }
 }
 
-/// What is asked all the time, and the index each must walk.
-const HOT: [(&str, &str); 5] = [
+/// What is asked all the time, and the indexes one of which it must walk.
+const HOT: [(&str, &[&str]); 5] = [
     (
         "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = 'a' AND gid > 'gid-2' \
          AND (due_at IS NULL OR due_at <= 5) ORDER BY gid LIMIT 500",
-        "transactions_owned",
+        &["transactions_owned", "transactions_due"],
     ),
     (
         "SELECT gid FROM transactions WHERE settled_at IS NULL AND due_at IS NOT NULL AND owner = 'a' AND due_at <= 5000 \
          ORDER BY due_at, gid LIMIT 9",
-        "transactions_due",
+        &["transactions_due"],
     ),
     (
         "SELECT t.gid FROM transactions AS t WHERE t.created_at >= 0 AND t.created_at <= 40000 AND (t.created_at < 40000 \
          OR t.gid < 'x') ORDER BY t.created_at DESC, t.gid DESC LIMIT 50",
-        "transactions_newest",
+        &["transactions_newest"],
     ),
     (
         "SELECT gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < 100 ORDER BY settled_at, gid LIMIT 9",
-        "transactions_settled",
+        &["transactions_settled"],
     ),
     (
         "SELECT c.id FROM coordinators AS c WHERE c.id <> 'b' AND EXISTS (SELECT 1 FROM transactions AS t \
          WHERE t.settled_at IS NULL AND t.owner = c.id) ORDER BY c.id",
-        "transactions_owned",
+        &["transactions_owned"],
     ),
 ];
 
@@ -182,14 +182,20 @@ async fn hot_queries_walk_an_index() {
             Server::Postgres(_) => "ANALYZE transactions",
             Server::MariaDb(_) => "ANALYZE TABLE transactions",
         });
-        for (sql, index) in HOT {
+        for (sql, indexes) in HOT {
             let plan = database.execute(&format!("EXPLAIN {sql}"));
             let used = match database.server {
-                Server::Postgres(_) => plan.contains(index) && !plan.contains("Seq Scan on transactions"),
+                Server::Postgres(_) => {
+                    indexes.iter().any(|index| plan.contains(index))
+                        && !plan.contains("Seq Scan on transactions")
+                }
                 // The sixth column is the key it takes, not one it might.
-                Server::MariaDb(_) => plan.lines().any(|line| line.split('\t').nth(5) == Some(index)),
+                Server::MariaDb(_) => {
+                    let mut keys = plan.lines().filter_map(|line| line.split('\t').nth(5));
+                    keys.any(|key| indexes.contains(&key))
+                }
             };
-            assert!(used, "{:?}: {plan} does not use {index} for {sql}", database.url);
+            assert!(used, "{:?}: {plan} uses none of {indexes:?} for {sql}", database.url);
         }
     }
 }
