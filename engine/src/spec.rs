@@ -14,36 +14,49 @@ use trine_protocol::{BranchId, Op, Pattern, Target};
 
 /// Bytes handed through untouched: a branch's payload or a participant's output.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Payload(Arc<[u8]>);
+pub struct Payload {
+    bytes: Arc<[u8]>,
+    raw: bool,
+}
 
 impl Payload {
+    /// Bytes that were given as bytes, and not as a JSON document.
+    pub fn raw(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into(), raw: true }
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// No bytes at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
+    }
+
+    /// Whether they were given as bytes: then they are sent as such, whatever they look like.
+    pub fn is_raw(&self) -> bool {
+        self.raw
     }
 }
 
 impl From<&[u8]> for Payload {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self { bytes: bytes.into(), raw: false }
     }
 }
 
 impl From<&str> for Payload {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().into())
+        text.as_bytes().into()
     }
 }
 
 impl fmt::Debug for Payload {
     // Payloads are business data: their size may be logged, their content not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
+        write!(f, "{} bytes", self.bytes.len())
     }
 }
 

@@ -1,11 +1,13 @@
 //! The documents of the native API, `/v1`. Shapes only: what they mean is decided by the coordinator.
 
+mod base64;
 mod create;
 mod history;
 mod operations;
 mod strict;
 mod view;
 
+pub use base64::Base64;
 pub use create::{
     Branch, BranchOptions, CreateTransaction, OnExhausted, Options, Order, RegisterBranch, Retry,
 };

@@ -9,7 +9,8 @@ use trine_protocol::headers;
 pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
     let text = |text: &str| HeaderValue::from_str(text);
     let mut map = HeaderMap::with_capacity(12);
-    map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let content_type = if call.payload.is_raw() { "application/octet-stream" } else { "application/json" };
+    map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     map.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
     map.insert(headers::GID, text(call.gid.as_str())?);
     if let Some(branch) = &call.branch {
@@ -24,9 +25,10 @@ pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
     Ok(map)
 }
 
-/// The payload; `null` when there is none, since the content type says JSON.
+/// The payload; `null` when there is none, since the content type says JSON. No bytes given as bytes are no bytes.
 pub(super) fn body(call: &Call) -> Vec<u8> {
-    if call.payload.is_empty() { b"null".to_vec() } else { call.payload.as_bytes().to_vec() }
+    let absent = call.payload.is_empty() && !call.payload.is_raw();
+    if absent { b"null".to_vec() } else { call.payload.as_bytes().to_vec() }
 }
 
 /// The same for every attempt; the branch is empty for a check.

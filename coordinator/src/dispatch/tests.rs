@@ -88,6 +88,29 @@ async fn a_call_carries_its_identity_and_its_payload() {
 }
 
 #[tokio::test]
+async fn bytes_are_sent_as_bytes_whatever_they_look_like() {
+    let echo = |headers: HeaderMap, body: axum::body::Bytes| async move {
+        [headers["content-type"].as_bytes(), b" ", &body].concat()
+    };
+    let base = serve(Router::new().route("/", post(echo))).await;
+    for (payload, expected) in [
+        (Payload::raw(b"\x0a\x03A-1\xff"), &b"application/octet-stream \x0a\x03A-1\xff"[..]),
+        (Payload::raw(b"7"), b"application/octet-stream 7"),
+        (Payload::raw(b""), b"application/octet-stream "),
+        (Payload::from("7"), b"application/json 7"),
+        (Payload::default(), b"application/json null"),
+    ] {
+        let call = Call { payload: payload.clone(), ..call(&base) };
+        let outcome = answer_of(&caller(), call).await.outcome;
+        assert_eq!(
+            outcome,
+            Outcome::Done { output: Payload::from(expected), read_only: false },
+            "{payload:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_call_of_a_transaction_is_in_one_trace_and_every_attempt_its_own_span() {
     let parent = |attempt| {
         let mut call = call("http://a/");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::strict;
+use super::{Base64, strict};
 use crate::duration::HumanDuration;
 use crate::{BranchId, Gid, Pattern, Target};
 
@@ -82,10 +82,13 @@ pub struct Branch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub after: Option<Vec<BranchId>>,
-    /// JSON handed to the participant byte for byte as the body of every op; `null` when absent.
+    /// JSON handed to the participant byte for byte as the body of every op. When absent: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub payload: Option<Box<RawValue>>,
+    /// Bytes handed to the participant as they are, instead of `payload`: as `application/octet-stream`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_base64: Option<Base64>,
     /// Overrides the transaction's options for this branch.
     #[serde(default, deserialize_with = "strict::object")]
     pub options: BranchOptions,
@@ -108,6 +111,7 @@ impl Branch {
             deliver: None,
             after: None,
             payload: None,
+            payload_base64: None,
             options: BranchOptions::default(),
         }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Base64;
 use crate::{BranchId, Gid, Op, OutcomeKind, Timestamp};
 
 /// Every event of a transaction in order.
@@ -50,10 +51,13 @@ pub struct HistoryEvent {
     /// When the next attempt was scheduled for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// What the participant answered.
+    /// What the participant answered, as JSON; text that is not JSON stands here as a string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub output: Option<Box<RawValue>>,
+    /// The same when it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_base64: Option<Base64>,
     /// The participant voted read-only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Base64;
 use crate::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Target, Timestamp};
 
 /// The answer to every command on a transaction. 200 when settled, 202 when it goes on (creation, commit, abort).
@@ -171,6 +172,9 @@ pub struct OpView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub output: Option<Box<RawValue>>,
+    /// The same when it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_base64: Option<Base64>,
     /// Why it was refused or parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

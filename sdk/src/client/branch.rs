@@ -54,11 +54,17 @@ impl<P: PatternKind> Branch<P> {
         let payload = serde_json::value::to_raw_value(payload);
         self.edit(|branch| match payload {
             Ok(json) => {
-                branch.payload = Some(json);
+                (branch.payload, branch.payload_base64) = (Some(json), None);
                 Ok(())
             }
             Err(error) => Err(Error::invalid(format!("payload of branch {}", branch.id), error)),
         })
+    }
+
+    /// Bytes that every op of this branch gets as they are, as `application/octet-stream`, instead of a JSON payload.
+    pub fn payload_bytes(self, bytes: impl AsRef<[u8]>) -> Self {
+        let bytes = v1::Base64::from(bytes.as_ref());
+        self.set(|branch| (branch.payload, branch.payload_base64) = (None, Some(bytes)))
     }
 
     /// How long one call may take (default: the transaction's, else 10 s).

@@ -130,7 +130,10 @@ async fn a_saga_is_written_as_the_api_reads_it() {
                 .action("inventory:/stock/reserve")
                 .compensate("inventory:/stock/release"),
         )
-        .branch(SagaBranch::new("order").url("http://127.0.0.1:7001/orders").after(["stock"]).payload("x"));
+        .branch(SagaBranch::new("order").url("http://127.0.0.1:7001/orders").after(["stock"]).payload("x"))
+        .branch(
+            SagaBranch::new("raw").url("http://127.0.0.1:7001/raw").payload(&7).payload_bytes(b"\x0a\xff"),
+        );
     server.client().submit(&saga).await.unwrap();
     let asked = &server.asked()[0];
     assert_eq!(asked.line, "POST /v1/transactions");
@@ -142,6 +145,7 @@ async fn a_saga_is_written_as_the_api_reads_it() {
         "branches": [
             {"id": "stock", "action": "inventory:/stock/reserve", "compensate": "inventory:/stock/release", "options": {}},
             {"id": "order", "url": "http://127.0.0.1:7001/orders", "after": ["stock"], "payload": "x", "options": {}},
+            {"id": "raw", "url": "http://127.0.0.1:7001/raw", "payload_base64": "Cv8=", "options": {}},
         ],
     });
     assert_eq!(asked.body, expected);

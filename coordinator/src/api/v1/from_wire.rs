@@ -4,6 +4,7 @@
 //! Nothing is looked up: whether a named participant exists is the caller's question to [`participants_of`].
 
 use reqwest::Url;
+use serde_json::value::RawValue;
 use trine_engine::{BranchSpec, CallPolicy, Draft, Payload, Spec, SpecErrorKind};
 use trine_protocol::errors::Code;
 use trine_protocol::limits::{
@@ -165,11 +166,6 @@ fn branch_spec(
     if branch.after.is_some() && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) {
         return Err(Refusal::field(format!("{at}after"), SpecErrorKind::OrderedPattern(pattern).to_string()));
     }
-    let payload = branch.payload.as_deref().map_or("null", serde_json::value::RawValue::get);
-    if json::depth(payload) > json::DEPTH_MAX {
-        let detail = format!("nests deeper than {} levels", json::DEPTH_MAX);
-        return Err(Refusal::field(format!("{at}payload"), detail));
-    }
     // The initiator of an open tcc or two_phase drives the forward op itself.
     let driven_by_initiator = open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase);
     let target_of = |op: Op| stated_ops(branch).find(|(stated, _)| *stated == op).map(|(_, target)| target);
@@ -182,11 +178,28 @@ fn branch_spec(
             .cloned(),
         on_commit: on_commit.and_then(target_of).or(for_all(on_commit)).cloned(),
         on_rollback: on_rollback.and_then(target_of).or(for_all(on_rollback)).cloned(),
-        payload: Payload::from(payload),
+        payload: payload_of(at, branch)?,
         after: branch.after.clone().unwrap_or_default(),
         call: branch_policy(&format!("{at}options."), base, &branch.options)?,
         digest: digest::of_branch(branch),
     })
+}
+
+/// None is no bytes: what that looks like is up to the wire it goes over.
+fn payload_of(at: &str, branch: &Branch) -> Result<Payload, Refusal> {
+    match (branch.payload.as_deref().map(RawValue::get), &branch.payload_base64) {
+        (None, None) => Ok(Payload::default()),
+        (Some(json), None) if json::depth(json) > json::DEPTH_MAX => {
+            let detail = format!("nests deeper than {} levels", json::DEPTH_MAX);
+            Err(Refusal::field(format!("{at}payload"), detail))
+        }
+        (Some(json), None) => Ok(Payload::from(json)),
+        (None, Some(bytes)) => Ok(Payload::raw(bytes.as_bytes())),
+        (Some(_), Some(_)) => {
+            let detail = "give `payload` or `payload_base64`, not both";
+            Err(Refusal::field(format!("{at}payload_base64"), detail))
+        }
+    }
 }
 
 /// The ops a branch states, with their targets.

@@ -6,7 +6,8 @@ use trine_engine::{
     Snapshot, Transaction,
 };
 use trine_protocol::v1::{
-    Answer, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView, TransactionView,
+    Answer, Base64, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView,
+    TransactionView,
 };
 use trine_protocol::{Op, Status, Target, Timestamp};
 
@@ -111,6 +112,7 @@ fn op_view(op: Op, progress: &OpProgress, target: Option<&Target>) -> OpView {
         attempts: progress.attempts,
         target: target.cloned(),
         output: None,
+        output_base64: None,
         reason: None,
         retry_at: None,
         last_outcome: progress.last,
@@ -123,7 +125,7 @@ fn op_view(op: Op, progress: &OpProgress, target: Option<&Target>) -> OpView {
         }
         OpState::Done { output: bytes } => {
             view.state = OpStateView::Done;
-            view.output = output(bytes);
+            (view.output, view.output_base64) = output(bytes);
         }
         OpState::Refused { reason } => {
             view.state = OpStateView::Refused;
@@ -152,19 +154,22 @@ fn next_calls(transaction: &Transaction) -> Vec<NextCall> {
     next.collect()
 }
 
-/// A participant's answer as JSON; what is not JSON, or nests too deep, as a string. White space between tokens goes,
-/// so that the result fits on one line of an event stream.
-fn output(payload: &Payload) -> Option<Box<RawValue>> {
+/// A participant's answer as JSON; what is not JSON, or nests too deep, as a string; what is no text either, as bytes.
+/// White space between tokens goes, so that the result fits on one line of an event stream.
+fn output(payload: &Payload) -> (Option<Box<RawValue>>, Option<Base64>) {
     if payload.is_empty() {
-        return None;
+        return (None, None);
     }
-    let text = String::from_utf8_lossy(payload.as_bytes());
-    if let Ok(raw) = serde_json::from_str::<&RawValue>(&text)
-        && json::depth(raw.get()) <= json::DEPTH_MAX
-    {
-        return RawValue::from_string(json::compact(raw.get())).ok();
-    }
-    serde_json::value::to_raw_value(&text).ok()
+    let Ok(text) = std::str::from_utf8(payload.as_bytes()) else {
+        return (None, Some(Base64::from(payload.as_bytes())));
+    };
+    let json = match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) if json::depth(raw.get()) <= json::DEPTH_MAX => {
+            RawValue::from_string(json::compact(raw.get()))
+        }
+        Ok(_) | Err(_) => serde_json::value::to_raw_value(text),
+    };
+    (json.ok(), None)
 }
 
 /// One record as people read it.
@@ -182,6 +187,7 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
         error: None,
         retry_at: None,
         output: None,
+        output_base64: None,
         read_only: false,
         cause: None,
         reason: None,
@@ -232,7 +238,7 @@ fn answered(view: &mut HistoryEvent, outcome: &Outcome, report: &CallReport) {
     view.error = report.error.clone();
     match outcome {
         Outcome::Done { output: bytes, read_only } => {
-            view.output = output(bytes);
+            (view.output, view.output_base64) = output(bytes);
             view.read_only = *read_only;
         }
         Outcome::Refused { reason } => view.reason = Some(reason.clone()),

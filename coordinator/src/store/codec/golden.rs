@@ -174,6 +174,10 @@ pub(super) fn samples() -> Vec<(String, Event)> {
         ("created_message", created(message(false))),
         ("created_message_open", all_times),
         ("branch_registered", Event::BranchRegistered { branch: branch("late", "text".into()).into() }),
+        (
+            "branch_registered_raw",
+            Event::BranchRegistered { branch: branch("late", Payload::raw(b"7")).into() },
+        ),
         ("started", Event::Started),
         ("submitted", Event::Submitted),
         ("commit_decided", Event::CommitDecided),

@@ -188,7 +188,25 @@ fn digests_of_journals_written_before_still_match() {
 fn payloads_are_handed_on_byte_for_byte() {
     let spec = read(r#"{"pattern":"saga","branches":[{"id":"a","url":"http://a/","payload":{ "n" : 1.0 }},{"id":"b","url":"http://b/"}]}"#).unwrap();
     assert_eq!(spec.branches[0].payload.as_bytes(), br#"{ "n" : 1.0 }"#);
-    assert_eq!(spec.branches[1].payload.as_bytes(), b"null");
+    assert_eq!(spec.branches[1].payload, Payload::default());
+}
+
+#[test]
+fn a_payload_is_json_or_bytes_and_keeps_which() {
+    let of = |fields: &str| read(&saga("").replace(r#""id":"a""#, &format!(r#""id":"a",{fields}"#)));
+    let payload = |fields: &str| of(fields).unwrap().branches[0].payload.clone();
+    assert_eq!(payload(r#""payload_base64":"CgNBLTE=""#), Payload::raw(b"\x0a\x03A-1"));
+    assert_eq!(payload(r#""payload_base64":"Nw==""#), Payload::raw(b"7"));
+    assert_eq!(payload(r#""payload_base64":"""#), Payload::raw(b""));
+    assert_eq!(payload(r#""payload":7"#), Payload::from("7"));
+    assert_eq!(payload(r#""payload":null,"payload_base64":null"#), Payload::default());
+    let both = of(r#""payload":7,"payload_base64":"Nw==""#).unwrap_err();
+    assert_eq!(both.problem().field.as_deref(), Some("branches[0].payload_base64"));
+
+    let digest = |fields: &str| of(fields).unwrap().branches[0].digest;
+    assert_ne!(digest(r#""payload_base64":"Nw==""#), digest(r#""payload":7"#));
+    assert_ne!(digest(r#""payload_base64":"Nw==""#), digest(r#""payload_base64":"OA==""#));
+    assert_ne!(digest(r#""payload_base64":"""#), digest(r#""payload":null"#));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trine_engine::{BranchSpec, CallPolicy, Draft, OnExhausted, RetryPolicy, Spec};
+use trine_engine::{BranchSpec, CallPolicy, Draft, OnExhausted, Payload, RetryPolicy, Spec};
 use trine_protocol::{BranchId, Pattern, Target};
 
 use super::bytes;
@@ -72,6 +72,8 @@ pub(super) struct BranchText<'a> {
     payload: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     payload_hex: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    payload_raw: bool,
     #[serde(default, skip_serializing_if = "<[BranchId]>::is_empty")]
     after: Cow<'a, [BranchId]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,6 +158,7 @@ impl<'a> SpecText<'a> {
 impl<'a> BranchText<'a> {
     pub(super) fn of(branch: &'a BranchSpec) -> Self {
         let BranchSpec { id, forward, on_commit, on_rollback, payload, after, call, digest } = branch;
+        let payload_raw = payload.is_raw();
         let (payload, payload_hex) = bytes::split(payload);
         Self {
             id: id.clone(),
@@ -164,6 +167,7 @@ impl<'a> BranchText<'a> {
             on_rollback: on_rollback.clone(),
             payload,
             payload_hex,
+            payload_raw,
             after: Cow::Borrowed(after),
             call: CallText::of(*call),
             digest: bytes::digest_text(*digest).into(),
@@ -171,12 +175,13 @@ impl<'a> BranchText<'a> {
     }
 
     pub(super) fn into_branch(self) -> Result<BranchSpec, DecodeError> {
+        let payload = bytes::join(self.payload, self.payload_hex)?;
         Ok(BranchSpec {
             id: self.id,
             forward: self.forward,
             on_commit: self.on_commit,
             on_rollback: self.on_rollback,
-            payload: bytes::join(self.payload, self.payload_hex)?,
+            payload: if self.payload_raw { Payload::raw(payload.as_bytes()) } else { payload },
             after: self.after.into_owned(),
             call: self.call.map_or(USUAL, CallText::into_policy),
             digest: bytes::digest(&self.digest)?,
