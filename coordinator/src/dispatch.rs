@@ -1,13 +1,15 @@
-//! Calls to participants: the seam the lanes use, and the HTTP implementation.
+//! Calls to participants: the seam the lanes use, and its implementation over HTTP.
 //!
 //! A caller makes one attempt and says what came back as an outcome; it never repeats a call by itself, follows no
 //! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
 //!
-//! [`HttpCaller`] resolves a target in the [`Directory`], waits for a place at its host (`hosts`), makes the request
-//! (`request`, `http`), and turns what came back into an outcome (`classify`, `transport`).
+//! [`Dispatcher`] resolves a target in the [`Directory`], waits for a place at its host (`hosts`), makes the request
+//! (`request`, `http`), and turns what came back into an outcome (`classify`, `transport`, `hints`).
 
 mod classify;
 mod directory;
+mod dispatcher;
+mod hints;
 mod hosts;
 mod http;
 mod measured;
@@ -23,7 +25,7 @@ use futures_util::future::BoxFuture;
 use trine_engine::{Answer, Call};
 
 pub use directory::Directory;
-pub use http::{HttpCaller, HttpCallerError};
+pub use dispatcher::{Dispatcher, DispatcherError};
 pub use measured::Measured;
 
 /// How one released call ended.
@@ -44,7 +46,7 @@ pub trait Caller: Send + Sync + std::fmt::Debug + 'static {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned>;
 }
 
-/// The knobs of [`HttpCaller`].
+/// The knobs of [`Dispatcher`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Most calls under way at one host (scheme, name and port).

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::dispatch::{Caller, Directory, HttpCaller, HttpCallerError, Measured};
+use crate::dispatch::{Caller, Directory, Dispatcher, DispatcherError, Measured};
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
@@ -48,7 +48,7 @@ pub enum StartError {
     },
     /// The HTTP client cannot be built.
     #[error(transparent)]
-    Caller(#[from] HttpCallerError),
+    Caller(#[from] DispatcherError),
     /// A job's schedule cannot be used.
     #[error("the jobs cannot be scheduled: {0}")]
     Jobs(#[from] tokio_cron_scheduler::JobSchedulerError),
@@ -82,8 +82,8 @@ impl Server {
 
         let metrics = Metrics::new();
         let directory = Arc::new(Directory::new());
-        let http_caller = HttpCaller::new(config.dispatch_options(), Arc::clone(&directory))?;
-        let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(http_caller), metrics.clone()));
+        let dispatcher = Dispatcher::new(config.dispatch_options(), Arc::clone(&directory))?;
+        let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
         let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
         let lanes = Lanes::start(&store, &caller, &metrics, config.runtime_options());
         let context = jobs::Context {

@@ -9,7 +9,7 @@ use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Timestamp, headers};
 
-use super::retry_after;
+use super::hints;
 use super::text::clean;
 
 /// As much of an answer's body as was read.
@@ -40,21 +40,14 @@ pub(super) fn classify(
     match status {
         200..=299 => done(op, headers, body),
         409 => (Outcome::Refused { reason: reason(body) }, None),
-        425 => ongoing(headers, now),
-        429 | 503 if headers.contains_key(RETRY_AFTER) => ongoing(headers, now),
+        425 => hints::ongoing(headers.get(RETRY_AFTER), now),
+        429 | 503 if headers.contains_key(RETRY_AFTER) => hints::ongoing(headers.get(RETRY_AFTER), now),
         _ => (Outcome::Unknown, Some(clean(&advice(status, headers, body)))),
     }
 }
 
 fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
-    let vote = headers.get(headers::VOTE).map(|value| value.as_bytes().trim_ascii());
-    let (read_only, vote_error) = match (op, vote) {
-        (Op::Prepare, Some(vote)) if vote.eq_ignore_ascii_case(headers::VOTE_READ_ONLY.as_bytes()) => {
-            (true, None)
-        }
-        (Op::Prepare, Some(other)) => (false, Some(unknown_vote(other))),
-        (_, _) => (false, None),
-    };
+    let (read_only, vote_error) = hints::read_only(op, headers.get(headers::VOTE));
     let (output, output_error) = match (encoding(headers), body) {
         // A cut document would be a lie; none is a fact.
         (_, Body::Cut(_)) => (
@@ -72,30 +65,10 @@ fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
     (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
 }
 
-fn unknown_vote(vote: &[u8]) -> String {
-    format!(
-        "{}: {} is not a vote this version knows; taken as yes",
-        headers::VOTE,
-        String::from_utf8_lossy(vote)
-    )
-}
-
 /// The content encoding, if there is one that hides the content.
 fn encoding(headers: &HeaderMap) -> Option<String> {
     let value = String::from_utf8_lossy(headers.get(CONTENT_ENCODING)?.as_bytes()).trim().to_owned();
     (!value.is_empty() && !value.eq_ignore_ascii_case("identity")).then_some(value)
-}
-
-fn ongoing(headers: &HeaderMap, now: Timestamp) -> (Outcome, Option<String>) {
-    let stated = headers.get(RETRY_AFTER).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let retry_after_ms = stated.as_deref().and_then(|value| retry_after::parse(value, now));
-    let error = match (&stated, retry_after_ms) {
-        (Some(value), None) => {
-            Some(clean(&format!("Retry-After `{value}` cannot be read; the default is used")))
-        }
-        (Some(_), Some(_)) | (None, _) => None,
-    };
-    (Outcome::Ongoing { retry_after_ms }, error)
 }
 
 /// Why a participant refused, in its own words.
@@ -112,7 +85,7 @@ fn reason(body: &Body) -> String {
         .filter(|words| !words.is_empty())
         .or_else(|| Some(clean(&String::from_utf8_lossy(body.bytes()))))
         .filter(|words| !words.is_empty())
-        .unwrap_or_else(|| "refused without a reason".into())
+        .unwrap_or_else(|| hints::NO_REASON.into())
 }
 
 /// What the answer means and what to do about it, then its own words.

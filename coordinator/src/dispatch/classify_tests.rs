@@ -3,6 +3,7 @@
 use reqwest::header::{HeaderName, HeaderValue};
 use trine_protocol::limits::TEXT_BYTES_MAX;
 
+use super::super::retry_after;
 use super::*;
 
 /// 1994-11-06T08:49:37Z

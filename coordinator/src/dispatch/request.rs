@@ -1,17 +1,23 @@
-//! What a call looks like on the wire: its headers, its trace and its body. Not here: where it goes.
+//! What a call looks like on the wire: its headers, its trace and its body over HTTP. Not here: where it goes.
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use sha2::{Digest, Sha256};
 use trine_engine::Call;
 use trine_protocol::headers;
 
-/// Every header of a call. Ids are a subset of what headers may carry, so the error never comes up.
+/// Every header of a call over HTTP.
 pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
-    let text = |text: &str| HeaderValue::from_str(text);
-    let mut map = HeaderMap::with_capacity(12);
+    let mut map = identity(call)?;
     let content_type = if call.payload.is_raw() { "application/octet-stream" } else { "application/json" };
     map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     map.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
+    Ok(map)
+}
+
+/// What a call is. Ids are a subset of what headers may carry, so the error never comes up.
+pub(super) fn identity(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
+    let text = |text: &str| HeaderValue::from_str(text);
+    let mut map = HeaderMap::with_capacity(16);
     map.insert(headers::GID, text(call.gid.as_str())?);
     if let Some(branch) = &call.branch {
         map.insert(headers::BRANCH, text(branch.as_str())?);

@@ -1,4 +1,4 @@
-//! [`HttpCaller`] against real servers on port 0.
+//! [`Dispatcher`] against real servers on port 0.
 
 mod limits;
 mod support;
@@ -298,7 +298,7 @@ async fn named_targets_go_round_the_live_instances() {
     let instance = |name: &'static str| Router::new().route("/v2/reserve", post(move || async move { name }));
     let (a, b) = (serve(instance("a")).await, serve(instance("b")).await);
     let directory = Arc::new(Directory::new());
-    let caller = HttpCaller::new(Options::default(), directory.clone()).unwrap();
+    let caller = Dispatcher::new(Options::default(), directory.clone()).unwrap();
     let far = u64::MAX;
     directory.replace(vec![participant(
         "inventory",
@@ -318,7 +318,7 @@ async fn named_targets_go_round_the_live_instances() {
 #[tokio::test]
 async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_attempt() {
     let directory = Arc::new(Directory::new());
-    let caller = HttpCaller::new(Options::default(), directory.clone()).unwrap();
+    let caller = Dispatcher::new(Options::default(), directory.clone()).unwrap();
     directory.replace(vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
     let returned = caller.call(call("gone:/x")).await;
     assert!(matches!(returned, Returned::NotSent { retry_after_ms } if retry_after_ms > 0), "{returned:?}");
@@ -331,7 +331,7 @@ async fn urls_that_cannot_be_called_are_unknown_without_a_connection() {
         participant("a", &[("http://joe:hunter2@127.0.0.1:1", u64::MAX)]),
         participant("b", &[("ftp://127.0.0.1:1", u64::MAX)]),
     ]);
-    let caller = HttpCaller::new(Options::default(), directory).unwrap();
+    let caller = Dispatcher::new(Options::default(), directory).unwrap();
     for target in ["http://127.0.0.1:99999/", "http://[::1/", "a:/x", "b:/x"] {
         let answer = answer_of(&caller, call(target)).await;
         assert_eq!(answer.outcome, Outcome::Unknown, "{target}");

@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 use trine_engine::{Answer, Call, CallKey, Outcome, Payload};
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target};
 
-use super::super::{Caller, Directory, HttpCaller, Options, Returned};
+use super::super::{Caller, Directory, Dispatcher, Options, Returned};
 
-pub(super) fn caller() -> HttpCaller {
+pub(super) fn caller() -> Dispatcher {
     caller_with(Options::default())
 }
 
-pub(super) fn caller_with(options: Options) -> HttpCaller {
-    HttpCaller::new(options, Arc::new(Directory::new())).unwrap()
+pub(super) fn caller_with(options: Options) -> Dispatcher {
+    Dispatcher::new(options, Arc::new(Directory::new())).unwrap()
 }
 
 pub(super) fn call(target: &str) -> Call {

@@ -1,0 +1,146 @@
+//! [`Dispatcher`]: where a call goes, and with whose leave. Not here: what it looks like on the wire (`http`).
+
+use std::sync::{Arc, Once};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use reqwest::Url;
+use trine_engine::{Answer, Call, CallReport, Outcome};
+use trine_protocol::Target;
+
+use super::directory::Unresolved;
+use super::hosts::{Hosts, NoPlace};
+use super::text::clean;
+use super::{Caller, Directory, Options, Returned, http};
+use crate::clock::{self, Stopwatch};
+
+/// The HTTP client could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be set up: {0}")]
+pub struct DispatcherError(#[from] reqwest::Error);
+
+/// Calls participants. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Dispatcher {
+    http: http::Client,
+    hosts: Arc<Hosts>,
+    directory: Arc<Directory>,
+}
+
+/// How long a call to a participant without a live instance waits before it looks again, before jitter.
+const NOBODY_THERE_MS: u64 = 2_000;
+
+/// A target that stands for nothing.
+enum Nowhere {
+    /// It will again, once an instance registers.
+    Now(String),
+    /// Until a person does something.
+    Ever(String),
+}
+
+/// An answer that arrived whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) status_code: u16,
+    pub(super) outcome: Outcome,
+    /// What an operator should know about it.
+    pub(super) error: Option<String>,
+}
+
+/// A call that failed before there was anything to classify.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) status_code: Option<u16>,
+    pub(super) error: String,
+}
+
+impl Dispatcher {
+    /// A dispatcher with its own connections. Named targets are resolved in `directory`.
+    pub fn new(options: Options, directory: Arc<Directory>) -> Result<Self, DispatcherError> {
+        install_tls();
+        Ok(Self { http: http::Client::new(&options)?, hosts: Hosts::new(options), directory })
+    }
+
+    async fn make(self, call: Call) -> Returned {
+        let url = match self.locate(&call.target) {
+            Ok(url) => url,
+            // Nothing was asked of anybody, so nothing is counted: the participant's instances may be about to
+            // register again, after a restart of theirs or ours.
+            Err(Nowhere::Now(error)) => {
+                let retry_after_ms = fastrand::u64(NOBODY_THERE_MS / 2..=NOBODY_THERE_MS);
+                tracing::debug!(gid = %call.gid, op = %call.op(), %error, retry_after_ms, "the call waits");
+                return Returned::NotSent { retry_after_ms };
+            }
+            Err(Nowhere::Ever(error)) => {
+                return Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
+            }
+        };
+        let origin = url.origin().ascii_serialization();
+        let _place = match self.hosts.enter(&origin).await {
+            Ok(place) => place,
+            Err(NoPlace { retry_after_ms }) => {
+                tracing::debug!(gid = %call.gid, op = %call.op(), host = %origin, retry_after_ms, "no place at the host");
+                return Returned::NotSent { retry_after_ms };
+            }
+        };
+        let stopwatch = Stopwatch::start();
+        let end = self.http.exchange(&call, url).await;
+        let answer = answer(end, stopwatch.elapsed_ms());
+        tracing::debug!(
+            gid = %call.gid,
+            op = %call.op(),
+            attempt = call.key.attempt,
+            host = %origin,
+            outcome = %answer.outcome.kind(),
+            duration_ms = answer.report.duration_ms,
+            "call ended"
+        );
+        Returned::Answer(answer)
+    }
+
+    /// The URL a target stands for now.
+    fn locate(&self, target: &Target) -> Result<Url, Nowhere> {
+        let broken = |why: &str| Nowhere::Ever(format!("the branch's URL cannot be called: {why}"));
+        let text = match target.participant() {
+            Some((name, path)) => {
+                self.directory.resolve(name, path, clock::now()).map_err(|error| match error {
+                    Unresolved::NoneAlive(_) => Nowhere::Now(error.to_string()),
+                    Unresolved::NeverRegistered(_) => Nowhere::Ever(clean(&error.to_string())),
+                })?
+            }
+            None => target.as_str().to_owned(),
+        };
+        let url = Url::parse(&text).map_err(|error| broken(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(broken("it is not http:// or https://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(broken("it carries a user name or password"));
+        }
+        Ok(url)
+    }
+}
+
+impl Caller for Dispatcher {
+    fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
+        self.clone().make(call).boxed()
+    }
+}
+
+fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
+    let (outcome, status_code, error) = match end {
+        Ok(heard) => (heard.outcome, Some(heard.status_code), heard.error),
+        Err(failed) => (Outcome::Unknown, failed.status_code, Some(failed.error)),
+    };
+    let report = CallReport { status_code, duration_ms, error };
+    Answer { outcome, report, random_permille: fastrand::u32(0..=1_000) }
+}
+
+/// The client takes the process's TLS provider, and builds none without it.
+fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that somebody has installed one already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+}
