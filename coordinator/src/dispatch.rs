@@ -1,14 +1,15 @@
-//! Calls to participants: the seam the lanes use, and its implementation over HTTP.
+//! Calls to participants: the seam the lanes use, and its implementation over HTTP and gRPC.
 //!
 //! A caller makes one attempt and says what came back as an outcome; it never repeats a call by itself, follows no
 //! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
 //!
 //! [`Dispatcher`] resolves a target in the [`Directory`], waits for a place at its host (`hosts`), makes the request
-//! (`request`, `http`), and turns what came back into an outcome (`classify`, `transport`, `hints`).
+//! (`request`; `http` or `grpc`), and turns what came back into an outcome (`classify`, `transport`, `hints`).
 
 mod classify;
 mod directory;
 mod dispatcher;
+mod grpc;
 mod hints;
 mod hosts;
 mod http;
@@ -18,6 +19,8 @@ mod retry_after;
 mod text;
 mod transport;
 
+#[cfg(test)]
+pub(crate) mod grpc_server;
 #[cfg(test)]
 mod tests;
 
@@ -61,7 +64,7 @@ pub struct Options {
     pub connect_timeout_ms: u64,
     /// How long an unused connection is kept. Shorter than participants keep theirs, or calls meet closed ones.
     pub idle_timeout_ms: u64,
-    /// Most unused connections kept per host.
+    /// Most unused connections kept per host. gRPC keeps one.
     pub idle_per_host_max: usize,
 }
 

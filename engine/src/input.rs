@@ -112,7 +112,7 @@ impl Outcome {
 /// What people want to know of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CallReport {
-    /// The HTTP status, if there was an answer.
+    /// The status of HTTP (100 and up) or gRPC (0 to 16), if there was an answer.
     pub status_code: Option<u16>,
     /// How long it took.
     pub duration_ms: u64,

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OutcomeKind {
-    /// It took effect (2xx).
+    /// It took effect (2xx; gRPC: OK).
     Done,
-    /// A business "no" (409).
+    /// A business "no" (409; gRPC: ABORTED).
     Refused,
-    /// Still at it: ask again later (425, or 503/429 with `Retry-After`).
+    /// Still at it: ask again later (425, or 503/429 with `Retry-After`; gRPC: FAILED_PRECONDITION, or UNAVAILABLE or
+    /// RESOURCE_EXHAUSTED with `retry-after`).
     Ongoing,
     /// No usable answer: it may have run.
     Unknown,

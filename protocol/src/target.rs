@@ -1,6 +1,8 @@
-//! Where a call goes: an absolute URL, or a path at a registered participant.
+//! Where a call goes: an absolute URL, a gRPC method, or a path at a registered participant.
 //!
 //! This is the grammar only; names are resolved, and addresses vetted, where calls are made.
+
+mod grpc;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::TARGET_BYTES_MAX;
+
+pub use grpc::GrpcMethod;
 
 /// Why a text is not a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +22,10 @@ pub enum TargetError {
     /// A control character, white space or a character outside ASCII.
     #[error("contains {0:?}; percent-encode it")]
     Character(char),
-    /// Neither `http(s)://host/..` nor `name:/path`.
-    #[error("must be an http:// or https:// URL, or `name:/path` of a registered participant")]
+    /// Neither `http(s)://host/..` nor `grpc(s)://host:port/..` nor `name:/path`.
+    #[error(
+        "must be a URL with http://, https://, grpc:// or grpcs://, or `name:/path` of a registered participant"
+    )]
     Form,
     /// User name or password in the URL.
     #[error("must not carry a user name or password")]
@@ -27,6 +33,15 @@ pub enum TargetError {
     /// No host in the URL.
     #[error("has no host")]
     Host,
+    /// gRPC: no port, or none that exists.
+    #[error("must name a port from 1 to 65535, as in grpc://host:50051/package.Service/Method")]
+    Port,
+    /// gRPC: the path is not a method's.
+    #[error("must have the path /package.Service/Method and nothing else, in names of the protobuf language")]
+    Method,
+    /// gRPC: a query or fragment.
+    #[error("must not carry a query or fragment, which gRPC has no place for")]
+    Query,
 }
 
 /// A call's destination.
@@ -34,7 +49,7 @@ pub enum TargetError {
 pub struct Target(Arc<str>);
 
 impl Target {
-    /// Parses `http://..`, `https://..` or `name:/path`.
+    /// Parses `http://..`, `https://..`, `grpc://..`, `grpcs://..` or `name:/path`.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         if text.is_empty() || text.len() > TARGET_BYTES_MAX {
             return Err(TargetError::Length);
@@ -44,7 +59,8 @@ impl Target {
         }
         let (scheme, rest) = text.split_once(':').ok_or(TargetError::Form)?;
         if let Some(after) = rest.strip_prefix("//") {
-            if !matches!(scheme, "http" | "https") {
+            let is_grpc = grpc::is_tls(scheme).is_some();
+            if !is_grpc && !matches!(scheme, "http" | "https") {
                 return Err(TargetError::Form);
             }
             let authority = after.split(['/', '?', '#', '\\']).next().unwrap_or_default();
@@ -53,6 +69,9 @@ impl Target {
             }
             if authority.is_empty() || authority.starts_with(':') {
                 return Err(TargetError::Host);
+            }
+            if is_grpc {
+                grpc::check(after)?;
             }
             return Ok(Self(text.into()));
         }
@@ -73,6 +92,11 @@ impl Target {
     pub fn participant(&self) -> Option<(&str, &str)> {
         let (name, rest) = self.0.split_once(':')?;
         (!rest.starts_with("//")).then_some((name, rest))
+    }
+
+    /// The method, when the target is one of gRPC.
+    pub fn grpc(&self) -> Option<GrpcMethod<'_>> {
+        GrpcMethod::of(&self.0)
     }
 
     /// What lists are filtered by: the URL's `host[:port]`, or the participant's name.
@@ -113,16 +137,23 @@ impl<'de> Deserialize<'de> for Target {
 }
 
 #[cfg(feature = "openapi")]
+const HTTP: &str = r"https?://[^@/?#\\:\s][^@/?#\\\s]*([/?#][!-~]*)?";
+#[cfg(feature = "openapi")]
+const GRPC: &str = r"grpcs?://([^@/?#\\:\s\[\]]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}/[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*";
+#[cfg(feature = "openapi")]
+const NAMED: &str = r"[A-Za-z0-9._-]+:/([!-.0-~][!-~]*)?";
+
+#[cfg(feature = "openapi")]
 impl utoipa::PartialSchema for Target {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("an http(s) URL, or `name:/path` of a registered participant"))
+            .description(Some(
+                "an http(s) URL, grpc(s)://host:port/package.Service/Method, or `name:/path` of a registered participant",
+            ))
             .min_length(Some(1))
             .max_length(Some(TARGET_BYTES_MAX))
-            .pattern(Some(
-                r"^(https?://[^@/?#\\:\s][^@/?#\\\s]*([/?#][!-~]*)?|[A-Za-z0-9._-]+:/([!-.0-~][!-~]*)?)$",
-            ))
+            .pattern(Some(format!("^({HTTP}|{GRPC}|{NAMED})$")))
             .into()
     }
 }
@@ -141,6 +172,64 @@ mod tests {
         let named = Target::parse("inventory:/stock/reserve").unwrap();
         assert_eq!(named.participant(), Some(("inventory", "/stock/reserve")));
         assert_eq!(named.host(), "inventory");
+    }
+
+    #[test]
+    fn a_grpc_target_is_a_method_at_a_host() {
+        let plain = Target::parse("grpc://Stock-1.example:50051/shop.v1.Stock/Reserve").unwrap();
+        let method =
+            GrpcMethod { tls: false, authority: "Stock-1.example:50051", path: "/shop.v1.Stock/Reserve" };
+        assert_eq!((plain.grpc(), plain.participant()), (Some(method), None));
+        assert_eq!(plain.host(), "Stock-1.example:50051");
+        let tls = Target::parse("grpcs://[::1]:443/Stock/Reserve").unwrap();
+        assert_eq!(tls.host(), "[::1]:443");
+        assert!(tls.grpc().is_some_and(|method| method.tls && method.path == "/Stock/Reserve"));
+        for other in ["http://a:1/shop.Stock/Reserve", "grpc:/shop.Stock/Reserve", "a:/grpc://b:1/c.D/E"] {
+            assert_eq!(Target::parse(other).unwrap().grpc(), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_grpc_method_is_refused_by_name() {
+        use TargetError::{Character, Form, Host, Length, Method, Port, Query, UserInfo};
+        for (text, error) in [
+            ("grpc://", Host),
+            ("grpc://:1/a.B/C", Host),
+            ("grpc://a:b:1/a.B/C", Host),
+            ("grpc://::1:1/a.B/C", Host),
+            ("grpc://[::1:1/a.B/C", Host),
+            ("grpc://a/a.B/C", Port),
+            ("grpc://a:/a.B/C", Port),
+            ("grpc://[::1]/a.B/C", Port),
+            ("grpcs://a:0/a.B/C", Port),
+            ("grpcs://a:65536/a.B/C", Port),
+            ("grpc://a:+1/a.B/C", Port),
+            ("grpc://a:1", Method),
+            ("grpc://a:1/", Method),
+            ("grpc://a:1/a.B", Method),
+            ("grpc://a:1/a.B/", Method),
+            ("grpc://a:1//C", Method),
+            ("grpc://a:1/a.B/C/", Method),
+            ("grpc://a:1/a.B/C/D", Method),
+            ("grpc://a:1/a..B/C", Method),
+            ("grpc://a:1/.B/C", Method),
+            ("grpc://a:1/a.1B/C", Method),
+            ("grpc://a:1/a.B/C-D", Method),
+            ("grpc://a:1/a.B/%43", Method),
+            ("grpc://a:1\\a.B/C", Method),
+            ("grpc://a:1/a.B/C?x=1", Query),
+            ("grpc://a:1/a.B/C#x", Query),
+            ("grpc://a:1?x", Query),
+            ("grpc://joe:hunter2@a:1/a.B/C", UserInfo),
+            ("grpc://a:1/a.B/C D", Character(' ')),
+            ("grpcx://a:1/a.B/C", Form),
+            ("GRPC://a:1/a.B/C", Form),
+        ] {
+            assert_eq!(Target::parse(text), Err(error), "{text:?}");
+        }
+        let long = |len: usize| format!("grpc://a:1/a.B/{}", "C".repeat(len - "grpc://a:1/a.B/".len()));
+        assert!(Target::parse(&long(TARGET_BYTES_MAX)).is_ok());
+        assert_eq!(Target::parse(&long(TARGET_BYTES_MAX + 1)), Err(Length));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Exact HTTP, over running lanes, a store in memory and participants made of one function.
 
 mod errors;
+mod grpc;
 mod participants;
 mod transactions;
 
@@ -64,10 +65,14 @@ struct Api {
 
 impl Api {
     fn start() -> Self {
+        Self::start_with(Arc::new(Participant))
+    }
+
+    /// The same with calls that are really made, or anything else.
+    fn start_with(caller: Arc<dyn Caller>) -> Self {
         let memory = Memory::new("a");
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let metrics = Metrics::new();
-        let caller: Arc<dyn Caller> = Arc::new(Participant);
         let lanes = Lanes::start(&store, &caller, &metrics, Options::default());
         let shutdown = CancellationToken::new();
         let state = State {

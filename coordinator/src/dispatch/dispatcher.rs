@@ -1,4 +1,7 @@
-//! [`Dispatcher`]: where a call goes, and with whose leave. Not here: what it looks like on the wire (`http`).
+//! [`Dispatcher`]: where a call goes, over which protocol, and with whose leave. Here, and only here, HTTP and gRPC are
+//! told apart.
+//!
+//! Not here: what either looks like on the wire (`http`, `grpc`).
 
 use std::sync::{Arc, Once};
 
@@ -11,7 +14,7 @@ use trine_protocol::Target;
 use super::directory::Unresolved;
 use super::hosts::{Hosts, NoPlace};
 use super::text::clean;
-use super::{Caller, Directory, Options, Returned, http};
+use super::{Caller, Directory, Options, Returned, grpc, http};
 use crate::clock::{self, Stopwatch};
 
 /// The HTTP client could not be set up.
@@ -19,16 +22,23 @@ use crate::clock::{self, Stopwatch};
 #[error("the HTTP client cannot be set up: {0}")]
 pub struct DispatcherError(#[from] reqwest::Error);
 
-/// Calls participants. Cheap to clone.
+/// Calls participants over HTTP and gRPC. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     http: http::Client,
+    grpc: grpc::Client,
     hosts: Arc<Hosts>,
     directory: Arc<Directory>,
 }
 
 /// How long a call to a participant without a live instance waits before it looks again, before jitter.
 const NOBODY_THERE_MS: u64 = 2_000;
+
+/// What a target stands for now.
+enum Destination {
+    Http(Url),
+    Grpc(grpc::Destination),
+}
 
 /// A target that stands for nothing.
 enum Nowhere {
@@ -58,12 +68,13 @@ impl Dispatcher {
     /// A dispatcher with its own connections. Named targets are resolved in `directory`.
     pub fn new(options: Options, directory: Arc<Directory>) -> Result<Self, DispatcherError> {
         install_tls();
-        Ok(Self { http: http::Client::new(&options)?, hosts: Hosts::new(options), directory })
+        let (http, grpc) = (http::Client::new(&options)?, grpc::Client::new(&options));
+        Ok(Self { http, grpc, hosts: Hosts::new(options), directory })
     }
 
     async fn make(self, call: Call) -> Returned {
-        let url = match self.locate(&call.target) {
-            Ok(url) => url,
+        let destination = match self.locate(&call.target) {
+            Ok(destination) => destination,
             // Nothing was asked of anybody, so nothing is counted: the participant's instances may be about to
             // register again, after a restart of theirs or ours.
             Err(Nowhere::Now(error)) => {
@@ -75,7 +86,7 @@ impl Dispatcher {
                 return Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
             }
         };
-        let origin = url.origin().ascii_serialization();
+        let origin = destination.origin();
         let _place = match self.hosts.enter(&origin).await {
             Ok(place) => place,
             Err(NoPlace { retry_after_ms }) => {
@@ -84,7 +95,10 @@ impl Dispatcher {
             }
         };
         let stopwatch = Stopwatch::start();
-        let end = self.http.exchange(&call, url).await;
+        let end = match destination {
+            Destination::Http(url) => self.http.exchange(&call, url).await,
+            Destination::Grpc(method) => self.grpc.exchange(&call, &method).await,
+        };
         let answer = answer(end, stopwatch.elapsed_ms());
         tracing::debug!(
             gid = %call.gid,
@@ -98,9 +112,12 @@ impl Dispatcher {
         Returned::Answer(answer)
     }
 
-    /// The URL a target stands for now.
-    fn locate(&self, target: &Target) -> Result<Url, Nowhere> {
+    /// What a target stands for now.
+    fn locate(&self, target: &Target) -> Result<Destination, Nowhere> {
         let broken = |why: &str| Nowhere::Ever(format!("the branch's URL cannot be called: {why}"));
+        if let Some(method) = target.grpc() {
+            return grpc::Destination::of(method).map(Destination::Grpc).map_err(|why| broken(&why));
+        }
         let text = match target.participant() {
             Some((name, path)) => {
                 self.directory.resolve(name, path, clock::now()).map_err(|error| match error {
@@ -117,13 +134,23 @@ impl Dispatcher {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(broken("it carries a user name or password"));
         }
-        Ok(url)
+        Ok(Destination::Http(url))
     }
 }
 
 impl Caller for Dispatcher {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
         self.clone().make(call).boxed()
+    }
+}
+
+impl Destination {
+    /// Whose places a call takes: scheme, host and port.
+    fn origin(&self) -> String {
+        match self {
+            Self::Http(url) => url.origin().ascii_serialization(),
+            Self::Grpc(method) => method.origin().to_owned(),
+        }
     }
 }
 
@@ -136,7 +163,7 @@ fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
     Answer { outcome, report, random_permille: fastrand::u32(0..=1_000) }
 }
 
-/// The client takes the process's TLS provider, and builds none without it.
+/// Both clients take the process's TLS provider, and are built with none without it.
 fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,4 +1,4 @@
-//! What a participant adds to an answer in its headers: a vote, and when to ask again.
+//! What a participant adds to an answer in its headers, over either protocol: a vote, and when to ask again.
 
 use reqwest::header::HeaderValue;
 use trine_engine::Outcome;

@@ -14,7 +14,7 @@ pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
     Ok(map)
 }
 
-/// What a call is. Ids are a subset of what headers may carry, so the error never comes up.
+/// What a call is, over either protocol. Ids are a subset of what headers may carry, so the error never comes up.
 pub(super) fn identity(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
     let text = |text: &str| HeaderValue::from_str(text);
     let mut map = HeaderMap::with_capacity(16);

@@ -74,7 +74,7 @@ fn sending(host: &str, error: &reqwest::Error) -> String {
 }
 
 /// The first error of a kind in the chain of causes.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref::<E>() {
@@ -94,7 +94,7 @@ fn inner(error: &io::Error) -> Option<&(dyn Error + 'static)> {
 }
 
 /// Every cause, outermost first; causes that repeat the one before are left out.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

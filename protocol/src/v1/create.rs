@@ -82,11 +82,13 @@ pub struct Branch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub after: Option<Vec<BranchId>>,
-    /// JSON handed to the participant byte for byte as the body of every op. When absent: `null`.
+    /// JSON handed to the participant byte for byte as the body of every op. When absent: `null` over HTTP, an empty
+    /// message over gRPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub payload: Option<Box<RawValue>>,
-    /// Bytes handed to the participant as they are, instead of `payload`: as `application/octet-stream`.
+    /// Bytes handed to the participant as they are, instead of `payload`: as `application/octet-stream` over HTTP, as
+    /// the message over gRPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_base64: Option<Base64>,
     /// Overrides the transaction's options for this branch.

@@ -39,7 +39,7 @@ pub struct HistoryEvent {
     /// How the attempt ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeKind>,
-    /// The HTTP status of the answer, when there was one.
+    /// The status of the answer, when there was one: of HTTP (100 and up) or of gRPC (0 to 16).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<u16>,
     /// How long the call took.

@@ -61,7 +61,8 @@ impl<P: PatternKind> Branch<P> {
         })
     }
 
-    /// Bytes that every op of this branch gets as they are, as `application/octet-stream`, instead of a JSON payload.
+    /// Bytes that every op of this branch gets as they are, instead of a JSON payload: an encoded protobuf message for a
+    /// gRPC target, `application/octet-stream` for an HTTP one.
     pub fn payload_bytes(self, bytes: impl AsRef<[u8]>) -> Self {
         let bytes = v1::Base64::from(bytes.as_ref());
         self.set(|branch| (branch.payload, branch.payload_base64) = (None, Some(bytes)))

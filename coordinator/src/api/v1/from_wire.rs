@@ -247,10 +247,12 @@ fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(
 
 /// The grammar of targets is checked when they are read; here it is made sure that a call to it can be formed.
 fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
-    let text = match target.participant() {
+    let text = match (target.participant(), target.grpc()) {
         // Any base will do: only the path is in question.
-        Some((_, path)) => format!("http://participant.invalid{path}"),
-        None => target.as_str().to_owned(),
+        (Some((_, path)), _) => format!("http://participant.invalid{path}"),
+        // The rules of hosts are those of http://, which is what gRPC is spoken over.
+        (None, Some(method)) => format!("http://{}{}", method.authority, method.path),
+        (None, None) => target.as_str().to_owned(),
     };
     let url =
         Url::parse(&text).map_err(|error| Refusal::field(field, format!("is no usable URL: {error}")))?;
@@ -283,7 +285,11 @@ fn named_by(field: String, target: &Target) -> Option<(String, String)> {
 
 /// The refusal for a participant nobody ever registered.
 pub(super) fn unknown_participant(field: String, name: &str) -> Refusal {
-    let hint = if matches!(name, "http" | "https") { "; a URL begins with http:// or https://" } else { "" };
+    let hint = if matches!(name, "http" | "https" | "grpc" | "grpcs") {
+        "; a URL begins with http://, https://, grpc:// or grpcs://"
+    } else {
+        ""
+    };
     let detail =
         format!("participant `{}` was never registered; POST /v1/participants does that{hint}", echo(name));
     Refusal::new(Code::UnknownParticipant, detail).with_field(field)

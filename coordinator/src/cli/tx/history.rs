@@ -1,7 +1,7 @@
 //! `trine tx history`: every event as a table; and one event as a line, for whoever prints them as they happen.
 
 use trine_protocol::v1::{CauseView, History, HistoryEvent};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, Timestamp, status_code};
 
 use super::show::{because, parked_because};
 use crate::cli::client::{Client, Query};
@@ -34,7 +34,7 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
         "OP",
         "TRY",
         "OUTCOME",
-        "HTTP",
+        "STATUS",
         "TOOK",
         "DETAIL",
     ])
@@ -52,7 +52,7 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
             event.op.map_or("", |op| op.as_str()).into(),
             number(event.attempt.map(u64::from)).into(),
             event.outcome.map_or_else(|| "".into(), |outcome| Value::toned(outcome.as_str(), outcome)),
-            number(event.status_code.map(u64::from)).into(),
+            event.status_code.map(status_code::in_short).unwrap_or_default().into(),
             event.duration_ms.map(span).unwrap_or_default().into(),
             detail(event, history.events.get(position + 1)).into(),
         ]);
@@ -104,7 +104,8 @@ fn detail(event: &HistoryEvent, after: Option<&HistoryEvent>) -> String {
 
 /// The status stands beside the error already.
 fn without_status(event: &HistoryEvent, error: &str) -> String {
-    let status = event.status_code.map(|code| format!("HTTP {code}: ")).unwrap_or_default();
+    let status =
+        event.status_code.map(|code| format!("{}: ", status_code::in_words(code))).unwrap_or_default();
     error.strip_prefix(&status).unwrap_or(error).to_owned()
 }
 
@@ -124,7 +125,7 @@ pub(crate) fn line(event: &HistoryEvent, started_at: Timestamp) -> String {
         (name, _) if what.is_empty() => clean(&name.replace('_', " ")),
         (name, _) => format!("{what}: {}", clean(&name.replace('_', " "))),
     };
-    let facts = [event.status_code.map(|code| format!("HTTP {code}")), event.duration_ms.map(span)];
+    let facts = [event.status_code.map(status_code::in_words), event.duration_ms.map(span)];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     if !facts.is_empty() {
         text.push_str(&format!(" ({})", facts.join(", ")));
@@ -164,12 +165,12 @@ mod tests {
         expect![[r"
             order-42: 6 events on 2026-01-31
 
-            TIME (UTC)     OFFSET  EVENT           BRANCH  OP      TRY  OUTCOME  HTTP  TOOK  DETAIL
+            TIME (UTC)     OFFSET  EVENT           BRANCH  OP      TRY  OUTCOME  STATUS  TOOK  DETAIL
             12:00:00.000  +0.000s  created
-            12:00:00.034  +0.034s  call_answered   stock   action    1  unknown  500   12ms  not now; again after 200ms
-            12:00:00.250  +0.250s  call_answered   stock   action    2  refused  409    3ms  only 7 left
-            12:00:00.250  +0.250s  rollback_begun  stock                                     refused: only 7 left
-            12:00:01.000  +1.000s  forced                                                    by hand; to rolled_back; by ann
+            12:00:00.034  +0.034s  call_answered   stock   action    1  unknown  500     12ms  not now; again after 200ms
+            12:00:00.250  +0.250s  call_answered   stock   action    2  refused  409      3ms  only 7 left
+            12:00:00.250  +0.250s  rollback_begun  stock                                       refused: only 7 left
+            12:00:01.000  +1.000s  forced                                                      by hand; to rolled_back; by ann
             12:00:01.000  +1.000s  rolled_back
         "]]
         .assert_eq(&render(&history(), Paper::PIPE));
@@ -188,6 +189,32 @@ mod tests {
             12:00:01.000   +1.000s  forced; by hand; to rolled_back; by ann
             12:00:01.000   +1.000s  rolled back"]]
         .assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn a_grpc_status_stands_with_its_name() {
+        let history: History = serde_json::from_value(json!({ "gid": "order-42", "events": [
+            {"seq": 1, "at": "2026-01-31T12:00:00.000Z", "event": "created"},
+            {"seq": 2, "at": "2026-01-31T12:00:00.034Z", "event": "call_answered", "branch": "stock", "op": "action",
+             "attempt": 1, "outcome": "unknown", "status_code": 14, "duration_ms": 12,
+             "error": "grpc status 14 UNAVAILABLE: not now", "retry_at": "2026-01-31T12:00:00.234Z"},
+            {"seq": 3, "at": "2026-01-31T12:00:00.250Z", "event": "call_answered", "branch": "stock", "op": "action",
+             "attempt": 2, "outcome": "refused", "status_code": 10, "duration_ms": 3, "reason": "only 7 left"}
+        ]}))
+        .unwrap();
+        expect![[r"
+            order-42: 3 events on 2026-01-31
+
+            TIME (UTC)     OFFSET  EVENT          BRANCH  OP      TRY  OUTCOME  STATUS          TOOK  DETAIL
+            12:00:00.000  +0.000s  created
+            12:00:00.034  +0.034s  call_answered  stock   action    1  unknown  14 UNAVAILABLE  12ms  not now; again after 200ms
+            12:00:00.250  +0.250s  call_answered  stock   action    2  refused  10 ABORTED       3ms  only 7 left
+        "]]
+        .assert_eq(&render(&history, Paper::PIPE));
+        assert!(
+            line(&history.events[2], history.events[0].at)
+                .ends_with("stock action attempt 2: refused (grpc status 10 ABORTED, 3ms); only 7 left")
+        );
     }
 
     #[test]

@@ -66,6 +66,21 @@ fn one_url_serves_every_op_of_the_pattern() {
 }
 
 #[test]
+fn any_op_and_the_check_may_be_a_grpc_method() {
+    let spec = read(
+        r#"{"pattern":"message","open":true,"check":"grpcs://orders:443/shop.Orders/Check",
+            "branches":[{"id":"a","deliver":"grpc://[::1]:50051/mail.Mail/Send"},{"id":"b","deliver":"mail:/send"}]}"#,
+    )
+    .unwrap();
+    let target = |text: &str| Some(Target::parse(text).unwrap());
+    assert_eq!(spec.check, target("grpcs://orders:443/shop.Orders/Check"));
+    assert_eq!(spec.branches[0].forward, target("grpc://[::1]:50051/mail.Mail/Send"));
+    let broken = r#"{"pattern":"saga","branches":[{"id":"a","url":"grpc://a/a.B/C"}]}"#;
+    let error = serde_json::from_str::<CreateTransaction>(broken).unwrap_err().to_string();
+    assert!(error.contains("must name a port from 1 to 65535"), "{error}");
+}
+
+#[test]
 fn the_initiator_of_an_open_tcc_drives_try_itself() {
     let spec = read(r#"{"pattern":"tcc","open":true,"branches":[{"id":"a","url":"http://a/"}]}"#).unwrap();
     assert_eq!(spec.branches[0].forward, None);
@@ -132,6 +147,8 @@ fn forms_that_do_not_exist_are_named() {
         (r#"{"pattern":"saga","branches":[{"id":"a","url":"http://[::1/"}]}"#, "branches[0].url"),
         (r#"{"pattern":"saga","branches":[{"id":"a","url":"http://a:99999/"}]}"#, "branches[0].url"),
         (r#"{"pattern":"saga","branches":[{"id":"a","url":"http://1.2.3.256/"}]}"#, "branches[0].url"),
+        (r#"{"pattern":"saga","branches":[{"id":"a","url":"grpc://1.2.3.256:1/a.B/C"}]}"#, "branches[0].url"),
+        (r#"{"pattern":"saga","branches":[{"id":"a","url":"grpc://[::g]:1/a.B/C"}]}"#, "branches[0].url"),
         (
             r#"{"pattern":"saga","labels":{"a=b":"1"},"branches":[{"id":"a","url":"http://a/"}]}"#,
             "labels.a=b",

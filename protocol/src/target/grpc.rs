@@ -1,0 +1,69 @@
+//! Targets that are gRPC methods: `grpc://host:port/package.Service/Method`, or `grpcs://` over TLS.
+
+use super::TargetError;
+
+/// Plaintext HTTP/2 with prior knowledge.
+const PLAIN: &str = "grpc";
+/// HTTP/2 over TLS.
+const TLS: &str = "grpcs";
+
+/// A target that is a gRPC method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrpcMethod<'a> {
+    /// Over TLS.
+    pub tls: bool,
+    /// `host:port`, as it was written.
+    pub authority: &'a str,
+    /// `/package.Service/Method`.
+    pub path: &'a str,
+}
+
+impl<'a> GrpcMethod<'a> {
+    /// Reads a target that [`check`] found good; none when it is of another kind.
+    pub(super) fn of(target: &'a str) -> Option<Self> {
+        let (scheme, rest) = target.split_once("://")?;
+        let tls = is_tls(scheme)?;
+        let (authority, path) = rest.split_at(rest.find('/')?);
+        Some(Self { tls, authority, path })
+    }
+}
+
+/// Whether a scheme is one of gRPC's, and then whether it is the one over TLS.
+pub(super) fn is_tls(scheme: &str) -> Option<bool> {
+    match scheme {
+        PLAIN => Some(false),
+        TLS => Some(true),
+        _ => None,
+    }
+}
+
+/// The rules of what stands behind `grpc://`, beyond those of every URL.
+pub(super) fn check(rest: &str) -> Result<(), TargetError> {
+    if rest.contains(['?', '#']) {
+        return Err(TargetError::Query);
+    }
+    let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
+    // No port is usual for gRPC: what is left out is forgotten, and a default would be called, in vain, for ever.
+    let (host, port) = authority.rsplit_once(':').ok_or(TargetError::Port)?;
+    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    if !digits || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(TargetError::Port);
+    }
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if host.is_empty() || (bracketed.is_none() && host.contains([':', '[', ']'])) {
+        return Err(TargetError::Host);
+    }
+    let (service, method) =
+        path.strip_prefix('/').and_then(|path| path.split_once('/')).ok_or(TargetError::Method)?;
+    if service.split('.').all(is_identifier) && is_identifier(method) {
+        Ok(())
+    } else {
+        Err(TargetError::Method)
+    }
+}
+
+/// A name of the protobuf language.
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
