@@ -17,7 +17,8 @@ use super::kind::{self, PatternKind};
 /// A branch of a transaction of pattern `P`. Use it by the names [`SagaBranch`], [`TccBranch`], [`TwoPhaseBranch`] and
 /// [`MessageBranch`].
 ///
-/// Targets are `http(s)://host/path`, or `name:/path` at a registered participant.
+/// Targets are `http(s)://host/path`, `grpc(s)://host:port/package.Service/Method`, or `name:/path` at a registered
+/// participant.
 #[derive(Debug)]
 #[must_use = "a branch does nothing until it is added to a transaction or registered"]
 pub struct Branch<P> {

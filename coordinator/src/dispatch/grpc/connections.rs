@@ -58,7 +58,8 @@ struct Entry {
     origin: String,
     id: u64,
     uses: watch::Sender<usize>,
-    good: bool,
+    /// A request is or was on it, and nothing good is known of it.
+    doubtful: bool,
 }
 
 /// A request that got no answer.
@@ -70,9 +71,10 @@ pub(super) struct Undelivered {
 
 impl Connections {
     pub(super) fn new(options: &super::Options) -> Self {
+        let keeps = options.idle_per_host_max > 0;
         Self {
             connect_timeout: Duration::from_millis(options.connect_timeout_ms),
-            idle_timeout: Duration::from_millis(options.idle_timeout_ms),
+            idle_timeout: Duration::from_millis(if keeps { options.idle_timeout_ms } else { 0 }),
             tls: tls(),
             state: Arc::default(),
         }
@@ -80,8 +82,11 @@ impl Connections {
 
     /// The use of the connection to a host; it is made when there is none. An error says in words why not.
     pub(super) async fn lease(&self, destination: &Destination) -> Result<Lease, String> {
-        let (entry, ready) = self.reserve(destination);
-        Ok(Lease { sender: ready.await?, entry })
+        let (mut entry, ready) = self.reserve(destination);
+        let sender = ready.await?;
+        // Not while it is waited for: who gives up waiting leaves it to the next.
+        entry.doubtful = true;
+        Ok(Lease { sender, entry })
     }
 
     fn reserve(&self, destination: &Destination) -> (Entry, Ready) {
@@ -97,7 +102,7 @@ impl Connections {
             origin: destination.origin().to_owned(),
             id: slot.id,
             uses: slot.uses.clone(),
-            good: false,
+            doubtful: false,
         };
         (entry, slot.ready.clone())
     }
@@ -191,13 +196,13 @@ impl Lease {
 
     /// Gives a connection back on which everything went well.
     pub(super) fn good(mut self) {
-        self.entry.good = true;
+        self.entry.doubtful = false;
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if !self.good {
+        if self.doubtful {
             self.connections.forget(&self.origin, self.id);
         }
         self.uses.send_modify(|uses| *uses -= 1);

@@ -1,10 +1,8 @@
 //! How many connections there are, and for how long.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::super::{Client, Destination};
 use super::*;
@@ -25,6 +23,17 @@ fn client(options: Options) -> Client {
     // Sets TLS up for the process.
     drop(caller());
     Client::new(&options)
+}
+
+/// A server that answers nothing, and tells when it was asked.
+async fn hanging() -> (GrpcServer, Arc<Notify>) {
+    let inside = Arc::new(Notify::new());
+    let tell = inside.clone();
+    let server = GrpcServer::start(move |_| {
+        tell.notify_one();
+        std::future::pending()
+    });
+    (server.await, inside)
 }
 
 #[tokio::test]
@@ -98,10 +107,17 @@ async fn who_waits_for_a_connection_hears_that_it_cannot_be_made() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_leaves_nothing_behind() {
-    let server = GrpcServer::start(async |_| std::future::pending().await).await;
+async fn a_call_that_is_dropped_takes_its_connection_out_of_use() {
+    let (server, inside) = hanging().await;
     let client = client(Options::default());
-    assert_eq!(exchange(&client, &server.target("Reserve"), 1).await, None);
+    let dropped = tokio::spawn({
+        let (client, target) = (client.clone(), server.target("Reserve"));
+        async move { exchange(&client, &target, 30_000).await }
+    });
+    inside.notified().await;
+    assert_eq!(client.connections.known(), 1);
+    dropped.abort();
+    assert!(dropped.await.unwrap_err().is_cancelled());
     assert_eq!(client.connections.known(), 0);
 }
 
@@ -164,18 +180,10 @@ async fn a_server_that_says_goodbye_still_answers_what_it_took_and_is_asked_no_m
 
 #[tokio::test]
 async fn places_at_a_host_are_those_of_http() {
-    let entered = Arc::new(AtomicBool::new(false));
-    let inside = entered.clone();
-    let server = GrpcServer::start(move |_| {
-        inside.store(true, Ordering::SeqCst);
-        std::future::pending()
-    })
-    .await;
+    let (server, inside) = hanging().await;
     let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 20, ..Options::default() });
     let first = tokio::spawn(caller.call(call(&server.target("Reserve"))));
-    while !entered.load(Ordering::SeqCst) {
-        tokio::task::yield_now().await;
-    }
+    inside.notified().await;
     let second = caller.call(call(&server.target("Release"))).await;
     assert!(matches!(second, Returned::NotSent { retry_after_ms } if retry_after_ms > 0), "{second:?}");
     first.abort();
