@@ -109,9 +109,10 @@
 //! answer is no, it makes sure that it stays no.
 
 mod context;
+mod fenced;
 mod outcome;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub mod barrier;
 #[cfg(feature = "client")]
 pub mod client;
@@ -119,6 +120,7 @@ pub mod client;
 mod participant;
 
 pub use context::{BranchContext, CheckContext, HeaderError};
+pub use fenced::Fenced;
 pub use outcome::{CheckAnswer, Outcome};
 pub use trine_protocol::errors::Problem;
 pub use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, v1};

@@ -1,6 +1,10 @@
 //! Why the barrier could not let an op happen.
 
+use std::time::Duration;
+
 use trine_protocol::{Gid, Op};
+
+use crate::Fenced;
 
 /// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +13,10 @@ pub enum BarrierError {
     /// The database failed.
     #[error("the barrier's database failed")]
     Database(#[from] sqlx::Error),
+    /// The call came after one with a higher fence: a coordinator that has lost the transaction sent it, or it was
+    /// overtaken on its way. It has no effect. [`Participant`](crate::Participant) answers it with 412.
+    #[error("the call is fenced off")]
+    Fenced(#[source] Fenced),
     /// A confirm or commit found no effect of try or prepare to make permanent: it was never made, was refused, or was
     /// undone. The coordinator never asks for that by itself: an initiator committed without trying, the ops of the
     /// branch use different databases, or barrier rows were deleted too early.
@@ -39,6 +47,16 @@ pub enum BarrierError {
     /// A local transaction with this gid has committed before: this one must be rolled back.
     #[error("the local transaction of message {0} has committed before")]
     AlreadyRecorded(Gid),
+    /// Rows are to be kept longer than this; see [`KEEP_MIN`](super::KEEP_MIN).
+    #[error(
+        "rows must be kept for at least {least:?}, not {asked:?}: a call that comes later than that takes effect again"
+    )]
+    KeptTooShort {
+        /// What was asked for.
+        asked: Duration,
+        /// What is allowed.
+        least: Duration,
+    },
     /// A check is not an op of a branch; use [`Barrier::check`](super::Barrier::check).
     #[error("{0} is not an op of a branch")]
     NotABranchOp(Op),
