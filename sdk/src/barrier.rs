@@ -51,6 +51,8 @@ use sqlx::{Connection, Pool, Transaction};
 use trine_protocol::Gid;
 
 pub use cleaner::{Clean, Cleaner, CleanerHandle, KEEP_DEFAULT, KEEP_MIN};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use cleaner::{age_ms, sealed};
 pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 pub use error::BarrierError;
 

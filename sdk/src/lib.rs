@@ -118,6 +118,8 @@ pub mod barrier;
 pub mod client;
 #[cfg(feature = "participant")]
 mod participant;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod xa;
 
 pub use context::{BranchContext, CheckContext, HeaderError};
 pub use fenced::Fenced;

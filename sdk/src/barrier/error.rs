@@ -57,8 +57,13 @@ pub enum BarrierError {
         /// What is allowed.
         least: Duration,
     },
-    /// A check is not an op of a branch; use [`Barrier::check`](super::Barrier::check).
-    #[error("{0} is not an op of a branch")]
+    /// PostgreSQL prepares no transactions: set `max_prepared_transactions` above 0 (and as high as XA branches may be
+    /// prepared at once) and restart it.
+    #[error("PostgreSQL prepares no transactions: set max_prepared_transactions above 0 and restart it")]
+    PreparedTransactionsOff,
+    /// The op does not belong here: a check is for [`Barrier::check`](super::Barrier::check), and an XA branch has
+    /// prepare, commit and rollback, each with a method of its own.
+    #[error("{0} is not an op that can be done here")]
     NotABranchOp(Op),
     /// A row of the barrier does not read as one.
     #[error("the barrier's row for {0} is damaged")]
