@@ -118,6 +118,10 @@ pub mod barrier;
 pub mod client;
 #[cfg(feature = "participant")]
 mod participant;
+#[cfg(feature = "redis")]
+pub mod redis_barrier;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
+mod role;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod xa;
 

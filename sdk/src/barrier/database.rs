@@ -2,8 +2,6 @@
 
 use std::future::Future;
 
-use trine_protocol::Op;
-
 /// A database that can hold a barrier. Sealed: implementations are part of this crate.
 ///
 /// Every statement runs on the connection it is given, inside the transaction that is open there. Statements are few
@@ -129,17 +127,6 @@ impl Recorded {
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
-}
-
-/// What an op is to its branch, and which ops it has to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Does it.
-    Forward,
-    /// Makes the effect of `forward` permanent, unless `undo` undid it.
-    Confirm { forward: Op, undo: Op },
-    /// Undoes the effect of `forward`, unless `confirm` made it permanent.
-    Undo { forward: Op, confirm: Option<Op> },
 }
 
 pub(super) mod sealed {

@@ -11,8 +11,9 @@
 use serde_json::Value;
 use trine_protocol::{Gid, Op};
 
-use super::database::{BarrierDatabase, Key, NewRow, Recorded, Role, StoredRow};
+use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 use super::error::BarrierError;
+use crate::role::Role;
 use crate::{BranchContext, CheckAnswer, Fenced, Outcome};
 
 /// The word for an initiator's row where others have their op.
@@ -38,15 +39,7 @@ pub(super) enum Admission {
 
 impl Guarded {
     pub(super) fn new(context: &BranchContext) -> Result<Self, BarrierError> {
-        let role = match context.op {
-            Op::Action | Op::Try | Op::Prepare | Op::Deliver => Role::Forward,
-            Op::Confirm => Role::Confirm { forward: Op::Try, undo: Op::Cancel },
-            Op::Commit => Role::Confirm { forward: Op::Prepare, undo: Op::Rollback },
-            Op::Compensate => Role::Undo { forward: Op::Action, confirm: None },
-            Op::Cancel => Role::Undo { forward: Op::Try, confirm: Some(Op::Confirm) },
-            Op::Rollback => Role::Undo { forward: Op::Prepare, confirm: Some(Op::Commit) },
-            Op::Check => return Err(BarrierError::NotABranchOp(context.op)),
-        };
+        let role = Role::of(context.op).ok_or(BarrierError::NotABranchOp(context.op))?;
         Ok(Self {
             gid: context.gid.to_string(),
             branch: context.branch.to_string(),
