@@ -5,7 +5,7 @@
 //! and [`Barrier::run`], which joins yours) and the two halves of a message's local transaction
 //! ([`Barrier::record_local`], [`Barrier::check`]), and [`Barrier::clean`] for what has become old. What is decided is in
 //! `rules`; the statements of each database are behind [`BarrierDatabase`]. Not here: Redis, which has no transactions
-//! to join ([`redis_barrier`](crate::redis_barrier)), and branches that a database itself prepares ([`xa`](crate::xa)).
+//! to join (`redis_barrier`), and branches that a database itself prepares (`xa`).
 //!
 //! All ops of one branch must use the same database: a barrier that never saw the action takes its compensation for an
 //! empty one.

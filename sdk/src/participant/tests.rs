@@ -247,9 +247,14 @@ async fn a_refused_registration_is_told() {
     assert_eq!(registration.registered().await.unwrap_err().code(), Some("TX0002"));
 }
 
+/// As the barriers' errors are made.
+#[derive(Debug, thiserror::Error)]
+#[error("the call is fenced off")]
+struct Guard(#[source] crate::Fenced);
+
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-struct Wrapped(#[from] crate::barrier::BarrierError);
+struct Wrapped(#[from] Guard);
 
 #[tokio::test]
 async fn a_call_that_is_fenced_off_is_answered_412_however_deep_the_error_lies() {
@@ -261,7 +266,7 @@ async fn a_call_that_is_fenced_off_is_answered_412_however_deep_the_error_lies()
             fence: call.fence,
             highest: 12,
         };
-        Err(crate::barrier::BarrierError::Fenced(fenced).into())
+        Err(Guard(fenced).into())
     }
     let router = Participant::new(()).action("/x", fenced).into_router();
     let (status, content, problem) = call(router, request("/x", Op::Action, ""), "content-type").await;
