@@ -7,14 +7,17 @@
 //!
 //! One shard and one coordinator that crashes; several of them over one store come with the simulation's own issue.
 
+mod initiator;
 mod participants;
 mod store;
+mod verdict;
 mod walk;
 mod workload;
 
 pub use participants::{Happened, Participants};
 pub use store::Store;
-pub use walk::{Verdict, Walk};
+pub use verdict::{PackVerdict, Verdict};
+pub use walk::Walk;
 
 /// Runs one seed. An error says what was violated; a panic of the engine is a violation, too.
 pub fn run(seed: u64) -> Result<Verdict, String> {
