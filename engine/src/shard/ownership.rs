@@ -58,6 +58,11 @@ impl Shard {
         }
     }
 
+    /// Whether this shard has a transaction in memory and drives it: for tests and checkers.
+    pub fn drives(&self, gid: &Gid) -> bool {
+        self.residents.get(gid).is_some_and(|resident| resident.owned)
+    }
+
     /// A message for a transaction that somebody else drives.
     pub(super) fn receive_foreign(&mut self, message: Message) {
         if message.answers().is_some() {
