@@ -253,6 +253,9 @@ enum CallStage {
 #[derive(Debug, Default)]
 struct Loading {
     messages: Vec<Message>,
+    /// The read is under way, and what comes from now on is not to be told what it finds of somebody else's.
+    is_under_way: bool,
+    late: Vec<Message>,
     /// Whose commands were accepted before it was read again.
     waiters: Vec<Waiter>,
     /// It was resident and must come back even if nobody asks for it.
@@ -340,7 +343,13 @@ impl Shard {
 
     /// The next thing to let go of.
     pub fn poll_release(&mut self) -> Option<Release> {
-        self.releases.pop_front()
+        let release = self.releases.pop_front();
+        if let Some(Release::Load(gid)) = &release
+            && let Some(loading) = self.loading.get_mut(gid)
+        {
+            loading.is_under_way = true;
+        }
+        release
     }
 
     /// When [`Self::handle_timeout`] has something to do.

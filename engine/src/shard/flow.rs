@@ -83,7 +83,7 @@ impl Shard {
     /// Answers the commands that wait for a read; keeps the rest until the read is tried again.
     fn read_later(&mut self, gid: &Gid, loading: Loading, rejection: &Rejection, retry_at: Timestamp) {
         let mut kept = Vec::new();
-        for message in loading.messages {
+        for message in loading.messages.into_iter().chain(loading.late) {
             match message {
                 Message::Command { ticket, .. } => self.reply_now(ticket, Err(rejection.clone())),
                 Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
@@ -109,13 +109,14 @@ impl Shard {
             Ok(Some(found)) => {
                 assert_eq!(found.transaction.gid(), gid, "a journal was read for another gid");
                 // Answers that wait count as under way until they are handled: their calls are not made again.
-                let answered = loading.messages.iter().filter_map(Message::answers);
+                let answered = loading.messages.iter().chain(&loading.late).filter_map(Message::answers);
                 self.orphans.entry(gid.clone()).or_default().extend(answered);
                 self.settle_in(found, loading.waiters, now);
                 for message in loading.messages {
                     message.answers().into_iter().for_each(|key| self.call_ended(gid, key));
                     self.decide_resident(message, now);
                 }
+                loading.late.into_iter().for_each(|message| self.handle(message, now));
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
@@ -124,6 +125,7 @@ impl Shard {
                     self.reply_now(waiter.ticket, Err(Rejection::NotFound));
                 }
                 loading.messages.into_iter().for_each(|message| self.receive_unknown(message, now));
+                loading.late.into_iter().for_each(|message| self.handle(message, now));
             }
             Err(failure) => self.load_failed(gid, loading, failure, now),
         }
@@ -143,8 +145,8 @@ impl Shard {
     pub(super) fn receive(&mut self, message: Message, now: Timestamp) {
         let gid = message.gid().clone();
         if let Some(loading) = self.loading.get_mut(&gid) {
-            loading.messages.push(message);
-            return;
+            let is_under_way = loading.is_under_way;
+            return if is_under_way { &mut loading.late } else { &mut loading.messages }.push(message);
         }
         match self.residents.get(&gid).map(|resident| resident.owned) {
             Some(true) => return self.decide_resident(message, now),

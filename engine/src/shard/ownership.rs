@@ -2,7 +2,7 @@
 //!
 //! A resident that is not owned is *foreign*. It makes no calls, time does not move it, answers to calls of earlier
 //! days are dropped; it is here only while somebody waits for its end, and is read again now and then, and for every
-//! command: what is told is never older than the question. A command that moves it makes it owned, and its row is
+//! command: what is told of it is never older than the question. A command that moves it makes it owned, and its row is
 //! written with the records, so that the index says so.
 //!
 //! Nothing here is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
@@ -78,8 +78,9 @@ impl Shard {
 
     /// Asks for a gid's journal.
     pub(super) fn load(&mut self, gid: &Gid, loading: Loading) {
-        let asked = Loading { retry_at: None, may_be_lost: false, may_be_won: false, ..loading };
-        self.loading.insert(gid.clone(), asked);
+        let Loading { mut messages, late, waiters, wanted, .. } = loading;
+        messages.extend(late);
+        self.loading.insert(gid.clone(), Loading { messages, waiters, wanted, ..Loading::default() });
         self.releases.push_back(Release::Load(gid.clone()));
     }
 

@@ -126,8 +126,13 @@ fn answers_and_commands_that_wait_for_a_read_find_it_foreign() {
     bench.send(1, "g", Command::Replay { branch: None });
     bench.answer("done");
     bench.load();
+    assert_eq!((bench.loads.len(), bench.replies.len()), (1, 0), "the command is younger than that read");
+    bench.load();
     assert_eq!(bench.told(), [(1, Ok(Status::Running))]);
-    assert!(bench.is_quiet() && bench.shard.is_empty(), "one read serves them all");
+    assert!(bench.is_quiet() && bench.shard.is_empty());
+    bench.adopt();
+    bench.load();
+    assert_eq!(bench.under_way(), ["g/a.action#1", "g/b.action#1"], "what ended is asked for again");
 }
 
 #[test]
@@ -438,4 +443,26 @@ fn a_call_that_ends_while_its_transaction_is_taken_for_a_new_one_has_ended() {
     bench.adopt();
     bench.load();
     assert_eq!(bench.under_way(), ["g/a.action#1"], "the branch is free");
+}
+
+#[test]
+fn a_read_that_is_older_than_a_command_does_not_answer_it() {
+    for foreign in [true, false] {
+        let mut bench = if foreign { Bench::foreign(open(Pattern::Tcc, "")) } else { Bench::new() };
+        bench.send(1, "g", Command::Replay { branch: None });
+        let before = bench.read(&g("g"));
+        bench.loads.clear();
+        if !foreign {
+            bench.taken(create(open(Pattern::Tcc, "")));
+        }
+        bench.taken(Command::Commit);
+        bench.send(2, "g", Command::Replay { branch: None });
+        bench.shard.on_loaded(&g("g"), Ok(before), bench.now);
+        bench.pump();
+        assert_eq!(bench.told().len(), 1);
+        bench.load();
+        let told = bench.told();
+        assert!(matches!(told[1], (2, Err(Rejection::IllegalState { status: Status::Committed, .. }))));
+        assert!(bench.is_quiet() && bench.shard.is_empty());
+    }
 }
