@@ -1,5 +1,7 @@
 //! The laws (ARCHITECTURE.md) and how to break them.
 
+mod ownership;
+
 /// One deliberate bug.
 pub(super) struct Canary {
     /// The law it breaks.
@@ -20,7 +22,12 @@ const RULES: &str = "engine/src/transaction/rules.rs";
 const FLOW: &str = "engine/src/shard/flow.rs";
 const SCHEDULE: &str = "engine/src/shard/schedule.rs";
 
-pub(super) const CANARIES: &[Canary] = &[
+/// All of them.
+pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
+    CANARIES.iter().chain(ownership::CANARIES)
+}
+
+const CANARIES: &[Canary] = &[
     Canary {
         law: "L1",
         breaks: "a gap in the journal is let through",
@@ -220,9 +227,7 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "L3",
         breaks: "time that passed before a transaction was loaded is not seen",
         file: SCHEDULE,
-        replace: "self.keep(&gid, resident);
-        if self.feed(&gid, &Input::Tick, now).is_err() {",
-        with: "self.keep(&gid, resident);
-        if self.feed(&gid, &Input::Tick, Timestamp::default()).is_err() {",
+        replace: "self.tick(&gid, now);",
+        with: "self.tick(&gid, Timestamp::default());",
     },
 ];
