@@ -23,12 +23,18 @@ impl Coordinator {
 
     /// The same, with variables in its environment.
     pub(crate) async fn start_with(db: &Path, variables: &[(&str, &str)]) -> Self {
+        let store = format!("sqlite:{}", db.display());
+        let arguments = ["serve", "--http", "127.0.0.1:0", "--store", &store];
+        Self::launch(db.parent().expect("a file is in a folder"), &arguments, variables).await
+    }
+
+    /// Starts `trine` with arguments that make it serve, and waits until it listens.
+    pub(crate) async fn launch(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trine"))
-            .args(["serve", "--http", "127.0.0.1:0", "--store"])
-            .arg(format!("sqlite:{}", db.display()))
+            .args(arguments)
             .env("TRINE_LOG_FILTER", "warn")
             .envs(variables.iter().copied())
-            .current_dir(db.parent().expect("a file is in a folder"))
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -51,6 +57,11 @@ impl Coordinator {
         &self.url
     }
 
+    /// Where it listens, without the scheme.
+    pub(crate) fn addr(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it was running");
@@ -65,6 +76,14 @@ impl Coordinator {
     }
 }
 
+/// Runs `trine` to its end: its exit code, and what it printed on either output.
+pub(crate) async fn trine(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_trine")).args(arguments).output().await;
+    let output = output.expect("trine is built with the tests");
+    let words = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&words).into_owned())
+}
+
 /// The order and inventory services.
 pub(crate) struct Shop {
     pub(crate) order: Running,
@@ -73,14 +92,23 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn start(folder: &Path) -> Self {
+        Self::start_registered(folder, &[]).await
+    }
+
+    /// The same, registered by name with these coordinators.
+    pub(crate) async fn start_registered(folder: &Path, coordinators: &[String]) -> Self {
         let config = |name: &str| {
             let mut config = Config::embedded(folder.join(name));
             config.synchronous = Synchronous::Off;
+            config.register = coordinators.to_vec();
             config
         };
         let order = order::Service::start(config("order.db")).await.expect("the order service starts");
         let inventory =
             inventory::Service::start(config("inventory.db")).await.expect("the inventory starts");
+        for service in [&order, &inventory] {
+            service.registered().await.expect("it is registered, or need not be");
+        }
         Self { order, inventory }
     }
 
@@ -123,6 +151,20 @@ impl Http {
     pub(crate) async fn text(&self, url: &str) -> String {
         let response = self.0.get(url).send().await.unwrap_or_else(|error| panic!("GET {url}: {error}"));
         response.text().await.unwrap_or_else(|error| panic!("GET {url}: {error}"))
+    }
+
+    /// An answer whose body is read by the caller.
+    pub(crate) async fn stream(&self, url: &str) -> reqwest::Response {
+        self.0.get(url).send().await.unwrap_or_else(|error| panic!("GET {url}: {error}"))
+    }
+
+    /// Posts nothing, with a preference; the answer as it is.
+    pub(crate) async fn raw(&self, url: &str, prefer: Option<&str>) -> reqwest::Response {
+        let mut request = self.0.post(url);
+        if let Some(prefer) = prefer {
+            request = request.header("prefer", prefer);
+        }
+        request.send().await.unwrap_or_else(|error| panic!("POST {url}: {error}"))
     }
 
     pub(crate) async fn post(&self, url: &str, body: &Value) -> (u16, Value) {
