@@ -16,6 +16,7 @@ mod pattern;
 mod target;
 mod timestamp;
 pub mod v1;
+mod xid;
 
 pub use ids::{BranchId, Gid, IdError};
 pub use op::Op;
@@ -23,3 +24,4 @@ pub use outcome::OutcomeKind;
 pub use pattern::{Pattern, Status};
 pub use target::{Target, TargetError};
 pub use timestamp::Timestamp;
+pub use xid::Xid;

@@ -109,16 +109,24 @@
 //! answer is no, it makes sure that it stays no.
 
 mod context;
+mod fenced;
 mod outcome;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub mod barrier;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "participant")]
 mod participant;
+#[cfg(feature = "redis")]
+pub mod redis_barrier;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
+mod role;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod xa;
 
 pub use context::{BranchContext, CheckContext, HeaderError};
+pub use fenced::Fenced;
 pub use outcome::{CheckAnswer, Outcome};
 pub use trine_protocol::errors::Problem;
 pub use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, v1};

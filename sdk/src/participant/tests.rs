@@ -246,3 +246,26 @@ async fn a_refused_registration_is_told() {
         Registration::new(client, "bad", "http://127.0.0.1:9").ttl(Duration::from_millis(300)).start();
     assert_eq!(registration.registered().await.unwrap_err().code(), Some("TX0002"));
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Wrapped(#[from] crate::barrier::BarrierError);
+
+#[tokio::test]
+async fn a_call_that_is_fenced_off_is_answered_412_however_deep_the_error_lies() {
+    async fn fenced(_: (), call: BranchContext, _: Value) -> Result<Outcome, Wrapped> {
+        let fenced = crate::Fenced {
+            gid: call.gid.to_string(),
+            branch: call.branch.to_string(),
+            op: call.op,
+            fence: call.fence,
+            highest: 12,
+        };
+        Err(crate::barrier::BarrierError::Fenced(fenced).into())
+    }
+    let router = Participant::new(()).action("/x", fenced).into_router();
+    let (status, content, problem) = call(router, request("/x", Op::Action, ""), "content-type").await;
+    assert_eq!((status, content.as_str()), (412, "application/problem+json"));
+    assert_eq!(problem["type"], "urn:trine:participant:fenced");
+    assert_eq!(problem["detail"], "action of g-1/b-1 carries fence 9, the branch has seen 12");
+}
