@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use trine_participants::{Config, Running, Synchronous, inventory, order};
+use trine_participants::{Config, Location, Running, Synchronous, inventory, order};
 
 /// A coordinator in a process of its own. Dropping it kills it with -9.
 pub(crate) struct Coordinator {
@@ -92,20 +92,19 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn start(folder: &Path) -> Self {
-        Self::start_registered(folder, &[]).await
+        Self::start_in(folder.join("order.db").into(), folder.join("inventory.db").into(), &[]).await
     }
 
-    /// The same, registered by name with these coordinators.
-    pub(crate) async fn start_registered(folder: &Path, coordinators: &[String]) -> Self {
-        let config = |name: &str| {
-            let mut config = Config::embedded(folder.join(name));
+    /// The same in other databases, registered by name with these coordinators.
+    pub(crate) async fn start_in(order: Location, inventory: Location, coordinators: &[String]) -> Self {
+        let config = |database: Location| {
+            let mut config = Config::embedded(database);
             config.synchronous = Synchronous::Off;
             config.register = coordinators.to_vec();
             config
         };
-        let order = order::Service::start(config("order.db")).await.expect("the order service starts");
-        let inventory =
-            inventory::Service::start(config("inventory.db")).await.expect("the inventory starts");
+        let order = order::Service::start(config(order)).await.expect("the order service starts");
+        let inventory = inventory::Service::start(config(inventory)).await.expect("the inventory starts");
         for service in [&order, &inventory] {
             service.registered().await.expect("it is registered, or need not be");
         }

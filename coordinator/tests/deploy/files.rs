@@ -96,6 +96,32 @@ fn every_port_that_somebody_uses_is_the_one_listened_on() {
     assert_eq!(unused.len(), 0, "nobody uses {unused:?}");
 }
 
+#[test]
+fn every_database_that_somebody_opens_is_one_its_server_makes() {
+    let compose = Compose::read();
+    let mut opened = BTreeSet::new();
+    for text in compose.services().into_iter().flat_map(Service::strings) {
+        let Some(at) = text.find("mysql://").or_else(|| text.find("postgres://")) else { continue };
+        let (kind, rest) = text[at..].split_once("://").expect("it was found");
+        let (user, rest) = rest.split_once('@').expect("a user");
+        let (server, rest) = rest.split_once('/').expect("a database");
+        let server = compose.service(server.split(':').next().expect("a server"));
+        let prefix = kind.to_uppercase();
+        let made = |what: &str| &server.get("environment")[format!("{prefix}_{what}")];
+        let database = rest.split('?').next();
+        let made_db = if kind == "mysql" { made("DATABASE") } else { made("DB") };
+        assert_eq!(made_db.as_str(), database, "{text}");
+        let (user, password) = user.split_once(':').expect("a password");
+        assert_eq!(
+            (made("USER").as_str(), made("PASSWORD").as_str()),
+            (Some(user), Some(password)),
+            "{text}"
+        );
+        opened.insert(server.name);
+    }
+    assert_eq!(opened.len(), 3, "{opened:?}");
+}
+
 fn health_words(service: Service<'_>) -> Vec<String> {
     let test = service.get("healthcheck")["test"].as_array().into_iter().flatten();
     test.filter_map(|word| word.as_str().map(str::to_owned)).collect()

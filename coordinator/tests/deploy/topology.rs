@@ -1,5 +1,6 @@
 //! What the compose file describes, without containers: PostgreSQL, three coordinators with the arguments they have there,
-//! nginx with the shipped configuration, and the two services, registered through it. Only addresses differ.
+//! nginx with the shipped configuration, and the two services, each with a MariaDB database, registered through it. Only
+//! addresses differ, and MariaDB stands in for MySQL.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,9 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use trine_participants::Location;
 use trine_testkit::nginx::Nginx;
 use trine_testkit::ports::free_port;
-use trine_testkit::{postgres, wait};
+use trine_testkit::{mariadb, postgres, wait};
 
 use super::compose::Compose;
 use super::nginx_config;
@@ -46,7 +48,9 @@ impl Topology {
         let config = nginx_config(listen, &addresses);
         let nginx = tokio::task::spawn_blocking(move || Nginx::start(&config)).await.expect("nginx starts");
         let url = format!("http://127.0.0.1:{listen}");
-        let shop = Shop::start_registered(folder.path(), std::slice::from_ref(&url)).await;
+        let databases = tokio::task::spawn_blocking(|| [(); 2].map(|()| mariadb::shared().fresh_database()));
+        let [order, inventory] = databases.await.expect("MariaDB starts").map(Location::MySql);
+        let shop = Shop::start_in(order, inventory, std::slice::from_ref(&url)).await;
         Self { shop, nginx, url, coordinators, store, folder }
     }
 
