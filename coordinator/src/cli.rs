@@ -8,6 +8,7 @@ mod coordinators;
 #[cfg(feature = "demo")]
 mod dev;
 mod failure;
+mod health;
 mod human;
 mod local;
 mod output;
@@ -31,6 +32,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tx(args) => tx::run(args).await,
         Command::Participants(args) => participants::run(args).await,
         Command::Coordinators(remote) => coordinators::run(remote).await,
+        Command::Health(args) => health::run(args).await,
         Command::Config(args) => local::config(&args),
         Command::Migrate(args) => local::migrate(args).await,
         Command::Openapi => local::openapi(),

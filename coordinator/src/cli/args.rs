@@ -29,6 +29,12 @@ At 3 a.m.:
   trine tx replay --all-parked --host inventory
   trine tx force GID --outcome rolled-back --reason \"settled by hand, ticket 4711\"";
 
+const HEALTH_EXAMPLES: &str = "\
+Examples:
+  trine health                                             the process is alive
+  trine health --path /readyz                              and its store takes writes
+  trine health --url http://127.0.0.1:7001 --path /health  the order service";
+
 /// Makes an operation that spans several services happen entirely or not at all.
 #[derive(Debug, Parser)]
 #[command(name = "trine", version, after_help = EXIT_CODES, max_term_width = 100)]
@@ -51,6 +57,9 @@ pub(crate) enum Command {
     Participants(Participants),
     /// Coordinators that share the store: who is alive, and what each owns
     Coordinators(Remote),
+    /// Ask whether a coordinator is well: exit code 0 when it is, another when it is not
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health(Health),
     /// Print the configuration that `serve` would use, secrets redacted
     Config(Config),
     /// Bring the store's schema up to date and exit; `serve` does the same at start
@@ -111,6 +120,20 @@ pub(crate) struct Remote {
     /// Print the API's JSON instead of text for people
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// One question for a health check.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Health {
+    /// Whom to ask
+    #[arg(long, value_name = "URL", env = "TRINE_URL", default_value = "http://127.0.0.1:36789")]
+    pub(crate) url: String,
+    /// What to ask: /healthz (the process answers) or /readyz (its store takes writes, and it is not shutting down)
+    #[arg(long, default_value = "/healthz", value_parser = parse_path)]
+    pub(crate) path: String,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub(crate) timeout: HumanDuration,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -292,6 +315,14 @@ fn parse_when(text: &str) -> Result<When, String> {
     let ago = HumanDuration::parse(text.strip_suffix(" ago").unwrap_or(text));
     ago.map(|ago| When::Ago(ago.millis()))
         .map_err(|_| "write how long ago (90s, 1h, 2days) or when (2026-01-31T12:00:00Z)".to_owned())
+}
+
+fn parse_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /".to_owned()) }
+}
+
+fn parse_duration(text: &str) -> Result<HumanDuration, String> {
+    HumanDuration::parse(text).map_err(|error| error.to_string())
 }
 
 fn parse_label(text: &str) -> Result<String, String> {
