@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
-use super::{
-    Found, LoadFailure, Loading, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot,
-};
+use super::ownership::Loading;
+use super::{Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot};
 use crate::input::{Command, Input, Rejection};
 use crate::transaction::{advance, decide};
 
@@ -71,8 +70,7 @@ impl Shard {
             Some(pauses) => {
                 let pause_ms =
                     self.options.reload_delay_ms.saturating_mul(1 << (pauses - 1).min(10)).min(PAUSE_MS_MAX);
-                for (gid, messages) in again {
-                    let loading = Loading { messages, ..Loading::wanted() };
+                for (gid, loading) in again {
                     self.read_later(&gid, loading, &Rejection::Unavailable, now.plus_millis(pause_ms));
                 }
             }
@@ -96,8 +94,9 @@ impl Shard {
         }
         if loading.wanted {
             self.timers.insert((retry_at, gid.clone()));
-            let retry_at = Some(retry_at);
-            self.loading.insert(gid.clone(), Loading { messages: kept, retry_at, ..Loading::wanted() });
+            let (durable_seq, retry_at) = (loading.durable_seq, Some(retry_at));
+            let again = Loading { messages: kept, durable_seq, retry_at, ..Loading::wanted() };
+            self.loading.insert(gid.clone(), again);
         }
     }
 
@@ -111,7 +110,7 @@ impl Shard {
                 // Answers that wait count as under way until they are handled: their calls are not made again.
                 let answered = loading.messages.iter().chain(&loading.late).filter_map(Message::answers);
                 self.orphans.entry(gid.clone()).or_default().extend(answered);
-                self.settle_in(found, loading.waiters, now);
+                self.settle_in(found, loading.waiters, loading.durable_seq, now);
                 for message in loading.messages {
                     message.answers().into_iter().for_each(|key| self.call_ended(gid, key));
                     self.decide_resident(message, now);
@@ -291,11 +290,9 @@ impl Shard {
 
     /// Drops the memory of the sealed gids that match, with all that was built on it, and returns the messages to
     /// decide again, in the order they came.
-    fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Vec<Message>> {
-        let mut again: BTreeMap<Gid, Vec<Arrived>> = BTreeMap::new();
-        for gid in sealed.gids.iter().filter(|gid| lost(gid)) {
-            again.insert(gid.clone(), Vec::new());
-        }
+    fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Loading> {
+        let lost = sealed.gids.iter().filter(|gid| lost(gid));
+        let mut again: BTreeMap<Gid, Vec<Arrived>> = lost.map(|gid| (gid.clone(), Vec::new())).collect();
         sealed.gids.retain(|gid| !again.contains_key(gid));
         self.forming.gids.retain(|gid| !again.contains_key(gid));
         self.forming.records.retain(|record| !again.contains_key(&record.gid));
@@ -307,22 +304,27 @@ impl Shard {
                 }
             }
         }
-        for (gid, messages) in &mut again {
-            let Some(resident) = self.let_go(gid) else { continue };
-            if let Some(timer) = resident.timer {
-                self.timers.remove(&(timer, gid.clone()));
+        let mut forgotten = BTreeMap::new();
+        for (gid, mut messages) in again {
+            let mut loading = Loading::wanted();
+            if let Some(resident) = self.let_go(&gid) {
+                if let Some(timer) = resident.timer {
+                    self.timers.remove(&(timer, gid.clone()));
+                }
+                messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
+                self.orphan(&gid, resident.under_way);
+                loading.durable_seq = resident.durable_seq;
             }
-            messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
-            self.orphan(gid, resident.under_way);
             messages.sort_by_key(|arrived| arrived.order);
+            loading.messages = messages.into_iter().map(|arrived| arrived.message).collect();
+            forgotten.insert(gid, loading);
         }
-        let messages = |arrived: Vec<Arrived>| arrived.into_iter().map(|arrived| arrived.message).collect();
-        again.into_iter().map(|(gid, arrived)| (gid, messages(arrived))).collect()
+        forgotten
     }
 
-    fn reload(&mut self, again: BTreeMap<Gid, Vec<Message>>) {
-        for (gid, messages) in again {
-            self.load(&gid, Loading { messages, ..Loading::wanted() });
+    fn reload(&mut self, again: BTreeMap<Gid, Loading>) {
+        for (gid, loading) in again {
+            self.load(&gid, loading);
         }
     }
 
@@ -333,6 +335,7 @@ impl Shard {
             return;
         }
         resident.unflushed = None;
+        resident.durable_seq = resident.transaction.seq();
         if resident.transaction.status().is_settled() {
             let result = snapshot(&resident.transaction);
             for waiter in std::mem::take(&mut resident.waiters) {

@@ -9,10 +9,31 @@
 
 use std::collections::BTreeMap;
 
-use trine_protocol::Gid;
+use trine_protocol::{Gid, Timestamp};
 
-use super::{CallStage, Found, Loading, Message, Release, Shard};
+use super::{CallStage, Found, Message, Release, Resident, Shard, Waiter};
 use crate::transaction::CallKey;
+
+/// Messages that wait for their gid's journal to be read.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    pub(super) messages: Vec<Message>,
+    /// The read is under way, and what comes from now on is not to be told what it finds of somebody else's.
+    pub(super) is_under_way: bool,
+    pub(super) late: Vec<Message>,
+    /// Whose commands were accepted before it was read again.
+    pub(super) waiters: Vec<Waiter>,
+    /// It was resident and must come back even if nobody asks for it.
+    pub(super) wanted: bool,
+    /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
+    pub(super) durable_seq: u64,
+    /// The read failed; ask again then.
+    pub(super) retry_at: Option<Timestamp>,
+    /// Others may have taken it over since the read was asked for: that it is owned must be read again.
+    pub(super) may_be_lost: bool,
+    /// It may have been taken over from others since the read was asked for: that it is not owned must be read again.
+    pub(super) may_be_won: bool,
+}
 
 impl Loading {
     /// For what must be in memory even if nobody asks for it.
@@ -78,9 +99,10 @@ impl Shard {
 
     /// Asks for a gid's journal.
     pub(super) fn load(&mut self, gid: &Gid, loading: Loading) {
-        let Loading { mut messages, late, waiters, wanted, .. } = loading;
+        let Loading { mut messages, late, waiters, wanted, durable_seq, .. } = loading;
         messages.extend(late);
-        self.loading.insert(gid.clone(), Loading { messages, waiters, wanted, ..Loading::default() });
+        let loading = Loading { messages, waiters, wanted, durable_seq, ..Loading::default() };
+        self.loading.insert(gid.clone(), loading);
         self.releases.push_back(Release::Load(gid.clone()));
     }
 
@@ -103,7 +125,8 @@ impl Shard {
         }
         resident.waiters.sort_by_key(|waiter| waiter.message.order);
         self.orphan(gid, resident.under_way);
-        self.load(gid, Loading { waiters: resident.waiters, ..Loading::wanted() });
+        let Resident { waiters, durable_seq, .. } = resident;
+        self.load(gid, Loading { waiters, durable_seq, ..Loading::wanted() });
     }
 
     /// What is sealed from now on is written together with its row, and thereby is this coordinator's.

@@ -15,6 +15,7 @@ impl Resident {
             owned,
             unsure: false,
             unflushed: None,
+            durable_seq: 0,
             under_way: BTreeMap::new(),
             deferred: BTreeMap::new(),
             waiters: Vec::new(),
@@ -36,10 +37,15 @@ impl Resident {
 impl Shard {
     /// Puts a loaded transaction into memory, with the calls that were already under way for it, and with whoever
     /// waits for its end.
-    pub(super) fn settle_in(&mut self, found: Found, waiters: Vec<Waiter>, now: Timestamp) {
+    ///
+    /// A journal that is shorter than it was has lost what was acknowledged, in a failover to a server that had not got
+    /// it, perhaps. Going on would be silent, and participants may have done what nobody remembers: a person has to look.
+    pub(super) fn settle_in(&mut self, found: Found, waiters: Vec<Waiter>, durable_seq: u64, now: Timestamp) {
         let gid = found.transaction.gid().clone();
         self.touching = Some(gid.clone());
         let mut resident = Resident::new(found.transaction, found.owned);
+        let seq = resident.transaction.seq();
+        resident.durable_seq = seq.max(durable_seq);
         // Whoever moves what is somebody else's writes its row, and by that becomes its owner.
         resident.indexed = found.owned.then(|| indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
@@ -51,6 +57,12 @@ impl Shard {
             resident.waiters = waiters;
         }
         self.keep(&gid, resident);
+        if seq < durable_seq {
+            let detail =
+                format!("its journal had {durable_seq} records and has only {seq}: the database lost some");
+            // Refused when it is settled: then there is nothing to keep from happening.
+            let _ = self.feed(&gid, &Input::Quarantine { detail }, now);
+        }
         self.tick(&gid, now);
         self.schedule(&gid, now);
     }

@@ -466,3 +466,27 @@ fn a_read_that_is_older_than_a_command_does_not_answer_it() {
         assert!(bench.is_quiet() && bench.shard.is_empty());
     }
 }
+
+/// Whatever was lost may have been acted upon: it must not go on as if nothing had happened.
+#[test]
+fn a_journal_that_went_back_is_quarantined() {
+    for foreign in [false, true] {
+        let mut bench = Bench::running(saga());
+        bench.answer("unknown");
+        bench.commit();
+        bench.store.lose(&g("g"), 1);
+        if foreign {
+            bench.adopted_from();
+        }
+        bench.lapse();
+        bench.load();
+        bench.commit();
+        let state = bench.store.load(&g("g")).unwrap();
+        assert_eq!(state.parked(), Some("quarantined"));
+        assert!(bench.is_quiet());
+    }
+    let mut bench = Bench::running(saga());
+    bench.lapse();
+    bench.load();
+    assert!(bench.batch.is_none(), "a journal that is as long as it was is no reason");
+}
