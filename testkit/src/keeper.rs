@@ -69,6 +69,11 @@ impl Keeper {
         self.ask("crash; echo done");
     }
 
+    /// Returns when the server, which is ending, has given back everything it held.
+    pub(crate) fn wait(&mut self) {
+        self.ask("wait; echo done");
+    }
+
     /// What the server has said, for messages about why it does not start.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(self.folder.join("log")).unwrap_or_default();

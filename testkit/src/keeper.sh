@@ -51,6 +51,8 @@ crash() {
         family
     done
     signal KILL
+    # A process whose first thread is dead looks dead, while others may still hold its port. `wait` is not fooled.
+    wait
     for pid in $before; do
         while alive "$pid"; do sleep 0.01; done
     done
@@ -67,20 +69,20 @@ start() {
 # moment to end by itself.
 finish() {
     trap - EXIT
+    trap : INT TERM
     cd /
     signal CONT
     # Only if it is still there: its number may be somebody else's by now.
     case "$pids " in *" $server "*) known=yes ;; *) known= ;; esac
     if [ -n "$end" ] && [ -n "$known" ]; then
         kill "-$end" "$server"
-        for moment in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-            family
-            [ -n "$pids" ] || break
-            sleep 0.05
+        moments=100
+        while family && [ -n "$pids" ] && [ $moments -gt 0 ]; do
+            moments=$((moments - 1))
+            sleep 0.01
         done
     fi
     crash
-    wait
     # Ends at once unless something outside is still writing there.
     for attempt in 1 2 3 4 5; do
         rm -rf "$folder" && break
@@ -88,12 +90,13 @@ finish() {
     done
 }
 
-# A reader that is gone must not end this process; a handler, unlike `''`, is not inherited by the servers.
-trap : PIPE
+# Neither a reader that is gone may end this process, nor what the kernel sends to a group with a stopped process in it
+# when the parent of its leader ends, which is when this process is needed. A handler, unlike `''`, is not inherited.
+trap : PIPE HUP
 server=none
 folder=$(mktemp -d "$parent/trine-kit-XXXXXX") || exit 1
 trap finish EXIT
-trap 'exit 1' HUP INT TERM
+trap 'exit 1' INT TERM
 [ -z "$owner" ] || chown "$owner" "$folder" || exit 1
 cd "$folder" || exit 1
 echo "$folder"

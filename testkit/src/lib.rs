@@ -10,6 +10,8 @@
 
 mod keeper;
 pub mod mariadb;
+pub mod nginx;
+mod owner;
 pub mod ports;
 pub mod postgres;
 pub mod process;

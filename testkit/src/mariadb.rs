@@ -1,5 +1,7 @@
 //! MariaDB servers, alone and in clusters. They stand for MySQL too: same protocol, same URLs.
 
+mod galera;
+
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,13 +10,17 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::owner::Owner;
 use crate::process;
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, words};
 use crate::template;
+
+pub use galera::Galera;
 
 const PACKAGE: &str = "mariadb-server";
 const USER: &str = "user";
 const PASSWORD: &str = "password";
+const OWNER: Owner = Owner("mysql");
 /// The server asks nobody to log in by socket: its user is made with the data directory.
 const USERS: &str = "\
 CREATE USER 'user'@'%' IDENTIFIED BY 'password';
@@ -48,7 +54,7 @@ impl MariaDb {
     /// `[("innodb_flush_log_at_trx_commit", "0")]`.
     #[must_use]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::of(Server::launch(&kind(ready), |folder, port| command(folder, port, settings)))
+        Self::of(Server::launch(&kind(greets), |folder, port| command(folder, port, settings)))
     }
 
     fn of(server: Server) -> Self {
@@ -59,6 +65,12 @@ impl MariaDb {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.server.port()
+    }
+
+    /// The server's folder. Its log is `log` in there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.server.folder()
     }
 
     /// The URL of a database. The user may do everything.
@@ -74,9 +86,13 @@ impl MariaDb {
     }
 
     fn create_database(&self) -> String {
-        let name = format!("db_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let name = self.next_name();
         self.execute("", &format!("CREATE DATABASE {name}"));
         name
+    }
+
+    fn next_name(&self) -> String {
+        format!("db_{}", self.databases.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Runs SQL in a database, or in none if the name is empty. Returns the rows: columns between tabs, rows between
@@ -126,30 +142,28 @@ impl MariaDb {
     }
 
     fn client(&self) -> Command {
-        let mut client = Command::new(process::program("mariadb", "mariadb-client"));
-        client.args([
-            "--no-defaults",
-            "--protocol=tcp",
-            "--host=127.0.0.1",
-            "--batch",
-            "--skip-column-names",
-        ]);
-        client.args(["--raw", "--default-character-set=utf8mb4", "--connect-timeout=30"]);
-        client.arg(format!("--port={}", self.port()));
-        client.arg(format!("--user={USER}")).arg(format!("--password={PASSWORD}"));
-        client
+        client(self.port())
     }
+}
+
+fn client(port: u16) -> Command {
+    let mut client = Command::new(process::program("mariadb", "mariadb-client"));
+    client.args(["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--batch", "--skip-column-names"]);
+    client.args(["--raw", "--default-character-set=utf8mb4", "--connect-timeout=30"]);
+    client.arg(format!("--port={port}"));
+    client.arg(format!("--user={USER}")).arg(format!("--password={PASSWORD}"));
+    client
 }
 
 fn kind(ready: fn(&Server, u32) -> bool) -> Kind {
     Kind {
         name: "MariaDB",
-        owner: None,
+        owner: OWNER.other(),
         end: None,
         prepare: |folder| {
             let data = data(folder);
-            std::fs::create_dir(&data).unwrap_or_else(|error| panic!("cannot create {data:?}: {error}"));
-            template::fill(&data, &template_name(), || initialise(folder, &data));
+            OWNER.create_dir(&data);
+            template::fill(&data, &template_name(), OWNER, || initialise(folder, &data));
         },
         ready,
         port_taken: "Can't start server: Bind on TCP/IP port",
@@ -157,7 +171,7 @@ fn kind(ready: fn(&Server, u32) -> bool) -> Kind {
 }
 
 /// A server that takes connections greets whoever connects.
-fn ready(server: &Server, _pid: u32) -> bool {
+fn greets(server: &Server, _pid: u32) -> bool {
     let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())) else { return false };
     let mut greeting = [0; 5];
     let answered = connection.set_read_timeout(Some(GREETING_MAX)).is_ok();
@@ -166,8 +180,16 @@ fn ready(server: &Server, _pid: u32) -> bool {
 }
 
 fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
+    let mut command = OWNER.command();
+    command.extend(program(folder, port));
+    command.extend(settings.iter().map(|(name, value)| format!("--{name}={value}")));
+    command
+}
+
+/// The server with what every test wants of it.
+fn program(folder: &Path, port: u16) -> Vec<String> {
     let folder_name = folder.display();
-    let mut command = vec![
+    vec![
         process::program("mariadbd", PACKAGE).display().to_string(),
         "--no-defaults".to_owned(),
         format!("--datadir={}", data(folder).display()),
@@ -183,31 +205,21 @@ fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
         "--innodb-doublewrite=1".to_owned(),
         "--sync-binlog=1".to_owned(),
         LOG_SIZE.to_owned(),
-    ];
-    if process::is_root() {
-        command.push("--user=root".to_owned());
-    }
-    command.extend(settings.iter().map(|(name, value)| format!("--{name}={value}")));
-    command
+    ]
 }
 
 /// The redo log is written in full when it is made; its size is no matter to a test.
 const LOG_SIZE: &str = "--innodb-log-file-size=16M";
 
 fn initialise(folder: &Path, data: &Path) {
-    let mut install = Command::new(process::program("mariadb-install-db", PACKAGE));
-    install.args(["--no-defaults", "--skip-test-db", "--skip-name-resolve", LOG_SIZE]);
-    install.arg("--auth-root-authentication-method=normal").arg(format!("--datadir={}", data.display()));
-    if process::is_root() {
-        install.arg("--user=root");
-    }
-    process::must(&mut install);
-    let mut bootstrap = command(folder, 0, &[]);
-    bootstrap.push("--bootstrap".to_owned());
+    let install = process::program("mariadb-install-db", PACKAGE).display().to_string();
+    let data = format!("--datadir={}", data.display());
+    let authentication = "--auth-root-authentication-method=normal";
+    let options = ["--no-defaults", "--skip-test-db", "--skip-name-resolve", LOG_SIZE, authentication, &data];
+    OWNER.run(&[words(&[&install]), words(&options)].concat(), "");
+    let bootstrap = [program(folder, 0), words(&["--bootstrap"])].concat();
     // Only after this are the tables of users in use, without which there is nothing to grant.
-    let sql = format!("FLUSH PRIVILEGES;\n{USERS}");
-    let made = process::run(Command::new(&bootstrap[0]).args(&bootstrap[1..]), &sql);
-    made.unwrap_or_else(|error| panic!("MariaDB's user was not made: {error}"));
+    OWNER.run(&bootstrap, &format!("FLUSH PRIVILEGES;\n{USERS}"));
 }
 
 fn data(folder: &Path) -> PathBuf {

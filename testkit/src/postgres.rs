@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::owner::Owner;
 use crate::process;
 use crate::server::{Kind, Server, words};
 use crate::template;
@@ -16,8 +17,7 @@ pub use pair::Pair;
 const PACKAGE: &str = "postgresql";
 const USER: &str = "user";
 const PASSWORD: &str = "password";
-/// PostgreSQL refuses to run as root; its packages make this user.
-const OWNER: &str = "postgres";
+const OWNER: Owner = Owner("postgres");
 
 /// A server with full durability and room for 300 connections.
 #[derive(Debug)]
@@ -54,6 +54,12 @@ impl Postgres {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.server.port()
+    }
+
+    /// The server's folder. Its log is `log` in there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.server.folder()
     }
 
     /// The URL of a database. The user may do everything.
@@ -139,13 +145,12 @@ impl Postgres {
 fn kind() -> Kind {
     Kind {
         name: "PostgreSQL",
-        owner: process::is_root().then_some(OWNER),
+        owner: OWNER.other(),
         end: Some("QUIT"),
         prepare: |folder| {
             let data = data(folder);
-            std::fs::create_dir(&data).unwrap_or_else(|error| panic!("cannot create {data:?}: {error}"));
-            give_to_owner(&data);
-            template::fill(&data, &template_name(), || initialise(&data));
+            OWNER.create_dir(&data);
+            template::fill(&data, &template_name(), OWNER, || initialise(&data));
         },
         ready,
         port_taken: "could not bind IPv4 address",
@@ -161,7 +166,7 @@ fn ready(server: &Server, pid: u32) -> bool {
 }
 
 fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
-    let mut command = as_owner();
+    let mut command = OWNER.command();
     command.push(program("postgres").display().to_string());
     command.extend(words(&["-D", &data(folder).display().to_string()]));
     let socket = folder.display().to_string();
@@ -182,27 +187,10 @@ fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn initialise(data: &Path) {
-    let mut command = as_owner();
-    command.push(program("initdb").display().to_string());
+    let initdb = program("initdb").display().to_string();
+    let data = data.display().to_string();
     // Whoever can connect is trusted: what passwords cost would be paid by every connection of every test.
-    command.extend(words(&["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-D"]));
-    command.push(data.display().to_string());
-    // From a directory that its user can be in.
-    process::must(Command::new(&command[0]).args(&command[1..]).current_dir("/"));
-}
-
-fn give_to_owner(path: &Path) {
-    if process::is_root() {
-        process::must(Command::new("chown").arg(format!("{OWNER}:{OWNER}")).arg(path));
-    }
-}
-
-/// The beginning of a command that runs as the user of the folder.
-fn as_owner() -> Vec<String> {
-    if !process::is_root() {
-        return Vec::new();
-    }
-    words(&["setpriv", "--reuid", OWNER, "--regid", OWNER, "--clear-groups"])
+    OWNER.run(&words(&[&initdb, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-D", &data]), "");
 }
 
 fn data(folder: &Path) -> PathBuf {

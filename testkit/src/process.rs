@@ -40,6 +40,13 @@ pub(crate) fn is_child(pid: u32, parent: u32) -> bool {
     stat(pid) == Some(parent)
 }
 
+/// The children of a process that are alive.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| is_child(pid, parent)).collect()
+}
+
 /// The parent of a process that is alive.
 fn stat(pid: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -55,8 +62,8 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// The number of the user this process runs as.
-pub(crate) fn user_id() -> u32 {
-    std::fs::metadata("/proc/self").map_or(0, |process| process.uid())
+pub(crate) fn user_id() -> String {
+    std::fs::metadata("/proc/self").map_or(0, |process| process.uid()).to_string()
 }
 
 /// Where a program is. Servers are in directories that an ordinary user's `PATH` lacks.

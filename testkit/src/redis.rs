@@ -49,6 +49,12 @@ impl Redis {
         self.server.port()
     }
 
+    /// The server's folder. Its log is `log` in there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.server.folder()
+    }
+
     /// The URL of database 0, which all tests share: see `fresh_prefix`.
     #[must_use]
     pub fn url(&self) -> String {

@@ -123,7 +123,7 @@ impl Server {
 
     /// Asks the server to end, with the signal that means so to it, and returns when it has.
     pub(crate) fn stop(&self, signal: &str) {
-        let Some(pid) = self.running().pid else { return };
+        let Some(pid) = self.pid() else { return };
         process::signal(pid, signal);
         assert!(
             wait::until(STOP_MAX, || !self.is_running()),
@@ -131,7 +131,19 @@ impl Server {
             self.name,
             self.log_tail()
         );
-        self.running().pid = None;
+        let mut running = self.running();
+        running.keeper.wait();
+        running.pid = None;
+    }
+
+    /// Sends a signal to the server's first process.
+    pub(crate) fn signal(&self, signal: &str) {
+        process::signal(self.pid().unwrap_or_else(|| panic!("{} is not running", self.name)), signal);
+    }
+
+    /// The server's first process, unless it was ended.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.running().pid
     }
 
     /// Sends a signal to all processes of the server.

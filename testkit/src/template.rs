@@ -5,24 +5,28 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::owner::Owner;
 use crate::process;
 
 /// Fills the empty `directory`: from the copy that is kept under `name`, or by `initialise`, whose result is then kept.
-pub(crate) fn fill(directory: &Path, name: &str, initialise: impl FnOnce()) {
+pub(crate) fn fill(directory: &Path, name: &str, owner: Owner, initialise: impl FnOnce()) {
     let Some(cache) = cache() else {
         initialise();
         return;
     };
-    let kept = cache.join(format!("{name}-{}", process::user_id()));
+    let name = format!("{name}-{}", owner.other().map_or_else(process::user_id, str::to_owned));
+    let kept = cache.join(&name);
     if kept.is_dir() {
         process::copy(&kept, directory);
         return;
     }
     initialise();
     // Under a name of its own first: others must see all of it or nothing. Whoever comes second throws his away.
-    let own = cache.join(format!("{name}-{}.{}.{}", process::user_id(), std::process::id(), unique()));
-    let made = std::fs::create_dir_all(&own);
-    made.unwrap_or_else(|error| panic!("cannot create {}: {error}", own.display()));
+    let own = cache.join(format!("{name}.{}.{}", std::process::id(), unique()));
+    if std::fs::create_dir_all(&own).is_err() {
+        // A target directory of another user's: nothing is kept.
+        return;
+    }
     process::copy(directory, &own);
     if std::fs::rename(&own, &kept).is_err() {
         // What stays is in the target directory, which is there to be deleted.

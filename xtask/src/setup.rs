@@ -21,11 +21,59 @@ struct Requirement {
 }
 
 /// Add a row here for every program a test starts.
-const REQUIREMENTS: &[Requirement] = &[Requirement {
-    probe: &["python3", "-c", "import ensurepip, venv"],
-    package: "python3-venv",
-    reason: "the API is fuzzed with schemathesis, a Python program",
-}];
+const REQUIREMENTS: &[Requirement] = &[
+    Requirement {
+        probe: &["python3", "-c", "import ensurepip, venv"],
+        package: "python3-venv",
+        reason: "the API is fuzzed with schemathesis, a Python program",
+    },
+    Requirement {
+        probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/postgres || command -v postgres"],
+        package: "postgresql",
+        reason: "stores and barriers are tested on PostgreSQL",
+    },
+    Requirement {
+        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin; command -v mariadbd && command -v mariadb-install-db"],
+        package: "mariadb-server",
+        reason: "stores and barriers are tested on MariaDB",
+    },
+    Requirement {
+        probe: &[
+            "sh",
+            "-c",
+            "ls /usr/lib/galera/libgalera_smm.so || ls /usr/lib64/galera-4/libgalera_smm.so",
+        ],
+        package: "galera-4",
+        reason: "MariaDB is tested as a cluster too",
+    },
+    Requirement {
+        probe: &["rsync", "--version"],
+        package: "rsync",
+        reason: "the nodes of a MariaDB cluster copy their data with it",
+    },
+    Requirement {
+        probe: &["sh", "-c", "redis-server --version && redis-cli --version"],
+        package: "redis-server",
+        reason: "barriers are tested on Redis",
+    },
+    Requirement {
+        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin; command -v nginx"],
+        package: "nginx",
+        reason: "several coordinators are tested behind a proxy",
+    },
+];
+
+/// Runs apt-get without letting packages start the services they bring: nobody asked for a database on its usual port.
+/// Whoever has a policy for services of his own keeps it.
+const QUIETLY: &str = "\
+export DEBIAN_FRONTEND=noninteractive
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\\nexit 101\\n' >$policy && chmod 755 $policy || exit 1
+fi
+\"$@\"";
 
 /// How packages can be installed here.
 #[derive(Debug, PartialEq)]
@@ -50,7 +98,8 @@ pub(crate) fn setup(root: &Path) -> Result<(), String> {
     let packages: Vec<&str> = missing.iter().map(|requirement| requirement.package).collect();
     for line in install_commands(&installer(root), &packages)? {
         println!("running: {}", line.join(" "));
-        run::run(command(root, line[0], &line[1..]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+        let line = quietly(&line);
+        run::run(&mut command(root, line[0], &line[1..]))?;
     }
     for requirement in missing {
         if !run::succeeds(&mut command(root, requirement.probe[0], &requirement.probe[1..])) {
@@ -88,6 +137,12 @@ fn install_commands<'a>(installer: &Installer, packages: &[&'a str]) -> Result<V
             packages.join(" ")
         )),
     }
+}
+
+/// A command of apt-get, with or without sudo before it, inside `QUIETLY`.
+fn quietly<'a>(line: &[&'a str]) -> Vec<&'a str> {
+    let sudo = line.iter().position(|&word| word == "apt-get").unwrap_or_default();
+    [&line[..sudo], &["sh", "-c", QUIETLY, "sh"], &line[sudo..]].concat()
 }
 
 /// The schemathesis program, installed into the target directory when it is not there yet.
@@ -137,6 +192,13 @@ mod tests {
     fn a_user_with_sudo_goes_through_sudo() {
         let commands = install_commands(&Installer::SudoAptGet, &["a"]).unwrap();
         assert!(commands.iter().all(|line| line[..3] == ["sudo", "-n", "apt-get"]), "{commands:?}");
+    }
+
+    #[test]
+    fn packages_are_installed_without_starting_their_services() {
+        assert_eq!(quietly(&["apt-get", "update"]), ["sh", "-c", QUIETLY, "sh", "apt-get", "update"]);
+        let line = quietly(&["sudo", "-n", "apt-get", "install", "a"]);
+        assert_eq!(line, ["sudo", "-n", "sh", "-c", QUIETLY, "sh", "apt-get", "install", "a"]);
     }
 
     #[test]

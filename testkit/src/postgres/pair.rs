@@ -1,10 +1,11 @@
 //! A primary and a standby that has everything the primary acknowledged.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::{PASSWORD, Postgres, USER, command, data, give_to_owner, kind};
+use super::{OWNER, PASSWORD, Postgres, USER, command, data, kind};
 use crate::server::Server;
-use crate::wait;
+use crate::{process, wait};
 
 const SYNCHRONOUS_MAX: Duration = Duration::from_secs(60);
 
@@ -21,16 +22,19 @@ impl Pair {
     pub fn start() -> Self {
         // As many old segments as a standby misses that is paused for the length of a test.
         let settings = [("synchronous_standby_names", "standby"), ("wal_keep_size", "512MB")];
-        let primary = Postgres::of(Server::launch(&kind(), |folder, port| command(folder, port, &settings)));
+        let primary = Server::prepare(&kind(), |folder, port| command(folder, port, &settings));
         let source = format!("host=127.0.0.1 port={} user={USER} application_name=standby", primary.port());
-        // Both begin as copies of one directory of a server that was shut down, so the standby needs no base backup.
-        let standby = Server::launch(&kind(), |folder, port| {
-            let mark = data(folder).join("standby.signal");
-            std::fs::write(&mark, "").unwrap_or_else(|error| panic!("cannot write {mark:?}: {error}"));
-            give_to_owner(&mark);
+        // A copy of a server that has not run yet, so the standby needs no base backup.
+        let standby = Server::prepare(&kind(), |folder, port| {
+            become_copy(&data(folder), &data(primary.folder()));
             command(folder, port, &[("primary_conninfo", &source)])
         });
-        let pair = Self { primary, standby: Postgres::of(standby) };
+        for server in [&primary, &standby] {
+            if let Err(log) = server.try_start() {
+                panic!("PostgreSQL did not start; the end of its log:\n{log}");
+            }
+        }
+        let pair = Self { primary: Postgres::of(primary), standby: Postgres::of(standby) };
         pair.wait_until_synchronous();
         pair
     }
@@ -79,4 +83,14 @@ impl Pair {
         let promoted = self.standby.execute("postgres", "SELECT pg_promote(true, 60)");
         assert_eq!(promoted, "t", "the standby was not promoted:\n{}", self.standby.server.log_tail());
     }
+}
+
+/// Replaces a data directory by a copy of another that follows that one's server.
+fn become_copy(copy: &Path, original: &Path) {
+    std::fs::remove_dir_all(copy).unwrap_or_else(|error| panic!("cannot remove {copy:?}: {error}"));
+    OWNER.create_dir(copy);
+    process::copy(original, copy);
+    let mark = copy.join("standby.signal");
+    std::fs::write(&mark, "").unwrap_or_else(|error| panic!("cannot write {mark:?}: {error}"));
+    OWNER.give(&mark);
 }

@@ -8,8 +8,8 @@ const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 400;
 
 /// Crates whose functions and files are measured. Examples are read from top to bottom and may be long.
-const MEASURED: [&str; 7] =
-    ["coordinator/", "engine/", "participants/", "protocol/", "sdk/", "sim/", "xtask/"];
+const MEASURED: [&str; 8] =
+    ["coordinator/", "engine/", "participants/", "protocol/", "sdk/", "sim/", "testkit/", "xtask/"];
 
 pub(crate) fn check(tree: &tree::Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
