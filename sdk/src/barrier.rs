@@ -41,7 +41,8 @@ mod postgres;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod tests;
 
 use std::fmt;
