@@ -266,6 +266,11 @@ where
         }
         Err(error) => {
             keep_fence::<D>(&mut connection, call).await;
+            if connection.is_in_transaction() {
+                // The database gave the transaction up by itself, so the driver's rollback failed, and it would take
+                // every transaction from now on for a nested one (SQLite does that on a full disk, say).
+                connection.close_on_drop();
+            }
             Err(error)
         }
     }
