@@ -28,7 +28,7 @@
 //! }
 //! ```
 //!
-//! **When to use it.** Prefer the [`barrier`](crate::barrier) with a reservation of your own: it holds no locks between
+//! **When to use it.** Prefer the [`barrier`] with a reservation of your own: it holds no locks between
 //! prepare and commit. A prepared transaction keeps its row locks, and on PostgreSQL holds vacuum back, until the
 //! coordinator's decision arrives, however long that takes. Use it where the effect cannot be reserved.
 //!
