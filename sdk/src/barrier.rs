@@ -41,7 +41,8 @@ mod postgres;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod tests;
 
 use std::fmt;
@@ -265,6 +266,11 @@ where
         }
         Err(error) => {
             keep_fence::<D>(&mut connection, call).await;
+            if connection.is_in_transaction() {
+                // The database gave the transaction up by itself, so the driver's rollback failed, and it would take
+                // every transaction from now on for a nested one (SQLite does that on a full disk, say).
+                connection.close_on_drop();
+            }
             Err(error)
         }
     }

@@ -4,6 +4,7 @@
 
 mod cleaning;
 mod fences;
+mod lost;
 mod ops;
 mod service;
 
@@ -63,6 +64,7 @@ macro_rules! conformance {
                     a_lower_fence_that_waited_for_a_higher_one_has_no_effect,
                     a_joined_call_sees_what_it_waited_for,
                     a_body_that_swallows_an_error_is_not_taken_for_done_unless_it_is,
+                    a_body_whose_transaction_the_database_gave_up_is_not_taken_for_done,
                     a_reason_with_a_nul_is_remembered,
                 }
                 cleaning {

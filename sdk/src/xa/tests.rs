@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use trine_protocol::Op;
 use trine_testkit::mariadb::MariaDb;
 use trine_testkit::postgres::Postgres as PostgresServer;
+use trine_testkit::proxy::Proxy;
 
 use super::{Xa, XaDatabase};
 use crate::barrier::{BarrierError, Clean as _, KEEP_MIN};
@@ -394,6 +395,43 @@ cases! {
     a_call_with_a_lower_fence_prepares_nothing,
     the_longest_ids_are_taken,
     settled_records_are_cleaned_and_open_ones_kept,
+}
+
+/// Loses the acknowledgement of each step in turn; the repetition finds out what happened.
+async fn lost_acknowledgements<D: TestDatabase>(
+    mut service: Service<D>,
+    proxy: Proxy,
+    proxied: Pool<D>,
+    [prepare, commit]: [&'static [u8]; 2],
+) {
+    service.xa = Xa::new(proxied);
+    proxy.eat_answer_to(prepare);
+    service.prepare(Outcome::empty()).await.unwrap_err();
+    while service.prepare(Outcome::empty()).await.unwrap() != Outcome::empty() {}
+    assert_eq!(service.seen().await, (0, 1));
+    proxy.eat_answer_to(commit);
+    service.commit().await.unwrap_err();
+    assert_eq!(service.commit().await.unwrap(), Outcome::empty());
+    assert_eq!(service.seen().await, (1, 1));
+    assert_eq!(proxy.hits(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_lost_acknowledgements_are_found_out() {
+    let service = Service::<Postgres>::new().await;
+    let proxy = Proxy::start(POSTGRES.port());
+    let options = (*service.pool.connect_options()).clone().port(proxy.port());
+    let pool = PoolOptions::new().connect_with(options).await.unwrap();
+    lost_acknowledgements(service, proxy, pool, [b"PREPARE TRANSACTION", b"COMMIT PREPARED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_mariadb_lost_acknowledgements_are_found_out() {
+    let service = Service::<MySql>::new().await;
+    let proxy = Proxy::start(trine_testkit::mariadb::shared().port());
+    let options = (*service.pool.connect_options()).clone().port(proxy.port());
+    let pool = PoolOptions::new().connect_with(options).await.unwrap();
+    lost_acknowledgements(service, proxy, pool, [b"XA PREPARE", b"XA COMMIT"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -184,6 +184,19 @@ pub(super) async fn a_body_that_swallows_an_error_is_not_taken_for_done_unless_i
     assert_eq!(service.effects().await, ["action"]);
 }
 
+pub(super) async fn a_body_whose_transaction_the_database_gave_up_is_not_taken_for_done<F: Flavor>() {
+    let service = Service::<F>::new().await;
+    let given_up = async |connection: &mut Connection<F>| {
+        F::Db::effect(connection, "action").await?;
+        F::Db::give_up(connection).await?;
+        Ok::<_, Error>(Outcome::empty())
+    };
+    service.barrier.execute(&context(Op::Action), given_up).await.unwrap_err();
+    assert_eq!(service.effects().await, [""; 0]);
+    service.done(Op::Action).await;
+    assert_eq!(service.effects().await, ["action"]);
+}
+
 pub(super) async fn a_reason_with_a_nul_is_remembered<F: Flavor>() {
     let service = Service::<F>::new().await;
     let refused = service.call(Op::Try, Outcome::refused("a\0b \u{1f980}")).await.unwrap();

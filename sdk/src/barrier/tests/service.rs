@@ -20,6 +20,8 @@ pub(super) trait TestDatabase: BarrierDatabase {
     fn effect(connection: &mut Self::Connection, op: &str) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// A statement that fails.
     fn fail(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Rolls the transaction back, as the database does in a deadlock.
+    fn give_up(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// Whether the connection sees any effect.
     fn count(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<i64>> + Send;
     fn effects(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
@@ -43,6 +45,9 @@ macro_rules! test_database {
             }
             async fn fail(connection: &mut $connection) -> sqlx::Result<()> {
                 sqlx::query("INSERT INTO no_such_table VALUES (1)").execute(connection).await.map(|_| ())
+            }
+            async fn give_up(connection: &mut $connection) -> sqlx::Result<()> {
+                sqlx::raw_sql("ROLLBACK").execute(connection).await.map(|_| ())
             }
             async fn count(connection: &mut $connection) -> sqlx::Result<i64> {
                 sqlx::query_scalar("SELECT COUNT(*) FROM effects").fetch_one(connection).await
@@ -185,6 +190,11 @@ impl<F: Flavor> Service<F> {
         let barrier = Barrier::new(pool.clone());
         barrier.install().await.unwrap();
         Self { pool, barrier, flavor: PhantomData, _directory: directory }
+    }
+
+    /// The same service on other connections.
+    pub(super) fn through(&self, pool: Pool<F::Db>) -> Self {
+        Self { barrier: Barrier::new(pool.clone()), pool, flavor: PhantomData, _directory: None }
     }
 
     /// As new.
