@@ -27,6 +27,7 @@ use crate::input::{Answer, Command, Rejection};
 use crate::spec::Payload;
 use crate::transaction::{CallKey, Transaction};
 use batch::{Arrived, Forming, Sealed};
+use ownership::Loading;
 
 pub use batch::{Batch, BatchId, IndexRow};
 
@@ -247,25 +248,6 @@ struct Indexed {
 enum CallStage {
     Withheld,
     Released,
-}
-
-/// Messages that wait for their gid's journal to be read.
-#[derive(Debug, Default)]
-struct Loading {
-    messages: Vec<Message>,
-    /// The read is under way, and what comes from now on is not to be told what it finds of somebody else's.
-    is_under_way: bool,
-    late: Vec<Message>,
-    /// Whose commands were accepted before it was read again.
-    waiters: Vec<Waiter>,
-    /// It was resident and must come back even if nobody asks for it.
-    wanted: bool,
-    /// The read failed; ask again then.
-    retry_at: Option<Timestamp>,
-    /// Others may have taken it over since the read was asked for: that it is owned must be read again.
-    may_be_lost: bool,
-    /// It may have been taken over from others since the read was asked for: that it is not owned must be read again.
-    may_be_won: bool,
 }
 
 /// See the module's documentation.

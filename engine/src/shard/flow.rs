@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
-use super::{
-    Found, LoadFailure, Loading, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot,
-};
+use super::ownership::Loading;
+use super::{Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot};
 use crate::input::{Command, Input, Rejection};
 use crate::transaction::{advance, decide};
 

@@ -9,10 +9,29 @@
 
 use std::collections::BTreeMap;
 
-use trine_protocol::Gid;
+use trine_protocol::{Gid, Timestamp};
 
-use super::{CallStage, Found, Loading, Message, Release, Shard};
+use super::{CallStage, Found, Message, Release, Shard, Waiter};
 use crate::transaction::CallKey;
+
+/// Messages that wait for their gid's journal to be read.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    pub(super) messages: Vec<Message>,
+    /// The read is under way, and what comes from now on is not to be told what it finds of somebody else's.
+    pub(super) is_under_way: bool,
+    pub(super) late: Vec<Message>,
+    /// Whose commands were accepted before it was read again.
+    pub(super) waiters: Vec<Waiter>,
+    /// It was resident and must come back even if nobody asks for it.
+    pub(super) wanted: bool,
+    /// The read failed; ask again then.
+    pub(super) retry_at: Option<Timestamp>,
+    /// Others may have taken it over since the read was asked for: that it is owned must be read again.
+    pub(super) may_be_lost: bool,
+    /// It may have been taken over from others since the read was asked for: that it is not owned must be read again.
+    pub(super) may_be_won: bool,
+}
 
 impl Loading {
     /// For what must be in memory even if nobody asks for it.
