@@ -120,7 +120,7 @@ pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Res
         }
         adopted += gids.len() as u64;
         metrics.adopted(gids.len() as u64);
-        handle.adopt(gids).await;
+        handle.claim(gids).await;
         tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=CLAIM_PAUSE_MS))).await;
     }
     if adopted > 0 {

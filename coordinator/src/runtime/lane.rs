@@ -4,26 +4,27 @@
 //! A panic in the shard costs the lane its memory, never its journal (law L11): senders of commands are told that
 //! the outcome is unknown, and what was in memory is read again. A gid that does it three times is quarantined.
 
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
-use trine_engine::{Command, Message, Rejection, Release, ReplyOn, Shard, Snapshot, Ticket};
+use trine_engine::{Command, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
 use super::in_flight::{self, Completion, Read};
 use super::observe;
-use super::watch::Hub;
 use super::{Options, SubmitError};
 use crate::clock;
-use crate::dispatch::{Caller, Returned};
-use crate::metrics::Metrics;
-use crate::store::Store;
+use crate::dispatch::Returned;
+use parts::Reply;
+
+pub(super) use parts::{Admission, Adoption, Parts};
 
 /// Panics of one gid after which it is quarantined.
 const PANICS_MAX: u32 = 3;
@@ -31,39 +32,6 @@ const PANICS_MAX: u32 = 3;
 const DRAIN_MAX: usize = 512;
 /// Journals read at once.
 const LOAD_MAX: usize = 500;
-
-type Reply = oneshot::Sender<Result<Snapshot, SubmitError>>;
-
-/// A command at the lane's door.
-#[derive(Debug)]
-pub(super) struct Admission {
-    pub(super) gid: Gid,
-    pub(super) command: Command,
-    pub(super) reply_on: ReplyOn,
-    pub(super) reply: Reply,
-}
-
-/// What changes in who owns what.
-#[derive(Debug)]
-pub(super) enum Adoption {
-    /// Transactions that belong in memory. `done` is told when they are there.
-    Wanted { gids: Vec<Gid>, done: oneshot::Sender<()> },
-    /// Others may own what is in memory. `done` is told when nothing of it is acted on any more.
-    Lapsed { done: oneshot::Sender<()> },
-}
-
-/// What a lane is made of.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) index: usize,
-    pub(super) options: Options,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) caller: Arc<dyn Caller>,
-    pub(super) metrics: Metrics,
-    pub(super) hub: Hub,
-    pub(super) residents: Arc<AtomicU64>,
-    pub(super) stop: CancellationToken,
-}
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -209,8 +177,9 @@ impl Lane {
 
     /// Who hands over transactions is told when they are in memory.
     fn adopt(&mut self, adoption: Adoption) {
-        let (gids, done) = match adoption {
-            Adoption::Wanted { gids, done } => (gids, done),
+        let (gids, claimed, done) = match adoption {
+            Adoption::Wanted { gids, done } => (gids, false, done),
+            Adoption::Claimed { gids, done } => (gids, true, done),
             Adoption::Lapsed { done } => {
                 self.guarded(None, Shard::handle_lapse);
                 return tell(vec![done]);
@@ -218,9 +187,17 @@ impl Lane {
         };
         // What does not fit is handed over again by a later sweep.
         let room = self.parts.options.residents_max.saturating_sub(self.shard.len());
-        let places = if self.is_at_capacity() { 0 } else { room };
-        for gid in gids.iter().filter(|gid| !self.banned.contains(gid)).take(places) {
-            self.shard.handle_wanted(gid);
+        let mut places = if self.is_at_capacity() { 0 } else { room };
+        for gid in gids.iter().filter(|gid| !self.banned.contains(gid)) {
+            if !self.shard.knows(gid) {
+                let Some(left) = places.checked_sub(1) else { continue };
+                places = left;
+            }
+            if claimed {
+                self.shard.handle_adopted(gid);
+            } else {
+                self.shard.handle_wanted(gid);
+            }
         }
         self.adopters.push(done);
     }
