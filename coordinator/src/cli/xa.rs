@@ -223,6 +223,7 @@ mod tests {
             TRANSACTION  BRANCH  AGE     STATUS      RESOLUTION
             order-1      stock   1m 30s  unknown     orphan: roll back
             order-1      stock   1.0s    committing  leave: the coordinator ends it
-        "#]].assert_eq(&table(&rows, Paper::PIPE));
+        "#]]
+        .assert_eq(&table(&rows, Paper::PIPE));
     }
 }

@@ -199,8 +199,12 @@ impl Lane {
         };
         // What does not fit is handed over again by a later sweep.
         let room = self.parts.options.residents_max.saturating_sub(self.shard.len());
-        let places = if self.is_at_capacity() { 0 } else { room };
-        for gid in gids.iter().filter(|gid| !self.banned.contains(gid)).take(places) {
+        let mut places = if self.is_at_capacity() { 0 } else { room };
+        for gid in gids.iter().filter(|gid| !self.banned.contains(gid)) {
+            if !self.shard.knows(gid) {
+                let Some(left) = places.checked_sub(1) else { continue };
+                places = left;
+            }
             if taken {
                 self.shard.handle_adopted(gid);
             } else {

@@ -21,6 +21,7 @@ const AGENDA: &str = "engine/src/transaction/agenda.rs";
 const RULES: &str = "engine/src/transaction/rules.rs";
 const FLOW: &str = "engine/src/shard/flow.rs";
 const SCHEDULE: &str = "engine/src/shard/schedule.rs";
+const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 
 /// All of them.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
@@ -160,7 +161,7 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L8",
         breaks: "a call under way is forgotten with its transaction, and made twice",
-        file: FLOW,
+        file: OWNERSHIP,
         replace: "(stage == CallStage::Released).then_some(key)",
         with: "(stage == CallStage::Withheld).then_some(key)",
     },

@@ -1,8 +1,6 @@
 //! Ways to break the rules of ownership.
 
-use super::{Canary, FLOW, SCHEDULE};
-
-const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
+use super::{Canary, FLOW, OWNERSHIP, SCHEDULE};
 
 pub(super) const CANARIES: &[Canary] = &[
     Canary {
