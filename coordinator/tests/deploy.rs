@@ -1,10 +1,13 @@
 //! What is shipped for running Trine: `docker-compose.yml`, `Dockerfile`, `deploy/nginx.conf`.
 //!
-//! Where no container can be run, the files are read and held against each other (`files`), and the same processes are
-//! run without containers, with the same nginx configuration (`topology`).
+//! Where no container can be run, the files are read and held against each other (`files`, by what `compose` finds), nginx
+//! is run with its configuration (`nginx`), and so is everything together, as plain processes (`topology`). `page` looks
+//! after `docs/operating.md`.
 
 mod compose;
 mod files;
+mod nginx;
+mod page;
 mod topology;
 
 use std::path::{Path, PathBuf};

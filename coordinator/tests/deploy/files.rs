@@ -2,12 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use trine_testkit::nginx::Nginx;
-use trine_testkit::ports::free_port;
-
 use super::compose::{Compose, Service};
-use super::{nginx_config, nginx_upstreams, read, root};
-use crate::support::Http;
+use super::{nginx_upstreams, read, root};
 
 /// Stages of the Dockerfile by name: their lines.
 fn stage(name: &str) -> Vec<String> {
@@ -200,26 +196,4 @@ fn the_image_is_built_from_what_the_workspace_has() {
     let release = release.expect("the toolchain has a channel");
     assert!(build.starts_with(&format!("FROM rust:{release}-slim-trixie AS build")), "{build}");
     assert_eq!(build.matches("cargo build --release --locked ").count(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nginx_takes_the_configuration_and_says_when_nobody_answers() {
-    let (listen, dead) = (free_port(), free_port());
-    let compose = Compose::read();
-    let names = compose.coordinators().into_iter().map(|one| one.name.to_owned());
-    let coordinators: Vec<_> = names.map(|name| (name, format!("127.0.0.1:{dead}"))).collect();
-    let config = nginx_config(listen, &coordinators);
-    let nginx = tokio::task::spawn_blocking(move || Nginx::start(&config)).await.expect("nginx starts");
-    let log = std::fs::read_to_string(nginx.folder().join("log")).expect("nginx has a log");
-    assert!(!log.contains("[warn]"), "{log}");
-    let url = format!("http://127.0.0.1:{listen}");
-    for wait in [None, Some("wait=300")] {
-        let answer = Http::new().raw(&format!("{url}/v1/transactions/x/commit"), wait).await;
-        assert_eq!(answer.status(), 503);
-        assert_eq!(answer.headers()["content-type"], "application/problem+json");
-        assert_eq!(answer.headers()["retry-after"], "1");
-        let body: serde_json::Value = answer.json().await.expect("JSON");
-        assert_eq!(body["title"], "No coordinator answers");
-    }
-    assert_eq!(Http::new().get(&format!("{url}/metrics")).await.0, 404);
 }
