@@ -1,5 +1,5 @@
 //! The command line: what each command takes, does and prints. Transactions are read and changed over HTTP, exactly
-//! as any other client would; only `serve`, `dev` and `migrate` touch a store, and none decides anything about a
+//! as any other client would; only `serve`, `dev` and `migrate` touch a store (and `xa` a participant's database), and none decides anything about a
 //! transaction.
 
 mod args;
@@ -8,6 +8,7 @@ mod coordinators;
 #[cfg(feature = "demo")]
 mod dev;
 mod failure;
+mod health;
 mod human;
 mod local;
 mod output;
@@ -16,6 +17,7 @@ mod serve;
 mod sse;
 mod table;
 mod tx;
+mod xa;
 
 pub use args::Cli;
 pub use failure::{Exit, Failure};
@@ -31,6 +33,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tx(args) => tx::run(args).await,
         Command::Participants(args) => participants::run(args).await,
         Command::Coordinators(remote) => coordinators::run(remote).await,
+        Command::Xa(args) => xa::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Config(args) => local::config(&args),
         Command::Migrate(args) => local::migrate(args).await,
         Command::Openapi => local::openapi(),

@@ -180,7 +180,7 @@ async fn adopt(context: Context) {
 
 async fn sweep(context: Context) {
     match context.store.due(clock::now(), SWEEP_MAX).await {
-        Ok(gids) => context.handle.adopt(gids).await,
+        Ok(gids) => context.handle.bring_back(gids).await,
         Err(error) => {
             context.metrics.store_error("sweep");
             tracing::warn!(%error, "no sweep");
@@ -192,7 +192,8 @@ async fn reconcile(context: Context) {
     if let Err(error) = context.store.sweep_coordinators().await {
         tracing::warn!(%error, "coordinators that are gone for long were not swept");
     }
-    recovery::for_each_unfinished(&*context.store, clock::now(), |gids| context.handle.adopt(gids)).await;
+    recovery::for_each_unfinished(&*context.store, clock::now(), |gids| context.handle.bring_back(gids))
+        .await;
 }
 
 async fn retention(context: Context) {

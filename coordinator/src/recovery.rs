@@ -26,7 +26,7 @@ pub async fn recover(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> u
     let mut found = 0;
     for_each_unfinished(store, clock::now(), |gids| {
         found += gids.len() as u64;
-        handle.adopt(gids)
+        handle.bring_back(gids)
     })
     .await;
     let adopted = loop {

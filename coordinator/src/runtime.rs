@@ -127,7 +127,16 @@ impl Handle {
     }
 
     /// Brings transactions into memory that belong there; resolves when they are. Known ones are left as they are.
+    pub async fn bring_back(&self, gids: Vec<Gid>) {
+        self.hand_over(gids, false).await;
+    }
+
+    /// Brings transactions into memory that were taken over from other coordinators; resolves when they are.
     pub async fn adopt(&self, gids: Vec<Gid>) {
+        self.hand_over(gids, true).await;
+    }
+
+    async fn hand_over(&self, gids: Vec<Gid>, taken: bool) {
         let mut by_lane: Vec<Vec<Gid>> = vec![Vec::new(); self.lanes.len()];
         for gid in gids {
             by_lane[lane_of(&gid, self.lanes.len())].push(gid);
@@ -135,7 +144,7 @@ impl Handle {
         let adoptions = by_lane.into_iter().zip(self.lanes.iter()).filter(|(gids, _)| !gids.is_empty());
         futures_util::future::join_all(adoptions.map(|(gids, lane)| async move {
             let (done, adopted) = oneshot::channel();
-            if lane.adoptions.send(Adoption::Wanted { gids, done }).await.is_ok() {
+            if lane.adoptions.send(Adoption::Wanted { gids, taken, done }).await.is_ok() {
                 // A lane that goes away instead of answering is being restarted or shut down: nothing to wait for.
                 let _ = adopted.await;
             }

@@ -9,3 +9,4 @@ mod load;
 mod pack;
 mod pause;
 mod shop;
+mod slow;

@@ -2,5 +2,6 @@
 
 mod cluster;
 mod crash;
+mod deploy;
 mod lifecycle;
 mod support;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use trine_participants::{Config, Running, Synchronous, inventory, order};
+use trine_participants::{Config, Location, Running, Synchronous, inventory, order};
 
 /// A coordinator in a process of its own. Dropping it kills it with -9.
 pub(crate) struct Coordinator {
@@ -29,8 +29,13 @@ impl Coordinator {
 
     /// Starts `trine serve` on any store.
     pub(crate) async fn serve(store: &str, http: &str, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::launch(folder, &["serve", "--http", http, "--store", store], variables).await
+    }
+
+    /// Starts `trine` with arguments that make it serve, and waits until it listens.
+    pub(crate) async fn launch(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trine"))
-            .args(["serve", "--http", http, "--store", store])
+            .args(arguments)
             .env("TRINE_LOG_FILTER", "error")
             .envs(variables.iter().copied())
             .current_dir(folder)
@@ -61,6 +66,11 @@ impl Coordinator {
         self.child.id().expect("it is running")
     }
 
+    /// Where it listens, without the scheme.
+    pub(crate) fn addr(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it was running");
@@ -75,6 +85,14 @@ impl Coordinator {
     }
 }
 
+/// Runs `trine` to its end: its exit code, and what it printed on either output.
+pub(crate) async fn trine(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_trine")).args(arguments).output().await;
+    let output = output.expect("trine is built with the tests");
+    let words = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&words).into_owned())
+}
+
 /// The order and inventory services.
 pub(crate) struct Shop {
     pub(crate) order: Running,
@@ -83,14 +101,22 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn start(folder: &Path) -> Self {
-        let config = |name: &str| {
-            let mut config = Config::embedded(folder.join(name));
+        Self::start_in(folder.join("order.db").into(), folder.join("inventory.db").into(), &[]).await
+    }
+
+    /// The same in other databases, registered by name with these coordinators.
+    pub(crate) async fn start_in(order: Location, inventory: Location, coordinators: &[String]) -> Self {
+        let config = |database: Location| {
+            let mut config = Config::embedded(database);
             config.synchronous = Synchronous::Off;
+            config.register = coordinators.to_vec();
             config
         };
-        let order = order::Service::start(config("order.db")).await.expect("the order service starts");
-        let inventory =
-            inventory::Service::start(config("inventory.db")).await.expect("the inventory starts");
+        let order = order::Service::start(config(order)).await.expect("the order service starts");
+        let inventory = inventory::Service::start(config(inventory)).await.expect("the inventory starts");
+        for service in [&order, &inventory] {
+            service.registered().await.expect("it is registered, or need not be");
+        }
         Self { order, inventory }
     }
 
@@ -133,6 +159,20 @@ impl Http {
     pub(crate) async fn text(&self, url: &str) -> String {
         let response = self.0.get(url).send().await.unwrap_or_else(|error| panic!("GET {url}: {error}"));
         response.text().await.unwrap_or_else(|error| panic!("GET {url}: {error}"))
+    }
+
+    /// An answer whose body is read by the caller.
+    pub(crate) async fn stream(&self, url: &str) -> reqwest::Response {
+        self.0.get(url).send().await.unwrap_or_else(|error| panic!("GET {url}: {error}"))
+    }
+
+    /// Posts nothing, with a preference; the answer as it is.
+    pub(crate) async fn raw(&self, url: &str, prefer: Option<&str>) -> reqwest::Response {
+        let mut request = self.0.post(url);
+        if let Some(prefer) = prefer {
+            request = request.header("prefer", prefer);
+        }
+        request.send().await.unwrap_or_else(|error| panic!("POST {url}: {error}"))
     }
 
     pub(crate) async fn post(&self, url: &str, body: &Value) -> (u16, Value) {

@@ -10,10 +10,12 @@
 //! - what a failed, doubtful or conflicting batch built is forgotten and read again, and the messages that led to
 //!   it are decided again on what is found: a lost acknowledgement settles itself;
 //! - at most one call per branch is under way, so a compensation does not overtake its own action from here;
-//! - a new gid is appended without reading first: `(gid, 1)` conflicts if it exists.
+//! - a new gid is appended without reading first: `(gid, 1)` conflicts if it exists;
+//! - what another coordinator owns is answered for and not driven (see `ownership`).
 
 mod batch;
 mod flow;
+mod ownership;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +27,7 @@ use crate::input::{Answer, Command, Rejection};
 use crate::spec::Payload;
 use crate::transaction::{CallKey, Transaction};
 use batch::{Arrived, Forming, Sealed};
+use ownership::Loading;
 
 pub use batch::{Batch, BatchId, IndexRow};
 
@@ -213,10 +216,15 @@ struct Waiter {
 #[derive(Debug)]
 struct Resident {
     transaction: Transaction,
-    /// This shard is to drive it. Otherwise it is here to answer commands, and as old as its last read.
+    /// This shard is to drive it. Otherwise it is foreign: here while somebody waits for its end.
     owned: bool,
+    /// Others may have taken it over while it is being written: it is read again when that is durable, and makes no
+    /// calls until then.
+    unsure: bool,
     /// The newest batch that carries its records and is not durable yet.
     unflushed: Option<BatchId>,
+    /// The journal had at least so many records: they are durable.
+    durable_seq: u64,
     /// Calls under way, or withheld until a batch is durable.
     under_way: BTreeMap<CallKey, CallStage>,
     /// Calls that found no room at their host, and when to offer them again.
@@ -242,16 +250,6 @@ struct Indexed {
 enum CallStage {
     Withheld,
     Released,
-}
-
-/// Messages that wait for their gid's journal to be read.
-#[derive(Debug, Default)]
-struct Loading {
-    messages: Vec<Message>,
-    /// It was resident and must come back even if nobody asks for it.
-    wanted: bool,
-    /// The read failed; ask again then.
-    retry_at: Option<Timestamp>,
 }
 
 /// See the module's documentation.
@@ -307,25 +305,6 @@ impl Shard {
         self.receive(message, now);
     }
 
-    /// A transaction belongs in memory: it is read unless it is here or being read. There is one way to read, so a
-    /// state that is read can never be older than one this shard has let go of.
-    pub fn handle_wanted(&mut self, gid: &Gid) {
-        if self.residents.get(gid).is_some_and(|resident| !resident.owned) {
-            self.read_again(gid);
-        } else if !self.knows(gid) {
-            self.loading.insert(gid.clone(), Loading { wanted: true, ..Loading::default() });
-            self.releases.push_back(Release::Load(gid.clone()));
-        }
-    }
-
-    /// Others may have taken over what is here: everything is read again, and kept only if it is still owned.
-    pub fn handle_lapse(&mut self) {
-        let gids: Vec<Gid> = self.residents.keys().cloned().collect();
-        for gid in gids {
-            self.read_again(&gid);
-        }
-    }
-
     /// Lets time pass: retries, deadlines, starts, waiters and failed reads that are due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         while let Some((due, gid)) = self.timers.first().cloned()
@@ -348,7 +327,13 @@ impl Shard {
 
     /// The next thing to let go of.
     pub fn poll_release(&mut self) -> Option<Release> {
-        self.releases.pop_front()
+        let release = self.releases.pop_front();
+        if let Some(Release::Load(gid)) = &release
+            && let Some(loading) = self.loading.get_mut(gid)
+        {
+            loading.is_under_way = true;
+        }
+        release
     }
 
     /// When [`Self::handle_timeout`] has something to do.

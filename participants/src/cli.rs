@@ -2,11 +2,10 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{Config, Running, StartError, Synchronous};
+use crate::{Config, Location, Running, StartError, Synchronous};
 
 /// The flags of both services; each can be given in the environment instead.
 #[derive(Debug, Clone, clap::Args)]
@@ -14,9 +13,10 @@ pub struct Flags {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7001 (order), 127.0.0.1:7002 (inventory)]
     #[arg(long, env = "PARTICIPANT_HTTP", value_name = "ADDR")]
     http: Option<SocketAddr>,
-    /// The SQLite database; created when missing [default: trine-data/order.db, trine-data/inventory.db]
-    #[arg(long, env = "PARTICIPANT_DB", value_name = "PATH")]
-    db: Option<PathBuf>,
+    /// Where the tables are: postgres://.., mysql://.., or an SQLite file, which is created when missing [default:
+    /// trine-data/order.db, trine-data/inventory.db]
+    #[arg(long, env = "PARTICIPANT_DB", value_name = "URL or PATH", hide_env_values = true)]
+    db: Option<Location>,
     /// Register with this coordinator; several are tried in turn
     #[arg(long, env = "PARTICIPANT_REGISTER", value_name = "URL", value_delimiter = ',')]
     register: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Flags {
     /// Seconds a registration lasts without a heartbeat
     #[arg(long, env = "PARTICIPANT_TTL_SECS", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     ttl_secs: u64,
-    /// How much commits wait for the disk
+    /// How much commits wait for the disk; SQLite only
     #[arg(long, env = "PARTICIPANT_SYNCHRONOUS", value_enum, default_value_t = Synchronous::Full)]
     synchronous: Synchronous,
 }
@@ -35,7 +35,7 @@ impl Flags {
     fn into_config(self, name: &str, port: u16) -> Config {
         Config {
             http: self.http.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-            db: self.db.unwrap_or_else(|| PathBuf::from(format!("trine-data/{name}.db"))),
+            db: self.db.unwrap_or_else(|| Location::Sqlite(format!("trine-data/{name}.db").into())),
             synchronous: self.synchronous,
             register: self.register,
             advertise: self.advertise,

@@ -1,79 +1,154 @@
-//! The database of a service: one connection that writes, a few that read.
+//! The database of a service, of any of three kinds: a pool that writes, and one that reads.
 //!
 //! SQLite has one writer at a time. Queueing for the one connection is fair and cheap; queueing for SQLite's own lock
-//! is neither.
+//! is neither. The servers have one pool for both.
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr as _, SqlitePool};
-use trine_sdk::barrier::SqliteBarrier;
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection as _, MySql, Pool, Postgres, SqlSafeStr as _, Sqlite};
+use trine_sdk::barrier::{Barrier, BarrierDatabase, BarrierError, Cleaner, CleanerHandle};
 
 use crate::config::Synchronous;
-use crate::error::StartError;
+use crate::error::Failure;
 
 const READERS: u32 = 4;
+const SERVER_CONNECTIONS: u32 = 16;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call that waited this long for the writer is given up; the coordinator has given it up, too.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an op is run again whose transaction the database gave up for another's sake.
+const DEADLOCKS_MAX: u32 = 5;
 
 /// A migration: its number, its name, its statements.
 pub(crate) type Step = (i64, &'static str, &'static str);
 
-#[derive(Debug, Clone)]
-pub(crate) struct Database {
-    pub(crate) writer: SqlitePool,
-    pub(crate) reader: SqlitePool,
-    pub(crate) barrier: SqliteBarrier,
+/// Why a database cannot be opened.
+pub(crate) type OpenError = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug)]
+pub(crate) struct Database<D: BarrierDatabase> {
+    pub(crate) writer: Pool<D>,
+    pub(crate) reader: Pool<D>,
+    pub(crate) barrier: Barrier<D>,
 }
 
-impl Database {
-    pub(crate) async fn open(
+impl<D: BarrierDatabase> Clone for Database<D> {
+    fn clone(&self) -> Self {
+        Self { writer: self.writer.clone(), reader: self.reader.clone(), barrier: self.barrier.clone() }
+    }
+}
+
+impl Database<Sqlite> {
+    pub(crate) async fn sqlite(
         path: &Path,
         synchronous: Synchronous,
         steps: &[Step],
-    ) -> Result<Self, StartError> {
-        let failed = |reason: String| StartError::Database { path: path.to_owned(), reason };
+    ) -> Result<Self, OpenError> {
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            std::fs::create_dir_all(directory).map_err(|error| failed(error.to_string()))?;
+            std::fs::create_dir_all(directory)?;
         }
-        let database = connect(path, synchronous).await.map_err(|error| failed(error.to_string()))?;
-        database.barrier.install().await.map_err(|error| failed(error.to_string()))?;
-        let steps = steps.iter().map(|(number, name, sql)| {
-            Migration::new(*number, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
-        });
-        let migrator = Migrator::with_migrations(steps.collect());
-        migrator.run(&database.writer).await.map_err(|error| failed(error.to_string()))?;
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+        let writing =
+            options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(
+                match synchronous {
+                    Synchronous::Full => SqliteSynchronous::Full,
+                    Synchronous::Normal => SqliteSynchronous::Normal,
+                    Synchronous::Off => SqliteSynchronous::Off,
+                },
+            );
+        let forever =
+            |pool: PoolOptions<Sqlite>| pool.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+        let writer = forever(pool(1)).connect_with(writing).await?;
+        let reader = forever(pool(READERS)).connect_lazy_with(options.read_only(true));
+        let database = Self { barrier: Barrier::new(writer.clone()), writer, reader };
+        database.barrier.install().await?;
+        migrator(steps).run(&database.writer).await?;
         Ok(database)
     }
+}
 
-    pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+macro_rules! server {
+    ($database:ty, $open:ident) => {
+        impl Database<$database> {
+            pub(crate) async fn $open(url: &str, steps: &[Step]) -> Result<Self, OpenError> {
+                // A pool would try again for as long as an op may wait; a service that cannot start says so at once.
+                <$database as sqlx::Database>::Connection::connect(url).await?.close().await?;
+                let writer: Pool<$database> = pool(SERVER_CONNECTIONS).connect(url).await?;
+                let barrier = Barrier::new(writer.clone());
+                let database = Self { barrier, reader: writer.clone(), writer };
+                database.barrier.install().await?;
+                migrator(steps).run(&database.writer).await?;
+                Ok(database)
+            }
+        }
+    };
+}
+server!(Postgres, postgres);
+server!(MySql, mysql);
+
+fn pool<D: sqlx::Database>(connections: u32) -> PoolOptions<D> {
+    PoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT)
+}
+
+fn migrator(steps: &[Step]) -> Migrator {
+    let steps = steps.iter().map(|(number, name, sql)| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
+    });
+    Migrator::with_migrations(steps.collect())
+}
+
+type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A database whose kind does not matter.
+pub(crate) trait AnyDatabase: std::fmt::Debug + Send + Sync {
+    /// Whether it answers.
+    fn ping(&self) -> Running<'_, sqlx::Result<()>>;
+    fn close(&self) -> Running<'_, ()>;
+    /// Deletes what the barrier no longer needs, now and then.
+    fn start_cleaner(&self) -> CleanerHandle;
+}
+
+impl<D: BarrierDatabase> AnyDatabase for Database<D> {
+    fn ping(&self) -> Running<'_, sqlx::Result<()>> {
+        Box::pin(async { self.reader.acquire().await?.ping().await })
+    }
+
+    fn close(&self) -> Running<'_, ()> {
+        Box::pin(async {
+            self.reader.close().await;
+            self.writer.close().await;
+        })
+    }
+
+    fn start_cleaner(&self) -> CleanerHandle {
+        Cleaner::new(self.barrier.clone()).start()
     }
 }
 
-async fn connect(path: &Path, synchronous: Synchronous) -> sqlx::Result<Database> {
-    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
-    let writing = options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(
-        match synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-            Synchronous::Off => SqliteSynchronous::Off,
-        },
-    );
-    let writer = pool(1).connect_with(writing).await?;
-    let reader = pool(READERS).connect_lazy_with(options.read_only(true));
-    Ok(Database { barrier: SqliteBarrier::new(writer.clone()), writer, reader })
-}
+/// Counts how often an op was given up by the database for another transaction's sake.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlocks(u32);
 
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
+impl Deadlocks {
+    /// Whether to run the op again: it was such a failure, and not the sixth. Pauses before it says yes.
+    pub(crate) async fn again<T>(&mut self, answer: &Result<T, Failure>) -> bool {
+        let database = match answer {
+            Err(Failure::Database(error) | Failure::Barrier(BarrierError::Database(error))) => error,
+            _ => return false,
+        };
+        let code = database.as_database_error().and_then(|error| error.code());
+        // Serialization failure (MySQL says so of deadlocks), deadlock: nothing has happened.
+        if !matches!(code.as_deref(), Some("40001" | "40P01")) || self.0 == DEADLOCKS_MAX {
+            return false;
+        }
+        self.0 += 1;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
+        true
+    }
 }

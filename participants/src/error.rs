@@ -1,21 +1,21 @@
 //! Why a service does not start, why an op fails, and what people are told by the other endpoints.
 
-use std::path::PathBuf;
-
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use trine_sdk::barrier::BarrierError;
+
+use crate::config::Location;
 
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The database cannot be opened or brought up to date.
-    #[error("the database {path} cannot be used: {reason}")]
+    #[error("the database {location} cannot be used: {reason}")]
     Database {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        location: Location,
         /// What the driver says.
         reason: String,
     },

@@ -1,6 +1,7 @@
 //! Starting, running and stopping a service: what both have in common.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -12,10 +13,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use trine_sdk::barrier::CleanerHandle;
 use trine_sdk::{Client, Registration, RegistrationHandle};
 
 use crate::config::Config;
-use crate::database::{Database, Step};
+use crate::database::AnyDatabase;
 use crate::error::{ApiError, StartError};
 use crate::faults::{FaultSwitch, misbehave};
 
@@ -26,11 +28,11 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(crate) struct Parts {
     /// The name it registers.
     pub(crate) name: &'static str,
-    pub(crate) migrations: &'static [Step],
+    pub(crate) database: Arc<dyn AnyDatabase>,
     /// The ops, which faults hit.
-    pub(crate) ops: fn(Database) -> Router,
+    pub(crate) ops: Router,
     /// The endpoints for people.
-    pub(crate) api: fn(Database) -> Router,
+    pub(crate) api: Router,
 }
 
 /// A service that runs. Dropping it stops it at once; [`Running::shutdown`] lets calls under way finish.
@@ -43,7 +45,8 @@ pub struct Running {
     registration: Option<RegistrationHandle>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<std::io::Result<()>>,
-    database: Database,
+    database: Arc<dyn AnyDatabase>,
+    _cleaner: CleanerHandle,
 }
 
 impl Running {
@@ -103,17 +106,17 @@ impl Drop for Running {
 }
 
 pub(crate) async fn start(parts: Parts, config: Config) -> Result<Running, StartError> {
-    let database = Database::open(&config.db, config.synchronous, parts.migrations).await?;
+    let Parts { name, database, ops, api } = parts;
     let listening =
         TcpListener::bind(config.http).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (addr, listener) = listening.map_err(|source| StartError::Listen { address: config.http, source })?;
     let faults = FaultSwitch::new(config.embedded);
-    let router = (parts.ops)(database.clone())
+    let router = ops
         .layer(from_fn_with_state(faults.clone(), misbehave))
-        .merge((parts.api)(database.clone()))
+        .merge(api)
         .merge(faults.router())
-        .merge(Router::new().route("/health", get(health)).with_state((parts.name, database.clone())));
-    let registration = register(parts.name, addr, &config)?;
+        .merge(Router::new().route("/health", get(health)).with_state((name, Arc::clone(&database))));
+    let registration = register(name, addr, &config)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let listener = listener.tap_io(|connection| {
         if let Err(error) = connection.set_nodelay(true) {
@@ -124,8 +127,9 @@ pub(crate) async fn start(parts: Parts, config: Config) -> Result<Running, Start
         let _ = stopped.await;
     });
     let server = tokio::spawn(serving.into_future());
-    tracing::info!(service = parts.name, %addr, db = %config.db.display(), "listening");
-    Ok(Running { name: parts.name, addr, faults, registration, stop: Some(stop), server, database })
+    tracing::info!(service = name, %addr, db = %config.db, "listening");
+    let _cleaner = database.start_cleaner();
+    Ok(Running { name, addr, faults, registration, stop: Some(stop), server, database, _cleaner })
 }
 
 fn register(
@@ -141,7 +145,9 @@ fn register(
     Ok(Some(Registration::new(builder.build()?, name, base_url).ttl(config.ttl).start()))
 }
 
-async fn health(State((name, database)): State<(&'static str, Database)>) -> Result<Json<Value>, ApiError> {
-    let _: i64 = sqlx::query_scalar("SELECT 1").fetch_one(&database.reader).await?;
+async fn health(
+    State((name, database)): State<(&'static str, Arc<dyn AnyDatabase>)>,
+) -> Result<Json<Value>, ApiError> {
+    database.ping().await?;
     Ok(Json(json!({"service": name, "status": "ok"})))
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use trine_participants::faults::{Crash, Faults};
-use trine_participants::{Config, Running, Synchronous, inventory, order};
+use trine_participants::{Config, Location, Running, Synchronous, inventory, order};
 use trine_sdk::{BranchContext, Op};
 
 /// One request over a connection of its own; `None` when the connection ends without an answer.
@@ -60,23 +60,50 @@ async fn done(addr: SocketAddr, gid: &str, op: Op, path: &str, payload: &Value) 
     assert_eq!(status, 200, "{gid} {op}: {body}");
 }
 
+/// Which databases the services of a shop use.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Sqlite,
+    Postgres,
+    MySql,
+}
+
+impl Kind {
+    /// A database nobody has used.
+    async fn fresh(self, directory: &std::path::Path, file: &str) -> Location {
+        match self {
+            Self::Sqlite => directory.join(file).into(),
+            Self::Postgres => {
+                let fresh = || trine_testkit::postgres::shared().fresh_database();
+                tokio::task::spawn_blocking(fresh).await.unwrap().parse().unwrap()
+            }
+            Self::MySql => {
+                let fresh = || trine_testkit::mariadb::shared().fresh_database();
+                tokio::task::spawn_blocking(fresh).await.unwrap().parse().unwrap()
+            }
+        }
+    }
+}
+
 struct Shop {
     inventory: Running,
     order: Running,
-    directory: tempfile::TempDir,
+    stock: Location,
+    _directory: tempfile::TempDir,
 }
 
 impl Shop {
     /// Both services, ten units of A-1 on the shelf.
-    async fn open() -> Self {
+    async fn open(kind: Kind) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config =
-            |name| Config { synchronous: Synchronous::Off, ..Config::embedded(directory.path().join(name)) };
-        let inventory = inventory::Service::start(config("deep/inventory.db")).await.unwrap();
-        let order = order::Service::start(config("order.db")).await.unwrap();
-        let stock = json!({"sku": "A-1", "quantity": 10}).to_string();
-        assert_eq!(http(inventory.addr(), "POST", "/stock", "", &stock).await.unwrap().0, 201);
-        Self { inventory, order, directory }
+        let config = |db| Config { synchronous: Synchronous::Off, ..Config::embedded(db) };
+        let stock = kind.fresh(directory.path(), "deep/inventory.db").await;
+        let inventory = inventory::Service::start(config(stock.clone())).await.unwrap();
+        let orders = kind.fresh(directory.path(), "order.db").await;
+        let order = order::Service::start(config(orders)).await.unwrap();
+        let units = json!({"sku": "A-1", "quantity": 10}).to_string();
+        assert_eq!(http(inventory.addr(), "POST", "/stock", "", &units).await.unwrap().0, 201);
+        Self { inventory, order, stock, _directory: directory }
     }
 
     /// Available, frozen and sold units of A-1, all accounted for.
@@ -96,13 +123,12 @@ fn three() -> Value {
     json!({"sku": "A-1", "quantity": 3})
 }
 
-#[tokio::test]
-async fn stock_is_frozen_then_sold_or_given_back() {
+async fn stock_is_frozen_then_sold_or_given_back(kind: Kind) {
     for (forward, confirm, undo) in [
         ((Op::Try, "/stock/try"), (Op::Confirm, "/stock/confirm"), (Op::Cancel, "/stock/cancel")),
         ((Op::Prepare, "/stock/prepare"), (Op::Commit, "/stock/commit"), (Op::Rollback, "/stock/rollback")),
     ] {
-        let shop = Shop::open().await;
+        let shop = Shop::open(kind).await;
         shop.take("yes", forward.0, forward.1).await;
         assert_eq!(shop.stock().await, [7, 3, 0]);
         shop.take("yes", confirm.0, confirm.1).await;
@@ -114,10 +140,9 @@ async fn stock_is_frozen_then_sold_or_given_back() {
     }
 }
 
-#[tokio::test]
-async fn a_saga_sells_and_takes_back() {
+async fn a_saga_sells_and_takes_back(kind: Kind) {
     for (action, compensate) in [("/stock/reserve", "/stock/release"), ("/stock/branch", "/stock/branch")] {
-        let shop = Shop::open().await;
+        let shop = Shop::open(kind).await;
         shop.take("g", Op::Action, action).await;
         assert_eq!(shop.stock().await, [7, 0, 3]);
         shop.take("g", Op::Compensate, compensate).await;
@@ -125,18 +150,16 @@ async fn a_saga_sells_and_takes_back() {
     }
 }
 
-#[tokio::test]
-async fn a_delivery_comes_in_once() {
-    let shop = Shop::open().await;
+async fn a_delivery_comes_in_once(kind: Kind) {
+    let shop = Shop::open(kind).await;
     for _ in 0..2 {
         shop.take("g", Op::Deliver, "/stock/receive").await;
         assert_eq!(shop.stock().await, [13, 0, 0]);
     }
 }
 
-#[tokio::test]
-async fn short_stock_is_refused_with_the_reason() {
-    let shop = Shop::open().await;
+async fn short_stock_is_refused_with_the_reason(kind: Kind) {
+    let shop = Shop::open(kind).await;
     for (op, path) in
         [(Op::Try, "/stock/try"), (Op::Action, "/stock/reserve"), (Op::Prepare, "/stock/prepare")]
     {
@@ -151,9 +174,8 @@ async fn short_stock_is_refused_with_the_reason() {
     assert_eq!(shop.stock().await, [10, 0, 0]);
 }
 
-#[tokio::test]
-async fn preparing_nothing_is_a_read_only_vote() {
-    let shop = Shop::open().await;
+async fn preparing_nothing_is_a_read_only_vote(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let nothing = json!({"sku": "A-1", "quantity": 0});
     for (addr, path) in [(shop.inventory.addr(), "/stock/prepare"), (shop.order.addr(), "/orders/prepare")] {
         let (status, body) = call(addr, "g", Op::Prepare, path, &nothing).await.unwrap();
@@ -161,9 +183,8 @@ async fn preparing_nothing_is_a_read_only_vote() {
     }
 }
 
-#[tokio::test]
-async fn an_order_is_pending_then_confirmed_or_cancelled() {
-    let shop = Shop::open().await;
+async fn an_order_is_pending_then_confirmed_or_cancelled(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let addr = shop.order.addr();
     let state =
         async |gid: &str| get(addr, &format!("/orders/{gid}~b")).await["state"].as_str().unwrap().to_owned();
@@ -190,9 +211,8 @@ async fn an_order_is_pending_then_confirmed_or_cancelled() {
     assert_eq!(get(addr, "/orders?gid=t1&limit=5").await[0]["id"], "t1~b");
 }
 
-#[tokio::test]
-async fn orders_that_are_not_accepted_are_refused() {
-    let shop = Shop::open().await;
+async fn orders_that_are_not_accepted_are_refused(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let addr = shop.order.addr();
     for quantity in [0, 1_001] {
         let order = json!({"sku": "A-1", "quantity": quantity});
@@ -206,9 +226,8 @@ async fn orders_that_are_not_accepted_are_refused() {
     assert_eq!(call(addr, "g3", Op::Action, "/orders/create", &json!({"quantity": 1})).await.unwrap().0, 400);
 }
 
-#[tokio::test]
-async fn what_people_get_wrong_is_told() {
-    let shop = Shop::open().await;
+async fn what_people_get_wrong_is_told(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let (inventory, order) = (shop.inventory.addr(), shop.order.addr());
     assert_eq!(http(inventory, "GET", "/stock/none", "", "").await.unwrap().0, 404);
     assert_eq!(http(order, "GET", "/orders/none", "", "").await.unwrap().0, 404);
@@ -227,9 +246,8 @@ async fn what_people_get_wrong_is_told() {
     assert_eq!(get(inventory, "/faults").await["hang"], false);
 }
 
-#[tokio::test]
-async fn a_crash_after_the_effect_loses_the_answer_and_nothing_else() {
-    let shop = Shop::open().await;
+async fn a_crash_after_the_effect_loses_the_answer_and_nothing_else(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let addr = shop.inventory.addr();
     shop.inventory.faults().set(Faults {
         crash: Some(Crash::AfterEffect),
@@ -243,9 +261,8 @@ async fn a_crash_after_the_effect_loses_the_answer_and_nothing_else() {
     assert_eq!(shop.stock().await, [7, 3, 0]);
 }
 
-#[tokio::test]
-async fn a_crash_before_the_effect_has_none() {
-    let shop = Shop::open().await;
+async fn a_crash_before_the_effect_has_none(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let faults = json!({"crash": "before_effect", "only_path": "/stock/try"}).to_string();
     assert_eq!(http(shop.inventory.addr(), "POST", "/faults", "", &faults).await.unwrap().0, 200);
     assert_eq!(call(shop.inventory.addr(), "g", Op::Try, "/stock/try", &three()).await, None);
@@ -257,9 +274,8 @@ async fn a_crash_before_the_effect_has_none() {
     assert_eq!(shop.stock().await, [4, 3, 3]);
 }
 
-#[tokio::test]
-async fn errors_before_and_after_the_effect_are_survived_by_repeating() {
-    let shop = Shop::open().await;
+async fn errors_before_and_after_the_effect_are_survived_by_repeating(kind: Kind) {
+    let shop = Shop::open(kind).await;
     shop.inventory.faults().set(Faults { error_rate: 1.0, remaining: Some(20), ..Faults::default() });
     for _ in 0..20 {
         assert_eq!(call(shop.inventory.addr(), "g", Op::Try, "/stock/try", &three()).await.unwrap().0, 500);
@@ -268,9 +284,8 @@ async fn errors_before_and_after_the_effect_are_survived_by_repeating() {
     assert_eq!(shop.stock().await, [7, 3, 0]);
 }
 
-#[tokio::test]
-async fn a_call_that_hangs_goes_on_when_the_fault_is_taken_away() {
-    let shop = Shop::open().await;
+async fn a_call_that_hangs_goes_on_when_the_fault_is_taken_away(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let addr = shop.inventory.addr();
     shop.inventory.faults().set(Faults { hang: true, remaining: Some(1), ..Faults::default() });
     let hanging = tokio::spawn(async move { call(addr, "g", Op::Try, "/stock/try", &three()).await });
@@ -285,16 +300,12 @@ async fn a_call_that_hangs_goes_on_when_the_fault_is_taken_away() {
     assert_eq!(shop.stock().await, [4, 6, 0]);
 }
 
-#[tokio::test]
-async fn a_service_that_restarts_remembers() {
-    let shop = Shop::open().await;
+async fn a_service_that_restarts_remembers(kind: Kind) {
+    let shop = Shop::open(kind).await;
     shop.take("g", Op::Try, "/stock/try").await;
     shop.inventory.faults().set(Faults { hang: true, ..Faults::default() });
     shop.inventory.shutdown().await;
-    let config = Config {
-        synchronous: Synchronous::Off,
-        ..Config::embedded(shop.directory.path().join("deep/inventory.db"))
-    };
+    let config = Config { synchronous: Synchronous::Off, ..Config::embedded(shop.stock.clone()) };
     let inventory = inventory::Service::start(config).await.unwrap();
     let shop = Shop { inventory, ..shop };
     shop.take("g", Op::Try, "/stock/try").await;
@@ -304,9 +315,8 @@ async fn a_service_that_restarts_remembers() {
     shop.order.shutdown().await;
 }
 
-#[tokio::test]
-async fn concurrent_buyers_never_oversell() {
-    let shop = Shop::open().await;
+async fn concurrent_buyers_never_oversell(kind: Kind) {
+    let shop = Shop::open(kind).await;
     let addr = shop.inventory.addr();
     let buyers: Vec<_> = (0..20)
         .map(|buyer| {
@@ -380,4 +390,64 @@ async fn a_program_ends_on_sigterm_and_on_a_crash_fault() {
     let (_child, addr) =
         program(env!("CARGO_BIN_EXE_inventory-service"), &directory.path().join("i.db")).await;
     assert_eq!(get(addr, "/health").await["service"], "inventory");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_without_its_password() {
+    let config = Config::embedded("postgres://user:geheim@127.0.0.1:1/none".parse::<Location>().unwrap());
+    let error = order::Service::start(config).await.unwrap_err().to_string();
+    assert!(error.contains("postgres://127.0.0.1:1/none") && !error.contains("geheim"), "{error}");
+}
+
+async fn orders_that_cross_each_other_end(kind: Kind) {
+    let shop = Shop::open(kind).await;
+    let addr = shop.inventory.addr();
+    let calls = (0..24).map(|number| async move {
+        let gid = format!("g{}", number % 12);
+        let (op, path) =
+            if number < 12 { (Op::Action, "/stock/reserve") } else { (Op::Compensate, "/stock/release") };
+        let one = json!({"sku": "A-1"});
+        while call(addr, &gid, op, path, &one).await.unwrap().0 == 500 {}
+    });
+    let mut running = tokio::task::JoinSet::new();
+    for call in calls {
+        running.spawn(call);
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!(shop.stock().await, [10, 0, 0]);
+}
+
+/// One test of each case on each database.
+macro_rules! on_each_database {
+    ($($case:ident,)*) => {
+        on_each_database! { @ sqlite Sqlite: $($case,)* }
+        on_each_database! { @ postgres Postgres: $($case,)* }
+        on_each_database! { @ mysql MySql: $($case,)* }
+    };
+    (@ $name:ident $kind:ident: $($case:ident,)*) => {
+        mod $name { $(
+            #[tokio::test]
+            async fn $case() { super::$case(super::Kind::$kind).await; }
+        )* }
+    };
+}
+
+on_each_database! {
+    stock_is_frozen_then_sold_or_given_back,
+    a_saga_sells_and_takes_back,
+    a_delivery_comes_in_once,
+    short_stock_is_refused_with_the_reason,
+    preparing_nothing_is_a_read_only_vote,
+    an_order_is_pending_then_confirmed_or_cancelled,
+    orders_that_are_not_accepted_are_refused,
+    what_people_get_wrong_is_told,
+    a_crash_after_the_effect_loses_the_answer_and_nothing_else,
+    a_crash_before_the_effect_has_none,
+    errors_before_and_after_the_effect_are_survived_by_repeating,
+    a_call_that_hangs_goes_on_when_the_fault_is_taken_away,
+    a_service_that_restarts_remembers,
+    concurrent_buyers_never_oversell,
+    orders_that_cross_each_other_end,
 }

@@ -17,6 +17,7 @@ pub mod status_code;
 mod target;
 mod timestamp;
 pub mod v1;
+mod xid;
 
 pub use ids::{BranchId, Gid, IdError};
 pub use op::Op;
@@ -24,3 +25,4 @@ pub use outcome::OutcomeKind;
 pub use pattern::{Pattern, Status};
 pub use target::{GrpcMethod, Target, TargetError};
 pub use timestamp::Timestamp;
+pub use xid::Xid;

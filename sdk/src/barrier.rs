@@ -3,18 +3,46 @@
 //!
 //! Here are the two ways to run an op behind the barrier ([`Barrier::execute`], which owns the database transaction,
 //! and [`Barrier::run`], which joins yours) and the two halves of a message's local transaction
-//! ([`Barrier::record_local`], [`Barrier::check`]). What is decided is in `rules`; the statements of each database are
-//! behind [`BarrierDatabase`]. Not here: fencing (the fence is stored, not yet compared), and deleting old rows. Keep
-//! rows longer than the longest time a call can be delayed; a row deleted too early lets a late duplicate take effect.
+//! ([`Barrier::record_local`], [`Barrier::check`]), and [`Barrier::clean`] for what has become old. What is decided is in
+//! `rules`; the statements of each database are behind [`BarrierDatabase`]. Not here: Redis, which has no transactions
+//! to join (`redis_barrier`), and branches that a database itself prepares (`xa`).
 //!
 //! All ops of one branch must use the same database: a barrier that never saw the action takes its compensation for an
 //! empty one.
+//!
+//! # Fencing
+//!
+//! Every call carries a fence that never falls within one transaction ([`BranchContext::fence`]); the barrier keeps the
+//! highest per branch. A coordinator that was paused, lost its transactions to another and woke up sends calls with a
+//! lower one: they have no effect ([`BarrierError::Fenced`], answered 412). A call whose op is on record gets the
+//! recorded answer whatever its fence. Calls of an initiator that drives try or prepare itself have fence 0, and pass
+//! until the coordinator has called the branch.
+//!
+//! # What depends on the database
+//!
+//! | | SQLite | PostgreSQL | MySQL, MariaDB |
+//! |---|---|---|---|
+//! | a concurrent call for the same branch waits | at `BEGIN IMMEDIATE`, for the pool's `busy_timeout` | at the branch's row, for `lock_timeout` | at the branch's row, for `innodb_lock_wait_timeout` |
+//! | isolation of [`Barrier::execute`] | serializable | READ COMMITTED | READ COMMITTED |
+//! | your isolation in [`Barrier::run`] | any | any; above READ COMMITTED a call that had to wait fails with 40001 | any; the barrier reads with locks |
+//! | deadlocks, lock waits that are too long | - | an error | an error |
+//!
+//! An error is *unknown* to the coordinator, which asks again. A body must hand the database's errors out: one that goes
+//! on after a deadlock on MySQL writes outside of any transaction. (The barrier then answers an error, too late for what
+//! was written.)
 
+mod cleaner;
 mod database;
 mod error;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rules;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod tests;
 
 use std::fmt;
@@ -23,6 +51,9 @@ use std::future::Future;
 use sqlx::{Connection, Pool, Transaction};
 use trine_protocol::Gid;
 
+pub use cleaner::{Clean, Cleaner, CleanerHandle, KEEP_DEFAULT, KEEP_MIN};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use cleaner::{age_ms, sealed};
 pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 pub use error::BarrierError;
 
@@ -32,7 +63,16 @@ use rules::{Admission, Guarded};
 /// The barrier of a service on SQLite.
 ///
 /// Open the pool with a `busy_timeout` (sqlx's default of five seconds will do).
+#[cfg(feature = "sqlite")]
 pub type SqliteBarrier = Barrier<sqlx::Sqlite>;
+
+/// The barrier of a service on PostgreSQL.
+#[cfg(feature = "postgres")]
+pub type PgBarrier = Barrier<sqlx::Postgres>;
+
+/// The barrier of a service on MySQL 8 or MariaDB 10.6 and later, with InnoDB.
+#[cfg(feature = "mysql")]
+pub type MySqlBarrier = Barrier<sqlx::MySql>;
 
 /// The business part of an op: given the connection of the open database transaction, it does the work and says how it
 /// ended. Every `async move |connection: &mut SqliteConnection| { .. }` that is `Send` is one; there is no need to
@@ -68,7 +108,7 @@ impl<D: BarrierDatabase> fmt::Debug for Barrier<D> {
 }
 
 impl<D: BarrierDatabase> Barrier<D> {
-    /// The statements that create the barrier's table, for services that keep their schema in migrations of their own.
+    /// The statements that create the barrier's tables, for services that keep their schema in migrations of their own.
     pub const SCHEMA: &'static str = D::SCHEMA;
 
     /// A barrier whose rows live in this pool's database. [`Barrier::execute`] takes its connections from it: give it
@@ -77,7 +117,7 @@ impl<D: BarrierDatabase> Barrier<D> {
         Self { pool }
     }
 
-    /// Creates the barrier's table if it is not there.
+    /// Creates the barrier's tables where they are not there.
     ///
     /// # Errors
     /// What the database says.
@@ -104,7 +144,7 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// compensation), and from then on the forward op is `Refused` (hanging).
     ///
     /// # Errors
-    /// Those of `body`; [`BarrierError`] when the database fails, when a confirm or commit finds no effect to make
+    /// Those of `body`; [`BarrierError`] when the database fails, when the call is fenced off, when a confirm or commit finds no effect to make
     /// permanent, or when an undo finds the branch already confirmed. The coordinator takes them all as *unknown*. An
     /// error of the final commit leaves it open whether it committed; a repetition finds out.
     pub async fn execute<F, E>(&self, context: &BranchContext, body: F) -> Result<Outcome, E>
@@ -150,6 +190,10 @@ impl<D: BarrierDatabase> Barrier<D> {
         let result = body(&mut savepoint).await;
         match conclude(savepoint, &call, result).await? {
             Conclusion::Settled(outcome) => Ok(outcome),
+            Conclusion::Undone(outcome) => {
+                rules::raise_fence::<D>(transaction, &call).await?;
+                Ok(outcome)
+            }
             Conclusion::Refused(reason) => {
                 Ok(rules::remember_refusal::<D>(transaction, &call, reason).await?)
             }
@@ -178,8 +222,16 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// # Errors
     /// The database's. Nothing is known then; the coordinator asks again.
     pub async fn check(&self, gid: &Gid) -> Result<CheckAnswer, BarrierError> {
-        let mut connection = self.pool.acquire().await?;
-        rules::check::<D>(&mut connection, gid).await
+        let (pool, gid) = (self.pool.clone(), gid.clone());
+        // In a task of its own: a `begin` that is dropped half way would leave its transaction to the next borrower.
+        let task = tokio::spawn(async move {
+            let mut connection = pool.acquire().await?;
+            let mut transaction = connection.begin_with(D::BEGIN).await?;
+            let answer = rules::check::<D>(&mut transaction, &gid).await?;
+            transaction.commit().await?;
+            Ok(answer)
+        });
+        task.await.unwrap_or(Err(BarrierError::Interrupted))
     }
 }
 
@@ -187,6 +239,8 @@ impl<D: BarrierDatabase> Barrier<D> {
 enum Conclusion {
     /// Nothing: the answer stands.
     Settled(Outcome),
+    /// The answer stands, and its effects are gone; the fence is still to be kept.
+    Undone(Outcome),
     /// Its effects are gone; the refusal is still to be remembered.
     Refused(String),
 }
@@ -198,16 +252,51 @@ where
     E: From<BarrierError>,
 {
     let mut connection = pool.acquire().await.map_err(BarrierError::from)?;
+    match attempt::<D, F, E>(&mut connection, call, body).await {
+        Ok(Conclusion::Settled(outcome)) => Ok(outcome),
+        Ok(Conclusion::Undone(outcome)) => {
+            keep_fence::<D>(&mut connection, call).await;
+            Ok(outcome)
+        }
+        Ok(Conclusion::Refused(reason)) => {
+            let mut transaction = connection.begin_with(D::BEGIN).await.map_err(BarrierError::from)?;
+            let outcome = rules::remember_refusal::<D>(&mut transaction, call, reason).await?;
+            transaction.commit().await.map_err(BarrierError::from)?;
+            Ok(outcome)
+        }
+        Err(error) => {
+            keep_fence::<D>(&mut connection, call).await;
+            if connection.is_in_transaction() {
+                // The database gave the transaction up by itself, so the driver's rollback failed, and it would take
+                // every transaction from now on for a nested one (SQLite does that on a full disk, say).
+                connection.close_on_drop();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Keeps the fence of a call that had no effect, if the database lets us. If it does not, an older call may still get
+/// in before this one is repeated: it is then undone, or confirmed, by the repetition.
+async fn keep_fence<D: BarrierDatabase>(connection: &mut D::Connection, call: &Guarded) {
+    if let Err(error) = rules::raise_fence::<D>(connection, call).await {
+        tracing::debug!(%error, "the fence of a call without effect is not kept");
+    }
+}
+
+async fn attempt<D, F, E>(connection: &mut D::Connection, call: &Guarded, body: F) -> Result<Conclusion, E>
+where
+    D: BarrierDatabase,
+    F: for<'c> Body<'c, D::Connection, E>,
+    E: From<BarrierError>,
+{
     let mut transaction = connection.begin_with(D::BEGIN).await.map_err(BarrierError::from)?;
     if let Admission::Answered(outcome) = rules::admit::<D>(&mut transaction, call).await? {
         transaction.commit().await.map_err(BarrierError::from)?;
-        return Ok(outcome);
+        return Ok(Conclusion::Settled(outcome));
     }
     let result = body(&mut transaction).await;
-    match conclude(transaction, call, result).await? {
-        Conclusion::Settled(outcome) => Ok(outcome),
-        Conclusion::Refused(reason) => Ok(rules::remember_refusal::<D>(&mut connection, call, reason).await?),
-    }
+    conclude(transaction, call, result).await
 }
 
 /// Ends the transaction or savepoint that a body ran in: commits the effect together with the barrier's row, or
@@ -241,7 +330,7 @@ where
         }
         Outcome::Refused(_) | Outcome::Ongoing(_) => {
             transaction.rollback().await.map_err(BarrierError::from)?;
-            Ok(Conclusion::Settled(outcome))
+            Ok(Conclusion::Undone(outcome))
         }
     }
 }

@@ -3,8 +3,11 @@
 //!
 //! Two kinds of programs use it. An **initiator** starts transactions ([`Client`], [`Saga`], [`Tcc`], [`TwoPhase`],
 //! [`Message`]; feature `client`). A **participant** executes branches of them ([`Participant`], [`Registration`];
-//! feature `participant`) and guards each op with a barrier in its own database ([`barrier`]; feature `sqlite`). Many
-//! services are both.
+//! feature `participant`) and guards each op with a barrier in its own database ([`barrier`]; features `sqlite`,
+//! `postgres`, `mysql`). Many services are both.
+//!
+//! Beside the barrier there are `redis_barrier` (feature `redis`), for effects that are Redis commands, and `xa`
+//! (features `postgres`, `mysql`), for two_phase branches that the database itself prepares.
 //!
 //! # Starting a transaction
 //!
@@ -101,6 +104,18 @@
 //! # }
 //! ```
 //!
+//! # A fourth: calls of the dead
+//!
+//! A coordinator that was paused long enough loses its transactions to another, wakes up, and sends what it last meant to
+//! send. Every call carries a fence that never falls within one transaction ([`BranchContext::fence`]), and the barrier
+//! gives calls with a lower one than it has seen no effect ([`Fenced`], answered 412).
+//!
+//! # How long rows are kept
+//!
+//! For ever, unless a [`barrier::Cleaner`] runs. It deletes all rows of a branch together, once nobody has asked for the
+//! branch in a time you choose: longer than the longest time a call can come late, which is the life of your longest
+//! transaction and the coordinator's retention. After that, a late call is a first call.
+//!
 //! # Messages
 //!
 //! An initiator that commits a local transaction and wants others to hear of it for certain opens a [`Message`],
@@ -109,16 +124,24 @@
 //! answer is no, it makes sure that it stays no.
 
 mod context;
+mod fenced;
 mod outcome;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub mod barrier;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "participant")]
 mod participant;
+#[cfg(feature = "redis")]
+pub mod redis_barrier;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
+mod role;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub mod xa;
 
 pub use context::{BranchContext, CheckContext, HeaderError};
+pub use fenced::Fenced;
 pub use outcome::{CheckAnswer, Outcome};
 pub use trine_protocol::errors::Problem;
 pub use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, v1};

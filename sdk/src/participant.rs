@@ -53,7 +53,8 @@ type Handler = Arc<dyn Fn(Call, Vec<u8>) -> Running + Send + Sync>;
 /// | `Refused(reason)` | 409, a problem document with the reason as `detail` |
 /// | `Refused` where the protocol knows no "no" | 500, and an error in the log: a defect of the service |
 /// | `Ongoing(after)` | 425 with `Retry-After` in whole seconds, at least 1 |
-/// | `Err`, a panic | 500; details are logged, not answered |
+/// | `Err` of a call that is [`Fenced`](crate::Fenced) off, by itself or as a cause | 412 |
+/// | any other `Err`, a panic | 500; details are logged, not answered |
 ///
 /// A call with missing or ill-formed headers, with an op that nothing is mounted for at this path, or with a payload
 /// that does not deserialize, is answered 400 without running anything.

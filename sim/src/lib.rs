@@ -5,20 +5,31 @@
 //! the whole reproduction. While faults last, safety is checked at every step; then they stop, and everything must
 //! settle, whole or undone, and as the initiators were told.
 //!
-//! One shard and one coordinator that crashes; several of them over one store come with the simulation's own issue.
+//! A walk has one coordinator that crashes. A [`Pack`] has several over one store, which take over from each other, rightly
+//! or not, and are checked for the same.
 
+mod initiator;
+mod pack;
 mod participants;
 mod store;
+mod verdict;
 mod walk;
 mod workload;
 
+pub use pack::Pack;
 pub use participants::{Happened, Participants};
 pub use store::Store;
-pub use walk::{Verdict, Walk};
+pub use verdict::{PackVerdict, Verdict};
+pub use walk::Walk;
 
 /// Runs one seed. An error says what was violated; a panic of the engine is a violation, too.
 pub fn run(seed: u64) -> Result<Verdict, String> {
     Walk::new(seed).run()
+}
+
+/// Runs one seed with several coordinators. An error says what was violated; a panic of the engine is a violation, too.
+pub fn run_pack(seed: u64) -> Result<PackVerdict, String> {
+    Pack::new(seed).run()
 }
 
 #[cfg(test)]
@@ -39,7 +50,21 @@ mod tests {
     }
 
     #[test]
+    fn two_hundred_packs_are_safe_and_settle() {
+        let mut sum = PackVerdict::default();
+        for seed in 1..=200 {
+            let verdict = run_pack(seed).unwrap_or_else(|violation| panic!("SEED={seed}: {violation}"));
+            sum.add(&verdict);
+        }
+        println!("{sum}");
+        for (what, times) in sum.counts() {
+            assert!(times > 0, "200 seeds never met: {what}");
+        }
+    }
+
+    #[test]
     fn a_seed_is_the_whole_reproduction() {
         assert_eq!(run(7).unwrap(), run(7).unwrap());
+        assert_eq!(run_pack(7).unwrap(), run_pack(7).unwrap());
     }
 }

@@ -1,39 +1,25 @@
 //! One seed: faults, then none, and what must hold.
 
 mod oracle;
-mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use fastrand::Rng;
 use trine_engine::{
-    Answer, Batch, Call, CallReport, Command, Found, LoadFailure, Message, Outcome, Payload, Record, Release,
-    ReplyOn, Shard, ShardOptions, Spec, Ticket,
+    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, Record, Release, ReplyOn, Shard,
+    ShardOptions, Ticket,
 };
-use trine_protocol::{Gid, Op, Pattern, Timestamp};
+use trine_protocol::{Gid, Op, Timestamp};
 
+use crate::initiator::{Ask, Initiated, arrive};
 use crate::participants::{Happened, Participants};
 use crate::store::Store;
-use crate::workload;
-use oracle::{Ask, Oracle};
-
-pub use verdict::Verdict;
+use crate::verdict::Verdict;
 
 const TRANSACTIONS: usize = 12;
 const FAULTY_STEPS: usize = 400;
 const CALM_STEPS_MAX: usize = 10_000;
 const SHARE_OF_CRASHES: usize = 60;
-
-/// A transaction of the workload and its initiator.
-#[derive(Debug)]
-struct Initiated {
-    gid: Gid,
-    spec: Arc<Spec>,
-    /// What its initiator decides, if it is asked or still alive to say so.
-    says_yes: bool,
-    oracle: Oracle,
-}
 
 /// See the crate's documentation.
 #[derive(Debug)]
@@ -112,11 +98,8 @@ impl Walk {
     }
 
     fn initiate(&mut self) {
-        let spec = Arc::new(workload::spec(&mut self.rng));
-        let gid = workload::gid(self.initiated.len());
-        let says_yes = self.rng.u8(..) < 192;
-        self.initiated.push(Initiated { gid, spec, says_yes, oracle: Oracle::default() });
-        let last = self.initiated.len() - 1;
+        let last = self.initiated.len();
+        self.initiated.push(Initiated::new(&mut self.rng, last));
         self.ask(last, Ask::Create);
     }
 
@@ -125,33 +108,19 @@ impl Walk {
             return;
         }
         let index = self.rng.usize(..self.initiated.len());
-        let Initiated { spec, says_yes, .. } = &self.initiated[index];
-        let (open, says_yes, message) = (spec.open, *says_yes, spec.pattern == Pattern::Message);
-        let ask = match self.rng.u8(..4) {
-            0 => Ask::Create,
-            1 => Ask::Wait,
-            2 if open && says_yes => Ask::Commit,
-            // A message's initiator that has committed does not abort it.
-            3 if !(message && says_yes) && self.rng.bool() => Ask::Abort,
-            _ => return,
-        };
-        self.ask(index, ask);
+        if let Some(ask) = self.initiated[index].acts(&mut self.rng) {
+            self.ask(index, ask);
+        }
     }
 
     fn ask(&mut self, index: usize, ask: Ask) {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let Initiated { gid, spec, .. } = &self.initiated[index];
-        let command = match ask {
-            Ask::Create | Ask::Wait => Command::Create(Arc::clone(spec)),
-            Ask::Commit => Command::Commit,
-            Ask::Abort => Command::Abort { reason: None },
-            Ask::Replay => Command::Replay { branch: None },
-        };
+        let (gid, command) = (self.initiated[index].gid.clone(), self.initiated[index].command(ask));
         let until = self.now.plus_millis(self.rng.u64(1..30_000));
         let reply_on = if ask == Ask::Wait { ReplyOn::Settled { until } } else { ReplyOn::Durable };
         self.asked.insert(ticket, (index, ask));
-        self.shard.handle(Message::Command { ticket, gid: gid.clone(), command, reply_on }, self.now);
+        self.shard.handle(Message::Command { ticket, gid, command, reply_on }, self.now);
     }
 
     fn commit(&mut self) -> Result<(), String> {
@@ -255,23 +224,14 @@ impl Walk {
     }
 
     fn execute(&mut self, call: &Call) -> Outcome {
-        let done = |read_only| Outcome::Done { output: Payload::default(), read_only };
-        let Some(branch) = call.key.branch else {
-            let asked = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
-            let yes = asked.is_some_and(|initiated| initiated.says_yes);
-            return if yes { done(false) } else { Outcome::Refused { reason: "it did not commit".into() } };
-        };
-        match self.participants.execute(&call.gid, call.pattern, branch, call.op()) {
-            Happened::Hanging => {
-                self.verdict.hanging += 1;
-                return Outcome::Refused { reason: "it was undone".into() };
-            }
-            Happened::Empty => self.verdict.empty += 1,
-            Happened::Effect => {}
-            Happened::Duplicate => self.verdict.duplicates += 1,
+        let (outcome, happened) = arrive(call, &self.initiated, &mut self.participants);
+        match happened {
+            Some(Happened::Hanging) => self.verdict.hanging += 1,
+            Some(Happened::Empty) => self.verdict.empty += 1,
+            Some(Happened::Duplicate) => self.verdict.duplicates += 1,
+            Some(Happened::Effect) | None => {}
         }
-        // Every third branch only reads.
-        done(call.op() == Op::Prepare && branch % 3 == 2)
+        outcome
     }
 
     /// The process dies: memory and connections are gone, requests under way may or may not arrive.
@@ -349,7 +309,7 @@ impl Walk {
         loop {
             while let Some(release) = self.shard.poll_release() {
                 match release {
-                    Release::Reply { ticket, result } => self.check_reply(ticket, result)?,
+                    Release::Reply { ticket, result } => self.check_reply(ticket, &result)?,
                     Release::Call(call) => {
                         self.check_call(&call)?;
                         self.calls.push(call);

@@ -20,6 +20,14 @@ Exit codes:
 
 All times are UTC. NO_COLOR=1 switches colours off.";
 
+const XA_EXAMPLES: &str = "\
+The coordinator (--url) must be one of those that drive these transactions: what it does not know is taken for
+aborted. A transaction that was settled by force and deleted by retention is not known any more, either.
+
+  trine xa list --db postgres://user:password@host/ledger
+  trine xa resolve --db postgres://user:password@host/ledger            what would be done
+  trine xa resolve --db postgres://user:password@host/ledger --apply    doing it";
+
 const TX_EXAMPLES: &str = "\
 At 3 a.m.:
   trine tx list --parked                     what needs a person, newest first
@@ -28,6 +36,12 @@ At 3 a.m.:
   trine tx replay GID                        the cause is fixed: go on
   trine tx replay --all-parked --host inventory
   trine tx force GID --outcome rolled-back --reason \"settled by hand, ticket 4711\"";
+
+const HEALTH_EXAMPLES: &str = "\
+Examples:
+  trine health                                             the process is alive
+  trine health --path /readyz                              and its store takes writes
+  trine health --url http://127.0.0.1:7001 --path /health  the order service";
 
 /// Makes an operation that spans several services happen entirely or not at all.
 #[derive(Debug, Parser)]
@@ -51,6 +65,12 @@ pub(crate) enum Command {
     Participants(Participants),
     /// Coordinators that share the store: who is alive, and what each owns
     Coordinators(Remote),
+    /// Branches that a participant's database has prepared (XA), and ending those left behind
+    #[command(after_help = XA_EXAMPLES)]
+    Xa(Xa),
+    /// Ask whether a coordinator is well: exit code 0 when it is, another when it is not
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health(Health),
     /// Print the configuration that `serve` would use, secrets redacted
     Config(Config),
     /// Bring the store's schema up to date and exit; `serve` does the same at start
@@ -96,6 +116,39 @@ pub(crate) struct Dev {
     pub(crate) http: Option<std::net::SocketAddr>,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Xa {
+    #[command(subcommand)]
+    pub(crate) command: XaCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum XaCommand {
+    /// Prepared branches with their age, their transaction, and what would become of them
+    List(XaDatabase),
+    /// The same for orphans: committed or rolled back as their transaction was; rolled back if the coordinator does
+    /// not know it (presumed abort). Changes nothing without --apply
+    Resolve {
+        #[command(flatten)]
+        database: XaDatabase,
+        /// Leave alone what was prepared more recently
+        #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = HumanDuration::parse)]
+        older_than: HumanDuration,
+        /// Do it
+        #[arg(long)]
+        apply: bool,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct XaDatabase {
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// The participant's database, postgres://user:password@host/database or mysql://..
+    #[arg(long, value_name = "URL", env = "TRINE_XA_DB", hide_env_values = true)]
+    pub(crate) db: String,
+}
+
 /// Which coordinator to talk to, and in which form to print what it says.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Remote {
@@ -111,6 +164,20 @@ pub(crate) struct Remote {
     /// Print the API's JSON instead of text for people
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// One question for a health check.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Health {
+    /// Whom to ask
+    #[arg(long, value_name = "URL", env = "TRINE_URL", default_value = "http://127.0.0.1:36789")]
+    pub(crate) url: String,
+    /// What to ask: /healthz (the process answers) or /readyz (its store takes writes, and it is not shutting down)
+    #[arg(long, default_value = "/healthz", value_parser = parse_path)]
+    pub(crate) path: String,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub(crate) timeout: HumanDuration,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -292,6 +359,14 @@ fn parse_when(text: &str) -> Result<When, String> {
     let ago = HumanDuration::parse(text.strip_suffix(" ago").unwrap_or(text));
     ago.map(|ago| When::Ago(ago.millis()))
         .map_err(|_| "write how long ago (90s, 1h, 2days) or when (2026-01-31T12:00:00Z)".to_owned())
+}
+
+fn parse_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /".to_owned()) }
+}
+
+fn parse_duration(text: &str) -> Result<HumanDuration, String> {
+    HumanDuration::parse(text).map_err(|error| error.to_string())
 }
 
 fn parse_label(text: &str) -> Result<String, String> {

@@ -31,7 +31,7 @@ impl Key {
 pub(super) const VARIABLE_PREFIX: &str = "TRINE_";
 
 /// Variables with the prefix that are not keys: where the file is, and where the command line finds its coordinator.
-pub(super) const OTHER_VARIABLES: [&str; 2] = ["TRINE_CONFIG", "TRINE_URL"];
+pub(super) const OTHER_VARIABLES: [&str; 3] = ["TRINE_CONFIG", "TRINE_URL", "TRINE_XA_DB"];
 
 const SECOND_MS: u64 = 1_000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;

@@ -21,8 +21,9 @@ pub(super) struct Admission {
 /// What changes in who owns what.
 #[derive(Debug)]
 pub(super) enum Adoption {
-    /// Transactions that belong in memory. `done` is told when they are there.
-    Wanted { gids: Vec<Gid>, done: oneshot::Sender<()> },
+    /// Transactions that belong in memory. `done` is told when they are there. `taken`: they were somebody else's, so
+    /// what is here of them may be old.
+    Wanted { gids: Vec<Gid>, taken: bool, done: oneshot::Sender<()> },
     /// Others may own what is in memory. `done` is told when nothing of it is acted on any more.
     Lapsed { done: oneshot::Sender<()> },
 }

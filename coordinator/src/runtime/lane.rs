@@ -190,8 +190,8 @@ impl Lane {
 
     /// Who hands over transactions is told when they are in memory.
     fn adopt(&mut self, adoption: Adoption) {
-        let (gids, done) = match adoption {
-            Adoption::Wanted { gids, done } => (gids, done),
+        let (gids, taken, done) = match adoption {
+            Adoption::Wanted { gids, taken, done } => (gids, taken, done),
             Adoption::Lapsed { done } => {
                 self.guarded(None, Shard::handle_lapse);
                 return tell(vec![done]);
@@ -199,9 +199,17 @@ impl Lane {
         };
         // What does not fit is handed over again by a later sweep.
         let room = self.parts.options.residents_max.saturating_sub(self.shard.len());
-        let places = if self.is_at_capacity() { 0 } else { room };
-        for gid in gids.iter().filter(|gid| !self.banned.contains(gid)).take(places) {
-            self.shard.handle_wanted(gid);
+        let mut places = if self.is_at_capacity() { 0 } else { room };
+        for gid in gids.iter().filter(|gid| !self.banned.contains(gid)) {
+            if !self.shard.knows(gid) {
+                let Some(left) = places.checked_sub(1) else { continue };
+                places = left;
+            }
+            if taken {
+                self.shard.handle_adopted(gid);
+            } else {
+                self.shard.handle_wanted(gid);
+            }
         }
         self.adopters.push(done);
     }
@@ -363,7 +371,8 @@ impl Lane {
             let mine = |gid: &Gid| super::lane_of(gid, lanes) == lane && !banned.contains(gid);
             crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
                 let (done, adopted) = oneshot::channel();
-                let adoption = Adoption::Wanted { gids: gids.into_iter().filter(mine).collect(), done };
+                let adoption =
+                    Adoption::Wanted { gids: gids.into_iter().filter(mine).collect(), taken: false, done };
                 let sent = again.send(adoption).is_ok();
                 async move {
                     if sent {

@@ -207,7 +207,7 @@ async fn stopping_makes_durable_what_was_admitted_and_answers_who_waits() {
     assert_eq!(handle.submit(gid("h"), create(), ReplyOn::Durable).await, Err(SubmitError::ShuttingDown));
     // The next start finds it, and owes its call again.
     let (lanes, mut calls) = start(store.another("one"), Options::default());
-    lanes.handle().adopt(vec![gid("g")]).await;
+    lanes.handle().bring_back(vec![gid("g")]).await;
     assert_eq!(calls.recv().await.unwrap().call.gid, gid("g"));
     lanes.stop().await;
 }

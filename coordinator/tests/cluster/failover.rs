@@ -1,8 +1,10 @@
 //! Databases whose primary is lost under load: PostgreSQL with a synchronous standby, and a Galera cluster behind one
 //! writer endpoint.
 
+use std::process::Stdio;
 use std::time::Instant;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::mpsc;
 use trine_testkit::mariadb::Galera;
 use trine_testkit::postgres::Pair;
@@ -70,4 +72,25 @@ async fn a_galera_cluster_that_lost_its_writer_has_everything_that_was_acknowled
         moved.cut();
     })
     .await;
+    refuses_a_second_writer(&cluster.url(1, &database), &cluster.url(2, &database)).await;
+}
+
+/// Two coordinators must not write to two nodes of one cluster, unless somebody says that they may.
+async fn refuses_a_second_writer(one: &str, other: &str) {
+    let _first = Pack::start(one, 1).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let serve = |allow: &str| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_trine"));
+        command.args(["serve", "--http", "127.0.0.1:0", "--name", "second", "--store", other]);
+        command.env("TRINE_STORE_ALLOW", allow).current_dir(folder.path()).kill_on_drop(true);
+        command
+    };
+    let refused = serve("").output().await.expect("trine is built with the tests");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("galera_multi_writer"), "{said}");
+    assert!(!said.contains("password"), "{said}");
+    let mut allowed = serve("galera_multi_writer").stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(allowed.stdout.take().expect("stdout is piped")).lines();
+    let line = lines.next_line().await.expect("stdout is text").unwrap_or_default();
+    assert!(line.contains("listening"), "{line}");
 }

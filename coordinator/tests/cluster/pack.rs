@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 use trine_testkit::nginx::Nginx;
+use trine_testkit::proxy::Proxy;
 use trine_testkit::{mariadb, ports, postgres};
 
 use crate::support::{Coordinator, Http};
@@ -24,9 +25,19 @@ impl Kind {
     }
 }
 
+/// A proxy in front of a store, and the URL that leads through it.
+pub(crate) fn through_proxy(store: &str) -> (Proxy, String) {
+    let (_, rest) = store.rsplit_once(':').expect("a port");
+    let (port, _) = rest.split_once('/').expect("a database");
+    let proxy = Proxy::start(port.parse().expect("a number"));
+    let url = store.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+    (proxy, url)
+}
+
 /// Coordinators `c0`, `c1` .. on one store.
 pub(crate) struct Pack {
-    store: String,
+    /// Where each finds the store.
+    stores: Vec<String>,
     folder: TempDir,
     ports: Vec<u16>,
     running: Vec<Option<Coordinator>>,
@@ -40,10 +51,16 @@ impl Pack {
     }
 
     pub(crate) async fn start_with(store: &str, count: usize, variables: &[(&str, &str)]) -> Self {
+        Self::start_on(vec![store.to_owned(); count], variables).await
+    }
+
+    /// One coordinator for each way to the store.
+    pub(crate) async fn start_on(stores: Vec<String>, variables: &[(&str, &str)]) -> Self {
+        let count = stores.len();
         let base = [("TRINE_JOBS_HEARTBEAT", "* * * * * *"), ("TRINE_STORE_LAPSE_AFTER", "3s")];
         let variables = base.iter().chain(variables).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let mut pack = Self {
-            store: store.to_owned(),
+            stores,
             folder: tempfile::tempdir().expect("a temporary folder"),
             ports: (0..count).map(|_| ports::free_port()).collect(),
             running: (0..count).map(|_| None).collect(),
@@ -62,7 +79,7 @@ impl Pack {
             self.variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         variables.push(("TRINE_NAME", &name));
         let http = format!("127.0.0.1:{}", self.ports[place]);
-        let started = Coordinator::serve(&self.store, &http, self.folder.path(), &variables).await;
+        let started = Coordinator::serve(&self.stores[place], &http, self.folder.path(), &variables).await;
         self.running[place] = Some(started);
     }
 

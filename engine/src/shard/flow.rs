@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
-use super::{
-    CallStage, Found, LoadFailure, Loading, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter,
-    snapshot,
-};
+use super::ownership::Loading;
+use super::{Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot};
 use crate::input::{Command, Input, Rejection};
-use crate::transaction::{CallKey, advance, decide};
+use crate::transaction::{advance, decide};
 
 /// Failed batches in a row that are read back at once: a lost connection is worth no pause.
 const FAILURES_WITHOUT_PAUSE: u32 = 2;
@@ -31,6 +29,7 @@ impl Shard {
         self.sealed = Some(Sealed { id: forming.id, gids: forming.gids, withheld: forming.withheld });
         let mut rows = Vec::new();
         for gid in &gids {
+            self.make_sure(gid);
             self.schedule(gid, now);
             self.weigh(gid);
             rows.extend(self.index_row(gid));
@@ -71,8 +70,7 @@ impl Shard {
             Some(pauses) => {
                 let pause_ms =
                     self.options.reload_delay_ms.saturating_mul(1 << (pauses - 1).min(10)).min(PAUSE_MS_MAX);
-                for (gid, messages) in again {
-                    let loading = Loading { messages, wanted: true, retry_at: None };
+                for (gid, loading) in again {
                     self.read_later(&gid, loading, &Rejection::Unavailable, now.plus_millis(pause_ms));
                 }
             }
@@ -83,7 +81,7 @@ impl Shard {
     /// Answers the commands that wait for a read; keeps the rest until the read is tried again.
     fn read_later(&mut self, gid: &Gid, loading: Loading, rejection: &Rejection, retry_at: Timestamp) {
         let mut kept = Vec::new();
-        for message in loading.messages {
+        for message in loading.messages.into_iter().chain(loading.late) {
             match message {
                 Message::Command { ticket, .. } => self.reply_now(ticket, Err(rejection.clone())),
                 Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
@@ -91,12 +89,14 @@ impl Shard {
                 }
             }
         }
+        for waiter in loading.waiters {
+            self.reply_now(waiter.ticket, Err(rejection.clone()));
+        }
         if loading.wanted {
             self.timers.insert((retry_at, gid.clone()));
-            let again = Loading { messages: kept, wanted: true, retry_at: Some(retry_at) };
+            let (durable_seq, retry_at) = (loading.durable_seq, Some(retry_at));
+            let again = Loading { messages: kept, durable_seq, retry_at, ..Loading::wanted() };
             self.loading.insert(gid.clone(), again);
-        } else {
-            self.orphans.remove(gid);
         }
     }
 
@@ -104,18 +104,27 @@ impl Shard {
     pub fn on_loaded(&mut self, gid: &Gid, found: Result<Option<Found>, LoadFailure>, now: Timestamp) {
         let Some(loading) = self.loading.remove(gid) else { return };
         match found {
+            Ok(Some(found)) if loading.outdates(&found) => self.load(gid, loading),
             Ok(Some(found)) => {
                 assert_eq!(found.transaction.gid(), gid, "a journal was read for another gid");
                 // Answers that wait count as under way until they are handled: their calls are not made again.
-                let answered = loading.messages.iter().filter_map(Message::answers);
+                let answered = loading.messages.iter().chain(&loading.late).filter_map(Message::answers);
                 self.orphans.entry(gid.clone()).or_default().extend(answered);
-                self.settle_in(found, now);
-                loading.messages.into_iter().for_each(|message| self.handle(message, now));
+                self.settle_in(found, loading.waiters, loading.durable_seq, now);
+                for message in loading.messages {
+                    message.answers().into_iter().for_each(|key| self.call_ended(gid, key));
+                    self.decide_resident(message, now);
+                }
+                loading.late.into_iter().for_each(|message| self.handle(message, now));
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
-                self.orphans.remove(gid);
+                // What they wait for was durable: it has settled since, and was deleted.
+                for waiter in loading.waiters {
+                    self.reply_now(waiter.ticket, Err(Rejection::NotFound));
+                }
                 loading.messages.into_iter().for_each(|message| self.receive_unknown(message, now));
+                loading.late.into_iter().for_each(|message| self.handle(message, now));
             }
             Err(failure) => self.load_failed(gid, loading, failure, now),
         }
@@ -135,18 +144,18 @@ impl Shard {
     pub(super) fn receive(&mut self, message: Message, now: Timestamp) {
         let gid = message.gid().clone();
         if let Some(loading) = self.loading.get_mut(&gid) {
-            loading.messages.push(message);
-            return;
+            let is_under_way = loading.is_under_way;
+            return if is_under_way { &mut loading.late } else { &mut loading.messages }.push(message);
         }
-        if self.residents.contains_key(&gid) {
-            self.decide_resident(message, now);
-            return;
+        match self.residents.get(&gid).map(|resident| resident.owned) {
+            Some(true) => return self.decide_resident(message, now),
+            Some(false) => return self.receive_foreign(message),
+            None => {}
         }
         match message {
             Message::Command { command: Command::Create(_), .. } => self.receive_unknown(message, now),
             Message::Command { .. } | Message::Quarantine { .. } => {
-                self.loading.insert(gid.clone(), Loading { messages: vec![message], ..Loading::default() });
-                self.releases.push_back(Release::Load(gid));
+                self.load(&gid, Loading { messages: vec![message], ..Loading::default() });
             }
             // Nobody here knows the transaction (any more): whoever does owes the call again.
             Message::Answer { .. } | Message::NotSent { .. } => {}
@@ -178,7 +187,7 @@ impl Shard {
         let owned = self.residents.get(&gid).is_some_and(|resident| resident.owned);
         if !owned && message.answers().is_some() {
             // Whoever drives it owes the call as well, and hears for itself.
-            return self.leave_if_idle(&gid, now);
+            return;
         }
         let input = match &message {
             Message::Command { command, .. } => Input::Command(command.clone()),
@@ -281,11 +290,9 @@ impl Shard {
 
     /// Drops the memory of the sealed gids that match, with all that was built on it, and returns the messages to
     /// decide again, in the order they came.
-    fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Vec<Message>> {
-        let mut again: BTreeMap<Gid, Vec<Arrived>> = BTreeMap::new();
-        for gid in sealed.gids.iter().filter(|gid| lost(gid)) {
-            again.insert(gid.clone(), Vec::new());
-        }
+    fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Loading> {
+        let lost = sealed.gids.iter().filter(|gid| lost(gid));
+        let mut again: BTreeMap<Gid, Vec<Arrived>> = lost.map(|gid| (gid.clone(), Vec::new())).collect();
         sealed.gids.retain(|gid| !again.contains_key(gid));
         self.forming.gids.retain(|gid| !again.contains_key(gid));
         self.forming.records.retain(|record| !again.contains_key(&record.gid));
@@ -297,52 +304,27 @@ impl Shard {
                 }
             }
         }
-        for (gid, messages) in &mut again {
-            let Some(resident) = self.let_go(gid) else { continue };
-            if let Some(timer) = resident.timer {
-                self.timers.remove(&(timer, gid.clone()));
+        let mut forgotten = BTreeMap::new();
+        for (gid, mut messages) in again {
+            let mut loading = Loading::wanted();
+            if let Some(resident) = self.let_go(&gid) {
+                if let Some(timer) = resident.timer {
+                    self.timers.remove(&(timer, gid.clone()));
+                }
+                messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
+                self.orphan(&gid, resident.under_way);
+                loading.durable_seq = resident.durable_seq;
             }
-            messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
-            self.orphan(gid, resident.under_way);
             messages.sort_by_key(|arrived| arrived.order);
+            loading.messages = messages.into_iter().map(|arrived| arrived.message).collect();
+            forgotten.insert(gid, loading);
         }
-        let messages = |arrived: Vec<Arrived>| arrived.into_iter().map(|arrived| arrived.message).collect();
-        again.into_iter().map(|(gid, arrived)| (gid, messages(arrived))).collect()
+        forgotten
     }
 
-    /// Remembers calls that left, of a transaction that is no longer here.
-    pub(super) fn orphan(&mut self, gid: &Gid, under_way: BTreeMap<CallKey, CallStage>) {
-        let released = |(key, stage): (CallKey, CallStage)| (stage == CallStage::Released).then_some(key);
-        let released: Vec<CallKey> = under_way.into_iter().filter_map(released).collect();
-        if !released.is_empty() {
-            self.orphans.entry(gid.clone()).or_default().extend(released);
-        }
-    }
-
-    /// Reads a transaction again that may have changed behind this shard's back. Whoever waits for its end goes on
-    /// waiting. What is being written is left alone: the append finds out.
-    pub(super) fn read_again(&mut self, gid: &Gid) {
-        let Some(resident) = self.residents.get_mut(gid) else { return };
-        if resident.unflushed.is_some() {
-            // It is written together with its row, and thereby stays, or becomes, this coordinator's.
-            resident.indexed = None;
-            return;
-        }
-        let Some(mut resident) = self.let_go(gid) else { return };
-        if let Some(timer) = resident.timer {
-            self.timers.remove(&(timer, gid.clone()));
-        }
-        resident.waiters.sort_by_key(|waiter| waiter.message.order);
-        let messages = resident.waiters.into_iter().map(|waiter| waiter.message.message).collect();
-        self.orphan(gid, resident.under_way);
-        self.loading.insert(gid.clone(), Loading { messages, wanted: true, retry_at: None });
-        self.releases.push_back(Release::Load(gid.clone()));
-    }
-
-    fn reload(&mut self, again: BTreeMap<Gid, Vec<Message>>) {
-        for (gid, messages) in again {
-            self.loading.insert(gid.clone(), Loading { messages, wanted: true, retry_at: None });
-            self.releases.push_back(Release::Load(gid));
+    fn reload(&mut self, again: BTreeMap<Gid, Loading>) {
+        for (gid, loading) in again {
+            self.load(&gid, loading);
         }
     }
 
@@ -353,11 +335,14 @@ impl Shard {
             return;
         }
         resident.unflushed = None;
+        resident.durable_seq = resident.transaction.seq();
         if resident.transaction.status().is_settled() {
             let result = snapshot(&resident.transaction);
             for waiter in std::mem::take(&mut resident.waiters) {
                 self.reply_now(waiter.ticket, Ok(result.clone()));
             }
+        } else if resident.unsure {
+            return self.read_again(gid);
         }
         self.leave_if_idle(gid, now);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trine_protocol::{Gid, Op, Timestamp};
 
-use super::{Call, CallStage, Found, IndexRow, Indexed, Release, Resident, Shard, snapshot};
+use super::{Call, CallStage, Found, IndexRow, Indexed, Release, Resident, Shard, Waiter, snapshot};
 use crate::input::Input;
 use crate::transaction::{CallKey, Transaction};
 
@@ -13,7 +13,9 @@ impl Resident {
         Self {
             transaction,
             owned,
+            unsure: false,
             unflushed: None,
+            durable_seq: 0,
             under_way: BTreeMap::new(),
             deferred: BTreeMap::new(),
             waiters: Vec::new(),
@@ -33,16 +35,34 @@ impl Resident {
 }
 
 impl Shard {
-    /// Puts a loaded transaction into memory, with the calls that were already under way for it.
-    pub(super) fn settle_in(&mut self, found: Found, now: Timestamp) {
+    /// Puts a loaded transaction into memory, with the calls that were already under way for it, and with whoever
+    /// waits for its end.
+    ///
+    /// A journal that is shorter than it was has lost what was acknowledged, in a failover to a server that had not got
+    /// it, perhaps. Going on would be silent, and participants may have done what nobody remembers: a person has to look.
+    pub(super) fn settle_in(&mut self, found: Found, waiters: Vec<Waiter>, durable_seq: u64, now: Timestamp) {
         let gid = found.transaction.gid().clone();
         self.touching = Some(gid.clone());
         let mut resident = Resident::new(found.transaction, found.owned);
+        let seq = resident.transaction.seq();
+        resident.durable_seq = seq.max(durable_seq);
         // Whoever moves what is somebody else's writes its row, and by that becomes its owner.
         resident.indexed = found.owned.then(|| indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
         resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
+        if resident.transaction.status().is_settled() {
+            let result = snapshot(&resident.transaction);
+            waiters.into_iter().for_each(|waiter| self.reply_now(waiter.ticket, Ok(result.clone())));
+        } else {
+            resident.waiters = waiters;
+        }
         self.keep(&gid, resident);
+        if seq < durable_seq {
+            let detail =
+                format!("its journal had {durable_seq} records and has only {seq}: the database lost some");
+            // Refused when it is settled: then there is nothing to keep from happening.
+            let _ = self.feed(&gid, &Input::Quarantine { detail }, now);
+        }
         self.tick(&gid, now);
         self.schedule(&gid, now);
     }
@@ -57,11 +77,11 @@ impl Shard {
     }
 
     /// Releases (or withholds) the calls that are owed and not under way, and sets the timer. Does nothing while
-    /// the newest records are still forming: sealing them schedules again.
+    /// the newest records are still forming: sealing them schedules again, and so does reading what is unsure.
     pub(super) fn schedule(&mut self, gid: &Gid, now: Timestamp) {
         self.touching = Some(gid.clone());
         let Some(resident) = self.residents.get_mut(gid) else { return };
-        if resident.unflushed == Some(self.forming.id) {
+        if resident.unflushed == Some(self.forming.id) || resident.unsure {
             return;
         }
         if !resident.owned {
@@ -98,17 +118,6 @@ impl Shard {
         if let Some(stage) = self.residents.get_mut(gid).and_then(|resident| resident.under_way.get_mut(&key))
         {
             *stage = CallStage::Released;
-        }
-    }
-
-    pub(super) fn call_ended(&mut self, gid: &Gid, key: CallKey) {
-        if let Some(resident) = self.residents.get_mut(gid) {
-            resident.under_way.remove(&key);
-        } else if let Some(orphans) = self.orphans.get_mut(gid) {
-            orphans.remove(&key);
-            if orphans.is_empty() {
-                self.orphans.remove(gid);
-            }
         }
     }
 

@@ -23,6 +23,13 @@ pub(super) struct Journal {
 }
 
 impl Store {
+    /// Loses the last records of a gid, as a failover to a server that has not got them does.
+    pub(super) fn lose(&mut self, gid: &Gid, left: usize) {
+        let journal = self.journals.get_mut(gid).expect("a journal");
+        journal.records.truncate(left);
+        journal.states.truncate(left);
+    }
+
     /// Appends a batch, all of a gid's records or none of them; returns the gids that met another record.
     pub(super) fn append(&mut self, records: &[Record]) -> Vec<Gid> {
         let mut by_gid: BTreeMap<&Gid, Vec<&Record>> = BTreeMap::new();

@@ -3,8 +3,10 @@
 mod calls;
 mod lost;
 mod memory;
+mod ownership;
 mod release;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
@@ -28,6 +30,8 @@ struct Bench {
     replies: Vec<(u64, Result<Snapshot, Rejection>)>,
     calls: Vec<Call>,
     loads: Vec<Gid>,
+    /// What the index says that others own.
+    foreign: BTreeSet<Gid>,
 }
 
 fn g(text: &str) -> Gid {
@@ -56,6 +60,7 @@ impl Bench {
             replies: Vec::new(),
             calls: Vec::new(),
             loads: Vec::new(),
+            foreign: BTreeSet::new(),
         }
     }
 
@@ -100,16 +105,25 @@ impl Bench {
     /// Writes the batch in flight.
     fn commit(&mut self) {
         let batch = self.batch.take().expect("a batch to write");
-        let conflicts = self.store.append(&batch.records);
+        let conflicts = self.write(&batch);
         self.shard.on_committed(batch.id, &conflicts, self.now);
         self.pump();
+    }
+
+    /// Appends a batch; its rows say that what it moved is ours.
+    fn write(&mut self, batch: &Batch) -> Vec<Gid> {
+        let conflicts = self.store.append(&batch.records);
+        for row in batch.rows.iter().filter(|row| !conflicts.contains(&row.gid)) {
+            self.foreign.remove(&row.gid);
+        }
+        conflicts
     }
 
     /// Loses the batch in flight, or only its acknowledgement.
     fn fail(&mut self, written: bool) -> Vec<Gid> {
         let batch = self.batch.take().expect("a batch to lose");
         if written {
-            assert!(self.store.append(&batch.records).is_empty());
+            assert!(self.write(&batch).is_empty());
         }
         let forgotten = self.shard.on_commit_failed(batch.id, self.now);
         self.pump();
@@ -119,10 +133,15 @@ impl Bench {
     /// Reads what was asked for.
     fn load(&mut self) {
         for gid in std::mem::take(&mut self.loads) {
-            let found = self.store.load(&gid).map(|transaction| Found { transaction, owned: true });
+            let found = self.read(&gid);
             self.shard.on_loaded(&gid, Ok(found), self.now);
         }
         self.pump();
+    }
+
+    fn read(&self, gid: &Gid) -> Option<Found> {
+        let owned = !self.foreign.contains(gid);
+        self.store.load(gid).map(|transaction| Found { transaction, owned })
     }
 
     fn load_fails(&mut self, failure: LoadFailure) {

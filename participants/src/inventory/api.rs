@@ -6,6 +6,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use super::statements::{Row, Stock as Store};
 use crate::database::Database;
 use crate::error::ApiError;
 
@@ -21,9 +22,6 @@ struct Stock {
     sold: i64,
     stocked: i64,
 }
-
-/// The columns of every statement below, in order.
-type Row = (String, i64, i64, i64, i64);
 
 impl From<Row> for Stock {
     fn from((sku, available, frozen, sold, stocked): Row) -> Self {
@@ -51,23 +49,17 @@ struct Summary {
     skus: Vec<Stock>,
 }
 
-const PUT: &str = "INSERT INTO stock (sku, available, stocked) VALUES (?1, ?2, ?2) ON CONFLICT (sku) \
-                   DO UPDATE SET available = available + ?2, stocked = stocked + ?2 \
-                   RETURNING sku, available, frozen, sold, stocked";
-const ALL: &str = "SELECT sku, available, frozen, sold, stocked FROM stock ORDER BY sku";
-const ONE: &str = "SELECT sku, available, frozen, sold, stocked FROM stock WHERE sku = ?";
-
-pub(super) fn router(database: Database) -> Router {
+pub(super) fn router<D: Store>(database: Database<D>) -> Router {
     Router::new()
-        .route("/stock", get(list).post(put))
-        .route("/stock/summary", get(summary))
-        .route("/stock/{sku}", get(show))
+        .route("/stock", get(list::<D>).post(put::<D>))
+        .route("/stock/summary", get(summary::<D>))
+        .route("/stock/{sku}", get(show::<D>))
         .with_state(database)
 }
 
 /// Adds units of a SKU, new or known.
-async fn put(
-    State(database): State<Database>,
+async fn put<D: Store>(
+    State(database): State<Database<D>>,
     Json(stock): Json<NewStock>,
 ) -> Result<(StatusCode, Json<Stock>), ApiError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -81,22 +73,27 @@ async fn put(
     // In a task of its own: a caller that hangs up must not leave a statement half read.
     let writer = database.writer.clone();
     let written = tokio::spawn(async move {
-        sqlx::query_as(PUT).bind(stock.sku).bind(stock.quantity).fetch_one(&writer).await
+        let mut connection = writer.acquire().await?;
+        D::receive(&mut connection, &stock.sku, stock.quantity).await?;
+        D::one(&mut connection, &stock.sku).await
     });
-    let row: Row = written.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
+    let row = written.await.map_err(|_| sqlx::Error::WorkerCrashed)??.ok_or(sqlx::Error::RowNotFound)?;
     Ok((StatusCode::CREATED, Json(row.into())))
 }
 
-async fn show(State(database): State<Database>, Path(sku): Path<String>) -> Result<Json<Stock>, ApiError> {
-    let row: Option<Row> = sqlx::query_as(ONE).bind(&sku).fetch_optional(&database.reader).await?;
+async fn show<D: Store>(
+    State(database): State<Database<D>>,
+    Path(sku): Path<String>,
+) -> Result<Json<Stock>, ApiError> {
+    let row = D::one(&mut *database.reader.acquire().await?, &sku).await?;
     row.map(|row| Json(row.into())).ok_or_else(|| ApiError::NotFound(format!("no stock of {sku}")))
 }
 
-async fn list(State(database): State<Database>) -> Result<Json<Vec<Stock>>, ApiError> {
+async fn list<D: Store>(State(database): State<Database<D>>) -> Result<Json<Vec<Stock>>, ApiError> {
     Ok(Json(all(&database).await?))
 }
 
-async fn summary(State(database): State<Database>) -> Result<Json<Summary>, ApiError> {
+async fn summary<D: Store>(State(database): State<Database<D>>) -> Result<Json<Summary>, ApiError> {
     let skus = all(&database).await?;
     let mut summary = Summary { conserved: true, ..Summary::default() };
     for stock in &skus {
@@ -110,7 +107,7 @@ async fn summary(State(database): State<Database>) -> Result<Json<Summary>, ApiE
     Ok(Json(summary))
 }
 
-async fn all(database: &Database) -> Result<Vec<Stock>, sqlx::Error> {
-    let rows: Vec<Row> = sqlx::query_as(ALL).fetch_all(&database.reader).await?;
+async fn all<D: Store>(database: &Database<D>) -> Result<Vec<Stock>, sqlx::Error> {
+    let rows = D::all(&mut *database.reader.acquire().await?).await?;
     Ok(rows.into_iter().map(Stock::from).collect())
 }

@@ -7,6 +7,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use super::statements::{Orders, Row};
 use crate::database::Database;
 use crate::error::ApiError;
 
@@ -25,9 +26,6 @@ struct Order {
     created_at_ms: i64,
     updated_at_ms: i64,
 }
-
-/// The columns of every statement below, in order.
-type Row = (String, String, String, String, i64, String, i64, i64);
 
 impl From<Row> for Order {
     fn from((id, gid, branch, sku, quantity, state, created_at_ms, updated_at_ms): Row) -> Self {
@@ -60,45 +58,37 @@ struct Summary {
     confirmed_by_sku: BTreeMap<String, i64>,
 }
 
-const LIST: &str = "SELECT id, gid, branch, sku, quantity, state, created_at, updated_at FROM orders \
-                    WHERE (?1 IS NULL OR gid = ?1) AND (?2 IS NULL OR state = ?2) \
-                    ORDER BY created_at DESC, id DESC LIMIT ?3";
-const ONE: &str =
-    "SELECT id, gid, branch, sku, quantity, state, created_at, updated_at FROM orders WHERE id = ?";
-const SUMS: &str = "SELECT state, sku, COUNT(*), SUM(quantity) FROM orders GROUP BY state, sku";
-
-pub(super) fn router(database: Database) -> Router {
+pub(super) fn router<D: Orders>(database: Database<D>) -> Router {
     Router::new()
-        .route("/orders", get(list))
-        .route("/orders/summary", get(summary))
-        .route("/orders/{id}", get(show))
+        .route("/orders", get(list::<D>))
+        .route("/orders/summary", get(summary::<D>))
+        .route("/orders/{id}", get(show::<D>))
         .with_state(database)
 }
 
-async fn list(
-    State(database): State<Database>,
+async fn list<D: Orders>(
+    State(database): State<Database<D>>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Vec<Order>>, ApiError> {
     let limit = filter.limit.unwrap_or(LIMIT_DEFAULT);
     if limit > LIMIT_MAX {
         return Err(ApiError::Invalid(format!("limit must be at most {LIMIT_MAX}")));
     }
-    let rows: Vec<Row> = sqlx::query_as(LIST)
-        .bind(filter.gid)
-        .bind(filter.state)
-        .bind(limit)
-        .fetch_all(&database.reader)
-        .await?;
+    let mut reader = database.reader.acquire().await?;
+    let rows = D::list(&mut reader, filter.gid.as_deref(), filter.state.as_deref(), limit.into()).await?;
     Ok(Json(rows.into_iter().map(Order::from).collect()))
 }
 
-async fn show(State(database): State<Database>, Path(id): Path<String>) -> Result<Json<Order>, ApiError> {
-    let row: Option<Row> = sqlx::query_as(ONE).bind(&id).fetch_optional(&database.reader).await?;
+async fn show<D: Orders>(
+    State(database): State<Database<D>>,
+    Path(id): Path<String>,
+) -> Result<Json<Order>, ApiError> {
+    let row = D::one(&mut *database.reader.acquire().await?, &id).await?;
     row.map(|row| Json(row.into())).ok_or_else(|| ApiError::NotFound(format!("no order {id}")))
 }
 
-async fn summary(State(database): State<Database>) -> Result<Json<Summary>, ApiError> {
-    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(SUMS).fetch_all(&database.reader).await?;
+async fn summary<D: Orders>(State(database): State<Database<D>>) -> Result<Json<Summary>, ApiError> {
+    let rows = D::sums(&mut *database.reader.acquire().await?).await?;
     let mut summary = Summary::default();
     for (state, sku, orders, quantity) in rows {
         let sum = match state.as_str() {

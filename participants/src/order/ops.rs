@@ -2,14 +2,17 @@
 
 use axum::Router;
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
 use trine_sdk::{BranchContext, Op, Outcome, Participant};
 
-use crate::database::Database;
+use super::statements::{NewOrder, Orders};
+use crate::database::{Database, Deadlocks};
 use crate::error::Failure;
 
 /// More units than this are not sold in one order.
 const QUANTITY_MAX: u32 = 1_000;
+/// The longest id and SKU, in characters: what MySQL's columns take.
+const ID_CHARS_MAX: usize = 300;
+const SKU_CHARS_MAX: usize = 255;
 
 /// What an op is about.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,88 +35,115 @@ struct Placed {
     state: &'static str,
 }
 
-const PLACE: &str = "INSERT INTO orders (id, gid, branch, sku, quantity, state) VALUES (?, ?, ?, ?, ?, ?) \
-                     ON CONFLICT (id) DO NOTHING";
-const MOVE: &str = "UPDATE orders SET state = ?, updated_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) \
-                    WHERE gid = ? AND branch = ? AND state = ?";
-
 type Answer = Result<Outcome, Failure>;
 
-pub(super) fn router(database: Database) -> Router {
+pub(super) fn router<D: Orders>(database: Database<D>) -> Router {
     Participant::new(database)
-        .action("/orders/create", |db: Database, call, item| place(db, call, item, "confirmed"))
-        .compensate("/orders/cancel", |db: Database, call, item| {
+        .action("/orders/create", |db: Database<D>, call, item| place(db, call, item, "confirmed"))
+        .compensate("/orders/cancel", |db: Database<D>, call, item| {
             shift(db, call, item, "confirmed", "cancelled")
         })
-        .try_("/orders/try", |db: Database, call, item| place(db, call, item, "pending"))
-        .confirm("/orders/confirm", |db: Database, call, item| shift(db, call, item, "pending", "confirmed"))
-        .cancel("/orders/cancel", |db: Database, call, item| shift(db, call, item, "pending", "cancelled"))
-        .prepare("/orders/prepare", |db: Database, call, item| place(db, call, item, "pending"))
-        .commit("/orders/commit", |db: Database, call, item| shift(db, call, item, "pending", "confirmed"))
-        .rollback("/orders/rollback", |db: Database, call, item| {
+        .try_("/orders/try", |db: Database<D>, call, item| place(db, call, item, "pending"))
+        .confirm("/orders/confirm", |db: Database<D>, call, item| {
+            shift(db, call, item, "pending", "confirmed")
+        })
+        .cancel("/orders/cancel", |db: Database<D>, call, item| shift(db, call, item, "pending", "cancelled"))
+        .prepare("/orders/prepare", |db: Database<D>, call, item| place(db, call, item, "pending"))
+        .commit("/orders/commit", |db: Database<D>, call, item| shift(db, call, item, "pending", "confirmed"))
+        .rollback("/orders/rollback", |db: Database<D>, call, item| {
             shift(db, call, item, "pending", "cancelled")
         })
-        .action("/orders/branch", |db: Database, call, item| place(db, call, item, "confirmed"))
-        .compensate("/orders/branch", |db: Database, call, item| {
+        .action("/orders/branch", |db: Database<D>, call, item| place(db, call, item, "confirmed"))
+        .compensate("/orders/branch", |db: Database<D>, call, item| {
             shift(db, call, item, "confirmed", "cancelled")
         })
-        .try_("/orders/branch", |db: Database, call, item| place(db, call, item, "pending"))
-        .confirm("/orders/branch", |db: Database, call, item| shift(db, call, item, "pending", "confirmed"))
-        .cancel("/orders/branch", |db: Database, call, item| shift(db, call, item, "pending", "cancelled"))
-        .prepare("/orders/branch", |db: Database, call, item| place(db, call, item, "pending"))
-        .commit("/orders/branch", |db: Database, call, item| shift(db, call, item, "pending", "confirmed"))
-        .rollback("/orders/branch", |db: Database, call, item| shift(db, call, item, "pending", "cancelled"))
+        .try_("/orders/branch", |db: Database<D>, call, item| place(db, call, item, "pending"))
+        .confirm("/orders/branch", |db: Database<D>, call, item| {
+            shift(db, call, item, "pending", "confirmed")
+        })
+        .cancel("/orders/branch", |db: Database<D>, call, item| shift(db, call, item, "pending", "cancelled"))
+        .prepare("/orders/branch", |db: Database<D>, call, item| place(db, call, item, "pending"))
+        .commit("/orders/branch", |db: Database<D>, call, item| shift(db, call, item, "pending", "confirmed"))
+        .rollback("/orders/branch", |db: Database<D>, call, item| {
+            shift(db, call, item, "pending", "cancelled")
+        })
         .into_router()
 }
 
 /// Writes a new order, unless it is one that is not accepted.
-async fn place(database: Database, call: BranchContext, item: Item, state: &'static str) -> Answer {
-    let (gid, branch, op) = (call.gid.to_string(), call.branch.to_string(), call.op);
-    let body = async move |connection: &mut SqliteConnection| {
-        if item.quantity == 0 && op == Op::Prepare {
-            return Ok(Outcome::DoneReadOnly);
+async fn place<D: Orders>(
+    database: Database<D>,
+    call: BranchContext,
+    item: Item,
+    state: &'static str,
+) -> Answer {
+    let (op, mut deadlocks) = (call.op, Deadlocks::default());
+    loop {
+        let (item, gid, branch) = (item.clone(), call.gid.to_string(), call.branch.to_string());
+        let body = async move |connection: &mut D::Connection| {
+            if item.quantity == 0 && op == Op::Prepare {
+                return Ok(Outcome::DoneReadOnly);
+            }
+            if let Some(reason) = objection(&item) {
+                return Ok(Outcome::Refused(reason));
+            }
+            // `~` is in no id's grammar, so no two branches share an order, and it needs no escape in a URL.
+            let id = item.id.unwrap_or_else(|| format!("{gid}~{branch}"));
+            let order = NewOrder { id, gid, branch, sku: item.sku, quantity: item.quantity.into(), state };
+            if D::place(connection, &order).await? {
+                Ok(Outcome::done(&Placed { id: order.id, state })?)
+            } else {
+                Ok(Outcome::refused(format!("there is an order {} already", order.id)))
+            }
+        };
+        let answer = database.barrier.execute(&call, body).await;
+        if !deadlocks.again(&answer).await {
+            return answer;
         }
-        if item.quantity == 0 || item.quantity > QUANTITY_MAX {
-            return Ok(Outcome::refused(format!(
-                "an order has 1 to {QUANTITY_MAX} units, not {}",
-                item.quantity
-            )));
-        }
-        // `~` is in no id's grammar, so no two branches share an order, and it needs no escape in a URL.
-        let id = item.id.unwrap_or_else(|| format!("{gid}~{branch}"));
-        let placed = sqlx::query(PLACE)
-            .bind(&id)
-            .bind(gid)
-            .bind(branch)
-            .bind(item.sku)
-            .bind(item.quantity)
-            .bind(state)
-            .execute(connection)
-            .await?;
-        match placed.rows_affected() {
-            1 => Ok(Outcome::done(&Placed { id, state })?),
-            _ => Ok(Outcome::refused(format!("there is an order {id} already"))),
-        }
+    }
+}
+
+/// Why an order is not accepted.
+fn objection(item: &Item) -> Option<String> {
+    if item.quantity == 0 || item.quantity > QUANTITY_MAX {
+        return Some(format!("an order has 1 to {QUANTITY_MAX} units, not {}", item.quantity));
+    }
+    let plain = |text: &str, chars: usize| {
+        !text.is_empty()
+            && text.trim() == text
+            && !text.contains(char::is_control)
+            && text.chars().count() <= chars
     };
-    database.barrier.execute(&call, body).await
+    if !plain(&item.sku, SKU_CHARS_MAX) || item.id.as_deref().is_some_and(|id| !plain(id, ID_CHARS_MAX)) {
+        return Some(format!(
+            "an id has 1 to {ID_CHARS_MAX} characters and a SKU 1 to {SKU_CHARS_MAX}, without control characters, and \
+             without spaces around them"
+        ));
+    }
+    None
 }
 
 /// Moves the order of this branch, which an earlier op has written, to another state.
-async fn shift(
-    database: Database,
+async fn shift<D: Orders>(
+    database: Database<D>,
     call: BranchContext,
     _: Item,
     from: &'static str,
     to: &'static str,
 ) -> Answer {
-    let (gid, branch) = (call.gid.to_string(), call.branch.to_string());
-    let body = async move |connection: &mut SqliteConnection| {
-        let moved =
-            sqlx::query(MOVE).bind(to).bind(&gid).bind(&branch).bind(from).execute(connection).await?;
-        match moved.rows_affected() {
-            1 => Ok(Outcome::empty()),
-            _ => Err(Failure::Inconsistent(format!("{gid}/{branch} has no {from} order to become {to}"))),
+    let mut deadlocks = Deadlocks::default();
+    loop {
+        let (gid, branch) = (call.gid.to_string(), call.branch.to_string());
+        let body = async move |connection: &mut D::Connection| {
+            if D::shift(connection, &gid, &branch, from, to).await? {
+                Ok(Outcome::empty())
+            } else {
+                Err(Failure::Inconsistent(format!("{gid}/{branch} has no {from} order to become {to}")))
+            }
+        };
+        let answer = database.barrier.execute(&call, body).await;
+        if !deadlocks.again(&answer).await {
+            return answer;
         }
-    };
-    database.barrier.execute(&call, body).await
+    }
 }

@@ -2,22 +2,30 @@
 
 use std::future::Future;
 
-use trine_protocol::Op;
-
 /// A database that can hold a barrier. Sealed: implementations are part of this crate.
 ///
-/// Every statement runs on the connection it is given, inside the transaction that is open there.
+/// Every statement runs on the connection it is given, inside the transaction that is open there. Statements are few
+/// fixed texts, so that each connection prepares each of them once.
 pub trait BarrierDatabase: sqlx::Database + sealed::Sealed {
-    /// Creates the table.
+    /// Creates the tables.
     const SCHEMA: &'static str;
-    /// Begins a transaction that is going to write.
+    /// Begins a transaction that is going to write, and sees what others have committed meanwhile.
     const BEGIN: &'static str;
 
     /// Runs [`Self::SCHEMA`].
     fn install(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
 
+    /// Writes the row of a branch, raising its fence to `fence` if that is higher, and returns the highest. The row stays
+    /// locked until the transaction ends: this is where concurrent calls for one branch, and the cleaner, queue up.
+    fn touch(
+        connection: &mut Self::Connection,
+        gid: &str,
+        branch: &str,
+        fence: i64,
+    ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
     /// Inserts a row unless its key is taken, and tells whether it did. Waits for a transaction under way that has
-    /// inserted the same key: this is where concurrent duplicates queue up.
+    /// inserted the same key.
     fn insert(
         connection: &mut Self::Connection,
         row: &NewRow<'_>,
@@ -37,6 +45,21 @@ pub trait BarrierDatabase: sqlx::Database + sealed::Sealed {
         gid: &str,
         branch: &str,
     ) -> impl Future<Output = sqlx::Result<Vec<StoredRow>>> + Send;
+
+    /// Gids and branches that were asked for last more than `age_ms` ago, the longest first, locked; those that others
+    /// have locked, and those with a try or prepare that nobody has decided, are left out.
+    fn unused(
+        connection: &mut Self::Connection,
+        age_ms: i64,
+        limit: i64,
+    ) -> impl Future<Output = sqlx::Result<Vec<(String, String)>>> + Send;
+
+    /// Deletes every row of a branch.
+    fn forget(
+        connection: &mut Self::Connection,
+        gid: &str,
+        branch: &str,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
 /// The identity of a row.
@@ -106,19 +129,13 @@ impl Recorded {
     }
 }
 
-/// What an op is to its branch, and which ops it has to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Does it.
-    Forward,
-    /// Makes the effect of `forward` permanent, unless `undo` undid it.
-    Confirm { forward: Op, undo: Op },
-    /// Undoes the effect of `forward`, unless `confirm` made it permanent.
-    Undo { forward: Op, confirm: Option<Op> },
-}
-
 pub(super) mod sealed {
     /// Keeps [`super::BarrierDatabase`] closed.
     pub trait Sealed {}
+    #[cfg(feature = "sqlite")]
     impl Sealed for sqlx::Sqlite {}
+    #[cfg(feature = "postgres")]
+    impl Sealed for sqlx::Postgres {}
+    #[cfg(feature = "mysql")]
+    impl Sealed for sqlx::MySql {}
 }

@@ -1,6 +1,10 @@
 //! Why the barrier could not let an op happen.
 
+use std::time::Duration;
+
 use trine_protocol::{Gid, Op};
+
+use crate::Fenced;
 
 /// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +13,10 @@ pub enum BarrierError {
     /// The database failed.
     #[error("the barrier's database failed")]
     Database(#[from] sqlx::Error),
+    /// The call came after one with a higher fence: a coordinator that has lost the transaction sent it, or it was
+    /// overtaken on its way. It has no effect. [`Participant`](crate::Participant) answers it with 412.
+    #[error("the call is fenced off")]
+    Fenced(#[source] Fenced),
     /// A confirm or commit found no effect of try or prepare to make permanent: it was never made, was refused, or was
     /// undone. The coordinator never asks for that by itself: an initiator committed without trying, the ops of the
     /// branch use different databases, or barrier rows were deleted too early.
@@ -39,8 +47,23 @@ pub enum BarrierError {
     /// A local transaction with this gid has committed before: this one must be rolled back.
     #[error("the local transaction of message {0} has committed before")]
     AlreadyRecorded(Gid),
-    /// A check is not an op of a branch; use [`Barrier::check`](super::Barrier::check).
-    #[error("{0} is not an op of a branch")]
+    /// Rows are to be kept longer than this; see [`KEEP_MIN`](super::KEEP_MIN).
+    #[error(
+        "rows must be kept for at least {least:?}, not {asked:?}: a call that comes later than that takes effect again"
+    )]
+    KeptTooShort {
+        /// What was asked for.
+        asked: Duration,
+        /// What is allowed.
+        least: Duration,
+    },
+    /// PostgreSQL prepares no transactions: set `max_prepared_transactions` above 0 (and as high as XA branches may be
+    /// prepared at once) and restart it.
+    #[error("PostgreSQL prepares no transactions: set max_prepared_transactions above 0 and restart it")]
+    PreparedTransactionsOff,
+    /// The op does not belong here: a check is for [`Barrier::check`](super::Barrier::check), and an XA branch has
+    /// prepare, commit and rollback, each with a method of its own.
+    #[error("{0} is not an op that can be done here")]
     NotABranchOp(Op),
     /// A row of the barrier does not read as one.
     #[error("the barrier's row for {0} is damaged")]

@@ -1,15 +1,20 @@
 //! What the barrier decides: whether an op runs, or what it answers without running.
 //!
 //! Every function works inside the caller's database transaction and only through [`BarrierDatabase`]. The order of
-//! statements matters: the row is inserted first and decided upon afterwards, so that of two concurrent calls the
-//! database lets one wait for the other.
+//! statements matters: the branch's row is written first, the op's row next, and decided upon afterwards, so that of two
+//! concurrent calls the database lets one wait for the other, and the one that waited sees what the other did.
+//!
+//! Fences: a call with a lower fence than the branch has seen comes from a coordinator that has lost the transaction, or
+//! was overtaken on its way. It has no effect. What is on record is answered all the same: that has no effect either,
+//! and whoever asked gets the answer it would have got in time.
 
 use serde_json::Value;
 use trine_protocol::{Gid, Op};
 
-use super::database::{BarrierDatabase, Key, NewRow, Recorded, Role, StoredRow};
+use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 use super::error::BarrierError;
-use crate::{BranchContext, CheckAnswer, Outcome};
+use crate::role::Role;
+use crate::{BranchContext, CheckAnswer, Fenced, Outcome};
 
 /// The word for an initiator's row where others have their op.
 const LOCAL: &str = "local";
@@ -34,15 +39,7 @@ pub(super) enum Admission {
 
 impl Guarded {
     pub(super) fn new(context: &BranchContext) -> Result<Self, BarrierError> {
-        let role = match context.op {
-            Op::Action | Op::Try | Op::Prepare | Op::Deliver => Role::Forward,
-            Op::Confirm => Role::Confirm { forward: Op::Try, undo: Op::Cancel },
-            Op::Commit => Role::Confirm { forward: Op::Prepare, undo: Op::Rollback },
-            Op::Compensate => Role::Undo { forward: Op::Action, confirm: None },
-            Op::Cancel => Role::Undo { forward: Op::Try, confirm: Some(Op::Confirm) },
-            Op::Rollback => Role::Undo { forward: Op::Prepare, confirm: Some(Op::Commit) },
-            Op::Check => return Err(BarrierError::NotABranchOp(context.op)),
-        };
+        let role = Role::of(context.op).ok_or(BarrierError::NotABranchOp(context.op))?;
         Ok(Self {
             gid: context.gid.to_string(),
             branch: context.branch.to_string(),
@@ -57,6 +54,16 @@ impl Guarded {
         NewRow { key, outcome, output, fence: self.fence }
     }
 
+    fn fenced(&self, highest: i64) -> BarrierError {
+        BarrierError::Fenced(Fenced {
+            gid: self.gid.clone(),
+            branch: self.branch.clone(),
+            op: self.op,
+            fence: self.fence.unsigned_abs(),
+            highest: highest.unsigned_abs(),
+        })
+    }
+
     fn damaged(&self, op: Op) -> BarrierError {
         BarrierError::Damaged(format!("{}/{}/{op}", self.gid, self.branch))
     }
@@ -67,10 +74,15 @@ pub(super) async fn admit<D: BarrierDatabase>(
     connection: &mut D::Connection,
     call: &Guarded,
 ) -> Result<Admission, BarrierError> {
+    let highest = D::touch(connection, &call.gid, &call.branch, call.fence).await?;
     let claimed = D::insert(connection, &call.row(call.op, Recorded::Done, None)).await?;
     if !claimed {
         let rows = D::rows(connection, &call.gid, &call.branch).await?;
         return Ok(Admission::Answered(remembered(call, &rows)?));
+    }
+    if call.fence < highest {
+        // The caller rolls back, and the claim with it.
+        return Err(call.fenced(highest));
     }
     match call.role {
         Role::Forward => Ok(Admission::Run),
@@ -118,25 +130,37 @@ pub(super) async fn complete<D: BarrierDatabase>(
         _ => (Recorded::Done, None),
     };
     let output = output.filter(|output| !output.is_null()).map(Value::to_string);
-    if recorded == Recorded::Done && output.is_none() {
-        return Ok(());
-    }
+    // Also when there is nothing new to write: it proves that the transaction still is the one that `admit` wrote in.
     let row = call.row(call.op, recorded, None);
     if D::complete(connection, &row.key, recorded, output.as_deref()).await? {
         Ok(())
     } else {
-        // The row is gone: the database rolled back under the body (some SQLite errors do that). Do not commit.
+        // The row is gone: the database rolled back under the body, which did not say so (deadlocks on MySQL and some
+        // SQLite errors do that; PostgreSQL refuses the statement above instead). Do not commit.
         Err(call.damaged(call.op))
     }
 }
 
+/// Keeps the fence of a call whose effects are rolled back.
+pub(super) async fn raise_fence<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    call: &Guarded,
+) -> Result<(), BarrierError> {
+    D::touch(connection, &call.gid, &call.branch, call.fence).await?;
+    Ok(())
+}
+
 /// Remembers a refusal whose effects are rolled back, so that duplicates get the same answer. If a concurrent
-/// duplicate was faster, its answer is the answer.
+/// duplicate was faster, its answer is the answer. A higher fence that came meanwhile does not matter: remembering a
+/// "no" takes effect on nothing.
 pub(super) async fn remember_refusal<D: BarrierDatabase>(
     connection: &mut D::Connection,
     call: &Guarded,
     reason: String,
 ) -> Result<Outcome, BarrierError> {
+    // PostgreSQL keeps no NUL in a text.
+    let reason = reason.replace('\0', "\u{fffd}");
+    D::touch(connection, &call.gid, &call.branch, call.fence).await?;
     if D::insert(connection, &call.row(call.op, Recorded::Refused, Some(&reason))).await? {
         return Ok(Outcome::Refused(reason));
     }
@@ -187,6 +211,7 @@ pub(super) async fn record_local<D: BarrierDatabase>(
     connection: &mut D::Connection,
     gid: &Gid,
 ) -> Result<(), BarrierError> {
+    D::touch(connection, gid.as_str(), "", 0).await?;
     if D::insert(connection, &local_row(gid, Recorded::Done)).await? {
         return Ok(());
     }
@@ -201,6 +226,7 @@ pub(super) async fn check<D: BarrierDatabase>(
     connection: &mut D::Connection,
     gid: &Gid,
 ) -> Result<CheckAnswer, BarrierError> {
+    D::touch(connection, gid.as_str(), "", 0).await?;
     if D::insert(connection, &local_row(gid, Recorded::Blocked)).await? {
         return Ok(CheckAnswer::NotCommitted);
     }

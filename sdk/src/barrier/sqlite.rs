@@ -4,19 +4,41 @@ use sqlx::{Sqlite, SqliteConnection};
 
 use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 
+const TOUCH: &str = "INSERT INTO trine_barrier_branches (gid, branch, fence) VALUES (?, ?, ?) \
+                     ON CONFLICT (gid, branch) DO UPDATE SET fence = MAX(fence, excluded.fence), \
+                     used_at = excluded.used_at RETURNING fence";
 const INSERT: &str = "INSERT INTO trine_barrier (gid, branch, op, outcome, output, fence) VALUES (?, ?, ?, ?, ?, ?) \
                       ON CONFLICT (gid, branch, op) DO NOTHING";
 const COMPLETE: &str =
     "UPDATE trine_barrier SET outcome = ?, output = ? WHERE gid = ? AND branch = ? AND op = ?";
 const ROWS: &str = "SELECT op, outcome, output FROM trine_barrier WHERE gid = ? AND branch = ?";
+const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
+    WHERE used_at < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ? AND (NOT EXISTS (SELECT 1 FROM trine_barrier AS f \
+    WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') AND f.outcome = 'done') \
+    OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
+    AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT ?";
+const FORGET_OPS: &str = "DELETE FROM trine_barrier WHERE gid = ? AND branch = ?";
+const FORGET_BRANCH: &str = "DELETE FROM trine_barrier_branches WHERE gid = ? AND branch = ?";
 
 impl BarrierDatabase for Sqlite {
-    const SCHEMA: &'static str = include_str!("../../../migrations/barrier/sqlite/0001_barrier.sql");
+    const SCHEMA: &'static str = concat!(
+        include_str!("../../../migrations/barrier/sqlite/0001_barrier.sql"),
+        include_str!("../../../migrations/barrier/sqlite/0002_branches.sql"),
+    );
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
     async fn install(connection: &mut SqliteConnection) -> sqlx::Result<()> {
         sqlx::raw_sql(Self::SCHEMA).execute(connection).await?;
         Ok(())
+    }
+
+    async fn touch(
+        connection: &mut SqliteConnection,
+        gid: &str,
+        branch: &str,
+        fence: i64,
+    ) -> sqlx::Result<i64> {
+        sqlx::query_scalar(TOUCH).bind(gid).bind(branch).bind(fence).fetch_one(connection).await
     }
 
     async fn insert(connection: &mut SqliteConnection, row: &NewRow<'_>) -> sqlx::Result<bool> {
@@ -57,5 +79,19 @@ impl BarrierDatabase for Sqlite {
         let rows: Vec<(String, String, Option<String>)> =
             sqlx::query_as(ROWS).bind(gid).bind(branch).fetch_all(connection).await?;
         Ok(rows.into_iter().map(|(op, outcome, output)| StoredRow { op, outcome, output }).collect())
+    }
+
+    async fn unused(
+        connection: &mut SqliteConnection,
+        age_ms: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(String, String)>> {
+        sqlx::query_as(UNUSED).bind(age_ms).bind(limit).fetch_all(connection).await
+    }
+
+    async fn forget(connection: &mut SqliteConnection, gid: &str, branch: &str) -> sqlx::Result<()> {
+        sqlx::query(FORGET_OPS).bind(gid).bind(branch).execute(&mut *connection).await?;
+        sqlx::query(FORGET_BRANCH).bind(gid).bind(branch).execute(connection).await?;
+        Ok(())
     }
 }

@@ -1,460 +1,88 @@
-//! Every order in which the ops of a branch can reach the barrier, on a real SQLite file with several connections.
+//! The barrier on real databases with several connections: one suite for all of them. A case is a function over a
+//! [`Flavor`](service::Flavor), a database and how callers' own transactions are isolated there; every flavor goes
+//! through every case.
 
-use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqliteConnection, SqlitePool};
-use tokio::sync::oneshot;
-use trine_protocol::{BranchId, Gid, Op};
+mod cleaning;
+mod fences;
+mod lost;
+mod ops;
+mod service;
 
-use super::{BarrierError, SqliteBarrier};
-use crate::{BranchContext, CheckAnswer, Outcome};
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// A service with one business table, `effects`, and a barrier.
-struct Service {
-    pool: SqlitePool,
-    barrier: SqliteBarrier,
-    _directory: tempfile::TempDir,
-}
-
-impl Service {
-    async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let options = SqliteConnectOptions::new()
-            .filename(directory.path().join("service.db"))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Off);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.unwrap();
-        sqlx::query("CREATE TABLE effects (op TEXT NOT NULL)").execute(&pool).await.unwrap();
-        let barrier = SqliteBarrier::new(pool.clone());
-        barrier.install().await.unwrap();
-        Self { pool, barrier, _directory: directory }
-    }
-
-    /// Runs an op whose body has an effect and ends in `outcome`.
-    async fn call(&self, op: Op, outcome: Outcome) -> Result<Outcome, Error> {
-        let name = op.as_str();
-        self.barrier
-            .execute(&context(op), async move |connection: &mut SqliteConnection| {
-                effect(connection, name).await?;
-                Ok::<_, Error>(outcome)
-            })
-            .await
-    }
-
-    async fn done(&self, op: Op) -> Outcome {
-        self.call(op, Outcome::empty()).await.unwrap()
-    }
-
-    /// The same through the joining form; commits on `Ok`, as its documentation says.
-    async fn join(&self, op: Op, outcome: Outcome) -> Result<Outcome, Error> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let body = async |connection: &mut SqliteConnection| {
-            effect(connection, op.as_str()).await?;
-            Ok::<_, Error>(outcome)
-        };
-        let answer = self.barrier.run(&mut transaction, &context(op), body).await?;
-        transaction.commit().await?;
-        Ok(answer)
-    }
-
-    /// The effects so far, in order.
-    async fn effects(&self) -> Vec<String> {
-        sqlx::query_scalar("SELECT op FROM effects ORDER BY rowid").fetch_all(&self.pool).await.unwrap()
-    }
-}
-
-async fn effect(connection: &mut SqliteConnection, op: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO effects VALUES (?)").bind(op).execute(connection).await?;
-    Ok(())
-}
-
-fn context(op: Op) -> BranchContext {
-    BranchContext::new(gid(), BranchId::parse("stock").unwrap(), op)
-}
-
-fn gid() -> Gid {
-    Gid::parse("order-1").unwrap()
-}
-
-const PAIRS: [(Op, Op); 3] =
-    [(Op::Action, Op::Compensate), (Op::Try, Op::Cancel), (Op::Prepare, Op::Rollback)];
-
-fn is_refused(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Refused(_))
-}
-
-#[tokio::test]
-async fn a_duplicate_gets_the_first_answer_and_no_second_effect() {
-    let service = Service::new().await;
-    let first = service.call(Op::Action, Outcome::Done(json!({"id": 7}))).await.unwrap();
-    let second = service.call(Op::Action, Outcome::Done(json!({"id": 8}))).await.unwrap();
-    assert_eq!((&first, &second), (&Outcome::Done(json!({"id": 7})), &first));
-    assert_eq!(service.effects().await, ["action"]);
-}
-
-#[tokio::test]
-async fn every_op_takes_effect_once() {
-    let service = Service::new().await;
-    for op in [Op::Try, Op::Confirm, Op::Prepare, Op::Commit, Op::Action, Op::Compensate, Op::Deliver] {
-        for _ in 0..3 {
-            assert_eq!(service.done(op).await, Outcome::empty(), "{op}");
-        }
-    }
-    let expected = ["try", "confirm", "prepare", "commit", "action", "compensate", "deliver"];
-    assert_eq!(service.effects().await, expected);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_duplicates_have_one_effect_and_one_answer() {
-    let service = Service::new().await;
-    let calls: Vec<_> = (0..16)
-        .map(|number: i32| {
-            let barrier = service.barrier.clone();
-            tokio::spawn(async move {
-                let body = async move |connection: &mut SqliteConnection| {
-                    effect(connection, "try").await?;
-                    Ok::<_, Error>(Outcome::Done(json!(number)))
-                };
-                barrier.execute(&context(Op::Try), body).await.unwrap()
-            })
-        })
-        .collect();
-    let mut answers = Vec::new();
-    for call in calls {
-        answers.push(call.await.unwrap());
-    }
-    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
-    assert_eq!(service.effects().await, ["try"]);
-}
-
-#[tokio::test]
-async fn branches_and_transactions_do_not_meet() {
-    let service = Service::new().await;
-    for (gid, branch) in [("a", "b"), ("a", "c"), ("A", "b"), ("a:b", "b"), ("a.b", "b")] {
-        let context = BranchContext::new(Gid::parse(gid).unwrap(), BranchId::parse(branch).unwrap(), Op::Try);
-        let body = async move |connection: &mut SqliteConnection| {
-            effect(connection, "try").await?;
-            Ok::<_, Error>(Outcome::empty())
-        };
-        service.barrier.execute(&context, body).await.unwrap();
-    }
-    assert_eq!(service.effects().await.len(), 5);
-}
-
-#[tokio::test]
-async fn an_undo_of_what_never_ran_is_done_without_effect() {
-    for (_, undo) in PAIRS {
-        let service = Service::new().await;
-        assert_eq!(service.done(undo).await, Outcome::empty());
-        assert_eq!(service.done(undo).await, Outcome::empty());
-        assert_eq!(service.effects().await, [""; 0], "{undo}");
-    }
-}
-
-#[tokio::test]
-async fn late_try_after_cancel_is_refused() {
-    for (forward, undo) in PAIRS {
-        let service = Service::new().await;
-        service.done(undo).await;
-        assert!(is_refused(&service.done(forward).await), "{forward}");
-        assert_eq!(service.effects().await, [""; 0]);
-    }
-}
-
-#[tokio::test]
-async fn late_duplicate_of_a_try_that_was_cancelled_has_no_effect() {
-    for (forward, undo) in PAIRS {
-        let service = Service::new().await;
-        service.done(forward).await;
-        service.done(undo).await;
-        service.done(forward).await;
-        service.done(undo).await;
-        assert_eq!(service.effects().await, [forward.as_str(), undo.as_str()]);
-    }
-}
-
-#[tokio::test]
-async fn a_refusal_leaves_no_effect_and_is_repeated() {
-    for (forward, _) in PAIRS {
-        let service = Service::new().await;
-        let refused = service.call(forward, Outcome::refused("short")).await.unwrap();
-        assert_eq!(refused, Outcome::refused("short"));
-        // Stock may have come in meanwhile; the answer that was given stands.
-        assert_eq!(service.done(forward).await, Outcome::refused("short"));
-        assert_eq!(service.effects().await, [""; 0]);
-    }
-}
-
-#[tokio::test]
-async fn refused_then_undone_then_a_duplicate_that_would_succeed_has_no_effect() {
-    for (forward, undo) in PAIRS {
-        let service = Service::new().await;
-        service.call(forward, Outcome::refused("short")).await.unwrap();
-        assert_eq!(service.done(undo).await, Outcome::empty());
-        assert!(is_refused(&service.done(forward).await));
-        assert_eq!(service.effects().await, [""; 0], "{undo}");
-    }
-}
-
-#[tokio::test]
-async fn refused_but_forgotten_then_undone_then_a_duplicate_has_no_effect() {
-    let service = Service::new().await;
-    let mut transaction = service.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let body = async |_: &mut SqliteConnection| Ok::<_, Error>(Outcome::refused("short"));
-    service.barrier.run(&mut transaction, &context(Op::Action), body).await.unwrap();
-    transaction.rollback().await.unwrap();
-    assert_eq!(service.done(Op::Compensate).await, Outcome::empty());
-    assert!(is_refused(&service.done(Op::Action).await));
-    assert_eq!(service.effects().await, [""; 0]);
-}
-
-#[tokio::test]
-async fn an_error_rolls_back_and_a_repetition_runs_again() {
-    let service = Service::new().await;
-    let failing = async |connection: &mut SqliteConnection| {
-        effect(connection, "action").await?;
-        Err::<Outcome, Error>("disk full".into())
+macro_rules! cases {
+    ($flavor:ident: $($module:ident { $($case:ident,)* })*) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$module::$case::<super::service::$flavor>().await;
+            }
+        )*)*
     };
-    let error = service.barrier.execute(&context(Op::Action), failing).await.unwrap_err();
-    assert_eq!(error.to_string(), "disk full");
-    assert_eq!(service.effects().await, [""; 0]);
-    service.done(Op::Action).await;
-    assert_eq!(service.effects().await, ["action"]);
 }
 
-#[tokio::test]
-async fn ongoing_leaves_nothing_behind_and_runs_again() {
-    let service = Service::new().await;
-    for _ in 0..2 {
-        assert_eq!(service.call(Op::Action, Outcome::Ongoing(None)).await.unwrap(), Outcome::Ongoing(None));
-    }
-    assert_eq!(service.effects().await, [""; 0]);
-    service.done(Op::Action).await;
-    assert_eq!(service.effects().await, ["action"]);
-}
-
-#[tokio::test]
-async fn a_refusal_that_is_not_allowed_is_not_remembered() {
-    let service = Service::new().await;
-    service.done(Op::Try).await;
-    assert!(is_refused(&service.call(Op::Confirm, Outcome::refused("no")).await.unwrap()));
-    assert_eq!(service.done(Op::Confirm).await, Outcome::empty());
-    assert_eq!(service.effects().await, ["try", "confirm"]);
-}
-
-#[tokio::test]
-async fn a_panic_rolls_back_and_a_repetition_runs_again() {
-    let service = Service::new().await;
-    let panicking = async |connection: &mut SqliteConnection| -> Result<Outcome, Error> {
-        effect(connection, "action").await?;
-        std::panic::resume_unwind(Box::new("on purpose"));
+macro_rules! conformance {
+    ($($name:ident: $flavor:ident,)*) => {
+        $(mod $name {
+            cases! { $flavor:
+                ops {
+                    a_duplicate_gets_the_first_answer_and_no_second_effect,
+                    every_op_takes_effect_once,
+                    concurrent_duplicates_have_one_effect_and_one_answer,
+                    branches_and_transactions_do_not_meet,
+                    an_undo_of_what_never_ran_is_done_without_effect,
+                    late_try_after_cancel_is_refused,
+                    late_duplicate_of_a_try_that_was_cancelled_has_no_effect,
+                    a_refusal_leaves_no_effect_and_is_repeated,
+                    refused_then_undone_then_a_duplicate_that_would_succeed_has_no_effect,
+                    refused_but_forgotten_then_undone_then_a_duplicate_has_no_effect,
+                    an_error_rolls_back_and_a_repetition_runs_again,
+                    ongoing_leaves_nothing_behind_and_runs_again,
+                    a_refusal_that_is_not_allowed_is_not_remembered,
+                    a_panic_rolls_back_and_a_repetition_runs_again,
+                    a_caller_that_goes_away_leaves_nothing_half_done,
+                    an_undo_during_a_forward_op_waits_and_undoes_it,
+                    confirm_needs_an_effect_to_make_permanent,
+                    what_is_permanent_is_not_undone,
+                    a_read_only_vote_is_repeated_and_has_nothing_to_commit_or_undo,
+                    the_joining_form_follows_the_same_rules,
+                    a_failed_body_that_is_committed_all_the_same_leaves_no_effect,
+                    an_effect_of_the_callers_transaction_falls_with_it,
+                    the_fence_of_the_call_is_kept,
+                    a_check_after_the_local_commit_says_committed,
+                    a_check_that_says_no_makes_a_later_local_commit_fail,
+                    a_local_transaction_commits_once_per_gid,
+                    a_check_during_the_local_transaction_waits_for_its_end,
+                }
+                fences {
+                    a_call_with_a_lower_fence_has_no_effect,
+                    a_fenced_call_says_which_fence_was_seen,
+                    a_failed_call_raises_the_fence_all_the_same,
+                    what_is_on_record_is_answered_whatever_the_fence,
+                    a_late_forward_op_of_a_zombie_has_no_effect,
+                    an_initiator_without_a_fence_tries_before_the_coordinator_calls,
+                    fences_of_other_branches_do_not_matter,
+                    of_concurrent_ops_those_after_a_higher_fence_have_no_effect,
+                    a_lower_fence_that_waited_for_a_higher_one_has_no_effect,
+                    a_joined_call_sees_what_it_waited_for,
+                    a_body_that_swallows_an_error_is_not_taken_for_done_unless_it_is,
+                    a_body_whose_transaction_the_database_gave_up_is_not_taken_for_done,
+                    a_reason_with_a_nul_is_remembered,
+                }
+                cleaning {
+                    old_branches_go_whole_and_young_ones_stay,
+                    a_reservation_nobody_has_decided_is_kept_whatever_its_age,
+                    more_than_a_chunk_is_cleaned_in_chunks,
+                    a_branch_in_use_is_not_cleaned_under_its_call,
+                    too_short_a_time_is_refused,
+                    the_cleaner_cleans_in_the_background,
+                }
+            }
+        })*
     };
-    let error = service.barrier.execute(&context(Op::Action), panicking).await.unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(BarrierError::Interrupted)), "{error}");
-    service.done(Op::Action).await;
-    assert_eq!(service.effects().await, ["action"]);
 }
 
-/// Starts an action that waits, inside its database transaction, for the returned sender.
-async fn start_waiting(
-    service: &Service,
-    op: Op,
-) -> (tokio::task::JoinHandle<Result<Outcome, Error>>, oneshot::Sender<()>) {
-    let (started, has_started) = oneshot::channel();
-    let (go_on, may_go_on) = oneshot::channel::<()>();
-    let barrier = service.barrier.clone();
-    let call = tokio::spawn(async move {
-        let body = async move |connection: &mut SqliteConnection| {
-            effect(connection, op.as_str()).await?;
-            started.send(()).unwrap();
-            may_go_on.await?;
-            Ok::<_, Error>(Outcome::Done(json!("first")))
-        };
-        barrier.execute(&context(op), body).await
-    });
-    has_started.await.unwrap();
-    (call, go_on)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_that_goes_away_leaves_nothing_half_done() {
-    let service = Service::new().await;
-    let (call, go_on) = start_waiting(&service, Op::Action).await;
-    call.abort();
-    assert!(call.await.unwrap_err().is_cancelled());
-    go_on.send(()).unwrap();
-    // Waits for the first one's database transaction, as a retry of the coordinator would.
-    assert_eq!(service.done(Op::Action).await, Outcome::Done(json!("first")));
-    assert_eq!(service.effects().await, ["action"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_undo_during_a_forward_op_waits_and_undoes_it() {
-    for (forward, undo) in PAIRS {
-        let service = Service::new().await;
-        let (call, go_on) = start_waiting(&service, forward).await;
-        let undoing = service.done(undo);
-        let release = async { go_on.send(()).unwrap() };
-        let (undone, ()) = tokio::join!(undoing, release);
-        assert_eq!(undone, Outcome::empty());
-        call.await.unwrap().unwrap();
-        assert_eq!(service.effects().await, [forward.as_str(), undo.as_str()]);
-    }
-}
-
-#[tokio::test]
-async fn confirm_needs_an_effect_to_make_permanent() {
-    for (forward, undo, confirm) in
-        [(Op::Try, Op::Cancel, Op::Confirm), (Op::Prepare, Op::Rollback, Op::Commit)]
-    {
-        let service = Service::new().await;
-        let never_ran = service.call(confirm, Outcome::empty()).await.unwrap_err();
-        assert!(matches!(never_ran.downcast_ref(), Some(BarrierError::NothingToConfirm { .. })));
-        service.done(forward).await;
-        service.done(undo).await;
-        let undone = service.call(confirm, Outcome::empty()).await.unwrap_err();
-        assert!(matches!(undone.downcast_ref(), Some(BarrierError::NothingToConfirm { .. })));
-        assert_eq!(service.effects().await, [forward.as_str(), undo.as_str()]);
-    }
-}
-
-#[tokio::test]
-async fn what_is_permanent_is_not_undone() {
-    for (forward, confirm, undo) in
-        [(Op::Try, Op::Confirm, Op::Cancel), (Op::Prepare, Op::Commit, Op::Rollback)]
-    {
-        let service = Service::new().await;
-        service.done(forward).await;
-        service.done(confirm).await;
-        let error = service.call(undo, Outcome::empty()).await.unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(BarrierError::AlreadyPermanent { .. })));
-        assert_eq!(service.effects().await, [forward.as_str(), confirm.as_str()]);
-    }
-}
-
-#[tokio::test]
-async fn a_read_only_vote_is_repeated_and_has_nothing_to_commit_or_undo() {
-    for end in [Op::Commit, Op::Rollback] {
-        let service = Service::new().await;
-        for _ in 0..2 {
-            assert_eq!(
-                service.call(Op::Prepare, Outcome::DoneReadOnly).await.unwrap(),
-                Outcome::DoneReadOnly
-            );
-        }
-        assert_eq!(service.done(end).await, Outcome::empty());
-        assert_eq!(service.effects().await, ["prepare"], "{end}");
-    }
-}
-
-#[tokio::test]
-async fn the_joining_form_follows_the_same_rules() {
-    let service = Service::new().await;
-    let output = Outcome::Done(json!(1));
-    assert_eq!(service.join(Op::Try, output.clone()).await.unwrap(), output);
-    assert_eq!(service.call(Op::Try, Outcome::empty()).await.unwrap(), output);
-    assert_eq!(service.join(Op::Cancel, Outcome::empty()).await.unwrap(), Outcome::empty());
-    assert_eq!(service.join(Op::Rollback, Outcome::empty()).await.unwrap(), Outcome::empty());
-    assert!(is_refused(&service.join(Op::Prepare, Outcome::empty()).await.unwrap()));
-    assert_eq!(service.join(Op::Action, Outcome::refused("no")).await.unwrap(), Outcome::refused("no"));
-    assert_eq!(service.join(Op::Action, Outcome::empty()).await.unwrap(), Outcome::refused("no"));
-    assert_eq!(service.effects().await, ["try", "cancel"]);
-}
-
-#[tokio::test]
-async fn a_failed_body_that_is_committed_all_the_same_leaves_no_effect() {
-    let service = Service::new().await;
-    let mut transaction = service.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let failing = async |connection: &mut SqliteConnection| {
-        effect(connection, "action").await?;
-        Err::<Outcome, Error>("failed".into())
-    };
-    service.barrier.run(&mut transaction, &context(Op::Action), failing).await.unwrap_err();
-    effect(&mut transaction, "mine").await.unwrap();
-    transaction.commit().await.unwrap();
-    assert_eq!(service.effects().await, ["mine"]);
-    service.done(Op::Action).await;
-    assert_eq!(service.effects().await, ["mine", "action"]);
-}
-
-#[tokio::test]
-async fn an_effect_of_the_callers_transaction_falls_with_it() {
-    let service = Service::new().await;
-    let mut transaction = service.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let body = async |connection: &mut SqliteConnection| {
-        effect(connection, "action").await?;
-        Ok::<_, Error>(Outcome::empty())
-    };
-    service.barrier.run(&mut transaction, &context(Op::Action), body).await.unwrap();
-    drop(transaction);
-    assert_eq!(service.effects().await, [""; 0]);
-    service.done(Op::Action).await;
-    assert_eq!(service.effects().await, ["action"]);
-}
-
-#[tokio::test]
-async fn the_fence_of_the_call_is_kept() {
-    let service = Service::new().await;
-    let mut context = context(Op::Action);
-    context.fence = 41;
-    let body = async |_: &mut SqliteConnection| Ok::<_, Error>(Outcome::Done(Value::Null));
-    service.barrier.execute(&context, body).await.unwrap();
-    let (fence, at): (i64, i64) =
-        sqlx::query_as("SELECT fence, created_at FROM trine_barrier").fetch_one(&service.pool).await.unwrap();
-    assert_eq!(fence, 41);
-    assert!(at > 1_700_000_000_000, "{at} are not milliseconds since 1970");
-}
-
-async fn commit_locally(service: &Service) -> Result<(), BarrierError> {
-    let mut transaction = service.pool.begin_with("BEGIN IMMEDIATE").await?;
-    service.barrier.record_local(&mut transaction, &gid()).await?;
-    effect(&mut transaction, "local").await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_check_after_the_local_commit_says_committed() {
-    let service = Service::new().await;
-    commit_locally(&service).await.unwrap();
-    for _ in 0..2 {
-        assert_eq!(service.barrier.check(&gid()).await.unwrap(), CheckAnswer::Committed);
-    }
-}
-
-#[tokio::test]
-async fn a_check_that_says_no_makes_a_later_local_commit_fail() {
-    let service = Service::new().await;
-    for _ in 0..2 {
-        assert_eq!(service.barrier.check(&gid()).await.unwrap(), CheckAnswer::NotCommitted);
-        assert!(matches!(commit_locally(&service).await, Err(BarrierError::AlreadyAnswered(_))));
-    }
-    assert_eq!(service.effects().await, [""; 0]);
-}
-
-#[tokio::test]
-async fn a_local_transaction_commits_once_per_gid() {
-    let service = Service::new().await;
-    commit_locally(&service).await.unwrap();
-    assert!(matches!(commit_locally(&service).await, Err(BarrierError::AlreadyRecorded(_))));
-    assert_eq!(service.effects().await, ["local"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_check_during_the_local_transaction_waits_for_its_end() {
-    for commits in [true, false] {
-        let service = Service::new().await;
-        let mut transaction = service.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        service.barrier.record_local(&mut transaction, &gid()).await.unwrap();
-        let id = gid();
-        let finish = async move {
-            if commits { transaction.commit().await.unwrap() } else { transaction.rollback().await.unwrap() }
-        };
-        let (answer, ()) = tokio::join!(service.barrier.check(&id), finish);
-        let expected = if commits { CheckAnswer::Committed } else { CheckAnswer::NotCommitted };
-        assert_eq!(answer.unwrap(), expected);
-    }
+conformance! {
+    sqlite: OnSqlite,
+    postgres: OnPostgres,
+    mysql: OnMySql,
+    mysql_read_committed: OnMySqlReadCommitted,
 }

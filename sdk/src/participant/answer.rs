@@ -11,7 +11,7 @@ use serde::Serialize;
 use trine_protocol::{Op, headers};
 
 use super::BoxError;
-use crate::{CheckAnswer, HeaderError, Outcome};
+use crate::{CheckAnswer, Fenced, HeaderError, Outcome};
 
 /// A problem document (RFC 9457) of a participant.
 #[derive(Serialize)]
@@ -89,10 +89,22 @@ pub(super) fn of_result(op: Op, result: Result<Outcome, BoxError>) -> Response {
             internal()
         }
         Ok(Outcome::Ongoing(after)) => ongoing(after),
-        Err(error) => {
-            tracing::error!(error = with_causes(&*error), "{op} failed; it will be asked for again");
-            internal()
-        }
+        Err(error) => match fenced_among(&*error) {
+            Some(fenced) => {
+                tracing::warn!(%fenced, "a call that was overtaken by a newer one had no effect");
+                let detail = fenced.to_string();
+                problem(
+                    StatusCode::PRECONDITION_FAILED,
+                    "urn:trine:participant:fenced",
+                    "Fenced off",
+                    &detail,
+                )
+            }
+            None => {
+                tracing::error!(error = with_causes(&*error), "{op} failed; it will be asked for again");
+                internal()
+            }
+        },
     }
 }
 
@@ -117,6 +129,12 @@ fn problem(status: StatusCode, type_uri: &str, title: &str, detail: &str) -> Res
     let mut answer = (status, axum::Json(document)).into_response();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     answer
+}
+
+/// The fence that an error, or one of its causes, speaks of.
+fn fenced_among<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Fenced> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|error| error.downcast_ref())
 }
 
 fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {

@@ -246,3 +246,31 @@ async fn a_refused_registration_is_told() {
         Registration::new(client, "bad", "http://127.0.0.1:9").ttl(Duration::from_millis(300)).start();
     assert_eq!(registration.registered().await.unwrap_err().code(), Some("TX0002"));
 }
+
+/// As the barriers' errors are made.
+#[derive(Debug, thiserror::Error)]
+#[error("the call is fenced off")]
+struct Guard(#[source] crate::Fenced);
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Wrapped(#[from] Guard);
+
+#[tokio::test]
+async fn a_call_that_is_fenced_off_is_answered_412_however_deep_the_error_lies() {
+    async fn fenced(_: (), call: BranchContext, _: Value) -> Result<Outcome, Wrapped> {
+        let fenced = crate::Fenced {
+            gid: call.gid.to_string(),
+            branch: call.branch.to_string(),
+            op: call.op,
+            fence: call.fence,
+            highest: 12,
+        };
+        Err(Guard(fenced).into())
+    }
+    let router = Participant::new(()).action("/x", fenced).into_router();
+    let (status, content, problem) = call(router, request("/x", Op::Action, ""), "content-type").await;
+    assert_eq!((status, content.as_str()), (412, "application/problem+json"));
+    assert_eq!(problem["type"], "urn:trine:participant:fenced");
+    assert_eq!(problem["detail"], "action of g-1/b-1 carries fence 9, the branch has seen 12");
+}

@@ -1,28 +1,9 @@
-//! What initiators were told is true for ever; what was called was owed.
+//! What a walk checks at every step: what was called was owed, what was told is durable.
 
 use trine_engine::{Call, Rejection, Snapshot, Ticket};
-use trine_protocol::{Pattern, Status};
+use trine_protocol::Status;
 
 use super::Walk;
-
-/// What an initiator asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
-    Create,
-    /// Tell me the end.
-    Wait,
-    Commit,
-    Abort,
-    /// Set going what is parked.
-    Replay,
-}
-
-/// What one initiator was told. No answer is no promise.
-#[derive(Debug, Default)]
-pub(super) struct Oracle {
-    accepted: bool,
-    end: Option<Status>,
-}
 
 impl Walk {
     pub(super) fn check_call(&mut self, call: &Call) -> Result<(), String> {
@@ -51,72 +32,19 @@ impl Walk {
     pub(super) fn check_reply(
         &mut self,
         ticket: Ticket,
-        result: Result<Snapshot, Rejection>,
+        result: &Result<Snapshot, Rejection>,
     ) -> Result<(), String> {
         let (index, ask) = self.asked.remove(&ticket).ok_or("a reply for nobody, or twice")?;
         let initiated = &mut self.initiated[index];
-        let (gid, message) = (&initiated.gid, initiated.spec.pattern == Pattern::Message);
-        let durable = self.store.state(gid).map(|state| state.status());
-        let oracle = &mut initiated.oracle;
-        let end = match (ask, &result) {
-            (_, Ok(snapshot)) => {
-                oracle.accepted = true;
-                if snapshot.status.is_settled() && durable != Some(snapshot.status) {
-                    return Err(format!("{gid}: {} was told, {durable:?} is durable", snapshot.status));
-                }
-                match ask {
-                    Ask::Create | Ask::Wait | Ask::Replay => {
-                        snapshot.status.is_settled().then_some(snapshot.status)
-                    }
-                    Ask::Commit => Some(Status::Committed),
-                    Ask::Abort => Some(Status::RolledBack),
-                }
-            }
-            (Ask::Commit, Err(Rejection::IllegalState { status, .. })) => match status {
-                Status::RollingBack | Status::RolledBack => Some(Status::RolledBack),
-                // It was declared.
-                Status::Open | Status::Running | Status::Committing | Status::Committed => None,
-            },
-            (Ask::Abort, Err(Rejection::IllegalState { status, .. })) => {
-                (message || *status != Status::Running).then_some(Status::Committed)
-            }
-            (Ask::Commit | Ask::Abort, Err(Rejection::NotFound)) if durable.is_none() => None,
-            (_, Err(Rejection::Unavailable)) => None,
-            (_, Err(rejection)) => return Err(format!("{gid}: {ask:?} was answered with: {rejection}")),
-        };
-        if durable.is_none() && result.is_ok() {
-            return Err(format!("{gid}: {ask:?} was acknowledged and nothing is durable"));
-        }
-        match (oracle.end, end) {
-            (Some(before), Some(now)) if before != now => {
-                Err(format!("{gid}: {before} was told, then {now}"))
-            }
-            (before, now) => {
-                oracle.end = before.or(now);
-                Ok(())
-            }
-        }
+        let durable = self.store.state(&initiated.gid).map(|state| state.status());
+        initiated.hear(ask, result, durable, durable.is_none())
     }
 
     pub(super) fn check_end(&mut self) -> Result<(), String> {
         for initiated in &self.initiated {
-            let gid = &initiated.gid;
-            let Some(end) = self.store.load(gid) else {
-                return Err(format!(
-                    "{gid} was {} and is gone",
-                    if initiated.oracle.accepted { "accepted" } else { "asked for" }
-                ));
-            };
-            self.participants.check(&end)?;
-            if initiated.oracle.end.is_some_and(|told| told != end.status()) {
-                return Err(format!("{gid}: {:?} was told, {} it is", initiated.oracle.end, end.status()));
-            }
-            match end.status() {
+            match initiated.check_end(&self.store, &self.participants)? {
                 Status::Committed => self.verdict.committed += 1,
-                Status::RolledBack => self.verdict.rolled_back += 1,
-                other @ (Status::Open | Status::Running | Status::Committing | Status::RollingBack) => {
-                    return Err(format!("{gid} is {other} in the end"));
-                }
+                _ => self.verdict.rolled_back += 1,
             }
         }
         Ok(())

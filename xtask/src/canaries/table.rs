@@ -1,5 +1,7 @@
 //! The laws (ARCHITECTURE.md) and how to break them.
 
+mod ownership;
+
 /// One deliberate bug.
 pub(super) struct Canary {
     /// The law it breaks.
@@ -19,8 +21,14 @@ const AGENDA: &str = "engine/src/transaction/agenda.rs";
 const RULES: &str = "engine/src/transaction/rules.rs";
 const FLOW: &str = "engine/src/shard/flow.rs";
 const SCHEDULE: &str = "engine/src/shard/schedule.rs";
+const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 
-pub(super) const CANARIES: &[Canary] = &[
+/// All of them.
+pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
+    CANARIES.iter().chain(ownership::CANARIES)
+}
+
+const CANARIES: &[Canary] = &[
     Canary {
         law: "L1",
         breaks: "a gap in the journal is let through",
@@ -153,7 +161,7 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "L8",
         breaks: "a call under way is forgotten with its transaction, and made twice",
-        file: FLOW,
+        file: OWNERSHIP,
         replace: "(stage == CallStage::Released).then_some(key)",
         with: "(stage == CallStage::Withheld).then_some(key)",
     },
@@ -220,9 +228,7 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "L3",
         breaks: "time that passed before a transaction was loaded is not seen",
         file: SCHEDULE,
-        replace: "self.keep(&gid, resident);
-        if self.feed(&gid, &Input::Tick, now).is_err() {",
-        with: "self.keep(&gid, resident);
-        if self.feed(&gid, &Input::Tick, Timestamp::default()).is_err() {",
+        replace: "self.tick(&gid, now);",
+        with: "self.tick(&gid, Timestamp::default());",
     },
 ];

@@ -1,0 +1,162 @@
+//! Whose a transaction is: what is driven here, what is only answered for, and how the two change places.
+//!
+//! A resident that is not owned is *foreign*. It makes no calls, time does not move it, answers to calls of earlier
+//! days are dropped; it is here only while somebody waits for its end, and is read again now and then, and for every
+//! command: what is told of it is never older than the question. A command that moves it makes it owned, and its row is
+//! written with the records, so that the index says so.
+//!
+//! Nothing here is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
+
+use std::collections::BTreeMap;
+
+use trine_protocol::{Gid, Timestamp};
+
+use super::{CallStage, Found, Message, Release, Resident, Shard, Waiter};
+use crate::transaction::CallKey;
+
+/// Messages that wait for their gid's journal to be read.
+#[derive(Debug, Default)]
+pub(super) struct Loading {
+    pub(super) messages: Vec<Message>,
+    /// The read is under way, and what comes from now on is not to be told what it finds of somebody else's.
+    pub(super) is_under_way: bool,
+    pub(super) late: Vec<Message>,
+    /// Whose commands were accepted before it was read again.
+    pub(super) waiters: Vec<Waiter>,
+    /// It was resident and must come back even if nobody asks for it.
+    pub(super) wanted: bool,
+    /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
+    pub(super) durable_seq: u64,
+    /// The read failed; ask again then.
+    pub(super) retry_at: Option<Timestamp>,
+    /// Others may have taken it over since the read was asked for: that it is owned must be read again.
+    pub(super) may_be_lost: bool,
+    /// It may have been taken over from others since the read was asked for: that it is not owned must be read again.
+    pub(super) may_be_won: bool,
+}
+
+impl Loading {
+    /// For what must be in memory even if nobody asks for it.
+    pub(super) fn wanted() -> Self {
+        Self { wanted: true, ..Self::default() }
+    }
+
+    /// What was found was read before somebody else, or this coordinator, took the transaction over.
+    pub(super) fn outdates(&self, found: &Found) -> bool {
+        if found.owned { self.may_be_lost } else { self.may_be_won }
+    }
+}
+
+impl Shard {
+    /// A transaction belongs in memory: it is read unless it is here or being read. There is one way to read, so a
+    /// state that is read can never be older than one this shard has let go of.
+    pub fn handle_wanted(&mut self, gid: &Gid) {
+        if let Some(loading) = self.loading.get_mut(gid) {
+            loading.wanted = true;
+            loading.may_be_won = true;
+        } else if self.residents.get(gid).is_none_or(|resident| !resident.owned) {
+            self.handle_adopted(gid);
+        }
+    }
+
+    /// A transaction was taken over from somebody else: it is read even if it is here, for it may have moved there.
+    pub fn handle_adopted(&mut self, gid: &Gid) {
+        if self.residents.contains_key(gid) {
+            self.read_again(gid);
+        } else if self.loading.contains_key(gid) {
+            self.handle_wanted(gid);
+        } else {
+            self.load(gid, Loading::wanted());
+        }
+    }
+
+    /// Others may have taken over what is here: everything is read again, and kept only if it is still owned.
+    pub fn handle_lapse(&mut self) {
+        self.loading.values_mut().for_each(|loading| loading.may_be_lost = true);
+        let gids: Vec<Gid> = self.residents.keys().cloned().collect();
+        for gid in gids {
+            self.read_again(&gid);
+        }
+    }
+
+    /// Whether this shard has a transaction in memory and drives it: for tests and checkers.
+    pub fn drives(&self, gid: &Gid) -> bool {
+        self.residents.get(gid).is_some_and(|resident| resident.owned)
+    }
+
+    /// A message for a transaction that somebody else drives.
+    pub(super) fn receive_foreign(&mut self, message: Message) {
+        if message.answers().is_some() {
+            // Whoever drives it owes the call as well, and hears for itself.
+            return;
+        }
+        let gid = message.gid().clone();
+        self.read_again(&gid);
+        if let Some(loading) = self.loading.get_mut(&gid) {
+            loading.messages.push(message);
+        }
+    }
+
+    /// Asks for a gid's journal.
+    pub(super) fn load(&mut self, gid: &Gid, loading: Loading) {
+        let Loading { mut messages, late, waiters, wanted, durable_seq, .. } = loading;
+        messages.extend(late);
+        let loading = Loading { messages, waiters, wanted, durable_seq, ..Loading::default() };
+        self.loading.insert(gid.clone(), loading);
+        self.releases.push_back(Release::Load(gid.clone()));
+    }
+
+    /// Reads a transaction again that may have changed behind this shard's back. Whoever waits for its end goes on
+    /// waiting. What is being written is left alone until that is durable, or until the append finds out.
+    pub(super) fn read_again(&mut self, gid: &Gid) {
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        if resident.unflushed.is_some() {
+            resident.unsure = true;
+            resident.under_way.retain(|_, stage| *stage == CallStage::Released);
+            let is_call = |release: &Option<Release>| matches!(release, Some(Release::Call(_)));
+            if let Some(sealed) = &mut self.sealed {
+                sealed.withheld.retain(|withheld| withheld.gid != *gid || !is_call(&withheld.release));
+            }
+            return;
+        }
+        let Some(mut resident) = self.let_go(gid) else { return };
+        if let Some(timer) = resident.timer {
+            self.timers.remove(&(timer, gid.clone()));
+        }
+        resident.waiters.sort_by_key(|waiter| waiter.message.order);
+        self.orphan(gid, resident.under_way);
+        let Resident { waiters, durable_seq, .. } = resident;
+        self.load(gid, Loading { waiters, durable_seq, ..Loading::wanted() });
+    }
+
+    /// What is sealed from now on is written together with its row, and thereby is this coordinator's.
+    pub(super) fn make_sure(&mut self, gid: &Gid) {
+        if let Some(resident) = self.residents.get_mut(gid)
+            && std::mem::take(&mut resident.unsure)
+        {
+            resident.indexed = None;
+        }
+    }
+
+    /// Remembers calls that left, of a transaction that is no longer here.
+    pub(super) fn orphan(&mut self, gid: &Gid, under_way: BTreeMap<CallKey, CallStage>) {
+        let released = |(key, stage): (CallKey, CallStage)| (stage == CallStage::Released).then_some(key);
+        let released: Vec<CallKey> = under_way.into_iter().filter_map(released).collect();
+        if !released.is_empty() {
+            self.orphans.entry(gid.clone()).or_default().extend(released);
+        }
+    }
+
+    /// A call came back. Its transaction may be here, or gone, or be taken for a new one that is being created.
+    pub(super) fn call_ended(&mut self, gid: &Gid, key: CallKey) {
+        if let Some(resident) = self.residents.get_mut(gid) {
+            resident.under_way.remove(&key);
+        }
+        if let Some(orphans) = self.orphans.get_mut(gid) {
+            orphans.remove(&key);
+            if orphans.is_empty() {
+                self.orphans.remove(gid);
+            }
+        }
+    }
+}

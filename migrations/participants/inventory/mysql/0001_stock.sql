@@ -1,0 +1,8 @@
+-- Stock by SKU. Every unit that ever came in (stocked) is available, frozen by a transaction under way, or sold.
+CREATE TABLE stock (
+    sku       VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+    available BIGINT NOT NULL CHECK (available >= 0),
+    frozen    BIGINT NOT NULL DEFAULT 0 CHECK (frozen >= 0),
+    sold      BIGINT NOT NULL DEFAULT 0 CHECK (sold >= 0),
+    stocked   BIGINT NOT NULL CHECK (stocked >= 0)
+) ENGINE = InnoDB;

@@ -1,0 +1,95 @@
+//! The barrier's statements on PostgreSQL.
+//!
+//! A failed statement ends a transaction here, so a key that is taken is no error but `ON CONFLICT`, which also waits for
+//! whoever has inserted the same key and not committed. Every statement sees what others committed before it began
+//! (READ COMMITTED). In a caller's transaction at a stricter level [`TOUCH`] fails with 40001 where it would have to
+//! see more than the snapshot: nothing has happened then, and the call is repeated.
+
+use sqlx::{PgConnection, Postgres};
+
+use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
+
+const TOUCH: &str = "INSERT INTO trine_barrier_branches AS b (gid, branch, fence) VALUES ($1, $2, $3) \
+                     ON CONFLICT (gid, branch) DO UPDATE SET fence = GREATEST(b.fence, excluded.fence), \
+                     used_at = excluded.used_at RETURNING fence";
+const INSERT: &str = "INSERT INTO trine_barrier (gid, branch, op, outcome, output, fence) \
+                      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (gid, branch, op) DO NOTHING";
+const COMPLETE: &str =
+    "UPDATE trine_barrier SET outcome = $1, output = $2 WHERE gid = $3 AND branch = $4 AND op = $5";
+const ROWS: &str = "SELECT op, outcome, output FROM trine_barrier WHERE gid = $1 AND branch = $2";
+const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
+    WHERE used_at < (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT - $1 AND (NOT EXISTS (SELECT 1 \
+    FROM trine_barrier AS f WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') \
+    AND f.outcome = 'done') OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
+    AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT $2 FOR UPDATE OF b SKIP LOCKED";
+const FORGET_OPS: &str = "DELETE FROM trine_barrier WHERE gid = $1 AND branch = $2";
+const FORGET_BRANCH: &str = "DELETE FROM trine_barrier_branches WHERE gid = $1 AND branch = $2";
+/// Two instances that create the same table at once get into each other's way, `IF NOT EXISTS` or not.
+const INSTALL: &str = concat!(
+    "SELECT pg_advisory_xact_lock(6073291846201);",
+    include_str!("../../../migrations/barrier/postgres/0001_barrier.sql"),
+);
+
+impl BarrierDatabase for Postgres {
+    const SCHEMA: &'static str = include_str!("../../../migrations/barrier/postgres/0001_barrier.sql");
+    const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+    async fn install(connection: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::raw_sql(INSTALL).execute(connection).await?;
+        Ok(())
+    }
+
+    async fn touch(connection: &mut PgConnection, gid: &str, branch: &str, fence: i64) -> sqlx::Result<i64> {
+        sqlx::query_scalar(TOUCH).bind(gid).bind(branch).bind(fence).fetch_one(connection).await
+    }
+
+    async fn insert(connection: &mut PgConnection, row: &NewRow<'_>) -> sqlx::Result<bool> {
+        let done = sqlx::query(INSERT)
+            .bind(row.key.gid)
+            .bind(row.key.branch)
+            .bind(row.key.op)
+            .bind(row.outcome.as_str())
+            .bind(row.output)
+            .bind(row.fence)
+            .execute(connection)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn complete(
+        connection: &mut PgConnection,
+        key: &Key<'_>,
+        outcome: Recorded,
+        output: Option<&str>,
+    ) -> sqlx::Result<bool> {
+        let done = sqlx::query(COMPLETE)
+            .bind(outcome.as_str())
+            .bind(output)
+            .bind(key.gid)
+            .bind(key.branch)
+            .bind(key.op)
+            .execute(connection)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn rows(connection: &mut PgConnection, gid: &str, branch: &str) -> sqlx::Result<Vec<StoredRow>> {
+        let rows: Vec<(String, String, Option<String>)> =
+            sqlx::query_as(ROWS).bind(gid).bind(branch).fetch_all(connection).await?;
+        Ok(rows.into_iter().map(|(op, outcome, output)| StoredRow { op, outcome, output }).collect())
+    }
+
+    async fn unused(
+        connection: &mut PgConnection,
+        age_ms: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<(String, String)>> {
+        sqlx::query_as(UNUSED).bind(age_ms).bind(limit).fetch_all(connection).await
+    }
+
+    async fn forget(connection: &mut PgConnection, gid: &str, branch: &str) -> sqlx::Result<()> {
+        sqlx::query(FORGET_OPS).bind(gid).bind(branch).execute(&mut *connection).await?;
+        sqlx::query(FORGET_BRANCH).bind(gid).bind(branch).execute(connection).await?;
+        Ok(())
+    }
+}

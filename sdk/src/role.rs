@@ -1,0 +1,29 @@
+//! What each op is to its branch, whichever database guards it.
+
+use trine_protocol::Op;
+
+/// What an op is to its branch, and which ops it has to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Does it.
+    Forward,
+    /// Makes the effect of `forward` permanent, unless `undo` undid it.
+    Confirm { forward: Op, undo: Op },
+    /// Undoes the effect of `forward`, unless `confirm` made it permanent.
+    Undo { forward: Op, confirm: Option<Op> },
+}
+
+impl Role {
+    /// The role of an op; a check has none.
+    pub(crate) fn of(op: Op) -> Option<Self> {
+        Some(match op {
+            Op::Action | Op::Try | Op::Prepare | Op::Deliver => Self::Forward,
+            Op::Confirm => Self::Confirm { forward: Op::Try, undo: Op::Cancel },
+            Op::Commit => Self::Confirm { forward: Op::Prepare, undo: Op::Rollback },
+            Op::Compensate => Self::Undo { forward: Op::Action, confirm: None },
+            Op::Cancel => Self::Undo { forward: Op::Try, confirm: Some(Op::Confirm) },
+            Op::Rollback => Self::Undo { forward: Op::Prepare, confirm: Some(Op::Commit) },
+            Op::Check => return None,
+        })
+    }
+}

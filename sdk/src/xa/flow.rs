@@ -1,0 +1,291 @@
+//! What prepare, commit and rollback do, step by step. Every step may be the last one of a process, and another call may
+//! come between any two: what a step relies on stands in the database, committed or locked.
+
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, Pool};
+use trine_protocol::{Op, Xid};
+
+use super::database::{Key, Lock, Record, State, XaDatabase};
+use crate::barrier::{BarrierError, Body};
+use crate::{BranchContext, Fenced, Outcome};
+
+/// How often a session that is about to let go of a prepared transaction is looked at again, and how long in between.
+const LOOKS_MAX: u32 = 100;
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A call of an op on an XA branch.
+pub(super) struct Call {
+    key: Key,
+    op: Op,
+    fence: i64,
+}
+
+/// Whether a prepare runs.
+enum Admission {
+    Run,
+    Answered(Outcome),
+    /// Another call has the record.
+    Busy,
+}
+
+impl Call {
+    pub(super) fn new(context: &BranchContext, expected: Op) -> Result<Self, BarrierError> {
+        if context.op != expected {
+            return Err(BarrierError::NotABranchOp(context.op));
+        }
+        let xid = Xid::new(&context.gid, &context.branch);
+        let key = Key { gid: context.gid.to_string(), branch: context.branch.to_string(), xid };
+        Ok(Self { key, op: context.op, fence: i64::try_from(context.fence).unwrap_or(i64::MAX) })
+    }
+
+    /// A call with a lower fence than the branch has seen has no effect.
+    fn check_fence(&self, record: &Record) -> Result<(), BarrierError> {
+        if self.fence >= record.fence {
+            return Ok(());
+        }
+        Err(BarrierError::Fenced(Fenced {
+            gid: self.key.gid.clone(),
+            branch: self.key.branch.clone(),
+            op: self.op,
+            fence: self.fence.unsigned_abs(),
+            highest: record.fence.unsigned_abs(),
+        }))
+    }
+
+    /// What a prepare of a branch that is past being open is answered.
+    fn answer(&self, record: Record) -> Admission {
+        Admission::Answered(match record.state {
+            State::Open => return Admission::Run,
+            State::Committed => Outcome::empty(),
+            State::ReadOnly => Outcome::DoneReadOnly,
+            State::Refused => Outcome::Refused(record.reason.unwrap_or_default()),
+            State::RolledBack => {
+                Outcome::refused("this prepare came too late: the branch was already rolled back")
+            }
+        })
+    }
+
+    fn nothing_to_commit(&self) -> BarrierError {
+        let (gid, branch) = (self.key.gid.clone(), self.key.branch.clone());
+        BarrierError::NothingToConfirm { gid, branch, op: self.op, forward: Op::Prepare }
+    }
+
+    fn already_permanent(&self) -> BarrierError {
+        let (gid, branch) = (self.key.gid.clone(), self.key.branch.clone());
+        BarrierError::AlreadyPermanent { gid, branch, op: self.op }
+    }
+}
+
+pub(super) async fn prepare<D, F, E>(pool: &Pool<D>, call: &Call, body: F) -> Result<Outcome, E>
+where
+    D: XaDatabase,
+    F: for<'c> Body<'c, D::Connection, E>,
+    E: From<BarrierError>,
+{
+    match admit(pool, call).await? {
+        Admission::Answered(outcome) => return Ok(outcome),
+        Admission::Busy => return Ok(prepared_or_ongoing(pool, call).await?),
+        Admission::Run => {}
+    }
+    let mut connection = pool.acquire().await.map_err(BarrierError::from)?;
+    // Whatever happens from here on, nobody borrows this session: what is open in it ends with it.
+    connection.close_on_drop();
+    match claim::<D>(&mut connection, call).await? {
+        Admission::Answered(outcome) => return Ok(outcome),
+        Admission::Busy => return Ok(prepared_or_ongoing(pool, call).await?),
+        Admission::Run => {}
+    }
+    match body(&mut connection).await {
+        Ok(Outcome::Done(output)) => {
+            finish(connection, call).await?;
+            Ok(Outcome::Done(output))
+        }
+        Ok(Outcome::DoneReadOnly) => {
+            vote_read_only(connection, call).await?;
+            Ok(Outcome::DoneReadOnly)
+        }
+        Ok(Outcome::Refused(reason)) => {
+            abandon(connection, call).await?;
+            Ok(refuse(pool, call, reason).await?)
+        }
+        Ok(Outcome::Ongoing(after)) => {
+            abandon(connection, call).await?;
+            Ok(Outcome::Ongoing(after))
+        }
+        Err(error) => {
+            // The body's own error tells more than a rollback that fails after it; the session is closed either way.
+            abandon(connection, call).await.ok();
+            Err(error)
+        }
+    }
+}
+
+/// Makes sure that there is a record, and raises its fence, before anything is begun: what is done in the transaction
+/// to be prepared shows to nobody until it is committed.
+async fn admit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Admission, BarrierError> {
+    let mut connection = pool.acquire().await?;
+    loop {
+        match D::find(&mut connection, &call.key).await? {
+            Some(record) if record.state != State::Open => return Ok(call.answer(record)),
+            Some(_) => {}
+            None => {
+                let mut transaction = connection.begin_with(D::BEGIN).await?;
+                D::create(&mut transaction, &call.key, State::Open, call.fence).await?;
+                transaction.commit().await?;
+            }
+        }
+        let mut transaction = connection.begin_with(D::BEGIN).await?;
+        let admission = match D::lock(&mut transaction, &call.key).await? {
+            Lock::Busy => Admission::Busy,
+            Lock::Missing => continue,
+            Lock::Held(record) if record.state == State::Open => {
+                call.check_fence(&record)?;
+                D::write(&mut transaction, &call.key, State::Open, None, call.fence).await?;
+                Admission::Run
+            }
+            Lock::Held(record) => call.answer(record),
+        };
+        transaction.commit().await?;
+        return Ok(admission);
+    }
+}
+
+/// Begins the transaction to be prepared, and takes the record into it.
+async fn claim<D: XaDatabase>(
+    connection: &mut D::Connection,
+    call: &Call,
+) -> Result<Admission, BarrierError> {
+    if !D::start(connection, &call.key.xid).await? {
+        return Ok(Admission::Busy);
+    }
+    let admission = match D::lock(connection, &call.key).await {
+        Ok(Lock::Held(record)) if record.state == State::Open => {
+            call.check_fence(&record).map(|()| Admission::Run)
+        }
+        Ok(Lock::Held(record)) => Ok(call.answer(record)),
+        Ok(Lock::Busy | Lock::Missing) => Ok(Admission::Busy),
+        Err(error) => Err(error.into()),
+    };
+    if matches!(admission, Ok(Admission::Run)) {
+        D::write(connection, &call.key, State::Committed, None, call.fence).await?;
+    } else {
+        D::abandon(connection, &call.key.xid).await?;
+    }
+    admission
+}
+
+async fn prepared_or_ongoing<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Outcome, BarrierError> {
+    let prepared = D::is_prepared(&mut *pool.acquire().await?, &call.key.xid).await?;
+    Ok(if prepared { Outcome::empty() } else { Outcome::Ongoing(None) })
+}
+
+/// Prepares, unless the transaction is not the one any more that took the record: then the database gave it up under the
+/// body, which did not say so.
+async fn finish<D: XaDatabase>(mut connection: PoolConnection<D>, call: &Call) -> Result<(), BarrierError> {
+    still_ours::<D>(&mut connection, call).await?;
+    D::prepare(&mut connection, &call.key.xid).await?;
+    // It is prepared, whether the farewell is heard or not.
+    connection.close().await.ok();
+    Ok(())
+}
+
+async fn vote_read_only<D: XaDatabase>(
+    mut connection: PoolConnection<D>,
+    call: &Call,
+) -> Result<(), BarrierError> {
+    still_ours::<D>(&mut connection, call).await?;
+    D::write(&mut connection, &call.key, State::ReadOnly, None, call.fence).await?;
+    D::commit_at_once(&mut connection, &call.key.xid).await?;
+    connection.close().await.ok();
+    Ok(())
+}
+
+async fn still_ours<D: XaDatabase>(connection: &mut D::Connection, call: &Call) -> Result<(), BarrierError> {
+    match D::find(connection, &call.key).await? {
+        Some(record) if record.state == State::Committed => Ok(()),
+        _ => Err(BarrierError::Damaged(call.key.xid.to_string())),
+    }
+}
+
+async fn abandon<D: XaDatabase>(mut connection: PoolConnection<D>, call: &Call) -> Result<(), BarrierError> {
+    D::abandon(&mut connection, &call.key.xid).await?;
+    connection.close().await.ok();
+    Ok(())
+}
+
+/// Remembers a refusal, unless another call has got further meanwhile: the answer that is given stands either way, since
+/// whoever gets it rolls the branch back.
+async fn refuse<D: XaDatabase>(pool: &Pool<D>, call: &Call, reason: String) -> Result<Outcome, BarrierError> {
+    let reason = reason.replace('\0', "\u{fffd}");
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with(D::BEGIN).await?;
+    if let Lock::Held(Record { state: State::Open, .. }) = D::lock(&mut transaction, &call.key).await? {
+        D::write(&mut transaction, &call.key, State::Refused, Some(&reason), call.fence).await?;
+    }
+    transaction.commit().await?;
+    Ok(Outcome::Refused(reason))
+}
+
+pub(super) async fn commit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Outcome, BarrierError> {
+    let mut connection = pool.acquire().await?;
+    for _ in 0..LOOKS_MAX {
+        let record = D::find(&mut connection, &call.key).await?.ok_or_else(|| call.nothing_to_commit())?;
+        match record.state {
+            State::Committed | State::ReadOnly => return Ok(Outcome::empty()),
+            State::RolledBack | State::Refused => return Err(call.nothing_to_commit()),
+            State::Open => call.check_fence(&record)?,
+        }
+        if D::commit_prepared(&mut connection, &call.key.xid).await? {
+            // Its age counts from now on; that it stays older is no harm worth an error.
+            D::touch(&mut connection, &call.key).await.ok();
+            return Ok(Outcome::empty());
+        }
+        let prepared = D::is_prepared(&mut connection, &call.key.xid).await?;
+        let committed =
+            D::find(&mut connection, &call.key).await?.is_some_and(|r| r.state == State::Committed);
+        if !prepared && !committed {
+            return Err(call.nothing_to_commit());
+        }
+        if prepared {
+            // The session that prepared it has not let go of it yet.
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    }
+    Ok(Outcome::Ongoing(None))
+}
+
+pub(super) async fn rollback<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Outcome, BarrierError> {
+    let mut connection = pool.acquire().await?;
+    for _ in 0..LOOKS_MAX {
+        match D::find(&mut connection, &call.key).await? {
+            None => {
+                let mut transaction = connection.begin_with(D::BEGIN).await?;
+                let first = D::create(&mut transaction, &call.key, State::RolledBack, call.fence).await?;
+                transaction.commit().await?;
+                if first {
+                    return Ok(Outcome::empty());
+                }
+                continue;
+            }
+            Some(record) if record.state == State::Open => call.check_fence(&record)?,
+            Some(record) if record.state == State::Committed => return Err(call.already_permanent()),
+            Some(_) => return Ok(Outcome::empty()),
+        }
+        D::rollback_prepared(&mut connection, &call.key.xid).await?;
+        let mut transaction = connection.begin_with(D::BEGIN).await?;
+        let lock = D::lock(&mut transaction, &call.key).await?;
+        if let Lock::Held(Record { state: State::Open, .. }) = &lock {
+            D::write(&mut transaction, &call.key, State::RolledBack, None, call.fence).await?;
+        }
+        transaction.commit().await?;
+        match lock {
+            Lock::Held(Record { state: State::Open, .. }) => return Ok(Outcome::empty()),
+            // A prepare is running, or its session has not let go of it yet.
+            Lock::Busy => tokio::time::sleep(LOOK_PAUSE).await,
+            Lock::Held(_) | Lock::Missing => {}
+        }
+    }
+    Ok(Outcome::Ongoing(None))
+}

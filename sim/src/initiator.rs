@@ -1,0 +1,163 @@
+//! Initiators: what they ask for, and what they were told, which is true for ever.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use trine_engine::{Call, Command, Outcome, Payload, Rejection, Snapshot, Spec};
+use trine_protocol::{Gid, Op, Pattern, Status};
+
+use crate::participants::{Happened, Participants};
+use crate::store::Store;
+use crate::workload;
+
+/// What an initiator asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Create,
+    /// Tell me the end.
+    Wait,
+    Commit,
+    Abort,
+    /// Set going what is parked.
+    Replay,
+}
+
+/// A transaction of the workload and its initiator.
+#[derive(Debug)]
+pub(crate) struct Initiated {
+    pub(crate) gid: Gid,
+    pub(crate) spec: Arc<Spec>,
+    /// What its initiator decides, if it is asked or still alive to say so.
+    pub(crate) says_yes: bool,
+    /// What it was told. No answer is no promise.
+    accepted: bool,
+    end: Option<Status>,
+}
+
+impl Initiated {
+    pub(crate) fn new(rng: &mut Rng, number: usize) -> Self {
+        let spec = Arc::new(workload::spec(rng));
+        let says_yes = rng.u8(..) < 192;
+        Self { gid: workload::gid(number), spec, says_yes, accepted: false, end: None }
+    }
+
+    /// What its initiator does next, if anything.
+    pub(crate) fn acts(&self, rng: &mut Rng) -> Option<Ask> {
+        let message = self.spec.pattern == Pattern::Message;
+        match rng.u8(..4) {
+            0 => Some(Ask::Create),
+            1 => Some(Ask::Wait),
+            2 if self.spec.open && self.says_yes => Some(Ask::Commit),
+            // A message's initiator that has committed does not abort it.
+            3 if !(message && self.says_yes) && rng.bool() => Some(Ask::Abort),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn command(&self, ask: Ask) -> Command {
+        match ask {
+            Ask::Create | Ask::Wait => Command::Create(Arc::clone(&self.spec)),
+            Ask::Commit => Command::Commit,
+            Ask::Abort => Command::Abort { reason: None },
+            Ask::Replay => Command::Replay { branch: None },
+        }
+    }
+
+    /// It is answered. `may_be_absent`: it is no lie that there is no such transaction.
+    pub(crate) fn hear(
+        &mut self,
+        ask: Ask,
+        result: &Result<Snapshot, Rejection>,
+        durable: Option<Status>,
+        may_be_absent: bool,
+    ) -> Result<(), String> {
+        let (gid, message) = (&self.gid, self.spec.pattern == Pattern::Message);
+        let end = match (ask, result) {
+            (_, Ok(snapshot)) => {
+                self.accepted = true;
+                if snapshot.status.is_settled() && durable != Some(snapshot.status) {
+                    return Err(format!("{gid}: {} was told, {durable:?} is durable", snapshot.status));
+                }
+                match ask {
+                    Ask::Create | Ask::Wait | Ask::Replay => {
+                        snapshot.status.is_settled().then_some(snapshot.status)
+                    }
+                    Ask::Commit => Some(Status::Committed),
+                    Ask::Abort => Some(Status::RolledBack),
+                }
+            }
+            (Ask::Commit, Err(Rejection::IllegalState { status, .. })) => match status {
+                Status::RollingBack | Status::RolledBack => Some(Status::RolledBack),
+                // It was declared.
+                Status::Open | Status::Running | Status::Committing | Status::Committed => None,
+            },
+            (Ask::Abort, Err(Rejection::IllegalState { status, .. })) => {
+                (message || *status != Status::Running).then_some(Status::Committed)
+            }
+            // Who sets it going may be late.
+            (Ask::Replay, Err(Rejection::IllegalState { status, .. })) if status.is_settled() => {
+                Some(*status)
+            }
+            (Ask::Commit | Ask::Abort, Err(Rejection::NotFound)) if may_be_absent => None,
+            (_, Err(Rejection::Unavailable)) => None,
+            (_, Err(rejection)) => return Err(format!("{gid}: {ask:?} was answered with: {rejection}")),
+        };
+        if durable.is_none() && result.is_ok() {
+            return Err(format!("{gid}: {ask:?} was acknowledged and nothing is durable"));
+        }
+        match (self.end, end) {
+            (Some(before), Some(now)) if before != now => {
+                Err(format!("{gid}: {before} was told, then {now}"))
+            }
+            (before, now) => {
+                self.end = before.or(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// What became of it is what was told, and whole or undone.
+    pub(crate) fn check_end(&self, store: &Store, participants: &Participants) -> Result<Status, String> {
+        let gid = &self.gid;
+        let Some(end) = store.load(gid) else {
+            return Err(format!(
+                "{gid} was {} and is gone",
+                if self.accepted { "accepted" } else { "asked for" }
+            ));
+        };
+        participants.check(&end)?;
+        if self.end.is_some_and(|told| told != end.status()) {
+            return Err(format!("{gid}: {:?} was told, {} it is", self.end, end.status()));
+        }
+        match end.status() {
+            settled @ (Status::Committed | Status::RolledBack) => Ok(settled),
+            other @ (Status::Open | Status::Running | Status::Committing | Status::RollingBack) => {
+                Err(format!("{gid} is {other} in the end"))
+            }
+        }
+    }
+}
+
+/// A call arrives where it is meant to: at a participant, or, a check, at its initiator.
+pub(crate) fn arrive(
+    call: &Call,
+    initiated: &[Initiated],
+    participants: &mut Participants,
+) -> (Outcome, Option<Happened>) {
+    let done = |read_only| Outcome::Done { output: Payload::default(), read_only };
+    let Some(branch) = call.key.branch else {
+        let asked = initiated.iter().find(|initiated| initiated.gid == call.gid);
+        let yes = asked.is_some_and(|initiated| initiated.says_yes);
+        let no = Outcome::Refused { reason: "it did not commit".into() };
+        return (if yes { done(false) } else { no }, None);
+    };
+    let happened = participants.execute(&call.gid, call.pattern, branch, call.op());
+    let outcome = match happened {
+        Happened::Hanging => Outcome::Refused { reason: "it was undone".into() },
+        // Every third branch only reads.
+        Happened::Effect | Happened::Duplicate | Happened::Empty => {
+            done(call.op() == Op::Prepare && branch % 3 == 2)
+        }
+    };
+    (outcome, Some(happened))
+}

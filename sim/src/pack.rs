@@ -1,0 +1,223 @@
+//! Several coordinators over one store: whatever they believe to own, transactions stay whole or undone.
+//!
+//! Heartbeats are abstracted: a member of the pack is *lapsed* when the others take it for gone, rightly or not, and
+//! learns of it late. A member that goes on regardless is a zombie: it may repeat calls that were once owed, and the
+//! first append that meets another's ends that.
+
+mod calm;
+mod checks;
+mod faults;
+mod member;
+mod shared;
+
+use fastrand::Rng;
+use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, Release, ReplyOn, Ticket};
+use trine_protocol::{Gid, Timestamp};
+
+use crate::initiator::{Ask, Initiated, arrive};
+use crate::participants::{Happened, Participants};
+use crate::verdict::PackVerdict;
+use member::{Append, Asked, Member};
+use shared::{Appended, Shared};
+
+const FAULTY_STEPS: usize = 800;
+
+/// One seed: coordinators under faults, then none, and what must hold.
+#[derive(Debug)]
+pub struct Pack {
+    rng: Rng,
+    members: Vec<Member>,
+    shared: Shared,
+    participants: Participants,
+    now: Timestamp,
+    initiated: Vec<Initiated>,
+    tickets: u64,
+    /// Requests that are still on their way when their coordinator has given them up.
+    late_calls: Vec<Call>,
+    /// Appends that are still on their way when their coordinator has given them up, or is gone.
+    late_appends: Vec<(usize, Batch)>,
+    verdict: PackVerdict,
+}
+
+impl Pack {
+    /// A pack of two or three; nothing has happened yet.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let size = rng.usize(2..=3);
+        let members = (0..size).map(|_| Member::new(rng.u64(0..3_000))).collect();
+        Self {
+            rng,
+            members,
+            shared: Shared::default(),
+            participants: Participants::default(),
+            now: Timestamp::from_millis(1_000_000),
+            initiated: Vec::new(),
+            tickets: 0,
+            late_calls: Vec::new(),
+            late_appends: Vec::new(),
+            verdict: PackVerdict::default(),
+        }
+    }
+
+    /// Walks to the end.
+    pub fn run(mut self) -> Result<PackVerdict, String> {
+        for _ in 0..FAULTY_STEPS {
+            self.faulty_step()?;
+            self.pump()?;
+        }
+        self.settle()?;
+        self.check_end()?;
+        Ok(self.verdict)
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.rng.usize(..n) == 0
+    }
+
+    /// A member that can be talked to.
+    fn running(&mut self) -> Option<usize> {
+        let running: Vec<usize> = (0..self.members.len()).filter(|&m| self.members[m].is_running()).collect();
+        (!running.is_empty()).then(|| running[self.rng.usize(..running.len())])
+    }
+
+    fn ask(&mut self, m: usize, index: usize, ask: Ask) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let (gid, command) = (self.initiated[index].gid.clone(), self.initiated[index].command(ask));
+        let absent = self.shared.store.state(&gid).is_none();
+        let member = &mut self.members[m];
+        let now = member.now(self.now);
+        let until = now.plus_millis(self.rng.u64(1..30_000));
+        let reply_on = if ask == Ask::Wait { ReplyOn::Settled { until } } else { ReplyOn::Durable };
+        member.asked.insert(ticket, Asked { index, ask, absent });
+        member.shard.handle(Message::Command { ticket, gid, command, reply_on }, now);
+    }
+
+    /// The store takes a batch in.
+    fn append(&mut self, m: usize, batch: &Batch) -> Result<Vec<Gid>, String> {
+        let Appended { conflicts, taken } = self.shared.append(m, batch)?;
+        for (gid, former) in taken {
+            self.verdict.taken_by_command += 1;
+            self.verdict.overlaps += u64::from(self.members[former].shard.drives(&gid));
+        }
+        Ok(conflicts)
+    }
+
+    /// A member's batch, if it has sent one, lands.
+    fn land(&mut self, m: usize) -> Result<(), String> {
+        match self.members[m].append.take() {
+            Some(Append::Sent(batch)) => {
+                let conflicts = self.append(m, &batch)?;
+                self.verdict.landed_unseen += u64::from(!self.members[m].is_running());
+                self.members[m].append = Some(Append::Landed(batch.id, conflicts));
+            }
+            other => self.members[m].append = other,
+        }
+        Ok(())
+    }
+
+    /// A member hears of its batch, as it landed.
+    fn acknowledge(&mut self, m: usize) -> Result<(), String> {
+        self.land(m)?;
+        let member = &mut self.members[m];
+        if let Some(Append::Landed(id, conflicts)) = member.append.take() {
+            self.verdict.conflicts += conflicts.len() as u64;
+            member.shard.on_committed(id, &conflicts, member.now(self.now));
+        }
+        Ok(())
+    }
+
+    /// The store reads what a member has asked for.
+    fn read(&mut self, m: usize) {
+        let member = &mut self.members[m];
+        if let Some(gid) = member.reads.pop() {
+            let found = self.shared.read(m, &gid);
+            member.read.push((gid, found));
+        }
+    }
+
+    /// A member hears of what was read.
+    fn hear_read(&mut self, m: usize) {
+        let member = &mut self.members[m];
+        if member.read.is_empty() {
+            return;
+        }
+        let (gid, found) = member.read.swap_remove(self.rng.usize(..member.read.len()));
+        self.verdict.reads_outdated += u64::from(found != self.shared.read(m, &gid));
+        member.shard.on_loaded(&gid, Ok(found), member.now(self.now));
+    }
+
+    fn hear_claim(&mut self, m: usize) {
+        let member = &mut self.members[m];
+        if let Some(gid) = member.claimed.pop_front() {
+            member.shard.handle_adopted(&gid);
+        }
+    }
+
+    fn hear_lapse(&mut self, m: usize) {
+        let member = &mut self.members[m];
+        if std::mem::take(&mut member.lapse_due) {
+            self.verdict.lapses += 1;
+            self.verdict.lapses_in_flight += u64::from(member.append.is_some());
+            member.shard.handle_lapse();
+        }
+    }
+
+    /// A member that beats learns whether it was taken for gone, and is not any longer.
+    fn beat(&mut self, m: usize) {
+        let member = &mut self.members[m];
+        member.lapse_due |= std::mem::take(&mut member.is_lapsed);
+    }
+
+    fn reconcile(&mut self, m: usize) {
+        let now = self.members[m].now(self.now);
+        for gid in self.shared.unfinished(m, now) {
+            self.members[m].shard.handle_wanted(&gid);
+        }
+    }
+
+    fn answer(&mut self, m: usize, call: Call, outcome: Outcome) {
+        self.verdict.answers_to_zombies += u64::from(self.shared.owner(&call.gid) != Some(m));
+        let random_permille = self.rng.u32(0..=1_000);
+        let answer = Answer { outcome, report: CallReport::default(), random_permille };
+        let member = &mut self.members[m];
+        let now = member.now(self.now);
+        member.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, now);
+    }
+
+    fn execute(&mut self, call: &Call) -> Outcome {
+        let (outcome, happened) = arrive(call, &self.initiated, &mut self.participants);
+        match happened {
+            Some(Happened::Hanging) => self.verdict.hanging += 1,
+            Some(Happened::Empty) => self.verdict.empty += 1,
+            Some(Happened::Duplicate) => self.verdict.duplicates += 1,
+            Some(Happened::Effect) | None => {}
+        }
+        outcome
+    }
+
+    /// Takes out what the shards let go of.
+    fn pump(&mut self) -> Result<(), String> {
+        for m in 0..self.members.len() {
+            loop {
+                while let Some(release) = self.members[m].shard.poll_release() {
+                    match release {
+                        Release::Reply { ticket, result } => self.check_reply(m, ticket, &result)?,
+                        Release::Call(call) => {
+                            self.check_call(m, &call)?;
+                            self.members[m].calls.push(call);
+                        }
+                        Release::Load(gid) => self.members[m].reads.push(gid),
+                    }
+                }
+                let member = &mut self.members[m];
+                match member.shard.poll_batch(member.now(self.now)) {
+                    Some(_) if member.append.is_some() => return Err("two batches are in flight".into()),
+                    Some(batch) => member.append = Some(Append::Sent(batch)),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! No more faults: one driver for each transaction, then everything settles and every memory is empty.
+
+use trine_protocol::Timestamp;
+
+use super::Pack;
+use crate::initiator::{Ask, Initiated};
+
+const CALM_STEPS_MAX: usize = 20_000;
+const LOOKS_MAX: usize = 10;
+
+impl Pack {
+    pub(super) fn settle(&mut self) -> Result<(), String> {
+        while !(self.late_appends.is_empty() && self.late_calls.is_empty()) {
+            self.arrive_late()?;
+        }
+        self.wake_all();
+        // Sometimes all of them have reason to look; otherwise whoever is wrong finds out when it appends.
+        if self.rng.bool() {
+            self.look_again()?;
+            self.check_drivers()?;
+        }
+        for index in 0..self.initiated.len() {
+            let m = self.rng.usize(..self.members.len());
+            self.ask(m, index, Ask::Create);
+        }
+        for _ in 0..CALM_STEPS_MAX {
+            self.be_quiet()?;
+            let callers: Vec<usize> =
+                (0..self.members.len()).filter(|&m| !self.members[m].calls.is_empty()).collect();
+            if !callers.is_empty() {
+                let m = callers[self.rng.usize(..callers.len())];
+                self.answer_one(m);
+            } else if self.is_over() {
+                return Ok(());
+            } else if self.rng.bool()
+                && let Some(index) = self.parked()
+            {
+                // Not always: time must pass, too, for what is put off.
+                self.verdict.replays += 1;
+                let m = self.rng.usize(..self.members.len());
+                self.ask(m, index, Ask::Replay);
+            } else {
+                (0..self.members.len()).for_each(|m| self.reconcile(m));
+                self.be_quiet()?;
+                self.pass_to_next();
+            }
+        }
+        let stuck = self.shared.unsettled().next();
+        let busy: Vec<_> = self.members.iter().map(|member| &member.shard).collect();
+        Err(format!("it does not settle: {stuck:?} {busy:#?}"))
+    }
+
+    /// Everybody finds out what it owns; until nobody writes any more, for what is written takes what it moves.
+    fn look_again(&mut self) -> Result<(), String> {
+        for _ in 0..LOOKS_MAX {
+            let before = self.shared.appends();
+            self.members.iter_mut().for_each(|member| member.lapse_due = true);
+            self.be_quiet()?;
+            (0..self.members.len()).for_each(|m| self.reconcile(m));
+            self.be_quiet()?;
+            if self.shared.appends() == before {
+                return Ok(());
+            }
+        }
+        Err("coordinators go on writing although nothing happens".into())
+    }
+
+    /// Everybody runs and beats.
+    fn wake_all(&mut self) {
+        for m in 0..self.members.len() {
+            self.members[m].paused = 0;
+            if std::mem::take(&mut self.members[m].down) > 0 {
+                self.start(m);
+            }
+            self.beat(m);
+        }
+    }
+
+    /// Lets happen what needs no call and no time.
+    fn be_quiet(&mut self) -> Result<(), String> {
+        loop {
+            self.pump()?;
+            let Some(m) = self.members.iter().position(|member| !member.is_quiet()) else { return Ok(()) };
+            self.hear_lapse(m);
+            self.hear_claim(m);
+            self.acknowledge(m)?;
+            self.read(m);
+            self.hear_read(m);
+        }
+    }
+
+    fn answer_one(&mut self, m: usize) {
+        if let Some(call) = self.members[m].calls.pop() {
+            let outcome = self.execute(&call);
+            self.answer(m, call, outcome);
+        }
+    }
+
+    /// A transaction that needs a person; that person presses the button.
+    fn parked(&self) -> Option<usize> {
+        let parked = |initiated: &Initiated| {
+            self.shared.store.state(&initiated.gid).is_some_and(|state| state.parked().is_some())
+        };
+        self.initiated.iter().position(parked)
+    }
+
+    /// All is settled and told, and nobody holds on to anything.
+    fn is_over(&self) -> bool {
+        let settled = |initiated: &Initiated| {
+            self.shared.store.state(&initiated.gid).is_some_and(|state| state.status().is_settled())
+        };
+        self.initiated.iter().all(settled)
+            && self.members.iter().all(|member| member.asked.is_empty() && member.shard.is_empty())
+    }
+
+    fn pass_to_next(&mut self) {
+        let due = |m: &super::Member| {
+            let at = m.shard.poll_timeout()?;
+            Some(Timestamp::from_millis(at.millis().saturating_sub(m.skew_ms)))
+        };
+        if let Some(at) = self.members.iter().filter_map(due).min() {
+            self.now = self.now.max(at);
+            for member in &mut self.members {
+                member.shard.handle_timeout(member.now(self.now));
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What must hold at every step, and in the end.
+
+use trine_engine::{Call, Rejection, Snapshot, Ticket};
+use trine_protocol::Status;
+
+use super::Pack;
+use super::member::Asked;
+
+impl Pack {
+    /// A zombie may repeat what was once owed; nobody calls what no durable state has owed, or what is foreign to it.
+    pub(super) fn check_call(&mut self, m: usize, call: &Call) -> Result<(), String> {
+        let what = format!("coordinator {m} called {} {:?}", call.gid, call.key);
+        if !self.shared.ever_owed(&call.gid, call.key, call.fence) {
+            return Err(format!("{what}, which its fence {} has not owed", call.fence));
+        }
+        let member = &mut self.members[m];
+        if !member.shard.drives(&call.gid) {
+            return Err(format!("{what}, which it does not drive"));
+        }
+        let fence = member.fences.entry(call.gid.clone()).or_default();
+        if call.fence < *fence {
+            return Err(format!("{what}: its fence went back from {fence} to {}", call.fence));
+        }
+        *fence = call.fence;
+        let busy = |other: &Call| other.gid == call.gid && other.key.branch == call.key.branch;
+        if member.calls.iter().any(busy) {
+            return Err(format!("{what} while another call to its branch is under way"));
+        }
+        self.verdict.calls += 1;
+        self.verdict.calls_of_zombies += u64::from(self.shared.owner(&call.gid) != Some(m));
+        Ok(())
+    }
+
+    pub(super) fn check_reply(
+        &mut self,
+        m: usize,
+        ticket: Ticket,
+        result: &Result<Snapshot, Rejection>,
+    ) -> Result<(), String> {
+        let asked = self.members[m].asked.remove(&ticket);
+        let Asked { index, ask, absent } = asked.ok_or("a reply for nobody, or twice")?;
+        let initiated = &mut self.initiated[index];
+        let settled = result.as_ref().is_ok_and(|snapshot| snapshot.status.is_settled());
+        let elsewhere = settled && self.shared.owner(&initiated.gid) != Some(m);
+        self.verdict.told_elsewhere += u64::from(elsewhere);
+        let durable = self.shared.store.state(&initiated.gid).map(|state| state.status());
+        initiated.hear(ask, result, durable, absent)
+    }
+
+    /// Every unsettled transaction that belongs in memory is in one, and driven there alone, by its owner.
+    pub(super) fn check_drivers(&mut self) -> Result<(), String> {
+        for (gid, owner) in self.shared.unsettled() {
+            let drivers: Vec<usize> =
+                (0..self.members.len()).filter(|&m| self.members[m].shard.drives(gid)).collect();
+            let belongs = self.shared.unfinished(owner, self.members[owner].now(self.now)).contains(gid);
+            // A read that failed is tried again when time passes.
+            let is_read = self.members[owner].shard.knows(gid);
+            if drivers.iter().any(|&m| m != owner) || (belongs && drivers.is_empty() && !is_read) {
+                return Err(format!("{gid} is coordinator {owner}'s, and driven by {drivers:?}"));
+            }
+            self.verdict.driven_by_one += drivers.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_end(&mut self) -> Result<(), String> {
+        for initiated in &self.initiated {
+            match initiated.check_end(&self.shared.store, &self.participants)? {
+                Status::Committed => self.verdict.committed += 1,
+                _ => self.verdict.rolled_back += 1,
+            }
+        }
+        Ok(())
+    }
+}

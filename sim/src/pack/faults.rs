@@ -1,0 +1,249 @@
+//! What goes wrong while faults last.
+
+use trine_engine::{LoadFailure, Message, Outcome};
+use trine_protocol::Op;
+
+use super::Pack;
+use super::member::{Append, Member};
+use crate::initiator::{Ask, Initiated};
+
+const TRANSACTIONS: usize = 12;
+const SHARE_OF_CRASHES: usize = 100;
+const SHARE_OF_PAUSES: usize = 50;
+const SHARE_OF_SLOW_HEARTBEATS: usize = 60;
+const PAUSE_STEPS: usize = 60;
+const CLAIM_MAX: usize = 4;
+
+impl Pack {
+    pub(super) fn faulty_step(&mut self) -> Result<(), String> {
+        self.pass_steps()?;
+        let any = self.rng.usize(..self.members.len());
+        if self.one_in(SHARE_OF_CRASHES) {
+            return self.crash(any);
+        }
+        if self.one_in(SHARE_OF_PAUSES) && self.members[any].is_running() {
+            self.verdict.pauses += 1;
+            self.members[any].paused = self.rng.usize(1..PAUSE_STEPS);
+            return Ok(());
+        }
+        if self.one_in(SHARE_OF_SLOW_HEARTBEATS) {
+            self.members[any].is_lapsed = true;
+        }
+        // The store goes on, whoever sleeps.
+        match self.rng.u8(..16) {
+            0 => return self.land(any),
+            1 => self.read(any),
+            2 => return self.arrive_late(),
+            _ => {}
+        }
+        let Some(m) = self.running() else { return Ok(()) };
+        match self.rng.u8(..24) {
+            0 | 1 if self.initiated.len() < TRANSACTIONS => self.initiate(m),
+            0..=3 => self.initiator_acts(m),
+            4..=7 => self.faulty_acknowledge(m)?,
+            8..=10 => self.faulty_read(m),
+            11 | 12 => self.pass_time(m),
+            13 => self.adopt(m),
+            14 | 15 => self.hear_claim(m),
+            16 if self.one_in(2) => self.beat(m),
+            16 => self.hear_lapse(m),
+            17 if self.one_in(8) => {
+                self.verdict.lapses_for_nothing += u64::from(!self.members[m].is_lapsed);
+                self.members[m].shard.handle_lapse();
+            }
+            17 if self.one_in(4) => self.reconcile(m),
+            // Calls take long, so that their transactions change hands meanwhile.
+            18..=20 => self.faulty_answer(m),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Pauses end; what is down starts again and reads what it owns.
+    fn pass_steps(&mut self) -> Result<(), String> {
+        for m in 0..self.members.len() {
+            let member = &mut self.members[m];
+            member.paused = member.paused.saturating_sub(1);
+            // Others notice a long silence at some time or another.
+            let silent = !member.is_running();
+            let restarts = member.down == 1;
+            member.down = member.down.saturating_sub(1);
+            if silent && self.one_in(20) {
+                self.members[m].is_lapsed = true;
+            }
+            if restarts {
+                self.start(m);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, m: usize) {
+        // A process that starts has nothing that others could have taken over.
+        self.members[m].is_lapsed = false;
+        self.reconcile(m);
+    }
+
+    /// The process dies: memory and connections are gone, requests under way may or may not arrive.
+    fn crash(&mut self, m: usize) -> Result<(), String> {
+        if self.members[m].down > 0 {
+            return Ok(());
+        }
+        self.verdict.crashes += 1;
+        let skew_ms = self.members[m].skew_ms;
+        let down = if self.rng.bool() { 1 } else { self.rng.usize(1..3 * PAUSE_STEPS) };
+        let fresh = Member { down, is_lapsed: self.members[m].is_lapsed, ..Member::new(skew_ms) };
+        let dead = std::mem::replace(&mut self.members[m], fresh);
+        if let Some(Append::Sent(batch)) = dead.append {
+            match self.rng.u8(..3) {
+                0 => drop(self.append(m, &batch)?),
+                1 => self.late_appends.push((m, batch)),
+                _ => {}
+            }
+        }
+        for call in dead.calls {
+            match self.rng.u8(..3) {
+                0 => drop(self.execute(&call)),
+                1 => self.late_calls.push(call),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn initiate(&mut self, m: usize) {
+        let last = self.initiated.len();
+        self.initiated.push(Initiated::new(&mut self.rng, last));
+        self.ask(m, last, Ask::Create);
+    }
+
+    fn initiator_acts(&mut self, m: usize) {
+        if self.initiated.is_empty() {
+            return;
+        }
+        let index = self.rng.usize(..self.initiated.len());
+        let ask = if self.one_in(8) && self.exists(index) {
+            // An operator does not know who drives it.
+            Some(Ask::Replay)
+        } else {
+            self.initiated[index].acts(&mut self.rng)
+        };
+        if let Some(ask) = ask {
+            self.ask(m, index, ask);
+        }
+    }
+
+    fn exists(&self, index: usize) -> bool {
+        self.shared.store.state(&self.initiated[index].gid).is_some()
+    }
+
+    fn faulty_acknowledge(&mut self, m: usize) -> Result<(), String> {
+        let fault = self.rng.u8(..16);
+        if fault >= 4 {
+            return self.acknowledge(m);
+        }
+        let id = match self.members[m].append.take() {
+            None => return Ok(()),
+            Some(Append::Landed(id, _)) => id,
+            Some(Append::Sent(batch)) => {
+                let id = batch.id;
+                match fault {
+                    0 => drop(self.append(m, &batch)?),
+                    1 | 2 => self.late_appends.push((m, batch)),
+                    _ => {}
+                }
+                id
+            }
+        };
+        self.verdict.doubtful += 1;
+        let member = &mut self.members[m];
+        member.shard.on_commit_failed(id, member.now(self.now));
+        Ok(())
+    }
+
+    fn faulty_read(&mut self, m: usize) {
+        if self.rng.bool() {
+            self.read(m);
+        }
+        if self.one_in(10) {
+            let member = &mut self.members[m];
+            if let Some(gid) = member.reads.pop() {
+                member.shard.on_loaded(&gid, Err(LoadFailure::Unavailable), member.now(self.now));
+            }
+        } else {
+            self.hear_read(m);
+        }
+    }
+
+    /// What somebody has given up arrives after all.
+    pub(super) fn arrive_late(&mut self) -> Result<(), String> {
+        if !self.late_appends.is_empty() {
+            let (m, batch) = self.late_appends.swap_remove(self.rng.usize(..self.late_appends.len()));
+            let conflicts = self.append(m, &batch)?;
+            let mut gids: Vec<_> = batch.records.iter().map(|record| &record.gid).collect();
+            gids.dedup();
+            self.verdict.written_late += (gids.len() - conflicts.len()) as u64;
+        } else if !self.late_calls.is_empty() {
+            let call = self.late_calls.swap_remove(self.rng.usize(..self.late_calls.len()));
+            self.execute(&call);
+        }
+        Ok(())
+    }
+
+    fn pass_time(&mut self, m: usize) {
+        let now = self.members[m].now(self.now);
+        let next = self.members[m].shard.poll_timeout().map_or(0, |at| at.millis_since(now));
+        self.now = self.now.plus_millis(self.rng.u64(0..=next.clamp(1, 5_000)));
+        let member = &mut self.members[m];
+        member.shard.handle_timeout(member.now(self.now));
+    }
+
+    /// Takes over what those own that seem to be gone. Who does not know that it lapsed itself does so, too.
+    fn adopt(&mut self, m: usize) {
+        let limit = self.rng.usize(1..=CLAIM_MAX);
+        let members = &self.members;
+        let claimed = self.shared.adopt(m, |owner| members[owner].is_lapsed, limit);
+        for (gid, former) in claimed {
+            let living = self.members[former].down == 0;
+            self.verdict.adopted += u64::from(!living);
+            self.verdict.adopted_from_living += u64::from(living);
+            self.verdict.overlaps += u64::from(self.members[former].shard.drives(&gid));
+            self.members[m].claimed.push_back(gid);
+        }
+    }
+
+    fn faulty_answer(&mut self, m: usize) {
+        let count = self.members[m].calls.len();
+        if count == 0 {
+            return;
+        }
+        let call = self.members[m].calls.swap_remove(self.rng.usize(..count));
+        let forward = call.op() == Op::forward(call.pattern) && call.op().may_be_refused();
+        let outcome = match self.rng.u8(..16) {
+            0 if forward => {
+                self.verdict.refusals += 1;
+                self.late_calls.push(call.clone());
+                Outcome::Refused { reason: "no".into() }
+            }
+            0 => Outcome::Unknown,
+            1 => {
+                self.execute(&call);
+                Outcome::Unknown
+            }
+            2 => {
+                self.late_calls.push(call.clone());
+                Outcome::Unknown
+            }
+            3 => Outcome::Ongoing { retry_after_ms: Some(100) },
+            4 => {
+                let member = &mut self.members[m];
+                let now = member.now(self.now);
+                let retry_at = now.plus_millis(50);
+                let message = Message::NotSent { gid: call.gid, key: call.key, retry_at };
+                return member.shard.handle(message, now);
+            }
+            _ => self.execute(&call),
+        };
+        self.answer(m, call, outcome);
+    }
+}

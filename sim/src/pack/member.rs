@@ -1,0 +1,89 @@
+//! One coordinator: a shard, what it has handed out, and whether it is running, paused or taken for gone.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use trine_engine::{Batch, BatchId, Call, Found, Shard, ShardOptions, Ticket};
+use trine_protocol::{Gid, Timestamp};
+
+use crate::initiator::Ask;
+
+/// An append of a coordinator.
+#[derive(Debug)]
+pub(super) enum Append {
+    /// The store has not seen it yet.
+    Sent(Batch),
+    /// It is durable, but for these; the coordinator has not heard yet.
+    Landed(BatchId, Vec<Gid>),
+}
+
+/// What one initiator waits for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) index: usize,
+    pub(super) ask: Ask,
+    /// There was no such transaction when it was asked.
+    pub(super) absent: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) shard: Shard,
+    /// Its clock is ahead of the first one's by this.
+    pub(super) skew_ms: u64,
+    pub(super) asked: BTreeMap<Ticket, Asked>,
+    pub(super) calls: Vec<Call>,
+    pub(super) append: Option<Append>,
+    /// Reads asked for.
+    pub(super) reads: Vec<Gid>,
+    /// Reads that the store has answered, and the coordinator has not heard.
+    pub(super) read: Vec<(Gid, Option<Found>)>,
+    /// What it has claimed and not yet brought into memory.
+    pub(super) claimed: VecDeque<Gid>,
+    pub(super) fences: BTreeMap<Gid, u64>,
+    /// It handles nothing for so many steps.
+    pub(super) paused: usize,
+    /// It starts again after so many steps, with nothing in memory.
+    pub(super) down: usize,
+    /// The others take it for gone.
+    pub(super) is_lapsed: bool,
+    /// Its heartbeat has told it so; its shard does not know yet.
+    pub(super) lapse_due: bool,
+}
+
+impl Member {
+    pub(super) fn new(skew_ms: u64) -> Self {
+        Self {
+            shard: Shard::new(ShardOptions::default()),
+            skew_ms,
+            asked: BTreeMap::new(),
+            calls: Vec::new(),
+            append: None,
+            reads: Vec::new(),
+            read: Vec::new(),
+            claimed: VecDeque::new(),
+            fences: BTreeMap::new(),
+            paused: 0,
+            down: 0,
+            is_lapsed: false,
+            lapse_due: false,
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.paused == 0 && self.down == 0
+    }
+
+    pub(super) fn now(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(self.skew_ms)
+    }
+
+    /// Nothing is under way between it and the store, and nothing is left to bring into memory.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.append.is_none()
+            && self.reads.is_empty()
+            && self.read.is_empty()
+            && self.claimed.is_empty()
+            && !self.lapse_due
+    }
+}

@@ -1,0 +1,110 @@
+//! The store that coordinators share: journals, and whose each transaction is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trine_engine::{Batch, CallKey, Found};
+use trine_protocol::{Gid, Timestamp};
+
+use crate::store::Store;
+
+/// What the index says of a transaction.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    owner: usize,
+    due_at: Option<Timestamp>,
+}
+
+/// What an append led to.
+#[derive(Debug, Default)]
+pub(super) struct Appended {
+    pub(super) conflicts: Vec<Gid>,
+    /// Gids whose row named somebody else, and that somebody.
+    pub(super) taken: Vec<(Gid, usize)>,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) store: Store,
+    index: BTreeMap<Gid, Row>,
+    /// What each durable state owed, by its seq.
+    owed: BTreeMap<Gid, BTreeMap<u64, BTreeSet<CallKey>>>,
+    appends: u64,
+}
+
+impl Shared {
+    /// Appends, and with the rows says whose it is.
+    pub(super) fn append(&mut self, owner: usize, batch: &Batch) -> Result<Appended, String> {
+        self.appends += 1;
+        let conflicts = self.store.append(&batch.records)?;
+        let written = |gid: &Gid| !conflicts.contains(gid);
+        for gid in batch.records.iter().map(|record| &record.gid).filter(|gid| written(gid)) {
+            let Some(state) = self.store.state(gid) else { continue };
+            let owed = state.owed().iter().map(|owed| owed.key).collect();
+            self.owed.entry(gid.clone()).or_default().insert(state.seq(), owed);
+        }
+        let mut taken = Vec::new();
+        for row in batch.rows.iter().filter(|row| written(&row.gid)) {
+            let earlier = self.index.insert(row.gid.clone(), Row { owner, due_at: row.due_at });
+            let former = earlier.map(|earlier| earlier.owner).filter(|former| *former != owner);
+            taken.extend(former.map(|former| (row.gid.clone(), former)));
+        }
+        Ok(Appended { conflicts, taken })
+    }
+
+    /// Appends so far.
+    pub(super) fn appends(&self) -> u64 {
+        self.appends
+    }
+
+    pub(super) fn read(&self, reader: usize, gid: &Gid) -> Option<Found> {
+        let owned = self.owner(gid) == Some(reader);
+        self.store.load(gid).map(|transaction| Found { transaction, owned })
+    }
+
+    pub(super) fn owner(&self, gid: &Gid) -> Option<usize> {
+        self.index.get(gid).map(|row| row.owner)
+    }
+
+    /// Whether the state with that seq was durable and owed the call.
+    pub(super) fn ever_owed(&self, gid: &Gid, key: CallKey, seq: u64) -> bool {
+        let of_gid = self.owed.get(gid);
+        of_gid.and_then(|owed| owed.get(&seq)).is_some_and(|owed| owed.contains(&key))
+    }
+
+    /// Unsettled transactions with their owners.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = (&Gid, usize)> {
+        let rows = self.index.iter().filter(|(gid, _)| !self.is_settled(gid));
+        rows.map(|(gid, row)| (gid, row.owner))
+    }
+
+    /// What a coordinator owns that belongs in memory by now.
+    pub(super) fn unfinished(&self, owner: usize, now: Timestamp) -> Vec<Gid> {
+        let belongs =
+            |gid: &Gid| self.index.get(gid).is_some_and(|row| row.due_at.is_none_or(|due_at| due_at <= now));
+        let owned = self.unsettled().filter(|(gid, of)| *of == owner && belongs(gid));
+        owned.map(|(gid, _)| gid.clone()).collect()
+    }
+
+    /// Takes over up to `limit` unsettled transactions of owners that are gone; returns them with those.
+    pub(super) fn adopt(
+        &mut self,
+        adopter: usize,
+        gone: impl Fn(usize) -> bool,
+        limit: usize,
+    ) -> Vec<(Gid, usize)> {
+        let theirs = self.unsettled().filter(|(_, owner)| *owner != adopter && gone(*owner));
+        let claimed: Vec<(Gid, usize)> =
+            theirs.take(limit).map(|(gid, owner)| (gid.clone(), owner)).collect();
+        for (gid, _) in &claimed {
+            if let Some(row) = self.index.get_mut(gid) {
+                row.owner = adopter;
+            }
+        }
+        claimed
+    }
+
+    fn is_settled(&self, gid: &Gid) -> bool {
+        self.store.state(gid).is_some_and(|state| state.status().is_settled())
+    }
+}

@@ -1,0 +1,153 @@
+//! Ways to break the rules of ownership.
+
+use super::{Canary, FLOW, OWNERSHIP, SCHEDULE};
+
+pub(super) const CANARIES: &[Canary] = &[
+    Canary {
+        law: "own",
+        breaks: "a foreign transaction makes calls",
+        file: SCHEDULE,
+        replace: "if !resident.owned {",
+        with: "if !resident.owned && resident.under_way.len() > 1_000 {",
+    },
+    Canary {
+        law: "own",
+        breaks: "time moves a foreign transaction",
+        file: SCHEDULE,
+        replace: "if self.residents.get(gid).is_some_and(|resident| resident.owned)
+            && self.feed",
+        with: "if self.residents.contains_key(gid)
+            && self.feed",
+    },
+    Canary {
+        law: "own",
+        breaks: "an answer that waited for a read is recorded though it is foreign",
+        file: FLOW,
+        replace: "if !owned && message.answers().is_some() {",
+        with: "if !owned && matches!(message, Message::NotSent { .. }) {",
+    },
+    Canary {
+        law: "own",
+        breaks: "an answer for a foreign transaction reads it again",
+        file: OWNERSHIP,
+        replace: "if message.answers().is_some() {",
+        with: "if matches!(message, Message::NotSent { .. }) {",
+    },
+    Canary {
+        law: "own",
+        breaks: "a foreign transaction is answered for from memory",
+        file: FLOW,
+        replace: "Some(false) => return self.receive_foreign(message),",
+        with: "Some(false) => return self.decide_resident(message, now),",
+    },
+    Canary {
+        law: "own",
+        breaks: "a command is answered from a read that is older",
+        file: FLOW,
+        replace: "let is_under_way = loading.is_under_way;",
+        with: "let is_under_way = false;",
+    },
+    Canary {
+        law: "own",
+        breaks: "a foreign transaction that was moved does not write its row",
+        file: SCHEDULE,
+        replace: "found.owned.then(|| indexed(",
+        with: "true.then(|| indexed(",
+    },
+    Canary {
+        law: "own",
+        breaks: "a foreign transaction that was moved is not driven",
+        file: FLOW,
+        replace: "resident.owned = true;",
+        with: "",
+    },
+    Canary {
+        law: "own",
+        breaks: "nobody looks whether a foreign transaction has ended",
+        file: SCHEDULE,
+        replace: "!resident.owned && !resident.waiters.is_empty()",
+        with: "!resident.owned && resident.waiters.len() > 1_000",
+    },
+    Canary {
+        law: "own",
+        breaks: "who waits is forgotten when a transaction is read again",
+        file: OWNERSHIP,
+        replace: "Loading { waiters: resident.waiters, ..Loading::wanted() }",
+        with: "Loading::wanted()",
+    },
+    Canary {
+        law: "own",
+        breaks: "a lapse keeps everything",
+        file: OWNERSHIP,
+        replace: "for gid in gids {",
+        with: "for gid in gids.into_iter().take(0) {",
+    },
+    Canary {
+        law: "own",
+        breaks: "a read that is older than a lapse is believed",
+        file: OWNERSHIP,
+        replace: "loading.may_be_lost = true",
+        with: "loading.may_be_lost = false",
+    },
+    Canary {
+        law: "own",
+        breaks: "a read that is older than an adoption is believed",
+        file: OWNERSHIP,
+        replace: "loading.may_be_won = true;",
+        with: "",
+    },
+    Canary {
+        law: "own",
+        breaks: "what is adopted while it is read is given up when the read fails",
+        file: OWNERSHIP,
+        replace: "            loading.wanted = true;
+",
+        with: "",
+    },
+    Canary {
+        law: "own",
+        breaks: "a lapse overlooks what is being written",
+        file: OWNERSHIP,
+        replace: "resident.unsure = true;",
+        with: "",
+    },
+    Canary {
+        law: "own",
+        breaks: "calls leave after a lapse that a batch in flight withheld",
+        file: OWNERSHIP,
+        replace: "withheld.gid != *gid || !is_call(&withheld.release)",
+        with: "withheld.gid != *gid || is_call(&None) || withheld.release.is_some()",
+    },
+    Canary {
+        law: "own",
+        breaks: "what is written after a lapse is not claimed",
+        file: OWNERSHIP,
+        replace: "resident.indexed = None;",
+        with: "",
+    },
+    Canary {
+        law: "own",
+        breaks: "what is adopted back is believed not to have moved",
+        file: OWNERSHIP,
+        replace: "if self.residents.contains_key(gid) {
+            self.read_again(gid);",
+        with: "if self.drives(gid) {
+        } else if self.residents.contains_key(gid) {
+            self.read_again(gid);",
+    },
+    Canary {
+        law: "own",
+        breaks: "a call of a transaction that left is forgotten, and made twice",
+        file: SCHEDULE,
+        replace: "self.orphan(gid, left.under_way);",
+        with: "drop(left);",
+    },
+    Canary {
+        law: "own",
+        breaks: "a call that ended while its transaction was gone is waited for",
+        file: OWNERSHIP,
+        replace: "}
+        if let Some(orphans) = self.orphans.get_mut(gid) {",
+        with: "} else if let Some(orphans) = self.orphans.get_mut(gid) {",
+    },
+];
