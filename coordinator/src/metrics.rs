@@ -32,6 +32,9 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Seconds<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type FloatGauge = Gauge<f64, AtomicU64>;
 
+/// What the store is used for, as far as failures are counted.
+const STORE_USES: [&str; 6] = ["adopt", "append", "census", "heartbeat", "retention", "sweep"];
+
 /// The coordinator's metrics. Cheap to clone; clones count together.
 #[derive(Clone)]
 pub struct Metrics {
@@ -300,6 +303,9 @@ impl Inner {
         }
         for (pattern, status) in unfinished_labels() {
             drop(self.unfinished(pattern, status));
+        }
+        for kind in STORE_USES {
+            drop(self.store_errors.get_or_create_owned(&[("kind", kind)]));
         }
         for reason in AdmissionReason::ALL {
             drop(self.admission_rejections.get_or_create_owned(&[("reason", reason.as_str())]));

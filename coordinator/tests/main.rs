@@ -5,3 +5,4 @@ mod crash;
 mod deploy;
 mod lifecycle;
 mod support;
+mod xa;

@@ -1,5 +1,7 @@
 //! What can be typed, and the help. Nothing is done here.
 
+mod xa;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use trine_protocol::duration::HumanDuration;
 use trine_protocol::v1::ForceOutcome;
 use trine_protocol::{BranchId, Gid, Pattern, Status, Timestamp};
+
+pub(crate) use xa::{Xa, XaCommand, XaDatabase};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -19,14 +23,6 @@ Exit codes:
   5  the coordinator knows no such transaction, branch or participant
 
 All times are UTC. NO_COLOR=1 switches colours off.";
-
-const XA_EXAMPLES: &str = "\
-The coordinator (--url) must be one of those that drive these transactions: what it does not know is taken for
-aborted. A transaction that was settled by force and deleted by retention is not known any more, either.
-
-  trine xa list --db postgres://user:password@host/ledger
-  trine xa resolve --db postgres://user:password@host/ledger            what would be done
-  trine xa resolve --db postgres://user:password@host/ledger --apply    doing it";
 
 const TX_EXAMPLES: &str = "\
 At 3 a.m.:
@@ -66,7 +62,7 @@ pub(crate) enum Command {
     /// Coordinators that share the store: who is alive, and what each owns
     Coordinators(Remote),
     /// Branches that a participant's database has prepared (XA), and ending those left behind
-    #[command(after_help = XA_EXAMPLES)]
+    #[command(after_help = xa::EXAMPLES)]
     Xa(Xa),
     /// Ask whether a coordinator is well: exit code 0 when it is, another when it is not
     #[command(after_help = HEALTH_EXAMPLES)]
@@ -114,39 +110,6 @@ pub(crate) struct Dev {
     /// Address to listen on [default: 127.0.0.1:36789; with --exit any free port]
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<std::net::SocketAddr>,
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Xa {
-    #[command(subcommand)]
-    pub(crate) command: XaCommand,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum XaCommand {
-    /// Prepared branches with their age, their transaction, and what would become of them
-    List(XaDatabase),
-    /// The same for orphans: committed or rolled back as their transaction was; rolled back if the coordinator does
-    /// not know it (presumed abort). Changes nothing without --apply
-    Resolve {
-        #[command(flatten)]
-        database: XaDatabase,
-        /// Leave alone what was prepared more recently
-        #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = HumanDuration::parse)]
-        older_than: HumanDuration,
-        /// Do it
-        #[arg(long)]
-        apply: bool,
-    },
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct XaDatabase {
-    #[command(flatten)]
-    pub(crate) remote: Remote,
-    /// The participant's database, postgres://user:password@host/database or mysql://..
-    #[arg(long, value_name = "URL", env = "TRINE_XA_DB", hide_env_values = true)]
-    pub(crate) db: String,
 }
 
 /// Which coordinator to talk to, and in which form to print what it says.

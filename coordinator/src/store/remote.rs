@@ -38,7 +38,7 @@ use super::{
     AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, OpenError,
     Options, Queries, Registry, Standing, Store, StoreError, StoreFuture,
 };
-use client::{Client, ClientError};
+use client::{Client, ClientError, Row};
 use connections::{Connections, Target};
 use tables::Identity;
 
@@ -118,9 +118,20 @@ async fn migrate_with<C: Client>(options: &Options, client: &mut C) -> Result<u6
     })
 }
 
+/// Whether exactly the migrations of this version have been applied, by rows of version and success.
+fn is_up_to_date(rows: &[Row], migrations: &[(i64, &str, &str)]) -> bool {
+    rows.len() == migrations.len()
+        && migrations.iter().all(|(number, ..)| {
+            rows.iter().any(|row| row.int(0).ok() == Some(*number) && row.int(1).ok() == Some(1))
+        })
+}
+
 fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenError> {
     let wrong = |detail: String| OpenError::Url { url: hosts::shown(&options.url), detail };
     let urls = hosts::split(&options.url).map_err(wrong)?;
+    if let Some(name) = hosts::unknown_parameter(&options.url, C::PARAMETERS) {
+        return Err(wrong(format!("it has no parameter {name:?}; known are {}", C::PARAMETERS.join(", "))));
+    }
     let addresses = urls.iter().map(|url| C::address(url)).collect::<Result<_, _>>().map_err(wrong)?;
     Ok(Arc::new(Target {
         addresses,

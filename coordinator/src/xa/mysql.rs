@@ -63,7 +63,11 @@ impl MySql {
         let text = AssertSqlSafe(format!("{verb} {}", xid.to_mysql()));
         match sqlx::raw_sql(text).execute(&mut self.0).await {
             Ok(_) => {}
-            Err(error) if number(&error) == Some(GONE) => return Ok(false),
+            Err(error) if number(&error) == Some(GONE) => {
+                // Said, too, while the session that prepared it is still there.
+                let listed = self.prepared().await?.iter().any(|branch| branch.xid == *xid);
+                return if listed { Err(error) } else { Ok(false) };
+            }
             Err(error) => return Err(error),
         }
         if end == End::Rollback && self.has_table().await? {

@@ -30,12 +30,17 @@ const INSTALL: &str = concat!(
     include_str!("../../../migrations/barrier/postgres/0001_barrier.sql"),
 );
 
+const INSTALLED: &str = "SELECT to_regclass('trine_barrier_branches_unused') IS NOT NULL";
+
 impl BarrierDatabase for Postgres {
     const SCHEMA: &'static str = include_str!("../../../migrations/barrier/postgres/0001_barrier.sql");
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
     async fn install(connection: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::raw_sql(INSTALL).execute(connection).await?;
+        // Asking again for an index that is there would wait for every op under way.
+        if !sqlx::query_scalar(INSTALLED).fetch_one(&mut *connection).await? {
+            sqlx::raw_sql(INSTALL).execute(connection).await?;
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@ const INSTALL: &str = concat!(
     "SELECT pg_advisory_xact_lock(6073291846202);",
     include_str!("../../../migrations/xa/postgres/0001_xa.sql"),
 );
+const INSTALLED: &str = "SELECT to_regclass('trine_xa_unused') IS NOT NULL";
 const FIND: &str = "SELECT state, reason, fence FROM trine_xa WHERE gid = $1 AND branch = $2";
 const LOCK: &str =
     "SELECT state, reason, fence FROM trine_xa WHERE gid = $1 AND branch = $2 FOR UPDATE NOWAIT";
@@ -37,7 +38,11 @@ impl XaDatabase for Postgres {
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'";
 
     async fn install(connection: &mut PgConnection) -> Result<(), BarrierError> {
-        sqlx::raw_sql(INSTALL).execute(&mut *connection).await?;
+        // Even an index that is there is asked for by locking its table, and a prepared branch holds on to that: a service
+        // that starts again must not wait for the branch it is to commit.
+        if !sqlx::query_scalar(INSTALLED).fetch_one(&mut *connection).await? {
+            sqlx::raw_sql(INSTALL).execute(&mut *connection).await?;
+        }
         let enabled: bool = sqlx::query_scalar(ENABLED).fetch_one(connection).await?;
         if enabled { Ok(()) } else { Err(BarrierError::PreparedTransactionsOff) }
     }

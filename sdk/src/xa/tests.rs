@@ -107,7 +107,9 @@ impl<D: TestDatabase> Service<D> {
     async fn reborn(self) -> Self {
         self.pool.close().await;
         let pool = PoolOptions::new().max_connections(6).connect(&self.url).await.unwrap();
-        Self { xa: Xa::new(pool.clone()), pool, ..self }
+        let xa = Xa::new(pool.clone());
+        xa.install().await.unwrap();
+        Self { xa, pool, ..self }
     }
 
     fn context(&self, op: Op, fence: u64) -> BranchContext {

@@ -123,6 +123,9 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
     /// Every SQL text that only reads, or writes without a batch.
     const TEXTS: &'static Texts;
 
+    /// Parameters a URL may have.
+    const PARAMETERS: &'static [&'static str];
+
     /// The server a URL names; the URL has one host.
     fn address(url: &str) -> Result<Self::Address, String>;
 

@@ -21,6 +21,14 @@ pub(super) fn split(url: &str) -> Result<Vec<String>, String> {
     Ok(hosts.split(',').map(|host| format!("{scheme}://{user}{host}{tail}")).collect())
 }
 
+/// The first parameter of a URL that a driver would ignore, or rather log, with its value.
+pub(super) fn unknown_parameter(url: &str, known: &[&str]) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let names =
+        query.split(['&', '#']).filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty());
+    names.map(str::to_owned).find(|name| !known.contains(&name.as_str()))
+}
+
 /// What may be shown of a URL: scheme, hosts, database.
 pub(super) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
@@ -60,6 +68,17 @@ mod tests {
         ] {
             assert!(split(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_parameter_nobody_knows_is_named_without_its_value() {
+        let known = ["sslmode"];
+        assert_eq!(
+            unknown_parameter("postgres://a/db?sslmode=require&passwrod=x", &known),
+            Some("passwrod".into())
+        );
+        assert_eq!(unknown_parameter("postgres://a/db?sslmode=require", &known), None);
+        assert_eq!(unknown_parameter("postgres://a/db", &known), None);
     }
 
     #[test]

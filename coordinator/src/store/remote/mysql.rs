@@ -44,6 +44,7 @@ pub(in crate::store) struct MySql(MySqlConnection);
 impl Client for MySql {
     type Address = MySqlConnectOptions;
     const TEXTS: &'static Texts = &texts::TEXTS;
+    const PARAMETERS: &'static [&'static str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
     fn address(url: &str) -> Result<MySqlConnectOptions, String> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -139,6 +140,10 @@ impl Client for MySql {
     }
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
+        // Once everything is applied, a user that may not create tables will do.
+        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| super::is_up_to_date(&rows, MIGRATIONS)) {
+            return Ok(0);
+        }
         // The driver's own lock asks to be waited for without end, which MariaDB does not do.
         let locked: Option<i64> = sqlx::query_scalar(texts::LOCK).fetch_one(&mut self.0).await?;
         if locked != Some(1) {
@@ -213,7 +218,8 @@ fn read_settings(settings: &BTreeMap<String, String>) -> Inspection {
         }
     };
     risk(Risk::FlushLog, get("innodb_flush_log_at_trx_commit").is_some_and(|value| value != "1"));
-    risk(Risk::Doublewrite, get("innodb_doublewrite").is_some_and(|value| value == "OFF"));
+    let half = ["OFF", "0", "DETECT_ONLY"];
+    risk(Risk::Doublewrite, get("innodb_doublewrite").is_some_and(|value| half.contains(&&*value)));
     // A binary log that lags behind the tables loses what replicas and restores are made of.
     risk(Risk::SyncBinlog, is_on("log_bin") && get("sync_binlog").is_some_and(|value| value != "1"));
     found
@@ -283,6 +289,8 @@ mod tests {
             (vec![("innodb_flush_log_at_trx_commit", "2")], vec![Risk::FlushLog]),
             (vec![("innodb_flush_log_at_trx_commit", "1")], vec![]),
             (vec![("innodb_doublewrite", "OFF")], vec![Risk::Doublewrite]),
+            (vec![("innodb_doublewrite", "DETECT_ONLY")], vec![Risk::Doublewrite]),
+            (vec![("innodb_doublewrite", "DETECT_AND_RECOVER")], vec![]),
             (vec![("log_bin", "ON"), ("sync_binlog", "0")], vec![Risk::SyncBinlog]),
             (vec![("log_bin", "OFF"), ("sync_binlog", "0")], vec![]),
             (vec![], vec![]),

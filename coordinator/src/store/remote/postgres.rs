@@ -32,6 +32,8 @@ pub(in crate::store) struct Postgres(PgConnection);
 impl Client for Postgres {
     type Address = PgConnectOptions;
     const TEXTS: &'static Texts = &texts::TEXTS;
+    const PARAMETERS: &'static [&'static str] =
+        &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "options", "application_name"];
 
     fn address(url: &str) -> Result<PgConnectOptions, String> {
         let options = PgConnectOptions::from_str(url).map_err(|error| error.to_string())?;
@@ -65,6 +67,13 @@ impl Client for Postgres {
             if row.maybe_text(column)? == Some("off") {
                 found.risks.push((risk, format!("the server has {risk} = off")));
             }
+        }
+        let waits_for_standby = row.maybe_text(5)?.is_some_and(|names| !names.is_empty());
+        if let Some(less @ ("local" | "remote_write")) = row.maybe_text(4)?
+            && waits_for_standby
+        {
+            let risk = Risk::SynchronousCommit;
+            found.risks.push((risk, format!("the server has a synchronous standby and {risk} = {less}")));
         }
         Ok(found)
     }
@@ -108,6 +117,10 @@ impl Client for Postgres {
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
         let migrator = migrator();
+        // Once everything is applied, a role that may not create tables will do.
+        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| super::is_up_to_date(&rows, MIGRATIONS)) {
+            return Ok(0);
+        }
         let before = applied(&mut self.0, &migrator).await?;
         migrator.run_direct(None, &mut self.0, false).await?;
         Ok(applied(&mut self.0, &migrator).await?.saturating_sub(before))

@@ -73,6 +73,8 @@ pub(super) const RETIRE: [&str; 3] = [
 pub(super) const LOCK: &str = "SELECT GET_LOCK(CONCAT('trine ', MD5(DATABASE())), 60)";
 pub(super) const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('trine ', MD5(DATABASE())))";
 
+pub(super) const APPLIED: &str = "SELECT version, CAST(success AS SIGNED) FROM trine_migrations";
+
 /// A migration that was begun and not ended.
 pub(super) const MEND: &str = "DELETE FROM trine_migrations WHERE NOT success";
 

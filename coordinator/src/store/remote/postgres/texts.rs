@@ -38,7 +38,10 @@ macro_rules! list {
 
 /// Settings that safety depends on; none where the server does not know one.
 pub(super) const INSPECT: &str = "SELECT CAST(pg_is_in_recovery() AS TEXT), current_setting('transaction_read_only', true), \
-     current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)";
+     current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true), \
+     current_setting('synchronous_standby_names', true)";
+
+pub(super) const APPLIED: &str = "SELECT version, CASE WHEN success THEN 1 ELSE 0 END FROM trine_migrations";
 
 pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = $2 THEN 1 ELSE 0 END \
      FROM journal AS j LEFT JOIN transactions AS t ON t.gid = j.gid WHERE j.gid = ANY($1) ORDER BY j.gid, j.seq";

@@ -311,6 +311,9 @@ async fn unsafe_settings_are_refused_unless_allowed_by_name() {
     refused(server.fresh_database(), &[Risk::Fsync, Risk::FullPageWrites, Risk::SynchronousCommit]).await;
     let server = MariaDb::start_with(&[("innodb_flush_log_at_trx_commit", "2")]);
     refused(server.fresh_database(), &[Risk::FlushLog]).await;
+    let server =
+        Postgres::start_with(&[("synchronous_commit", "local"), ("synchronous_standby_names", "'nobody'")]);
+    refused(server.fresh_database(), &[Risk::SynchronousCommit]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

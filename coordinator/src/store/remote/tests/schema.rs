@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{Database, KINDS, Server, in_mariadb};
-use crate::store::{OpenError, Options, migrate, open};
+use crate::store::suite::fixture::{Tx, create};
+use crate::store::{OpenError, Options, Standing, migrate, open};
 
 /// Table, column, kind of value, may be absent; and each table's primary key.
 type Tables = BTreeMap<String, String>;
@@ -119,6 +120,42 @@ async fn a_migration_that_was_cut_off_is_done_again() {
     database.execute("UPDATE trine_migrations SET success = false; DROP TABLE coordinators;");
     assert_eq!(migrate(&database.options("m")).await.unwrap(), 1);
     database.open("a").await.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_that_may_not_create_tables_will_do_once_they_are_there() {
+    for kind in KINDS {
+        let database = kind();
+        let (name, limited) = (database.name().to_owned(), format!("limited_{}", database.name()));
+        let as_limited = |url: &str| url.replace("user:password@", &format!("{limited}:password@"));
+        let run = |sql: String| database.execute(&sql);
+        match database.server {
+            Server::Postgres(_) => run(format!("CREATE ROLE {limited} LOGIN PASSWORD 'password'")),
+            Server::MariaDb(_) => run(format!(
+                "CREATE USER {limited}@'%' IDENTIFIED BY 'password'; \
+                 GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.* TO {limited}@'%';"
+            )),
+        };
+        let options = Options::new(&as_limited(&database.url), "a");
+        assert!(open(&options).await.is_err(), "there are no tables yet, and it may not create them");
+        migrate(&database.options("m")).await.unwrap();
+        if let Server::Postgres(_) = database.server {
+            run(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {limited}"));
+        }
+        let store = open(&options).await.unwrap();
+        create(&*store, &[&Tx::new("tx").label("k", "v")]).await;
+        assert_eq!(store.adopt(9).await, Ok(Vec::new()));
+        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_would_be_ignored_is_refused_without_its_value() {
+    for url in ["postgres://h/db?passwrod=hunter2", "mysql://h/db?tls=hunter2"] {
+        let error = open(&Options::new(url, "a")).await.err().unwrap();
+        assert!(matches!(error, OpenError::Url { .. }), "{error}");
+        assert!(error.to_string().contains("ssl") && !error.to_string().contains("hunter2"), "{error}");
+    }
 }
 
 #[tokio::test]
