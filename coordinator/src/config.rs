@@ -83,6 +83,8 @@ pub struct Store {
     pub timeout: HumanDuration,
     /// Names of accepted risks.
     pub allow: String,
+    /// How often this coordinator says that it is alive.
+    pub heartbeat_every: HumanDuration,
     /// A heartbeat older than this has lapsed.
     pub lapse_after: HumanDuration,
 }
@@ -120,13 +122,10 @@ pub struct Runtime {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the keys are documented by the table of keys")]
 pub struct Jobs {
-    pub heartbeat: String,
-    pub adopt: String,
     pub sweep: String,
     pub reconcile: String,
     pub retention: String,
     pub census: String,
-    pub directory: String,
 }
 
 /// Section `retention`.
@@ -227,10 +226,15 @@ impl Config {
         }
     }
 
+    /// How often this coordinator says that it is alive.
+    pub fn heartbeat_every(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.store.heartbeat_every.millis())
+    }
+
     /// When housekeeping runs.
     pub fn schedules(&self) -> jobs::Schedules {
-        let Jobs { heartbeat, adopt, sweep, reconcile, retention, census, directory } = self.jobs.clone();
-        jobs::Schedules { heartbeat, adopt, sweep, reconcile, retention, census, directory }
+        let Jobs { sweep, reconcile, retention, census } = self.jobs.clone();
+        jobs::Schedules { sweep, reconcile, retention, census }
     }
 
     /// How long settled transactions are kept; none: for ever.

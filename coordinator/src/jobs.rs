@@ -1,8 +1,9 @@
-//! Housekeeping on tokio-cron-scheduler: heartbeat, sweep, retention, census, directory. Each schedule is a
-//! configuration key (six fields, UTC).
+//! Housekeeping on tokio-cron-scheduler: sweep, reconcile, retention, census. Each schedule is a configuration key (six
+//! fields, UTC). Heartbeats and what goes with them are here as well, and run by the server at a steady pace instead.
 //!
 //! No transaction's timing rests on these: retries and deadlines are the lanes' own timers. A job that is late
-//! or fails is tried again at its next tick; a job never runs twice at once.
+//! or fails is tried again at its next tick; a job never runs twice at once. A wall clock that is put back delays what is on
+//! the schedule, and nothing that cannot wait is.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,10 +32,6 @@ const PARTICIPANT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 /// When each job runs: cron with seconds, UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedules {
-    /// Say that this coordinator is alive.
-    pub heartbeat: String,
-    /// Take over what coordinators own that are gone.
-    pub adopt: String,
     /// Bring back transactions whose long wait is over.
     pub sweep: String,
     /// Make sure that everything unfinished is in memory or waits for its time.
@@ -43,20 +40,15 @@ pub struct Schedules {
     pub retention: String,
     /// Count for the gauges.
     pub census: String,
-    /// Read which participants are alive.
-    pub directory: String,
 }
 
 impl Default for Schedules {
     fn default() -> Self {
         Self {
-            heartbeat: "*/2 * * * * *".into(),
-            adopt: "* * * * * *".into(),
             sweep: "* * * * * *".into(),
             reconcile: "30 * * * * *".into(),
             retention: "15 */5 * * * *".into(),
             census: "*/10 * * * * *".into(),
-            directory: "*/2 * * * * *".into(),
         }
     }
 }
@@ -96,13 +88,10 @@ impl Jobs {
     pub async fn start(schedules: &Schedules, context: &Context) -> Result<Self, JobSchedulerError> {
         let scheduler = JobScheduler::new().await?;
         let jobs = Self { scheduler, tracker: TaskTracker::new(), stop: CancellationToken::new() };
-        jobs.add("heartbeat", &schedules.heartbeat, context, heartbeat).await?;
-        jobs.add("adopt", &schedules.adopt, context, adopt).await?;
         jobs.add("sweep", &schedules.sweep, context, sweep).await?;
         jobs.add("reconcile", &schedules.reconcile, context, reconcile).await?;
         jobs.add("retention", &schedules.retention, context, retention).await?;
         jobs.add("census", &schedules.census, context, census).await?;
-        jobs.add("directory", &schedules.directory, context, refresh_directory).await?;
         jobs.scheduler.start().await?;
         Ok(jobs)
     }
@@ -163,11 +152,14 @@ impl Drop for Reset {
     }
 }
 
-async fn heartbeat(context: Context) {
+/// Says that this coordinator is alive.
+pub async fn heartbeat(context: Context) {
     ownership::beat(&*context.store, &context.handle, &context.standing, &context.metrics).await;
 }
 
-async fn adopt(context: Context) {
+/// Takes over what coordinators own that are gone, and reads which participants are alive.
+pub async fn look_around(context: Context) {
+    refresh_directory(context.clone()).await;
     // Who is cut off from its store is about to be adopted from.
     if context.standing.is_cut_off() {
         return;

@@ -4,11 +4,14 @@
 //! Nothing safe rests on this (law L12): two coordinators that drive the same transaction meet in the journal (law L7). It
 //! is about who *should* act, and about saying nothing to participants while others may be acting.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use trine_engine::Call;
 
 use crate::clock::Stopwatch;
@@ -31,6 +34,8 @@ pub struct Standing {
     /// Since the start of the last heartbeat that the store has answered: what it wrote is not older.
     beaten: Mutex<Stopwatch>,
     superseded: Notify,
+    /// Another process has the name: nothing is to be done under it any more.
+    is_superseded: AtomicBool,
 }
 
 impl Standing {
@@ -40,12 +45,14 @@ impl Standing {
             lapse_after: Duration::from_millis(lapse_after_ms),
             beaten: Mutex::new(Stopwatch::start()),
             superseded: Notify::new(),
+            is_superseded: AtomicBool::new(false),
         }
     }
 
     /// Others may have adopted what this coordinator owns, or will: its heartbeat has lapsed, or is about to be found so.
     pub fn is_cut_off(&self) -> bool {
-        self.beaten.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.lapse_after
+        self.is_superseded.load(Ordering::SeqCst)
+            || self.beaten.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.lapse_after
     }
 
     /// Resolves when another process has taken this coordinator's name.
@@ -82,12 +89,30 @@ impl Caller for Standfast {
     }
 }
 
+/// Runs `work` every so often until `stop`, by a clock that nobody can set: a wall clock that is put back an hour must not
+/// silence a coordinator for an hour.
+pub async fn every<Work: Future<Output = ()>>(
+    period: Duration,
+    stop: CancellationToken,
+    mut work: impl FnMut() -> Work,
+) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        // Cut short it has nothing half done: every store call is a task of its own.
+        if stop.run_until_cancelled(work()).await.is_none() {
+            break;
+        }
+    }
+}
+
 /// Says that this coordinator is alive, and draws the conclusions from what it hears.
 pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metrics: &Metrics) {
     let since = Stopwatch::start();
     match store.heartbeat().await {
-        Ok(store::Standing::Alive) => standing.beat(since),
-        Ok(store::Standing::Lapsed) => {
+        Ok(store::Standing::Alive) if !standing.is_cut_off() => standing.beat(since),
+        // Alive as far as the store remembers: the answer that it had lapsed may have been lost on its way.
+        Ok(store::Standing::Alive | store::Standing::Lapsed) => {
             metrics.lapsed();
             tracing::warn!(
                 "this coordinator was silent for too long; what others have taken over meanwhile is let go"
@@ -98,7 +123,7 @@ pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metri
         }
         Ok(store::Standing::Superseded) => {
             tracing::error!("another process has started under this coordinator's name; this one stops");
-            handle.lapse().await;
+            standing.is_superseded.store(true, Ordering::SeqCst);
             standing.superseded.notify_one();
         }
         Err(error) => {
@@ -127,4 +152,55 @@ pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Res
         tracing::info!(adopted, "took over transactions of coordinators that are gone");
     }
     Ok(adopted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Lanes, Options};
+    use crate::store::memory::Memory;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Caller for Nobody {
+        fn call(&self, _: Call) -> BoxFuture<'static, Returned> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn lanes(store: &Arc<dyn Store>, metrics: &Metrics) -> Lanes {
+        let caller: Arc<dyn Caller> = Arc::new(Nobody);
+        Lanes::start(store, &caller, metrics, Options::default())
+    }
+
+    /// The store answers "alive" to the second beat after a pause, whatever became of the answer to the first.
+    #[tokio::test]
+    async fn a_lapse_whose_answer_was_lost_is_noticed_all_the_same() {
+        let (memory, metrics) = (Memory::new("a"), Metrics::new());
+        let store: Arc<dyn Store> = Arc::new(memory);
+        let lanes = lanes(&store, &metrics);
+        let (late, on_time) = (Standing::new(0), Standing::new(60_000));
+        beat(&*store, lanes.handle(), &on_time, &metrics).await;
+        assert!(metrics.render().contains("trine_lapses_total 0"));
+        assert!(late.is_cut_off());
+        beat(&*store, lanes.handle(), &late, &metrics).await;
+        assert!(metrics.render().contains("trine_lapses_total 1"));
+        lanes.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_runs_every_so_often_runs_until_it_is_stopped() {
+        let stop = CancellationToken::new();
+        let (count, stopping) = (std::cell::Cell::new(0), stop.clone());
+        every(Duration::from_millis(1), stop, || {
+            count.set(count.get() + 1);
+            if count.get() == 5 {
+                stopping.cancel();
+            }
+            std::future::ready(())
+        })
+        .await;
+        assert_eq!(count.get(), 5);
+    }
 }

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
 use crate::runtime::Lanes;
 use crate::store::{self, OpenError, Store};
-use crate::{admin, api, http, recovery};
+use crate::{admin, api, http, ownership, recovery};
 
 /// How long `/readyz` waits for the store.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,6 +65,7 @@ pub struct Server {
     shutdown: CancellationToken,
     listening: JoinHandle<()>,
     recovering: JoinHandle<()>,
+    pulse: JoinHandle<()>,
 }
 
 impl Server {
@@ -98,11 +99,12 @@ impl Server {
         jobs::refresh_directory(context.clone()).await;
         let shutdown = CancellationToken::new();
         let recovering = tokio::spawn(recover(context.clone(), shutdown.clone()));
+        let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), shutdown.clone()));
         let jobs = Jobs::start(&config.schedules(), &context).await?;
         let router = router(&config, &context, &shutdown);
         let listening = tokio::spawn(http::serve(listener, router, http_options(&config), shutdown.clone()));
         tracing::info!(%addr, name = options.owner, "listening");
-        Ok(Self { addr, store, standing, lanes, jobs, shutdown, listening, recovering })
+        Ok(Self { addr, store, standing, lanes, jobs, shutdown, listening, recovering, pulse })
     }
 
     /// Where it listens; the port is the real one when 0 was asked for.
@@ -123,7 +125,7 @@ impl Server {
         self.jobs.stop().await;
         self.lanes.stop().await;
         // Requests under way have their answers by now.
-        for task in [self.recovering, self.listening] {
+        for task in [self.recovering, self.pulse, self.listening] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");
             }
@@ -141,6 +143,13 @@ impl Server {
 /// The description of everything the server answers.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     api::openapi()
+}
+
+/// Heartbeats, and beside them what must not wait for each other's answers.
+async fn pulse(period: Duration, context: jobs::Context, shutdown: CancellationToken) {
+    let beats = ownership::every(period, shutdown.clone(), || jobs::heartbeat(context.clone()));
+    let looks = ownership::every(period, shutdown, || jobs::look_around(context.clone()));
+    futures_util::future::join(beats, looks).await;
 }
 
 async fn recover(context: jobs::Context, shutdown: CancellationToken) {

@@ -110,8 +110,14 @@ fn verdict(branch: &Prepared, status: Option<Status>, older_than_ms: u64) -> Ver
 
 async fn resolve(database: &XaDatabase, orphans: Vec<(Prepared, End)>) -> Result<(), Failure> {
     let mut connection = open(database).await?;
+    let client = Client::new(&database.remote.url)?;
     let mut failed = 0;
     for (branch, end) in orphans {
+        // It may have been decided since it was listed.
+        let status = statuses(&client, std::slice::from_ref(&branch)).await?.into_values().next().flatten();
+        if verdict(&branch, status, 0) != Verdict::End(end) {
+            continue;
+        }
         let said = match connection.end(&branch.xid, end).await {
             Ok(true) => match end {
                 End::Commit => "committed".to_owned(),

@@ -79,6 +79,8 @@ pub(super) const KEYS: &[Key] = &[
         "Longest time one piece of work may take in PostgreSQL or MySQL; then nobody knows whether it was done, and the journal is read"),
     key("store.allow", Kind::Risks, "",
         "Unsafe settings of the database server that are accepted, by name, separated by commas; see docs/operating.md"),
+    key("store.heartbeat_every", duration(100, HOUR_MS), "2s",
+        "How often this coordinator says that it is alive, looks for others that are gone, and reads which participants are alive"),
     key("store.lapse_after", duration(3 * SECOND_MS, HOUR_MS), "10s",
         "A coordinator that was silent for so long, by the database's clock, is taken for gone: the others take over what it owns. The same for all; at least three heartbeats"),
 
@@ -112,10 +114,6 @@ pub(super) const KEYS: &[Key] = &[
     key("runtime.busy_retry_after", duration(1, HOUR_MS), "1s",
         "The `Retry-After` of an answer 503"),
 
-    key("jobs.heartbeat", Kind::Cron, "*/2 * * * * *",
-        "When this coordinator says that it is alive"),
-    key("jobs.adopt", Kind::Cron, "* * * * * *",
-        "When transactions of coordinators that are gone are taken over"),
     key("jobs.sweep", Kind::Cron, "* * * * * *",
         "When transactions whose long wait is over are brought back to memory"),
     key("jobs.reconcile", Kind::Cron, "30 * * * * *",
@@ -124,8 +122,6 @@ pub(super) const KEYS: &[Key] = &[
         "When transactions past their retention are deleted"),
     key("jobs.census", Kind::Cron, "*/10 * * * * *",
         "When unfinished and parked transactions are counted for the metrics"),
-    key("jobs.directory", Kind::Cron, "*/2 * * * * *",
-        "When the registered participants are read again"),
 
     key("retention.settled_after", Kind::Keep, "30d",
         "How long settled transactions and their history are kept, or `never` to keep them for ever. Do not use a gid again afterwards: participants remember it longer, and take the new transaction for a repetition of the old"),

@@ -7,8 +7,8 @@
 //! - `safety`: settings of the server that must be right;
 //! - `hosts`: URLs.
 //!
-//! Each lane has a connection to itself. Heartbeats and adoption have theirs, so that they never wait behind the traffic
-//! of the API. All methods start their work in a task of its own.
+//! Each lane has a connection to itself; lanes' reads, requests' reads, lists, housekeeping and heartbeats have theirs, so
+//! that none waits behind the traffic of another. All methods start their work in a task of its own.
 
 mod append;
 mod client;
@@ -24,7 +24,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -48,12 +48,16 @@ pub use safety::Risk;
 
 /// Where applied migrations are kept: beside our tables there may be others, with migrations of their own.
 const MIGRATIONS_TABLE: &str = "trine_migrations";
-/// Connections that read journals and small tables side by side.
-const READERS_MAX: usize = 4;
+/// Connections on which lanes read journals.
+const LOADERS_MAX: usize = 2;
+/// Connections on which requests read journals and small tables.
+const READERS_MAX: usize = 2;
 /// Connections that walk the index: a list that takes long keeps other lists waiting, nothing else.
 const LISTERS_MAX: usize = 1;
-/// Connections for heartbeats, adoption, registrations and retention.
+/// Connections for adoption, registrations, retention, and the question whether writing works.
 const HOUSEKEEPERS_MAX: usize = 2;
+/// Longest time one server may take to let us in.
+const CONNECT_TIMEOUT_MS_MAX: u64 = 5_000;
 /// A coordinator that was silent for so long, and owns nothing, is forgotten.
 const FORGOTTEN_AFTER_MS: u64 = 60 * 60 * 1_000;
 
@@ -65,9 +69,12 @@ pub(super) struct Remote<C: Client>(Arc<Inner<C>>);
 struct Inner<C: Client> {
     identity: Arc<Identity>,
     lanes: Vec<Connections<C>>,
+    loaders: Connections<C>,
     readers: Connections<C>,
     listers: Connections<C>,
     housekeepers: Connections<C>,
+    /// For heartbeats alone.
+    pulse: Connections<C>,
 }
 
 /// Opens the store; see [`super::open`].
@@ -89,14 +96,17 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
     client.close().await;
     let timeout = Duration::from_millis(options.timeout_ms);
     // A heartbeat that hangs on a dead connection must leave time for another one.
-    let soon = timeout.min(Duration::from_millis(options.lapse_after_ms / 3));
-    let lanes = (0..options.lanes.max(1)).map(|_| Connections::new(&target, 1, timeout)).collect();
+    let soon = timeout.min(Duration::from_millis(options.lapse_after_ms / 2));
+    let lanes = (0..options.lanes.max(1)).map(|_| Connections::new(&target, 1, timeout).patient()).collect();
+    let name = identity.name.clone();
     Ok(Remote(Arc::new(Inner {
         identity: Arc::new(identity),
         lanes,
-        readers: Connections::new(&target, READERS_MAX, timeout),
+        loaders: Connections::new(&target, LOADERS_MAX, timeout).patient().settling(&name),
+        readers: Connections::new(&target, READERS_MAX, timeout).settling(&name),
         listers: Connections::new(&target, LISTERS_MAX, timeout),
-        housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, soon),
+        housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, timeout),
+        pulse: Connections::new(&target, 1, soon),
     })))
 }
 
@@ -137,6 +147,9 @@ fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenE
         addresses,
         allowed: options.allow.iter().copied().collect(),
         last_good: AtomicUsize::new(0),
+        connect_timeout: Duration::from_millis(options.timeout_ms.min(CONNECT_TIMEOUT_MS_MAX)),
+        sessions: AtomicU64::new(0),
+        settled: AtomicU64::new(0),
     }))
 }
 
@@ -230,10 +243,13 @@ impl<C: Client> Journal for Remote<C> {
 
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
         let gids = Arc::new(gids);
-        self.read(move |client, me| {
-            let gids = Arc::clone(&gids);
-            Box::pin(async move { queries::load(client, &me.name, &gids).await })
-        })
+        self.run(
+            |inner| &inner.loaders,
+            move |client, me| {
+                let gids = Arc::clone(&gids);
+                Box::pin(async move { queries::load(client, &me.name, &gids).await })
+            },
+        )
     }
 
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
@@ -309,7 +325,10 @@ impl<C: Client> Registry for Remote<C> {
 
 impl<C: Client> Membership for Remote<C> {
     fn heartbeat(&self) -> StoreFuture<Standing> {
-        self.keep(|client, me| Box::pin(async move { tables::heartbeat(client, &me).await }))
+        self.run(
+            |inner| &inner.pulse,
+            |client, me| Box::pin(async move { tables::heartbeat(client, &me).await }),
+        )
     }
 
     fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
@@ -342,7 +361,7 @@ impl<C: Client> Maintenance for Remote<C> {
     fn close(&self) -> StoreFuture<()> {
         let inner = Arc::clone(&self.0);
         detached(async move {
-            let others = [&inner.readers, &inner.listers, &inner.housekeepers];
+            let others = [&inner.loaders, &inner.readers, &inner.listers, &inner.housekeepers, &inner.pulse];
             for connections in inner.lanes.iter().chain(others) {
                 connections.close().await;
             }

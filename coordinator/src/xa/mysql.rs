@@ -25,7 +25,10 @@ pub(super) struct MySql(MySqlConnection);
 impl MySql {
     pub(super) async fn connect(rest: &str) -> Result<Self, sqlx::Error> {
         let options = MySqlConnectOptions::from_str(&format!("mysql://{rest}"))?;
-        Ok(Self(options.disable_statement_logging().connect().await?))
+        let mut connection = options.disable_statement_logging().connect().await?;
+        // Whoever prepares the same branch again at this moment is not waited for without end.
+        sqlx::raw_sql("SET SESSION innodb_lock_wait_timeout = 5").execute(&mut connection).await?;
+        Ok(Self(connection))
     }
 
     pub(super) async fn prepared(&mut self) -> Result<Vec<Prepared>, sqlx::Error> {

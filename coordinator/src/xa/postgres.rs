@@ -24,7 +24,10 @@ pub(super) struct Postgres(PgConnection);
 impl Postgres {
     pub(super) async fn connect(url: &str) -> Result<Self, sqlx::Error> {
         let options = PgConnectOptions::from_str(url)?.application_name("trine xa");
-        Ok(Self(options.disable_statement_logging().connect().await?))
+        let mut connection = options.disable_statement_logging().connect().await?;
+        // Whoever prepares the same branch again at this moment is not waited for without end.
+        sqlx::raw_sql("SET lock_timeout = '5s'").execute(&mut connection).await?;
+        Ok(Self(connection))
     }
 
     pub(super) async fn prepared(&mut self) -> Result<Vec<Prepared>, sqlx::Error> {

@@ -57,7 +57,7 @@ impl Pack {
     /// One coordinator for each way to the store.
     pub(crate) async fn start_on(stores: Vec<String>, variables: &[(&str, &str)]) -> Self {
         let count = stores.len();
-        let base = [("TRINE_JOBS_HEARTBEAT", "* * * * * *"), ("TRINE_STORE_LAPSE_AFTER", "3s")];
+        let base = [("TRINE_STORE_HEARTBEAT_EVERY", "1s"), ("TRINE_STORE_LAPSE_AFTER", "3s")];
         let variables = base.iter().chain(variables).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let mut pack = Self {
             stores,

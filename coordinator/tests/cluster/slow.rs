@@ -20,7 +20,6 @@ async fn a_slow_database_makes_admission_say_busy_and_loses_nothing() {
             ("TRINE_RUNTIME_INBOX_LEN_MAX", "10"),
             ("TRINE_RUNTIME_BATCH_RECORDS_MAX", "10"),
             ("TRINE_STORE_LANES", "2"),
-            ("TRINE_STORE_LAPSE_AFTER", "60s"),
         ];
         let pack = Pack::start_with(&store, 1, &few).await;
         proxy.delay(Duration::from_millis(100));

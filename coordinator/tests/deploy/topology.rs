@@ -89,7 +89,7 @@ async fn coordinator(folder: &Path, store: &str, name: &str, addr: &str) -> Coor
     let quick = [
         ("TRINE_STORE_URL", store),
         ("TRINE_STORE_LAPSE_AFTER", "4s"),
-        ("TRINE_JOBS_HEARTBEAT", "* * * * * *"),
+        ("TRINE_STORE_HEARTBEAT_EVERY", "1s"),
     ];
     Coordinator::launch(folder, &arguments, &quick).await
 }

@@ -75,7 +75,10 @@ pub(super) async fn append<C: Client>(
         };
         why = refusal.error.to_string();
         match refusal.verdict {
-            Verdict::Doubtful => return Err(AppendError::Doubtful(why)),
+            Verdict::Doubtful => {
+                connections.look_elsewhere();
+                return Err(AppendError::Doubtful(why));
+            }
             Verdict::Failed => return Err(AppendError::Failed(why)),
             Verdict::Contended => {
                 lease.give_back();

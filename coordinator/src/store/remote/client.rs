@@ -92,6 +92,9 @@ pub(in crate::store) enum ClientError {
     /// It did not answer in time; the connection is of no more use.
     #[error("no answer within {0} ms")]
     Slow(u64),
+    /// Too many wait for a connection.
+    #[error("too many wait for a connection to the store")]
+    Crowded,
     /// It answers, and must not be written to.
     #[error("{0}")]
     Unfit(String),
@@ -135,6 +138,13 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
     /// What this server is, as far as safety depends on it.
     fn inspect(&mut self) -> impl Future<Output = Result<Inspection, ClientError>> + Send;
 
+    /// The node of a cluster it is connected to, where that matters.
+    fn node(&self) -> &str;
+
+    /// Says that a coordinator is alive: name, incarnation, node. Answers whose the name is, and how long the heartbeat
+    /// was due; nothing when that must be asked.
+    fn beat(&mut self, values: &[Value]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
     /// Runs a text that answers rows.
     fn query(
         &mut self,
@@ -163,11 +173,13 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
     /// of no more use: then the error is [`Verdict::Doubtful`] or [`Verdict::Failed`].
     fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`; returns their gids.
+    /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`, unless that has beaten within
+    /// `lapse_ms`; returns their gids.
     fn claim(
         &mut self,
         owner: &str,
         from: &str,
+        lapse_ms: i64,
         limit: i64,
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
@@ -207,6 +219,9 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) sweep_participants: &'static str,
     pub(in crate::store) join: &'static str,
     pub(in crate::store) beat: &'static str,
+    /// A small write that is committed only where everything before it is, by the name of a coordinator. None where
+    /// what can be read is as safe as what was answered.
+    pub(in crate::store) settle: Option<&'static str>,
     pub(in crate::store) standing: &'static str,
     pub(in crate::store) leave: &'static str,
     pub(in crate::store) lapsed: &'static str,

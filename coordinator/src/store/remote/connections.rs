@@ -3,7 +3,7 @@
 //! A URL may name several servers of one cluster; a connection is made to the first that may be written to. Every piece
 //! of work has a deadline: a server that vanished without a word does not hold its callers for ever.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::clock::Stopwatch;
 
 /// A connection unused for longer may have been closed by the server or by something in between: it is not trusted.
 const IDLE_MAX: Duration = Duration::from_secs(10);
-/// How long one server may take to let us in before the next is asked.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long somebody waits for a place, where not waiting is an answer, too.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where to connect to, and what is expected there.
 #[derive(Debug)]
@@ -24,7 +24,13 @@ pub(super) struct Target<A> {
     pub(super) addresses: Vec<A>,
     pub(super) allowed: Allowed,
     /// The place of the address that worked last.
-    pub(super) last_good: std::sync::atomic::AtomicUsize,
+    pub(super) last_good: AtomicUsize,
+    /// How long one server may take to let us in before the next is asked.
+    pub(super) connect_timeout: Duration,
+    /// Grows with every new session: what it shows may have been committed without having been acknowledged.
+    pub(super) sessions: AtomicU64,
+    /// What earlier sessions show is settled: everything visible then is where an acknowledgement would have had it.
+    pub(super) settled: AtomicU64,
 }
 
 /// Connections for one purpose.
@@ -35,6 +41,10 @@ pub(super) struct Connections<C: Client> {
     connections_max: u32,
     /// Longest time for one piece of work.
     timeout: Duration,
+    /// How long a place is waited for; for ever where there is one user, whose work is never given up.
+    place_timeout: Option<Duration>,
+    /// Whose small writes settle what is read here; none where what is read is no promise.
+    settles: Option<String>,
     idle: Mutex<Vec<(C, Stopwatch)>>,
     closed: AtomicBool,
 }
@@ -46,14 +56,40 @@ impl<C: Client> Connections<C> {
             places: Semaphore::new(connections_max),
             connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
             timeout,
+            place_timeout: Some(PLACE_TIMEOUT),
+            settles: None,
             idle: Mutex::default(),
             closed: AtomicBool::new(false),
         }
     }
 
+    /// Waits for a place as long as it takes.
+    pub(super) fn patient(mut self) -> Self {
+        self.place_timeout = None;
+        self
+    }
+
+    /// What is read here is answered, so it must be as safe as what was acknowledged.
+    ///
+    /// A commit whose acknowledgement never came, because a synchronous standby was away and the session was ended or
+    /// the server restarted, is visible all the same, and gone when that standby is promoted. A small write of our own
+    /// is acknowledged only when everything before it is with the standby, too.
+    pub(super) fn settling(mut self, name: &str) -> Self {
+        self.settles = C::TEXTS.settle.map(|_| name.to_owned());
+        self
+    }
+
     /// A connection that answered not long ago, or a new one. Waits for a place.
     pub(super) async fn lease(&self) -> Result<Lease<'_, C>, ClientError> {
-        let place = self.places.acquire().await.map_err(|_| ClientError::Closed)?;
+        let waiting = self.places.acquire();
+        let place = match self.place_timeout {
+            None => waiting.await,
+            Some(limit) => tokio::time::timeout(limit, waiting).await.map_err(|_| ClientError::Crowded)?,
+        };
+        let place = place.map_err(|_| ClientError::Closed)?;
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(ClientError::Closed);
+        }
         let found = self.idle().pop();
         if let Some((client, since)) = found
             && since.elapsed() < IDLE_MAX
@@ -70,7 +106,7 @@ impl<C: Client> Connections<C> {
         work: impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
         let mut lease = self.lease().await?;
-        let mut result = self.in_time(work(&mut lease.client)).await;
+        let mut result = self.in_time(self.settle_and(&mut lease.client, &work)).await;
         if let Err(ClientError::Sql(error)) = &result
             && lease.reused
             && !matches!(error, sqlx::Error::Database(_))
@@ -79,12 +115,27 @@ impl<C: Client> Connections<C> {
             drop(lease);
             self.idle().clear();
             lease = self.lease().await?;
-            result = self.in_time(work(&mut lease.client)).await;
+            result = self.in_time(self.settle_and(&mut lease.client, &work)).await;
         }
         if result.is_ok() || result.as_ref().is_err_and(C::survives) {
             lease.give_back();
         }
         result
+    }
+
+    async fn settle_and<T>(
+        &self,
+        client: &mut C,
+        work: &impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let sessions = self.target.sessions.load(Ordering::SeqCst);
+        if let (Some(text), Some(name)) = (C::TEXTS.settle, &self.settles)
+            && self.target.settled.load(Ordering::SeqCst) < sessions
+        {
+            client.execute(text, &[name.as_str().into()]).await?;
+            self.target.settled.fetch_max(sessions, Ordering::SeqCst);
+        }
+        work(client).await
     }
 
     /// Waits for `work` as long as the deadline allows.
@@ -96,10 +147,18 @@ impl<C: Client> Connections<C> {
         tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(too_late(timeout)))
     }
 
+    /// The server was not as good as its word: the next connection tries another one first, if there is one.
+    pub(super) fn look_elsewhere(&self) {
+        if self.target.addresses.len() > 1 {
+            self.target.last_good.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Waits for what is under way and closes everything.
     pub(super) async fn close(&self) {
-        let all = self.places.acquire_many(self.connections_max).await;
+        // From now on whoever waits for a place is turned away; what is under way has its own deadline.
         self.closed.store(true, Ordering::SeqCst);
+        let all = tokio::time::timeout(self.timeout, self.places.acquire_many(self.connections_max)).await;
         self.places.close();
         drop(all);
         let idle = std::mem::take(&mut *self.idle());
@@ -142,10 +201,11 @@ pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C,
     let mut why = Vec::new();
     for place in 0..target.addresses.len() {
         let place = (first + place) % target.addresses.len();
-        let attempt =
-            tokio::time::timeout(CONNECT_TIMEOUT, connect_to::<C>(&target.addresses[place], &target.allowed));
-        match attempt.await.unwrap_or_else(|_| Err(too_late(CONNECT_TIMEOUT))) {
+        let limit = target.connect_timeout;
+        let attempt = tokio::time::timeout(limit, connect_to::<C>(&target.addresses[place], &target.allowed));
+        match attempt.await.unwrap_or_else(|_| Err(too_late(limit))) {
             Ok(client) => {
+                target.sessions.fetch_add(1, Ordering::SeqCst);
                 target.last_good.store(place, Ordering::Relaxed);
                 return Ok(client);
             }

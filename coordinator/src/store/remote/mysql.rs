@@ -39,7 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str)] =
 
 /// A connection to MySQL or MariaDB.
 #[derive(Debug)]
-pub(in crate::store) struct MySql(MySqlConnection);
+pub(in crate::store) struct MySql(MySqlConnection, String);
 
 impl Client for MySql {
     type Address = MySqlConnectOptions;
@@ -59,7 +59,7 @@ impl Client for MySql {
              SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
         );
         sqlx::raw_sql(statements::vouched(settings)).execute(&mut connection).await?;
-        Ok(Self(connection))
+        Ok(Self(connection, String::new()))
     }
 
     async fn inspect(&mut self) -> Result<Inspection, ClientError> {
@@ -70,11 +70,21 @@ impl Client for MySql {
             settings.insert(row.text(0)?.to_owned(), row.text(1)?.to_owned());
         }
         let found = read_settings(&settings);
+        self.1 = found.node.clone().unwrap_or_default();
         if found.node.is_some() {
             // What another node has acknowledged is waited for before anything is read or written here.
             sqlx::raw_sql("SET SESSION wsrep_sync_wait = 7").execute(&mut self.0).await?;
         }
         Ok(found)
+    }
+
+    fn node(&self) -> &str {
+        &self.1
+    }
+
+    async fn beat(&mut self, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+        self.execute(Self::TEXTS.beat, values).await?;
+        self.query(Self::TEXTS.standing, &values[..1]).await
     }
 
     async fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, ClientError> {
@@ -110,10 +120,16 @@ impl Client for MySql {
         write::write(&mut self.0, writing).await
     }
 
-    async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
+    async fn claim(
+        &mut self,
+        owner: &str,
+        from: &str,
+        lapse_ms: i64,
+        limit: i64,
+    ) -> Result<Vec<Row>, ClientError> {
         let mut claimed = Vec::new();
         write::begin(&mut self.0).await?;
-        let rows = self.query(texts::CLAIMABLE, &[from.into(), limit.into()]).await?;
+        let rows = self.query(texts::CLAIMABLE, &[from.into(), limit.into(), lapse_ms.into()]).await?;
         let gids = super::queries::gids(&rows)?;
         let gids: Vec<&Gid> = gids.iter().collect();
         for part in Gids::parts(&gids) {
@@ -168,7 +184,11 @@ impl Client for MySql {
         match error {
             ClientError::Unreadable(_) => true,
             // In the middle of a database transaction, perhaps: the next one must not continue it.
-            ClientError::Sql(_) | ClientError::Slow(_) | ClientError::Unfit(_) | ClientError::Closed => false,
+            ClientError::Sql(_)
+            | ClientError::Slow(_)
+            | ClientError::Unfit(_)
+            | ClientError::Crowded
+            | ClientError::Closed => false,
         }
     }
 

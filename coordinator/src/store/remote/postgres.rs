@@ -78,6 +78,14 @@ impl Client for Postgres {
         Ok(found)
     }
 
+    fn node(&self) -> &str {
+        ""
+    }
+
+    async fn beat(&mut self, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+        self.query(Self::TEXTS.beat, values).await
+    }
+
     async fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, ClientError> {
         let rows = bind(sqlx::query(text), values).fetch_all(&mut self.0).await?;
         rows.iter().map(row).collect()
@@ -106,8 +114,14 @@ impl Client for Postgres {
         })
     }
 
-    async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
-        self.query(texts::CLAIM, &[owner.into(), from.into(), limit.into()]).await
+    async fn claim(
+        &mut self,
+        owner: &str,
+        from: &str,
+        lapse_ms: i64,
+        limit: i64,
+    ) -> Result<Vec<Row>, ClientError> {
+        self.query(texts::CLAIM, &[owner.into(), from.into(), limit.into(), lapse_ms.into()]).await
     }
 
     async fn retire(&mut self, before: i64, limit: i64) -> Result<u64, ClientError> {
@@ -133,7 +147,9 @@ impl Client for Postgres {
                 matches!(verdict(code.as_deref()), Verdict::Conflict | Verdict::Contended)
             }
             ClientError::Unreadable(_) => true,
-            ClientError::Slow(_) | ClientError::Unfit(_) | ClientError::Closed => false,
+            ClientError::Slow(_) | ClientError::Unfit(_) | ClientError::Crowded | ClientError::Closed => {
+                false
+            }
         }
     }
 
@@ -145,8 +161,9 @@ impl Client for Postgres {
 
 /// What an error of the one statement of a batch means, by its SQLSTATE. Without one the connection broke.
 ///
-/// An error with severity ERROR undoes the statement. The classes named as failed are only ever that; what ends sessions
-/// (57), systems (58) and everything unforeseen may come after the commit: only reading tells.
+/// An error with severity ERROR undoes the statement; the classes named as failed are that, short of a server that
+/// crashes with them. What ends sessions (57), systems (58) and everything unforeseen may come after the commit. The shard
+/// reads back after either.
 fn verdict(code: Option<&str>) -> Verdict {
     match code {
         // A key exists; the statement's own sign for a missing record before.

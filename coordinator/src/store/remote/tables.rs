@@ -64,11 +64,13 @@ pub(super) async fn heartbeat<C: Client>(
     identity: &Identity,
 ) -> Result<Standing, ClientError> {
     let Identity { name, incarnation, lapse_ms, .. } = identity;
-    // It may be another one than at start: the writer of a cluster moves.
-    let node = client.inspect().await?.node.unwrap_or_default();
-    let values = [name.as_str().into(), incarnation.as_str().into(), node.as_str().into()];
-    client.execute(C::TEXTS.beat, &values).await?;
-    let rows = client.query(C::TEXTS.standing, &[name.as_str().into()]).await?;
+    // It may be another node than at start: the writer of a cluster moves.
+    let node = client.node().to_owned();
+    let mut rows =
+        client.beat(&[name.as_str().into(), incarnation.as_str().into(), node.as_str().into()]).await?;
+    if rows.is_empty() {
+        rows = client.query(C::TEXTS.standing, &[name.as_str().into()]).await?;
+    }
     let Some(row) = rows.first() else {
         // The row was swept, so it must have lapsed long ago.
         join(client, identity).await?;
@@ -102,7 +104,7 @@ pub(super) async fn adopt<C: Client>(
             break;
         }
         let rest = i64::try_from(rest).unwrap_or(i64::MAX);
-        let rows = client.claim(&identity.name, row.text(0)?, rest).await?;
+        let rows = client.claim(&identity.name, row.text(0)?, identity.lapse_ms, rest).await?;
         claimed.extend(queries::gids(&rows)?);
     }
     Ok(claimed)

@@ -55,8 +55,10 @@ pub(super) const ENDS: &str =
     "SELECT gid, max(seq) FROM journal WHERE gid IN (*) GROUP BY gid LOCK IN SHARE MODE";
 
 /// Rows that another adopter is claiming at the same moment are passed over, not waited for.
-pub(super) const CLAIMABLE: &str = "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 ORDER BY gid LIMIT $2 \
-     FOR UPDATE SKIP LOCKED";
+pub(super) const CLAIMABLE: &str = "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 \
+     AND EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = $1 \
+         AND c.heartbeat_at < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - $3) \
+     ORDER BY gid LIMIT $2 FOR UPDATE SKIP LOCKED";
 
 pub(super) const CLAIM: &str = "UPDATE transactions SET owner = ? WHERE gid IN (*)";
 
@@ -113,6 +115,8 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         ", node = $3 WHERE id = $1 AND incarnation = $2"
     ),
+    // Galera's reads wait for what others have acknowledged; other replication is not promised anything.
+    settle: None,
     standing: "SELECT incarnation, heartbeat_at - previous_at FROM coordinators WHERE id = $1",
     // Its name stays known, so that whoever adopts sees that it is gone.
     leave: "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2",

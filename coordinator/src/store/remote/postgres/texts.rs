@@ -50,7 +50,9 @@ pub(super) const ENDS: &str = "SELECT gid, max(seq) FROM journal WHERE gid = ANY
 
 /// Rows that another adopter is claiming at the same moment are passed over, not waited for.
 pub(super) const CLAIM: &str = "WITH claimed AS MATERIALIZED (SELECT gid FROM transactions \
-     WHERE settled_at IS NULL AND owner = $2 ORDER BY gid LIMIT $3 FOR UPDATE SKIP LOCKED) \
+     WHERE settled_at IS NULL AND owner = $2 AND EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = $2 \
+         AND c.heartbeat_at < CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - $4) \
+     ORDER BY gid LIMIT $3 FOR UPDATE SKIP LOCKED) \
      UPDATE transactions AS t SET owner = $1 FROM claimed WHERE t.gid = claimed.gid RETURNING t.gid";
 
 pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < $1 \
@@ -91,8 +93,9 @@ pub(super) const TEXTS: Texts = Texts {
     beat: concat!(
         "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = ",
         now!(),
-        ", node = $3 WHERE id = $1 AND incarnation = $2"
+        ", node = $3 WHERE id = $1 AND incarnation = $2 RETURNING incarnation, heartbeat_at - previous_at"
     ),
+    settle: Some("UPDATE coordinators SET previous_at = previous_at WHERE id = $1"),
     standing: "SELECT incarnation, heartbeat_at - previous_at FROM coordinators WHERE id = $1",
     // Its name stays known, so that whoever adopts sees that it is gone.
     leave: "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2",

@@ -312,8 +312,36 @@ async fn unsafe_settings_are_refused_unless_allowed_by_name() {
     let server = MariaDb::start_with(&[("innodb_flush_log_at_trx_commit", "2")]);
     refused(server.fresh_database(), &[Risk::FlushLog]).await;
     let server =
-        Postgres::start_with(&[("synchronous_commit", "local"), ("synchronous_standby_names", "'nobody'")]);
+        Postgres::start_with(&[("synchronous_commit", "local"), ("synchronous_standby_names", "nobody")]);
     refused(server.fresh_database(), &[Risk::SynchronousCommit]).await;
+}
+
+/// The session that waited for a standby is ended, or its server restarted: what it wrote is visible, and would be gone
+/// if the standby were promoted now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_standby_has_not_got_is_not_answered_for() {
+    let pair = Pair::start();
+    let url = pair.fresh_database();
+    let name = url.rsplit('/').next().unwrap().to_owned();
+    let options = Options { timeout_ms: 2_000, ..Options::new(&pair.primary().url(&name), "a") };
+    let store = open(&options).await.unwrap();
+    append(&*store, Tx::new("before").batch([1])).await;
+    pair.standby().pause();
+    let appending = tokio::spawn(store.append(0, Tx::new("tx").batch([1])));
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while pair.primary().execute(&name, waits).trim() == "0" {
+        tokio::task::yield_now().await;
+    }
+    pair.primary().terminate_connections(&name);
+    assert!(is_doubtful(&appending.await.unwrap()));
+    let visible = "SELECT count(*) FROM journal WHERE gid = 'tx'";
+    assert_eq!(pair.primary().execute(&name, visible).trim(), "1");
+    let read = store.load(vec![gid("tx")]).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+    assert!(store.records(gid("tx"), 0).await.is_err());
+    pair.standby().resume();
+    while store.load(vec![gid("tx")]).await.is_err() {}
+    assert_eq!(seqs(&*store, "tx").await, [1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
