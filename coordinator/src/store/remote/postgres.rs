@@ -21,6 +21,13 @@ use super::safety::{Inspection, Risk};
 /// Prepared statements kept per connection; there are fewer texts than that.
 const STATEMENTS_MAX: usize = 256;
 
+/// A statement that waits for somebody else's lock for so long is better tried again.
+///
+/// Everything asked for has an index. A planner that has not yet seen the tables filled, in the first minutes of a new
+/// database, would rather read them from end to end, and keep to that plan while they grow.
+const SESSION: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; \
+     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
 /// Every migration, oldest first: number, name, text.
 const MIGRATIONS: &[(i64, &str, &str)] =
     &[(1, "journal", include_str!("../../../../migrations/coordinator/postgres/0001_journal.sql"))];
@@ -45,10 +52,7 @@ impl Client for Postgres {
 
     async fn connect(address: &PgConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = address.connect().await?;
-        // A statement that waits for somebody else's lock for so long is better tried again.
-        sqlx::raw_sql("SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'")
-            .execute(&mut connection)
-            .await?;
+        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
         Ok(Self(connection))
     }
 
