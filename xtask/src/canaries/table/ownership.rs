@@ -72,8 +72,15 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "who waits is forgotten when a transaction is read again",
         file: OWNERSHIP,
-        replace: "Loading { waiters: resident.waiters, ..Loading::wanted() }",
-        with: "Loading::wanted()",
+        replace: "Loading { waiters, durable_seq, ..Loading::wanted() }",
+        with: "Loading { durable_seq, ..Loading::wanted() }",
+    },
+    Canary {
+        law: "own",
+        breaks: "what was durable is forgotten when a transaction is read again, so that a journal that went back goes on",
+        file: OWNERSHIP,
+        replace: "let loading = Loading { messages, waiters, wanted, durable_seq, ..Loading::default() };",
+        with: "let loading = Loading { messages, waiters, wanted, durable_seq: 0, ..Loading::default() };",
     },
     Canary {
         law: "own",
