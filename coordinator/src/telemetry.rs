@@ -94,6 +94,8 @@ fn builder(
         .with_writer(std::io::stderr as fn() -> std::io::Stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter)
+        // It would complain on standard error, and panic when nobody reads that any more.
+        .log_internal_errors(false)
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {

@@ -115,7 +115,8 @@ pub(super) fn load(
                 gids.into_iter().map(read).collect()
             }
             Err(error) => {
-                tracing::warn!(%error, journals = gids.len(), "journals could not be read");
+                // Asked for again and again while the store is away; heartbeats and appends tell of that, less often.
+                tracing::debug!(%error, journals = gids.len(), "journals could not be read");
                 gids.into_iter().map(|gid| (gid, Err(LoadFailure::Unavailable))).collect()
             }
         };
