@@ -19,6 +19,7 @@ mod ownership;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
@@ -142,6 +143,8 @@ pub struct Call {
     pub timeout_ms: u64,
     /// The journal seq that owed it: monotone within the gid.
     pub fence: u64,
+    /// What the transaction's dialect has to remember; absent: the native one.
+    pub terms: Option<Arc<str>>,
 }
 
 impl Call {

@@ -206,6 +206,8 @@ pub struct Draft {
     pub branches: Vec<BranchSpec>,
     /// Identity of the creation request.
     pub digest: Digest,
+    /// What a dialect other than the native one has to remember of it. Handed through to its calls, not looked into.
+    pub terms: Option<Arc<str>>,
 }
 
 /// A transaction as asked for; it keeps the rules [`Draft::build`] checks.
@@ -291,6 +293,7 @@ impl Draft {
             check_call: CallPolicy::default(),
             branches: Vec::new(),
             digest: Digest::default(),
+            terms: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! to a transaction: rules live in `trine-engine`. Wire documents derive serde; the engine's own types
 //! never do.
 
+pub mod dtm;
 pub mod duration;
 pub mod errors;
 pub mod headers;

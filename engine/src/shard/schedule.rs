@@ -264,6 +264,7 @@ fn call(transaction: &Transaction, key: CallKey) -> Option<Call> {
         payload: crate::spec::Payload::default(),
         timeout_ms: transaction.spec.check_call.timeout_ms,
         fence: transaction.seq,
+        terms: transaction.spec.terms.clone(),
     };
     let Some(position) = key.branch else { return transaction.spec.check.as_ref().map(base) };
     let spec = &transaction.branches.get(position as usize)?.spec;

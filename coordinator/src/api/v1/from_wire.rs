@@ -50,6 +50,7 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
         check_call: policy,
         branches,
         digest: digest::of_creation(request, &digests),
+        terms: None,
     };
     draft.build().map_err(|error| {
         let field = spelt_as_given(request, &error.field);

@@ -37,6 +37,7 @@ fn call(target: &str) -> Call {
         payload: Payload::raw(MESSAGE),
         timeout_ms: 30_000,
         fence: 17,
+        terms: None,
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn call(target: &str) -> Call {
         payload: Payload::from(r#"{"sku":"A-1"}"#),
         timeout_ms: 30_000,
         fence: 17,
+        terms: None,
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct SpecText<'a> {
     branches: Vec<BranchText<'a>>,
     #[serde(borrow)]
     digest: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    terms: Option<Cow<'a, str>>,
 }
 
 /// Borrowed while encoding, owned while decoding.
@@ -123,6 +125,7 @@ impl<'a> SpecText<'a> {
             check_call,
             branches,
             digest,
+            terms,
         } = &**spec;
         Self {
             pattern: *pattern,
@@ -135,6 +138,7 @@ impl<'a> SpecText<'a> {
             check_call: CallText::of(*check_call),
             branches: branches.iter().map(BranchText::of).collect(),
             digest: bytes::digest_text(*digest).into(),
+            terms: terms.as_deref().map(Cow::Borrowed),
         }
     }
 
@@ -150,6 +154,7 @@ impl<'a> SpecText<'a> {
             check_call: self.check_call.map_or(USUAL, CallText::into_policy),
             branches: self.branches.into_iter().map(BranchText::into_branch).collect::<Result<_, _>>()?,
             digest: bytes::digest(&self.digest)?,
+            terms: self.terms.map(|terms| terms.into()),
         };
         draft.build().map_err(|error| DecodeError::Damaged(error.to_string()))
     }
