@@ -46,6 +46,12 @@ pub enum ReplyOn {
         /// Not later than this.
         until: Timestamp,
     },
+    /// When the transaction is settled, or no call of it is under way and none is due: it waits for its initiator or for
+    /// a later time.
+    Quiet {
+        /// Not later than this.
+        until: Timestamp,
+    },
 }
 
 /// What a shard can be told.
@@ -122,6 +128,8 @@ pub struct Snapshot {
     pub parked: bool,
     /// Why it rolls back.
     pub cause: Option<RollbackCause>,
+    /// The command led to this; otherwise it was a repetition, and found this. Always set for who waited.
+    pub changed: bool,
 }
 
 /// A call to make.
@@ -211,6 +219,8 @@ impl Default for ShardOptions {
 struct Waiter {
     ticket: Ticket,
     until: Timestamp,
+    /// Not for the end alone: also when there is nothing to do for now.
+    or_quiet: bool,
     /// What is decided again if what it was decided on is forgotten.
     message: Arrived,
 }
@@ -387,5 +397,6 @@ fn snapshot(transaction: &Transaction) -> Snapshot {
         status: transaction.status(),
         parked: transaction.parked().is_some(),
         cause: transaction.cause().cloned(),
+        changed: true,
     }
 }

@@ -76,6 +76,7 @@ fn create_with(payload: &str) -> Command {
         payload: Payload::from(payload),
         after: Vec::new(),
         call: CallPolicy::default(),
+        forward_call: None,
         digest: Digest::default(),
     };
     let spec: Spec = Draft { branches: vec![branch], ..Draft::new(Pattern::Saga) }.build().unwrap();

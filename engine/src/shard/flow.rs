@@ -6,7 +6,9 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
 use super::ownership::Loading;
-use super::{Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot};
+use super::{
+    Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Snapshot, Ticket, Waiter, snapshot,
+};
 use crate::input::{Command, Input, Rejection};
 use crate::transaction::{advance, decide};
 
@@ -176,7 +178,7 @@ impl Shard {
                 let Some(transaction) = created else { return };
                 self.keep(&gid, Resident::new(transaction, true));
                 self.take_records(&gid, records);
-                self.answer_command(&gid, message, Ok(()));
+                self.answer_command(&gid, message, Ok(true));
             }
         }
     }
@@ -208,7 +210,7 @@ impl Shard {
         }
         let moved = self.feed(&gid, &input, now);
         match message {
-            Message::Command { .. } => self.answer_command(&gid, message, moved.map(|_| ())),
+            Message::Command { .. } => self.answer_command(&gid, message, moved),
             // Kept until durable: it is decided again if the batch is lost.
             Message::Answer { .. } | Message::Quarantine { .. } if moved == Ok(true) => {
                 let message = Some(self.arrived(message));
@@ -217,6 +219,7 @@ impl Shard {
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
         }
         self.schedule(&gid, now);
+        self.answer_if_quiet(&gid);
     }
 
     /// Decides one input; true when it moved the transaction.
@@ -246,17 +249,22 @@ impl Shard {
 
     /// Answers a command with what it was decided on, as soon as that is durable (law L4): also a rejection, also
     /// a repetition.
-    fn answer_command(&mut self, gid: &Gid, message: Message, decided: Result<(), Rejection>) {
+    fn answer_command(&mut self, gid: &Gid, message: Message, decided: Result<bool, Rejection>) {
         let Message::Command { ticket, reply_on, .. } = message else { return };
         let message = self.arrived(message);
         let Some(resident) = self.residents.get_mut(gid) else { return };
         let settled = resident.transaction.status().is_settled();
-        if let (Ok(()), ReplyOn::Settled { until }, false) = (&decided, reply_on, settled) {
-            resident.waiters.push(Waiter { ticket, until, message });
+        let wait = match reply_on {
+            ReplyOn::Durable => None,
+            ReplyOn::Settled { until } => Some((until, false)),
+            ReplyOn::Quiet { until } => Some((until, true)),
+        };
+        if let (Ok(_), Some((until, or_quiet)), false) = (&decided, wait, settled) {
+            resident.waiters.push(Waiter { ticket, until, or_quiet, message });
             self.set_timer_at(gid, until);
             return;
         }
-        let result = decided.map(|()| snapshot(&resident.transaction));
+        let result = decided.map(|changed| Snapshot { changed, ..snapshot(&resident.transaction) });
         self.withhold(gid, Release::Reply { ticket, result }, Some(message));
     }
 
@@ -344,6 +352,7 @@ impl Shard {
         } else if resident.unsure {
             return self.read_again(gid);
         }
+        self.answer_if_quiet(gid);
         self.leave_if_idle(gid, now);
     }
 }

@@ -113,6 +113,23 @@ impl Shard {
         }
     }
 
+    /// Answers those who wait only as long as there is something to wait for now.
+    pub(super) fn answer_if_quiet(&mut self, gid: &Gid) {
+        let Some(resident) = self.residents.get_mut(gid) else { return };
+        let is_quiet = resident.owned
+            && resident.unflushed.is_none()
+            && resident.under_way.is_empty()
+            && resident.deferred.is_empty();
+        if !is_quiet || resident.waiters.is_empty() {
+            return;
+        }
+        let result = snapshot(&resident.transaction);
+        let answered: Vec<_> = resident.waiters.extract_if(.., |waiter| waiter.or_quiet).collect();
+        for waiter in answered {
+            self.reply_now(waiter.ticket, Ok(result.clone()));
+        }
+    }
+
     /// A call left: from now on it is answered, whatever becomes of the memory of its transaction.
     pub(super) fn released(&mut self, gid: &Gid, key: CallKey) {
         if let Some(stage) = self.residents.get_mut(gid).and_then(|resident| resident.under_way.get_mut(&key))
@@ -261,7 +278,7 @@ fn call(transaction: &Transaction, key: CallKey) -> Option<Call> {
         key,
         branch: None,
         target: target.clone(),
-        payload: crate::spec::Payload::default(),
+        payload: transaction.spec.check_payload.clone(),
         timeout_ms: transaction.spec.check_call.timeout_ms,
         fence: transaction.seq,
         terms: transaction.spec.terms.clone(),

@@ -60,7 +60,7 @@ fn every_event(transaction: &Transaction) -> Vec<Event> {
         created(pattern, false),
         Event::BranchRegistered { branch: Arc::new(branch(pattern, "b")) },
         Event::Started,
-        Event::Submitted,
+        Event::Submitted { start_at: None },
         Event::CommitDecided,
         Event::RollbackBegun { cause: RollbackCause::Deadline },
         Event::CallAnswered { branch: asked.clone(), op, attempt: 1, outcome, retry_at: None, report },
