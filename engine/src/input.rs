@@ -39,6 +39,8 @@ pub enum Command {
         /// Counted from its creation.
         age_ms: u64,
     },
+    /// Nothing: for whoever only waits, or asks where it stands.
+    Look,
     /// Somebody executes this workflow.
     Resume,
     /// A workflow's executor did a step. Repeating it changes nothing.

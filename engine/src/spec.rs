@@ -155,7 +155,7 @@ pub struct Draft {
     pub digest: Digest,
     /// What a dialect other than the native one has to remember of it. Handed through to its calls, not looked into.
     /// Other dialects may leave targets out (an op without one is done as soon as it is owed), have no branches, open a
-    /// saga, and open a message without a check (which then counts as answered yes).
+    /// saga, open a message without a check (which then counts as answered yes), or a workflow that is never called back.
     pub terms: Option<Arc<str>>,
 }
 
@@ -288,7 +288,7 @@ impl Draft {
             return Err(error("open", SpecErrorKind::WorkflowDeclared));
         }
         match (self.open && (message || workflow), self.check.is_some()) {
-            (true, false) if workflow || self.terms.is_none() => {
+            (true, false) if self.terms.is_none() => {
                 return Err(error("check", SpecErrorKind::CheckMissing));
             }
             (false, true) => return Err(error("check", SpecErrorKind::CheckNotUsed)),

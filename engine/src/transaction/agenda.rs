@@ -134,7 +134,9 @@ impl Transaction {
     /// When a check with nobody to ask counts as answered.
     pub(super) fn unasked_check(&self) -> Option<Timestamp> {
         match self.check.as_ref()?.state {
-            OpState::Waiting { until } if self.spec.check.is_none() => Some(until),
+            OpState::Waiting { until } if self.spec.check.is_none() && self.pattern() == Pattern::Message => {
+                Some(until)
+            }
             OpState::Waiting { .. }
             | OpState::Pending
             | OpState::Done { .. }

@@ -47,6 +47,7 @@ impl Transaction {
             Command::CommitAt { age_ms } => {
                 self.commit(Some(self.created_at.plus_millis(*age_ms)).filter(|at| *at > now))
             }
+            Command::Look => Ok(Vec::new()),
             Command::Resume => self.resume(now),
             Command::Record(progress) => self.record(progress, now),
             Command::Finish { committed, reason, result } => {
