@@ -3,5 +3,7 @@
 //! [`service`] is what both ask for, in domain types and without a wire: it turns requests into commands for the lanes,
 //! and what the engine knows into the dialect's words (`view`). No rule of any pattern is here.
 
+mod entries;
 pub(crate) mod service;
+mod topics;
 pub(crate) mod view;
