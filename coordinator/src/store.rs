@@ -1,7 +1,7 @@
 //! The seam to whatever keeps the journal: traits, and the errors every store speaks.
 //!
-//! A store appends batches, reads journals back, answers lists, and keeps two small tables (participants,
-//! coordinators). It decides nothing about transactions and knows no participant's address.
+//! A store appends batches, reads journals back, answers lists, and keeps three small tables (participants,
+//! coordinators, key-value entries). It decides nothing about transactions and knows no participant's address.
 //!
 //! Every method returns a future that may be dropped by its caller at any moment: implementations run their database work
 //! in a task of their own, so that a dropped future never leaves a connection inside an open database transaction.
@@ -11,6 +11,7 @@
 pub mod codec;
 mod detach;
 mod group;
+mod key_values;
 pub mod memory;
 mod remote;
 pub mod sqlite;
@@ -24,6 +25,7 @@ use trine_engine::{Batch, Record};
 use trine_protocol::v1::{Coordinator, Page, Participant};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
+pub use key_values::{Change, Entry, KEY_BYTES_MAX, Key, KeyValues, Revision, Unfit, VALUE_BYTES_MAX, Value};
 pub use remote::Risk;
 
 /// What every store call returns.
@@ -172,7 +174,7 @@ fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
 }
 
 /// Everything the coordinator asks of a store.
-pub trait Store: Journal + Queries + Registry + Membership + Maintenance {
+pub trait Store: Journal + Queries + Registry + KeyValues + Membership + Maintenance {
     /// How many lanes may append side by side.
     fn lanes_max(&self) -> usize;
 }

@@ -5,6 +5,7 @@
 //! lists walk every row.
 
 mod faults;
+mod key_values;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -3,7 +3,7 @@
 //! - `client`: one connection, as the shared code sees it; `postgres` and `mysql` are the two dialects;
 //! - `connections`: connections kept for one purpose, deadlines, several hosts;
 //! - `append`: one batch, one database transaction;
-//! - `queries`, `tables`: everything else;
+//! - `queries`, `tables`, `key_values`: everything else;
 //! - `safety`: settings of the server that must be right;
 //! - `hosts`: URLs.
 //!
@@ -14,6 +14,7 @@ mod append;
 mod client;
 mod connections;
 mod hosts;
+mod key_values;
 mod mysql;
 mod postgres;
 mod queries;
