@@ -114,6 +114,7 @@ pub struct Runtime {
     pub evict_after: HumanDuration,
     pub batch_records_max: usize,
     pub reload_delay: HumanDuration,
+    pub refresh_after: HumanDuration,
     pub busy_retry_after: HumanDuration,
 }
 
@@ -221,6 +222,7 @@ impl Config {
                 evict_after_ms: section.evict_after.millis(),
                 batch_records_max: section.batch_records_max,
                 reload_delay_ms: section.reload_delay.millis(),
+                refresh_after_ms: Some(section.refresh_after.millis()),
             },
             busy_retry_after_ms: section.busy_retry_after.millis(),
         }

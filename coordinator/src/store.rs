@@ -175,6 +175,9 @@ fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
 pub trait Store: Journal + Queries + Registry + Membership + Maintenance {
     /// How many lanes may append side by side.
     fn lanes_max(&self) -> usize;
+
+    /// Whether several coordinators may use it at once, so that any of them may move what another drives.
+    fn is_shared(&self) -> bool;
 }
 
 /// A batch was made durable.

@@ -111,6 +111,8 @@ pub(super) const KEYS: &[Key] = &[
         "With this many records waiting for one durable write no more commands are taken in until it is done"),
     key("runtime.reload_delay", duration(1, HOUR_MS), "500ms",
         "How long after a failed read of a journal the next one is tried"),
+    key("runtime.refresh_after", duration(100, HOUR_MS), "5s",
+        "In a store that several coordinators share: how old may be what this one tells of a transaction that it drives, and that another may have moved. Beyond it the journal is read before a command that changes nothing is answered, and for those who wait"),
     key("runtime.busy_retry_after", duration(1, HOUR_MS), "1s",
         "The `Retry-After` of an answer 503"),
 

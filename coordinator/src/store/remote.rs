@@ -230,6 +230,10 @@ impl<C: Client> Store for Remote<C> {
     fn lanes_max(&self) -> usize {
         self.0.lanes.len()
     }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
 }
 
 impl<C: Client> Journal for Remote<C> {
