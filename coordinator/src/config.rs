@@ -30,6 +30,9 @@ pub use layers::{FileText, Flag, Origin, Sources};
 pub use secret::SecretText;
 pub use show::reference_markdown;
 
+/// Heartbeats that must be missing before a coordinator is taken for gone.
+const HEARTBEATS_MIN: u64 = 3;
+
 /// The effective configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,7 +172,31 @@ impl Config {
         let config: Self = document.try_into().map_err(|error: toml::de::Error| {
             ConfigError::from(Problem::Defect { detail: error.message().to_owned() })
         })?;
-        Ok(Self { origins, ..config })
+        let config = Self { origins, ..config };
+        ConfigError::check(config.too_few_heartbeats().into_iter().collect())?;
+        Ok(config)
+    }
+
+    /// One heartbeat that is late, or lost with its connection, must not be taken for the end of its coordinator.
+    fn too_few_heartbeats(&self) -> Option<Problem> {
+        let Store { heartbeat_every, lapse_after, .. } = &self.store;
+        let least = HumanDuration::from_millis(heartbeat_every.millis().saturating_mul(HEARTBEATS_MIN));
+        if lapse_after.millis() >= least.millis() {
+            return None;
+        }
+        // Named by what somebody has set.
+        let set = |key: &&&str| self.origin(key).is_some_and(|origin| *origin != Origin::Default);
+        let key = ["store.lapse_after", "store.heartbeat_every"].iter().find(set)?;
+        let detail = if *key == "store.lapse_after" {
+            format!(
+                "is {lapse_after}; it must be at least three times `store.heartbeat_every`, which is {heartbeat_every}: {least} or more"
+            )
+        } else {
+            format!(
+                "is {heartbeat_every}; it must be at most a third of `store.lapse_after`, which is {lapse_after}"
+            )
+        };
+        Some(Problem::Value { at: self.origin(key)?.clone(), key: (*key).to_owned(), detail })
     }
 
     /// The coordinator's name, or one made up from host, process and chance.

@@ -78,9 +78,9 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "own",
         breaks: "nobody looks whether others have ended what is driven here",
-        file: SCHEDULE,
-        replace: "if resident.refresh_at(&self.options).is_some_and(",
-        with: "if resident.refresh_at(&self.options).filter(|_| false).is_some_and(",
+        file: OWNERSHIP,
+        replace: "let waited_for = self.owned && !self.waiters.is_empty();",
+        with: "let waited_for = self.owned && self.waiters.len() > 1_000;",
     },
     Canary {
         law: "own",
