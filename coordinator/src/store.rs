@@ -171,6 +171,11 @@ fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
     }
 }
 
+/// Whether the URL of a database server can be read, or why not: the end of a sentence, without a word of the URL.
+pub fn check_server_url(url: &str) -> Result<(), String> {
+    remote::check_url(url)
+}
+
 /// Everything the coordinator asks of a store.
 pub trait Store: Journal + Queries + Registry + Membership + Maintenance {
     /// How many lanes may append side by side.

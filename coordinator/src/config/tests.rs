@@ -241,6 +241,14 @@ fn secrets_appear_nowhere() {
         "{text}"
     );
     let bad = url.replace("sqlite", "redis");
+    for secret in ["hunter2@x", "x@hunter2", "x/hunter2", "hunter2?x", "x#hunter2", "p@ss#hunter2/rd?hunter2"]
+    {
+        for scheme in ["postgres", "mysql", "mariadb", "redis", "postgres:x"] {
+            let url = format!("{scheme}://u:{secret}@h/db");
+            let shown = error(&variables(&[("TRINE_STORE_URL", &url)]));
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
     let unclosed = file(&format!("[store]\nurl = \"{url}\n"));
     for shown in [
         text,
