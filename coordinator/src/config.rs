@@ -218,6 +218,8 @@ impl Config {
             owner: self.coordinator_name(),
             lanes: self.store.lanes,
             lapse_after_ms: self.store.lapse_after.millis(),
+            // Half a heartbeat more than one that lives takes to show it.
+            name_wait_ms: self.store.heartbeat_every.millis() * 3 / 2,
             timeout_ms: self.store.timeout.millis(),
             // Checked when it was loaded.
             allow: kind::risks(&self.store.allow).unwrap_or_default(),

@@ -93,6 +93,10 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         lapse_ms,
     };
     check_writers(options, &target, &identity, &mut client).await?;
+    let patience = Duration::from_millis(options.name_wait_ms);
+    if tables::is_taken(&mut client, &identity.name, patience).await.map_err(|error| failed(&error))? {
+        return Err(OpenError::NameInUse { name: identity.name, store: hosts::shown(&options.url) });
+    }
     tables::join(&mut client, &identity).await.map_err(|error| failed(&error))?;
     client.close().await;
     let timeout = Duration::from_millis(options.timeout_ms);
