@@ -56,6 +56,8 @@ pub struct Options {
     pub lanes: usize,
     /// A coordinator whose heartbeat is older has lost what it owns to whoever adopts it.
     pub lapse_after_ms: u64,
+    /// A process that has the name already is given so long to show by a heartbeat that it lives; 0: it is not looked for.
+    pub name_wait_ms: u64,
     /// Longest time one piece of work may take in a database server.
     pub timeout_ms: u64,
     /// Unsafe settings of the database server that are accepted.
@@ -70,6 +72,7 @@ impl Options {
             owner: owner.to_owned(),
             lanes: 4,
             lapse_after_ms: 10_000,
+            name_wait_ms: 0,
             timeout_ms: 30_000,
             allow: Vec::new(),
         }
@@ -97,6 +100,17 @@ pub enum OpenError {
     InUse {
         /// The database file.
         file: String,
+    },
+    /// Another process has the name.
+    #[error(
+        "another process runs under the name {name:?}: it goes on sending heartbeats to {store}; stop it first, or give \
+         this one a --name of its own"
+    )]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// Which store.
+        store: String,
     },
     /// It was written by a newer version.
     #[error(
@@ -173,10 +187,18 @@ fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
     }
 }
 
+/// Whether the URL of a database server can be read, or why not: the end of a sentence, without a word of the URL.
+pub fn check_server_url(url: &str) -> Result<(), String> {
+    remote::check_url(url)
+}
+
 /// Everything the coordinator asks of a store.
 pub trait Store: Journal + Queries + Registry + KeyValues + Membership + Maintenance {
     /// How many lanes may append side by side.
     fn lanes_max(&self) -> usize;
+
+    /// Whether several coordinators may use it at once, so that any of them may move what another drives.
+    fn is_shared(&self) -> bool;
 }
 
 /// A batch was made durable.

@@ -206,11 +206,15 @@ pub struct ShardOptions {
     /// How long after a failed read the next one is tried. Also how often the journal of a transaction that somebody
     /// else drives is read while somebody here waits for its end.
     pub reload_delay_ms: u64,
+    /// Others may move what this shard drives: what is told of it was durable at most so long ago, and is read again
+    /// if nothing was written meanwhile. None: nobody else writes to the store.
+    pub refresh_after_ms: Option<u64>,
 }
 
 impl Default for ShardOptions {
     fn default() -> Self {
-        Self { evict_after_ms: 300_000, batch_records_max: 2_000, reload_delay_ms: 500 }
+        let (evict_after_ms, batch_records_max, reload_delay_ms) = (300_000, 2_000, 500);
+        Self { evict_after_ms, batch_records_max, reload_delay_ms, refresh_after_ms: None }
     }
 }
 
@@ -238,6 +242,8 @@ struct Resident {
     unflushed: Option<BatchId>,
     /// The journal had at least so many records: they are durable.
     durable_seq: u64,
+    /// When that was learnt, by a read or a write.
+    fresh_at: Timestamp,
     /// Calls under way, or withheld until a batch is durable.
     under_way: BTreeMap<CallKey, CallStage>,
     /// Calls that found no room at their host, and when to offer them again.

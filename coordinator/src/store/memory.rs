@@ -104,6 +104,11 @@ impl Store for Memory {
     fn lanes_max(&self) -> usize {
         self.lanes_max
     }
+
+    /// By tests: see [`Self::another`].
+    fn is_shared(&self) -> bool {
+        true
+    }
 }
 
 impl Journal for Memory {

@@ -43,6 +43,7 @@ use client::{Client, ClientError, Row};
 use connections::{Connections, Target};
 use tables::Identity;
 
+pub(super) use hosts::check as check_url;
 pub(super) use mysql::MySql;
 pub(super) use postgres::Postgres;
 pub use safety::Risk;
@@ -93,6 +94,10 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         lapse_ms,
     };
     check_writers(options, &target, &identity, &mut client).await?;
+    let patience = Duration::from_millis(options.name_wait_ms);
+    if tables::is_taken(&mut client, &identity.name, patience).await.map_err(|error| failed(&error))? {
+        return Err(OpenError::NameInUse { name: identity.name, store: hosts::shown(&options.url) });
+    }
     tables::join(&mut client, &identity).await.map_err(|error| failed(&error))?;
     client.close().await;
     let timeout = Duration::from_millis(options.timeout_ms);
@@ -230,6 +235,10 @@ impl<C: Client> Remote<C> {
 impl<C: Client> Store for Remote<C> {
     fn lanes_max(&self) -> usize {
         self.0.lanes.len()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

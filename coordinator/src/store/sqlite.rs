@@ -71,6 +71,10 @@ impl Store for Sqlite {
     fn lanes_max(&self) -> usize {
         1
     }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 impl Journal for Sqlite {

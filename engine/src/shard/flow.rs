@@ -149,10 +149,12 @@ impl Shard {
             let is_under_way = loading.is_under_way;
             return if is_under_way { &mut loading.late } else { &mut loading.messages }.push(message);
         }
-        match self.residents.get(&gid).map(|resident| resident.owned) {
-            Some(true) => return self.decide_resident(message, now),
-            Some(false) => return self.receive_foreign(message),
-            None => {}
+        if let Some(resident) = self.residents.get(&gid) {
+            return if resident.owned && !resident.is_outdated_for(&message, &self.options, now) {
+                self.decide_resident(message, now)
+            } else {
+                self.receive_after_reading(message)
+            };
         }
         match message {
             Message::Command { command: Command::Create(_), .. } => self.receive_unknown(message, now),
@@ -176,7 +178,7 @@ impl Shard {
             Ok(events) => {
                 let (created, records) = advance(None, &gid, events, now);
                 let Some(transaction) = created else { return };
-                self.keep(&gid, Resident::new(transaction, true));
+                self.keep(&gid, Resident::new(transaction, true, now));
                 self.take_records(&gid, records);
                 self.answer_command(&gid, message, Ok(true));
             }
@@ -344,6 +346,7 @@ impl Shard {
         }
         resident.unflushed = None;
         resident.durable_seq = resident.transaction.seq();
+        resident.fresh_at = now;
         if resident.transaction.status().is_settled() {
             let result = snapshot(&resident.transaction);
             for waiter in std::mem::take(&mut resident.waiters) {
@@ -351,6 +354,8 @@ impl Shard {
             }
         } else if resident.unsure {
             return self.read_again(gid);
+        } else if let Some(refresh_at) = resident.refresh_at(&self.options) {
+            self.set_timer_at(gid, refresh_at);
         }
         self.answer_if_quiet(gid);
         self.leave_if_idle(gid, now);

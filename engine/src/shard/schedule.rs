@@ -9,13 +9,14 @@ use crate::input::Input;
 use crate::transaction::{CallKey, Transaction};
 
 impl Resident {
-    pub(super) fn new(transaction: Transaction, owned: bool) -> Self {
+    pub(super) fn new(transaction: Transaction, owned: bool, now: Timestamp) -> Self {
         Self {
             transaction,
             owned,
             unsure: false,
             unflushed: None,
             durable_seq: 0,
+            fresh_at: now,
             under_way: BTreeMap::new(),
             deferred: BTreeMap::new(),
             waiters: Vec::new(),
@@ -43,18 +44,21 @@ impl Shard {
     pub(super) fn settle_in(&mut self, found: Found, waiters: Vec<Waiter>, durable_seq: u64, now: Timestamp) {
         let gid = found.transaction.gid().clone();
         self.touching = Some(gid.clone());
-        let mut resident = Resident::new(found.transaction, found.owned);
+        let mut resident = Resident::new(found.transaction, found.owned, now);
         let seq = resident.transaction.seq();
         resident.durable_seq = seq.max(durable_seq);
         // Whoever moves what is somebody else's writes its row, and by that becomes its owner.
         resident.indexed = found.owned.then(|| indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
         resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
-        if resident.transaction.status().is_settled() {
-            let result = snapshot(&resident.transaction);
-            waiters.into_iter().for_each(|waiter| self.reply_now(waiter.ticket, Ok(result.clone())));
-        } else {
-            resident.waiters = waiters;
+        let settled = resident.transaction.status().is_settled();
+        let result = snapshot(&resident.transaction);
+        for waiter in waiters {
+            if settled || waiter.until <= now {
+                self.reply_now(waiter.ticket, Ok(result.clone()));
+            } else {
+                resident.waiters.push(waiter);
+            }
         }
         self.keep(&gid, resident);
         if seq < durable_seq {
@@ -96,6 +100,7 @@ impl Shard {
         }
         let mut wake_at = agenda.wake_at.into_iter().chain(resident.deferred.values().copied()).min();
         wake_at = wake_at.into_iter().chain(resident.waiters.iter().map(|waiter| waiter.until)).min();
+        wake_at = wake_at.into_iter().chain(resident.refresh_at(&self.options)).min();
         let mut calls = Vec::new();
         for key in agenda.calls {
             // One call per branch: an op waits until the one before it has come back (every call has a timeout).
@@ -149,6 +154,10 @@ impl Shard {
         }
         let Some(resident) = self.residents.get_mut(gid) else { return };
         resident.timer = None;
+        if resident.refresh_at(&self.options).is_some_and(|refresh_at| refresh_at <= now) {
+            // Also before a wait that is over is answered.
+            return self.read_again(gid);
+        }
         let result = snapshot(&resident.transaction);
         let late: Vec<_> = resident.waiters.extract_if(.., |waiter| waiter.until <= now).collect();
         for waiter in late {

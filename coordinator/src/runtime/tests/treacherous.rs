@@ -29,6 +29,10 @@ impl Store for Treacherous {
     fn lanes_max(&self) -> usize {
         1
     }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 impl Journal for Treacherous {

@@ -228,6 +228,8 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) settle: Option<&'static str>,
     pub(in crate::store) standing: &'static str,
     pub(in crate::store) leave: &'static str,
+    /// When the process that has a name has last beaten, and how long ago that was.
+    pub(in crate::store) beaten: &'static str,
     pub(in crate::store) lapsed: &'static str,
     pub(in crate::store) recall: &'static str,
     pub(in crate::store) coordinators: &'static str,

@@ -99,6 +99,11 @@ pub(super) const TEXTS: Texts = Texts {
     standing: "SELECT incarnation, heartbeat_at - previous_at FROM coordinators WHERE id = $1",
     // Its name stays known, so that whoever adopts sees that it is gone.
     leave: "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2",
+    beaten: concat!(
+        "SELECT incarnation, heartbeat_at, ",
+        now!(),
+        " - heartbeat_at FROM coordinators WHERE id = $1"
+    ),
     lapsed: concat!(
         "SELECT c.id FROM coordinators AS c WHERE c.id <> $1 AND c.heartbeat_at < ",
         now!(),
