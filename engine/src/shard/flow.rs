@@ -118,6 +118,7 @@ impl Shard {
                     self.decide_resident(message, now);
                 }
                 loading.late.into_iter().for_each(|message| self.handle(message, now));
+                self.answer_if_quiet(gid);
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
