@@ -118,6 +118,7 @@ impl Shard {
                     self.decide_resident(message, now);
                 }
                 loading.late.into_iter().for_each(|message| self.handle(message, now));
+                self.answer_if_quiet(gid, now);
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
@@ -199,7 +200,8 @@ impl Shard {
                 if let Some(resident) = self.residents.get_mut(&gid) {
                     resident.deferred.insert(*key, *retry_at);
                 }
-                return self.schedule(&gid, now);
+                self.schedule(&gid, now);
+                return self.answer_if_quiet(&gid, now);
             }
         };
         if let (Message::Command { command: Command::Replay { .. }, .. }, Some(resident)) =
@@ -219,7 +221,7 @@ impl Shard {
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
         }
         self.schedule(&gid, now);
-        self.answer_if_quiet(&gid);
+        self.answer_if_quiet(&gid, now);
     }
 
     /// Decides one input; true when it moved the transaction.
@@ -352,7 +354,7 @@ impl Shard {
         } else if resident.unsure {
             return self.read_again(gid);
         }
-        self.answer_if_quiet(gid);
+        self.answer_if_quiet(gid, now);
         self.leave_if_idle(gid, now);
     }
 }

@@ -146,7 +146,7 @@ fn options_that_mean_nothing_are_refused() {
     refused(
         Draft { deadline_ms: Some(1), ..declared(Message, "a") },
         expect![
-            "options.deadline: a message is never rolled back after it is submitted; it takes no deadline"
+            "options.deadline: a message is never rolled back after it is submitted, and a workflow ends itself: no deadline"
         ],
     );
     refused(
