@@ -111,7 +111,9 @@ impl Transaction {
     fn change(&mut self, record: &Record) -> Result<(), String> {
         use Status::{Committing, Open, RollingBack, Running};
         match (self.status, &record.event) {
-            (Open, Event::BranchRegistered { branch }) => self.register(branch),
+            (Open, Event::BranchRegistered { branch }) if self.pattern() != Pattern::Workflow => {
+                self.register(branch)
+            }
             (Running, Event::Started) if !self.started => {
                 self.started = true;
                 Ok(())
