@@ -118,7 +118,7 @@ impl Shard {
                     self.decide_resident(message, now);
                 }
                 loading.late.into_iter().for_each(|message| self.handle(message, now));
-                self.answer_if_quiet(gid);
+                self.answer_if_quiet(gid, now);
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
@@ -202,7 +202,8 @@ impl Shard {
                 if let Some(resident) = self.residents.get_mut(&gid) {
                     resident.deferred.insert(*key, *retry_at);
                 }
-                return self.schedule(&gid, now);
+                self.schedule(&gid, now);
+                return self.answer_if_quiet(&gid, now);
             }
         };
         if let (Message::Command { command: Command::Replay { .. }, .. }, Some(resident)) =
@@ -222,7 +223,7 @@ impl Shard {
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
         }
         self.schedule(&gid, now);
-        self.answer_if_quiet(&gid);
+        self.answer_if_quiet(&gid, now);
     }
 
     /// Decides one input; true when it moved the transaction.
@@ -358,7 +359,7 @@ impl Shard {
         } else if let Some(refresh_at) = resident.refresh_at(&self.options) {
             self.set_timer_at(gid, refresh_at);
         }
-        self.answer_if_quiet(gid);
+        self.answer_if_quiet(gid, now);
         self.leave_if_idle(gid, now);
     }
 }

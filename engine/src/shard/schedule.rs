@@ -26,6 +26,17 @@ impl Resident {
         }
     }
 
+    /// What is durable has nothing under way and nothing due. Who drives a foreign one knows; nobody here does.
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        let is_idle = self.under_way.is_empty() && self.deferred.is_empty();
+        if !self.owned || self.unflushed.is_some() || !is_idle {
+            return false;
+        }
+        // What has come due meanwhile goes out when time passes here, too.
+        let agenda = self.transaction.agenda(now);
+        agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > now)
+    }
+
     /// Long waits may leave memory: nothing is under way, and the index row says when to come back.
     fn may_leave(&self, now: Timestamp, evict_after_ms: u64) -> bool {
         let due_at = self.indexed.and_then(|indexed| indexed.due_at);
@@ -119,13 +130,9 @@ impl Shard {
     }
 
     /// Answers those who wait only as long as there is something to wait for now.
-    pub(super) fn answer_if_quiet(&mut self, gid: &Gid) {
+    pub(super) fn answer_if_quiet(&mut self, gid: &Gid, now: Timestamp) {
         let Some(resident) = self.residents.get_mut(gid) else { return };
-        let is_quiet = resident.owned
-            && resident.unflushed.is_none()
-            && resident.under_way.is_empty()
-            && resident.deferred.is_empty();
-        if !is_quiet || resident.waiters.is_empty() {
+        if !resident.waiters.iter().any(|waiter| waiter.or_quiet) || !resident.is_quiet(now) {
             return;
         }
         let result = snapshot(&resident.transaction);
@@ -298,7 +305,7 @@ fn call(transaction: &Transaction, key: CallKey) -> Option<Call> {
     Some(Call {
         branch: Some(spec.id.clone()),
         payload: spec.payload.clone(),
-        timeout_ms: spec.call.timeout_ms,
+        timeout_ms: transaction.policy(position as usize, key.op).timeout_ms,
         ..call
     })
 }

@@ -4,6 +4,7 @@ mod calls;
 mod lost;
 mod memory;
 mod ownership;
+mod quiet;
 mod refresh;
 mod release;
 
