@@ -21,7 +21,7 @@ const ABORTED: u16 = 10;
 const UNAVAILABLE: u16 = 14;
 
 /// The outcome, and what an operator should know about it.
-pub(super) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
+pub(in crate::dispatch) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
     let retry_after = reply.metadata(RETRY_AFTER);
     let (outcome, error) = match reply.status {
         OK => done(op, reply),
