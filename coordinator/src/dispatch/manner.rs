@@ -8,7 +8,7 @@ use reqwest::{Method, Request, Url};
 use trine_engine::Call;
 use trine_protocol::Timestamp;
 
-use super::classify::{self, Body};
+use super::classify::{self, Body, Dialect};
 use super::dispatcher::Heard;
 use super::{grpc, request};
 
@@ -31,9 +31,12 @@ pub(super) trait Manner: Send + Sync {
 pub(super) fn of(call: &Call) -> Result<Box<dyn Manner>, String> {
     match &call.terms {
         None => Ok(Box::new(Native)),
-        Some(_) => Err("the transaction's terms cannot be read, so nothing was sent; \
-            was it created by a newer version of the coordinator?"
-            .into()),
+        Some(terms) => match Dialect::of(terms) {
+            Some(dialect) => Ok(Box::new(dialect)),
+            None => Err("the transaction's terms cannot be read, so nothing was sent; \
+                was it created by a newer version of the coordinator?"
+                .into()),
+        },
     }
 }
 
