@@ -60,6 +60,8 @@ async fn what_cannot_be_sent_is_unknown_says_why_and_is_not_sent() {
     let name = r#"{"gid":"g","trans_type":"saga","branch_headers":{"x y":"hunter2"}}"#;
     let value = r#"{"gid":"g","trans_type":"saga","branch_headers":{"x":"hunter2\n"}}"#;
     let empty = r#"{"gid":"g","trans_type":"saga","branch_headers":{"":"hunter2"}}"#;
+    let many: Vec<_> = (0..40_000).map(|n| format!("\"{n}\":\"\"")).collect();
+    let many = format!(r#"{{"gid":"g","trans_type":"saga","branch_headers":{{{}}}}}"#, many.join(","));
     let json_rpc = r#"{"gid":"g","trans_type":"saga","protocol":"json-rpc"}"#;
     for (terms, target, words) in [
         ("", &http, "terms cannot be read"),
@@ -71,13 +73,15 @@ async fn what_cannot_be_sent_is_unknown_says_why_and_is_not_sent() {
         (value, &grpc, r#"the header "x" cannot be sent"#),
         (empty, &http, r#"the header "" cannot be sent"#),
         (r#"{"gid":"a\nb","trans_type":"saga"}"#, &grpc, r#"the header "dtm-gid" cannot be sent"#),
+        (&many, &http, "more headers than can be sent"),
+        (&many, &grpc, "more headers than can be sent"),
         (json_rpc, &rpc, "the branch's payload is not a JSON object"),
     ] {
         let answer =
             answer_of(&caller(), termed(terms, Op::Action, Some("01"), b"[\"hunter2\"]", target)).await;
-        assert_eq!((&answer.outcome, answer.report.status_code), (&Outcome::Unknown, None), "{terms}");
+        assert_eq!((&answer.outcome, answer.report.status_code), (&Outcome::Unknown, None), "{words}");
         let error = error_of(&answer);
-        assert!(error.contains(words) && error.contains("nothing was"), "{terms}: {error}");
+        assert!(error.contains(words) && error.contains("nothing was"), "{words}: {error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
     assert_eq!(contacted.load(Ordering::SeqCst), 0);

@@ -65,6 +65,9 @@ pub(super) fn add(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), S
         format!("the header {name:?} cannot be sent, so nothing was: no header can have such a {what}")
     };
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit("name"))?;
-    map.insert(header, HeaderValue::from_bytes(value).map_err(|_| unfit("value"))?);
-    Ok(())
+    let value = HeaderValue::from_bytes(value).map_err(|_| unfit("value"))?;
+    match map.try_insert(header, value) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("the call has more headers than can be sent, so nothing was".into()),
+    }
 }
