@@ -161,6 +161,7 @@ async fn recover(context: jobs::Context, shutdown: CancellationToken) {
 
 fn http_options(config: &Config) -> http::Options {
     http::Options {
+        wire: http::Wire::Http1,
         header_timeout: Duration::from_millis(config.http.header_timeout.millis()),
         connections_max: config.http.connections_max,
         drain: Duration::from_millis(config.http.drain_timeout.millis()),
