@@ -2,10 +2,11 @@
 //!
 //! [`service`] is what both ask for, in domain types and without a wire: it turns requests into commands for the lanes,
 //! and what the engine knows into the dialect's words (`view`). No rule of any pattern is here. In front of it are `http`
-//! and `json_rpc`, which share `decode` and `envelope`.
+//! and `json_rpc`, which share `decode` and `envelope`, and `grpc`.
 
 mod decode;
 mod envelope;
+mod grpc;
 mod http;
 mod json_rpc;
 mod panics;
@@ -55,6 +56,11 @@ impl fmt::Debug for Front {
 /// Everything under `/api/`.
 pub fn router(front: Front) -> Router {
     http::router(front)
+}
+
+/// The gRPC service and its reflection, for a listener of HTTP/2.
+pub fn grpc_router(front: Front) -> Router {
+    grpc::router(front)
 }
 
 #[cfg(test)]

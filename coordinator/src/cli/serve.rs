@@ -22,7 +22,11 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
     // Listened for before anything starts: a signal during a long start is not lost.
     let signals = Signals::listen()?;
     let server = Server::start(config).await.map_err(Failure::bad)?;
-    if output::line(&format!("listening on http://{}", server.addr())).is_err() {
+    let mut lines = format!("listening on http://{}", server.addr());
+    if let Some(addr) = server.grpc_addr() {
+        lines.push_str(&format!("\nlistening for gRPC on {addr}"));
+    }
+    if output::line(&lines).is_err() {
         tracing::debug!("nobody reads standard output");
     }
     let superseded = tokio::select! {
@@ -46,6 +50,7 @@ pub(crate) fn load(args: &Serve) -> Result<Config, Failure> {
     let given = [
         ("--store", "store.url", store),
         ("--http", "http.addr", &args.http),
+        ("--grpc", "grpc.addr", &args.grpc),
         ("--name", "name", &args.name),
     ];
     let flags = given.into_iter().filter_map(|(flag, key, value)| {
