@@ -3,6 +3,7 @@
 mod cluster;
 mod crash;
 mod deploy;
+mod grpc;
 mod lifecycle;
 mod support;
 mod xa;
