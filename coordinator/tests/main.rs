@@ -3,6 +3,7 @@
 mod cluster;
 mod crash;
 mod deploy;
+mod interop;
 mod lifecycle;
 mod support;
 mod xa;
