@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trine_protocol::{BranchId, Gid, Op, Timestamp};
 
 use crate::input::{CallReport, ForceTo, Outcome};
-use crate::spec::{BranchSpec, Spec};
+use crate::spec::{BranchSpec, Payload, Spec};
 use crate::transaction::ParkCause;
 
 /// A fact about a gid at its place in that gid's history.
@@ -32,7 +32,7 @@ pub enum Event {
         start_at: Option<Timestamp>,
         /// When going forward is given up.
         deadline_at: Option<Timestamp>,
-        /// When the initiator of an open message is asked.
+        /// When the initiator of an open message is asked, or a workflow called back.
         check_at: Option<Timestamp>,
     },
     /// The initiator added a branch to an open transaction.
@@ -42,8 +42,11 @@ pub enum Event {
     },
     /// The start delay is over.
     Started,
-    /// An open message's local transaction is known to have committed: deliver.
-    Submitted,
+    /// An open message's local transaction is known to have committed: deliver. An open saga is to run.
+    Submitted {
+        /// When the first calls may go out; absent: at once.
+        start_at: Option<Timestamp>,
+    },
     /// Decided yes.
     CommitDecided,
     /// Decided no.
@@ -96,10 +99,44 @@ pub enum Event {
         /// Who, if said.
         by: Option<String>,
     },
+    /// Somebody executes a workflow (again): it is not called back before then.
+    Resumed {
+        /// When it is.
+        check_at: Timestamp,
+    },
+    /// A workflow's executor did a step of it.
+    Progressed {
+        /// Which, and how it ended.
+        progress: Arc<Progress>,
+        /// When it is called back if nothing more is heard.
+        check_at: Timestamp,
+    },
+    /// Settled: a workflow's executor says how it ended.
+    Finished {
+        /// Everything took effect; otherwise nothing has an effect.
+        committed: bool,
+        /// Why not.
+        reason: Option<String>,
+        /// What it came to.
+        result: Payload,
+    },
     /// Settled: every branch took effect.
     Committed,
     /// Settled: no branch has an effect.
     RolledBack,
+}
+
+/// One step of a workflow, done by its executor: what it does not do again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Which branch, in the executor's numbering.
+    pub branch: BranchId,
+    /// Which op of it, in the executor's words.
+    pub op: String,
+    /// It took effect; otherwise it was a business "no".
+    pub done: bool,
+    /// What it came to.
+    pub data: Payload,
 }
 
 impl Event {
@@ -109,7 +146,7 @@ impl Event {
             Self::Created { .. } => "created",
             Self::BranchRegistered { .. } => "branch_registered",
             Self::Started => "started",
-            Self::Submitted => "submitted",
+            Self::Submitted { .. } => "submitted",
             Self::CommitDecided => "commit_decided",
             Self::RollbackBegun { .. } => "rollback_begun",
             Self::CallAnswered { .. } => "call_answered",
@@ -117,6 +154,9 @@ impl Event {
             Self::Replayed { .. } => "replayed",
             Self::Quarantined { .. } => "quarantined",
             Self::Forced { .. } => "forced",
+            Self::Resumed { .. } => "resumed",
+            Self::Progressed { .. } => "progressed",
+            Self::Finished { .. } => "finished",
             Self::Committed => "committed",
             Self::RolledBack => "rolled_back",
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use trine_protocol::errors::Code;
 use trine_protocol::{BranchId, OutcomeKind, Status};
 
+use crate::event::Progress;
 use crate::spec::{BranchSpec, Payload, Spec, SpecError};
 use crate::transaction::CallKey;
 
@@ -33,6 +34,26 @@ pub enum Command {
     Register(Arc<BranchSpec>),
     /// Decide yes.
     Commit,
+    /// Decide yes, but begin only when the transaction is so old (messages and open sagas).
+    CommitAt {
+        /// Counted from its creation.
+        age_ms: u64,
+    },
+    /// Nothing: for whoever only waits, or asks where it stands.
+    Look,
+    /// Somebody executes this workflow.
+    Resume,
+    /// A workflow's executor did a step. Repeating it changes nothing.
+    Record(Arc<Progress>),
+    /// A workflow's executor says how it ended.
+    Finish {
+        /// Everything took effect; otherwise nothing has an effect.
+        committed: bool,
+        /// Why not.
+        reason: Option<String>,
+        /// What it came to.
+        result: Payload,
+    },
     /// Decide no.
     Abort {
         /// For the record.

@@ -14,14 +14,15 @@ mod shard;
 mod spec;
 mod transaction;
 
-pub use event::{Event, Record, RollbackCause};
+pub use event::{Event, Progress, Record, RollbackCause};
 pub use input::{Answer, CallReport, Command, ForceTo, Input, Outcome, Rejection};
 pub use shard::{
     Batch, BatchId, Call, Found, IndexRow, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions,
     Snapshot, Ticket,
 };
 pub use spec::{
-    BranchSpec, CallPolicy, Digest, Draft, OnExhausted, Payload, RetryPolicy, Spec, SpecError, SpecErrorKind,
+    BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec, SpecError,
+    SpecErrorKind,
 };
 pub use transaction::{
     Agenda, Branch, CallKey, Corrupt, OpProgress, OpState, Owed, ParkCause, Transaction, advance, decide,

@@ -2,15 +2,16 @@
 //!
 //! Wire documents are turned into a [`Draft`] at the edge; [`Draft::build`] checks the rules that span fields.
 
+mod policy;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use trine_protocol::limits::{
-    AFTER_MAX, BRANCHES_MAX, CALL_TIMEOUT_MS_DEFAULT, RETRY_FACTOR_PERMILLE_DEFAULT,
-    RETRY_INITIAL_MS_DEFAULT, RETRY_JITTER_PERMILLE_DEFAULT, RETRY_MAX_INTERVAL_MS_DEFAULT,
-};
+use trine_protocol::limits::{AFTER_MAX, BRANCHES_MAX};
 use trine_protocol::{BranchId, Op, Pattern, Target};
+
+pub use policy::{CallPolicy, OnExhausted, RetryPolicy};
 
 /// Bytes handed through untouched: a branch's payload or a participant's output.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -70,83 +71,6 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// When a call without a usable answer is repeated. Delays grow by `factor`, are capped, and then shortened by a
-/// random share of at most `jitter`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// First delay.
-    pub initial_ms: u64,
-    /// Growth in thousandths, at least 1000.
-    pub factor_permille: u32,
-    /// Longest delay.
-    pub max_interval_ms: u64,
-    /// Random share in thousandths, at most 1000.
-    pub jitter_permille: u32,
-    /// Unknown answers before the op is exhausted; none: no limit.
-    pub max_attempts: Option<u32>,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            initial_ms: RETRY_INITIAL_MS_DEFAULT,
-            factor_permille: RETRY_FACTOR_PERMILLE_DEFAULT,
-            max_interval_ms: RETRY_MAX_INTERVAL_MS_DEFAULT,
-            jitter_permille: RETRY_JITTER_PERMILLE_DEFAULT,
-            max_attempts: None,
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// Delay after the `failures`-th unknown answer (from 1). `random_permille` is drawn by the caller, 0 to 1000.
-    pub fn delay_ms(&self, failures: u32, random_permille: u32) -> u64 {
-        let mut delay = self.initial_ms.min(self.max_interval_ms);
-        for _ in 1..failures {
-            if delay == 0 || delay >= self.max_interval_ms || self.factor_permille <= 1_000 {
-                break;
-            }
-            // Wide, so that nothing saturates; and at least one longer, so that rounding down does not stop the growth.
-            let grown = u128::from(delay) * u128::from(self.factor_permille) / 1_000;
-            let grown = u64::try_from(grown).unwrap_or(u64::MAX).max(delay.saturating_add(1));
-            delay = grown.min(self.max_interval_ms);
-        }
-        let share = u128::from(self.jitter_permille.min(1_000)) * u128::from(random_permille.min(1_000));
-        let shortened = u128::from(delay) * share / 1_000_000;
-        delay - u64::try_from(shortened).unwrap_or(delay)
-    }
-}
-
-/// What happens to an op whose attempts are used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnExhausted {
-    /// No more automatic attempts until a person replays it.
-    Park,
-    /// A forward op rolls the transaction back; any other op parks.
-    RollBack,
-}
-
-/// How calls of one branch are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallPolicy {
-    /// How long one call may take.
-    pub timeout_ms: u64,
-    /// When it is repeated.
-    pub retry: RetryPolicy,
-    /// What then.
-    pub on_exhausted: OnExhausted,
-}
-
-impl Default for CallPolicy {
-    fn default() -> Self {
-        Self {
-            timeout_ms: CALL_TIMEOUT_MS_DEFAULT,
-            retry: RetryPolicy::default(),
-            on_exhausted: OnExhausted::Park,
-        }
-    }
-}
-
 /// One branch as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchSpec {
@@ -164,11 +88,18 @@ pub struct BranchSpec {
     pub after: Vec<BranchId>,
     /// How its calls are made.
     pub call: CallPolicy,
+    /// How those of its forward op are, where that differs.
+    pub forward_call: Option<CallPolicy>,
     /// Identity of the registration request.
     pub digest: Digest,
 }
 
 impl BranchSpec {
+    /// How the forward op's calls are made.
+    pub fn forward_policy(&self) -> &CallPolicy {
+        self.forward_call.as_ref().unwrap_or(&self.call)
+    }
+
     /// Where an op's calls go.
     pub fn target(&self, pattern: Pattern, op: Op) -> Option<&Target> {
         if op == Op::forward(pattern) {
@@ -181,6 +112,18 @@ impl BranchSpec {
             None
         }
     }
+}
+
+/// In which order phase two goes through branches that do not wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FinishOrder {
+    /// All at once.
+    #[default]
+    Parallel,
+    /// One by one, as they were registered.
+    FirstToLast,
+    /// One by one, the latest first.
+    LastToFirst,
 }
 
 /// A transaction as asked for, before the rules that span fields are checked.
@@ -196,17 +139,23 @@ pub struct Draft {
     pub deadline_ms: Option<u64>,
     /// Wait before the first call.
     pub start_delay_ms: u64,
-    /// Open messages: whom to ask.
+    /// Open messages: whom to ask. Workflows: whom to call back.
     pub check: Option<Target>,
-    /// Open messages: when to ask first.
+    /// When to ask or call back first; workflows: how long after the last sign of their executor.
     pub check_after_ms: u64,
+    /// Body of every check.
+    pub check_payload: Payload,
     /// How checks are called.
     pub check_call: CallPolicy,
     /// The branches.
     pub branches: Vec<BranchSpec>,
+    /// How phase two goes through them.
+    pub finish_order: FinishOrder,
     /// Identity of the creation request.
     pub digest: Digest,
     /// What a dialect other than the native one has to remember of it. Handed through to its calls, not looked into.
+    /// Other dialects may leave targets out (an op without one is done as soon as it is owed), have no branches, open a
+    /// saga, open a message without a check (which then counts as answered yes), or a workflow that is never called back.
     pub terms: Option<Arc<str>>,
 }
 
@@ -262,14 +211,17 @@ pub enum SpecErrorKind {
     #[error("a {0} is always declared; only tcc, two_phase and message can be opened")]
     NotOpenable(Pattern),
     /// An open message without a check.
-    #[error("an open message needs a `check` target, to ask when its initiator falls silent")]
+    #[error("an open message or workflow needs a `check` target, for when its initiator falls silent")]
     CheckMissing,
     /// A check on anything else.
-    #[error("only an open message takes a `check`")]
+    #[error("only an open message or workflow takes a `check`")]
     CheckNotUsed,
     /// A deadline on a message.
-    #[error("a message is never rolled back after it is submitted; it takes no deadline")]
+    #[error("a message is never rolled back after it is submitted, and a workflow ends itself: no deadline")]
     DeadlineNotUsed,
+    /// A workflow with branches, or one that is not open.
+    #[error("a workflow is always open, and its branches are its own: it records progress")]
+    WorkflowDeclared,
     /// A start delay on an open transaction.
     #[error("an open transaction starts when it is committed; it takes no start delay")]
     StartDelayNotUsed,
@@ -290,8 +242,10 @@ impl Draft {
             start_delay_ms: 0,
             check: None,
             check_after_ms: trine_protocol::limits::CHECK_AFTER_MS_DEFAULT,
+            check_payload: Payload::default(),
             check_call: CallPolicy::default(),
             branches: Vec::new(),
+            finish_order: FinishOrder::default(),
             digest: Digest::default(),
             terms: None,
         }
@@ -300,7 +254,7 @@ impl Draft {
     /// Checks every rule that spans fields.
     pub fn build(self) -> Result<Spec, SpecError> {
         self.check_form()?;
-        if self.branches.is_empty() && !self.open {
+        if self.branches.is_empty() && !self.open && self.terms.is_none() {
             return Err(error("branches", SpecErrorKind::NoBranches));
         }
         if self.branches.len() > BRANCHES_MAX {
@@ -308,7 +262,7 @@ impl Draft {
         }
         let mut ids = BTreeSet::new();
         for (position, branch) in self.branches.iter().enumerate() {
-            check_branch(self.pattern, self.open, branch, &format!("branches[{position}]"))?;
+            self.check_branch(branch, &format!("branches[{position}]"))?;
             if !ids.insert(&branch.id) {
                 let kind = SpecErrorKind::DuplicateBranch(branch.id.clone());
                 return Err(error(format!("branches[{position}].id"), kind));
@@ -326,15 +280,21 @@ impl Draft {
 
     fn check_form(&self) -> Result<(), SpecError> {
         let message = self.pattern == Pattern::Message;
-        if self.open && self.pattern == Pattern::Saga {
+        let workflow = self.pattern == Pattern::Workflow;
+        if self.open && self.pattern == Pattern::Saga && self.terms.is_none() {
             return Err(error("open", SpecErrorKind::NotOpenable(self.pattern)));
         }
-        match (self.open && message, self.check.is_some()) {
-            (true, false) => return Err(error("check", SpecErrorKind::CheckMissing)),
-            (false, true) => return Err(error("check", SpecErrorKind::CheckNotUsed)),
-            (true, true) | (false, false) => {}
+        if workflow && (!self.open || !self.branches.is_empty()) {
+            return Err(error("open", SpecErrorKind::WorkflowDeclared));
         }
-        if message && self.deadline_ms.is_some() {
+        match (self.open && (message || workflow), self.check.is_some()) {
+            (true, false) if self.terms.is_none() => {
+                return Err(error("check", SpecErrorKind::CheckMissing));
+            }
+            (false, true) => return Err(error("check", SpecErrorKind::CheckNotUsed)),
+            (true, _) | (false, false) => {}
+        }
+        if (message || workflow) && self.deadline_ms.is_some() {
             return Err(error("options.deadline", SpecErrorKind::DeadlineNotUsed));
         }
         if self.open && self.start_delay_ms > 0 {
@@ -365,39 +325,40 @@ impl Draft {
         }
         Ok(())
     }
-}
 
-/// Checks one branch by itself. `field` is where it stands in the request; empty for a registration.
-pub(crate) fn check_branch(
-    pattern: Pattern,
-    open: bool,
-    branch: &BranchSpec,
-    field: &str,
-) -> Result<(), SpecError> {
-    let at = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
-    // The initiator of an open tcc or two_phase drives the forward op itself.
-    let forward_needed = !(open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase));
-    let forward = Op::forward(pattern);
-    if forward_needed && branch.forward.is_none() {
-        return Err(error(at(forward.as_str()), SpecErrorKind::MissingTarget(pattern, forward)));
+    /// Checks one branch by itself. `field` is where it stands in the request; empty for a registration.
+    pub(crate) fn check_branch(&self, branch: &BranchSpec, field: &str) -> Result<(), SpecError> {
+        let pattern = self.pattern;
+        let at = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+        if self.terms.is_none() {
+            self.check_targets(branch, &at)?;
+        }
+        if !branch.after.is_empty() && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) {
+            return Err(error(at("after"), SpecErrorKind::OrderedPattern(pattern)));
+        }
+        if branch.after.len() > AFTER_MAX {
+            return Err(error(at("after"), SpecErrorKind::TooManyDependencies));
+        }
+        Ok(())
     }
-    if let Some(op) = Op::on_commit(pattern)
-        && branch.on_commit.is_none()
-    {
-        return Err(error(at(op.as_str()), SpecErrorKind::MissingTarget(pattern, op)));
+
+    fn check_targets(&self, branch: &BranchSpec, at: &dyn Fn(&str) -> String) -> Result<(), SpecError> {
+        let pattern = self.pattern;
+        let missing = |op: Op| Err(error(at(op.as_str()), SpecErrorKind::MissingTarget(pattern, op)));
+        // The initiator of an open tcc or two_phase drives the forward op itself.
+        let forward_needed = !(self.open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase));
+        if forward_needed && branch.forward.is_none() {
+            return missing(Op::forward(pattern));
+        }
+        if let Some(op) = Op::on_commit(pattern)
+            && branch.on_commit.is_none()
+        {
+            return missing(op);
+        }
+        // A saga branch without compensate has nothing to undo; a reservation always has.
+        match Op::on_rollback(pattern) {
+            Some(op) if branch.on_rollback.is_none() && pattern != Pattern::Saga => missing(op),
+            Some(_) | None => Ok(()),
+        }
     }
-    // A saga branch without compensate has nothing to undo; a reservation always has.
-    if let Some(op) = Op::on_rollback(pattern)
-        && branch.on_rollback.is_none()
-        && pattern != Pattern::Saga
-    {
-        return Err(error(at(op.as_str()), SpecErrorKind::MissingTarget(pattern, op)));
-    }
-    if !branch.after.is_empty() && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) {
-        return Err(error(at("after"), SpecErrorKind::OrderedPattern(pattern)));
-    }
-    if branch.after.len() > AFTER_MAX {
-        return Err(error(at("after"), SpecErrorKind::TooManyDependencies));
-    }
-    Ok(())
 }

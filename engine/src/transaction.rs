@@ -11,12 +11,13 @@ mod agenda;
 mod apply;
 mod decide;
 mod rules;
+mod workflow;
 
 use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Timestamp};
 
-use crate::event::{Event, Record, RollbackCause};
+use crate::event::{Event, Progress, Record, RollbackCause};
 use crate::input::ForceTo;
 use crate::spec::{BranchSpec, Payload, Spec};
 
@@ -39,6 +40,10 @@ pub struct Transaction {
     /// Branch positions, dependencies first.
     pub(crate) topological: Vec<u32>,
     pub(crate) check: Option<OpProgress>,
+    /// Steps of a workflow, in the order they were recorded.
+    pub(crate) progress: Vec<Arc<Progress>>,
+    /// What a workflow came to.
+    pub(crate) result: Option<Payload>,
     pub(crate) cause: Option<RollbackCause>,
     pub(crate) quarantined: Option<String>,
     pub(crate) forced: Option<ForceTo>,
@@ -205,7 +210,7 @@ impl Transaction {
         &self.branches
     }
 
-    /// Open messages: where the check stands.
+    /// Open messages and workflows: where the check stands.
     pub fn check(&self) -> Option<&OpProgress> {
         self.check.as_ref()
     }
@@ -288,6 +293,11 @@ impl Transaction {
         branch.exposed && !branch.read_only && target.is_some()
     }
 
+    /// The initiator drives the branches while it is open.
+    fn is_driven_by_initiator(&self) -> bool {
+        matches!(self.pattern(), Pattern::Tcc | Pattern::TwoPhase)
+    }
+
     /// Bytes of its payloads and outputs.
     pub(crate) fn bytes(&self) -> usize {
         let output = |progress: &OpProgress| match &progress.state {
@@ -299,7 +309,10 @@ impl Transaction {
         let held = |branch: &Branch| {
             branch.spec.payload.as_bytes().len() + output(&branch.forward) + output(&branch.finish)
         };
-        self.branches.iter().map(held).sum()
+        let steps = self.progress.iter().map(|progress| progress.data.as_bytes().len()).sum::<usize>();
+        let result = self.result.as_ref().map_or(0, |result| result.as_bytes().len());
+        let input = self.spec.check_payload.as_bytes().len();
+        self.branches.iter().map(held).sum::<usize>() + steps + result + input
     }
 
     pub(crate) fn position(&self, id: &BranchId) -> Option<usize> {

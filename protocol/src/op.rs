@@ -29,7 +29,7 @@ pub enum Op {
     Rollback,
     /// message: take the delivery.
     Deliver,
-    /// message: did the initiator's local transaction commit?
+    /// message: did the initiator's local transaction commit? workflow: go on where you were.
     Check,
 }
 
@@ -51,7 +51,8 @@ impl Op {
     /// The op a pattern asks of each branch while going forward.
     pub fn forward(pattern: Pattern) -> Self {
         match pattern {
-            Pattern::Saga => Self::Action,
+            // A workflow's branches are its own, and it is never asked for this.
+            Pattern::Saga | Pattern::Workflow => Self::Action,
             Pattern::Tcc => Self::Try,
             Pattern::TwoPhase => Self::Prepare,
             Pattern::Message => Self::Deliver,
@@ -61,19 +62,20 @@ impl Op {
     /// The op of phase two after the decision yes; none where going forward is already the effect.
     pub fn on_commit(pattern: Pattern) -> Option<Self> {
         match pattern {
-            Pattern::Saga | Pattern::Message => None,
+            Pattern::Saga | Pattern::Message | Pattern::Workflow => None,
             Pattern::Tcc => Some(Self::Confirm),
             Pattern::TwoPhase => Some(Self::Commit),
         }
     }
 
-    /// The op that undoes; none for messages, which never roll back once submitted.
+    /// The op that undoes; none for messages, which never roll back once submitted, and for workflows, which undo by
+    /// themselves.
     pub fn on_rollback(pattern: Pattern) -> Option<Self> {
         match pattern {
             Pattern::Saga => Some(Self::Compensate),
             Pattern::Tcc => Some(Self::Cancel),
             Pattern::TwoPhase => Some(Self::Rollback),
-            Pattern::Message => None,
+            Pattern::Message | Pattern::Workflow => None,
         }
     }
 

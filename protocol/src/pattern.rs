@@ -17,11 +17,13 @@ pub enum Pattern {
     TwoPhase,
     /// A two-phase message: delivered to every target once its initiator's local transaction is known to have committed.
     Message,
+    /// The initiator's own code, whose progress is recorded and which is called back when it was abandoned.
+    Workflow,
 }
 
 impl Pattern {
     /// Every pattern, for tables and metrics.
-    pub const ALL: [Self; 4] = [Self::Saga, Self::Tcc, Self::TwoPhase, Self::Message];
+    pub const ALL: [Self; 5] = [Self::Saga, Self::Tcc, Self::TwoPhase, Self::Message, Self::Workflow];
 
     /// The wire word.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Pattern {
             Self::Tcc => "tcc",
             Self::TwoPhase => "two_phase",
             Self::Message => "message",
+            Self::Workflow => "workflow",
         }
     }
 

@@ -6,7 +6,9 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
 use super::ownership::Loading;
-use super::{Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Ticket, Waiter, snapshot};
+use super::{
+    Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Snapshot, Ticket, Waiter, snapshot,
+};
 use crate::input::{Command, Input, Rejection};
 use crate::transaction::{advance, decide};
 
@@ -116,6 +118,7 @@ impl Shard {
                     self.decide_resident(message, now);
                 }
                 loading.late.into_iter().for_each(|message| self.handle(message, now));
+                self.answer_if_quiet(gid, now);
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
@@ -147,10 +150,12 @@ impl Shard {
             let is_under_way = loading.is_under_way;
             return if is_under_way { &mut loading.late } else { &mut loading.messages }.push(message);
         }
-        match self.residents.get(&gid).map(|resident| resident.owned) {
-            Some(true) => return self.decide_resident(message, now),
-            Some(false) => return self.receive_foreign(message),
-            None => {}
+        if let Some(resident) = self.residents.get(&gid) {
+            return if resident.owned && !resident.is_outdated_for(&message, &self.options, now) {
+                self.decide_resident(message, now)
+            } else {
+                self.receive_after_reading(message)
+            };
         }
         match message {
             Message::Command { command: Command::Create(_), .. } => self.receive_unknown(message, now),
@@ -174,9 +179,9 @@ impl Shard {
             Ok(events) => {
                 let (created, records) = advance(None, &gid, events, now);
                 let Some(transaction) = created else { return };
-                self.keep(&gid, Resident::new(transaction, true));
+                self.keep(&gid, Resident::new(transaction, true, now));
                 self.take_records(&gid, records);
-                self.answer_command(&gid, message, Ok(()));
+                self.answer_command(&gid, message, Ok(true));
             }
         }
     }
@@ -197,7 +202,8 @@ impl Shard {
                 if let Some(resident) = self.residents.get_mut(&gid) {
                     resident.deferred.insert(*key, *retry_at);
                 }
-                return self.schedule(&gid, now);
+                self.schedule(&gid, now);
+                return self.answer_if_quiet(&gid, now);
             }
         };
         if let (Message::Command { command: Command::Replay { .. }, .. }, Some(resident)) =
@@ -208,7 +214,7 @@ impl Shard {
         }
         let moved = self.feed(&gid, &input, now);
         match message {
-            Message::Command { .. } => self.answer_command(&gid, message, moved.map(|_| ())),
+            Message::Command { .. } => self.answer_command(&gid, message, moved),
             // Kept until durable: it is decided again if the batch is lost.
             Message::Answer { .. } | Message::Quarantine { .. } if moved == Ok(true) => {
                 let message = Some(self.arrived(message));
@@ -217,6 +223,7 @@ impl Shard {
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
         }
         self.schedule(&gid, now);
+        self.answer_if_quiet(&gid, now);
     }
 
     /// Decides one input; true when it moved the transaction.
@@ -246,17 +253,22 @@ impl Shard {
 
     /// Answers a command with what it was decided on, as soon as that is durable (law L4): also a rejection, also
     /// a repetition.
-    fn answer_command(&mut self, gid: &Gid, message: Message, decided: Result<(), Rejection>) {
+    fn answer_command(&mut self, gid: &Gid, message: Message, decided: Result<bool, Rejection>) {
         let Message::Command { ticket, reply_on, .. } = message else { return };
         let message = self.arrived(message);
         let Some(resident) = self.residents.get_mut(gid) else { return };
         let settled = resident.transaction.status().is_settled();
-        if let (Ok(()), ReplyOn::Settled { until }, false) = (&decided, reply_on, settled) {
-            resident.waiters.push(Waiter { ticket, until, message });
+        let wait = match reply_on {
+            ReplyOn::Durable => None,
+            ReplyOn::Settled { until } => Some((until, false)),
+            ReplyOn::Quiet { until } => Some((until, true)),
+        };
+        if let (Ok(_), Some((until, or_quiet)), false) = (&decided, wait, settled) {
+            resident.waiters.push(Waiter { ticket, until, or_quiet, message });
             self.set_timer_at(gid, until);
             return;
         }
-        let result = decided.map(|()| snapshot(&resident.transaction));
+        let result = decided.map(|changed| Snapshot { changed, ..snapshot(&resident.transaction) });
         self.withhold(gid, Release::Reply { ticket, result }, Some(message));
     }
 
@@ -336,6 +348,7 @@ impl Shard {
         }
         resident.unflushed = None;
         resident.durable_seq = resident.transaction.seq();
+        resident.fresh_at = now;
         if resident.transaction.status().is_settled() {
             let result = snapshot(&resident.transaction);
             for waiter in std::mem::take(&mut resident.waiters) {
@@ -343,7 +356,10 @@ impl Shard {
             }
         } else if resident.unsure {
             return self.read_again(gid);
+        } else if let Some(refresh_at) = resident.refresh_at(&self.options) {
+            self.set_timer_at(gid, refresh_at);
         }
+        self.answer_if_quiet(gid, now);
         self.leave_if_idle(gid, now);
     }
 }

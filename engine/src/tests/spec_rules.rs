@@ -131,20 +131,22 @@ fn options_that_mean_nothing_are_refused() {
     );
     refused(
         Draft { check: None, ..open(Message, "a") },
-        expect!["check: an open message needs a `check` target, to ask when its initiator falls silent"],
+        expect![
+            "check: an open message or workflow needs a `check` target, for when its initiator falls silent"
+        ],
     );
     refused(
         Draft { check: Some(target("check")), ..declared(Message, "a") },
-        expect!["check: only an open message takes a `check`"],
+        expect!["check: only an open message or workflow takes a `check`"],
     );
     refused(
         Draft { check: Some(target("check")), ..open(Tcc, "a") },
-        expect!["check: only an open message takes a `check`"],
+        expect!["check: only an open message or workflow takes a `check`"],
     );
     refused(
         Draft { deadline_ms: Some(1), ..declared(Message, "a") },
         expect![
-            "options.deadline: a message is never rolled back after it is submitted; it takes no deadline"
+            "options.deadline: a message is never rolled back after it is submitted, and a workflow ends itself: no deadline"
         ],
     );
     refused(

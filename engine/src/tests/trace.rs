@@ -5,10 +5,11 @@
 //! ```text
 //! create | create other      the creation, or one with another body
 //! register c | register c other
-//! commit | abort | replay | replay b | force committed | force rolled_back | quarantine
+//! commit | commit_at 5000 | abort | replay | replay b | force committed | force rolled_back | quarantine
 //! b.action done|read_only|refused|unknown|ongoing|ongoing 500      the answer to the attempt that is owed
 //! b.action#1 done            the answer to an attempt by number
-//! check done                 the same for an open message's check
+//! check done                 the same for an open message's check or a workflow's callback
+//! resume | record 01 action done|refused | finish committed|rolled_back      a workflow's executor
 //! +500                       half a second passes
 //! ```
 //!
@@ -19,9 +20,9 @@ use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 use expect_test::Expect;
-use trine_protocol::{BranchId, Gid, Op, Pattern, Target, Timestamp};
+use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
-use crate::event::{Event, Record, RollbackCause};
+use crate::event::{Event, Progress, Record, RollbackCause};
 use crate::input::{Answer, CallReport, Command, ForceTo, Input, Outcome};
 use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, Payload, Spec};
 use crate::transaction::{CallKey, Transaction, advance, decide};
@@ -37,18 +38,21 @@ pub(super) fn target(text: &str) -> Target {
     Target::parse(&format!("http://participant/{text}")).unwrap()
 }
 
-/// A branch from its shorthand: `b<a,c` waits for a and c, and a `!` at the end says it has nothing to undo.
+/// A branch from its shorthand: `b<a,c` waits for a and c. A mark in front says what it has no target for: `!` undoing,
+/// `*` going forward, `^` finishing after yes.
 pub(super) fn branch(pattern: Pattern, shorthand: &str) -> BranchSpec {
-    let (text, undo) = shorthand.strip_suffix('!').map_or((shorthand, true), |text| (text, false));
+    let text = shorthand.trim_start_matches(['!', '*', '^']);
+    let has = |mark: char| !shorthand[..shorthand.len() - text.len()].contains(mark);
     let (id, after) = text.split_once('<').unwrap_or((text, ""));
     let id = BranchId::parse(id).unwrap();
     BranchSpec {
-        forward: Some(target(id.as_str())),
-        on_commit: Op::on_commit(pattern).map(|op| target(op.as_str())),
-        on_rollback: Op::on_rollback(pattern).filter(|_| undo).map(|op| target(op.as_str())),
+        forward: has('*').then(|| target(id.as_str())),
+        on_commit: Op::on_commit(pattern).filter(|_| has('^')).map(|op| target(op.as_str())),
+        on_rollback: Op::on_rollback(pattern).filter(|_| has('!')).map(|op| target(op.as_str())),
         payload: Payload::from("{}"),
         after: after.split(',').filter(|id| !id.is_empty()).map(|id| BranchId::parse(id).unwrap()).collect(),
         call: CallPolicy::default(),
+        forward_call: None,
         digest: Digest::default(),
         id,
     }
@@ -62,8 +66,13 @@ pub(super) fn declared(pattern: Pattern, branches: &str) -> Draft {
 
 /// An open transaction that starts with these branches.
 pub(super) fn open(pattern: Pattern, branches: &str) -> Draft {
-    let check = (pattern == Pattern::Message).then(|| target("check"));
+    let check = matches!(pattern, Pattern::Message | Pattern::Workflow).then(|| target("check"));
     Draft { open: true, check, ..declared(pattern, branches) }
+}
+
+/// As another dialect asks for it: what the native one needs may be left out.
+pub(super) fn dialect(draft: Draft) -> Draft {
+    Draft { terms: Some("other".into()), ..draft }
 }
 
 /// The same calls for every branch and for the check.
@@ -140,6 +149,19 @@ impl Script {
                 Input::Command(Command::Register(Arc::new(branch)))
             }
             ["commit"] => Input::Command(Command::Commit),
+            ["commit_at", age] => Input::Command(Command::CommitAt { age_ms: age.parse().unwrap() }),
+            ["resume"] => Input::Command(Command::Resume),
+            ["record", id, op, outcome] => {
+                let branch = BranchId::parse(id).unwrap();
+                let (op, done) = ((*op).to_owned(), *outcome == "done");
+                let progress = Progress { branch, op, done, data: Payload::default() };
+                Input::Command(Command::Record(Arc::new(progress)))
+            }
+            ["finish", to] => {
+                let committed = *to == "committed";
+                let reason = (!committed).then(|| "no money".to_owned());
+                Input::Command(Command::Finish { committed, reason, result: Payload::default() })
+            }
             ["abort"] => Input::Command(Command::Abort { reason: Some("changed my mind".into()) }),
             ["replay", rest @ ..] => {
                 let branch = rest.first().map(|id| BranchId::parse(id).unwrap());
@@ -193,10 +215,20 @@ fn event(event: &Event) -> String {
     match event {
         Event::Created { .. }
         | Event::Started
-        | Event::Submitted
         | Event::CommitDecided
         | Event::Committed
         | Event::RolledBack => name.to_owned(),
+        Event::Submitted { start_at: None } => name.to_owned(),
+        Event::Submitted { start_at: Some(at) } => format!("{name}, from @{}", at.millis()),
+        Event::Resumed { .. } => name.to_owned(),
+        Event::Progressed { progress, .. } => {
+            let outcome = if progress.done { "done" } else { "refused" };
+            format!("{name} {}.{} {outcome}", progress.branch, progress.op)
+        }
+        Event::Finished { committed, reason, .. } => {
+            let ended = if *committed { Status::Committed } else { Status::RolledBack };
+            format!("{name} {ended}, {}", reason.as_deref().unwrap_or("no reason"))
+        }
         Event::BranchRegistered { branch } => format!("{name} {}", branch.id),
         Event::RollbackBegun { cause } => format!("{name}: {}", cause_of(cause)),
         Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {

@@ -3,6 +3,7 @@
 use trine_protocol::{Op, Pattern, Status, Timestamp};
 
 use super::{OpProgress, OpState, Transaction};
+use crate::spec::FinishOrder;
 
 /// Names one attempt at one op of one branch: what an answer must match to count (law L8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,14 +57,13 @@ impl Transaction {
         match self.status {
             Status::Open => self.owed_check(),
             Status::Running if self.started => self.owed_where(&self.forward_ready()),
-            Status::Committing => self.owed_where(&vec![true; self.branches.len()]),
-            Status::RollingBack => self.owed_where(&self.rollback_ready()),
+            Status::Committing | Status::RollingBack => self.owed_where(&self.finish_ready()),
             Status::Running | Status::Committed | Status::RolledBack => Vec::new(),
         }
     }
 
     fn owed_check(&self) -> Vec<Owed> {
-        let check = self.check.as_ref().filter(|_| self.pattern() == Pattern::Message);
+        let check = self.check.as_ref().filter(|_| self.spec.check.is_some());
         check.and_then(|check| owed_op(None, Op::Check, check)).into_iter().collect()
     }
 
@@ -75,10 +75,36 @@ impl Transaction {
             .collect()
     }
 
-    /// Branches whose dependencies are done.
+    /// Branches whose dependencies are done, and theirs: one that has nothing to do does not let its successors overtake
+    /// its predecessors.
     pub(super) fn forward_ready(&self) -> Vec<bool> {
-        let done = |position: &u32| self.branches[*position as usize].forward.is_done();
-        self.branches.iter().map(|branch| branch.after.iter().all(done)).collect()
+        let mut ready = vec![false; self.branches.len()];
+        for &position in &self.topological {
+            let branch = &self.branches[position as usize];
+            let done = |&dependency: &u32| {
+                ready[dependency as usize] && self.branches[dependency as usize].forward.is_done()
+            };
+            ready[position as usize] = branch.after.iter().all(done);
+        }
+        ready
+    }
+
+    /// Branches whose turn it is in phase two.
+    fn finish_ready(&self) -> Vec<bool> {
+        let ready = if self.status == Status::RollingBack {
+            self.rollback_ready()
+        } else {
+            vec![true; self.branches.len()]
+        };
+        let unfinished =
+            |position: &usize| ready[*position] && self.progress(*position).is_some_and(|op| !op.is_done());
+        let mut positions = 0..self.branches.len();
+        let turn = match self.spec.finish_order {
+            FinishOrder::Parallel => return ready,
+            FinishOrder::FirstToLast => positions.find(unfinished),
+            FinishOrder::LastToFirst => positions.rev().find(unfinished),
+        };
+        (0..self.branches.len()).map(|position| Some(position) == turn).collect()
     }
 
     /// Branches all of whose dependents are undone, dependents of dependents included: a branch in between
@@ -104,8 +130,23 @@ impl Transaction {
         }
         match self.status {
             Status::Running if !self.started => min(self.start_at, self.forward_deadline()),
-            Status::Open | Status::Running => self.forward_deadline(),
+            Status::Open => min(self.unasked_check(), self.forward_deadline()),
+            Status::Running => self.forward_deadline(),
             Status::Committing | Status::RollingBack | Status::Committed | Status::RolledBack => None,
+        }
+    }
+
+    /// When a check with nobody to ask counts as answered.
+    pub(super) fn unasked_check(&self) -> Option<Timestamp> {
+        match self.check.as_ref()?.state {
+            OpState::Waiting { until } if self.spec.check.is_none() && self.pattern() == Pattern::Message => {
+                Some(until)
+            }
+            OpState::Waiting { .. }
+            | OpState::Pending
+            | OpState::Done { .. }
+            | OpState::Refused { .. }
+            | OpState::Parked { .. } => None,
         }
     }
 

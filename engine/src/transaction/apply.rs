@@ -6,9 +6,9 @@ use std::sync::Arc;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
 use super::{Branch, OpProgress, OpState, ParkCause, Transaction};
-use crate::event::{Event, Record};
+use crate::event::{Event, Record, RollbackCause};
 use crate::input::Outcome;
-use crate::spec::{BranchSpec, Spec};
+use crate::spec::{BranchSpec, Payload, Spec};
 
 /// A record that does not fit the state it meets: the journal is not one history of one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,8 @@ impl Transaction {
             topological: Vec::with_capacity(spec.branches.len()),
             check: check_at
                 .map(|until| OpProgress { state: OpState::Waiting { until }, ..OpProgress::default() }),
+            progress: Vec::new(),
+            result: None,
             cause: None,
             quarantined: None,
             forced: None,
@@ -89,7 +91,7 @@ impl Transaction {
             .collect();
         for branch in &spec.branches {
             let after = branch.after.iter().filter_map(|id| at.get(id).copied()).collect();
-            self.branches.push(new_branch(Arc::new(branch.clone()), after));
+            self.branches.push(new_branch(Arc::new(branch.clone()), after, self.tries_itself()));
         }
         // `Draft::build` promised there is no cycle, so every pass finds at least one.
         let mut placed = vec![false; self.branches.len()];
@@ -109,20 +111,41 @@ impl Transaction {
     fn change(&mut self, record: &Record) -> Result<(), String> {
         use Status::{Committing, Open, RollingBack, Running};
         match (self.status, &record.event) {
-            (Open, Event::BranchRegistered { branch }) => self.register(branch),
+            (Open, Event::BranchRegistered { branch }) if self.pattern() != Pattern::Workflow => {
+                self.register(branch)
+            }
             (Running, Event::Started) if !self.started => {
                 self.started = true;
                 Ok(())
             }
-            (Open, Event::Submitted) if self.pattern() == Pattern::Message => {
+            (Open, Event::Submitted { start_at })
+                if matches!(self.pattern(), Pattern::Message | Pattern::Saga) =>
+            {
                 self.status = Running;
+                self.started = start_at.is_none();
+                self.start_at = *start_at;
                 Ok(())
             }
             (Open | Running, Event::CommitDecided) if Op::on_commit(self.pattern()).is_some() => {
                 self.status = Committing;
                 Ok(())
             }
-            (Open, Event::RollbackBegun { cause }) => self.begin_rollback(cause),
+            (Open, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Workflow => {
+                self.begin_rollback(cause)
+            }
+            (Open, Event::Resumed { check_at }) if self.pattern() == Pattern::Workflow => {
+                self.put_off(*check_at)
+            }
+            (Open, Event::Progressed { progress, check_at }) if self.pattern() == Pattern::Workflow => {
+                self.progress.push(Arc::clone(progress));
+                self.put_off(*check_at)
+            }
+            (Open, Event::Finished { committed, reason, result }) if self.pattern() == Pattern::Workflow => {
+                self.status = if *committed { Status::Committed } else { Status::RolledBack };
+                self.result = Some(result.clone());
+                self.cause = (!committed).then(|| RollbackCause::Aborted { reason: reason.clone() });
+                Ok(())
+            }
             (Running, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Message => {
                 self.begin_rollback(cause)
             }
@@ -161,6 +184,11 @@ impl Transaction {
         }
     }
 
+    /// Its initiator makes the forward calls.
+    fn tries_itself(&self) -> bool {
+        self.spec.open && self.is_driven_by_initiator()
+    }
+
     fn register(&mut self, spec: &Arc<BranchSpec>) -> Result<(), String> {
         if self.position(&spec.id).is_some() {
             return Err(format!(" with a branch {}", spec.id));
@@ -169,11 +197,11 @@ impl Transaction {
             spec.after.iter().map(|id| self.position(id).map(|p| p as u32)).collect();
         let after = after.ok_or_else(|| " without a branch this one waits for".to_owned())?;
         self.topological.push(self.branches.len() as u32);
-        self.branches.push(new_branch(Arc::clone(spec), after));
+        self.branches.push(new_branch(Arc::clone(spec), after, self.tries_itself()));
         Ok(())
     }
 
-    fn begin_rollback(&mut self, cause: &crate::event::RollbackCause) -> Result<(), String> {
+    fn begin_rollback(&mut self, cause: &RollbackCause) -> Result<(), String> {
         self.status = Status::RollingBack;
         self.cause = Some(cause.clone());
         Ok(())
@@ -188,6 +216,11 @@ impl Transaction {
         retry_at: Option<Timestamp>,
     ) -> Result<(), String> {
         let late = self.is_late_forward(op);
+        let callback = self.pattern() == Pattern::Workflow;
+        let counts = match branch {
+            None => self.spec.check_call.ongoing_counts,
+            Some(id) => self.position(id).is_some_and(|position| self.policy(position, op).ongoing_counts),
+        };
         let expected = self.op_mut(branch, op).ok_or_else(|| format!(", which does not ask for {op}"))?;
         if attempt != expected.attempts + 1 || !expected.is_unsettled() {
             return Err(format!(" with {op} at attempt {} in state {:?}", expected.attempts, expected.state));
@@ -196,11 +229,22 @@ impl Transaction {
         expected.last = Some(outcome.kind());
         let parked = expected.is_parked();
         match (outcome, retry_at) {
+            // What a workflow's executor answers decides nothing: only what it records does.
+            (Outcome::Done { .. } | Outcome::Refused { .. }, Some(until)) if callback => {
+                expected.failures = 0;
+                expected.state = OpState::Waiting { until };
+            }
+            (Outcome::Done { .. } | Outcome::Refused { .. }, None) if callback => {
+                return Err(" and no time for the next callback".into());
+            }
             (Outcome::Done { output, .. }, _) => expected.state = OpState::Done { output: output.clone() },
             (Outcome::Refused { reason }, _) => expected.state = OpState::Refused { reason: reason.clone() },
             // Nobody repeats a forward call once it is being undone, and a parked op stays parked.
             (Outcome::Ongoing { .. } | Outcome::Unknown, _) if late || parked => {}
-            (Outcome::Ongoing { .. }, Some(until)) => expected.state = OpState::Waiting { until },
+            (Outcome::Ongoing { .. }, Some(until)) => {
+                expected.failures += u32::from(counts);
+                expected.state = OpState::Waiting { until };
+            }
             (Outcome::Unknown, Some(until)) => {
                 expected.failures += 1;
                 expected.state = OpState::Waiting { until };
@@ -273,7 +317,7 @@ impl Transaction {
     fn mark_exposed(&mut self) {
         match self.status {
             // The initiator may call a branch as soon as its registration is durable.
-            Status::Open if self.pattern() != Pattern::Message => {
+            Status::Open if self.is_driven_by_initiator() => {
                 self.branches.iter_mut().for_each(|branch| branch.exposed = true);
             }
             Status::Running if self.started => {
@@ -292,13 +336,11 @@ impl Transaction {
     }
 }
 
-fn new_branch(spec: Arc<BranchSpec>, after: Vec<u32>) -> Branch {
-    Branch {
-        spec,
-        after,
-        exposed: false,
-        read_only: false,
-        forward: OpProgress::default(),
-        finish: OpProgress::default(),
+/// Where the coordinator drives it, an op without a target is done: there is nothing to do.
+fn new_branch(spec: Arc<BranchSpec>, after: Vec<u32>, tried_elsewhere: bool) -> Branch {
+    let mut forward = OpProgress::default();
+    if spec.forward.is_none() && !tried_elsewhere {
+        forward.state = OpState::Done { output: Payload::default() };
     }
+    Branch { spec, after, exposed: false, read_only: false, forward, finish: OpProgress::default() }
 }

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use trine_protocol::limits::{BRANCHES_MAX, ONGOING_DELAY_MS_DEFAULT, RETRY_AFTER_MS_MAX};
+use trine_protocol::limits::{BRANCHES_MAX, RETRY_AFTER_MS_MAX};
 use trine_protocol::{BranchId, Op, Pattern, Status, Timestamp};
 
 use super::{CallKey, OpProgress, Transaction};
 use crate::event::{Event, RollbackCause};
 use crate::input::{Answer, Command, ForceTo, Input, Outcome, Rejection};
-use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind, check_branch};
+use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind};
 
-type Decision = Result<Vec<Event>, Rejection>;
+pub(super) type Decision = Result<Vec<Event>, Rejection>;
 
 /// What `input` means for this transaction, or for the absence of one.
 pub fn decide(state: Option<&Transaction>, input: &Input, now: Timestamp) -> Decision {
@@ -28,10 +28,11 @@ pub fn decide(state: Option<&Transaction>, input: &Input, now: Timestamp) -> Dec
 
 fn created(spec: &Arc<Spec>, now: Timestamp) -> Event {
     let start_at = (spec.start_delay_ms > 0).then(|| now.plus_millis(spec.start_delay_ms));
+    let is_checked = spec.open && matches!(spec.pattern, Pattern::Message | Pattern::Workflow);
     Event::Created {
         start_at,
         deadline_at: spec.deadline_ms.map(|deadline| start_at.unwrap_or(now).plus_millis(deadline)),
-        check_at: spec.check.as_ref().map(|_| now.plus_millis(spec.check_after_ms)),
+        check_at: is_checked.then(|| now.plus_millis(spec.check_after_ms)),
         spec: Arc::clone(spec),
     }
 }
@@ -42,7 +43,16 @@ impl Transaction {
             Command::Create(spec) if spec.digest == self.spec.digest => Ok(Vec::new()),
             Command::Create(_) => Err(Rejection::GidConflict),
             Command::Register(branch) => self.register_branch(branch),
-            Command::Commit => self.commit(),
+            Command::Commit => self.commit(None),
+            Command::CommitAt { age_ms } => {
+                self.commit(Some(self.created_at.plus_millis(*age_ms)).filter(|at| *at > now))
+            }
+            Command::Look => Ok(Vec::new()),
+            Command::Resume => self.resume(now),
+            Command::Record(progress) => self.record(progress, now),
+            Command::Finish { committed, reason, result } => {
+                self.finish(*committed, reason.as_deref(), result)
+            }
             Command::Abort { reason } => self.abort(reason.clone()),
             Command::Replay { branch } => self.replay_at(branch.as_ref(), now),
             Command::Force { to, reason, by } => self.force(*to, reason, by.as_deref()),
@@ -58,12 +68,17 @@ impl Transaction {
             let same = self.branches[position].spec.digest == branch.digest;
             return if same { Ok(Vec::new()) } else { Err(Rejection::BranchConflict(branch.id.clone())) };
         }
-        if self.status != Status::Open {
-            let why =
-                if self.spec.open { "; it is decided" } else { "; it was declared with all its branches" };
+        if self.status != Status::Open || self.pattern() == Pattern::Workflow {
+            let why = if self.pattern() == Pattern::Workflow {
+                "; a workflow's branches are its own, and it records progress"
+            } else if self.spec.open {
+                "; it is decided"
+            } else {
+                "; it was declared with all its branches"
+            };
             return self.illegal("register a branch", why);
         }
-        check_branch(self.pattern(), true, branch, "")?;
+        self.spec.check_branch(branch, "")?;
         if self.branches.len() >= BRANCHES_MAX {
             return Err(SpecError { field: "branches".into(), kind: SpecErrorKind::TooManyBranches }.into());
         }
@@ -74,16 +89,16 @@ impl Transaction {
         Ok(vec![Event::BranchRegistered { branch: Arc::clone(branch) }])
     }
 
-    fn commit(&self) -> Decision {
+    fn commit(&self, start_at: Option<Timestamp>) -> Decision {
         match (self.status, self.pattern()) {
-            (Status::Open, Pattern::Message) => Ok(vec![Event::Submitted]),
-            (Status::Open, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase) => {
-                Ok(vec![Event::CommitDecided])
-            }
+            (Status::Open, Pattern::Message | Pattern::Saga) => Ok(vec![Event::Submitted { start_at }]),
+            (Status::Open, Pattern::Tcc | Pattern::TwoPhase) => Ok(vec![Event::CommitDecided]),
+            (Status::Open, Pattern::Workflow) => self.illegal("commit", "; a workflow ends itself"),
             (Status::Running, Pattern::Message) | (Status::Committing | Status::Committed, _) => {
                 Ok(Vec::new())
             }
-            (Status::Running, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase) => self.illegal(
+            (Status::Running, _) if self.spec.open => Ok(Vec::new()),
+            (Status::Running, _) => self.illegal(
                 "commit",
                 "; it was declared, so the coordinator decides when every branch has answered",
             ),
@@ -95,6 +110,9 @@ impl Transaction {
 
     fn abort(&self, reason: Option<String>) -> Decision {
         match (self.status, self.pattern()) {
+            (Status::Open | Status::Running, Pattern::Workflow) => {
+                self.illegal("abort", "; a workflow undoes what it did and ends itself")
+            }
             (Status::Open, _) | (Status::Running, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase) => {
                 Ok(vec![Event::RollbackBegun { cause: RollbackCause::Aborted { reason } }])
             }
@@ -146,6 +164,9 @@ impl Transaction {
         if forward && self.forward_deadline().is_some_and(|deadline| deadline <= now) {
             return vec![Event::RollbackBegun { cause: RollbackCause::Deadline }];
         }
+        if forward && self.status == Status::Open && self.unasked_check().is_some_and(|at| at <= now) {
+            return vec![Event::Submitted { start_at: None }];
+        }
         if forward && !self.started && self.start_at.is_some_and(|start| start <= now) {
             return vec![Event::Started];
         }
@@ -176,19 +197,24 @@ impl Transaction {
                 answer.outcome.clone()
             }
         };
+        let unknown_ms = || policy.retry.delay_ms(progress.failures + 1, answer.random_permille);
         let delay_ms = match &outcome {
-            Outcome::Done { .. } | Outcome::Refused { .. } => None,
-            Outcome::Ongoing { retry_after_ms } => {
-                Some(retry_after_ms.unwrap_or(ONGOING_DELAY_MS_DEFAULT).min(RETRY_AFTER_MS_MAX))
+            Outcome::Done { .. } | Outcome::Refused { .. } => {
+                (self.pattern() == Pattern::Workflow).then_some(policy.ongoing_ms)
             }
-            Outcome::Unknown => Some(policy.retry.delay_ms(progress.failures + 1, answer.random_permille)),
+            Outcome::Ongoing { .. } if policy.ongoing_counts => Some(unknown_ms()),
+            Outcome::Ongoing { retry_after_ms } => {
+                Some(retry_after_ms.unwrap_or(policy.ongoing_ms).min(RETRY_AFTER_MS_MAX))
+            }
+            Outcome::Unknown => Some(unknown_ms()),
         };
+        let again_at = delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay));
         vec![Event::CallAnswered {
             branch,
             op: key.op,
             attempt: key.attempt,
             outcome,
-            retry_at: delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay)),
+            retry_at: again_at.map(|at| self.put_off_at_least(at)),
             report,
         }]
     }
@@ -211,6 +237,6 @@ impl Transaction {
         } else {
             return None;
         };
-        Some((Some(branch.spec.id.clone()), progress, &branch.spec.call))
+        Some((Some(branch.spec.id.clone()), progress, self.policy(position as usize, key.op)))
     }
 }

@@ -24,7 +24,7 @@ impl Transaction {
     fn after_check(&self) -> Option<Event> {
         let check = self.check.as_ref()?;
         match &check.state {
-            OpState::Done { .. } => Some(Event::Submitted),
+            OpState::Done { .. } => Some(Event::Submitted { start_at: None }),
             OpState::Refused { reason } => {
                 Some(Event::RollbackBegun { cause: RollbackCause::CheckRefused { reason: reason.clone() } })
             }
@@ -44,11 +44,11 @@ impl Transaction {
             }
         }
         if let Some(branch) =
-            self.branches.iter().find(|branch| is_exhausted(&branch.forward, &branch.spec.call))
+            self.branches.iter().find(|branch| is_exhausted(&branch.forward, branch.spec.forward_policy()))
         {
             let id = branch.spec.id.clone();
-            let rolls_back =
-                branch.spec.call.on_exhausted == OnExhausted::RollBack && pattern != Pattern::Message;
+            let rolls_back = branch.spec.forward_policy().on_exhausted == OnExhausted::RollBack
+                && pattern != Pattern::Message;
             return Some(if rolls_back {
                 Event::RollbackBegun { cause: RollbackCause::Exhausted { branch: id } }
             } else {
@@ -60,6 +60,12 @@ impl Transaction {
             Some(_) => Event::CommitDecided,
             None => Event::Committed,
         })
+    }
+
+    /// How an op's calls at a branch are made.
+    pub(crate) fn policy(&self, position: usize, op: Op) -> &CallPolicy {
+        let branch = &self.branches[position].spec;
+        if op == Op::forward(self.pattern()) { branch.forward_policy() } else { &branch.call }
     }
 
     fn finish_with(&self, settled: Event) -> Option<Event> {

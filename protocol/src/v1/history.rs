@@ -25,7 +25,7 @@ pub struct HistoryEvent {
     /// When it was decided.
     pub at: Timestamp,
     /// `created`, `branch_registered`, `started`, `submitted`, `commit_decided`, `rollback_begun`, `call_answered`,
-    /// `op_parked`, `replayed`, `quarantined`, `forced`, `committed` or `rolled_back`.
+    /// `op_parked`, `replayed`, `quarantined`, `forced`, `resumed`, `progressed`, `finished`, `committed` or `rolled_back`.
     pub event: String,
     /// The branch it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +33,9 @@ pub struct HistoryEvent {
     /// The op it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub op: Option<Op>,
+    /// The op of a workflow's branch, in its executor's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// The attempt that was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
@@ -70,7 +73,7 @@ pub struct HistoryEvent {
     /// Who forced or replayed it, as far as known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// What it was forced to: `committed` or `rolled_back`.
+    /// What it was forced to, or ended as: `committed` or `rolled_back`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trine_protocol::dtm::{BranchRequest, TransRequest};
+use trine_engine::{Command, Record, Rejection, ReplyOn, Snapshot, Transaction};
+use trine_protocol::Gid;
+use trine_protocol::dtm::gid_of;
 
-use super::view::{Branch, Global, KeyValue};
-use crate::runtime::Handle;
-use crate::store::Store;
+use super::view::KeyValue;
+use crate::runtime::{Handle, SubmitError};
+use crate::store::{Store, StoreError, StoreFuture};
 
 /// Everything the dialect does. Cheap to clone.
 #[derive(Clone)]
@@ -65,100 +67,115 @@ pub(crate) struct Query {
     pub(crate) limit: usize,
 }
 
-type Done = Result<(), Trouble>;
+/// What most requests come to.
+pub(super) type Done = Result<(), Trouble>;
+
+/// A command was not taken: the engine's no, for whoever asked to put into words, or the coordinator's.
+pub(super) enum Refused {
+    /// The transaction's state does not allow it, or there is none.
+    Rejected(Rejection),
+    /// For the client as it is.
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Refused {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// Seconds after which to come back when the store is silent.
+const RETRY_AFTER_S: u64 = 1;
 
 impl Service {
+    /// Our gid for a client's.
+    pub(super) fn gid(text: &str) -> Result<Gid, Trouble> {
+        gid_of(text).ok_or_else(|| Trouble::Other("key required: gid is empty".into()))
+    }
+
+    /// Submits a command and waits until its answer is durable.
+    pub(super) async fn command(&self, gid: &Gid, command: Command) -> Result<Snapshot, Refused> {
+        self.submit_for(gid, command, ReplyOn::Durable).await
+    }
+
+    /// The same, with a say in when it is answered.
+    pub(super) async fn submit_for(
+        &self,
+        gid: &Gid,
+        command: Command,
+        reply_on: ReplyOn,
+    ) -> Result<Snapshot, Refused> {
+        let unavailable = |text: &str, after_s: u64| Trouble::Unavailable(text.into(), after_s);
+        self.handle.submit(gid.clone(), command, reply_on).await.map_err(|error| match error {
+            SubmitError::Rejected(Rejection::Unavailable) => {
+                unavailable("the store does not answer; repeat the request", RETRY_AFTER_S).into()
+            }
+            SubmitError::Rejected(Rejection::Corrupt) => {
+                Trouble::Other("the journal of this transaction cannot be read; see the log".into()).into()
+            }
+            SubmitError::Rejected(rejection) => Refused::Rejected(rejection),
+            SubmitError::Busy { retry_after_ms } => {
+                unavailable("too much is in flight; nothing was done", retry_after_ms.div_ceil(1_000)).into()
+            }
+            SubmitError::ShuttingDown => {
+                unavailable("shutting down; nothing was done, ask another coordinator", RETRY_AFTER_S).into()
+            }
+            SubmitError::Lost => {
+                unavailable("nobody knows yet whether this was done; repeat the request", RETRY_AFTER_S)
+                    .into()
+            }
+        })
+    }
+
+    /// A transaction as its journal says, with its records.
+    pub(super) async fn load(&self, gid: &Gid) -> Result<Option<(Transaction, Vec<Record>)>, Trouble> {
+        let records = self.bounded(self.store.records(gid.clone(), 0)).await?;
+        match Transaction::fold(&records) {
+            Ok(found) => Ok(found.map(|transaction| (transaction, records))),
+            Err(corrupt) => {
+                tracing::error!(%gid, %corrupt, "a journal is not one history of one transaction");
+                Err(Trouble::Other("the journal of this transaction cannot be read; see the log".into()))
+            }
+        }
+    }
+
+    /// A store call with a bounded time.
+    pub(super) async fn bounded<T>(&self, future: StoreFuture<T>) -> Result<T, Trouble> {
+        match tokio::time::timeout(self.store_timeout, future).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error @ StoreError::Corrupt { .. })) => {
+                tracing::error!(%error, "a journal cannot be read");
+                Err(Trouble::Other("the journal of this transaction cannot be read; see the log".into()))
+            }
+            Ok(Err(StoreError::Unavailable(_))) | Err(_) => {
+                Err(Trouble::Unavailable("the store does not answer; try again".into(), RETRY_AFTER_S))
+            }
+        }
+    }
+
     /// A gid nobody has.
     pub(crate) fn new_gid(&self) -> String {
         uuid::Uuid::now_v7().simple().to_string()
     }
 
-    /// Creates a transaction that waits for its initiator. (§1.3 of the facts.)
-    pub(crate) async fn prepare(&self, request: TransRequest) -> Done {
-        let _ = request;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// Creates or advances a transaction, and lets it run; ends a workflow.
-    pub(crate) async fn submit(&self, request: TransRequest) -> Done {
-        let _ = request;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// Rolls back what waits for its initiator.
-    pub(crate) async fn abort(&self, request: TransRequest) -> Done {
-        let _ = request;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// Adds a branch, or records a workflow's progress.
-    pub(crate) async fn register_branch(&self, request: BranchRequest) -> Done {
-        let _ = request;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// Creates a workflow, or says how far it is.
-    pub(crate) async fn prepare_workflow(
-        &self,
-        request: TransRequest,
-    ) -> Result<(Global, Vec<Branch>), Trouble> {
-        let _ = request;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// An operator settles it as failed; nobody is called.
-    pub(crate) async fn force_stop(&self, gid: &str) -> Done {
-        let _ = gid;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// One transaction and its branches.
-    pub(crate) async fn query(&self, gid: &str) -> Result<Option<(Global, Vec<Branch>)>, Trouble> {
-        let _ = gid;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// A page of transactions.
-    pub(crate) async fn all(&self, query: Query) -> Result<Page<Global>, Trouble> {
-        let _ = query;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// Makes what waits for a retry due now, when it would wait longer than `timeout_s`; at most `limit` transactions.
-    /// Returns how many that were, and whether there are more.
-    pub(crate) async fn reset_cron_time(&self, timeout_s: u64, limit: usize) -> Result<(u64, bool), Trouble> {
-        let _ = (timeout_s, limit);
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// The same for one.
-    pub(crate) async fn reset_next_cron_time(&self, gid: &str) -> Done {
-        let _ = gid;
-        Err(Trouble::Other("not here yet".into()))
-    }
-
     /// Adds a subscriber to a topic.
     pub(crate) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Done {
-        let _ = (topic, url, remark);
-        Err(Trouble::Other("not here yet".into()))
+        self.topics().subscribe(topic, url, remark).await
     }
 
     /// Takes a subscriber away.
     pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Done {
-        let _ = (topic, url);
-        Err(Trouble::Other("not here yet".into()))
+        self.topics().unsubscribe(topic, url).await
     }
 
     /// Takes a topic away.
     pub(crate) async fn delete_topic(&self, topic: &str) -> Done {
-        let _ = topic;
-        Err(Trouble::Other("not here yet".into()))
+        self.topics().delete(topic).await
     }
 
     /// One entry of a category, or none.
     pub(crate) async fn query_kv(&self, category: &str, key: &str) -> Result<Vec<KeyValue>, Trouble> {
-        let _ = (category, key);
-        Err(Trouble::Other("not here yet".into()))
+        self.find_entry(category, key).await
     }
 
     /// A page of a category.
@@ -168,7 +185,6 @@ impl Service {
         position: &str,
         limit: usize,
     ) -> Result<Page<KeyValue>, Trouble> {
-        let _ = (category, position, limit);
-        Err(Trouble::Other("not here yet".into()))
+        self.scan_entries(category, position, limit).await
     }
 }

@@ -25,6 +25,11 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
         let kind = SpecErrorKind::TooManyBranches;
         return Err(Refusal::new(kind.code(), kind.to_string()).with_field("branches"));
     }
+    if request.pattern == Pattern::Workflow {
+        let detail =
+            "a workflow is started by the program that executes it, with the SDK's `workflow` module";
+        return Err(Refusal::field("pattern", detail));
+    }
     check_labels(request)?;
     if let Some(check) = &request.check {
         check_target("check", check)?;
@@ -39,7 +44,6 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
     let digests: Vec<_> = branches.iter().map(|branch| branch.digest).collect();
     let times = Times::of(request)?;
     let draft = Draft {
-        pattern: request.pattern,
         open: request.open,
         labels: request.labels.clone(),
         deadline_ms: times.deadline_ms,
@@ -50,7 +54,7 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
         check_call: policy,
         branches,
         digest: digest::of_creation(request, &digests),
-        terms: None,
+        ..Draft::new(request.pattern)
     };
     draft.build().map_err(|error| {
         let field = spelt_as_given(request, &error.field);
@@ -182,6 +186,7 @@ fn branch_spec(
         payload: payload_of(at, branch)?,
         after: branch.after.clone().unwrap_or_default(),
         call: branch_policy(&format!("{at}options."), base, &branch.options)?,
+        forward_call: None,
         digest: digest::of_branch(branch),
     })
 }

@@ -63,6 +63,7 @@ pub(super) fn branch_policy(
             v1::OnExhausted::Park => OnExhausted::Park,
             v1::OnExhausted::RollBack => OnExhausted::RollBack,
         }),
+        ..base
     })
 }
 

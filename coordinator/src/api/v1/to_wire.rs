@@ -9,7 +9,7 @@ use trine_protocol::v1::{
     Answer, Base64, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView,
     TransactionView,
 };
-use trine_protocol::{Op, Status, Target, Timestamp};
+use trine_protocol::{Op, OutcomeKind, Status, Target, Timestamp};
 
 use super::super::json;
 
@@ -180,6 +180,7 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
         event: record.event.name().into(),
         branch: None,
         op: None,
+        step: None,
         attempt: None,
         outcome: None,
         status_code: None,
@@ -221,9 +222,22 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
             view.reason = Some(reason.clone());
             view.by = by.clone();
         }
+        Event::Progressed { progress, .. } => {
+            view.branch = Some(progress.branch.clone());
+            view.step = Some(progress.op.clone());
+            view.outcome = Some(if progress.done { OutcomeKind::Done } else { OutcomeKind::Refused });
+            (view.output, view.output_base64) = output(&progress.data);
+        }
+        Event::Finished { committed, reason, result } => {
+            let to = if *committed { Status::Committed } else { Status::RolledBack };
+            view.to = Some(to.as_str().into());
+            view.reason = reason.clone();
+            (view.output, view.output_base64) = output(result);
+        }
         Event::Created { .. }
         | Event::Started
-        | Event::Submitted
+        | Event::Submitted { .. }
+        | Event::Resumed { .. }
         | Event::CommitDecided
         | Event::Committed
         | Event::RolledBack => {}

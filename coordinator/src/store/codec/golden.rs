@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use trine_engine::{
-    BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, ForceTo, OnExhausted, Outcome, ParkCause,
-    Payload, RetryPolicy, RollbackCause,
+    BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, FinishOrder, ForceTo, OnExhausted, Outcome,
+    ParkCause, Payload, Progress, RetryPolicy, RollbackCause,
 };
 use trine_protocol::{BranchId, Op, Pattern, Target, Timestamp};
 
@@ -41,7 +41,10 @@ fn branch(id: &str, payload: Payload) -> BranchSpec {
                 max_attempts: Some(7),
             },
             on_exhausted: OnExhausted::RollBack,
+            ongoing_ms: 1_000,
+            ongoing_counts: false,
         },
+        forward_call: None,
         digest: Digest([0xab; 32]),
     }
 }
@@ -74,6 +77,8 @@ fn usual() -> CallPolicy {
             max_attempts: None,
         },
         on_exhausted: OnExhausted::Park,
+        ongoing_ms: 1_000,
+        ongoing_counts: false,
     }
 }
 
@@ -101,6 +106,32 @@ fn message(open: bool) -> Draft {
         draft.check_after_ms = 1_234;
     }
     draft
+}
+
+/// With everything only other dialects say.
+fn of_a_dialect() -> Draft {
+    let mut draft = draft_of(Pattern::Saga);
+    let mut only = branch("01", Payload::default());
+    only.forward = None;
+    only.forward_call = Some(CallPolicy { ongoing_ms: 10_000, ongoing_counts: true, ..usual() });
+    (draft.open, draft.branches) = (true, vec![only]);
+    draft.finish_order = FinishOrder::LastToFirst;
+    draft.terms = Some("{\"gid\":\"a b\"}".into());
+    draft
+}
+
+fn workflow() -> Draft {
+    let mut draft = draft_of(Pattern::Workflow);
+    draft.open = true;
+    draft.check = target("http://127.0.0.1:7001/workflow");
+    draft.check_payload = "{\"amount\":3}".into();
+    draft.finish_order = FinishOrder::FirstToLast;
+    draft
+}
+
+fn progressed(done: bool, data: Payload) -> Event {
+    let progress = Progress { branch: branch_id("01"), op: "action".to_owned(), done, data };
+    Event::Progressed { progress: progress.into(), check_at: at(8) }
 }
 
 fn created(draft: Draft) -> Event {
@@ -179,7 +210,22 @@ pub(super) fn samples() -> Vec<(String, Event)> {
             Event::BranchRegistered { branch: branch("late", Payload::raw(b"7")).into() },
         ),
         ("started", Event::Started),
-        ("submitted", Event::Submitted),
+        ("created_saga_dialect", created(of_a_dialect())),
+        ("created_workflow", created(workflow())),
+        ("submitted", Event::Submitted { start_at: None }),
+        ("submitted_later", Event::Submitted { start_at: Some(at(7)) }),
+        ("resumed", Event::Resumed { check_at: at(9) }),
+        ("progressed", progressed(true, Payload::from(&[0xff, 1][..]))),
+        ("progressed_refused", progressed(false, "no money".into())),
+        ("finished", Event::Finished { committed: true, reason: None, result: "{}".into() }),
+        (
+            "finished_rolled_back",
+            Event::Finished {
+                committed: false,
+                reason: Some("no money".to_owned()),
+                result: Payload::default(),
+            },
+        ),
         ("commit_decided", Event::CommitDecided),
         (
             "op_parked",
@@ -263,7 +309,12 @@ kinds! {
     Event::Created { .. } => "created",
     Event::BranchRegistered { .. } => "branch registered",
     Event::Started => "started",
-    Event::Submitted => "submitted",
+    Event::Submitted { start_at: None } => "submitted",
+    Event::Submitted { start_at: Some(_) } => "submitted, to start later",
+    Event::Resumed { .. } => "resumed",
+    Event::Progressed { .. } => "progressed",
+    Event::Finished { committed: true, .. } => "finished",
+    Event::Finished { committed: false, .. } => "finished, rolled back",
     Event::CommitDecided => "commit decided",
     Event::RollbackBegun { cause: RollbackCause::Refused { .. } } => "rollback: refused",
     Event::RollbackBegun { cause: RollbackCause::Deadline } => "rollback: deadline",

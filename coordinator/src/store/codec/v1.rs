@@ -6,6 +6,7 @@
 
 mod bytes;
 mod spec;
+mod workflow;
 
 use std::borrow::Cow;
 
@@ -40,6 +41,17 @@ struct Created<'a> {
     deadline_at_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check_at_ms: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Submitted {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_at_ms: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Resumed {
+    check_at_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,7 +174,7 @@ pub(super) fn encode(event: &Event) -> String {
             text("branch_registered", BranchRegistered { branch: BranchText::of(branch) })
         }
         Event::Started => text("started", Nothing {}),
-        Event::Submitted => text("submitted", Nothing {}),
+        Event::Submitted { start_at } => text("submitted", Submitted { start_at_ms: millis(*start_at) }),
         Event::CommitDecided => text("commit_decided", Nothing {}),
         Event::RollbackBegun { cause } => text("rollback_begun", rollback_begun(cause)),
         Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
@@ -184,6 +196,13 @@ pub(super) fn encode(event: &Event) -> String {
                 ForceTo::RolledBack => ForceWord::RolledBack,
             };
             text("forced", Forced { to, reason: reason.into(), by: by.as_deref().map(Cow::from) })
+        }
+        Event::Resumed { check_at } => text("resumed", Resumed { check_at_ms: check_at.millis() }),
+        Event::Progressed { progress, check_at } => {
+            text("progressed", workflow::progressed(progress, *check_at))
+        }
+        Event::Finished { committed, reason, result } => {
+            text("finished", workflow::finished(*committed, reason.as_deref(), result))
         }
         Event::Committed => text("committed", Nothing {}),
         Event::RolledBack => text("rolled_back", Nothing {}),
@@ -260,7 +279,10 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
             Event::BranchRegistered { branch: body.branch.into_branch()?.into() }
         }
         "started" => Event::Started,
-        "submitted" => Event::Submitted,
+        "submitted" => {
+            let body: Submitted = serde_json::from_str(text)?;
+            Event::Submitted { start_at: timestamp(body.start_at_ms) }
+        }
         "commit_decided" => Event::CommitDecided,
         "rollback_begun" => {
             Event::RollbackBegun { cause: serde_json::from_str::<RollbackBegun<'_>>(text)?.into_cause()? }
@@ -286,6 +308,12 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
             };
             Event::Forced { to, reason: body.reason.into_owned(), by: body.by.map(Cow::into_owned) }
         }
+        "resumed" => {
+            let body: Resumed = serde_json::from_str(text)?;
+            Event::Resumed { check_at: Timestamp::from_millis(body.check_at_ms) }
+        }
+        "progressed" => serde_json::from_str::<workflow::Progressed<'_>>(text)?.into_event()?,
+        "finished" => serde_json::from_str::<workflow::Finished<'_>>(text)?.into_event()?,
         "committed" => Event::Committed,
         "rolled_back" => Event::RolledBack,
         "" => return Err(DecodeError::Damaged("the event has no name".to_owned())),

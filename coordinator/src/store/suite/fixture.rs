@@ -65,6 +65,7 @@ impl Tx {
             payload: self.payload.clone(),
             after: Vec::new(),
             call: CallPolicy::default(),
+            forward_call: None,
             digest: Digest([7; 32]),
         }];
         Arc::new(draft.build().unwrap())

@@ -79,7 +79,7 @@ impl<'a> World<'a> {
         let read_only = (may_only_read && exhaust.choose(2) == 1).then_some(1);
         let local = match pattern {
             Pattern::Message => [Local::Submits, Local::Silent, Local::Fails][exhaust.choose(3)],
-            Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase => Local::Submits,
+            Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase | Pattern::Workflow => Local::Submits,
         };
         Self {
             case,

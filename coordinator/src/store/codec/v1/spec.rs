@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trine_engine::{BranchSpec, CallPolicy, Draft, OnExhausted, Payload, RetryPolicy, Spec};
+use trine_engine::{BranchSpec, CallPolicy, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec};
 use trine_protocol::{BranchId, Pattern, Target};
 
 use super::bytes;
@@ -22,7 +22,11 @@ const USUAL: CallPolicy = CallPolicy {
         max_attempts: None,
     },
     on_exhausted: OnExhausted::Park,
+    ongoing_ms: ONGOING_MS,
+    ongoing_counts: false,
 };
+/// After an ongoing answer.
+const ONGOING_MS: u64 = 1_000;
 
 /// Mirror of [`Spec`].
 #[derive(Serialize, Deserialize)]
@@ -41,6 +45,12 @@ pub(super) struct SpecText<'a> {
     check_after_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check_call: Option<CallText>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    check_payload: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    check_payload_hex: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "FinishWord::is_usual")]
+    finish_order: FinishWord,
     #[serde(borrow)]
     branches: Vec<BranchText<'a>>,
     #[serde(borrow)]
@@ -57,6 +67,38 @@ struct Labels<'a>(Cow<'a, BTreeMap<String, String>>);
 impl Labels<'_> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Mirror of [`FinishOrder`].
+#[derive(Serialize, Deserialize, Default, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum FinishWord {
+    #[default]
+    Parallel,
+    FirstToLast,
+    LastToFirst,
+}
+
+impl FinishWord {
+    fn is_usual(&self) -> bool {
+        *self == Self::Parallel
+    }
+
+    fn of(order: FinishOrder) -> Self {
+        match order {
+            FinishOrder::Parallel => Self::Parallel,
+            FinishOrder::FirstToLast => Self::FirstToLast,
+            FinishOrder::LastToFirst => Self::LastToFirst,
+        }
+    }
+
+    fn into_order(self) -> FinishOrder {
+        match self {
+            Self::Parallel => FinishOrder::Parallel,
+            Self::FirstToLast => FinishOrder::FirstToLast,
+            Self::LastToFirst => FinishOrder::LastToFirst,
+        }
     }
 }
 
@@ -80,6 +122,8 @@ pub(super) struct BranchText<'a> {
     after: Cow<'a, [BranchId]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     call: Option<CallText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forward_call: Option<CallText>,
     #[serde(borrow)]
     digest: Cow<'a, str>,
 }
@@ -90,6 +134,18 @@ struct CallText {
     timeout_ms: u64,
     retry: RetryText,
     on_exhausted: ExhaustedWord,
+    #[serde(default = "ongoing_ms", skip_serializing_if = "is_usual_ongoing")]
+    ongoing_ms: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ongoing_counts: bool,
+}
+
+fn ongoing_ms() -> u64 {
+    ONGOING_MS
+}
+
+fn is_usual_ongoing(ongoing_ms: &u64) -> bool {
+    *ongoing_ms == ONGOING_MS
 }
 
 /// Mirror of [`RetryPolicy`].
@@ -122,11 +178,14 @@ impl<'a> SpecText<'a> {
             start_delay_ms,
             check,
             check_after_ms,
+            check_payload,
             check_call,
             branches,
+            finish_order,
             digest,
             terms,
         } = &**spec;
+        let (check_payload, check_payload_hex) = bytes::split(check_payload);
         Self {
             pattern: *pattern,
             open: *open,
@@ -136,6 +195,9 @@ impl<'a> SpecText<'a> {
             check: check.clone(),
             check_after_ms: *check_after_ms,
             check_call: CallText::of(*check_call),
+            check_payload,
+            check_payload_hex,
+            finish_order: FinishWord::of(*finish_order),
             branches: branches.iter().map(BranchText::of).collect(),
             digest: bytes::digest_text(*digest).into(),
             terms: terms.as_deref().map(Cow::Borrowed),
@@ -151,7 +213,9 @@ impl<'a> SpecText<'a> {
             start_delay_ms: self.start_delay_ms,
             check: self.check,
             check_after_ms: self.check_after_ms,
+            check_payload: bytes::join(self.check_payload, self.check_payload_hex)?,
             check_call: self.check_call.map_or(USUAL, CallText::into_policy),
+            finish_order: self.finish_order.into_order(),
             branches: self.branches.into_iter().map(BranchText::into_branch).collect::<Result<_, _>>()?,
             digest: bytes::digest(&self.digest)?,
             terms: self.terms.map(|terms| terms.into()),
@@ -162,7 +226,8 @@ impl<'a> SpecText<'a> {
 
 impl<'a> BranchText<'a> {
     pub(super) fn of(branch: &'a BranchSpec) -> Self {
-        let BranchSpec { id, forward, on_commit, on_rollback, payload, after, call, digest } = branch;
+        let BranchSpec { id, forward, on_commit, on_rollback, payload, after, call, forward_call, digest } =
+            branch;
         let payload_raw = payload.is_raw();
         let (payload, payload_hex) = bytes::split(payload);
         Self {
@@ -175,6 +240,7 @@ impl<'a> BranchText<'a> {
             payload_raw,
             after: Cow::Borrowed(after),
             call: CallText::of(*call),
+            forward_call: forward_call.map(CallText::whole),
             digest: bytes::digest_text(*digest).into(),
         }
     }
@@ -189,6 +255,7 @@ impl<'a> BranchText<'a> {
             payload: if self.payload_raw { Payload::raw(payload.as_bytes()) } else { payload },
             after: self.after.into_owned(),
             call: self.call.map_or(USUAL, CallText::into_policy),
+            forward_call: self.forward_call.map(CallText::into_policy),
             digest: bytes::digest(&self.digest)?,
         })
     }
@@ -196,10 +263,11 @@ impl<'a> BranchText<'a> {
 
 impl CallText {
     fn of(policy: CallPolicy) -> Option<Self> {
-        if policy == USUAL {
-            return None;
-        }
-        let CallPolicy { timeout_ms, retry, on_exhausted } = policy;
+        (policy != USUAL).then(|| Self::whole(policy))
+    }
+
+    fn whole(policy: CallPolicy) -> Self {
+        let CallPolicy { timeout_ms, retry, on_exhausted, ongoing_ms, ongoing_counts } = policy;
         let RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } =
             retry;
         let retry = RetryText { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts };
@@ -207,18 +275,18 @@ impl CallText {
             OnExhausted::Park => ExhaustedWord::Park,
             OnExhausted::RollBack => ExhaustedWord::RollBack,
         };
-        Some(Self { timeout_ms, retry, on_exhausted })
+        Self { timeout_ms, retry, on_exhausted, ongoing_ms, ongoing_counts }
     }
 
     fn into_policy(self) -> CallPolicy {
-        let RetryText { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } =
-            self.retry;
+        let Self { timeout_ms, retry, on_exhausted, ongoing_ms, ongoing_counts } = self;
+        let RetryText { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } = retry;
         let retry =
             RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts };
-        let on_exhausted = match self.on_exhausted {
+        let on_exhausted = match on_exhausted {
             ExhaustedWord::Park => OnExhausted::Park,
             ExhaustedWord::RollBack => OnExhausted::RollBack,
         };
-        CallPolicy { timeout_ms: self.timeout_ms, retry, on_exhausted }
+        CallPolicy { timeout_ms, retry, on_exhausted, ongoing_ms, ongoing_counts }
     }
 }

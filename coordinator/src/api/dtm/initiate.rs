@@ -1,0 +1,263 @@
+//! What initiators ask for: prepare, submit, abort, register. A command each, and the engine's answer in the dialect's
+//! words.
+
+use std::sync::Arc;
+
+use trine_engine::{Command, Event, Outcome, Rejection, ReplyOn, Snapshot, Transaction};
+use trine_protocol::dtm::{BranchRequest, Terms, TransRequest, TransType, status};
+use trine_protocol::{Gid, Pattern, Status};
+
+use super::plan::{self, Topics};
+use super::service::{Done, Refused, Service, Trouble};
+use super::show;
+use crate::clock;
+
+/// Longest wait for a first pass. Longer than clients wait by themselves.
+const PASS_MS_MAX: u64 = 60_000;
+
+impl Service {
+    /// Creates a transaction that waits for its initiator. One that waits already is left as it is.
+    pub(crate) async fn prepare(&self, request: TransRequest) -> Done {
+        let kind = kind(&request)?;
+        let gid = Self::gid(&request.gid)?;
+        let snapshot = match self.create(&gid, &request, kind, true).await {
+            Ok(snapshot) => snapshot,
+            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => return Err(trouble),
+        };
+        match snapshot.status {
+            Status::Open => Ok(()),
+            settled => Err(wrong_state(settled, "cannot prepare")),
+        }
+    }
+
+    /// Creates a transaction that runs, or lets one run that was prepared; ends a workflow.
+    pub(crate) async fn submit(&self, request: TransRequest) -> Done {
+        let kind = kind(&request)?;
+        if kind == TransType::Workflow {
+            return self.finish_workflow(&request).await;
+        }
+        let gid = Self::gid(&request.gid)?;
+        let snapshot = self.start(&gid, &request, kind).await?;
+        if !request.options.wait_result {
+            return Ok(());
+        }
+        if snapshot.status == Status::Committed {
+            return Ok(());
+        }
+        self.first_pass(&gid, Status::Committed).await
+    }
+
+    /// Rolls back what waits for its initiator.
+    pub(crate) async fn abort(&self, request: TransRequest) -> Done {
+        let gid = Self::gid(&request.gid)?;
+        let Some(found) = self.look(&gid).await? else { return Err(unknown(&request.gid)) };
+        let is_message = found.pattern == Pattern::Message && found.status == Status::Open;
+        let asked = TransType::parse(&request.trans_type);
+        let may = matches!(asked, Some(TransType::Tcc | TransType::Xa))
+            && matches!(found.status, Status::Open | Status::RollingBack);
+        if !is_message && !may {
+            return Err(cannot_abort(found.pattern, found.status));
+        }
+        let reason = Some(request.rollback_reason).filter(|reason| !reason.is_empty());
+        match self.command(&gid, Command::Abort { reason }).await {
+            Ok(snapshot) if is_message || snapshot.status == Status::RolledBack => return Ok(()),
+            Ok(_) => {}
+            Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
+                return Err(cannot_abort(found.pattern, status));
+            }
+            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => return Err(trouble),
+        }
+        let waits =
+            self.load(&gid).await?.is_some_and(|(transaction, _)| show::terms(&transaction).wait_result);
+        if waits { self.first_pass(&gid, Status::RolledBack).await } else { Ok(()) }
+    }
+
+    /// Adds a branch, or records a workflow's progress. Doing it twice is an error: clients rely on it.
+    pub(crate) async fn register_branch(&self, request: BranchRequest) -> Done {
+        let kind = TransType::parse(&request.trans_type);
+        let kind = match kind {
+            Some(TransType::Workflow) => return self.record_progress(request).await,
+            Some(kind @ (TransType::Tcc | TransType::Xa)) => kind,
+            Some(TransType::Saga | TransType::Msg) | None => {
+                return Err(Trouble::Other(format!("unknow trans type: {}", request.trans_type)));
+            }
+        };
+        let gid = Self::gid(&request.gid)?;
+        let Some((transaction, _)) = self.load(&gid).await? else { return Err(not_prepared(&request.gid)) };
+        if transaction.status() != Status::Open {
+            return Err(not_prepared(&request.gid));
+        }
+        if transaction.pattern() != plan::pattern(kind) {
+            return Err(Trouble::Other(format!("this transaction is no {}", kind.as_str())));
+        }
+        let branch = plan::branch(&request, kind, &show::terms(&transaction))?;
+        match self.command(&gid, Command::Register(Arc::new(branch))).await {
+            Ok(Snapshot { changed: true, .. }) => Ok(()),
+            Ok(_) | Err(Refused::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
+            Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
+                Err(not_prepared(&request.gid))
+            }
+            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => Err(trouble),
+        }
+    }
+
+    /// Makes sure a transaction exists and runs.
+    async fn start(&self, gid: &Gid, request: &TransRequest, kind: TransType) -> Result<Snapshot, Trouble> {
+        let open = matches!(kind, TransType::Tcc | TransType::Xa);
+        let found = match self.create(gid, request, kind, open).await {
+            Ok(found) => found,
+            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
+            // What exists needs nothing of the request: not a topic that has gone meanwhile, say.
+            Err(Refused::Trouble(trouble @ Trouble::Other(_))) => {
+                self.look(gid).await?.ok_or(trouble).map(|found| Snapshot { changed: false, ..found })?
+            }
+            Err(Refused::Trouble(trouble)) => return Err(trouble),
+        };
+        match found.status {
+            Status::Running | Status::Committing => Ok(found),
+            Status::Open => self.decide(gid, request).await,
+            Status::RollingBack | Status::Committed | Status::RolledBack if found.changed => Ok(found),
+            other => Err(wrong_state(other, CANNOT_SUBMIT)),
+        }
+    }
+
+    /// Decides yes on what was prepared.
+    async fn decide(&self, gid: &Gid, request: &TransRequest) -> Result<Snapshot, Trouble> {
+        let command = match plan::delay_ms(&request.custom_data) {
+            Ok(age_ms) if age_ms > 0 => Command::CommitAt { age_ms },
+            Ok(_) | Err(_) => Command::Commit,
+        };
+        match self.command(gid, command).await {
+            Ok(snapshot) if snapshot.changed || !snapshot.status.is_settled() => Ok(snapshot),
+            Ok(Snapshot { status, .. }) | Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
+                Err(wrong_state(status, CANNOT_SUBMIT))
+            }
+            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => Err(trouble),
+        }
+    }
+
+    /// Creates a transaction, or finds it: in this dialect the gid alone tells whether it is the same.
+    pub(super) async fn create(
+        &self,
+        gid: &Gid,
+        request: &TransRequest,
+        kind: TransType,
+        open: bool,
+    ) -> Result<Snapshot, Refused> {
+        let mut topics = Topics::new();
+        for topic in plan::topics_of(request) {
+            if let Some(urls) = self.topics().expand(topic).await? {
+                topics.insert(topic.to_owned(), urls);
+            }
+        }
+        let spec = plan::spec(request, kind, open, &topics)?;
+        self.command(gid, Command::Create(Arc::new(spec))).await
+    }
+
+    /// Where a transaction stands; none when there is none.
+    pub(super) async fn look(&self, gid: &Gid) -> Result<Option<Snapshot>, Trouble> {
+        match self.command(gid, Command::Look).await {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(Refused::Rejected(Rejection::NotFound)) => Ok(None),
+            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => Err(trouble),
+        }
+    }
+
+    /// Waits until a transaction has ended as wanted, or has nothing to do for now, and says how far that got.
+    async fn first_pass(&self, gid: &Gid, wanted: Status) -> Done {
+        let until = clock::now().plus_millis(PASS_MS_MAX);
+        match self.submit_for(gid, Command::Look, ReplyOn::Quiet { until }).await {
+            Ok(snapshot) if snapshot.status == wanted => return Ok(()),
+            Ok(_) => {}
+            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => return Err(trouble),
+        }
+        let Some((transaction, records)) = self.load(gid).await? else {
+            return Err(other(Rejection::NotFound));
+        };
+        if transaction.status() == wanted {
+            return Ok(());
+        }
+        let last = records.iter().rev().find_map(|record| match &record.event {
+            Event::CallAnswered { outcome, report, .. } => Some((outcome, report.error.as_deref())),
+            _ => None,
+        });
+        Err(not_yet(&transaction, &show::terms(&transaction), last))
+    }
+}
+
+/// What is told when a first pass did not lead to the wanted end.
+fn not_yet(transaction: &Transaction, terms: &Terms, last: Option<(&Outcome, Option<&str>)>) -> Trouble {
+    const NO_SUCCESS: &str = "wait result not return success: FAILURE";
+    let pattern = transaction.pattern();
+    let decided_no = matches!(transaction.status(), Status::RollingBack | Status::RolledBack);
+    if decided_no && matches!(pattern, Pattern::Saga) || transaction.status() == Status::RolledBack {
+        let reason = show::rollback_reason(transaction, terms);
+        return Trouble::Failure(show::with_failure(if reason.is_empty() { NO_SUCCESS } else { &reason }));
+    }
+    match last {
+        Some((Outcome::Ongoing { .. }, _)) if matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) => {
+            Trouble::Ongoing("ONGOING".into())
+        }
+        Some((Outcome::Unknown, error)) if pattern != Pattern::Saga => {
+            let error = error.unwrap_or("no usable answer");
+            // A "no" where none is allowed: it is tried again, and told as what it was.
+            if error.contains("FAILURE") {
+                return Trouble::Failure(show::with_failure(error));
+            }
+            Trouble::Other(format!(
+                "your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE \
+                 or ONGOING\nunkown result will be retried: {error}"
+            ))
+        }
+        _ => Trouble::Failure(NO_SUCCESS.into()),
+    }
+}
+
+// The spelling is the wire's.
+const CANNOT_SUBMIT: &str = "cannot sumbmit";
+
+fn kind(request: &TransRequest) -> Result<TransType, Trouble> {
+    let kind = TransType::parse(&request.trans_type);
+    kind.ok_or_else(|| Trouble::Other(format!("unknow trans type: {}", request.trans_type)))
+}
+
+fn wrong_state(stands: Status, what: &str) -> Trouble {
+    Trouble::Failure(format!("current status '{}', {what}. FAILURE", show::status(stands)))
+}
+
+fn cannot_abort(pattern: Pattern, stands: Status) -> Trouble {
+    let (kind, stands) = (plan::kind(pattern).as_str(), show::status(stands));
+    Trouble::Failure(format!("trans type: '{kind}' current status '{stands}', cannot abort. FAILURE"))
+}
+
+/// Nothing may be added (any more).
+pub(super) fn not_prepared(gid: &str) -> Trouble {
+    Trouble::Failure(format!("no trans with gid: {gid} status: {} found FAILURE", status::PREPARED))
+}
+
+/// It is there already.
+pub(super) fn duplicate() -> Trouble {
+    Trouble::Other("storage: UniqueKeyConflict".into())
+}
+
+/// No such transaction.
+pub(super) fn unknown(gid: &str) -> Trouble {
+    Trouble::Other(format!("no TransGlobal with gid: {gid} found"))
+}
+
+/// A no that this dialect has no words for.
+pub(super) fn other(rejection: Rejection) -> Trouble {
+    match rejection {
+        Rejection::GidConflict => {
+            Trouble::Failure("a transaction of another API has this gid; choose another FAILURE".into())
+        }
+        Rejection::NotFound => Trouble::Other("storage: NotFound".into()),
+        rejection => Trouble::Other(rejection.to_string()),
+    }
+}

@@ -1,0 +1,346 @@
+//! From a request to a spec: what the engine is to do for it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use serde::Deserialize;
+use trine_engine::{
+    BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
+};
+use trine_protocol::dtm::{BranchRequest, CallProtocol, Step, Terms, TransRequest, TransType};
+use trine_protocol::limits::DURATION_MS_MAX;
+use trine_protocol::{BranchId, Pattern, Target};
+
+use super::service::Trouble;
+
+/// Seconds between attempts, when a request names none.
+const RETRY_INTERVAL_S: i64 = 10;
+/// Seconds an initiator may be silent, when a request names none.
+pub(super) const TIMEOUT_TO_FAIL_S: i64 = 35;
+/// Seconds one call may take, when a request names none.
+const REQUEST_TIMEOUT_S: i64 = 3;
+/// Longest pause between two attempts; ours, as is the jitter.
+const RETRY_INTERVAL_MS_MAX: u64 = 300_000;
+const JITTER_PERMILLE: u32 = 100;
+/// Longest pause between two callbacks to a workflow's executor that does not answer.
+const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
+
+/// A gid is all that identifies a creation in this dialect: whatever else a repetition says, the stored record wins.
+const DIGEST: Digest = Digest([0xd7; 32]);
+
+/// The URLs of a topic's subscribers, by topic.
+pub(super) type Topics = BTreeMap<String, Vec<String>>;
+
+/// A message's `topic://` steps.
+pub(super) fn topics_of(request: &TransRequest) -> impl Iterator<Item = &str> {
+    request.steps.iter().filter_map(|step| step.action.strip_prefix("topic://"))
+}
+
+/// A transaction that waits for its initiator (`open`), or runs at once.
+pub(super) fn spec(
+    request: &TransRequest,
+    kind: TransType,
+    open: bool,
+    topics: &Topics,
+) -> Result<Spec, Trouble> {
+    let terms = terms(request, kind)?;
+    let policy = policy(&terms);
+    let pattern = pattern(kind);
+    let timeout = if terms.timeout_to_fail > 0 { terms.timeout_to_fail } else { TIMEOUT_TO_FAIL_S };
+    let mut draft = Draft { open, check_call: policy, digest: DIGEST, ..Draft::new(pattern) };
+    match kind {
+        TransType::Saga => {
+            draft.deadline_ms = (terms.timeout_to_fail > 0).then(|| millis(terms.timeout_to_fail));
+            draft.branches = saga(request, &terms, policy)?;
+        }
+        TransType::Msg => {
+            draft.branches = message(request, &terms, policy, topics)?;
+            draft.check_after_ms = millis(timeout);
+            draft.check = if open { target(&request.query_prepared, terms.protocol)? } else { None };
+            draft.start_delay_ms = if open { 0 } else { delay_ms(&request.custom_data)? };
+        }
+        TransType::Tcc | TransType::Xa => {
+            draft.open = true;
+            draft.deadline_ms = Some(millis(timeout));
+            let tcc = kind == TransType::Tcc;
+            draft.finish_order = if tcc { FinishOrder::LastToFirst } else { FinishOrder::FirstToLast };
+        }
+        TransType::Workflow => {
+            draft.open = true;
+            draft.check = target(&request.query_prepared, terms.protocol)?;
+            draft.check_payload = Payload::from(workflow(&request.custom_data)?.1.as_slice());
+            draft.check_after_ms = millis(interval_s(&terms));
+            let retry = RetryPolicy {
+                initial_ms: policy.ongoing_ms,
+                max_interval_ms: policy.ongoing_ms.max(CALLBACK_INTERVAL_MS_MAX),
+                ..policy.retry
+            };
+            draft.check_call = CallPolicy { retry, ..policy };
+        }
+    }
+    draft.terms = Some(terms.encode().into());
+    draft.build().map_err(|error| Trouble::Other(error.to_string()))
+}
+
+/// A branch to register. Its calls are made as `terms`, those of its transaction, say.
+pub(super) fn branch(request: &BranchRequest, kind: TransType, terms: &Terms) -> Result<BranchSpec, Trouble> {
+    let url = |key: &str| target(request.data.get(key).map_or("", String::as_str), terms.protocol);
+    let (on_commit, on_rollback) = match kind {
+        TransType::Xa => (url("url")?, url("url")?),
+        TransType::Saga | TransType::Tcc | TransType::Msg | TransType::Workflow => {
+            (url("confirm")?, url("cancel")?)
+        }
+    };
+    let branch = row(branch_id(&request.branch_id)?, None, &request.payload, policy(terms));
+    Ok(BranchSpec { on_commit, on_rollback, ..branch })
+}
+
+/// Our word for a type.
+pub(super) fn pattern(kind: TransType) -> Pattern {
+    match kind {
+        TransType::Saga => Pattern::Saga,
+        TransType::Tcc => Pattern::Tcc,
+        TransType::Xa => Pattern::TwoPhase,
+        TransType::Msg => Pattern::Message,
+        TransType::Workflow => Pattern::Workflow,
+    }
+}
+
+/// The dialect's word for a pattern.
+pub(super) fn kind(pattern: Pattern) -> TransType {
+    match pattern {
+        Pattern::Saga => TransType::Saga,
+        Pattern::Tcc => TransType::Tcc,
+        Pattern::TwoPhase => TransType::Xa,
+        Pattern::Message => TransType::Msg,
+        Pattern::Workflow => TransType::Workflow,
+    }
+}
+
+/// Seconds between attempts of what is ongoing.
+pub(super) fn interval_s(terms: &Terms) -> i64 {
+    match (terms.retry_interval, terms.timeout_to_fail) {
+        (1.., _) => terms.retry_interval,
+        (_, timeout) if (1..RETRY_INTERVAL_S).contains(&timeout) => timeout,
+        (_, _) => RETRY_INTERVAL_S,
+    }
+}
+
+/// A branch id in our grammar.
+pub(super) fn branch_id(text: &str) -> Result<BranchId, Trouble> {
+    BranchId::parse(text).map_err(|error| Trouble::Other(format!("branch_id {error}")))
+}
+
+/// How old a message must be before it is delivered.
+pub(super) fn delay_ms(custom_data: &str) -> Result<u64, Trouble> {
+    #[derive(Deserialize, Default)]
+    struct Custom {
+        #[serde(default)]
+        delay: Option<i64>,
+    }
+    Ok(custom::<Custom>(custom_data)?.delay.map_or(0, millis))
+}
+
+fn terms(request: &TransRequest, kind: TransType) -> Result<Terms, Trouble> {
+    let options = &request.options;
+    let protocol = match request.protocol.as_str() {
+        "" | "http" => CallProtocol::Http,
+        "grpc" => CallProtocol::Grpc,
+        "json-rpc" => CallProtocol::JsonRpc,
+        other => return Err(Trouble::Other(format!("unknown protocol: {}", clip(other)))),
+    };
+    let workflow = match kind {
+        TransType::Workflow => workflow(&request.custom_data)?.0,
+        TransType::Saga | TransType::Tcc | TransType::Xa | TransType::Msg => String::new(),
+    };
+    Ok(Terms {
+        gid: request.gid.clone(),
+        trans_type: kind,
+        protocol,
+        branch_headers: options.branch_headers.clone(),
+        wait_result: options.wait_result,
+        timeout_to_fail: options.timeout_to_fail,
+        request_timeout: options.request_timeout,
+        retry_interval: options.retry_interval,
+        retry_limit: options.retry_limit,
+        concurrent: options.concurrent,
+        custom_data: request.custom_data.clone(),
+        query_prepared: request.query_prepared.clone(),
+        workflow,
+    })
+}
+
+/// Unknown answers are repeated after twice the interval, four times, and so on; ongoing ones after the interval.
+fn policy(terms: &Terms) -> CallPolicy {
+    let interval_ms = millis(interval_s(terms));
+    let initial_ms = interval_ms.saturating_mul(2);
+    let timeout = if terms.request_timeout > 0 { terms.request_timeout } else { REQUEST_TIMEOUT_S };
+    CallPolicy {
+        timeout_ms: millis(timeout),
+        retry: RetryPolicy {
+            initial_ms,
+            factor_permille: 2_000,
+            max_interval_ms: initial_ms.max(RETRY_INTERVAL_MS_MAX),
+            jitter_permille: JITTER_PERMILLE,
+            max_attempts: None,
+        },
+        on_exhausted: OnExhausted::Park,
+        ongoing_ms: interval_ms,
+        ongoing_counts: false,
+    }
+}
+
+/// A saga's actions with a limit are repeated at once, and then the saga rolls back.
+fn limited(terms: &Terms, policy: CallPolicy) -> Option<CallPolicy> {
+    let limit = u32::try_from(terms.retry_limit).ok().filter(|limit| *limit > 0)?;
+    let retry = RetryPolicy {
+        initial_ms: 0,
+        factor_permille: 1_000,
+        max_interval_ms: 0,
+        jitter_permille: 0,
+        max_attempts: Some(limit.saturating_add(1)),
+    };
+    Some(CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ongoing_counts: true, ..policy })
+}
+
+fn saga(request: &TransRequest, terms: &Terms, policy: CallPolicy) -> Result<Vec<BranchSpec>, Trouble> {
+    #[derive(Deserialize, Default)]
+    struct Custom {
+        #[serde(default)]
+        concurrent: Option<bool>,
+        #[serde(default)]
+        orders: Option<BTreeMap<String, Option<Vec<usize>>>>,
+    }
+    let custom: Custom = custom(&request.custom_data)?;
+    let orders = custom.orders.unwrap_or_default();
+    let mut branches = Vec::with_capacity(request.steps.len());
+    for (position, step) in request.steps.iter().enumerate() {
+        let mut before: Vec<usize> = orders.get(&position.to_string()).cloned().flatten().unwrap_or_default();
+        if custom.concurrent != Some(true) && position > 0 {
+            before.push(position - 1);
+        }
+        before.sort_unstable();
+        before.dedup();
+        let after = before.into_iter().map(|before| branch_id(&step_id(before))).collect::<Result<_, _>>()?;
+        let forward = target(&step.action, terms.protocol)?;
+        let branch = row(branch_id(&step_id(position))?, forward, payload(request, position)?, policy);
+        let on_rollback = target(&step.compensate, terms.protocol)?;
+        branches.push(BranchSpec { after, on_rollback, forward_call: limited(terms, policy), ..branch });
+    }
+    Ok(branches)
+}
+
+fn message(
+    request: &TransRequest,
+    terms: &Terms,
+    policy: CallPolicy,
+    topics: &Topics,
+) -> Result<Vec<BranchSpec>, Trouble> {
+    let mut branches: Vec<BranchSpec> = Vec::with_capacity(request.steps.len());
+    for (position, step) in request.steps.iter().enumerate() {
+        let payload = payload(request, position)?;
+        for (id, url) in deliveries(position, step, topics)? {
+            let mut branch = row(branch_id(&id)?, target(url, terms.protocol)?, payload, policy);
+            if !terms.concurrent {
+                branch.after = branches.last().map(|last| last.id.clone()).into_iter().collect();
+            }
+            branches.push(branch);
+        }
+    }
+    Ok(branches)
+}
+
+/// One step of a message is one delivery, or one to each subscriber of a topic.
+fn deliveries<'a>(
+    position: usize,
+    step: &'a Step,
+    topics: &'a Topics,
+) -> Result<Vec<(String, &'a str)>, Trouble> {
+    let id = step_id(position);
+    let Some(topic) = step.action.strip_prefix("topic://") else { return Ok(vec![(id, &step.action)]) };
+    match topics.get(topic).map(Vec::as_slice) {
+        None | Some([]) => Err(Trouble::Other("topic not found".into())),
+        Some([url]) => Ok(vec![(id, url)]),
+        Some(urls) => {
+            Ok(urls.iter().zip(1..).map(|(url, n)| (format!("{id}-{n:02}"), url.as_str())).collect())
+        }
+    }
+}
+
+fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: CallPolicy) -> BranchSpec {
+    BranchSpec {
+        id,
+        forward,
+        on_commit: None,
+        on_rollback: None,
+        payload: Payload::from(payload),
+        after: Vec::new(),
+        call,
+        forward_call: None,
+        digest: DIGEST,
+    }
+}
+
+fn step_id(position: usize) -> String {
+    format!("{:02}", position + 1)
+}
+
+fn payload(request: &TransRequest, position: usize) -> Result<&[u8], Trouble> {
+    let payload = request.payloads.get(position).map(Vec::as_slice);
+    payload.ok_or_else(|| Trouble::Other("payloads: there are fewer of them than steps".into()))
+}
+
+/// Where a URL of this dialect leads; nowhere when it is empty: then there is nothing to do.
+fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, Trouble> {
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let is_http = url.starts_with("http://") || url.starts_with("https://");
+    let wrong = |why: String| Trouble::Other(format!("url {}: {why}", clip(url)));
+    if !is_http && protocol == CallProtocol::Http {
+        return Err(wrong("it must begin with http:// or https://, unless the protocol is grpc".into()));
+    }
+    let text = if is_http { printable(url) } else { format!("grpc://{url}") };
+    Target::parse(&text).map(Some).map_err(|error| wrong(error.to_string()))
+}
+
+/// Percent-encodes what a URL cannot carry as it is.
+fn printable(url: &str) -> String {
+    let encoded = |byte: u8| {
+        if byte.is_ascii_graphic() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    url.bytes().map(encoded).collect()
+}
+
+/// A workflow's name and its input.
+fn workflow(custom_data: &str) -> Result<(String, Vec<u8>), Trouble> {
+    #[derive(Deserialize, Default)]
+    struct Custom {
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        data: Option<String>,
+    }
+    let Custom { name, data } = custom(custom_data)?;
+    let input = base64::engine::general_purpose::STANDARD.decode(data.unwrap_or_default());
+    let input = input.map_err(|_| Trouble::Other("custom_data: `data` is not base64".into()))?;
+    Ok((name.unwrap_or_default(), input))
+}
+
+fn custom<T: Default + serde::de::DeserializeOwned>(custom_data: &str) -> Result<T, Trouble> {
+    if custom_data.trim().is_empty() {
+        return Ok(T::default());
+    }
+    let read: Result<Option<T>, _> = serde_json::from_str(custom_data);
+    read.map(Option::unwrap_or_default)
+        .map_err(|error| Trouble::Other(format!("custom_data: {}", clip(&error.to_string()))))
+}
+
+fn millis(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or_default().saturating_mul(1_000).min(DURATION_MS_MAX)
+}
+
+/// As much of somebody's text as an error may repeat.
+fn clip(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}

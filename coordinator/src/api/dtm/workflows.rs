@@ -1,0 +1,89 @@
+//! What a workflow's executor asks for: to begin or resume, to record what it did, to end.
+
+use std::sync::Arc;
+
+use trine_engine::{Command, Payload, Progress, Rejection, Snapshot};
+use trine_protocol::Status;
+use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
+
+use super::initiate::{duplicate, not_prepared, other};
+use super::plan;
+use super::service::{Done, Refused, Service, Trouble};
+use super::show;
+use super::view::{Branch, Global};
+
+/// Longest word for an op.
+const OP_BYTES_MAX: usize = 64;
+
+impl Service {
+    /// Creates a workflow, or says how far it is; whoever asks is taken to execute it from now on.
+    pub(crate) async fn prepare_workflow(
+        &self,
+        request: TransRequest,
+    ) -> Result<(Global, Vec<Branch>), Trouble> {
+        let gid = Self::gid(&request.gid)?;
+        let found = match self.create(&gid, &request, TransType::Workflow, true).await {
+            Ok(found) => found,
+            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => return Err(trouble),
+        };
+        if !found.changed && found.status == Status::Open {
+            match self.command(&gid, Command::Resume).await {
+                // It may have ended meanwhile, or be none: then what is loaded says so.
+                Ok(_) | Err(Refused::Rejected(Rejection::IllegalState { .. })) => {}
+                Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
+                Err(Refused::Trouble(trouble)) => return Err(trouble),
+            }
+        }
+        let found = self.load(&gid).await?.ok_or_else(|| other(Rejection::NotFound))?;
+        Ok(show::whole(&found.0, &found.1))
+    }
+
+    /// Records a step. Its executor does not do it again.
+    pub(super) async fn record_progress(&self, request: BranchRequest) -> Done {
+        let gid = Self::gid(&request.gid)?;
+        let text = |key: &str| request.data.get(key).cloned().unwrap_or_default();
+        let done = match text("status").as_str() {
+            status::SUCCEED => true,
+            status::FAILED => false,
+            other => return Err(Trouble::Other(format!("unknown progress status: {other}"))),
+        };
+        let op = text("op");
+        if op.len() > OP_BYTES_MAX {
+            return Err(Trouble::Other(format!("op is longer than {OP_BYTES_MAX} bytes")));
+        }
+        let branch = plan::branch_id(&request.branch_id)?;
+        let progress = Progress { branch, op, done, data: Payload::from(request.payload.as_slice()) };
+        match self.command(&gid, Command::Record(Arc::new(progress))).await {
+            Ok(Snapshot { changed: true, .. }) => Ok(()),
+            // Two executors at once: the later one has to stop, and stops at an error.
+            Ok(_) | Err(Refused::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
+            Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
+                Err(not_prepared(&request.gid))
+            }
+            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => Err(trouble),
+        }
+    }
+
+    /// Ends a workflow as its executor says. Saying the same again is a success.
+    pub(super) async fn finish_workflow(&self, request: &TransRequest) -> Done {
+        let gid = Self::gid(&request.gid)?;
+        let extra = |key: &str| request.req_extra.get(key).cloned().filter(|text| !text.is_empty());
+        let committed = match extra("status").as_deref() {
+            Some(status::SUCCEED) => true,
+            Some(status::FAILED) => false,
+            other => return Err(Trouble::Other(format!("unknown workflow status: {}", other.unwrap_or("")))),
+        };
+        let result = Payload::from(extra("result").unwrap_or_default().as_str());
+        let command = Command::Finish { committed, reason: extra("rollback_reason"), result };
+        match self.command(&gid, command).await {
+            Ok(_) => Ok(()),
+            Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
+                Err(other(Rejection::NotFound))
+            }
+            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
+            Err(Refused::Trouble(trouble)) => Err(trouble),
+        }
+    }
+}

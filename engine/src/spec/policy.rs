@@ -1,0 +1,89 @@
+//! How calls are made and repeated.
+
+use trine_protocol::limits::{
+    CALL_TIMEOUT_MS_DEFAULT, ONGOING_DELAY_MS_DEFAULT, RETRY_FACTOR_PERMILLE_DEFAULT,
+    RETRY_INITIAL_MS_DEFAULT, RETRY_JITTER_PERMILLE_DEFAULT, RETRY_MAX_INTERVAL_MS_DEFAULT,
+};
+
+/// When a call without a usable answer is repeated. Delays grow by `factor`, are capped, and then shortened by a
+/// random share of at most `jitter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// First delay.
+    pub initial_ms: u64,
+    /// Growth in thousandths, at least 1000.
+    pub factor_permille: u32,
+    /// Longest delay.
+    pub max_interval_ms: u64,
+    /// Random share in thousandths, at most 1000.
+    pub jitter_permille: u32,
+    /// Unknown answers before the op is exhausted; none: no limit.
+    pub max_attempts: Option<u32>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            initial_ms: RETRY_INITIAL_MS_DEFAULT,
+            factor_permille: RETRY_FACTOR_PERMILLE_DEFAULT,
+            max_interval_ms: RETRY_MAX_INTERVAL_MS_DEFAULT,
+            jitter_permille: RETRY_JITTER_PERMILLE_DEFAULT,
+            max_attempts: None,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Delay after the `failures`-th unknown answer (from 1). `random_permille` is drawn by the caller, 0 to 1000.
+    pub fn delay_ms(&self, failures: u32, random_permille: u32) -> u64 {
+        let mut delay = self.initial_ms.min(self.max_interval_ms);
+        for _ in 1..failures {
+            if delay == 0 || delay >= self.max_interval_ms || self.factor_permille <= 1_000 {
+                break;
+            }
+            // Wide, so that nothing saturates; and at least one longer, so that rounding down does not stop the growth.
+            let grown = u128::from(delay) * u128::from(self.factor_permille) / 1_000;
+            let grown = u64::try_from(grown).unwrap_or(u64::MAX).max(delay.saturating_add(1));
+            delay = grown.min(self.max_interval_ms);
+        }
+        let share = u128::from(self.jitter_permille.min(1_000)) * u128::from(random_permille.min(1_000));
+        let shortened = u128::from(delay) * share / 1_000_000;
+        delay - u64::try_from(shortened).unwrap_or(delay)
+    }
+}
+
+/// What happens to an op whose attempts are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// No more automatic attempts until a person replays it.
+    Park,
+    /// A forward op rolls the transaction back; any other op parks.
+    RollBack,
+}
+
+/// How calls of one branch are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallPolicy {
+    /// How long one call may take.
+    pub timeout_ms: u64,
+    /// When it is repeated.
+    pub retry: RetryPolicy,
+    /// What then.
+    pub on_exhausted: OnExhausted,
+    /// Delay after an ongoing answer that names none.
+    pub ongoing_ms: u64,
+    /// An ongoing answer uses up an attempt and is repeated like an unknown one.
+    pub ongoing_counts: bool,
+}
+
+impl Default for CallPolicy {
+    fn default() -> Self {
+        Self {
+            timeout_ms: CALL_TIMEOUT_MS_DEFAULT,
+            retry: RetryPolicy::default(),
+            on_exhausted: OnExhausted::Park,
+            ongoing_ms: ONGOING_DELAY_MS_DEFAULT,
+            ongoing_counts: false,
+        }
+    }
+}

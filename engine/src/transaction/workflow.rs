@@ -1,0 +1,92 @@
+//! Workflows: the initiator's own code does the work; here is what it has done, and when it is called back.
+//!
+//! Nobody decides anything here: a workflow is open until its executor says how it ended. Every sign of the executor puts
+//! the next callback off, so that one is not called back while it is at work.
+
+use std::sync::Arc;
+
+use trine_protocol::limits::BRANCHES_MAX;
+use trine_protocol::{Pattern, Status, Timestamp};
+
+use super::decide::Decision;
+use super::{OpState, Transaction};
+use crate::event::{Event, Progress};
+use crate::input::Rejection;
+use crate::spec::{Payload, SpecError, SpecErrorKind};
+
+impl Transaction {
+    /// Steps that were recorded, in order.
+    pub fn progress_made(&self) -> &[Arc<Progress>] {
+        &self.progress
+    }
+
+    /// What a workflow that ended came to.
+    pub fn result(&self) -> Option<&Payload> {
+        self.result.as_ref()
+    }
+
+    /// When a workflow is called back if nothing more is heard of it.
+    fn callback_at(&self, now: Timestamp) -> Timestamp {
+        now.plus_millis(self.spec.check_after_ms)
+    }
+
+    fn open_workflow(&self, what: &'static str) -> Result<(), Rejection> {
+        let why = match (self.pattern(), self.status) {
+            (Pattern::Workflow, Status::Open) => return Ok(()),
+            (Pattern::Workflow, _) => "; it has ended",
+            (Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase | Pattern::Message, _) => "; it is no workflow",
+        };
+        Err(Rejection::IllegalState { what, status: self.status, why })
+    }
+
+    /// Whoever resumes what has ended learns that it has: a success without events.
+    pub(super) fn resume(&self, now: Timestamp) -> Decision {
+        if self.pattern() == Pattern::Workflow && self.status.is_settled() {
+            return Ok(Vec::new());
+        }
+        self.open_workflow("resume")?;
+        Ok(vec![Event::Resumed { check_at: self.callback_at(now) }])
+    }
+
+    pub(super) fn record(&self, progress: &Arc<Progress>, now: Timestamp) -> Decision {
+        let same = |known: &&Arc<Progress>| known.branch == progress.branch && known.op == progress.op;
+        match self.progress.iter().find(same) {
+            Some(known) if known == progress => return Ok(Vec::new()),
+            Some(_) => return Err(Rejection::BranchConflict(progress.branch.clone())),
+            None => self.open_workflow("record progress")?,
+        }
+        if self.progress.len() >= BRANCHES_MAX {
+            return Err(SpecError { field: "branches".into(), kind: SpecErrorKind::TooManyBranches }.into());
+        }
+        Ok(vec![Event::Progressed { progress: Arc::clone(progress), check_at: self.callback_at(now) }])
+    }
+
+    pub(super) fn finish(&self, committed: bool, reason: Option<&str>, result: &Payload) -> Decision {
+        let ended = if committed { Status::Committed } else { Status::RolledBack };
+        if self.pattern() == Pattern::Workflow && self.status == ended {
+            return Ok(Vec::new());
+        }
+        self.open_workflow("finish")?;
+        Ok(vec![Event::Finished { committed, reason: reason.map(str::to_owned), result: result.clone() }])
+    }
+
+    /// When a call is to be repeated, unless a workflow's executor has put that off: what the call came to says less than
+    /// what is recorded.
+    pub(super) fn put_off_at_least(&self, at: Timestamp) -> Timestamp {
+        match self.check.as_ref().filter(|_| self.pattern() == Pattern::Workflow).map(|check| &check.state) {
+            Some(OpState::Waiting { until }) => at.max(*until),
+            Some(
+                OpState::Pending | OpState::Done { .. } | OpState::Refused { .. } | OpState::Parked { .. },
+            )
+            | None => at,
+        }
+    }
+
+    /// Applies a sign of the executor.
+    pub(super) fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
+        let check = self.check.as_mut().ok_or(" without anybody to call back")?;
+        check.failures = 0;
+        check.state = OpState::Waiting { until: check_at };
+        Ok(())
+    }
+}
