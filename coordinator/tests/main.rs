@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod deploy;
 mod grpc;
+mod interop;
 mod lifecycle;
 mod support;
 mod xa;
