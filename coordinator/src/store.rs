@@ -24,7 +24,7 @@ use trine_engine::{Batch, Record};
 use trine_protocol::v1::{Coordinator, Page, Participant};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-pub use remote::Risk;
+pub use remote::{Risk, Unfit, Why};
 
 /// What every store call returns.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
@@ -223,6 +223,9 @@ pub enum StoreError {
     /// The store does not answer; the same call may succeed later.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
+    /// It answers, and is not used; the same call may succeed later.
+    #[error("the store is not used: {0}")]
+    Unfit(Unfit),
     /// A row cannot be understood by this version.
     #[error("the journal of {gid} cannot be read: {detail}")]
     Corrupt {
@@ -236,7 +239,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Unfit(_))
     }
 }
 

@@ -13,7 +13,7 @@ use trine_protocol::Gid;
 use trine_protocol::errors::{Code, Problem};
 
 use crate::runtime::SubmitError;
-use crate::store::StoreError;
+use crate::store::{StoreError, Why};
 
 /// Characters of a caller's text that are echoed.
 const ECHO_CHARS_MAX: usize = 200;
@@ -132,6 +132,21 @@ impl From<StoreError> for Refusal {
                 // The detail may name files and hosts; it is for the log.
                 tracing::warn!(%detail, "the store did not answer a request");
                 Self::new(Code::StoreUnavailable, "the store does not answer; try again")
+            }
+            StoreError::Unfit(unfit) => {
+                tracing::warn!(detail = %unfit, "the store is not used");
+                Self::new(
+                    Code::StoreUnavailable,
+                    match unfit.why {
+                        Why::ReadOnly => {
+                            "the store is read-only: a standby, or a server that was demoted; try again later"
+                        }
+                        Why::Unsafe => {
+                            "a setting of the database server is unsafe, so nothing is written there; the coordinator's log names it"
+                        }
+                        Why::Unusable => "the database server cannot be used; the coordinator's log says why",
+                    },
+                )
             }
             StoreError::Corrupt { .. } => Self::internal(&error),
         }

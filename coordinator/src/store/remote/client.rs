@@ -8,7 +8,8 @@ use std::fmt;
 use trine_protocol::Gid;
 
 use super::append::Writing;
-use super::safety::Inspection;
+use super::safety::{Inspection, Unfit};
+use crate::store::StoreError;
 
 /// A value to bind.
 #[derive(Debug, Clone)]
@@ -96,14 +97,23 @@ pub(in crate::store) enum ClientError {
     #[error("too many wait for a connection to the store")]
     Crowded,
     /// It answers, and must not be written to.
-    #[error("{0}")]
-    Unfit(String),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// A row is not what its table says.
     #[error("a row cannot be understood: {0}")]
     Unreadable(String),
     /// This coordinator has closed its store.
     #[error("the store is closed")]
     Closed,
+}
+
+impl From<ClientError> for StoreError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Unfit(unfit) => Self::Unfit(unfit),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }
 
 /// What an error says about the statement it ended.
