@@ -190,6 +190,8 @@ pub fn check_server_url(url: &str) -> Result<(), String> {
     remote::check_url(url)
 }
 
+pub(crate) use remote::driver_words;
+
 /// Everything the coordinator asks of a store.
 pub trait Store: Journal + Queries + Registry + Membership + Maintenance {
     /// How many lanes may append side by side.

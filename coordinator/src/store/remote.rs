@@ -42,6 +42,7 @@ use client::{Client, ClientError, Row};
 use connections::{Connections, Target};
 use tables::Identity;
 
+pub(crate) use client::driver_words;
 pub(super) use hosts::check as check_url;
 pub(super) use mysql::MySql;
 pub(super) use postgres::Postgres;

@@ -88,7 +88,7 @@ fn unexpected(column: usize, found: Option<&Cell>) -> ClientError {
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store) enum ClientError {
     /// The driver's words.
-    #[error(transparent)]
+    #[error("{}", driver_words(.0))]
     Sql(#[from] sqlx::Error),
     /// It did not answer in time; the connection is of no more use.
     #[error("no answer within {0} ms")]
@@ -105,6 +105,16 @@ pub(in crate::store) enum ClientError {
     /// This coordinator has closed its store.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What a driver says, without saying again and again that it is about its configuration.
+pub(crate) fn driver_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(inner) => {
+            inner.downcast_ref().map_or_else(|| inner.to_string(), driver_words)
+        }
+        other => other.to_string(),
+    }
 }
 
 impl From<ClientError> for StoreError {
