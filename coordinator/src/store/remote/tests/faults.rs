@@ -309,31 +309,30 @@ async fn a_server_whose_settings_became_unsafe_or_read_only_is_noticed_and_not_u
         postgres.execute("postgres", "SELECT pg_reload_conf()");
     };
     let set = |sql: &str| drop(mariadb.execute("mysql", sql));
-    let cases: [(&str, &dyn Fn(&str), &str, &str, Why); 3] = [
+    let run = |url: &str, sql: &str| if url == on_postgres { reload(sql) } else { set(sql) };
+    let cases = [
         (
             &on_postgres,
-            &reload,
             "ALTER SYSTEM SET default_transaction_read_only = on",
             "ALTER SYSTEM RESET default_transaction_read_only",
             Why::ReadOnly,
         ),
         (
             &on_mariadb,
-            &set,
             "SET GLOBAL innodb_flush_log_at_trx_commit = 0",
             "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
             Why::Unsafe,
         ),
-        (&on_mariadb, &set, "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0", Why::ReadOnly),
+        (&on_mariadb, "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0", Why::ReadOnly),
     ];
-    for (url, run, spoil, mend, why) in cases {
+    for (url, spoil, mend, why) in cases {
         for beats in [true, false] {
             let store = open(&Options { lanes: 1, ..Options::new(url, "a") }).await.unwrap();
             let tx = Tx::new(&format!("{why:?}-{beats}"));
             append(&*store, tx.batch([1])).await;
             let look = async || if beats { store.heartbeat().await.map(drop) } else { store.ping().await };
             look().await.unwrap();
-            run(spoil);
+            run(url, spoil);
             let error = loop {
                 if let Err(error) = look().await {
                     break error;
@@ -342,7 +341,7 @@ async fn a_server_whose_settings_became_unsafe_or_read_only_is_noticed_and_not_u
             assert!(matches!(&error, StoreError::Unfit(unfit) if unfit.why == why), "{spoil}: {error}");
             let refused = store.append(0, tx.batch([2])).await;
             assert!(matches!(refused, Err(AppendError::Failed(_))), "{spoil}: {refused:?}");
-            run(mend);
+            run(url, mend);
             while look().await.is_err() {}
             append(&*store, tx.batch([2])).await;
             store.close().await.unwrap();
