@@ -1,10 +1,11 @@
 //! The initiator's side: building transactions, sending them, deciding them, and asking about them.
 //!
-//! Here are the client and what it can ask. Building is in `transaction` and `branch`, driving an open transaction in
-//! `open`, repeating requests in `transport`. Lists and operators' commands (replay, force) are the CLI's business and
-//! not here.
+//! Here are the client and what it can ask. Building is in `transaction` and `branch`, an open transaction in `open`,
+//! calling participants in `call`, repeating requests in `transport`. Lists and operators' commands (replay, force) are
+//! the CLI's business and not here.
 
 mod branch;
+mod call;
 mod error;
 pub mod kind;
 mod open;
