@@ -6,7 +6,7 @@
 
 mod body;
 mod docs;
-mod dtm;
+pub mod dtm;
 pub mod health;
 mod json;
 mod params;

@@ -30,6 +30,9 @@ pub use layers::{FileText, Flag, Origin, Sources};
 pub use secret::SecretText;
 pub use show::reference_markdown;
 
+/// Heartbeats that must be missing before a coordinator is taken for gone.
+const HEARTBEATS_MIN: u64 = 3;
+
 /// The effective configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +117,7 @@ pub struct Runtime {
     pub evict_after: HumanDuration,
     pub batch_records_max: usize,
     pub reload_delay: HumanDuration,
+    pub refresh_after: HumanDuration,
     pub busy_retry_after: HumanDuration,
 }
 
@@ -168,7 +172,31 @@ impl Config {
         let config: Self = document.try_into().map_err(|error: toml::de::Error| {
             ConfigError::from(Problem::Defect { detail: error.message().to_owned() })
         })?;
-        Ok(Self { origins, ..config })
+        let config = Self { origins, ..config };
+        ConfigError::check(config.too_few_heartbeats().into_iter().collect())?;
+        Ok(config)
+    }
+
+    /// One heartbeat that is late, or lost with its connection, must not be taken for the end of its coordinator.
+    fn too_few_heartbeats(&self) -> Option<Problem> {
+        let Store { heartbeat_every, lapse_after, .. } = &self.store;
+        let least = HumanDuration::from_millis(heartbeat_every.millis().saturating_mul(HEARTBEATS_MIN));
+        if lapse_after.millis() >= least.millis() {
+            return None;
+        }
+        // Named by what somebody has set.
+        let set = |key: &&&str| self.origin(key).is_some_and(|origin| *origin != Origin::Default);
+        let key = ["store.lapse_after", "store.heartbeat_every"].iter().find(set)?;
+        let detail = if *key == "store.lapse_after" {
+            format!(
+                "is {lapse_after}; it must be at least three times `store.heartbeat_every`, which is {heartbeat_every}: {least} or more"
+            )
+        } else {
+            format!(
+                "is {heartbeat_every}; it must be at most a third of `store.lapse_after`, which is {lapse_after}"
+            )
+        };
+        Some(Problem::Value { at: self.origin(key)?.clone(), key: (*key).to_owned(), detail })
     }
 
     /// The coordinator's name, or one made up from host, process and chance.
@@ -190,6 +218,8 @@ impl Config {
             owner: self.coordinator_name(),
             lanes: self.store.lanes,
             lapse_after_ms: self.store.lapse_after.millis(),
+            // Half a heartbeat more than one that lives takes to show it.
+            name_wait_ms: self.store.heartbeat_every.millis() * 3 / 2,
             timeout_ms: self.store.timeout.millis(),
             // Checked when it was loaded.
             allow: kind::risks(&self.store.allow).unwrap_or_default(),
@@ -221,6 +251,7 @@ impl Config {
                 evict_after_ms: section.evict_after.millis(),
                 batch_records_max: section.batch_records_max,
                 reload_delay_ms: section.reload_delay.millis(),
+                refresh_after_ms: Some(section.refresh_after.millis()),
             },
             busy_retry_after_ms: section.busy_retry_after.millis(),
         }

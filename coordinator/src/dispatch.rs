@@ -3,8 +3,9 @@
 //! A caller makes one attempt and says what came back as an outcome; it never repeats a call by itself, follows no
 //! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
 //!
-//! [`Dispatcher`] resolves a target in the [`Directory`], waits for a place at its host (`hosts`), makes the request
-//! (`request`; `http` or `grpc`), and turns what came back into an outcome (`classify`, `transport`, `hints`).
+//! [`Dispatcher`] chooses the call's manner by its terms (`manner`), resolves its target in the [`Directory`], waits for a
+//! place at its host (`hosts`), makes the request (`request`; `http` or `grpc`), and turns what came back into an outcome
+//! (`classify`, `transport`, `hints`).
 
 mod classify;
 mod directory;
@@ -13,6 +14,7 @@ mod grpc;
 mod hints;
 mod hosts;
 mod http;
+mod manner;
 mod measured;
 mod request;
 mod retry_after;

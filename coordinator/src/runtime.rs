@@ -40,7 +40,7 @@ pub struct Options {
     pub residents_max: usize,
     /// Payloads and outputs in a lane's memory, in bytes; beyond it new transactions are answered `Busy`.
     pub resident_bytes_max: usize,
-    /// The shard's own knobs.
+    /// The shard's own knobs. Nothing is refreshed in a store that is not shared.
     pub shard: ShardOptions,
     /// What `Busy` asks the sender to wait.
     pub busy_retry_after_ms: u64,
@@ -52,7 +52,7 @@ impl Default for Options {
             inbox_len_max: 10_000,
             residents_max: 200_000,
             resident_bytes_max: 1 << 30,
-            shard: ShardOptions::default(),
+            shard: ShardOptions { refresh_after_ms: Some(5_000), ..ShardOptions::default() },
             busy_retry_after_ms: 1_000,
         }
     }
@@ -208,8 +208,11 @@ impl Lanes {
         store: &Arc<dyn Store>,
         caller: &Arc<dyn Caller>,
         metrics: &Metrics,
-        options: Options,
+        mut options: Options,
     ) -> Self {
+        if !store.is_shared() {
+            options.shard.refresh_after_ms = None;
+        }
         let hub = Hub::default();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

@@ -192,9 +192,21 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
     api::compose([
         api::guard(api::router(state.clone()), measure.clone()),
         api::guard(admin::router(state), measure.clone()),
+        api::guard(api::dtm::router(front(config, context)), measure.clone()),
         api::guard(api::health::router(health), measure),
         api::docs_router(),
     ])
+}
+
+fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {
+    let metrics = context.metrics.clone();
+    api::dtm::Front::new(
+        context.handle.clone(),
+        context.store.clone(),
+        api::Limits::default().store_timeout,
+        config.http.body_bytes_max,
+        Arc::new(move || metrics.render()),
+    )
 }
 
 /// Counts requests by the route they matched, never by their path.

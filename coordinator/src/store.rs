@@ -1,7 +1,7 @@
 //! The seam to whatever keeps the journal: traits, and the errors every store speaks.
 //!
-//! A store appends batches, reads journals back, answers lists, and keeps two small tables (participants,
-//! coordinators). It decides nothing about transactions and knows no participant's address.
+//! A store appends batches, reads journals back, answers lists, and keeps three small tables (participants,
+//! coordinators, key-value entries). It decides nothing about transactions and knows no participant's address.
 //!
 //! Every method returns a future that may be dropped by its caller at any moment: implementations run their database work
 //! in a task of their own, so that a dropped future never leaves a connection inside an open database transaction.
@@ -11,6 +11,7 @@
 pub mod codec;
 mod detach;
 mod group;
+mod key_values;
 pub mod memory;
 mod remote;
 pub mod sqlite;
@@ -24,6 +25,7 @@ use trine_engine::{Batch, Record};
 use trine_protocol::v1::{Coordinator, Page, Participant};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
+pub use key_values::{Change, Entry, KEY_BYTES_MAX, Key, KeyValues, Revision, Unfit, VALUE_BYTES_MAX, Value};
 pub use remote::Risk;
 
 /// What every store call returns.
@@ -54,6 +56,8 @@ pub struct Options {
     pub lanes: usize,
     /// A coordinator whose heartbeat is older has lost what it owns to whoever adopts it.
     pub lapse_after_ms: u64,
+    /// A process that has the name already is given so long to show by a heartbeat that it lives; 0: it is not looked for.
+    pub name_wait_ms: u64,
     /// Longest time one piece of work may take in a database server.
     pub timeout_ms: u64,
     /// Unsafe settings of the database server that are accepted.
@@ -68,6 +72,7 @@ impl Options {
             owner: owner.to_owned(),
             lanes: 4,
             lapse_after_ms: 10_000,
+            name_wait_ms: 0,
             timeout_ms: 30_000,
             allow: Vec::new(),
         }
@@ -95,6 +100,17 @@ pub enum OpenError {
     InUse {
         /// The database file.
         file: String,
+    },
+    /// Another process has the name.
+    #[error(
+        "another process runs under the name {name:?}: it goes on sending heartbeats to {store}; stop it first, or give \
+         this one a --name of its own"
+    )]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// Which store.
+        store: String,
     },
     /// It was written by a newer version.
     #[error(
@@ -171,10 +187,18 @@ fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
     }
 }
 
+/// Whether the URL of a database server can be read, or why not: the end of a sentence, without a word of the URL.
+pub fn check_server_url(url: &str) -> Result<(), String> {
+    remote::check_url(url)
+}
+
 /// Everything the coordinator asks of a store.
-pub trait Store: Journal + Queries + Registry + Membership + Maintenance {
+pub trait Store: Journal + Queries + Registry + KeyValues + Membership + Maintenance {
     /// How many lanes may append side by side.
     fn lanes_max(&self) -> usize;
+
+    /// Whether several coordinators may use it at once, so that any of them may move what another drives.
+    fn is_shared(&self) -> bool;
 }
 
 /// A batch was made durable.

@@ -15,6 +15,7 @@
 
 mod batch;
 mod flow;
+mod message;
 mod ownership;
 mod schedule;
 
@@ -23,114 +24,15 @@ use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
-use crate::event::RollbackCause;
-use crate::input::{Answer, Command, Rejection};
+use crate::input::Rejection;
 use crate::spec::Payload;
 use crate::transaction::{CallKey, Transaction};
 use batch::{Arrived, Forming, Sealed};
+use message::snapshot;
 use ownership::Loading;
 
 pub use batch::{Batch, BatchId, IndexRow};
-
-/// Names a reply that somebody outside waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
-
-/// When a command is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyOn {
-    /// As soon as it is durable.
-    Durable,
-    /// When the transaction is settled, or at that time with what is durable then.
-    Settled {
-        /// Not later than this.
-        until: Timestamp,
-    },
-    /// When the transaction is settled, or no call of it is under way and none is due: it waits for its initiator or for
-    /// a later time.
-    Quiet {
-        /// Not later than this.
-        until: Timestamp,
-    },
-}
-
-/// What a shard can be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
-    /// Somebody asks for something.
-    Command {
-        /// Whom to answer.
-        ticket: Ticket,
-        /// About which transaction.
-        gid: Gid,
-        /// What.
-        command: Command,
-        /// When to answer.
-        reply_on: ReplyOn,
-    },
-    /// A released call came back.
-    Answer {
-        /// Of which transaction.
-        gid: Gid,
-        /// Which call.
-        key: CallKey,
-        /// With what.
-        answer: Answer,
-    },
-    /// A released call was not made: its host had no room. It stays owed; nothing is recorded.
-    NotSent {
-        /// Of which transaction.
-        gid: Gid,
-        /// Which call.
-        key: CallKey,
-        /// Offer it again then.
-        retry_at: Timestamp,
-    },
-    /// The lane gives up on a transaction that brought it down repeatedly.
-    Quarantine {
-        /// Which.
-        gid: Gid,
-        /// What was seen.
-        detail: String,
-    },
-}
-
-impl Message {
-    /// The transaction it is about.
-    pub fn gid(&self) -> &Gid {
-        match self {
-            Self::Command { gid, .. }
-            | Self::Answer { gid, .. }
-            | Self::NotSent { gid, .. }
-            | Self::Quarantine { gid, .. } => gid,
-        }
-    }
-
-    /// The call it ends, if it ends one.
-    fn answers(&self) -> Option<CallKey> {
-        match self {
-            Self::Answer { key, .. } | Self::NotSent { key, .. } => Some(*key),
-            Self::Command { .. } | Self::Quarantine { .. } => None,
-        }
-    }
-}
-
-/// What a command's sender is told: durable facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The transaction.
-    pub gid: Gid,
-    /// Its pattern.
-    pub pattern: Pattern,
-    /// Where it stands.
-    pub status: Status,
-    /// Something needs a person.
-    pub parked: bool,
-    /// Why it rolls back.
-    pub cause: Option<RollbackCause>,
-    /// The command led to this; otherwise it was a repetition, and found this. Always set for who waited.
-    pub changed: bool,
-}
+pub use message::{Message, ReplyOn, Snapshot, Ticket};
 
 /// A call to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,11 +108,15 @@ pub struct ShardOptions {
     /// How long after a failed read the next one is tried. Also how often the journal of a transaction that somebody
     /// else drives is read while somebody here waits for its end.
     pub reload_delay_ms: u64,
+    /// Others may move what this shard drives: what is told of it was durable at most so long ago, and is read again
+    /// if nothing was written meanwhile. None: nobody else writes to the store.
+    pub refresh_after_ms: Option<u64>,
 }
 
 impl Default for ShardOptions {
     fn default() -> Self {
-        Self { evict_after_ms: 300_000, batch_records_max: 2_000, reload_delay_ms: 500 }
+        let (evict_after_ms, batch_records_max, reload_delay_ms) = (300_000, 2_000, 500);
+        Self { evict_after_ms, batch_records_max, reload_delay_ms, refresh_after_ms: None }
     }
 }
 
@@ -238,6 +144,8 @@ struct Resident {
     unflushed: Option<BatchId>,
     /// The journal had at least so many records: they are durable.
     durable_seq: u64,
+    /// When that was learnt, by a read or a write.
+    fresh_at: Timestamp,
     /// Calls under way, or withheld until a batch is durable.
     under_way: BTreeMap<CallKey, CallStage>,
     /// Calls that found no room at their host, and when to offer them again.
@@ -387,16 +295,5 @@ impl Shard {
     /// Whether a gid is in memory or being read.
     pub fn knows(&self, gid: &Gid) -> bool {
         self.residents.contains_key(gid) || self.loading.contains_key(gid)
-    }
-}
-
-fn snapshot(transaction: &Transaction) -> Snapshot {
-    Snapshot {
-        gid: transaction.gid().clone(),
-        pattern: transaction.pattern(),
-        status: transaction.status(),
-        parked: transaction.parked().is_some(),
-        cause: transaction.cause().cloned(),
-        changed: true,
     }
 }

@@ -51,15 +51,46 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+/// Why a body did not arrive whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    TooLarge,
+    CutShort,
+    TooSlow,
+}
+
+impl Unread {
+    /// For people.
+    pub(super) fn detail(self) -> &'static str {
+        match self {
+            Self::TooLarge => "the body has more bytes than this coordinator reads",
+            Self::CutShort => "the body ended before it was complete",
+            Self::TooSlow => "the body took too long to arrive",
+        }
+    }
+}
+
+impl From<Unread> for Refusal {
+    fn from(unread: Unread) -> Self {
+        let code = match unread {
+            Unread::TooLarge => Code::BodyTooLarge,
+            Unread::CutShort => Code::MalformedJson,
+            Unread::TooSlow => Code::BodyTimeout,
+        };
+        Self::new(code, unread.detail())
+    }
+}
+
+/// The whole body, within the router's limit and in bounded time.
+pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Unread> {
     let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state));
     match reading.await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            Err(Refusal::new(Code::BodyTooLarge, "the body has more bytes than this coordinator reads"))
+            Err(Unread::TooLarge)
         }
-        Ok(Err(_)) => Err(Refusal::new(Code::MalformedJson, "the body ended before it was complete")),
-        Err(_) => Err(Refusal::new(Code::BodyTimeout, "the body took too long to arrive")),
+        Ok(Err(_)) => Err(Unread::CutShort),
+        Err(_) => Err(Unread::TooSlow),
     }
 }
 

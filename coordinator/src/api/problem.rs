@@ -51,9 +51,7 @@ impl Refusal {
 
     /// A defect: logged with its details under a fresh correlation id, answered with the id alone.
     pub(crate) fn internal(details: &dyn fmt::Display) -> Self {
-        let correlation_id = uuid::Uuid::now_v7();
-        tracing::error!(%correlation_id, %details, "a request was answered with an internal error");
-        Self::new(Code::Internal, format!("the coordinator's log has the details under {correlation_id}"))
+        Self::new(Code::Internal, logged(details))
     }
 
     /// Names the field, parameter or header at fault.
@@ -169,14 +167,26 @@ pub(crate) fn echo(text: &str) -> String {
     safe
 }
 
-/// For `CatchPanicLayer`: a panic in a handler is a 500 without any of its words.
-pub(crate) fn from_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+/// Logs a defect under a fresh correlation id. Returns what its caller may be told.
+fn logged(details: &dyn fmt::Display) -> String {
+    let correlation_id = uuid::Uuid::now_v7();
+    tracing::error!(%correlation_id, %details, "a request was answered with an internal error");
+    format!("the coordinator's log has the details under {correlation_id}")
+}
+
+/// Logs a handler's panic. Returns what its caller may be told: none of its words.
+pub(crate) fn logged_panic(panic: &(dyn std::any::Any + Send)) -> String {
     let words = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    Refusal::internal(&format_args!("a handler panicked: {words}")).into_response()
+    logged(&format_args!("a handler panicked: {words}"))
+}
+
+/// For `CatchPanicLayer`: a panic in a handler is a 500.
+pub(crate) fn from_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Refusal::new(Code::Internal, logged_panic(&*panic)).into_response()
 }
 
 #[cfg(test)]

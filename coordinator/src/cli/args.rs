@@ -21,6 +21,7 @@ Exit codes:
   3  the coordinator cannot be reached, or cannot answer now: try again
   4  the coordinator refused: the error names its code, title, detail and field
   5  the coordinator knows no such transaction, branch or participant
+  6  serve: another process runs under this coordinator's name
 
 All times are UTC. NO_COLOR=1 switches colours off.";
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use trine_protocol::errors::Problem;
 
 use super::human::clean;
+use crate::store::OpenError;
 
 /// Why a command ends with something other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Exit {
     Refused = 4,
     /// The coordinator knows no such thing.
     NotFound = 5,
+    /// Another process runs under this coordinator's name.
+    NameTaken = 6,
     /// Whoever read our output has left; nothing is wrong.
     ReaderGone = 0,
 }
@@ -50,6 +53,20 @@ impl Failure {
     /// The command or the configuration cannot be used.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(Exit::Usage, message)
+    }
+
+    /// Another process has this coordinator's name.
+    pub fn name_taken(message: impl fmt::Display) -> Self {
+        Self::new(Exit::NameTaken, message)
+    }
+
+    /// A store that cannot be opened.
+    pub fn store(error: &OpenError) -> Self {
+        match error {
+            OpenError::Url { .. } => Self::usage(error),
+            OpenError::NameInUse { .. } => Self::name_taken(error),
+            OpenError::InUse { .. } | OpenError::Newer { .. } | OpenError::Failed { .. } => Self::bad(error),
+        }
     }
 
     /// Nobody answers, or nobody who can.
@@ -130,8 +147,9 @@ mod tests {
 
     #[test]
     fn exit_codes_are_the_documented_numbers() {
-        let codes = [Exit::Bad, Exit::Usage, Exit::Unreachable, Exit::Refused, Exit::NotFound];
-        assert_eq!(codes.map(|exit| exit as u8), [1, 2, 3, 4, 5]);
+        let codes =
+            [Exit::Bad, Exit::Usage, Exit::Unreachable, Exit::Refused, Exit::NotFound, Exit::NameTaken];
+        assert_eq!(codes.map(|exit| exit as u8), [1, 2, 3, 4, 5, 6]);
         assert_eq!(Failure::reader_gone().report(), ExitCode::SUCCESS);
     }
 

@@ -18,8 +18,7 @@ pub(crate) fn config(args: &Config) -> Result<(), Failure> {
 pub(crate) async fn migrate(sources: Sources) -> Result<(), Failure> {
     let config = load(&Serve { sources, ..Serve::default() })?;
     let url = &config.store.url;
-    let applied =
-        store::migrate(&config.store_options()).await.map_err(|error| Failure::bad(error.to_string()))?;
+    let applied = store::migrate(&config.store_options()).await.map_err(|error| Failure::store(&error))?;
     output::line(&match applied {
         0 => format!("{url} is up to date"),
         1 => format!("{url}: 1 migration applied"),

@@ -8,7 +8,7 @@ use super::client::install_crypto;
 use super::failure::Failure;
 use super::output;
 use crate::config::{self, Config, Flag, Problem};
-use crate::server::Server;
+use crate::server::{Server, StartError};
 use crate::telemetry;
 
 /// What shells report for a program that ended by Ctrl-C.
@@ -21,7 +21,10 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
     install_crypto();
     // Listened for before anything starts: a signal during a long start is not lost.
     let signals = Signals::listen()?;
-    let server = Server::start(config).await.map_err(Failure::bad)?;
+    let server = Server::start(config).await.map_err(|error| match &error {
+        StartError::Store(error) => Failure::store(error),
+        _ => Failure::bad(error),
+    })?;
     if output::line(&format!("listening on http://{}", server.addr())).is_err() {
         tracing::debug!("nobody reads standard output");
     }
@@ -34,7 +37,7 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
     };
     server.stop().await;
     if superseded {
-        let failure = Failure::bad("another process has started under this coordinator's name");
+        let failure = Failure::name_taken("another process has started under this coordinator's name");
         return Err(failure.hint("give each coordinator a --name of its own"));
     }
     Ok(())

@@ -79,10 +79,10 @@ pub(super) const KEYS: &[Key] = &[
         "Longest time one piece of work may take in PostgreSQL or MySQL; then nobody knows whether it was done, and the journal is read"),
     key("store.allow", Kind::Risks, "",
         "Unsafe settings of the database server that are accepted, by name, separated by commas; see docs/operating.md"),
-    key("store.heartbeat_every", duration(100, HOUR_MS), "2s",
+    key("store.heartbeat_every", duration(100, HOUR_MS / 3), "2s",
         "How often this coordinator says that it is alive, looks for others that are gone, and reads which participants are alive"),
     key("store.lapse_after", duration(3 * SECOND_MS, HOUR_MS), "10s",
-        "A coordinator that was silent for so long, by the database's clock, is taken for gone: the others take over what it owns. The same for all; at least three heartbeats"),
+        "A coordinator that was silent for so long, by the database's clock, is taken for gone: the others take over what it owns. The same for all coordinators of a store; at least three times `store.heartbeat_every`"),
 
     key("dispatch.per_host_max", count(100_000), "128",
         "Most calls under way at one host (scheme, name and port)"),
@@ -111,6 +111,8 @@ pub(super) const KEYS: &[Key] = &[
         "With this many records waiting for one durable write no more commands are taken in until it is done"),
     key("runtime.reload_delay", duration(1, HOUR_MS), "500ms",
         "How long after a failed read of a journal the next one is tried"),
+    key("runtime.refresh_after", duration(100, HOUR_MS), "5s",
+        "In a store that several coordinators share: how old may be what this one tells of a transaction that it drives, and that another may have moved. Beyond it the journal is read before a command that changes nothing is answered, and for those who wait"),
     key("runtime.busy_retry_after", duration(1, HOUR_MS), "1s",
         "The `Retry-After` of an answer 503"),
 

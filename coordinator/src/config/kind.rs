@@ -8,7 +8,7 @@ use toml::Value;
 use trine_protocol::duration::HumanDuration;
 
 use super::secret;
-use crate::store::Risk;
+use crate::store::{self, Risk};
 use crate::telemetry::{LogFormat, check_filter};
 
 const YEAR_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
@@ -137,14 +137,16 @@ fn store_url(text: &str) -> Result<(), String> {
         "memory" if text == "memory:" => Ok(()),
         "sqlite" if !rest.trim_start_matches('/').is_empty() => Ok(()),
         "sqlite" => Err("names no file; write sqlite:PATH, such as sqlite:./trine-data/trine.db".into()),
-        "postgres" | "postgresql" | "mysql" | "mariadb" if rest.starts_with("//") => Ok(()),
+        "postgres" | "postgresql" | "mysql" | "mariadb" if rest.starts_with("//") => {
+            store::check_server_url(text).map_err(|detail| format!("cannot be used: {detail}"))
+        }
         "postgres" | "postgresql" | "mysql" | "mariadb" => {
             Err(format!("names no host; write {scheme}://user:password@host/database"))
         }
-        _ => Err(format!(
-            "is {:?}; write sqlite:PATH, postgres://.., mysql://.. or memory:",
-            secret::redact(text)
-        )),
+        _ => {
+            let shown = if text.contains('@') { format!("{scheme}:") } else { secret::redact(text) };
+            Err(format!("is {shown:?}; write sqlite:PATH, postgres://.., mysql://.. or memory:"))
+        }
     }
 }
 

@@ -189,6 +189,21 @@ fn values_that_cannot_be_used_say_why() {
 }
 
 #[test]
+fn a_lapse_of_fewer_than_three_heartbeats_is_refused_where_it_was_set() {
+    assert_eq!(
+        error(&file("[store]\nlapse_after = \"5s\"")),
+        "trine.toml:2: `store.lapse_after` is 5s; it must be at least three times `store.heartbeat_every`, which is 2s: \
+         6s or more"
+    );
+    assert_eq!(
+        error(&variables(&[("TRINE_STORE_HEARTBEAT_EVERY", "4s")])),
+        "variable TRINE_STORE_HEARTBEAT_EVERY: `store.heartbeat_every` is 4s; it must be at most a third of \
+         `store.lapse_after`, which is 10s"
+    );
+    Config::load(&file("[store]\nlapse_after = \"6s\"")).unwrap();
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     let mut sources = file("x = 1\n[http]\naddr = 1\n");
     sources.variables = vec![("TRINE_Y".into(), "1".into())];
@@ -226,6 +241,14 @@ fn secrets_appear_nowhere() {
         "{text}"
     );
     let bad = url.replace("sqlite", "redis");
+    for secret in ["hunter2@x", "x@hunter2", "x/hunter2", "hunter2?x", "x#hunter2", "p@ss#hunter2/rd?hunter2"]
+    {
+        for scheme in ["postgres", "mysql", "mariadb", "redis", "postgres:x"] {
+            let url = format!("{scheme}://u:{secret}@h/db");
+            let shown = error(&variables(&[("TRINE_STORE_URL", &url)]));
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
     let unclosed = file(&format!("[store]\nurl = \"{url}\n"));
     for shown in [
         text,

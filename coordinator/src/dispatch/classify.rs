@@ -1,7 +1,10 @@
-//! From an HTTP answer to an outcome. Pure: the status decides, never words in a body.
+//! From an HTTP answer to an outcome. Pure: natively the status decides, never words in a body. A [`Dialect`] has its own
+//! requests, and its own reading of their answers.
 //!
 //! Not here: whether an op may be refused at all (the engine knows), and answers that did not arrive whole
 //! (`transport`).
+
+mod dtm;
 
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
@@ -11,6 +14,8 @@ use trine_protocol::{Op, Timestamp, headers};
 
 use super::hints;
 use super::text::clean;
+
+pub(super) use dtm::Dialect;
 
 /// As much of an answer's body as was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +53,13 @@ pub(super) fn classify(
 
 fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
     let (read_only, vote_error) = hints::read_only(op, headers.get(headers::VOTE));
-    let (output, output_error) = match (encoding(headers), body) {
+    let (output, output_error) = output(headers, body);
+    (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
+}
+
+/// What of a body is kept as the branch's output, and why nothing is.
+fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<String>) {
+    match (encoding(headers), body) {
         // A cut document would be a lie; none is a fact.
         (_, Body::Cut(_)) => (
             Payload::default(),
@@ -61,8 +72,7 @@ fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
             Some(format!("answer body is encoded as {encoding}, which was not asked for; not kept")),
         ),
         (_, Body::Whole(bytes)) => (Payload::from(bytes.as_slice()), None),
-    };
-    (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
+    }
 }
 
 /// The content encoding, if there is one that hides the content.
@@ -108,6 +118,10 @@ fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
         500..=599 => "the participant failed; look at its log",
         _ => "not an HTTP status",
     };
+    in_words(status, meaning, body)
+}
+
+fn in_words(status: u16, meaning: &str, body: &Body) -> String {
     let words = clean(&String::from_utf8_lossy(body.bytes()));
     let separator = if words.is_empty() { "" } else { ": " };
     format!("HTTP {status}: {meaning}{separator}{words}")

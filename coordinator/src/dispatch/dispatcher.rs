@@ -14,7 +14,7 @@ use trine_protocol::Target;
 use super::directory::Unresolved;
 use super::hosts::{Hosts, NoPlace};
 use super::text::clean;
-use super::{Caller, Directory, Options, Returned, grpc, http};
+use super::{Caller, Directory, Options, Returned, grpc, http, manner};
 use crate::clock::{self, Stopwatch};
 
 /// The HTTP client could not be set up.
@@ -73,6 +73,11 @@ impl Dispatcher {
     }
 
     async fn make(self, call: Call) -> Returned {
+        let unmade = |error| Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
+        let manner = match manner::of(&call) {
+            Ok(manner) => manner,
+            Err(error) => return unmade(error),
+        };
         let destination = match self.locate(&call.target) {
             Ok(destination) => destination,
             // Nothing was asked of anybody, so nothing is counted: the participant's instances may be about to
@@ -82,9 +87,7 @@ impl Dispatcher {
                 tracing::debug!(gid = %call.gid, op = %call.op(), %error, retry_after_ms, "the call waits");
                 return Returned::NotSent { retry_after_ms };
             }
-            Err(Nowhere::Ever(error)) => {
-                return Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
-            }
+            Err(Nowhere::Ever(error)) => return unmade(error),
         };
         let origin = destination.origin();
         let _place = match self.hosts.enter(&origin).await {
@@ -96,8 +99,8 @@ impl Dispatcher {
         };
         let stopwatch = Stopwatch::start();
         let end = match destination {
-            Destination::Http(url) => self.http.exchange(&call, url).await,
-            Destination::Grpc(method) => self.grpc.exchange(&call, &method).await,
+            Destination::Http(url) => self.http.exchange(&call, &*manner, url).await,
+            Destination::Grpc(method) => self.grpc.exchange(&call, &*manner, &method).await,
         };
         let answer = answer(end, stopwatch.elapsed_ms());
         tracing::debug!(

@@ -11,7 +11,7 @@ mod connect;
 mod connections;
 mod destination;
 mod failure;
-mod outcome;
+pub(super) mod outcome;
 mod wire;
 
 use std::time::Duration;
@@ -19,22 +19,31 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Request, Response, StatusCode};
 use trine_engine::Call;
 
+use super::Options;
 use super::dispatcher::{Failed, Heard};
+use super::manner::Manner;
 use super::text::clean;
-use super::{Options, request};
 use crate::clock::{self, Stopwatch};
 use connections::{Connections, Lease, Undelivered};
 use failure::Stage;
-use wire::{Collector, Reply};
+use wire::Collector;
 
 pub(super) use destination::Destination;
+pub(super) use wire::Reply;
 
 /// What is sent.
 type Message = Request<Full<Bytes>>;
+
+/// What is asked of a method.
+pub(super) struct Question {
+    metadata: HeaderMap,
+    /// The one message, framed.
+    body: Bytes,
+}
 
 /// Calls over gRPC. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,6 +61,13 @@ enum Trouble {
     Broken(hyper::Error),
 }
 
+impl Question {
+    /// Asks with these bytes as the message.
+    pub(super) fn new(metadata: HeaderMap, message: &[u8]) -> Self {
+        Self { metadata, body: wire::frame(message) }
+    }
+}
+
 impl Client {
     /// A client with its own connections.
     pub(super) fn new(options: &Options) -> Self {
@@ -59,13 +75,19 @@ impl Client {
     }
 
     /// One request and its whole reply, within the call's timeout.
-    pub(super) async fn exchange(&self, call: &Call, destination: &Destination) -> Result<Heard, Failed> {
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        manner: &dyn Manner,
+        destination: &Destination,
+    ) -> Result<Heard, Failed> {
         let host = destination.host();
         let mut stage = Stage::Connect;
         let limit = Duration::from_millis(call.timeout_ms);
         let failed = |error: String| Failed { status_code: None, error: clean(&error) };
-        match tokio::time::timeout(limit, self.converse(call, destination, &mut stage)).await {
-            Ok(Ok(reply)) => Ok(outcome::classify(call.op(), &reply, clock::now())),
+        let question = manner.ask_grpc(call).map_err(failed)?;
+        match tokio::time::timeout(limit, self.converse(&question, limit, destination, &mut stage)).await {
+            Ok(Ok(reply)) => Ok(manner.read_grpc(call, &reply, clock::now())),
             Ok(Err(Trouble::Words(words))) => Err(failed(words)),
             Ok(Err(Trouble::NotGrpc(status, words))) => {
                 Err(Failed { status_code: Some(status), error: clean(&words) })
@@ -78,12 +100,12 @@ impl Client {
     /// A lease that is not given back as good takes its connection out of use, also when this future is dropped.
     async fn converse(
         &self,
-        call: &Call,
+        question: &Question,
+        limit: Duration,
         destination: &Destination,
         stage: &mut Stage,
     ) -> Result<Reply, Trouble> {
-        let stopwatch = Stopwatch::start();
-        let (lease, response) = self.deliver(call, destination, stage, &stopwatch).await?;
+        let (lease, response) = self.deliver(question, limit, destination, stage).await?;
         *stage = Stage::Reply;
         let reply = match not_grpc(destination.host(), &response) {
             Some(trouble) => Err(trouble),
@@ -98,18 +120,19 @@ impl Client {
     /// Sends the request. A connection may turn out to have closed before a byte of it left: then there is one more.
     async fn deliver(
         &self,
-        call: &Call,
+        question: &Question,
+        limit: Duration,
         destination: &Destination,
         stage: &mut Stage,
-        stopwatch: &Stopwatch,
     ) -> Result<(Lease, Response<Incoming>), Trouble> {
+        let stopwatch = Stopwatch::start();
         let mut closed = None;
         for _ in 0..2 {
             *stage = Stage::Connect;
             let mut lease = self.connections.lease(destination).await.map_err(Trouble::Words)?;
             *stage = Stage::Send;
-            let left_ms = call.timeout_ms.saturating_sub(stopwatch.elapsed_ms());
-            match lease.send(prepare(call, destination, left_ms).map_err(Trouble::Words)?).await {
+            let left = limit.saturating_sub(Duration::from_millis(stopwatch.elapsed_ms()));
+            match lease.send(prepare(question, destination, left)).await {
                 Ok(response) => return Ok((lease, response)),
                 Err(Undelivered { error, may_have_left: true }) => return Err(Trouble::Broken(error)),
                 Err(Undelivered { error, may_have_left: false }) => closed = Some(error),
@@ -120,16 +143,13 @@ impl Client {
     }
 }
 
-fn prepare(call: &Call, destination: &Destination, left_ms: u64) -> Result<Message, String> {
-    let headers =
-        request::identity(call).map_err(|error| format!("the call's metadata cannot be built: {error}"))?;
-    let body = Full::new(wire::frame(call.payload.as_bytes()));
-    let mut request = Request::new(body);
+fn prepare(question: &Question, destination: &Destination, left: Duration) -> Message {
+    let mut request = Request::new(Full::new(question.body.clone()));
     *request.method_mut() = hyper::Method::POST;
     *request.uri_mut() = destination.uri().clone();
-    *request.headers_mut() = headers;
-    wire::add_headers(request.headers_mut(), left_ms);
-    Ok(request)
+    *request.headers_mut() = question.metadata.clone();
+    wire::add_headers(request.headers_mut(), u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+    request
 }
 
 /// What is wrong with an answer that no gRPC server gives.

@@ -5,14 +5,16 @@
 
 use std::time::Duration;
 
-use reqwest::{ClientBuilder, Method, Request, Response, Url, redirect, retry};
+use reqwest::{ClientBuilder, Request, Response, Url, redirect, retry};
 use trine_engine::Call;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
-use super::classify::{Body, classify};
+use super::Options;
+use super::classify::Body;
 use super::dispatcher::{Failed, Heard};
+use super::manner::Manner;
+use super::text::clean;
 use super::transport::{self, Stage};
-use super::{Options, request};
 use crate::clock;
 
 /// Calls over HTTP. Cheap to clone.
@@ -31,9 +33,10 @@ impl Client {
     }
 
     /// One request and its whole answer, within the call's timeout.
-    pub(super) async fn exchange(&self, call: &Call, url: Url) -> Result<Heard, Failed> {
+    pub(super) async fn exchange(&self, call: &Call, manner: &dyn Manner, url: Url) -> Result<Heard, Failed> {
         let host = host(&url);
-        let request = prepare(call, url).map_err(|error| Failed { status_code: None, error })?;
+        let request =
+            manner.ask_http(call, url).map_err(|error| Failed { status_code: None, error: clean(&error) })?;
         let mut stage = Stage::Send;
         let limit = Duration::from_millis(call.timeout_ms);
         let result = tokio::time::timeout(limit, self.send_and_read(request, &mut stage)).await;
@@ -43,10 +46,8 @@ impl Client {
         };
         match result {
             Ok(Ok((response, body))) => {
-                let status_code = response.status().as_u16();
-                let (outcome, error) =
-                    classify(call.op(), status_code, response.headers(), &body, clock::now());
-                Ok(Heard { status_code, outcome, error })
+                let status = response.status().as_u16();
+                Ok(manner.read_http(call, status, response.headers(), &body, clock::now()))
             }
             Ok(Err(error)) => Err(Failed { status_code, error: transport::failure(stage, &host, error) }),
             Err(_) => Err(Failed { status_code, error: transport::timeout(stage, &host, call.timeout_ms) }),
@@ -77,14 +78,6 @@ async fn read(response: &mut Response) -> Result<Body, reqwest::Error> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(Body::Whole(bytes))
-}
-
-fn prepare(call: &Call, url: Url) -> Result<Request, String> {
-    let mut request = Request::new(Method::POST, url);
-    *request.headers_mut() =
-        request::headers(call).map_err(|error| format!("the call's headers cannot be built: {error}"))?;
-    *request.body_mut() = Some(request::body(call).into());
-    Ok(request)
 }
 
 /// `host:port` for error texts.

@@ -47,7 +47,7 @@ fn branch(call: &Call) -> &str {
 }
 
 /// W3C trace context, computed from the gid: every call of a transaction is in one trace, without anything to keep.
-fn traceparent(call: &Call) -> String {
+pub(super) fn traceparent(call: &Call) -> String {
     let trace = Sha256::digest(call.gid.as_str().as_bytes());
     let span = Sha256::digest(format!("{}/{}", idempotency_key(call), call.key.attempt).as_bytes());
     format!("00-{}-{}-01", hex(&trace[..16]), hex(&span[..8]))

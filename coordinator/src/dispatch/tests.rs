@@ -2,6 +2,7 @@
 
 mod limits;
 mod support;
+mod terms;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use trine_engine::{
-    Answer, BranchSpec, Call, CallPolicy, CallReport, Command, Digest, Draft, Outcome, Payload, Rejection,
-    ReplyOn, Spec,
+    Answer, BranchSpec, Call, CallPolicy, CallReport, Command, Digest, Draft, ForceTo, Outcome, Payload,
+    Rejection, ReplyOn, Spec,
 };
 use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 
@@ -249,4 +249,22 @@ async fn a_store_that_comes_back_finds_everything_going_on() {
     let settled = handle.submit(gid("g"), create(), later()).await.unwrap();
     assert_eq!(settled.status, Status::Committed);
     lanes.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_given_at_one_coordinator_is_told_to_who_waits_at_another() {
+    let store = Memory::new("one");
+    let mut options = Options::default();
+    options.shard.refresh_after_ms = Some(1);
+    let (driving, mut calls) = start(store.clone(), options);
+    let (other, _calls) = start(store.another("two"), options);
+    driving.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+    let _under_way = calls.recv().await.unwrap();
+    let handle = driving.handle().clone();
+    let waiting = tokio::spawn(async move { handle.submit(gid("g"), create(), later()).await });
+    let force = Command::Force { to: ForceTo::Committed, reason: "by hand".into(), by: None };
+    other.handle().submit(gid("g"), force, ReplyOn::Durable).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().status, Status::Committed);
+    driving.stop().await;
+    other.stop().await;
 }

@@ -5,6 +5,7 @@
 //! lists walk every row.
 
 mod faults;
+mod key_values;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -102,6 +103,11 @@ impl Memory {
 impl Store for Memory {
     fn lanes_max(&self) -> usize {
         self.lanes_max
+    }
+
+    /// By tests: see [`Self::another`].
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

@@ -3,7 +3,7 @@
 //! - `client`: one connection, as the shared code sees it; `postgres` and `mysql` are the two dialects;
 //! - `connections`: connections kept for one purpose, deadlines, several hosts;
 //! - `append`: one batch, one database transaction;
-//! - `queries`, `tables`: everything else;
+//! - `queries`, `tables`, `key_values`: everything else;
 //! - `safety`: settings of the server that must be right;
 //! - `hosts`: URLs.
 //!
@@ -14,6 +14,7 @@ mod append;
 mod client;
 mod connections;
 mod hosts;
+mod key_values;
 mod mysql;
 mod postgres;
 mod queries;
@@ -42,6 +43,7 @@ use client::{Client, ClientError, Row};
 use connections::{Connections, Target};
 use tables::Identity;
 
+pub(super) use hosts::check as check_url;
 pub(super) use mysql::MySql;
 pub(super) use postgres::Postgres;
 pub use safety::Risk;
@@ -92,6 +94,10 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         lapse_ms,
     };
     check_writers(options, &target, &identity, &mut client).await?;
+    let patience = Duration::from_millis(options.name_wait_ms);
+    if tables::is_taken(&mut client, &identity.name, patience).await.map_err(|error| failed(&error))? {
+        return Err(OpenError::NameInUse { name: identity.name, store: hosts::shown(&options.url) });
+    }
     tables::join(&mut client, &identity).await.map_err(|error| failed(&error))?;
     client.close().await;
     let timeout = Duration::from_millis(options.timeout_ms);
@@ -229,6 +235,10 @@ impl<C: Client> Remote<C> {
 impl<C: Client> Store for Remote<C> {
     fn lanes_max(&self) -> usize {
         self.0.lanes.len()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

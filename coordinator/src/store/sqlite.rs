@@ -4,12 +4,13 @@
 //! - `writer`: who may use the writing connection, and what happens to it after trouble;
 //! - `append`: one batch, one database transaction;
 //! - `statements`: the only SQL that is put together while running;
-//! - `queries`, `tables`: everything else.
+//! - `queries`, `tables`, `key_values`: everything else.
 //!
 //! One process at a time has the file, by a lock on `<file>.lock`: whatever is not settled in it belongs to nobody else,
 //! and nobody else's heartbeat is waited for. All methods start their work in a task of its own.
 
 mod append;
+mod key_values;
 mod queries;
 mod schema;
 mod statements;
@@ -69,6 +70,10 @@ impl Store for Sqlite {
     /// One: SQLite has one writer, and its batches grow with the load.
     fn lanes_max(&self) -> usize {
         1
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 

@@ -6,6 +6,7 @@ mod appending;
 mod dropping;
 pub(in crate::store) mod fixture;
 mod housekeeping;
+mod key_values;
 mod listing;
 mod recovering;
 
@@ -18,6 +19,7 @@ use super::Store;
 pub(super) use appending::*;
 pub(super) use dropping::*;
 pub(super) use housekeeping::*;
+pub(super) use key_values::*;
 pub(super) use listing::*;
 pub(super) use recovering::*;
 
@@ -73,6 +75,14 @@ macro_rules! conformance {
             a_retired_gid_may_be_used_again,
             a_store_that_is_well_says_so,
             heartbeats_are_accepted_again_and_again,
+            an_entry_counts_its_changes,
+            a_change_that_lost_changes_nothing,
+            an_entry_made_again_is_another_one,
+            of_changes_side_by_side_exactly_those_done_are_counted,
+            of_many_that_make_and_delete_an_entry_one_does_each,
+            a_category_is_scanned_byte_by_byte_and_without_gaps,
+            the_largest_entries_are_there_after_reopening,
+            dropped_changes_are_made_whole_or_not_at_all,
         }
     };
 }

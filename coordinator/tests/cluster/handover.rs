@@ -5,7 +5,7 @@ use trine_participants::faults::Faults;
 
 use super::load::{World, eventually};
 use super::pack::{Kind, Pack};
-use crate::support::purchase;
+use crate::support::{Http, purchase, trine};
 
 const KINDS: [Kind; 2] = [Kind::Postgres, Kind::MariaDb];
 
@@ -97,6 +97,16 @@ async fn the_end_can_be_waited_for_at_any_coordinator() {
         assert_eq!((status, &answer["status"]), (200, &json!("committed")), "{answer}");
         assert_eq!(pack.seen(&world.http, 1, 1).await["unfinished"], 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_of_the_same_name_is_turned_away_and_the_first_goes_on() {
+    let store = Kind::Postgres.fresh();
+    let pack = Pack::start(&store, 1).await;
+    let (code, words) = trine(&["serve", "--store", &store, "--name", "c0", "--http", "127.0.0.1:0"]).await;
+    assert_eq!(code, Some(6), "{words}");
+    assert!(words.contains("another process runs under the name \"c0\""), "{words}");
+    assert_eq!(pack.seen(&Http::new(), 0, 0).await["alive"], true);
 }
 
 async fn settles(world: &World, pack: &Pack, gid: &str, expected: &str) {

@@ -118,6 +118,7 @@ impl Shard {
                     self.decide_resident(message, now);
                 }
                 loading.late.into_iter().for_each(|message| self.handle(message, now));
+                self.answer_if_quiet(gid, now);
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
@@ -149,10 +150,12 @@ impl Shard {
             let is_under_way = loading.is_under_way;
             return if is_under_way { &mut loading.late } else { &mut loading.messages }.push(message);
         }
-        match self.residents.get(&gid).map(|resident| resident.owned) {
-            Some(true) => return self.decide_resident(message, now),
-            Some(false) => return self.receive_foreign(message),
-            None => {}
+        if let Some(resident) = self.residents.get(&gid) {
+            return if resident.owned && !resident.is_outdated_for(&message, &self.options, now) {
+                self.decide_resident(message, now)
+            } else {
+                self.receive_after_reading(message)
+            };
         }
         match message {
             Message::Command { command: Command::Create(_), .. } => self.receive_unknown(message, now),
@@ -176,7 +179,7 @@ impl Shard {
             Ok(events) => {
                 let (created, records) = advance(None, &gid, events, now);
                 let Some(transaction) = created else { return };
-                self.keep(&gid, Resident::new(transaction, true));
+                self.keep(&gid, Resident::new(transaction, true, now));
                 self.take_records(&gid, records);
                 self.answer_command(&gid, message, Ok(true));
             }
@@ -199,7 +202,8 @@ impl Shard {
                 if let Some(resident) = self.residents.get_mut(&gid) {
                     resident.deferred.insert(*key, *retry_at);
                 }
-                return self.schedule(&gid, now);
+                self.schedule(&gid, now);
+                return self.answer_if_quiet(&gid, now);
             }
         };
         if let (Message::Command { command: Command::Replay { .. }, .. }, Some(resident)) =
@@ -219,7 +223,7 @@ impl Shard {
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
         }
         self.schedule(&gid, now);
-        self.answer_if_quiet(&gid);
+        self.answer_if_quiet(&gid, now);
     }
 
     /// Decides one input; true when it moved the transaction.
@@ -344,6 +348,7 @@ impl Shard {
         }
         resident.unflushed = None;
         resident.durable_seq = resident.transaction.seq();
+        resident.fresh_at = now;
         if resident.transaction.status().is_settled() {
             let result = snapshot(&resident.transaction);
             for waiter in std::mem::take(&mut resident.waiters) {
@@ -351,8 +356,10 @@ impl Shard {
             }
         } else if resident.unsure {
             return self.read_again(gid);
+        } else if let Some(refresh_at) = resident.refresh_at(&self.options) {
+            self.set_timer_at(gid, refresh_at);
         }
-        self.answer_if_quiet(gid);
+        self.answer_if_quiet(gid, now);
         self.leave_if_idle(gid, now);
     }
 }

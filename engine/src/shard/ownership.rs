@@ -5,14 +5,18 @@
 //! command: what is told of it is never older than the question. A command that moves it makes it owned, and its row is
 //! written with the records, so that the index says so.
 //!
+//! What is owned may be moved by others all the same (a command that reached them). This shard's own next append finds
+//! out; where there is none, what is told of it is read again when it has become old: see `refresh_after_ms`.
+//!
 //! Nothing here is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
 
 use std::collections::BTreeMap;
 
 use trine_protocol::{Gid, Timestamp};
 
-use super::{CallStage, Found, Message, Release, Resident, Shard, Waiter};
-use crate::transaction::CallKey;
+use super::{CallStage, Found, Message, Release, Resident, Shard, ShardOptions, Waiter};
+use crate::input::Input;
+use crate::transaction::{CallKey, decide};
 
 /// Messages that wait for their gid's journal to be read.
 #[derive(Debug, Default)]
@@ -44,6 +48,29 @@ impl Loading {
     /// What was found was read before somebody else, or this coordinator, took the transaction over.
     pub(super) fn outdates(&self, found: &Found) -> bool {
         if found.owned { self.may_be_lost } else { self.may_be_won }
+    }
+}
+
+impl Resident {
+    /// When it is read again for those who wait for its end. What is being written tells by itself.
+    pub(super) fn refresh_at(&self, options: &ShardOptions) -> Option<Timestamp> {
+        let waited_for = self.owned && !self.waiters.is_empty();
+        (waited_for && self.unflushed.is_none()).then(|| self.outdated_at(options))?
+    }
+
+    fn outdated_at(&self, options: &ShardOptions) -> Option<Timestamp> {
+        options.refresh_after_ms.map(|refresh_after_ms| self.fresh_at.plus_millis(refresh_after_ms))
+    }
+
+    /// A command that would be answered from memory alone, and with what may no longer be so. One that is written
+    /// finds that out by itself.
+    pub(super) fn is_outdated_for(&self, message: &Message, options: &ShardOptions, now: Timestamp) -> bool {
+        let Message::Command { command, .. } = message else { return false };
+        if self.unflushed.is_some() || self.outdated_at(options).is_none_or(|outdated_at| outdated_at > now) {
+            return false;
+        }
+        let events = decide(Some(&self.transaction), &Input::Command(command.clone()), now);
+        events.map_or(true, |events| events.is_empty())
     }
 }
 
@@ -84,8 +111,8 @@ impl Shard {
         self.residents.get(gid).is_some_and(|resident| resident.owned)
     }
 
-    /// A message for a transaction that somebody else drives.
-    pub(super) fn receive_foreign(&mut self, message: Message) {
+    /// A message for a transaction that somebody else drives, or may have moved.
+    pub(super) fn receive_after_reading(&mut self, message: Message) {
         if message.answers().is_some() {
             // Whoever drives it owes the call as well, and hears for itself.
             return;

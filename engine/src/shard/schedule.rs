@@ -9,13 +9,14 @@ use crate::input::Input;
 use crate::transaction::{CallKey, Transaction};
 
 impl Resident {
-    pub(super) fn new(transaction: Transaction, owned: bool) -> Self {
+    pub(super) fn new(transaction: Transaction, owned: bool, now: Timestamp) -> Self {
         Self {
             transaction,
             owned,
             unsure: false,
             unflushed: None,
             durable_seq: 0,
+            fresh_at: now,
             under_way: BTreeMap::new(),
             deferred: BTreeMap::new(),
             waiters: Vec::new(),
@@ -23,6 +24,17 @@ impl Resident {
             weight: 0,
             indexed: None,
         }
+    }
+
+    /// What is durable has nothing under way and nothing due. Who drives a foreign one knows; nobody here does.
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        let is_idle = self.under_way.is_empty() && self.deferred.is_empty();
+        if !self.owned || self.unflushed.is_some() || !is_idle {
+            return false;
+        }
+        // What has come due meanwhile goes out when time passes here, too.
+        let agenda = self.transaction.agenda(now);
+        agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > now)
     }
 
     /// Long waits may leave memory: nothing is under way, and the index row says when to come back.
@@ -43,18 +55,21 @@ impl Shard {
     pub(super) fn settle_in(&mut self, found: Found, waiters: Vec<Waiter>, durable_seq: u64, now: Timestamp) {
         let gid = found.transaction.gid().clone();
         self.touching = Some(gid.clone());
-        let mut resident = Resident::new(found.transaction, found.owned);
+        let mut resident = Resident::new(found.transaction, found.owned, now);
         let seq = resident.transaction.seq();
         resident.durable_seq = seq.max(durable_seq);
         // Whoever moves what is somebody else's writes its row, and by that becomes its owner.
         resident.indexed = found.owned.then(|| indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
         resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
-        if resident.transaction.status().is_settled() {
-            let result = snapshot(&resident.transaction);
-            waiters.into_iter().for_each(|waiter| self.reply_now(waiter.ticket, Ok(result.clone())));
-        } else {
-            resident.waiters = waiters;
+        let settled = resident.transaction.status().is_settled();
+        let result = snapshot(&resident.transaction);
+        for waiter in waiters {
+            if settled || waiter.until <= now {
+                self.reply_now(waiter.ticket, Ok(result.clone()));
+            } else {
+                resident.waiters.push(waiter);
+            }
         }
         self.keep(&gid, resident);
         if seq < durable_seq {
@@ -96,6 +111,7 @@ impl Shard {
         }
         let mut wake_at = agenda.wake_at.into_iter().chain(resident.deferred.values().copied()).min();
         wake_at = wake_at.into_iter().chain(resident.waiters.iter().map(|waiter| waiter.until)).min();
+        wake_at = wake_at.into_iter().chain(resident.refresh_at(&self.options)).min();
         let mut calls = Vec::new();
         for key in agenda.calls {
             // One call per branch: an op waits until the one before it has come back (every call has a timeout).
@@ -114,13 +130,9 @@ impl Shard {
     }
 
     /// Answers those who wait only as long as there is something to wait for now.
-    pub(super) fn answer_if_quiet(&mut self, gid: &Gid) {
+    pub(super) fn answer_if_quiet(&mut self, gid: &Gid, now: Timestamp) {
         let Some(resident) = self.residents.get_mut(gid) else { return };
-        let is_quiet = resident.owned
-            && resident.unflushed.is_none()
-            && resident.under_way.is_empty()
-            && resident.deferred.is_empty();
-        if !is_quiet || resident.waiters.is_empty() {
+        if !resident.waiters.iter().any(|waiter| waiter.or_quiet) || !resident.is_quiet(now) {
             return;
         }
         let result = snapshot(&resident.transaction);
@@ -149,6 +161,10 @@ impl Shard {
         }
         let Some(resident) = self.residents.get_mut(gid) else { return };
         resident.timer = None;
+        if resident.refresh_at(&self.options).is_some_and(|refresh_at| refresh_at <= now) {
+            // Also before a wait that is over is answered.
+            return self.read_again(gid);
+        }
         let result = snapshot(&resident.transaction);
         let late: Vec<_> = resident.waiters.extract_if(.., |waiter| waiter.until <= now).collect();
         for waiter in late {
@@ -289,7 +305,7 @@ fn call(transaction: &Transaction, key: CallKey) -> Option<Call> {
     Some(Call {
         branch: Some(spec.id.clone()),
         payload: spec.payload.clone(),
-        timeout_ms: spec.call.timeout_ms,
+        timeout_ms: transaction.policy(position as usize, key.op).timeout_ms,
         ..call
     })
 }

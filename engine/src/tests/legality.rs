@@ -6,8 +6,8 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
-use super::trace::{branch, declared, gid, open};
-use crate::event::{Event, Record, RollbackCause};
+use super::trace::{branch, declared, dialect, gid, open};
+use crate::event::{Event, Progress, Record, RollbackCause};
 use crate::input::{CallReport, ForceTo, Outcome};
 use crate::spec::Payload;
 use crate::transaction::{ParkCause, Transaction};
@@ -17,7 +17,13 @@ fn record(seq: u64, event: Event) -> Record {
 }
 
 fn created(pattern: Pattern, open_form: bool) -> Event {
-    let draft = if open_form { open(pattern, "a") } else { declared(pattern, "a") };
+    let draft = if pattern == Pattern::Workflow {
+        open(pattern, "")
+    } else if open_form {
+        dialect(open(pattern, "a"))
+    } else {
+        declared(pattern, "a")
+    };
     let check_at = draft.check.is_some().then_some(Timestamp::default());
     Event::Created { spec: Arc::new(draft.build().unwrap()), start_at: None, deadline_at: None, check_at }
 }
@@ -25,14 +31,12 @@ fn created(pattern: Pattern, open_form: bool) -> Event {
 /// A transaction of the pattern in the status; none where the pattern has no such status.
 fn in_status(pattern: Pattern, status: Status) -> Option<Transaction> {
     let open_form = status == Status::Open;
-    if open_form && pattern == Pattern::Saga {
-        return None;
-    }
     let mut events = vec![created(pattern, open_form)];
     match status {
+        Status::Running if pattern == Pattern::Workflow => return None,
         Status::Open | Status::Running => {}
         Status::Committing if Op::on_commit(pattern).is_some() => events.push(Event::CommitDecided),
-        Status::RollingBack if pattern != Pattern::Message => {
+        Status::RollingBack if Op::on_rollback(pattern).is_some() => {
             events.push(Event::RollbackBegun { cause: RollbackCause::Deadline });
         }
         Status::Committed => events.push(force(ForceTo::Committed)),
@@ -47,15 +51,22 @@ fn force(to: ForceTo) -> Event {
     Event::Forced { to, reason: "by hand".into(), by: None }
 }
 
+fn progress(branch: &str) -> Arc<Progress> {
+    let branch = BranchId::parse(branch).unwrap();
+    Arc::new(Progress { branch, op: "action".into(), done: true, data: Payload::default() })
+}
+
 /// One event of every kind, about an op the status asks for if there is one.
 fn every_event(transaction: &Transaction) -> Vec<Event> {
     let pattern = transaction.pattern();
     let a = Some(BranchId::parse("a").unwrap());
-    let check = transaction.status() == Status::Open && pattern == Pattern::Message;
+    let check = transaction.check().is_some() && transaction.status() == Status::Open;
     let op = transaction.phase_op().unwrap_or(Op::forward(pattern));
     let (asked, op) = if check { (None, Op::Check) } else { (a.clone(), op) };
     let outcome = Outcome::Done { output: Payload::default(), read_only: false };
     let report = CallReport::default();
+    let retry_at = (pattern == Pattern::Workflow).then_some(Timestamp::default());
+    let (check_at, result) = (Timestamp::default(), Payload::default());
     vec![
         created(pattern, false),
         Event::BranchRegistered { branch: Arc::new(branch(pattern, "b")) },
@@ -63,11 +74,15 @@ fn every_event(transaction: &Transaction) -> Vec<Event> {
         Event::Submitted { start_at: None },
         Event::CommitDecided,
         Event::RollbackBegun { cause: RollbackCause::Deadline },
-        Event::CallAnswered { branch: asked.clone(), op, attempt: 1, outcome, retry_at: None, report },
+        Event::CallAnswered { branch: asked.clone(), op, attempt: 1, outcome, retry_at, report },
         Event::OpParked { branch: asked, op, cause: ParkCause::Exhausted },
         Event::Replayed { branch: None, due_at: Timestamp::default() },
         Event::Quarantined { detail: "it panics".into() },
         force(ForceTo::Committed),
+        Event::Resumed { check_at },
+        Event::Progressed { progress: progress("01"), check_at },
+        Event::Finished { committed: true, reason: None, result: result.clone() },
+        Event::Finished { committed: false, reason: None, result },
         Event::Committed,
         Event::RolledBack,
     ]
@@ -106,21 +121,25 @@ fn saga_events_lead_from_status_to_status_as_listed() {
     table(
         Pattern::Saga,
         expect![[r#"
-                           running      rolling_back committed    rolled_back
-        created            -            -            -            -
-        branch_registered  -            -            -            -
-        started            -            -            -            -
-        submitted          -            -            -            -
-        commit_decided     -            -            -            -
-        rollback_begun     rolling_back -            -            -
-        call_answered      running      rolling_back -            -
-        op_parked          running      rolling_back -            -
-        replayed           running      rolling_back -            -
-        quarantined        running      rolling_back -            -
-        forced             committed    committed    -            -
-        committed          committed    -            -            -
-        rolled_back        -            rolled_back  -            -
-    "#]],
+                               open         running      rolling_back committed    rolled_back
+            created            -            -            -            -            -
+            branch_registered  open         -            -            -            -
+            started            -            -            -            -            -
+            submitted          running      -            -            -            -
+            commit_decided     -            -            -            -            -
+            rollback_begun     rolling_back rolling_back -            -            -
+            call_answered      -            running      rolling_back -            -
+            op_parked          -            running      rolling_back -            -
+            replayed           open         running      rolling_back -            -
+            quarantined        open         running      rolling_back -            -
+            forced             committed    committed    committed    -            -
+            resumed            -            -            -            -            -
+            progressed         -            -            -            -            -
+            finished           -            -            -            -            -
+            finished           -            -            -            -            -
+            committed          -            committed    -            -            -
+            rolled_back        -            -            rolled_back  -            -
+        "#]],
     );
 }
 
@@ -129,21 +148,25 @@ fn tcc_events_lead_from_status_to_status_as_listed() {
     table(
         Pattern::Tcc,
         expect![[r#"
-                           open         running      committing   rolling_back committed    rolled_back
-        created            -            -            -            -            -            -
-        branch_registered  open         -            -            -            -            -
-        started            -            -            -            -            -            -
-        submitted          -            -            -            -            -            -
-        commit_decided     committing   committing   -            -            -            -
-        rollback_begun     rolling_back rolling_back -            -            -            -
-        call_answered      -            running      committing   rolling_back -            -
-        op_parked          -            running      committing   rolling_back -            -
-        replayed           open         running      committing   rolling_back -            -
-        quarantined        open         running      committing   rolling_back -            -
-        forced             committed    committed    committed    committed    -            -
-        committed          -            -            committed    -            -            -
-        rolled_back        -            -            -            rolled_back  -            -
-    "#]],
+                               open         running      committing   rolling_back committed    rolled_back
+            created            -            -            -            -            -            -
+            branch_registered  open         -            -            -            -            -
+            started            -            -            -            -            -            -
+            submitted          -            -            -            -            -            -
+            commit_decided     committing   committing   -            -            -            -
+            rollback_begun     rolling_back rolling_back -            -            -            -
+            call_answered      -            running      committing   rolling_back -            -
+            op_parked          -            running      committing   rolling_back -            -
+            replayed           open         running      committing   rolling_back -            -
+            quarantined        open         running      committing   rolling_back -            -
+            forced             committed    committed    committed    committed    -            -
+            resumed            -            -            -            -            -            -
+            progressed         -            -            -            -            -            -
+            finished           -            -            -            -            -            -
+            finished           -            -            -            -            -            -
+            committed          -            -            committed    -            -            -
+            rolled_back        -            -            -            rolled_back  -            -
+        "#]],
     );
 }
 
@@ -152,21 +175,25 @@ fn two_phase_events_lead_from_status_to_status_as_listed() {
     table(
         Pattern::TwoPhase,
         expect![[r#"
-                           open         running      committing   rolling_back committed    rolled_back
-        created            -            -            -            -            -            -
-        branch_registered  open         -            -            -            -            -
-        started            -            -            -            -            -            -
-        submitted          -            -            -            -            -            -
-        commit_decided     committing   committing   -            -            -            -
-        rollback_begun     rolling_back rolling_back -            -            -            -
-        call_answered      -            running      committing   rolling_back -            -
-        op_parked          -            running      committing   rolling_back -            -
-        replayed           open         running      committing   rolling_back -            -
-        quarantined        open         running      committing   rolling_back -            -
-        forced             committed    committed    committed    committed    -            -
-        committed          -            -            committed    -            -            -
-        rolled_back        -            -            -            rolled_back  -            -
-    "#]],
+                               open         running      committing   rolling_back committed    rolled_back
+            created            -            -            -            -            -            -
+            branch_registered  open         -            -            -            -            -
+            started            -            -            -            -            -            -
+            submitted          -            -            -            -            -            -
+            commit_decided     committing   committing   -            -            -            -
+            rollback_begun     rolling_back rolling_back -            -            -            -
+            call_answered      -            running      committing   rolling_back -            -
+            op_parked          -            running      committing   rolling_back -            -
+            replayed           open         running      committing   rolling_back -            -
+            quarantined        open         running      committing   rolling_back -            -
+            forced             committed    committed    committed    committed    -            -
+            resumed            -            -            -            -            -            -
+            progressed         -            -            -            -            -            -
+            finished           -            -            -            -            -            -
+            finished           -            -            -            -            -            -
+            committed          -            -            committed    -            -            -
+            rolled_back        -            -            -            rolled_back  -            -
+        "#]],
     );
 }
 
@@ -175,21 +202,52 @@ fn message_events_lead_from_status_to_status_as_listed() {
     table(
         Pattern::Message,
         expect![[r#"
-                           open         running      committed    rolled_back
-        created            -            -            -            -
-        branch_registered  open         -            -            -
-        started            -            -            -            -
-        submitted          running      -            -            -
-        commit_decided     -            -            -            -
-        rollback_begun     rolling_back -            -            -
-        call_answered      open         running      -            -
-        op_parked          open         running      -            -
-        replayed           open         running      -            -
-        quarantined        open         running      -            -
-        forced             committed    committed    -            -
-        committed          -            committed    -            -
-        rolled_back        -            -            -            -
-    "#]],
+                               open         running      committed    rolled_back
+            created            -            -            -            -
+            branch_registered  open         -            -            -
+            started            -            -            -            -
+            submitted          running      -            -            -
+            commit_decided     -            -            -            -
+            rollback_begun     rolling_back -            -            -
+            call_answered      open         running      -            -
+            op_parked          open         running      -            -
+            replayed           open         running      -            -
+            quarantined        open         running      -            -
+            forced             committed    committed    -            -
+            resumed            -            -            -            -
+            progressed         -            -            -            -
+            finished           -            -            -            -
+            finished           -            -            -            -
+            committed          -            committed    -            -
+            rolled_back        -            -            -            -
+        "#]],
+    );
+}
+
+#[test]
+fn workflow_events_lead_from_status_to_status_as_listed() {
+    table(
+        Pattern::Workflow,
+        expect![[r#"
+                               open         committed    rolled_back
+            created            -            -            -
+            branch_registered  -            -            -
+            started            -            -            -
+            submitted          -            -            -
+            commit_decided     -            -            -
+            rollback_begun     -            -            -
+            call_answered      open         -            -
+            op_parked          open         -            -
+            replayed           open         -            -
+            quarantined        open         -            -
+            forced             committed    -            -
+            resumed            open         -            -
+            progressed         open         -            -
+            finished           committed    -            -
+            finished           rolled_back  -            -
+            committed          -            -            -
+            rolled_back        -            -            -
+        "#]],
     );
 }
 
@@ -236,6 +294,27 @@ fn an_answer_must_be_to_the_attempt_that_is_owed_and_say_when_the_next_one_is() 
     let after = Transaction::apply(running, &record(2, answered(Op::Action, 1, done(), None))).unwrap();
     expect!["g seq 3: call_answered does not fit running with action at attempt 1 in state Done { output: 0 bytes }"]
         .assert_eq(&refusal_of(Some(after), &record(3, answered(Op::Action, 2, done(), None))));
+}
+
+#[test]
+fn an_answer_to_a_callback_must_say_when_the_next_one_is_whatever_it_is() {
+    let open = in_status(Pattern::Workflow, Status::Open);
+    let answered = |outcome: Outcome| Event::CallAnswered {
+        branch: None,
+        op: Op::Check,
+        attempt: 1,
+        outcome,
+        retry_at: None,
+        report: CallReport::default(),
+    };
+    let done = Outcome::Done { output: Payload::default(), read_only: false };
+    expect!["g seq 2: call_answered does not fit open and no time for the next callback"]
+        .assert_eq(&refusal_of(open.clone(), &record(2, answered(done))));
+    let refused = Outcome::Refused { reason: "no".into() };
+    expect!["g seq 2: call_answered does not fit open and no time for the next callback"]
+        .assert_eq(&refusal_of(open.clone(), &record(2, answered(refused))));
+    expect!["g seq 2: call_answered does not fit open and no time for the next attempt"]
+        .assert_eq(&refusal_of(open, &record(2, answered(Outcome::Unknown))));
 }
 
 #[test]

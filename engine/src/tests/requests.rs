@@ -148,7 +148,7 @@ fn a_registration_after_the_decision_is_refused() {
 fn a_registration_that_breaks_a_rule_is_refused() {
     check(
         open(Tcc, "a"),
-        "create; register b<a; register b!",
+        "create; register b<a; register !b",
         expect![[r#"
         > create
         created
@@ -156,7 +156,7 @@ fn a_registration_that_breaks_a_rule_is_refused() {
         > register b<a
         ! after: tcc branches run in parallel; only saga and message branches take `after`
         = open
-        > register b!
+        > register !b
         ! cancel: a tcc branch needs `cancel` (or `url`)
         = open
     "#]],
@@ -330,7 +330,7 @@ fn an_answer_after_the_end_changes_nothing() {
     "#]],
     );
     check(
-        declared(Saga, "a!"),
+        declared(Saga, "!a"),
         "create; abort; a.action done",
         expect![[r#"
             > create

@@ -219,7 +219,7 @@ fn unrelated_branches_are_undone_in_parallel() {
 #[test]
 fn a_branch_with_nothing_to_undo_is_left_out() {
     check(
-        declared(Saga, "a b<a! c<b"),
+        declared(Saga, "a !b<a c<b"),
         "create; a.action done; b.action done; c.action refused; c.compensate done; a.compensate done",
         expect![[r#"
             > create
@@ -249,7 +249,7 @@ fn a_branch_with_nothing_to_undo_is_left_out() {
 #[test]
 fn a_branch_in_between_with_nothing_to_undo_keeps_the_order_of_its_neighbours() {
     check(
-        declared(Saga, "a b<a! c<b! d<c"),
+        declared(Saga, "a !b<a !c<b d<c"),
         "create; a.action done; b.action done; c.action done; abort; d.compensate unknown; d.compensate done;
          a.compensate done",
         expect![[r#"
@@ -285,7 +285,7 @@ fn a_branch_in_between_with_nothing_to_undo_keeps_the_order_of_its_neighbours() 
 #[test]
 fn a_saga_with_nothing_to_undo_is_rolled_back_at_once() {
     check(
-        declared(Saga, "a! b<a!"),
+        declared(Saga, "!a !b<a"),
         "create; a.action refused",
         expect![[r#"
         > create

@@ -4,6 +4,8 @@ mod calls;
 mod lost;
 mod memory;
 mod ownership;
+mod quiet;
+mod refresh;
 mod release;
 
 use std::collections::BTreeSet;
@@ -175,6 +177,16 @@ impl Bench {
         let events = decide(state.as_ref(), &Input::Command(command), self.now).unwrap();
         let (_, records) = advance(state, &g(gid), events, self.now);
         assert!(self.store.append(&records).is_empty());
+    }
+
+    /// Somebody else moves the transaction and becomes its owner.
+    fn taken(&mut self, command: Command) {
+        self.elsewhere("g", command);
+        self.foreign.insert(g("g"));
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.batch.is_none() && self.loads.is_empty() && self.calls.is_empty()
     }
 
     fn status(&self, gid: &str) -> Option<Status> {

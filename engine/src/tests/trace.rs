@@ -38,15 +38,17 @@ pub(super) fn target(text: &str) -> Target {
     Target::parse(&format!("http://participant/{text}")).unwrap()
 }
 
-/// A branch from its shorthand: `b<a,c` waits for a and c, and a `!` at the end says it has nothing to undo.
+/// A branch from its shorthand: `b<a,c` waits for a and c. A mark in front says what it has no target for: `!` undoing,
+/// `*` going forward, `^` finishing after yes.
 pub(super) fn branch(pattern: Pattern, shorthand: &str) -> BranchSpec {
-    let (text, undo) = shorthand.strip_suffix('!').map_or((shorthand, true), |text| (text, false));
+    let text = shorthand.trim_start_matches(['!', '*', '^']);
+    let has = |mark: char| !shorthand[..shorthand.len() - text.len()].contains(mark);
     let (id, after) = text.split_once('<').unwrap_or((text, ""));
     let id = BranchId::parse(id).unwrap();
     BranchSpec {
-        forward: Some(target(id.as_str())),
-        on_commit: Op::on_commit(pattern).map(|op| target(op.as_str())),
-        on_rollback: Op::on_rollback(pattern).filter(|_| undo).map(|op| target(op.as_str())),
+        forward: has('*').then(|| target(id.as_str())),
+        on_commit: Op::on_commit(pattern).filter(|_| has('^')).map(|op| target(op.as_str())),
+        on_rollback: Op::on_rollback(pattern).filter(|_| has('!')).map(|op| target(op.as_str())),
         payload: Payload::from("{}"),
         after: after.split(',').filter(|id| !id.is_empty()).map(|id| BranchId::parse(id).unwrap()).collect(),
         call: CallPolicy::default(),
@@ -64,8 +66,13 @@ pub(super) fn declared(pattern: Pattern, branches: &str) -> Draft {
 
 /// An open transaction that starts with these branches.
 pub(super) fn open(pattern: Pattern, branches: &str) -> Draft {
-    let check = (pattern == Pattern::Message).then(|| target("check"));
+    let check = matches!(pattern, Pattern::Message | Pattern::Workflow).then(|| target("check"));
     Draft { open: true, check, ..declared(pattern, branches) }
+}
+
+/// As another dialect asks for it: what the native one needs may be left out.
+pub(super) fn dialect(draft: Draft) -> Draft {
+    Draft { terms: Some("other".into()), ..draft }
 }
 
 /// The same calls for every branch and for the check.

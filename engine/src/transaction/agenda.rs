@@ -91,11 +91,16 @@ impl Transaction {
 
     /// Branches whose turn it is in phase two.
     fn finish_ready(&self) -> Vec<bool> {
-        let unfinished = |position: &usize| self.progress(*position).is_some_and(|op| !op.is_done());
+        let ready = if self.status == Status::RollingBack {
+            self.rollback_ready()
+        } else {
+            vec![true; self.branches.len()]
+        };
+        let unfinished =
+            |position: &usize| ready[*position] && self.progress(*position).is_some_and(|op| !op.is_done());
         let mut positions = 0..self.branches.len();
         let turn = match self.spec.finish_order {
-            FinishOrder::Parallel if self.status == Status::RollingBack => return self.rollback_ready(),
-            FinishOrder::Parallel => return vec![true; self.branches.len()],
+            FinishOrder::Parallel => return ready,
             FinishOrder::FirstToLast => positions.find(unfinished),
             FinishOrder::LastToFirst => positions.rev().find(unfinished),
         };

@@ -91,7 +91,7 @@ impl Transaction {
             .collect();
         for branch in &spec.branches {
             let after = branch.after.iter().filter_map(|id| at.get(id).copied()).collect();
-            self.branches.push(new_branch(Arc::new(branch.clone()), after, self.is_driven_by_initiator()));
+            self.branches.push(new_branch(Arc::new(branch.clone()), after, self.tries_itself()));
         }
         // `Draft::build` promised there is no cycle, so every pass finds at least one.
         let mut placed = vec![false; self.branches.len()];
@@ -111,7 +111,9 @@ impl Transaction {
     fn change(&mut self, record: &Record) -> Result<(), String> {
         use Status::{Committing, Open, RollingBack, Running};
         match (self.status, &record.event) {
-            (Open, Event::BranchRegistered { branch }) => self.register(branch),
+            (Open, Event::BranchRegistered { branch }) if self.pattern() != Pattern::Workflow => {
+                self.register(branch)
+            }
             (Running, Event::Started) if !self.started => {
                 self.started = true;
                 Ok(())
@@ -182,6 +184,11 @@ impl Transaction {
         }
     }
 
+    /// Its initiator makes the forward calls.
+    fn tries_itself(&self) -> bool {
+        self.spec.open && self.is_driven_by_initiator()
+    }
+
     fn register(&mut self, spec: &Arc<BranchSpec>) -> Result<(), String> {
         if self.position(&spec.id).is_some() {
             return Err(format!(" with a branch {}", spec.id));
@@ -190,7 +197,7 @@ impl Transaction {
             spec.after.iter().map(|id| self.position(id).map(|p| p as u32)).collect();
         let after = after.ok_or_else(|| " without a branch this one waits for".to_owned())?;
         self.topological.push(self.branches.len() as u32);
-        self.branches.push(new_branch(Arc::clone(spec), after, self.is_driven_by_initiator()));
+        self.branches.push(new_branch(Arc::clone(spec), after, self.tries_itself()));
         Ok(())
     }
 
@@ -210,9 +217,10 @@ impl Transaction {
     ) -> Result<(), String> {
         let late = self.is_late_forward(op);
         let callback = self.pattern() == Pattern::Workflow;
-        let counts = branch
-            .and_then(|id| self.position(id))
-            .is_some_and(|position| self.policy(position, op).ongoing_counts);
+        let counts = match branch {
+            None => self.spec.check_call.ongoing_counts,
+            Some(id) => self.position(id).is_some_and(|position| self.policy(position, op).ongoing_counts),
+        };
         let expected = self.op_mut(branch, op).ok_or_else(|| format!(", which does not ask for {op}"))?;
         if attempt != expected.attempts + 1 || !expected.is_unsettled() {
             return Err(format!(" with {op} at attempt {} in state {:?}", expected.attempts, expected.state));
@@ -225,6 +233,9 @@ impl Transaction {
             (Outcome::Done { .. } | Outcome::Refused { .. }, Some(until)) if callback => {
                 expected.failures = 0;
                 expected.state = OpState::Waiting { until };
+            }
+            (Outcome::Done { .. } | Outcome::Refused { .. }, None) if callback => {
+                return Err(" and no time for the next callback".into());
             }
             (Outcome::Done { output, .. }, _) => expected.state = OpState::Done { output: output.clone() },
             (Outcome::Refused { reason }, _) => expected.state = OpState::Refused { reason: reason.clone() },
@@ -326,9 +337,9 @@ impl Transaction {
 }
 
 /// Where the coordinator drives it, an op without a target is done: there is nothing to do.
-fn new_branch(spec: Arc<BranchSpec>, after: Vec<u32>, driven_by_initiator: bool) -> Branch {
+fn new_branch(spec: Arc<BranchSpec>, after: Vec<u32>, tried_elsewhere: bool) -> Branch {
     let mut forward = OpProgress::default();
-    if spec.forward.is_none() && !driven_by_initiator {
+    if spec.forward.is_none() && !tried_elsewhere {
         forward.state = OpState::Done { output: Payload::default() };
     }
     Branch { spec, after, exposed: false, read_only: false, forward, finish: OpProgress::default() }

@@ -69,8 +69,13 @@ impl Transaction {
             return if same { Ok(Vec::new()) } else { Err(Rejection::BranchConflict(branch.id.clone())) };
         }
         if self.status != Status::Open || self.pattern() == Pattern::Workflow {
-            let why =
-                if self.spec.open { "; it is decided" } else { "; it was declared with all its branches" };
+            let why = if self.pattern() == Pattern::Workflow {
+                "; a workflow's branches are its own, and it records progress"
+            } else if self.spec.open {
+                "; it is decided"
+            } else {
+                "; it was declared with all its branches"
+            };
             return self.illegal("register a branch", why);
         }
         self.spec.check_branch(branch, "")?;
@@ -203,12 +208,13 @@ impl Transaction {
             }
             Outcome::Unknown => Some(unknown_ms()),
         };
+        let again_at = delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay));
         vec![Event::CallAnswered {
             branch,
             op: key.op,
             attempt: key.attempt,
             outcome,
-            retry_at: delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay)),
+            retry_at: again_at.map(|at| self.put_off_at_least(at)),
             report,
         }]
     }

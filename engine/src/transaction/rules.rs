@@ -63,7 +63,7 @@ impl Transaction {
     }
 
     /// How an op's calls at a branch are made.
-    pub(super) fn policy(&self, position: usize, op: Op) -> &CallPolicy {
+    pub(crate) fn policy(&self, position: usize, op: Op) -> &CallPolicy {
         let branch = &self.branches[position].spec;
         if op == Op::forward(self.pattern()) { branch.forward_policy() } else { &branch.call }
     }

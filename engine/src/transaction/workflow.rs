@@ -70,6 +70,18 @@ impl Transaction {
         Ok(vec![Event::Finished { committed, reason: reason.map(str::to_owned), result: result.clone() }])
     }
 
+    /// When a call is to be repeated, unless a workflow's executor has put that off: what the call came to says less than
+    /// what is recorded.
+    pub(super) fn put_off_at_least(&self, at: Timestamp) -> Timestamp {
+        match self.check.as_ref().filter(|_| self.pattern() == Pattern::Workflow).map(|check| &check.state) {
+            Some(OpState::Waiting { until }) => at.max(*until),
+            Some(
+                OpState::Pending | OpState::Done { .. } | OpState::Refused { .. } | OpState::Parked { .. },
+            )
+            | None => at,
+        }
+    }
+
     /// Applies a sign of the executor.
     pub(super) fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;

@@ -54,7 +54,7 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn new(skew_ms: u64) -> Self {
         Self {
-            shard: Shard::new(ShardOptions::default()),
+            shard: Shard::new(ShardOptions { refresh_after_ms: Some(2_000), ..ShardOptions::default() }),
             skew_ms,
             asked: BTreeMap::new(),
             calls: Vec::new(),

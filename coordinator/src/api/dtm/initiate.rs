@@ -150,7 +150,7 @@ impl Service {
     ) -> Result<Snapshot, Refused> {
         let mut topics = Topics::new();
         for topic in plan::topics_of(request) {
-            if let Some(urls) = self.subscribers(topic).await? {
+            if let Some(urls) = self.topics().expand(topic).await? {
                 topics.insert(topic.to_owned(), urls);
             }
         }

@@ -160,26 +160,22 @@ impl Service {
 
     /// Adds a subscriber to a topic.
     pub(crate) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Done {
-        let _ = (topic, url, remark);
-        Err(Trouble::Other("not here yet".into()))
+        self.topics().subscribe(topic, url, remark).await
     }
 
     /// Takes a subscriber away.
     pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Done {
-        let _ = (topic, url);
-        Err(Trouble::Other("not here yet".into()))
+        self.topics().unsubscribe(topic, url).await
     }
 
     /// Takes a topic away.
     pub(crate) async fn delete_topic(&self, topic: &str) -> Done {
-        let _ = topic;
-        Err(Trouble::Other("not here yet".into()))
+        self.topics().delete(topic).await
     }
 
     /// One entry of a category, or none.
     pub(crate) async fn query_kv(&self, category: &str, key: &str) -> Result<Vec<KeyValue>, Trouble> {
-        let _ = (category, key);
-        Err(Trouble::Other("not here yet".into()))
+        self.find_entry(category, key).await
     }
 
     /// A page of a category.
@@ -189,13 +185,6 @@ impl Service {
         position: &str,
         limit: usize,
     ) -> Result<Page<KeyValue>, Trouble> {
-        let _ = (category, position, limit);
-        Err(Trouble::Other("not here yet".into()))
-    }
-
-    /// The URLs of a topic's subscribers; none when nobody has subscribed.
-    pub(super) async fn subscribers(&self, topic: &str) -> Result<Option<Vec<String>>, Trouble> {
-        let _ = topic;
-        Ok(None)
+        self.scan_entries(category, position, limit).await
     }
 }

@@ -1,4 +1,4 @@
-//! From a gRPC status to an outcome. Pure: the status decides, never words in a message.
+//! From a gRPC status to an outcome. Pure: natively the status decides, never words in a message.
 //!
 //! Not here: whether an op may be refused at all (the engine knows), and replies without a status (`failure`).
 
@@ -14,14 +14,14 @@ use crate::dispatch::text::clean;
 /// When to ask again, in seconds or as an HTTP date.
 const RETRY_AFTER: &str = "retry-after";
 
-const OK: u16 = 0;
-const RESOURCE_EXHAUSTED: u16 = 8;
-const FAILED_PRECONDITION: u16 = 9;
-const ABORTED: u16 = 10;
-const UNAVAILABLE: u16 = 14;
+pub(in crate::dispatch) const OK: u16 = 0;
+pub(in crate::dispatch) const RESOURCE_EXHAUSTED: u16 = 8;
+pub(in crate::dispatch) const FAILED_PRECONDITION: u16 = 9;
+pub(in crate::dispatch) const ABORTED: u16 = 10;
+pub(in crate::dispatch) const UNAVAILABLE: u16 = 14;
 
 /// The outcome, and what an operator should know about it.
-pub(super) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
+pub(in crate::dispatch) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
     let retry_after = reply.metadata(RETRY_AFTER);
     let (outcome, error) = match reply.status {
         OK => done(op, reply),
@@ -35,7 +35,13 @@ pub(super) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
 
 fn done(op: Op, reply: &Reply) -> (Outcome, Option<String>) {
     let (read_only, vote_error) = hints::read_only(op, reply.metadata(headers::VOTE));
-    let (output, output_error) = match &reply.message {
+    let (output, output_error) = output(reply);
+    (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
+}
+
+/// What of a reply is kept as the branch's output, and why nothing is.
+pub(in crate::dispatch) fn output(reply: &Reply) -> (Payload, Option<String>) {
+    match &reply.message {
         Message::Whole(bytes) => (Payload::from(bytes.as_slice()), None),
         // A part of a message would be a lie; none is a fact.
         Message::TooLarge => {
@@ -51,8 +57,7 @@ fn done(op: Op, reply: &Reply) -> (Outcome, Option<String>) {
             let error = "the reply's message is compressed, which was not asked for; not kept";
             (Payload::default(), Some(error.into()))
         }
-    };
-    (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
+    }
 }
 
 /// Why a participant refused, in its own words.
@@ -62,7 +67,7 @@ fn reason(words: &str) -> String {
 }
 
 /// What the status means and what to do about it, then its own words.
-fn advice(reply: &Reply) -> String {
+pub(in crate::dispatch) fn advice(reply: &Reply) -> String {
     let meaning = match reply.status {
         1 => "the participant, or something on the way to it, cancelled the call",
         3 | 11 => {
@@ -76,6 +81,11 @@ fn advice(reply: &Reply) -> String {
         2 | 13 | 15 => "the participant failed; look at its log",
         _ => "the participant rejects the request; only ABORTED means a business refusal",
     };
+    in_words(reply, meaning)
+}
+
+/// What a status means, then the participant's own words.
+pub(in crate::dispatch) fn in_words(reply: &Reply, meaning: &str) -> String {
     let words = clean(&reply.words);
     let separator = if words.is_empty() { "" } else { ": " };
     format!("{}: {meaning}{separator}{words}", status_code::in_words(reply.status))

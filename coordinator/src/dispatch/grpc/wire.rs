@@ -62,7 +62,7 @@ pub(super) struct Collector {
 
 /// What there is of a reply's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Message {
+pub(in crate::dispatch) enum Message {
     /// All of it.
     Whole(Vec<u8>),
     /// Longer than [`OUTPUT_BYTES_MAX`].
@@ -124,12 +124,12 @@ impl Collector {
 
 /// A reply that has a status.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(in crate::dispatch) struct Reply {
     /// 0 to 16.
-    pub(super) status: u16,
+    pub(in crate::dispatch) status: u16,
     /// In the participant's words.
-    pub(super) words: String,
-    pub(super) message: Message,
+    pub(in crate::dispatch) words: String,
+    pub(in crate::dispatch) message: Message,
     head: HeaderMap,
     trailers: HeaderMap,
 }

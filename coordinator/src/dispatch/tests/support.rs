@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use trine_engine::{Answer, Call, CallKey, Outcome, Payload};
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target};
 
@@ -165,4 +165,28 @@ async fn read_request(stream: &mut TcpStream) {
             Ok(_) => {}
         }
     }
+}
+
+/// Tells every request it gets, byte by byte, and answers with the bytes given, each on a connection of its own.
+pub(super) async fn recording_server(answer: &'static str) -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (listener, base) = listen().await;
+    let (tell, told) = mpsc::unbounded_channel();
+    accept_each(listener, move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            let mut seen = Vec::new();
+            while !is_whole(&seen) && stream.read_buf(&mut seen).await.unwrap() > 0 {}
+            tell.send(seen).unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (base, told)
+}
+
+/// Whether a request has its body, if it announces one.
+fn is_whole(seen: &[u8]) -> bool {
+    let Some(head) = seen.windows(4).position(|part| part == b"\r\n\r\n") else { return false };
+    let text = String::from_utf8_lossy(&seen[..head]);
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    seen.len() >= head + 4 + length.unwrap_or(0)
 }

@@ -8,8 +8,8 @@ use trine_protocol::{Gid, Timestamp};
 
 use crate::store::memory::Memory;
 use crate::store::{
-    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Loaded, Maintenance, Membership,
-    Queries, Registry, Standing, Store, StoreFuture,
+    AppendError, Appended, Census, Change, Cursor, Entry, Filter, Journal, Journals, Key, KeyValues, Loaded,
+    Maintenance, Membership, Queries, Registry, Revision, Standing, Store, StoreFuture, Value,
 };
 
 /// A memory store that answers the read of one gid with the journal of another.
@@ -28,6 +28,10 @@ impl Treacherous {
 impl Store for Treacherous {
     fn lanes_max(&self) -> usize {
         1
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 
@@ -97,6 +101,31 @@ impl Registry for Treacherous {
 
     fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
         self.honest.sweep_participants(before)
+    }
+}
+
+impl KeyValues for Treacherous {
+    fn entry(&self, category: Key, key: Key) -> StoreFuture<Option<Entry>> {
+        self.honest.entry(category, key)
+    }
+
+    fn entries(&self, category: Key, after: Option<Key>, limit: usize) -> StoreFuture<Vec<Entry>> {
+        self.honest.entries(category, after, limit)
+    }
+
+    fn put(
+        &self,
+        category: Key,
+        key: Key,
+        value: Value,
+        expected: Option<Revision>,
+        now: Timestamp,
+    ) -> StoreFuture<Change> {
+        self.honest.put(category, key, value, expected, now)
+    }
+
+    fn delete(&self, category: Key, key: Key, expected: Option<Revision>) -> StoreFuture<Change> {
+        self.honest.delete(category, key, expected)
     }
 }
 

@@ -6,6 +6,7 @@ use trine_engine::{Batch, IndexRow, Record};
 use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
+use super::key_values::Entries;
 use crate::store::{Appended, Census, Cursor, Filter, Journals, Loaded, Standing, StoreError, codec, group};
 
 /// `(seq, at, event text)`.
@@ -23,6 +24,7 @@ pub(super) struct State {
     lapsed: BTreeSet<String>,
     /// Coordinators that ever beat.
     known: BTreeSet<String>,
+    pub(super) entries: Entries,
 }
 
 #[derive(Debug)]

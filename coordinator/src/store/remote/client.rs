@@ -189,6 +189,10 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
     /// Applies the migrations that are missing; returns how many.
     fn migrate(&mut self) -> impl Future<Output = Result<u64, sqlx::migrate::MigrateError>> + Send;
 
+    /// [`Verdict::Conflict`] or [`Verdict::Contended`] where that is why a statement that stood alone was undone; none for
+    /// every other error, after which it may or may not have been done.
+    fn undone(error: &ClientError) -> Option<Verdict>;
+
     /// Whether the connection can go on being used after an error.
     fn survives(error: &ClientError) -> bool;
 
@@ -224,9 +228,17 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) settle: Option<&'static str>,
     pub(in crate::store) standing: &'static str,
     pub(in crate::store) leave: &'static str,
+    /// When the process that has a name has last beaten, and how long ago that was.
+    pub(in crate::store) beaten: &'static str,
     pub(in crate::store) lapsed: &'static str,
     pub(in crate::store) recall: &'static str,
     pub(in crate::store) coordinators: &'static str,
     pub(in crate::store) sweep_coordinators: &'static str,
     pub(in crate::store) ping: &'static str,
+    pub(in crate::store) entry: &'static str,
+    pub(in crate::store) entries: &'static str,
+    pub(in crate::store) create_entry: &'static str,
+    pub(in crate::store) change_entry: &'static str,
+    /// `$3`: its version, or 0 for any.
+    pub(in crate::store) delete_entry: &'static str,
 }

@@ -34,8 +34,10 @@ const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
 const MIGRATE_TRIES_MAX: u32 = 10;
 
 /// Every migration, oldest first: number, name, text.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "journal", include_str!("../../../../migrations/coordinator/mysql/0001_journal.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "journal", include_str!("../../../../migrations/coordinator/mysql/0001_journal.sql")),
+    (2, "key_values", include_str!("../../../../migrations/coordinator/mysql/0002_key_values.sql")),
+];
 
 /// A connection to MySQL or MariaDB.
 #[derive(Debug)]
@@ -178,6 +180,11 @@ impl Client for MySql {
         };
         sqlx::query(texts::UNLOCK).execute(&mut self.0).await?;
         applied
+    }
+
+    fn undone(error: &ClientError) -> Option<Verdict> {
+        let ClientError::Sql(error) = error else { return None };
+        Some(verdict(number(error))).filter(|v| matches!(v, Verdict::Conflict | Verdict::Contended))
     }
 
     fn survives(error: &ClientError) -> bool {

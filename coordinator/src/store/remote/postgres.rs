@@ -29,8 +29,10 @@ const SESSION: &str = "SET default_transaction_isolation = 'read committed'; SET
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 /// Every migration, oldest first: number, name, text.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "journal", include_str!("../../../../migrations/coordinator/postgres/0001_journal.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "journal", include_str!("../../../../migrations/coordinator/postgres/0001_journal.sql")),
+    (2, "key_values", include_str!("../../../../migrations/coordinator/postgres/0002_key_values.sql")),
+];
 
 /// A connection to PostgreSQL.
 #[derive(Debug)]
@@ -144,12 +146,15 @@ impl Client for Postgres {
         Ok(applied(&mut self.0, &migrator).await?.saturating_sub(before))
     }
 
+    fn undone(error: &ClientError) -> Option<Verdict> {
+        let ClientError::Sql(error) = error else { return None };
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        Some(verdict(code.as_deref())).filter(|v| matches!(v, Verdict::Conflict | Verdict::Contended))
+    }
+
     fn survives(error: &ClientError) -> bool {
         match error {
-            ClientError::Sql(error) => {
-                let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-                matches!(verdict(code.as_deref()), Verdict::Conflict | Verdict::Contended)
-            }
+            ClientError::Sql(_) => Self::undone(error).is_some(),
             ClientError::Unreadable(_) => true,
             ClientError::Slow(_) | ClientError::Unfit(_) | ClientError::Crowded | ClientError::Closed => {
                 false

@@ -199,10 +199,10 @@ fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, ClientErr
     parse(text).ok_or_else(|| ClientError::Unreadable(format!("{text:?} is not a word this version knows")))
 }
 
-fn timestamp(row: &Row, column: usize) -> Result<Timestamp, ClientError> {
+pub(super) fn timestamp(row: &Row, column: usize) -> Result<Timestamp, ClientError> {
     row.int(column).map(|millis| Timestamp::from_millis(millis.cast_unsigned()))
 }
 
-fn count(limit: usize) -> Value {
+pub(super) fn count(limit: usize) -> Value {
     Value::Int(i64::try_from(limit).unwrap_or(i64::MAX))
 }

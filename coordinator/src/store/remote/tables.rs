@@ -2,12 +2,18 @@
 //!
 //! Who is alive is judged by the database's clock alone: the clocks of coordinators are never compared.
 
+use std::time::Duration;
+
 use trine_protocol::{Gid, Timestamp};
 
 use super::append::{integer, millis};
 use super::client::{Client, ClientError, Value};
 use super::queries;
+use crate::clock::Stopwatch;
 use crate::store::Standing;
+
+/// How often a process that starts looks whether its name is used.
+const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);
 
 /// Which coordinator this is.
 #[derive(Debug, Clone)]
@@ -49,6 +55,35 @@ pub(super) async fn sweep_participants<C: Client>(
     before: Timestamp,
 ) -> Result<u64, ClientError> {
     client.execute(C::TEXTS.sweep_participants, &[millis(before).into()]).await
+}
+
+/// Whether another process lives under the name. One that was killed a moment ago looks alive, so its next heartbeat is
+/// waited for: until `patience` is over, by this coordinator's clock or the database's.
+pub(super) async fn is_taken<C: Client>(
+    client: &mut C,
+    name: &str,
+    patience: Duration,
+) -> Result<bool, ClientError> {
+    let waiting = Stopwatch::start();
+    let mut seen = None;
+    while waiting.elapsed() < patience {
+        let rows = client.query(C::TEXTS.beaten, &[name.into()]).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        if u128::try_from(row.int(2)?).is_ok_and(|silent_ms| silent_ms >= patience.as_millis()) {
+            return Ok(false);
+        }
+        let now = (row.text(0)?.to_owned(), row.int(1)?);
+        match &seen {
+            None => {
+                tracing::info!(name, "this name was used until a moment ago; waiting whether it still is");
+                seen = Some(now);
+            }
+            Some(seen) if *seen != now => return Ok(true),
+            Some(_) => {}
+        }
+        tokio::time::sleep((patience / 10).min(LOOK_EVERY_MAX)).await;
+    }
+    Ok(false)
 }
 
 /// Takes the name, from whoever had it before.

@@ -1,6 +1,7 @@
 //! The suite over real PostgreSQL and MariaDB servers, and what only a database server can do to us.
 
 mod faults;
+mod key_values;
 mod schema;
 mod sharing;
 

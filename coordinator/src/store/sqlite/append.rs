@@ -182,7 +182,7 @@ fn bind_row(statement: Bound, row: &IndexRow, owner: &str) -> Bound {
 }
 
 /// SQLite's integers are signed. A seq never gets that far, and a time ends in the year 9999.
-fn integer(value: u64) -> i64 {
+pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -271,7 +271,7 @@ fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, sqlx::Err
         .ok_or_else(|| sqlx::Error::Decode(format!("{text:?} is not a word this version knows").into()))
 }
 
-fn timestamp(row: &SqliteRow, column: usize) -> Result<Timestamp, sqlx::Error> {
+pub(super) fn timestamp(row: &SqliteRow, column: usize) -> Result<Timestamp, sqlx::Error> {
     let millis: i64 = row.try_get(column)?;
     Ok(Timestamp::from_millis(millis.cast_unsigned()))
 }

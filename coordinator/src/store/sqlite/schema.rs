@@ -34,6 +34,7 @@ const STATEMENTS_MAX: usize = 256;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/sqlite/0001_journal.sql")),
     (2, "coordinators", include_str!("../../../../migrations/coordinator/sqlite/0002_coordinators.sql")),
+    (3, "key_values", include_str!("../../../../migrations/coordinator/sqlite/0003_key_values.sql")),
 ];
 
 /// A file that is open and up to date.

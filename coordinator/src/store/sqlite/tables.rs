@@ -115,7 +115,7 @@ async fn delete_settled(
 }
 
 /// One statement that is its own database transaction; returns the rows it changed.
-async fn alone(
+pub(super) async fn alone(
     writer: &Writer,
     statement: Query<'static, Sqlite, SqliteArguments>,
 ) -> Result<u64, sqlx::Error> {

@@ -118,7 +118,7 @@ async fn urls_name_a_file_or_are_refused_with_the_forms_that_work() {
 #[tokio::test]
 async fn migrating_is_done_once_and_a_newer_file_is_refused() {
     let folder = fresh();
-    assert_eq!(migrate(&Options::new(&folder.url(), "m")).await.unwrap(), 2);
+    assert_eq!(migrate(&Options::new(&folder.url(), "m")).await.unwrap(), 3);
     assert_eq!(migrate(&Options::new(&folder.url(), "m")).await.unwrap(), 0);
     folder.sqlite().await.close().await.unwrap();
     folder
@@ -168,6 +168,7 @@ async fn hot_queries_walk_an_index() {
         (queries::LIST_LABELLED, "transaction_labels_newest"),
         (super::tables::SETTLED, "transactions_settled"),
         (super::tables::ADOPT, "transactions_owned"),
+        (super::key_values::ENTRIES, "sqlite_autoindex_key_values_1"),
     ] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
         let rows = sqlx::query(explain).fetch_all(&store.0.readers).await.unwrap();

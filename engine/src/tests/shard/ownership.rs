@@ -11,12 +11,6 @@ impl Bench {
         bench
     }
 
-    /// Somebody else moves the transaction and becomes its owner.
-    fn taken(&mut self, command: Command) {
-        self.elsewhere("g", command);
-        self.foreign.insert(g("g"));
-    }
-
     /// Somebody else takes the transaction over, without moving it.
     fn adopted_from(&mut self) {
         self.foreign.insert(g("g"));
@@ -41,10 +35,6 @@ impl Bench {
         let events = decide(state.as_ref(), &Input::Answer(key, answer(&["done"])), self.now).unwrap();
         let (_, records) = advance(state, &g("g"), events, self.now);
         assert!(self.store.append(&records).is_empty());
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.batch.is_none() && self.loads.is_empty() && self.calls.is_empty()
     }
 }
 

@@ -37,8 +37,8 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "a foreign transaction is answered for from memory",
         file: FLOW,
-        replace: "Some(false) => return self.receive_foreign(message),",
-        with: "Some(false) => return self.decide_resident(message, now),",
+        replace: "resident.owned && !resident.is_outdated_for(",
+        with: "!resident.is_outdated_for(",
     },
     Canary {
         law: "own",
@@ -67,6 +67,29 @@ pub(super) const CANARIES: &[Canary] = &[
         file: SCHEDULE,
         replace: "!resident.owned && !resident.waiters.is_empty()",
         with: "!resident.owned && resident.waiters.len() > 1_000",
+    },
+    Canary {
+        law: "own",
+        breaks: "a command is answered from memory however old that is",
+        file: OWNERSHIP,
+        replace: "self.unflushed.is_some() || self.outdated_at(options).is_none_or(",
+        with: "self.outdated_at(options).is_some() || self.outdated_at(options).is_none_or(",
+    },
+    Canary {
+        law: "own",
+        breaks: "nobody looks whether others have ended what is driven here",
+        file: OWNERSHIP,
+        replace: "let waited_for = self.owned && !self.waiters.is_empty();",
+        with: "let waited_for = self.owned && self.waiters.len() > 1_000;",
+    },
+    Canary {
+        law: "own",
+        breaks: "who waits for what was written long ago is not looked for again",
+        file: FLOW,
+        replace: "            self.set_timer_at(gid, refresh_at);
+",
+        with: "            let _ = refresh_at;
+",
     },
     Canary {
         law: "own",

@@ -16,7 +16,8 @@ fn nothing_but_ok() -> axum::http::Response<()> {
 async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outcome> {
     let call = Call { timeout_ms, ..call(target) };
     let destination = Destination::of(call.target.grpc().unwrap()).unwrap();
-    client.exchange(&call, &destination).await.ok().map(|heard| heard.outcome)
+    let manner = crate::dispatch::manner::of(&call).unwrap();
+    client.exchange(&call, &*manner, &destination).await.ok().map(|heard| heard.outcome)
 }
 
 fn client(options: Options) -> Client {

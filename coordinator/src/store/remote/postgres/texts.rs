@@ -99,6 +99,11 @@ pub(super) const TEXTS: Texts = Texts {
     standing: "SELECT incarnation, heartbeat_at - previous_at FROM coordinators WHERE id = $1",
     // Its name stays known, so that whoever adopts sees that it is gone.
     leave: "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2",
+    beaten: concat!(
+        "SELECT incarnation, heartbeat_at, ",
+        now!(),
+        " - heartbeat_at FROM coordinators WHERE id = $1"
+    ),
     lapsed: concat!(
         "SELECT c.id FROM coordinators AS c WHERE c.id <> $1 AND c.heartbeat_at < ",
         now!(),
@@ -120,4 +125,14 @@ pub(super) const TEXTS: Texts = Texts {
     ),
     // Writes nothing, and fails where nothing can be written.
     ping: "DELETE FROM coordinators WHERE id IS NULL",
+    entry: "SELECT name, value, version, created_at, updated_at FROM key_values \
+         WHERE category = $1 AND name = $2",
+    entries: "SELECT name, value, version, created_at, updated_at FROM key_values \
+         WHERE category = $1 AND name > $2 ORDER BY name LIMIT $3",
+    create_entry: "INSERT INTO key_values (category, name, value, version, created_at, updated_at) \
+         VALUES ($1, $2, $3, 1, $4, $4) ON CONFLICT DO NOTHING",
+    change_entry: "UPDATE key_values SET value = $3, version = version + 1, updated_at = $4 \
+         WHERE category = $1 AND name = $2 AND version = $5 AND created_at = $6",
+    delete_entry: "DELETE FROM key_values WHERE category = $1 AND name = $2 \
+         AND ($3 = 0 OR (version = $3 AND created_at = $4))",
 };

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use trine_protocol::Status;
 
 use super::KINDS;
-use crate::store::Standing;
 use crate::store::suite::Subject;
 use crate::store::suite::fixture::{Tx, append, at, create, gid};
+use crate::store::{OpenError, Options, Standing, open};
 
 #[tokio::test]
 async fn a_heartbeat_that_was_late_says_so_once() {
@@ -37,6 +37,36 @@ async fn whoever_starts_under_a_name_supersedes_the_one_that_had_it() {
         // Leaving under a name that is somebody else's by now takes nothing away.
         first.leave().await.unwrap();
         assert_eq!(second.heartbeat().await, Ok(Standing::Alive));
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_not_taken_from_who_beats_and_is_from_who_left_or_fell_silent() {
+    for kind in KINDS {
+        let database = kind();
+        let first = database.open("a").await;
+        let patient = Options { name_wait_ms: 60_000, ..database.options("a") };
+        let beats = async {
+            loop {
+                assert_eq!(first.heartbeat().await, Ok(Standing::Alive));
+            }
+        };
+        let refused = tokio::select! {
+            refused = open(&patient) => refused.unwrap_err(),
+            () = beats => unreachable!("a heart goes on"),
+        };
+        assert!(matches!(&refused, OpenError::NameInUse { name, .. } if name == "a"), "{refused}");
+        assert_eq!(first.heartbeat().await, Ok(Standing::Alive), "nothing was taken from it");
+
+        first.leave().await.unwrap();
+        let second = open(&patient).await.unwrap();
+        assert_eq!(second.heartbeat().await, Ok(Standing::Alive));
+
+        let third = open(&Options { name_wait_ms: 50, ..patient.clone() }).await.unwrap();
+        assert_eq!(second.heartbeat().await, Ok(Standing::Superseded), "it was silent for too long");
+        database.lapse("a").await;
+        open(&patient).await.unwrap();
+        assert_eq!(third.heartbeat().await, Ok(Standing::Superseded));
     }
 }
 

@@ -1,0 +1,120 @@
+//! What every answer over HTTP is wrapped in.
+
+use std::any::Any;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::json;
+use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
+
+use super::service::Trouble;
+use crate::api::problem::logged_panic;
+
+const JSON: &str = "application/json; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// `FAILURE` as a JSON string may spell it, too.
+const FAILURE_ESCAPED: &str = "\\u0046AILURE";
+
+/// Nothing to say but that it is done.
+pub(super) fn done(result: Result<(), Trouble>) -> Response {
+    value(result.map(|()| json!({"dtm_result": SUCCESS})))
+}
+
+/// A document. Clients look for the word `FAILURE` anywhere in a reply, so one that says yes does not spell it that
+/// way, whatever a reason or a payload contains.
+pub(super) fn value<T: Serialize>(result: Result<T, Trouble>) -> Response {
+    match result {
+        Ok(value) => {
+            let body = serde_json::to_string(&value).unwrap_or_default();
+            write(StatusCode::OK, JSON, body.replace(FAILURE, FAILURE_ESCAPED))
+        }
+        Err(trouble) => refuse(trouble),
+    }
+}
+
+/// Why not.
+pub(super) fn refuse(trouble: Trouble) -> Response {
+    let with_result = |result: &str, message: &str| json!({"dtm_result": result, "message": message});
+    match trouble {
+        Trouble::Failure(text) => json_of(StatusCode::CONFLICT, &with_result(FAILURE, &text)),
+        Trouble::Ongoing(text) => json_of(StatusCode::TOO_EARLY, &with_result(ONGOING, &text)),
+        Trouble::Other(text) => message(StatusCode::INTERNAL_SERVER_ERROR, &text),
+        Trouble::Unavailable(text, seconds) => {
+            let mut response = message(StatusCode::INTERNAL_SERVER_ERROR, &text);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            response
+        }
+    }
+}
+
+/// A refusal that is about the request and nothing else.
+pub(super) fn message(status: StatusCode, text: &str) -> Response {
+    json_of(status, &json!({"message": text}))
+}
+
+/// A request that could not be bound: JSON that does not call itself JSON.
+pub(super) fn unbound<T: Serialize>(body: &T) -> Response {
+    write(StatusCode::BAD_REQUEST, TEXT, serde_json::to_string(body).unwrap_or_default())
+}
+
+/// There is nothing here, or not by this method.
+pub(super) async fn missing() -> Response {
+    write(StatusCode::NOT_FOUND, "text/plain", "404 page not found".to_owned())
+}
+
+/// For `CatchPanicLayer`.
+pub(super) fn from_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    message(StatusCode::INTERNAL_SERVER_ERROR, &logged_panic(&*panic))
+}
+
+/// A JSON document as it is.
+pub(super) fn json_of<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    write(status, JSON, serde_json::to_string(body).unwrap_or_default())
+}
+
+fn write(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::dtm::tests::{Answered, answered};
+
+    async fn told(response: Response) -> (u16, String) {
+        let answered: Answered = answered(response).await;
+        assert_eq!(answered.header("content-type"), "application/json; charset=utf-8");
+        (answered.status.as_u16(), answered.body)
+    }
+
+    #[tokio::test]
+    async fn each_kind_of_trouble_has_its_status() {
+        for (result, status, body) in [
+            (Ok(()), 200, r#"{"dtm_result":"SUCCESS"}"#),
+            (
+                Err(Trouble::Failure("no FAILURE".into())),
+                409,
+                r#"{"dtm_result":"FAILURE","message":"no FAILURE"}"#,
+            ),
+            (Err(Trouble::Ongoing("ONGOING".into())), 425, r#"{"dtm_result":"ONGOING","message":"ONGOING"}"#),
+            (Err(Trouble::Other("a \"b\"".into())), 500, r#"{"message":"a \"b\""}"#),
+            (Err(Trouble::Unavailable("later".into(), 3)), 500, r#"{"message":"later"}"#),
+        ] {
+            assert_eq!(told(done(result)).await, (status, body.to_owned()));
+        }
+        let busy = answered(refuse(Trouble::Unavailable("later".into(), 0))).await;
+        assert_eq!(busy.header("retry-after"), "1");
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_says_yes_never_spells_the_word_for_no() {
+        let document =
+            json!({"reason": "a\\FAILURE \"FAILURE\" FAILUREFAILURE", "FAILURE": ["FAILURE", "ONGOING"]});
+        let (status, body) = told(value(Ok(&document))).await;
+        assert_eq!(status, 200);
+        assert!(!body.contains("FAILURE"), "{body}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&body).unwrap(), document);
+    }
+}

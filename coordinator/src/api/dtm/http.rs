@@ -1,0 +1,208 @@
+//! The dialect over HTTP: which path asks for what. The answers' form is `envelope`'s, the requests' is `decode`'s.
+
+mod lists;
+mod params;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State as Ext};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, delete, get, post};
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+use trine_protocol::dtm::TransRequest;
+use trine_protocol::dtm::result::SUCCESS;
+
+use super::service::Trouble;
+use super::{Front, decode, envelope, json_rpc};
+use crate::api::body::{self, Unread};
+use crate::metrics;
+use lists::{all, query, query_kv, reset_cron_time, scan_kv, subscribe, unsubscribe};
+
+/// Every route but ping: its one method, its path, who answers.
+fn routes() -> Vec<(Method, &'static str, MethodRouter<Front>)> {
+    let of_method = |method: Method| move |(path, handler)| (method.clone(), path, handler);
+    let gets = [
+        ("/api/metrics", get(render_metrics)),
+        ("/api/dtmsvr/version", get(version)),
+        ("/api/dtmsvr/newGid", get(new_gid)),
+        ("/api/dtmsvr/query", get(query)),
+        ("/api/dtmsvr/all", get(all)),
+        ("/api/dtmsvr/resetCronTime", get(reset_cron_time)),
+        ("/api/dtmsvr/subscribe", get(subscribe)),
+        ("/api/dtmsvr/unsubscribe", get(unsubscribe)),
+        ("/api/dtmsvr/queryKV", get(query_kv)),
+        ("/api/dtmsvr/scanKV", get(scan_kv)),
+    ];
+    let posts = [
+        ("/api/dtmsvr/prepare", post(prepare)),
+        ("/api/dtmsvr/submit", post(submit)),
+        ("/api/dtmsvr/abort", post(abort)),
+        ("/api/dtmsvr/forceStop", post(force_stop)),
+        ("/api/dtmsvr/registerBranch", post(register_branch)),
+        ("/api/dtmsvr/registerXaBranch", post(register_branch)),
+        ("/api/dtmsvr/registerTccBranch", post(register_branch)),
+        ("/api/dtmsvr/prepareWorkflow", post(prepare_workflow)),
+        ("/api/dtmsvr/resetNextCronTime", post(reset_next_cron_time)),
+        ("/api/json-rpc", post(json_rpc::answer)),
+    ];
+    let deletes = [("/api/dtmsvr/topic/{name}", delete(delete_topic))];
+    // A GET route would answer HEAD, too.
+    let gets = gets.map(|(path, handler)| (path, handler.head(envelope::missing)));
+    gets.into_iter()
+        .map(of_method(Method::GET))
+        .chain(posts.into_iter().map(of_method(Method::POST)))
+        .chain(deletes.into_iter().map(of_method(Method::DELETE)))
+        .collect()
+}
+
+/// Everything under `/api/`.
+pub(super) fn router(front: Front) -> Router {
+    let mut router = Router::new().route(PING, any(ping));
+    let mut known = Vec::new();
+    for (method, path, handler) in routes() {
+        router = router.route(path, handler.fallback(envelope::missing));
+        known.push((method, path));
+    }
+    let known: Arc<[_]> = known.into();
+    let elsewhere = async move |method: Method, uri: Uri| match without_slash(&known, &method, &uri) {
+        Some(location) => (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response(),
+        None => envelope::missing().await,
+    };
+    router
+        .route("/api/", any(envelope::missing))
+        .route("/api/{*rest}", any(elsewhere))
+        .layer(DefaultBodyLimit::max(front.body_bytes_max))
+        .layer(CatchPanicLayer::custom(envelope::from_panic))
+        .with_state(front)
+}
+
+const PING: &str = "/api/ping";
+
+/// Where a path with a slash too many means to go.
+fn without_slash(known: &[(Method, &str)], method: &Method, uri: &Uri) -> Option<HeaderValue> {
+    let path = uri.path().strip_suffix('/')?;
+    let is_path = |pattern: &str| match pattern.split_once('{') {
+        Some((start, _)) => {
+            path.strip_prefix(start).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+        }
+        None => path == pattern,
+    };
+    if path != PING && !known.iter().any(|(of, pattern)| of == method && is_path(pattern)) {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    HeaderValue::from_str(&format!("{path}{query}")).ok()
+}
+
+/// A whole body, whatever it calls itself.
+pub(super) struct Whole(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Whole {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        body::read(request, state).await.map(Self).map_err(|unread| {
+            let status = match unread {
+                Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                Unread::CutShort => StatusCode::BAD_REQUEST,
+                Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            };
+            envelope::message(status, unread.detail())
+        })
+    }
+}
+
+/// The request in a body, with its gid as this wire cleans it.
+fn transaction(body: &[u8]) -> Result<TransRequest, Trouble> {
+    let mut request = decode::transaction(body).map_err(Trouble::Other)?;
+    request.gid = decode::clean_gid(&request.gid);
+    Ok(request)
+}
+
+async fn ping() -> Response {
+    envelope::value(Ok(json!({"msg": "pong"})))
+}
+
+async fn render_metrics(Ext(front): Ext<Front>) -> Response {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    ([content_type], (front.metrics)()).into_response()
+}
+
+async fn version() -> Response {
+    envelope::value(Ok(json!({"version": concat!("v", env!("CARGO_PKG_VERSION"))})))
+}
+
+async fn new_gid(Ext(front): Ext<Front>) -> Response {
+    envelope::value(Ok(json!({"dtm_result": SUCCESS, "gid": front.service.new_gid()})))
+}
+
+async fn prepare(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
+    match transaction(&body) {
+        Ok(request) => envelope::done(front.service.prepare(request).await),
+        Err(trouble) => envelope::refuse(trouble),
+    }
+}
+
+async fn submit(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
+    match transaction(&body) {
+        Ok(request) => envelope::done(front.service.submit(request).await),
+        Err(trouble) => envelope::refuse(trouble),
+    }
+}
+
+async fn abort(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
+    match transaction(&body) {
+        Ok(request) => envelope::done(front.service.abort(request).await),
+        Err(trouble) => envelope::refuse(trouble),
+    }
+}
+
+async fn force_stop(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
+    match transaction(&body) {
+        Ok(request) => envelope::done(front.service.force_stop(&request.gid).await),
+        Err(trouble) => envelope::refuse(trouble),
+    }
+}
+
+async fn reset_next_cron_time(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
+    match transaction(&body) {
+        Ok(request) => envelope::done(front.service.reset_next_cron_time(&request.gid).await),
+        Err(trouble) => envelope::refuse(trouble),
+    }
+}
+
+/// Clients read the document whatever the status, so there is one whenever that is possible.
+async fn prepare_workflow(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
+    match transaction(&body) {
+        Ok(request) => envelope::value(
+            front
+                .service
+                .prepare_workflow(request)
+                .await
+                .map(|(global, branches)| json!({"transaction": global, "progresses": branches})),
+        ),
+        Err(trouble) => envelope::refuse(trouble),
+    }
+}
+
+async fn register_branch(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
+    match decode::branch(&body) {
+        Ok(mut request) => {
+            request.gid = decode::clean_gid(&request.gid);
+            envelope::done(front.service.register_branch(request).await)
+        }
+        Err(text) => envelope::unbound(&json!({"message": text})),
+    }
+}
+
+async fn delete_topic(Ext(front): Ext<Front>, Path(name): Path<String>) -> Response {
+    envelope::done(front.service.delete_topic(&name).await)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! A front over a store in memory and lanes that nobody keeps busy.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use futures_util::future::BoxFuture;
+use tower::ServiceExt as _;
+use trine_engine::Call;
+
+use super::*;
+use crate::dispatch::{Caller, Returned};
+use crate::runtime::{Lanes, Options};
+use crate::store::memory::Memory;
+
+/// What a body may have.
+pub(super) const BODY_BYTES_MAX: usize = 2_000;
+
+/// Answers nobody.
+#[derive(Debug)]
+struct Silent;
+
+impl Caller for Silent {
+    fn call(&self, _: Call) -> BoxFuture<'static, Returned> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A front, and the lanes that have to live as long.
+pub(super) fn front() -> (Front, Lanes) {
+    let store: Arc<dyn Store> = Arc::new(Memory::new("a"));
+    let caller: Arc<dyn Caller> = Arc::new(Silent);
+    let lanes = Lanes::start(&store, &caller, &crate::metrics::Metrics::new(), Options::default());
+    let metrics = Arc::new(|| -> String { panic!("a secret of the metrics") });
+    let front = Front::new(lanes.handle().clone(), store, Duration::from_secs(10), BODY_BYTES_MAX, metrics);
+    (front, lanes)
+}
+
+/// What came back.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Answered {
+    /// A header's text.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body as JSON, whatever it calls itself.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// One request through the router.
+pub(super) async fn send(router: &Router, method: Method, uri: &str, body: &str) -> Answered {
+    let request = Request::builder().method(method).uri(uri).body(Body::from(body.to_owned())).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    answered(response).await
+}
+
+/// A response, read to its end.
+pub(super) async fn answered(response: axum::response::Response) -> Answered {
+    let (head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Answered { status: head.status, headers: head.headers, body }
+}

@@ -1,0 +1,69 @@
+//! The manner of a call: what it looks like on the wire, and what its answer means. Chosen once per call, by the terms its
+//! transaction carries; nothing after the choice asks which one it is.
+//!
+//! Not here: where a call goes, and whether there was an answer at all (`http`, `grpc`).
+
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Request, Url};
+use trine_engine::Call;
+use trine_protocol::Timestamp;
+
+use super::classify::{self, Body, Dialect};
+use super::dispatcher::Heard;
+use super::{grpc, request};
+
+/// One way of making calls and of reading their answers. Errors say in words why a call cannot be made.
+pub(super) trait Manner: Send + Sync {
+    /// The request over HTTP.
+    fn ask_http(&self, call: &Call, url: Url) -> Result<Request, String>;
+
+    /// What an answer over HTTP means.
+    fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard;
+
+    /// The request over gRPC.
+    fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String>;
+
+    /// What a reply over gRPC means.
+    fn read_grpc(&self, call: &Call, reply: &grpc::Reply, now: Timestamp) -> Heard;
+}
+
+/// The manner of a call.
+pub(super) fn of(call: &Call) -> Result<Box<dyn Manner>, String> {
+    match &call.terms {
+        None => Ok(Box::new(Native)),
+        Some(terms) => match Dialect::of(terms) {
+            Some(dialect) => Ok(Box::new(dialect)),
+            None => Err("the transaction's terms cannot be read, so nothing was sent; \
+                was it created by a newer version of the coordinator?"
+                .into()),
+        },
+    }
+}
+
+/// Ours.
+struct Native;
+
+impl Manner for Native {
+    fn ask_http(&self, call: &Call, url: Url) -> Result<Request, String> {
+        let mut request = Request::new(Method::POST, url);
+        *request.headers_mut() =
+            request::headers(call).map_err(|error| format!("the call's headers cannot be built: {error}"))?;
+        *request.body_mut() = Some(request::body(call).into());
+        Ok(request)
+    }
+
+    fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard {
+        let (outcome, error) = classify::classify(call.op(), status, headers, body, now);
+        Heard { status_code: status, outcome, error }
+    }
+
+    fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {
+        let metadata = request::identity(call)
+            .map_err(|error| format!("the call's metadata cannot be built: {error}"))?;
+        Ok(grpc::Question::new(metadata, call.payload.as_bytes()))
+    }
+
+    fn read_grpc(&self, call: &Call, reply: &grpc::Reply, now: Timestamp) -> Heard {
+        grpc::outcome::classify(call.op(), reply, now)
+    }
+}
