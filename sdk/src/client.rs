@@ -5,14 +5,14 @@
 //! the CLI's business and not here.
 
 mod branch;
-mod call;
+pub(crate) mod call;
 mod error;
 pub mod kind;
 mod open;
 mod resolve;
-mod stopwatch;
+pub(crate) mod stopwatch;
 mod transaction;
-mod transport;
+pub(crate) mod transport;
 
 #[cfg(test)]
 mod tests;
@@ -44,12 +44,12 @@ const WAIT_SECS_MAX: u64 = 20;
 /// Talks to the coordinators. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    transport: Transport,
+pub(crate) struct Inner {
+    pub(crate) transport: Transport,
     directory: Directory,
 }
 
