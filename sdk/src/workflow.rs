@@ -262,9 +262,10 @@ impl Workflows {
         let span = tracing::info_span!("workflow", gid = %about.gid, name = about.name);
         let coordinator = self.coordinator.clone();
         let task = async move {
-            // Dropped last, whatever happens: those who come then begin anew.
-            let _entry = entry;
+            let entry = entry;
             let end = execution::execute(coordinator, handler, about).await;
+            // First, so that whoever hears of the end and asks again begins anew. A panic drops it, too.
+            drop(entry);
             sender.send_replace(Some(end));
         };
         tokio::spawn(task.instrument(span));

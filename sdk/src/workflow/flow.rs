@@ -267,9 +267,6 @@ impl Inner {
     /// Takes note of a branch that may run from now on.
     fn ask(&self, number: usize, asked: Asked) -> Result<usize, Failure> {
         let mut state = self.lock();
-        if let Some(error) = &state.stopped {
-            return Err(Failure::Stopped(error.clone()));
-        }
         if state.over {
             let what = format!("step {} was asked for after the handler had ended", asked.id);
             return Err(Failure::Stopped(WorkflowError::Diverged(what)));
@@ -313,7 +310,6 @@ impl Inner {
             }
             Err(Failure::Stopped(error)) => return Err(self.stop(error)),
         };
-        self.stopped()?;
         self.record(id.as_str(), Phase::Action, &settled).await.map_err(|error| self.stop(error))?;
         Ok(settled)
     }

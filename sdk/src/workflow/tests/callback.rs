@@ -105,6 +105,25 @@ async fn whoever_asks_for_a_workflow_that_goes_on_waits_for_the_same_end() {
 }
 
 #[tokio::test]
+async fn what_did_not_end_is_executed_anew_when_it_is_asked_for_again() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    let workflows = service(&fake);
+    let noted = diary.clone();
+    workflows.register("sum", move |_, _| {
+        noted.note("begun");
+        let panics = noted.0.lock().unwrap().len() == 2;
+        async move {
+            assert!(!panics, "a crash");
+            Err(Failure::unknown("later"))
+        }
+    });
+    for _ in 0..3 {
+        execute(&workflows).await.unwrap_err();
+    }
+    assert_eq!(diary.read().len(), 3);
+}
+
+#[tokio::test]
 async fn a_callback_does_not_wait_for_a_long_execution() {
     let fake = Fake::start().await;
     let workflows = service(&fake);
