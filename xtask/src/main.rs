@@ -5,6 +5,7 @@
 
 mod bench;
 mod canaries;
+mod clients;
 mod fuzz;
 mod process;
 mod run;

@@ -1,10 +1,11 @@
 //! `cargo xtask setup`: installs what the tests need and this machine lacks.
 //!
-//! Only operating-system packages are installed at once. The tools that few commands need, schemathesis and
-//! cargo-deny, are installed when first asked for.
+//! Operating-system packages and the clients of `clients.rs` are installed at once. The tools that few commands need,
+//! schemathesis and cargo-deny, are installed when first asked for.
 
 use std::path::{Path, PathBuf};
 
+use crate::clients;
 use crate::run::{self, cargo, command};
 
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
@@ -25,7 +26,7 @@ const REQUIREMENTS: &[Requirement] = &[
     Requirement {
         probe: &["python3", "-c", "import ensurepip, venv"],
         package: "python3-venv",
-        reason: "the API is fuzzed with schemathesis, a Python program",
+        reason: "the API is fuzzed with schemathesis, and dtm's client is tested: Python programs",
     },
     Requirement {
         probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/postgres || command -v postgres"],
@@ -61,6 +62,7 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "nginx",
         reason: "several coordinators are tested behind a proxy",
     },
+    Requirement { probe: &["go", "version"], package: "golang-go", reason: "dtm's client for Go is tested" },
 ];
 
 /// Runs apt-get without letting packages start the services they bring: nobody asked for a database on its usual port.
@@ -83,8 +85,13 @@ enum Installer {
     None,
 }
 
-/// Installs the missing packages. Says nothing when there are none.
+/// Installs what is missing. Says nothing when that is nothing.
 pub(crate) fn setup(root: &Path) -> Result<(), String> {
+    packages(root)?;
+    clients::setup(root)
+}
+
+fn packages(root: &Path) -> Result<(), String> {
     let missing: Vec<&Requirement> = REQUIREMENTS
         .iter()
         .filter(|r| !run::succeeds(&mut command(root, r.probe[0], &r.probe[1..])))
@@ -147,7 +154,7 @@ fn quietly<'a>(line: &[&'a str]) -> Vec<&'a str> {
 
 /// The schemathesis program, installed into the target directory when it is not there yet.
 pub(crate) fn schemathesis(root: &Path) -> Result<PathBuf, String> {
-    setup(root)?;
+    packages(root)?;
     let venv = run::target_directory(root)?.join("tools/schemathesis-venv");
     let (python, program) = (venv.join("bin/python"), venv.join("bin/schemathesis"));
     let wanted = format!(

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"database/sql"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/dtm-labs/client/dtmcli"
+	"github.com/dtm-labs/client/dtmcli/dtmimp"
+	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/lib/pq"
+)
+
+// The tables as the client wants them: the barrier by this name, in PostgreSQL with a constraint of this name.
+var tables = map[string]string{
+	dtmcli.DBTypeMysql: `
+CREATE DATABASE IF NOT EXISTS dtm_barrier;
+CREATE TABLE IF NOT EXISTS dtm_barrier.barrier (
+	id BIGINT AUTO_INCREMENT PRIMARY KEY,
+	trans_type VARCHAR(45) NOT NULL DEFAULT '',
+	gid VARCHAR(128) NOT NULL DEFAULT '',
+	branch_id VARCHAR(128) NOT NULL DEFAULT '',
+	op VARCHAR(45) NOT NULL DEFAULT '',
+	barrier_id VARCHAR(45) NOT NULL DEFAULT '',
+	reason VARCHAR(45) NOT NULL DEFAULT '',
+	create_time DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+	update_time DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+	UNIQUE KEY (gid, branch_id, op, barrier_id)
+);
+CREATE TABLE IF NOT EXISTS account (name VARCHAR(20) PRIMARY KEY, balance INT NOT NULL, held INT NOT NULL)`,
+	dtmcli.DBTypePostgres: `
+CREATE SCHEMA IF NOT EXISTS dtm_barrier;
+CREATE TABLE IF NOT EXISTS dtm_barrier.barrier (
+	id BIGSERIAL PRIMARY KEY,
+	trans_type VARCHAR(45) NOT NULL DEFAULT '',
+	gid VARCHAR(128) NOT NULL DEFAULT '',
+	branch_id VARCHAR(128) NOT NULL DEFAULT '',
+	op VARCHAR(45) NOT NULL DEFAULT '',
+	barrier_id VARCHAR(45) NOT NULL DEFAULT '',
+	reason VARCHAR(45) NOT NULL DEFAULT '',
+	create_time TIMESTAMPTZ NOT NULL DEFAULT now(),
+	update_time TIMESTAMPTZ NOT NULL DEFAULT now(),
+	CONSTRAINT uniq_barrier UNIQUE (gid, branch_id, op, barrier_id)
+);
+CREATE TABLE IF NOT EXISTS account (name VARCHAR(20) PRIMARY KEY, balance INT NOT NULL, held INT NOT NULL)`,
+}
+
+// ledger has the accounts in a database: of what the client's barrier lets through, every call has its effect.
+type ledger struct {
+	kind string
+	conf dtmcli.DBConf
+	db   *sql.DB
+}
+
+// openLedger finds or makes the tables, and sets both accounts.
+func openLedger(link string, alice, bob int64) *ledger {
+	parts, err := url.Parse(link)
+	must(err)
+	port, err := strconv.ParseInt(parts.Port(), 10, 64)
+	must(err)
+	password, _ := parts.User.Password()
+	l := &ledger{kind: parts.Scheme}
+	l.conf = dtmcli.DBConf{
+		Driver: parts.Scheme, Host: parts.Hostname(), Port: port, User: parts.User.Username(), Password: password,
+		Db: strings.Trim(parts.Path, "/"), Schema: "public",
+	}
+	l.db, err = dtmimp.PooledDB(l.conf)
+	must(err)
+	for _, statement := range strings.Split(tables[l.kind], ";") {
+		l.exec(l.db, statement)
+	}
+	l.exec(l.db, "DELETE FROM account")
+	l.exec(l.db, "INSERT INTO account VALUES ('alice', ?, 0), ('bob', ?, 0)", alice, bob)
+	return l
+}
+
+func (l *ledger) exec(db dtmcli.DB, statement string, values ...interface{}) int64 {
+	affected, err := dtmimp.DBExec(l.kind, db, statement, values...)
+	must(err)
+	return affected
+}
+
+func (l *ledger) barrier(c call) (*dtmcli.BranchBarrier, error) {
+	barrier, err := dtmcli.BarrierFrom(c.transType, c.gid, c.branch, c.op)
+	if err == nil {
+		barrier.DBType = l.kind
+	}
+	return barrier, err
+}
+
+func (l *ledger) apply(c call) error {
+	barrier, err := l.barrier(c)
+	if err != nil {
+		return err
+	}
+	return barrier.CallWithDB(l.db, func(tx *sql.Tx) error { return l.change(tx, c.account, c.op, c.amount) })
+}
+
+func (l *ledger) check(c call) error {
+	barrier, err := l.barrier(c)
+	if err != nil {
+		return err
+	}
+	return barrier.QueryPrepared(l.db)
+}
+
+// change does to an account what an op does. Whether it may be done (again) is not asked here.
+func (l *ledger) change(db dtmcli.DB, account, op string, amount int64) error {
+	balance, held := effect(op, amount)
+	statement := "UPDATE account SET balance = balance + ?, held = held + ? WHERE name = ?"
+	values := []interface{}{balance, held, account}
+	if op == "action" || op == "try" {
+		statement += " AND balance + ? BETWEEN 0 AND ?"
+		values = append(values, amount, limit)
+	}
+	affected, err := dtmimp.DBExec(l.kind, db, statement, values...)
+	if err == nil && affected == 0 {
+		err = errLimit(account)
+	}
+	return err
+}
+
+func (l *ledger) state() accounts {
+	var a accounts
+	row := l.db.QueryRow(`SELECT
+		(SELECT balance FROM account WHERE name = 'alice'), (SELECT balance FROM account WHERE name = 'bob'),
+		(SELECT SUM(held) FROM account)`)
+	must(row.Scan(&a.alice, &a.bob, &a.held))
+	return a
+}
