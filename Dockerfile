@@ -67,9 +67,11 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
 ENTRYPOINT ["inventory-service"]
 
 FROM runtime AS trine
-# Loopback would reach nobody in a container. Nothing is authenticated: publish the port to whom you trust.
+# Loopback would reach nobody in a container. Nothing is authenticated: publish the ports to whom you trust.
 ENV TRINE_HTTP_ADDR=0.0.0.0:36789
+ENV TRINE_GRPC_ADDR=0.0.0.0:36790
 EXPOSE 36789
+EXPOSE 36790
 # The default store is the file trine-data/trine.db in here. A journal must not go with its container.
 VOLUME ["/data"]
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \

@@ -41,6 +41,8 @@ pub struct Config {
     pub name: String,
     /// Listening and bounds of the API.
     pub http: Http,
+    /// Listening for gRPC.
+    pub grpc: Grpc,
     /// Where the journal is.
     pub store: Store,
     /// Calls to participants.
@@ -72,6 +74,21 @@ pub struct Http {
     pub connections_max: usize,
     /// How long a shutdown waits for requests under way.
     pub drain_timeout: HumanDuration,
+}
+
+/// Section `grpc`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grpc {
+    /// `host:port` to listen on, or `off`.
+    pub addr: String,
+}
+
+impl Grpc {
+    /// Where to listen, if anywhere.
+    pub fn listens(&self) -> Option<&str> {
+        (!kind::is_off(&self.addr)).then_some(self.addr.as_str())
+    }
 }
 
 /// Section `store`.

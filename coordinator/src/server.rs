@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::dispatch::{Caller, Directory, Dispatcher, DispatcherError, Measured};
+use crate::http::Wire;
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
@@ -38,9 +39,11 @@ pub enum StartError {
     StoreSilent(#[from] store::StoreError),
     /// The address cannot be listened on.
     #[error(
-        "cannot listen on {addr}: {error}; is another coordinator running? choose another address with --http"
+        "cannot listen on {addr}: {error}; is another coordinator running? choose another address with {flag}"
     )]
     Listen {
+        /// The flag that says where.
+        flag: &'static str,
         /// The address.
         addr: String,
         /// What the system said.
@@ -58,12 +61,13 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    grpc_addr: Option<SocketAddr>,
     store: Arc<dyn Store>,
     standing: Arc<Standing>,
     lanes: Lanes,
     jobs: Jobs,
     shutdown: CancellationToken,
-    listening: JoinHandle<()>,
+    listening: Vec<JoinHandle<()>>,
     recovering: JoinHandle<()>,
     pulse: JoinHandle<()>,
 }
@@ -71,11 +75,12 @@ pub struct Server {
 impl Server {
     /// Opens the store, starts the lanes, hands them what is unfinished, and listens. Prints nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let addr = config.http.addr.clone();
-        let listener = TcpListener::bind(&addr).await.map_err(|error| StartError::Listen { addr, error })?;
-        let addr = listener
-            .local_addr()
-            .map_err(|error| StartError::Listen { addr: config.http.addr.clone(), error })?;
+        let (listener, addr) = listen("--http", &config.http.addr).await?;
+        let grpc = match config.grpc.listens() {
+            Some(addr) => Some(listen("--grpc (or none with `off`)", addr).await?),
+            None => None,
+        };
+        let grpc_addr = grpc.as_ref().map(|(_, addr)| *addr);
         let options = config.store_options();
         let store = store::open(&options).await?;
         store.heartbeat().await?;
@@ -101,15 +106,25 @@ impl Server {
         let recovering = tokio::spawn(recover(context.clone(), shutdown.clone()));
         let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), shutdown.clone()));
         let jobs = Jobs::start(&config.schedules(), &context).await?;
-        let router = router(&config, &context, &shutdown);
-        let listening = tokio::spawn(http::serve(listener, router, http_options(&config), shutdown.clone()));
-        tracing::info!(%addr, name = options.owner, "listening");
-        Ok(Self { addr, store, standing, lanes, jobs, shutdown, listening, recovering, pulse })
+        let routed = router(&config, &context, &shutdown);
+        let serve = |listener, router, wire| {
+            tokio::spawn(http::serve(listener, router, http_options(&config, wire), shutdown.clone()))
+        };
+        let mut listening = vec![serve(listener, routed, Wire::Http1)];
+        listening
+            .extend(grpc.map(|(listener, _)| serve(listener, grpc_router(&config, &context), Wire::Http2)));
+        tracing::info!(%addr, grpc = grpc_addr.map(tracing::field::display), name = options.owner, "listening");
+        Ok(Self { addr, grpc_addr, store, standing, lanes, jobs, shutdown, listening, recovering, pulse })
     }
 
     /// Where it listens; the port is the real one when 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it listens for gRPC, if it does.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc_addr
     }
 
     /// Resolves when another process has started under this coordinator's name: then this one is to stop.
@@ -125,7 +140,7 @@ impl Server {
         self.jobs.stop().await;
         self.lanes.stop().await;
         // Requests under way have their answers by now.
-        for task in [self.recovering, self.pulse, self.listening] {
+        for task in [self.recovering, self.pulse].into_iter().chain(self.listening) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task ended badly");
             }
@@ -138,6 +153,13 @@ impl Server {
         }
         tracing::info!("stopped");
     }
+}
+
+async fn listen(flag: &'static str, addr: &str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { flag, addr: addr.to_owned(), error };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
 }
 
 /// The description of everything the server answers.
@@ -159,8 +181,9 @@ async fn recover(context: jobs::Context, shutdown: CancellationToken) {
     }
 }
 
-fn http_options(config: &Config) -> http::Options {
+fn http_options(config: &Config, wire: Wire) -> http::Options {
     http::Options {
+        wire,
         header_timeout: Duration::from_millis(config.http.header_timeout.millis()),
         connections_max: config.http.connections_max,
         drain: Duration::from_millis(config.http.drain_timeout.millis()),
@@ -196,6 +219,11 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         api::guard(api::health::router(health), measure),
         api::docs_router(),
     ])
+}
+
+fn grpc_router(config: &Config, context: &jobs::Context) -> Router {
+    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
+    api::guard(api::dtm::grpc_router(front(config, context)), measure)
 }
 
 fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {

@@ -141,7 +141,15 @@ async fn a_second_coordinator_on_the_same_file_is_turned_away() {
     let db = folder.path().join("trine.db");
     let _first = Coordinator::start(&db).await;
     let second = tokio::process::Command::new(env!("CARGO_BIN_EXE_trine"))
-        .args(["serve", "--http", "127.0.0.1:0", "--store", &format!("sqlite:{}", db.display())])
+        .args([
+            "serve",
+            "--http",
+            "127.0.0.1:0",
+            "--grpc",
+            "off",
+            "--store",
+            &format!("sqlite:{}", db.display()),
+        ])
         .current_dir(folder.path())
         .output()
         .await

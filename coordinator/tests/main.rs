@@ -3,6 +3,7 @@
 mod cluster;
 mod crash;
 mod deploy;
+mod grpc;
 mod interop;
 mod lifecycle;
 mod support;

@@ -37,6 +37,7 @@ impl Coordinator {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trine"))
             .args(arguments)
             .env("TRINE_LOG_FILTER", "error")
+            .env("TRINE_GRPC_ADDR", "127.0.0.1:0")
             .envs(variables.iter().copied())
             .current_dir(folder)
             .stdin(Stdio::null())

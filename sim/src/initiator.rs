@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use trine_engine::{Call, Command, Outcome, Payload, Rejection, Snapshot, Spec};
-use trine_protocol::{Gid, Op, Pattern, Status};
+use trine_engine::{Call, Command, Outcome, Payload, Rejection, ReplyOn, Snapshot, Spec};
+use trine_protocol::{Gid, Op, Pattern, Status, Timestamp};
 
+use crate::executor::{Executor, Told};
 use crate::participants::{Happened, Participants};
 use crate::store::Store;
 use crate::workload;
@@ -16,10 +17,61 @@ pub(crate) enum Ask {
     Create,
     /// Tell me the end.
     Wait,
+    /// Tell me when there is nothing to do for now.
+    WaitForQuiet,
     Commit,
     Abort,
     /// Set going what is parked.
     Replay,
+    /// Somebody executes the workflow.
+    Resume,
+    /// A step of the workflow is done.
+    Record {
+        step: usize,
+    },
+    /// The workflow has ended.
+    Finish,
+}
+
+impl Ask {
+    pub(crate) fn is_by_executor(self) -> bool {
+        matches!(self, Self::Resume | Self::Record { .. } | Self::Finish)
+    }
+}
+
+/// A question that was asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) ask: Ask,
+    pub(crate) at: Timestamp,
+    /// It is to be answered by then.
+    pub(crate) until: Timestamp,
+}
+
+impl Question {
+    pub(crate) fn new(ask: Ask, at: Timestamp, patience_ms: u64) -> Self {
+        Self { ask, at, until: at.plus_millis(patience_ms) }
+    }
+
+    pub(crate) fn reply_on(&self) -> ReplyOn {
+        match self.ask {
+            Ask::Wait => ReplyOn::Settled { until: self.until },
+            Ask::WaitForQuiet => ReplyOn::Quiet { until: self.until },
+            Ask::Create
+            | Ask::Commit
+            | Ask::Abort
+            | Ask::Replay
+            | Ask::Resume
+            | Ask::Record { .. }
+            | Ask::Finish => ReplyOn::Durable,
+        }
+    }
+
+    /// It was answered because it was quiet, if with anything.
+    pub(crate) fn is_told_quiet(&self, result: &Result<Snapshot, Rejection>, now: Timestamp) -> bool {
+        let unsettled = result.as_ref().is_ok_and(|snapshot| !snapshot.status.is_settled());
+        self.ask == Ask::WaitForQuiet && unsettled && now < self.until
+    }
 }
 
 /// A transaction of the workload and its initiator.
@@ -29,6 +81,10 @@ pub(crate) struct Initiated {
     pub(crate) spec: Arc<Spec>,
     /// What its initiator decides, if it is asked or still alive to say so.
     pub(crate) says_yes: bool,
+    /// How old it must be to begin, if its initiator says.
+    commit_age_ms: Option<u64>,
+    /// A workflow's.
+    pub(crate) executor: Option<Executor>,
     /// What it was told. No answer is no promise.
     accepted: bool,
     end: Option<Status>,
@@ -38,29 +94,55 @@ impl Initiated {
     pub(crate) fn new(rng: &mut Rng, number: usize) -> Self {
         let spec = Arc::new(workload::spec(rng));
         let says_yes = rng.u8(..) < 192;
-        Self { gid: workload::gid(number), spec, says_yes, accepted: false, end: None }
+        let executor = (spec.pattern == Pattern::Workflow).then(|| Executor::new(rng, says_yes));
+        let delayed = spec.terms.is_some() && rng.bool();
+        let commit_age_ms = delayed.then(|| rng.u64(0..25_000));
+        let gid = workload::gid(number);
+        Self { gid, spec, says_yes, commit_age_ms, executor, accepted: false, end: None }
     }
 
     /// What its initiator does next, if anything.
-    pub(crate) fn acts(&self, rng: &mut Rng) -> Option<Ask> {
+    pub(crate) fn acts(&mut self, rng: &mut Rng) -> Option<Ask> {
         let message = self.spec.pattern == Pattern::Message;
-        match rng.u8(..4) {
-            0 => Some(Ask::Create),
-            1 => Some(Ask::Wait),
-            2 if self.spec.open && self.says_yes => Some(Ask::Commit),
+        match (rng.u8(..4), &mut self.executor) {
+            (0, _) => Some(Ask::Create),
+            (1, _) => Some(if rng.bool() { Ask::Wait } else { Ask::WaitForQuiet }),
+            (_, Some(executor)) => executor.acts(),
+            (2, None) if self.spec.open && self.says_yes => Some(Ask::Commit),
             // A message's initiator that has committed does not abort it.
-            3 if !(message && self.says_yes) && rng.bool() => Some(Ask::Abort),
+            (3, None) if !(message && self.says_yes) && rng.bool() => Some(Ask::Abort),
             _ => None,
         }
     }
 
     pub(crate) fn command(&self, ask: Ask) -> Command {
         match ask {
-            Ask::Create | Ask::Wait => Command::Create(Arc::clone(&self.spec)),
-            Ask::Commit => Command::Commit,
+            Ask::Create | Ask::Wait | Ask::WaitForQuiet => Command::Create(Arc::clone(&self.spec)),
+            Ask::Commit => self.commit_age_ms.map_or(Command::Commit, |age_ms| Command::CommitAt { age_ms }),
             Ask::Abort => Command::Abort { reason: None },
             Ask::Replay => Command::Replay { branch: None },
+            Ask::Resume => Command::Resume,
+            Ask::Record { step } => self.executes().record(step),
+            Ask::Finish => self.executes().finish(),
         }
+    }
+
+    fn executes(&self) -> &Executor {
+        self.executor.as_ref().unwrap_or_else(|| unreachable!("only executors of workflows ask for this"))
+    }
+
+    /// Its executor is told what became of what it asked for.
+    pub(crate) fn hear_as_executor(
+        &mut self,
+        question: &Question,
+        result: &Result<Snapshot, Rejection>,
+        store: &Store,
+    ) -> Result<(), String> {
+        let (Some(executor), Ok(snapshot)) = (&mut self.executor, result) else { return Ok(()) };
+        let settled = snapshot.status.is_settled();
+        let told = Told { asked_at: question.at, changed: snapshot.changed, settled };
+        let durable = store.state(&self.gid).ok_or(format!("{} is acknowledged and not there", self.gid))?;
+        executor.hear(question.ask, &told, durable).map_err(|error| format!("{}: {error}", self.gid))
     }
 
     /// It is answered. `may_be_absent`: it is no lie that there is no such transaction.
@@ -79,7 +161,15 @@ impl Initiated {
                     return Err(format!("{gid}: {} was told, {durable:?} is durable", snapshot.status));
                 }
                 match ask {
-                    Ask::Create | Ask::Wait | Ask::Replay => {
+                    Ask::Create
+                    | Ask::Wait
+                    | Ask::WaitForQuiet
+                    | Ask::Replay
+                    | Ask::Resume
+                    | Ask::Record { .. } => snapshot.status.is_settled().then_some(snapshot.status),
+                    Ask::Finish => Some(self.executes().end()),
+                    // A saga that is submitted may still be refused.
+                    Ask::Commit if self.spec.pattern == Pattern::Saga => {
                         snapshot.status.is_settled().then_some(snapshot.status)
                     }
                     Ask::Commit => Some(Status::Committed),
@@ -126,6 +216,7 @@ impl Initiated {
             ));
         };
         participants.check(&end)?;
+        self.executor.as_ref().map_or(Ok(()), |executor| executor.check_end(&end))?;
         if self.end.is_some_and(|told| told != end.status()) {
             return Err(format!("{gid}: {:?} was told, {} it is", self.end, end.status()));
         }
@@ -141,13 +232,16 @@ impl Initiated {
 /// A call arrives where it is meant to: at a participant, or, a check, at its initiator.
 pub(crate) fn arrive(
     call: &Call,
-    initiated: &[Initiated],
+    initiated: &mut [Initiated],
     participants: &mut Participants,
 ) -> (Outcome, Option<Happened>) {
     let done = |read_only| Outcome::Done { output: Payload::default(), read_only };
     let Some(branch) = call.key.branch else {
-        let asked = initiated.iter().find(|initiated| initiated.gid == call.gid);
-        let yes = asked.is_some_and(|initiated| initiated.says_yes);
+        let asked = initiated.iter_mut().find(|initiated| initiated.gid == call.gid);
+        let yes = asked.is_some_and(|initiated| {
+            initiated.executor.as_mut().map(Executor::is_called_back);
+            initiated.says_yes
+        });
         let no = Outcome::Refused { reason: "it did not commit".into() };
         return (if yes { done(false) } else { no }, None);
     };

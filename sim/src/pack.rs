@@ -11,16 +11,17 @@ mod member;
 mod shared;
 
 use fastrand::Rng;
-use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, Release, ReplyOn, Ticket};
+use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, Release, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
-use crate::initiator::{Ask, Initiated, arrive};
+use crate::initiator::{Ask, Initiated, Question, arrive};
 use crate::participants::{Happened, Participants};
 use crate::verdict::PackVerdict;
 use member::{Append, Asked, Member};
 use shared::{Appended, Shared};
 
 const FAULTY_STEPS: usize = 800;
+const SKEW_MS_MAX: u64 = 3_000;
 
 /// One seed: coordinators under faults, then none, and what must hold.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Pack {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let size = rng.usize(2..=3);
-        let members = (0..size).map(|_| Member::new(rng.u64(0..3_000))).collect();
+        let members = (0..size).map(|_| Member::new(rng.u64(0..SKEW_MS_MAX))).collect();
         Self {
             rng,
             members,
@@ -87,10 +88,24 @@ impl Pack {
         let absent = self.shared.store.state(&gid).is_none();
         let member = &mut self.members[m];
         let now = member.now(self.now);
-        let until = now.plus_millis(self.rng.u64(1..30_000));
-        let reply_on = if ask == Ask::Wait { ReplyOn::Settled { until } } else { ReplyOn::Durable };
-        member.asked.insert(ticket, Asked { index, ask, absent });
+        let question = Question::new(ask, now, self.rng.u64(1..30_000));
+        let asked = Asked { index, question, at: self.now, absent };
+        member.asked.insert(ticket, asked);
+        if let (Ask::Replay, Some(executor)) = (ask, &mut self.initiated[index].executor) {
+            executor.is_replayed();
+        }
+        let reply_on = question.reply_on();
         member.shard.handle(Message::Command { ticket, gid, command, reply_on }, now);
+    }
+
+    fn kill_executor(&mut self) {
+        let executors = self.initiated.iter_mut().filter_map(|initiated| initiated.executor.as_mut());
+        let mut alive: Vec<_> = executors.filter(|executor| executor.is_alive()).collect();
+        if !alive.is_empty() {
+            let at = self.rng.usize(..alive.len());
+            alive.swap_remove(at).die();
+            self.verdict.executors_died += 1;
+        }
     }
 
     /// The store takes a batch in.
@@ -186,7 +201,7 @@ impl Pack {
     }
 
     fn execute(&mut self, call: &Call) -> Outcome {
-        let (outcome, happened) = arrive(call, &self.initiated, &mut self.participants);
+        let (outcome, happened) = arrive(call, &mut self.initiated, &mut self.participants);
         match happened {
             Some(Happened::Hanging) => self.verdict.hanging += 1,
             Some(Happened::Empty) => self.verdict.empty += 1,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trine_engine::Transaction;
+use trine_engine::{FinishOrder, Transaction};
 use trine_protocol::{Gid, Op, Pattern, Status};
 
 /// What asking a participant led to.
@@ -21,7 +21,8 @@ pub enum Happened {
 /// Every participant of every transaction.
 #[derive(Debug, Default)]
 pub struct Participants {
-    seen: BTreeSet<(Gid, u32, Op)>,
+    /// What each was first asked for and did not refuse, in this order.
+    seen: BTreeMap<(Gid, u32, Op), usize>,
     effects: BTreeMap<(Gid, u32, Op), u32>,
 }
 
@@ -31,14 +32,14 @@ impl Participants {
         let of = |op: Op| (gid.clone(), branch, op);
         let undo = Op::on_rollback(pattern);
         let forward = Op::forward(pattern);
-        if self.seen.contains(&of(op)) {
+        if self.seen.contains_key(&of(op)) {
             return Happened::Duplicate;
         }
-        if op == forward && undo.is_some_and(|undo| self.seen.contains(&of(undo))) {
+        if op == forward && undo.is_some_and(|undo| self.seen.contains_key(&of(undo))) {
             return Happened::Hanging;
         }
-        self.seen.insert(of(op));
-        if Some(op) == undo && !self.seen.contains(&of(forward)) {
+        self.seen.insert(of(op), self.seen.len());
+        if Some(op) == undo && !self.seen.contains_key(&of(forward)) {
             return Happened::Empty;
         }
         *self.effects.entry(of(op)).or_default() += 1;
@@ -55,14 +56,16 @@ impl Participants {
         for (position, branch) in transaction.branches().iter().enumerate() {
             let count = |op| self.effects(gid, position as u32, op);
             // The initiator of an open tcc or two_phase tries by itself; this walk's does so without participants.
-            let driven = !transaction.spec().open || pattern == Pattern::Message;
+            let tried = transaction.spec().open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase);
+            let driven = !tried && branch.spec.forward.is_some();
+            let can_undo = branch.spec.on_rollback.is_some() || Op::on_rollback(pattern).is_none();
             let forward = count(Some(Op::forward(pattern)));
             let finished = count(Op::on_commit(pattern));
             let undone = count(Op::on_rollback(pattern));
-            let finish = u32::from(Op::on_commit(pattern).is_some() && !branch.read_only);
+            let finish = u32::from(branch.spec.on_commit.is_some() && !branch.read_only);
             let good = match transaction.status() {
                 Status::Committed => forward == u32::from(driven) && finished == finish && undone == 0,
-                Status::RolledBack if branch.read_only => finished == 0,
+                Status::RolledBack if branch.read_only || !can_undo => finished == 0 && undone == 0,
                 Status::RolledBack => forward == undone && finished == 0,
                 Status::Open | Status::Running | Status::Committing | Status::RollingBack => false,
             };
@@ -75,6 +78,59 @@ impl Participants {
                 ));
             }
         }
+        self.check_order(transaction)
+    }
+
+    /// Nobody overtakes what it waits for, directly or through others, nor does its undoing; and what is to be finished one
+    /// by one is.
+    fn check_order(&self, transaction: &Transaction) -> Result<(), String> {
+        let (gid, pattern) = (transaction.gid(), transaction.pattern());
+        let branches = transaction.branches();
+        let at = |branch: usize, op: Op| self.seen.get(&(gid.clone(), branch as u32, op)).copied();
+        let in_order = |first: usize, second: usize, op: Op| match (at(first, op), at(second, op)) {
+            (Some(before), Some(after)) if before > after => {
+                let [first, second] = [first, second].map(|branch| &branches[branch].spec.id);
+                Err(format!("{gid} ({pattern}): {op} of {second} came before that of {first}"))
+            }
+            _ => Ok(()),
+        };
+        let forward = Op::forward(pattern);
+        for branch in 0..branches.len() {
+            for before in waits_for(transaction, branch) {
+                let has_run = at(before, forward).is_some() || branches[before].spec.forward.is_none();
+                if at(branch, forward).is_some() && !has_run {
+                    return Err(format!("{gid} ({pattern}): {branch} ran, and {before} has not"));
+                }
+                in_order(before, branch, forward)?;
+                Op::on_rollback(pattern).map_or(Ok(()), |undo| in_order(branch, before, undo))?;
+            }
+        }
+        let finishing = [Op::on_commit(pattern), Op::on_rollback(pattern)];
+        for op in finishing.into_iter().flatten() {
+            for second in 1..branches.len() {
+                for first in 0..second {
+                    match transaction.spec().finish_order {
+                        FinishOrder::Parallel => {}
+                        FinishOrder::FirstToLast => in_order(first, second, op)?,
+                        FinishOrder::LastToFirst => in_order(second, first, op)?,
+                    }
+                }
+            }
+        }
         Ok(())
     }
+}
+
+/// All branches that must be done first.
+fn waits_for(transaction: &Transaction, branch: usize) -> BTreeSet<usize> {
+    let mut all = BTreeSet::new();
+    let mut left = vec![branch];
+    while let Some(next) = left.pop() {
+        for &before in &transaction.branches()[next].after {
+            if all.insert(before as usize) {
+                left.push(before as usize);
+            }
+        }
+    }
+    all
 }

@@ -63,6 +63,12 @@ verdict! {
         hanging,
         /// Parked transactions set going again by a person.
         replays,
+        /// Callbacks made for workflows.
+        callbacks,
+        /// Executors of workflows that died before the end.
+        executors_died,
+        /// Who waited for quiet and was told before the end.
+        told_quiet,
     }
 }
 
@@ -119,6 +125,12 @@ verdict! {
         hanging,
         /// Parked transactions set going again by a person.
         replays,
+        /// Callbacks made for workflows.
+        callbacks,
+        /// Executors of workflows that died before the end.
+        executors_died,
+        /// Who waited for quiet and was told before the end.
+        told_quiet,
         /// Transactions that had exactly one driver when the faults had stopped.
         driven_by_one,
     }

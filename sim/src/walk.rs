@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use trine_engine::{
-    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, Record, Release, ReplyOn, Shard,
+    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, Record, Release, Shard,
     ShardOptions, Ticket,
 };
 use trine_protocol::{Gid, Op, Timestamp};
 
-use crate::initiator::{Ask, Initiated, arrive};
+use crate::initiator::{Ask, Initiated, Question, arrive};
 use crate::participants::{Happened, Participants};
 use crate::store::Store;
 use crate::verdict::Verdict;
@@ -20,6 +20,7 @@ const TRANSACTIONS: usize = 12;
 const FAULTY_STEPS: usize = 400;
 const CALM_STEPS_MAX: usize = 10_000;
 const SHARE_OF_CRASHES: usize = 60;
+const SHARE_OF_DEAD_EXECUTORS: usize = 4;
 
 /// See the crate's documentation.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Walk {
     participants: Participants,
     now: Timestamp,
     initiated: Vec<Initiated>,
-    asked: BTreeMap<Ticket, (usize, Ask)>,
+    asked: BTreeMap<Ticket, (usize, Question)>,
     tickets: u64,
     calls: Vec<Call>,
     late_calls: Vec<Call>,
@@ -88,6 +89,7 @@ impl Walk {
         match self.rng.u8(..10) {
             0 if self.initiated.len() < TRANSACTIONS => self.initiate(),
             0 | 1 => self.initiator_acts(),
+            2 if self.one_in(SHARE_OF_DEAD_EXECUTORS) => self.kill_executor(),
             2 | 3 => self.faulty_commit()?,
             4 => self.faulty_load(),
             5 => self.arrive_late()?,
@@ -117,10 +119,20 @@ impl Walk {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let (gid, command) = (self.initiated[index].gid.clone(), self.initiated[index].command(ask));
-        let until = self.now.plus_millis(self.rng.u64(1..30_000));
-        let reply_on = if ask == Ask::Wait { ReplyOn::Settled { until } } else { ReplyOn::Durable };
-        self.asked.insert(ticket, (index, ask));
+        let question = Question::new(ask, self.now, self.rng.u64(1..30_000));
+        self.asked.insert(ticket, (index, question));
+        let reply_on = question.reply_on();
         self.shard.handle(Message::Command { ticket, gid, command, reply_on }, self.now);
+    }
+
+    fn kill_executor(&mut self) {
+        let executors = self.initiated.iter_mut().filter_map(|initiated| initiated.executor.as_mut());
+        let mut alive: Vec<_> = executors.filter(|executor| executor.is_alive()).collect();
+        if !alive.is_empty() {
+            let at = self.rng.usize(..alive.len());
+            alive.swap_remove(at).die();
+            self.verdict.executors_died += 1;
+        }
     }
 
     fn commit(&mut self) -> Result<(), String> {
@@ -224,7 +236,7 @@ impl Walk {
     }
 
     fn execute(&mut self, call: &Call) -> Outcome {
-        let (outcome, happened) = arrive(call, &self.initiated, &mut self.participants);
+        let (outcome, happened) = arrive(call, &mut self.initiated, &mut self.participants);
         match happened {
             Some(Happened::Hanging) => self.verdict.hanging += 1,
             Some(Happened::Empty) => self.verdict.empty += 1,
@@ -263,6 +275,10 @@ impl Walk {
         for index in 0..self.initiated.len() {
             self.ask(index, Ask::Create);
         }
+        // Some are abandoned for good, and have nothing to hope for but a callback.
+        if self.rng.bool() {
+            self.kill_executor();
+        }
         for _ in 0..CALM_STEPS_MAX {
             self.pump()?;
             self.arrive_late()?;
@@ -275,6 +291,8 @@ impl Walk {
                 self.answer(call, outcome);
             } else if self.late_calls.is_empty() && self.all_settled() {
                 return Ok(());
+            } else if let Some((index, ask)) = self.executor_acts() {
+                self.ask(index, ask);
             } else if self.rng.bool()
                 && let Some(index) = self.parked()
             {
@@ -288,6 +306,17 @@ impl Walk {
         }
         let stuck = self.store.states().find(|state| !state.status().is_settled());
         Err(format!("it does not settle: {stuck:#?}"))
+    }
+
+    /// An executor that has something to ask for and has not asked.
+    fn executor_acts(&mut self) -> Option<(usize, Ask)> {
+        let asked = &self.asked;
+        let idle = |(index, initiated): (usize, &mut Initiated)| {
+            let busy = asked.values().any(|(of, question)| *of == index && question.ask.is_by_executor());
+            let executor = initiated.executor.as_mut().filter(|_| !busy)?;
+            executor.acts().map(|ask| (index, ask))
+        };
+        self.initiated.iter_mut().enumerate().find_map(idle)
     }
 
     /// A transaction that needs a person; that person presses the button.

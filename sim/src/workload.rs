@@ -1,7 +1,9 @@
 //! Transactions to run: of every pattern and shape.
 
 use fastrand::Rng;
-use trine_engine::{BranchSpec, CallPolicy, Digest, Draft, OnExhausted, Payload, RetryPolicy, Spec};
+use trine_engine::{
+    BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
+};
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target};
 
 /// Gids that a careless store would confuse: prefixes, and letters that differ in case alone.
@@ -24,44 +26,76 @@ fn branch_id(number: usize) -> BranchId {
     BranchId::parse(&text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
-/// A branch of the pattern that may wait for earlier ones.
-fn branch(rng: &mut Rng, pattern: Pattern, number: usize) -> BranchSpec {
+/// A branch of the pattern that may wait for earlier ones. In another dialect it may leave targets out.
+fn branch(rng: &mut Rng, pattern: Pattern, number: usize, dialect: bool) -> BranchSpec {
     let ordered = matches!(pattern, Pattern::Saga | Pattern::Message);
     let after = (0..number).filter(|_| ordered && rng.u8(..) < 96).map(branch_id).collect();
     // No limit, or a generous one that rolls back: a limit that parks would need an operator to settle.
     let max_attempts = (pattern != Pattern::Message && rng.u8(..) < 64).then_some(2);
     let on_exhausted = if max_attempts.is_some() { OnExhausted::RollBack } else { OnExhausted::Park };
     let retry = RetryPolicy { max_attempts, ..RetryPolicy::default() };
+    let mut has_target = || !(dialect && rng.u8(..) < 48);
     BranchSpec {
         id: branch_id(number),
-        forward: Some(target(Op::forward(pattern))),
-        on_commit: Op::on_commit(pattern).map(target),
-        on_rollback: Op::on_rollback(pattern).map(target),
+        forward: has_target().then(|| target(Op::forward(pattern))),
+        on_commit: Op::on_commit(pattern).filter(|_| has_target()).map(target),
+        on_rollback: Op::on_rollback(pattern).filter(|_| has_target()).map(target),
         payload: Payload::from("{}"),
         after,
         call: CallPolicy { retry, on_exhausted, ..CallPolicy::default() },
-        forward_call: None,
+        forward_call: (dialect && rng.bool()).then(|| forward_call(rng)),
         digest: Digest::default(),
     }
 }
 
-/// Patterns whose branches the coordinator calls.
-const PATTERNS: [Pattern; 4] = [Pattern::Saga, Pattern::Tcc, Pattern::TwoPhase, Pattern::Message];
+/// A few repetitions without a pause.
+fn forward_call(rng: &mut Rng) -> CallPolicy {
+    let max_attempts = Some(rng.u32(1..=3));
+    let retry = RetryPolicy { initial_ms: 0, max_interval_ms: 0, max_attempts, ..RetryPolicy::default() };
+    let on_exhausted = OnExhausted::RollBack;
+    CallPolicy { retry, on_exhausted, ongoing_counts: rng.bool(), ..CallPolicy::default() }
+}
+
+fn finish_order(rng: &mut Rng, pattern: Pattern) -> FinishOrder {
+    match rng.u8(..3) {
+        0 if matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) => FinishOrder::FirstToLast,
+        1 if matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) => FinishOrder::LastToFirst,
+        _ => FinishOrder::Parallel,
+    }
+}
+
+fn workflow(rng: &mut Rng) -> Draft {
+    Draft {
+        open: true,
+        check: Some(target(Op::Check)),
+        check_after_ms: rng.u64(2_000..20_000),
+        check_call: CallPolicy { ongoing_ms: rng.u64(500..20_000), ..CallPolicy::default() },
+        ..Draft::new(Pattern::Workflow)
+    }
+}
 
 /// A transaction to run.
 pub(crate) fn spec(rng: &mut Rng) -> Spec {
-    let pattern = PATTERNS[rng.usize(..PATTERNS.len())];
-    let open = pattern != Pattern::Saga && rng.bool();
-    let branches = (0..rng.usize(1..=4)).map(|number| branch(rng, pattern, number)).collect();
+    let pattern = Pattern::ALL[rng.usize(..Pattern::ALL.len())];
+    let draft = if pattern == Pattern::Workflow { workflow(rng) } else { branches(rng, pattern) };
+    draft.build().unwrap_or_else(|error| unreachable!("the workload builds what can be built: {error}"))
+}
+
+/// Of a pattern whose branches the coordinator calls.
+fn branches(rng: &mut Rng, pattern: Pattern) -> Draft {
+    let dialect = rng.u8(..) < 64;
+    let open = (pattern != Pattern::Saga || dialect) && rng.bool();
+    let branches = (0..rng.usize(1..=4)).map(|number| branch(rng, pattern, number, dialect)).collect();
     let silent = open && pattern != Pattern::Message;
-    let draft = Draft {
+    Draft {
         open,
         branches,
-        check: (open && pattern == Pattern::Message).then(|| target(Op::Check)),
+        check: (open && pattern == Pattern::Message && !(dialect && rng.bool())).then(|| target(Op::Check)),
         // An initiator that dies leaves an open transaction to its deadline.
         deadline_ms: (silent || (pattern != Pattern::Message && rng.u8(..) < 64)).then_some(20_000),
         start_delay_ms: if !open && rng.u8(..) < 32 { 1_000 } else { 0 },
+        finish_order: finish_order(rng, pattern),
+        terms: dialect.then(|| "another".into()),
         ..Draft::new(pattern)
-    };
-    draft.build().unwrap_or_else(|error| unreachable!("the workload builds what can be built: {error}"))
+    }
 }

@@ -41,7 +41,12 @@ impl Server {
     pub(crate) fn start_trine(program: &Path, directory: &Path) -> Result<Self, String> {
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let store = format!("sqlite:{}", directory.join("trine.db").display());
-        Self::start("trine", program, &["serve", "--store", &store, "--http", "127.0.0.1:0"], directory)
+        Self::start(
+            "trine",
+            program,
+            &["serve", "--store", &store, "--http", "127.0.0.1:0", "--grpc", "off"],
+            directory,
+        )
     }
 }
 

@@ -3,11 +3,13 @@
 //! [`service`] is what all of them ask for, in domain types and without a wire: initiators (`initiate`), workflows'
 //! executors (`workflows`) and operators (`operate`). It turns requests into specs (`plan`) and commands for the lanes, and
 //! what the engine knows into the dialect's words (`show`, `view`). Topics (`topics`) are kept in the key-value table
-//! (`entries`). No rule of any pattern is here. In front of it are `http` and `json_rpc`, which share `decode` and `envelope`.
+//! (`entries`). No rule of any pattern is here. In front of it are `http` and `json_rpc`, which share `decode` and
+//! `envelope`, and `grpc`.
 
 mod decode;
 mod entries;
 mod envelope;
+mod grpc;
 mod http;
 mod initiate;
 mod json_rpc;
@@ -63,6 +65,11 @@ impl fmt::Debug for Front {
 /// Everything under `/api/`.
 pub fn router(front: Front) -> Router {
     http::router(front)
+}
+
+/// The gRPC service and its reflection, for a listener of HTTP/2.
+pub fn grpc_router(front: Front) -> Router {
+    grpc::router(front)
 }
 
 #[cfg(test)]

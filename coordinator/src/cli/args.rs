@@ -94,6 +94,9 @@ pub(crate) struct Serve {
     /// Address to listen on; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<String>,
+    /// Address to listen on for gRPC; `off` for none
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) grpc: Option<String>,
     /// Name of this coordinator among those that share the store
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

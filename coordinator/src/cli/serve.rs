@@ -25,7 +25,11 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
         StartError::Store(error) => Failure::store(error),
         _ => Failure::bad(error),
     })?;
-    if output::line(&format!("listening on http://{}", server.addr())).is_err() {
+    let mut lines = format!("listening on http://{}", server.addr());
+    if let Some(addr) = server.grpc_addr() {
+        lines.push_str(&format!("\nlistening for gRPC on {addr}"));
+    }
+    if output::line(&lines).is_err() {
         tracing::debug!("nobody reads standard output");
     }
     let superseded = tokio::select! {
@@ -49,6 +53,7 @@ pub(crate) fn load(args: &Serve) -> Result<Config, Failure> {
     let given = [
         ("--store", "store.url", store),
         ("--http", "http.addr", &args.http),
+        ("--grpc", "grpc.addr", &args.grpc),
         ("--name", "name", &args.name),
     ];
     let flags = given.into_iter().filter_map(|(flag, key, value)| {

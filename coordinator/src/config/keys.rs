@@ -71,6 +71,9 @@ pub(super) const KEYS: &[Key] = &[
     key("http.drain_timeout", duration(0, HOUR_MS), "10s",
         "How long a shutdown waits for requests under way"),
 
+    key("grpc.addr", Kind::AddrOrOff, "127.0.0.1:36790",
+        "`host:port` that gRPC clients are answered on, or `off`. Bounds are those of `http`. The default is reachable from this machine alone"),
+
     key("store.url", Kind::StoreUrl, "sqlite:./trine-data/trine.db",
         "Where the journal is: `sqlite:PATH`, `postgres://user:password@host:5432/database`, `mysql://user:password@host:3306/database` (MariaDB, too), or `memory:` (nothing survives a restart). A PostgreSQL or MySQL URL may name several hosts, `@one:5432,two:5432/`: the one that may be written to is used"),
     key("store.lanes", count(64), "4",

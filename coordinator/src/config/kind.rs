@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Name,
     /// `host:port`.
     Addr,
+    /// `host:port`, or `off`, which an empty text means, too.
+    AddrOrOff,
     /// A store's URL.
     StoreUrl,
     /// Names of risks, separated by commas.
@@ -83,6 +85,8 @@ impl Kind {
         match self {
             Self::Name => name(text),
             Self::Addr => addr(text),
+            Self::AddrOrOff if is_off(text) => Ok(()),
+            Self::AddrOrOff => addr(text).map_err(|error| format!("{error}, or off")),
             Self::StoreUrl => store_url(text),
             Self::Risks => risks(text).map(drop),
             Self::Count { .. } => Ok(()),
@@ -128,6 +132,11 @@ fn addr(text: &str) -> Result<(), String> {
     } else {
         Err(format!("is {text:?}; write host:port, such as 127.0.0.1:36789 or [::1]:36789"))
     }
+}
+
+/// Whether a listener is not wanted.
+pub(super) fn is_off(text: &str) -> bool {
+    matches!(text, "" | "off")
 }
 
 /// Never shows a password.

@@ -74,8 +74,12 @@ fn range(kind: Kind) -> String {
         }
         Kind::Risks => format!(". Of {}", crate::store::Risk::ALL.map(crate::store::Risk::as_str).join(", ")),
         Kind::Cron => ". Six fields: second minute hour day month weekday, UTC".into(),
-        Kind::Name | Kind::Addr | Kind::StoreUrl | Kind::Keep | Kind::LogFormat | Kind::LogFilter => {
-            String::new()
-        }
+        Kind::Name
+        | Kind::Addr
+        | Kind::AddrOrOff
+        | Kind::StoreUrl
+        | Kind::Keep
+        | Kind::LogFormat
+        | Kind::LogFilter => String::new(),
     }
 }

@@ -45,6 +45,7 @@ fn the_defaults_are_those_of_the_modules() {
     assert_eq!(config.log_options(), LogOptions::default());
     assert_eq!(config.retention_ms(), Some(30 * 24 * 60 * 60 * 1_000));
     assert_eq!(config.http.addr, "127.0.0.1:36789");
+    assert_eq!(config.grpc.listens(), Some("127.0.0.1:36790"));
     assert_eq!(config.store.url.expose(), "sqlite:./trine-data/trine.db");
 }
 
@@ -61,6 +62,16 @@ fn flags_override_variables_override_the_file_overrides_defaults() {
     assert_eq!(origin("name"), "variable TRINE_NAME");
     assert_eq!(origin("http.header_timeout"), "trine.toml:4");
     assert_eq!(origin("log.filter"), "default");
+}
+
+#[test]
+fn a_listener_for_grpc_may_be_left_out() {
+    for off in ["off", ""] {
+        let flag = Flag { flag: "--grpc", key: "grpc.addr", value: off.into() };
+        let config = Config::load(&Sources { flags: vec![flag], ..Sources::default() }).unwrap();
+        assert_eq!(config.grpc.listens(), None);
+    }
+    assert_eq!(Config::load(&file("[grpc]\naddr = \"a:1\"")).unwrap().grpc.listens(), Some("a:1"));
 }
 
 #[test]
@@ -148,6 +159,11 @@ fn values_that_cannot_be_used_say_why() {
         ("[http]\naddr = \"36789\"", "`http.addr` is \"36789\"; write host:port"),
         ("[http]\naddr = \"::1:36789\"", "`http.addr` is \"::1:36789\"; write host:port"),
         ("[http]\naddr = \"a:99999\"", "`http.addr` is \"a:99999\"; write host:port"),
+        ("[http]\naddr = \"off\"", "`http.addr` is \"off\"; write host:port"),
+        (
+            "[grpc]\naddr = \"no\"",
+            "`grpc.addr` is \"no\"; write host:port, such as 127.0.0.1:36789 or [::1]:36789, or off",
+        ),
         (
             "[jobs]\nsweep = \"*/5 * * * *\"",
             "`jobs.sweep` is \"*/5 * * * *\", which is no schedule; write six fields",

@@ -115,3 +115,17 @@ async fn one_connection_too_many_waits_until_another_ends() {
     gate.notify_one();
     assert!(read_all(&mut second).await.contains("done"));
 }
+
+#[tokio::test]
+async fn a_client_of_http2_that_asks_nothing_gives_its_place_up() {
+    let options =
+        Options { wire: Wire::Http2, header_timeout: Duration::from_millis(50), ..Options::default() };
+    let served = start(quick(), options).await;
+    for said in [&b""[..], b"PRI * HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+        let mut stream = TcpStream::connect(served.addr).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        // The end, or a reset: either way there is nobody any more.
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+}

@@ -81,7 +81,17 @@ async fn refuses_a_second_writer(one: &str, other: &str) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let serve = |allow: &str| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_trine"));
-        command.args(["serve", "--http", "127.0.0.1:0", "--name", "second", "--store", other]);
+        command.args([
+            "serve",
+            "--http",
+            "127.0.0.1:0",
+            "--grpc",
+            "off",
+            "--name",
+            "second",
+            "--store",
+            other,
+        ]);
         command.env("TRINE_STORE_ALLOW", allow).current_dir(folder.path()).kill_on_drop(true);
         command
     };

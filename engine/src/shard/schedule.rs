@@ -28,11 +28,10 @@ impl Resident {
 
     /// What is durable has nothing under way and nothing due. Who drives a foreign one knows; nobody here does.
     fn is_quiet(&self, now: Timestamp) -> bool {
-        let is_idle = self.under_way.is_empty() && self.deferred.is_empty();
-        if !self.owned || self.unflushed.is_some() || !is_idle {
+        if !self.owned || self.unflushed.is_some() || !self.under_way.is_empty() {
             return false;
         }
-        // What has come due meanwhile goes out when time passes here, too.
+        // What is due waits for room at its host, or came due meanwhile and goes out when time passes here, too.
         let agenda = self.transaction.agenda(now);
         agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > now)
     }

@@ -6,7 +6,7 @@ use trine_protocol::{Gid, Op, Pattern, Status};
 
 use crate::event::Record;
 use crate::input::Outcome;
-use crate::spec::Payload;
+use crate::spec::{FinishOrder, Payload};
 use crate::transaction::Transaction;
 
 /// A journal whose append is compare-and-append on `(gid, seq)`, and which remembers every state it has led through.
@@ -164,7 +164,25 @@ impl Participants {
                 ));
             }
         }
-        self.undone_in_order(transaction)
+        self.undone_in_order(transaction)?;
+        self.finished_in_order(transaction)
+    }
+
+    /// What is to be finished one by one took effect one by one.
+    fn finished_in_order(&self, transaction: &Transaction) -> Result<(), String> {
+        for op in [Op::on_commit(self.pattern), Op::on_rollback(self.pattern)] {
+            let of_op = self.effects.iter().filter(|(_, effect)| Some(*effect) == op);
+            let branches = of_op.map(|(branch, _)| *branch);
+            let in_order = match transaction.spec().finish_order {
+                FinishOrder::Parallel => true,
+                FinishOrder::FirstToLast => branches.is_sorted(),
+                FinishOrder::LastToFirst => branches.is_sorted_by(|a, b| a >= b),
+            };
+            if !in_order {
+                return Err(format!("out of order: {:?}", self.effects));
+            }
+        }
+        Ok(())
     }
 
     /// What was really undone was undone after everything that was built on it.

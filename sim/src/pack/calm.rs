@@ -23,6 +23,10 @@ impl Pack {
             let m = self.rng.usize(..self.members.len());
             self.ask(m, index, Ask::Create);
         }
+        // Some are abandoned for good, and have nothing to hope for but a callback.
+        if self.rng.bool() {
+            self.kill_executor();
+        }
         for _ in 0..CALM_STEPS_MAX {
             self.be_quiet()?;
             let callers: Vec<usize> =
@@ -32,6 +36,9 @@ impl Pack {
                 self.answer_one(m);
             } else if self.is_over() {
                 return Ok(());
+            } else if let Some((index, ask)) = self.executor_acts() {
+                let m = self.rng.usize(..self.members.len());
+                self.ask(m, index, ask);
             } else if self.rng.bool()
                 && let Some(index) = self.parked()
             {
@@ -94,6 +101,20 @@ impl Pack {
             let outcome = self.execute(&call);
             self.answer(m, call, outcome);
         }
+    }
+
+    /// An executor that has something to ask for and has not asked.
+    fn executor_acts(&mut self) -> Option<(usize, Ask)> {
+        let members = &self.members;
+        let is_asked = |index: usize| {
+            let mut asked = members.iter().flat_map(|member| member.asked.values());
+            asked.any(|asked| asked.index == index && asked.question.ask.is_by_executor())
+        };
+        let idle = |(index, initiated): (usize, &mut Initiated)| {
+            let executor = initiated.executor.as_mut().filter(|_| !is_asked(index))?;
+            executor.acts().map(|ask| (index, ask))
+        };
+        self.initiated.iter_mut().enumerate().find_map(idle)
     }
 
     /// A transaction that needs a person; that person presses the button.

@@ -1,10 +1,11 @@
 //! What must hold at every step, and in the end.
 
 use trine_engine::{Call, Rejection, Snapshot, Ticket};
-use trine_protocol::Status;
+use trine_protocol::{Pattern, Status};
 
-use super::Pack;
 use super::member::Asked;
+use super::{Pack, SKEW_MS_MAX};
+use crate::initiator::Question;
 
 impl Pack {
     /// A zombie may repeat what was once owed; nobody calls what no durable state has owed, or what is foreign to it.
@@ -22,6 +23,14 @@ impl Pack {
             return Err(format!("{what}: its fence went back from {fence} to {}", call.fence));
         }
         *fence = call.fence;
+        if call.pattern == Pattern::Workflow {
+            self.verdict.callbacks += 1;
+            let called = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
+            if let Some(executor) = called.and_then(|initiated| initiated.executor.as_ref()) {
+                let checked = executor.check_callback(self.now, call.fence, SKEW_MS_MAX);
+                checked.map_err(|error| format!("{what}: {error}"))?;
+            }
+        }
         let busy = |other: &Call| other.gid == call.gid && other.key.branch == call.key.branch;
         if member.calls.iter().any(busy) {
             return Err(format!("{what} while another call to its branch is under way"));
@@ -38,13 +47,21 @@ impl Pack {
         result: &Result<Snapshot, Rejection>,
     ) -> Result<(), String> {
         let asked = self.members[m].asked.remove(&ticket);
-        let Asked { index, ask, absent } = asked.ok_or("a reply for nobody, or twice")?;
+        let Asked { index, question, at, absent } = asked.ok_or("a reply for nobody, or twice")?;
+        let member = &self.members[m];
         let initiated = &mut self.initiated[index];
+        if question.is_told_quiet(result, member.now(self.now)) {
+            self.verdict.told_quiet += 1;
+            if let Some(call) = member.calls.iter().find(|call| call.gid == initiated.gid) {
+                return Err(format!("{} is told to be quiet while {:?} is under way", call.gid, call.key));
+            }
+        }
+        initiated.hear_as_executor(&Question { at, ..question }, result, &self.shared.store)?;
         let settled = result.as_ref().is_ok_and(|snapshot| snapshot.status.is_settled());
         let elsewhere = settled && self.shared.owner(&initiated.gid) != Some(m);
         self.verdict.told_elsewhere += u64::from(elsewhere);
         let durable = self.shared.store.state(&initiated.gid).map(|state| state.status());
-        initiated.hear(ask, result, durable, absent)
+        initiated.hear(question.ask, result, durable, absent)
     }
 
     /// Every unsettled transaction that belongs in memory is in one, and driven there alone, by its owner.

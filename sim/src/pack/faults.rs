@@ -12,6 +12,7 @@ const SHARE_OF_CRASHES: usize = 100;
 const SHARE_OF_PAUSES: usize = 50;
 const SHARE_OF_SLOW_HEARTBEATS: usize = 60;
 const PAUSE_STEPS: usize = 60;
+const SHARE_OF_DEAD_EXECUTORS: usize = 4;
 const CLAIM_MAX: usize = 4;
 
 impl Pack {
@@ -40,6 +41,7 @@ impl Pack {
         match self.rng.u8(..24) {
             0 | 1 if self.initiated.len() < TRANSACTIONS => self.initiate(m),
             0..=3 => self.initiator_acts(m),
+            4 if self.one_in(SHARE_OF_DEAD_EXECUTORS) => self.kill_executor(),
             4..=7 => self.faulty_acknowledge(m)?,
             8..=10 => self.faulty_read(m),
             11 | 12 => self.pass_time(m),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use trine_engine::{Batch, BatchId, Call, Found, Shard, ShardOptions, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
-use crate::initiator::Ask;
+use crate::initiator::Question;
 
 /// An append of a coordinator.
 #[derive(Debug)]
@@ -20,7 +20,9 @@ pub(super) enum Append {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) index: usize,
-    pub(super) ask: Ask,
+    pub(super) question: Question,
+    /// By the clock on the wall.
+    pub(super) at: Timestamp,
     /// There was no such transaction when it was asked.
     pub(super) absent: bool,
 }

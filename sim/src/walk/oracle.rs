@@ -1,7 +1,7 @@
 //! What a walk checks at every step: what was called was owed, what was told is durable.
 
 use trine_engine::{Call, Rejection, Snapshot, Ticket};
-use trine_protocol::Status;
+use trine_protocol::{Pattern, Status};
 
 use super::Walk;
 
@@ -21,6 +21,15 @@ impl Walk {
             return Err(format!("{what}: its fence went back from {fence} to {}", call.fence));
         }
         *fence = call.fence;
+        if call.pattern == Pattern::Workflow {
+            self.verdict.callbacks += 1;
+            let called = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
+            if let Some(executor) = called.and_then(|initiated| initiated.executor.as_ref()) {
+                executor
+                    .check_callback(self.now, call.fence, 0)
+                    .map_err(|error| format!("{what}: {error}"))?;
+            }
+        }
         let busy = |other: &Call| other.gid == call.gid && other.key.branch == call.key.branch;
         if self.calls.iter().any(busy) {
             return Err(format!("{what} was called while another call to its branch is under way"));
@@ -34,10 +43,30 @@ impl Walk {
         ticket: Ticket,
         result: &Result<Snapshot, Rejection>,
     ) -> Result<(), String> {
-        let (index, ask) = self.asked.remove(&ticket).ok_or("a reply for nobody, or twice")?;
+        let (index, question) = self.asked.remove(&ticket).ok_or("a reply for nobody, or twice")?;
+        if question.is_told_quiet(result, self.now) {
+            self.verdict.told_quiet += 1;
+            self.check_quiet(index)?;
+        }
         let initiated = &mut self.initiated[index];
+        initiated.hear_as_executor(&question, result, &self.store)?;
         let durable = self.store.state(&initiated.gid).map(|state| state.status());
-        initiated.hear(ask, result, durable, durable.is_none())
+        initiated.hear(question.ask, result, durable, durable.is_none())
+    }
+
+    /// Somebody is told that there is nothing to do for now.
+    fn check_quiet(&self, index: usize) -> Result<(), String> {
+        let gid = &self.initiated[index].gid;
+        if let Some(call) = self.calls.iter().find(|call| call.gid == *gid) {
+            return Err(format!("{gid} is told to be quiet while {:?} is under way", call.key));
+        }
+        match self.store.state(gid).map(|state| state.agenda(self.now).calls) {
+            Some(due) if !due.is_empty() && !self.overtaken.contains(gid) => {
+                Err(format!("{gid} is told to be quiet and {due:?} is due"))
+            }
+            Some(_) => Ok(()),
+            None => Err(format!("{gid} is told to be quiet and is not durable")),
+        }
     }
 
     pub(super) fn check_end(&mut self) -> Result<(), String> {

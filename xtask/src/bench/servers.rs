@@ -23,7 +23,7 @@ impl Bench {
     }
 
     fn start_on(&self, store: &str) -> Result<Server, String> {
-        let args = ["serve", "--store", store, "--http", "127.0.0.1:0"];
+        let args = ["serve", "--store", store, "--http", "127.0.0.1:0", "--grpc", "off"];
         Server::start("trine", &self.trine, &args, self.scratch.path())
     }
 

@@ -1,6 +1,7 @@
 //! The laws (ARCHITECTURE.md) and how to break them.
 
 mod ownership;
+mod rules;
 
 /// One deliberate bug.
 pub(super) struct Canary {
@@ -25,7 +26,7 @@ const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 
 /// All of them.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
-    CANARIES.iter().chain(ownership::CANARIES)
+    CANARIES.iter().chain(ownership::CANARIES).chain(rules::CANARIES)
 }
 
 const CANARIES: &[Canary] = &[
@@ -61,8 +62,8 @@ const CANARIES: &[Canary] = &[
         law: "L4",
         breaks: "a rejection leaves before what it was decided on is durable",
         file: FLOW,
-        replace: "let result = decided.map(|()| snapshot(&resident.transaction));",
-        with: "let result = decided.map(|()| snapshot(&resident.transaction));
+        replace: "let result = decided.map(|changed| Snapshot { changed, ..snapshot(&resident.transaction) });",
+        with: "let result = decided.map(|changed| Snapshot { changed, ..snapshot(&resident.transaction) });
         if result.is_err() {
             return self.reply_now(ticket, result);
         }",

@@ -163,6 +163,7 @@ fn config(store: &str, http: SocketAddr) -> Result<Config, Failure> {
     let flags = vec![
         flag("--dir", "store.url", store),
         flag("--http", "http.addr", &http.to_string()),
+        flag("dev", "grpc.addr", "off"),
         flag(LOG_VARIABLE, "log.filter", &filter),
         flag("dev", "log.format", "pretty"),
     ];

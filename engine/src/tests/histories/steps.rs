@@ -5,6 +5,7 @@ use trine_protocol::Op;
 use super::super::trace::gid;
 use super::Depth;
 use super::world::World;
+use crate::spec::FinishOrder;
 
 /// Everything that can happen next. Those that are no fault come first in the list of choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,9 +122,12 @@ impl World<'_> {
     }
 
     /// An earlier call differs in the name of its branch alone: what happens to this one would be the same history
-    /// with two names exchanged.
+    /// with two names exchanged. Where phase two goes one by one, the names say whose turn it is.
     fn has_twin(&self, call: usize) -> bool {
         let Some(state) = self.store.state(&gid()) else { return false };
+        if state.spec().finish_order != FinishOrder::Parallel {
+            return false;
+        }
         let alike = |one: u32, two: u32| {
             let (a, b) = (&state.branches()[one as usize], &state.branches()[two as usize]);
             let depended_on = |at: &u32| state.branches().iter().any(|branch| branch.after.contains(at));

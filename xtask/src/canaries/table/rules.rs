@@ -1,0 +1,163 @@
+//! Ways to break the rules of workflows, of phase two one by one, of ops without a target, and of who waits for quiet.
+
+use super::{AGENDA, APPLY, Canary, DECIDE, FLOW, RULES, SCHEDULE};
+
+const WORKFLOW: &str = "engine/src/transaction/workflow.rs";
+
+pub(super) const CANARIES: &[Canary] = &[
+    Canary {
+        law: "order",
+        breaks: "phase two goes from the first to the last whatever was asked for",
+        file: AGENDA,
+        replace: "FinishOrder::LastToFirst => positions.rev().find(unfinished),",
+        with: "FinishOrder::LastToFirst => positions.find(unfinished),",
+    },
+    Canary {
+        law: "order",
+        breaks: "one by one undoes what others were built on first",
+        file: AGENDA,
+        replace: "ready[*position] && self.progress(*position)",
+        with: "!ready.is_empty() && self.progress(*position)",
+    },
+    Canary {
+        law: "order",
+        breaks: "who comes after a branch that waits or is parked does not wait for it",
+        file: AGENDA,
+        replace: "is_some_and(|op| !op.is_done())",
+        with: "is_some_and(|op| matches!(op.state, OpState::Pending))",
+    },
+    Canary {
+        law: "empty",
+        breaks: "a step with nothing to do lets its successor overtake its predecessor",
+        file: AGENDA,
+        replace: "ready[dependency as usize] && self.branches[dependency as usize].forward.is_done()",
+        with: "self.branches[dependency as usize].forward.is_done()",
+    },
+    Canary {
+        law: "empty",
+        breaks: "a declared branch without a try is owed one",
+        file: APPLY,
+        replace: "self.spec.open && self.is_driven_by_initiator()",
+        with: "self.is_driven_by_initiator()",
+    },
+    Canary {
+        law: "flow",
+        breaks: "a sign of the executor does not put its callback off",
+        file: WORKFLOW,
+        replace: "check.state = OpState::Waiting { until: check_at };",
+        with: "check.state = OpState::Waiting { until: check_at.min(self.created_at.plus_millis(self.spec.check_after_ms)) };",
+    },
+    Canary {
+        law: "flow",
+        breaks: "what a callback comes to brings the next one forward",
+        file: WORKFLOW,
+        replace: "Some(OpState::Waiting { until }) => at.max(*until),",
+        with: "Some(OpState::Waiting { .. }) => at,",
+    },
+    Canary {
+        law: "flow",
+        breaks: "a callback that is answered is the last one",
+        file: DECIDE,
+        replace: "(self.pattern() == Pattern::Workflow).then_some(policy.ongoing_ms)",
+        with: "(self.pattern() == Pattern::Workflow).then_some(u64::MAX)",
+    },
+    Canary {
+        law: "flow",
+        breaks: "a workflow that has ended is ended the other way",
+        file: WORKFLOW,
+        replace: "if self.pattern() == Pattern::Workflow && self.status == ended {",
+        with: "if self.pattern() == Pattern::Workflow && (self.status == ended || self.status.is_settled()) {",
+    },
+    Canary {
+        law: "flow",
+        breaks: "a step that is recorded differently is taken for a repetition",
+        file: WORKFLOW,
+        replace: "Some(known) if known == progress => return Ok(Vec::new()),",
+        with: "Some(known) if known.branch == progress.branch => return Ok(Vec::new()),",
+    },
+    Canary {
+        law: "flow",
+        breaks: "a step is recorded after the end",
+        file: APPLY,
+        replace: "(Open, Event::Progressed { progress, check_at })",
+        with: "(Open | Status::Committed, Event::Progressed { progress, check_at })",
+    },
+    Canary {
+        law: "quiet",
+        breaks: "who waits for quiet is told while a call is under way",
+        file: SCHEDULE,
+        replace: "|| !self.under_way.is_empty() {",
+        with: "|| self.under_way.len() > 1_000 {",
+    },
+    Canary {
+        law: "quiet",
+        breaks: "who waits for quiet is told before that is durable",
+        file: SCHEDULE,
+        replace: "if !self.owned || self.unflushed.is_some()",
+        with: "if !self.owned",
+    },
+    Canary {
+        law: "quiet",
+        breaks: "who waits for quiet is told while a call is due",
+        file: SCHEDULE,
+        replace: "agenda.calls.is_empty() && agenda.wake_at",
+        with: "agenda.wake_at",
+    },
+    Canary {
+        law: "quiet",
+        breaks: "who waits for quiet is told of what somebody else drives",
+        file: SCHEDULE,
+        replace: "if !self.owned || self.unflushed.is_some()",
+        with: "if self.unflushed.is_some()",
+    },
+    Canary {
+        law: "quiet",
+        breaks: "quiet that comes while a transaction is read is not told",
+        file: FLOW,
+        replace: "                self.answer_if_quiet(gid, now);
+                self.leave_if_idle(gid, now);",
+        with: "                self.leave_if_idle(gid, now);",
+    },
+    Canary {
+        law: "quiet",
+        breaks: "a repetition is told that it led to what it found",
+        file: FLOW,
+        replace: "Snapshot { changed, ..",
+        with: "Snapshot { changed: changed || true, ..",
+    },
+    Canary {
+        law: "retry",
+        breaks: "ongoing answers count although the policy does not say so",
+        file: APPLY,
+        replace: "expected.failures += u32::from(counts);",
+        with: "expected.failures += 1 | u32::from(counts);",
+    },
+    Canary {
+        law: "retry",
+        breaks: "ongoing answers do not count although the policy says so",
+        file: APPLY,
+        replace: "expected.failures += u32::from(counts);",
+        with: "expected.failures += u32::from(counts) - u32::from(counts);",
+    },
+    Canary {
+        law: "retry",
+        breaks: "what undoes is called as impatiently as what it undoes",
+        file: RULES,
+        replace: "if op == Op::forward(self.pattern()) { branch.forward_policy()",
+        with: "if op != Op::Check { branch.forward_policy()",
+    },
+    Canary {
+        law: "delay",
+        breaks: "a delay is counted from the submission",
+        file: DECIDE,
+        replace: "self.created_at.plus_millis(*age_ms)",
+        with: "now.plus_millis(*age_ms)",
+    },
+    Canary {
+        law: "delay",
+        breaks: "a message that nobody can be asked about waits for ever",
+        file: AGENDA,
+        replace: "Status::Open => min(self.unasked_check(), self.forward_deadline()),",
+        with: "Status::Open => self.forward_deadline(),",
+    },
+];
