@@ -107,17 +107,19 @@ func (l *ledger) check(c call) error {
 
 // change does to an account what an op does. Whether it may be done (again) is not asked here.
 func (l *ledger) change(db dtmcli.DB, account, op string, amount int64) error {
+	if op == "action" || op == "try" {
+		var before int64
+		question := dtmimp.GetDBSpecial(l.kind).GetPlaceHoldSQL("SELECT balance FROM account WHERE name = ? FOR UPDATE")
+		if err := db.QueryRow(question, account).Scan(&before); err != nil {
+			return err
+		}
+		if before+amount < 0 || before+amount > limit {
+			return errLimit(account)
+		}
+	}
 	balance, held := effect(op, amount)
 	statement := "UPDATE account SET balance = balance + ?, held = held + ? WHERE name = ?"
-	values := []interface{}{balance, held, account}
-	if op == "action" || op == "try" {
-		statement += " AND balance + ? BETWEEN 0 AND ?"
-		values = append(values, amount, limit)
-	}
-	affected, err := dtmimp.DBExec(l.kind, db, statement, values...)
-	if err == nil && affected == 0 {
-		err = errLimit(account)
-	}
+	_, err := dtmimp.DBExec(l.kind, db, statement, balance, held, account)
 	return err
 }
 
