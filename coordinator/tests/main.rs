@@ -7,4 +7,5 @@ mod grpc;
 mod interop;
 mod lifecycle;
 mod support;
+mod workflow;
 mod xa;
