@@ -3,6 +3,7 @@
 mod cluster;
 mod crash;
 mod deploy;
+mod dialect;
 mod grpc;
 mod interop;
 mod lifecycle;
