@@ -8,4 +8,5 @@ mod grpc;
 mod interop;
 mod lifecycle;
 mod support;
+mod workflow;
 mod xa;

@@ -46,6 +46,8 @@
 //! | [`Failure::Refused`] | [`Branch::on_rollback`] of every step that was asked for, the refused ones included, in reverse; then it is rolled back with the reason |
 //! | anything else, a panic, a crash | nothing: the workflow stays open, and is executed again when the coordinator calls back |
 //!
+//! Which of the first two it is, is recorded first, if a branch has either: once begun, the one is never followed by the other.
+//!
 //! A step whose outcome is unknown ends the execution, and so does an answer of the coordinator that tells of another
 //! executor; no later step runs then, and nothing is finished or undone, whatever the handler makes of the error. A
 //! refusal of a step is an answer: a handler may cope with it and go another way.

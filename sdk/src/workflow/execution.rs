@@ -1,7 +1,8 @@
 //! One execution, from asking how far the workflow is to saying how it ended.
 //!
-//! Which way phase two goes is recorded before any of it happens. A handler that refuses today and would not tomorrow
-//! therefore never commits what it began to undo, and of two executors that disagree one stops.
+//! Which way it goes is recorded before anything is committed or undone, and before a workflow ends that another executor
+//! might undo. A handler that refuses today and would not tomorrow therefore never commits what it began to undo, and of
+//! two executors that disagree (one of them had no patience with a step, say) one stops.
 
 use std::mem;
 use std::pin::Pin;
@@ -35,9 +36,10 @@ pub(super) async fn execute(
     let answer = handler(flow.clone(), input).await;
     let inner = &flow.inner;
     let (end, asked) = close(inner, answer)?;
-    let owed = owed(inner, &end, asked)?;
     let phase = phase(&end);
-    if !owed.is_empty() && inner.decision().is_none() {
+    let decides = asked.iter().any(|asked| asked.on_commit.is_some() || asked.on_rollback.is_some());
+    let owed = owed(inner, &end, asked)?;
+    if decides && inner.decision().is_none() {
         let decision = end.as_ref().map(|_| null()).map_err(String::clone);
         inner.record(NO_BRANCH, Phase::Decision, &decision).await?;
     }

@@ -84,7 +84,7 @@ async fn steps_run_in_order_are_recorded_and_give_a_result_that_is_kept() {
     assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action"]);
     let (standing, record) = fake.look("order-42");
     assert_eq!((standing.status.as_str(), standing.result), ("succeed", vec![0xff, 3]));
-    assert_eq!(record, ["01/action succeed", "02/action succeed"]);
+    assert_eq!(record, ["01/action succeed", "02/action succeed", "00/decision succeed"]);
     // It has ended: nothing is run for the same answer.
     assert_eq!(execute(&workflows).await.unwrap(), [0xff, 3]);
     assert_eq!(diary.read(), [""; 0]);
@@ -296,6 +296,47 @@ async fn a_record_by_another_executor_is_told_from_ones_own_while_the_workflow_g
     assert!(matches!(execute(&workflows).await, Err(WorkflowError::Superseded)));
     assert_eq!(diary.read(), [""; 0]);
     assert_eq!(fake.look("order-42").0.status, "prepared");
+}
+
+#[tokio::test]
+async fn of_two_executors_that_disagree_only_one_decides() {
+    let fake = Fake::start().await;
+    let gates = || (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let ((stepped, end), (undoing, undo)) = (gates(), gates());
+    let start = |refuses: bool| {
+        let workflows = service(&fake);
+        let (stepped, end) = (Arc::clone(&stepped), Arc::clone(&end));
+        let (undoing, undo) = (Arc::clone(&undoing), Arc::clone(&undo));
+        workflows.register("sum", move |flow, _| {
+            let (stepped, end) = (Arc::clone(&stepped), Arc::clone(&end));
+            let (undoing, undo) = (Arc::clone(&undoing), Arc::clone(&undo));
+            async move {
+                let undone = async move |_: Step| {
+                    undoing.add_permits(1);
+                    undo.acquire().await?.forget();
+                    Ok(())
+                };
+                flow.branch().on_rollback(undone).run(async |_| Ok(1)).await?;
+                if refuses {
+                    return Err(Failure::refused("no patience"));
+                }
+                stepped.add_permits(1);
+                end.acquire().await?.forget();
+                Ok(Vec::new())
+            }
+        });
+        tokio::spawn(async move { execute(&workflows).await })
+    };
+    let patient = start(false);
+    stepped.acquire().await.unwrap().forget();
+    let hasty = start(true);
+    undoing.acquire().await.unwrap().forget();
+    // The one undoes, and the other, which began before that was decided, is content.
+    end.add_permits(1);
+    assert!(matches!(patient.await.unwrap(), Err(WorkflowError::Superseded)));
+    undo.add_permits(1);
+    assert!(matches!(hasty.await.unwrap(), Err(WorkflowError::Refused(_))));
+    assert_eq!(fake.look("order-42").0.status, "failed");
 }
 
 #[tokio::test]
