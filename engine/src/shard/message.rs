@@ -21,7 +21,7 @@ pub enum ReplyOn {
         until: Timestamp,
     },
     /// When the transaction is settled, or no call of it is under way and none is due: it waits for its initiator or for
-    /// a later time.
+    /// a later time. What another coordinator drives is judged by its journal.
     Quiet {
         /// Not later than this.
         until: Timestamp,

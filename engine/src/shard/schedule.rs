@@ -26,9 +26,9 @@ impl Resident {
         }
     }
 
-    /// What is durable has nothing under way and nothing due. Who drives a foreign one knows; nobody here does.
+    /// What is durable has nothing under way and nothing due. What is under way elsewhere is due in its journal as well.
     fn is_quiet(&self, now: Timestamp) -> bool {
-        if !self.owned || self.unflushed.is_some() || !self.under_way.is_empty() {
+        if self.unflushed.is_some() || !self.under_way.is_empty() {
             return false;
         }
         // What is due waits for room at its host, or came due meanwhile and goes out when time passes here, too.

@@ -225,7 +225,7 @@ fn who_refused_is_rolled_back_when_it_is_its_turn() {
 }
 
 #[test]
-fn registered_branches_without_a_target_are_passed_over() {
+fn registered_branches_with_nothing_to_confirm_are_passed_over() {
     check(
         last_to_first(dialect(open(Tcc, ""))),
         "create; register a; register ^!b; register ^c; register !d; register ^!e; commit; d.confirm done; \
@@ -261,6 +261,10 @@ fn registered_branches_without_a_target_are_passed_over() {
             = committed
         "#]],
     );
+}
+
+#[test]
+fn registered_branches_with_nothing_to_cancel_are_passed_over() {
     check(
         last_to_first(dialect(open(Tcc, ""))),
         "create; register a; register ^!b; register ^c; register !d; register ^!e; abort; c.cancel done; \

@@ -173,8 +173,12 @@ impl Bench {
 
     /// Another coordinator appends what it decides.
     fn elsewhere(&mut self, gid: &str, command: Command) {
+        self.happens_elsewhere(gid, &Input::Command(command));
+    }
+
+    fn happens_elsewhere(&mut self, gid: &str, input: &Input) {
         let state = self.store.load(&g(gid));
-        let events = decide(state.as_ref(), &Input::Command(command), self.now).unwrap();
+        let events = decide(state.as_ref(), input, self.now).unwrap();
         let (_, records) = advance(state, &g(gid), events, self.now);
         assert!(self.store.append(&records).is_empty());
     }

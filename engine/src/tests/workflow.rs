@@ -229,6 +229,10 @@ fn what_a_callback_comes_to_does_not_bring_the_next_one_forward() {
             = open  check#3
         "#]],
     );
+}
+
+#[test]
+fn an_answer_that_names_a_shorter_delay_does_not_bring_the_next_callback_forward() {
     check(
         workflow(),
         "create; +10000; +5000; resume; check ongoing 100",

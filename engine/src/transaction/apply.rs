@@ -133,18 +133,10 @@ impl Transaction {
             (Open, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Workflow => {
                 self.begin_rollback(cause)
             }
-            (Open, Event::Resumed { check_at }) if self.pattern() == Pattern::Workflow => {
-                self.put_off(*check_at)
-            }
-            (Open, Event::Progressed { progress, check_at }) if self.pattern() == Pattern::Workflow => {
-                self.progress.push(Arc::clone(progress));
-                self.put_off(*check_at)
-            }
-            (Open, Event::Finished { committed, reason, result }) if self.pattern() == Pattern::Workflow => {
-                self.status = if *committed { Status::Committed } else { Status::RolledBack };
-                self.result = Some(result.clone());
-                self.cause = (!committed).then(|| RollbackCause::Aborted { reason: reason.clone() });
-                Ok(())
+            (Open, Event::Resumed { .. } | Event::Progressed { .. } | Event::Finished { .. })
+                if self.pattern() == Pattern::Workflow =>
+            {
+                self.executed(&record.event)
             }
             (Running, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Message => {
                 self.begin_rollback(cause)

@@ -10,7 +10,7 @@ use trine_protocol::{Pattern, Status, Timestamp};
 
 use super::decide::Decision;
 use super::{OpState, Transaction};
-use crate::event::{Event, Progress};
+use crate::event::{Event, Progress, RollbackCause};
 use crate::input::Rejection;
 use crate::spec::{Payload, SpecError, SpecErrorKind};
 
@@ -82,8 +82,38 @@ impl Transaction {
         }
     }
 
+    /// Applies what its executor did.
+    pub(super) fn executed(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::Resumed { check_at } => self.put_off(*check_at),
+            Event::Progressed { progress, check_at } => {
+                self.progress.push(Arc::clone(progress));
+                self.put_off(*check_at)
+            }
+            Event::Finished { committed, reason, result } => {
+                self.status = if *committed { Status::Committed } else { Status::RolledBack };
+                self.result = Some(result.clone());
+                self.cause = (!committed).then(|| RollbackCause::Aborted { reason: reason.clone() });
+                Ok(())
+            }
+            Event::Created { .. }
+            | Event::BranchRegistered { .. }
+            | Event::Started
+            | Event::Submitted { .. }
+            | Event::CommitDecided
+            | Event::RollbackBegun { .. }
+            | Event::CallAnswered { .. }
+            | Event::OpParked { .. }
+            | Event::Replayed { .. }
+            | Event::Quarantined { .. }
+            | Event::Forced { .. }
+            | Event::Committed
+            | Event::RolledBack => Err(", which is not what an executor does".into()),
+        }
+    }
+
     /// Applies a sign of the executor.
-    pub(super) fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
+    fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;
         check.failures = 0;
         check.state = OpState::Waiting { until: check_at };

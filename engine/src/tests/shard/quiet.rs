@@ -265,25 +265,54 @@ fn quiet_that_a_call_leaves_which_was_not_sent_and_is_no_longer_due_is_told() {
     assert!(bench.calls.is_empty(), "and it is not offered again before its new time");
 }
 
-#[test]
-fn quiet_of_what_somebody_else_drives_is_told_by_its_end_or_its_time() {
+/// A bench on which somebody waits for the quiet of what another coordinator drives.
+fn waiting_elsewhere(draft: Draft, until: u64) -> Bench {
     let mut bench = Bench::new();
-    bench.elsewhere("g", create(one()));
+    bench.elsewhere("g", create(draft.clone()));
     bench.foreign.insert(g("g"));
-    bench.tell(1, "g", create(one()), ReplyOn::Quiet { until: Timestamp::from_millis(700) });
-    bench.tell(2, "g", create(one()), QUIET);
+    let until = Timestamp::from_millis(until);
+    bench.tell(1, "g", create(draft), ReplyOn::Quiet { until });
     bench.commit();
     bench.load();
-    assert!(bench.replies.is_empty(), "who drives it knows what is under way");
+    bench
+}
+
+#[test]
+fn quiet_of_what_somebody_else_drives_is_told_when_its_journal_says_so() {
+    let mut bench = waiting_elsewhere(one(), 1_000_000);
+    assert!(bench.replies.is_empty(), "its action is due there");
     bench.wait(500);
     bench.load();
+    assert!(bench.replies.is_empty(), "its action is still due there");
+    let key = CallKey { branch: Some(0), op: Op::Action, attempt: 1 };
+    bench.happens_elsewhere("g", &Input::Answer(key, answer(&["ongoing", "60000"])));
+    bench.wait(500);
+    bench.load();
+    assert_eq!(bench.told(), [(1, Ok(Status::Running))]);
+    assert!(bench.calls.is_empty() && bench.shard.is_empty(), "and it is left to who drives it");
+}
+
+#[test]
+fn quiet_of_what_somebody_else_drives_is_told_at_once_when_it_waits_for_its_initiator() {
+    let bench = waiting_elsewhere(open(Pattern::Tcc, "a"), 1_000_000);
+    assert_eq!(bench.told(), [(1, Ok(Status::Open))]);
+}
+
+#[test]
+fn quiet_of_what_somebody_else_drives_is_told_by_its_end_or_its_time() {
+    let mut bench = waiting_elsewhere(one(), 700);
+    bench.wait(500);
+    bench.load();
+    assert!(bench.replies.is_empty());
     bench.wait(200);
     bench.load();
     assert_eq!(bench.told(), [(1, Ok(Status::Running))]);
+
+    let mut bench = waiting_elsewhere(one(), 1_000_000);
     bench.elsewhere("g", Command::Force { to: ForceTo::Committed, reason: "by hand".into(), by: None });
     bench.wait(500);
     bench.load();
-    assert_eq!(bench.told()[1..], [(2, Ok(Status::Committed))]);
+    assert_eq!(bench.told(), [(1, Ok(Status::Committed))]);
 }
 
 #[test]

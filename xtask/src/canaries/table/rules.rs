@@ -77,10 +77,10 @@ pub(super) const CANARIES: &[Canary] = &[
     },
     Canary {
         law: "flow",
-        breaks: "a step is recorded after the end",
+        breaks: "what an executor does after the end changes it",
         file: APPLY,
-        replace: "(Open, Event::Progressed { progress, check_at })",
-        with: "(Open | Status::Committed, Event::Progressed { progress, check_at })",
+        replace: "(Open, Event::Resumed { .. } |",
+        with: "(Open | Status::Committed, Event::Resumed { .. } |",
     },
     Canary {
         law: "quiet",
@@ -93,8 +93,8 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "quiet",
         breaks: "who waits for quiet is told before that is durable",
         file: SCHEDULE,
-        replace: "if !self.owned || self.unflushed.is_some()",
-        with: "if !self.owned",
+        replace: "if self.unflushed.is_some() || !self.under_way.is_empty()",
+        with: "if !self.under_way.is_empty()",
     },
     Canary {
         law: "quiet",
@@ -105,10 +105,10 @@ pub(super) const CANARIES: &[Canary] = &[
     },
     Canary {
         law: "quiet",
-        breaks: "who waits for quiet is told of what somebody else drives",
+        breaks: "who waits for quiet of what somebody else drives is not told",
         file: SCHEDULE,
-        replace: "if !self.owned || self.unflushed.is_some()",
-        with: "if self.unflushed.is_some()",
+        replace: "if self.unflushed.is_some() ||",
+        with: "if !self.owned || self.unflushed.is_some() ||",
     },
     Canary {
         law: "quiet",
