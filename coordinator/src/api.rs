@@ -19,9 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State as Ext};
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::{HeaderValue, Method, Uri};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 use trine_protocol::errors::Code;
 
+use crate::metrics::Metrics;
 use crate::runtime::Handle;
 use crate::store::{Membership, Queries, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
@@ -132,6 +134,15 @@ pub fn compose(routers: impl IntoIterator<Item = Router>) -> Router {
         .fallback(route_not_found)
         .layer(CatchPanicLayer::custom(problem::from_panic))
         .layer(axum::middleware::map_response(no_sniffing))
+}
+
+/// A layer that counts what is turned away.
+pub async fn count_turned_away(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(reason) = problem::turned_away(&response) {
+        metrics.admission_rejected(reason);
+    }
+    response
 }
 
 async fn no_sniffing(mut response: Response) -> Response {

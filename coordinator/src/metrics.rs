@@ -143,7 +143,7 @@ impl Metrics {
         self.inner.http.request(route, method, status, took_s);
     }
 
-    /// A command was turned away before it was decided.
+    /// A request was turned away.
     pub fn admission_rejected(&self, reason: AdmissionReason) {
         self.inner.admission_rejections.get_or_create(&[("reason", reason.as_str())]).inc();
     }

@@ -23,7 +23,7 @@ use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
 use trine_protocol::Gid;
 
 use crate::dispatch::Caller;
-use crate::metrics::{AdmissionReason, Metrics};
+use crate::metrics::Metrics;
 use crate::store::Store;
 use door::{Admission, Adoption};
 use lane::Lane;
@@ -85,7 +85,6 @@ pub struct Handle {
     hub: Hub,
     closed: Arc<AtomicBool>,
     busy_retry_after_ms: u64,
-    metrics: Metrics,
 }
 
 /// The sending ends of one lane.
@@ -106,7 +105,6 @@ impl Handle {
         reply_on: ReplyOn,
     ) -> Result<Snapshot, SubmitError> {
         if self.closed.load(Ordering::Relaxed) {
-            self.metrics.admission_rejected(AdmissionReason::ShuttingDown);
             return Err(SubmitError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
@@ -114,7 +112,6 @@ impl Handle {
         match lane.commands.try_send(Admission { gid, command, reply_on, reply }) {
             Ok(()) => answer.await.unwrap_or(Err(SubmitError::Lost)),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.metrics.admission_rejected(AdmissionReason::Busy);
                 Err(SubmitError::Busy { retry_after_ms: self.busy_retry_after_ms })
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
@@ -239,7 +236,6 @@ impl Lanes {
             hub: hub.clone(),
             closed: Arc::default(),
             busy_retry_after_ms: options.busy_retry_after_ms,
-            metrics: metrics.clone(),
         };
         Self { handle, stop, tasks }
     }

@@ -212,9 +212,10 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
     };
     // The seams: authentication becomes a layer here, one per router.
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
+    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
     api::compose([
-        api::guard(api::router(state.clone()), measure.clone()),
-        api::guard(admin::router(state), measure.clone()),
+        api::guard(api::guard(api::router(state.clone()), count.clone()), measure.clone()),
+        api::guard(api::guard(admin::router(state), count), measure.clone()),
         api::guard(api::dtm::router(front(config, context)), measure.clone()),
         api::guard(api::health::router(health), measure),
         api::docs_router(),

@@ -25,8 +25,10 @@ use trine_engine::{Batch, Record};
 use trine_protocol::v1::{Coordinator, Page, Participant};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-pub use key_values::{Change, Entry, KEY_BYTES_MAX, Key, KeyValues, Revision, Unfit, VALUE_BYTES_MAX, Value};
-pub use remote::Risk;
+pub use key_values::{
+    Change, Entry, KEY_BYTES_MAX, Key, KeyValues, OutOfBounds, Revision, VALUE_BYTES_MAX, Value,
+};
+pub use remote::{Risk, Unfit, Why};
 
 /// What every store call returns.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
@@ -192,6 +194,8 @@ pub fn check_server_url(url: &str) -> Result<(), String> {
     remote::check_url(url)
 }
 
+pub(crate) use remote::driver_words;
+
 /// Everything the coordinator asks of a store.
 pub trait Store: Journal + Queries + Registry + KeyValues + Membership + Maintenance {
     /// How many lanes may append side by side.
@@ -225,6 +229,9 @@ pub enum StoreError {
     /// The store does not answer; the same call may succeed later.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
+    /// It answers, and is not used; the same call may succeed later.
+    #[error("the store is not used: {0}")]
+    Unfit(Unfit),
     /// A row cannot be understood by this version.
     #[error("the journal of {gid} cannot be read: {detail}")]
     Corrupt {
@@ -238,7 +245,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Unfit(_))
     }
 }
 

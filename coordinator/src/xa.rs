@@ -8,6 +8,8 @@ mod postgres;
 
 use trine_protocol::{BranchId, Gid, Xid};
 
+use crate::store::{check_server_url, driver_words};
+
 /// A prepared branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
@@ -40,14 +42,23 @@ enum Kind {
     MySql(mysql::MySql),
 }
 
-/// What the server said. Never holds a password.
+/// Why a database does not do what it is asked. Never holds a password.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Trouble(String);
+pub enum Trouble {
+    /// The URL cannot be used: whoever gave it has to mend it.
+    #[error("the URL of the database {0}")]
+    Url(String),
+    /// What the server, or the driver, said.
+    #[error("the database: {0}")]
+    Said(String),
+}
 
 impl From<sqlx::Error> for Trouble {
     fn from(error: sqlx::Error) -> Self {
-        Self(error.to_string())
+        match error {
+            sqlx::Error::Configuration(_) => Self::Url(format!("cannot be used: {}", driver_words(&error))),
+            other => Self::Said(other.to_string()),
+        }
     }
 }
 
@@ -55,13 +66,16 @@ impl Database {
     /// Connects to the database of a URL, `postgres://..` or `mysql://..`. PostgreSQL ends a branch only in the database
     /// that it was prepared in.
     pub async fn open(url: &str) -> Result<Self, Trouble> {
+        if url.contains("://") {
+            check_server_url(url).map_err(|why| Trouble::Url(format!("cannot be used: {why}")))?;
+        }
         let kind = match url.split_once("://") {
             Some(("postgres" | "postgresql", _)) => Kind::Postgres(postgres::Postgres::connect(url).await?),
             Some(("mysql" | "mariadb", rest)) => Kind::MySql(mysql::MySql::connect(rest).await?),
             _ => {
                 let expected =
                     "postgres://user:password@host/database or mysql://user:password@host/database";
-                return Err(Trouble(format!("is not the URL of a database with XA; write {expected}")));
+                return Err(Trouble::Url(format!("names none that has XA; write {expected}")));
             }
         };
         Ok(Self(kind))

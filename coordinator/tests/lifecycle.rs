@@ -3,7 +3,7 @@
 use serde_json::json;
 use trine_participants::faults::Faults;
 
-use crate::support::{Coordinator, Http, Shop, purchase};
+use crate::support::{Coordinator, Http, Shop, purchase, trine};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pattern_commits_and_a_refusal_rolls_it_back() {
@@ -157,4 +157,34 @@ async fn a_second_coordinator_on_the_same_file_is_turned_away() {
     let words = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success());
     assert!(words.contains("in use by another coordinator"), "{words}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_ends_with_exit_code_2_and_without_a_word_of_a_password() {
+    let url = "postgres://u:p@hunter#w/rd?hunter@h/db";
+    for (arguments, said) in [
+        (&["serve", "--store", url][..], "flag --store: `store.url` cannot be used: "),
+        (
+            &["migrate", "--store", &url.replace("postgres", "mysql")],
+            "flag --store: `store.url` cannot be used: ",
+        ),
+        (&["serve", "--store", "postgres://u:hunter2@h/db?sslmod=x"], "it has no parameter \"sslmod\""),
+        (
+            &["serve", "--store", "mysql://u:hunter2@h/db?ssl-mode=x"],
+            "postgres://user:password@host:5432/database or",
+        ),
+        (
+            &["xa", "list", "--db", "oracle://u:hunter2@h/db"],
+            "--db: the URL of the database names none that has XA",
+        ),
+        (&["xa", "list", "--db", url], "--db: the URL of the database cannot be used: "),
+    ] {
+        let (code, words) = trine(arguments).await;
+        assert_eq!(code, Some(2), "{arguments:?}: {words}");
+        assert!(words.contains(said) && !words.contains("hunter"), "{arguments:?}: {words}");
+        assert!(!words.contains("error with configuration"), "{words}");
+    }
+    let (code, words) = trine(&["xa", "list", "--db", "postgres://u:hunter2@127.0.0.1:1/db"]).await;
+    assert_eq!(code, Some(3), "a database that does not answer is another matter: {words}");
+    assert!(words.contains("--db: the database: ") && !words.contains("hunter"), "{words}");
 }

@@ -3,8 +3,10 @@
 mod cluster;
 mod crash;
 mod deploy;
+mod dialect;
 mod grpc;
 mod interop;
 mod lifecycle;
 mod support;
+mod workflow;
 mod xa;

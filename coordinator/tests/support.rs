@@ -180,6 +180,11 @@ impl Http {
         self.send(self.0.post(url).json(body)).await.unwrap_or_else(|error| panic!("POST {url}: {error}"))
     }
 
+    /// The same, or none when nobody answers.
+    pub(crate) async fn try_post(&self, url: &str, body: &Value) -> Option<(u16, Value)> {
+        self.send(self.0.post(url).json(body)).await.ok()
+    }
+
     /// Creates a transaction and waits for it to settle, for at most `wait` seconds. An error when nobody answers.
     pub(crate) async fn create(
         &self,

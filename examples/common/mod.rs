@@ -19,10 +19,16 @@ pub(crate) fn client() -> Result<Client, Error> {
 
 /// Serves a router on a free port of this machine, and returns its base URL.
 pub(crate) async fn serve(router: axum::Router) -> Result<String, Error> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let (listener, url) = listen().await?;
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(url)
+}
+
+/// A free port of this machine, and its base URL.
+pub(crate) async fn listen() -> Result<(TcpListener, String), Error> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
 }
 
 /// The database of a service.

@@ -1,17 +1,18 @@
 //! The initiator's side: building transactions, sending them, deciding them, and asking about them.
 //!
-//! Here are the client and what it can ask. Building is in `transaction` and `branch`, driving an open transaction in
-//! `open`, repeating requests in `transport`. Lists and operators' commands (replay, force) are the CLI's business and
-//! not here.
+//! Here are the client and what it can ask. Building is in `transaction` and `branch`, an open transaction in `open`,
+//! calling participants in `call`, repeating requests in `transport`. Lists and operators' commands (replay, force) are
+//! the CLI's business and not here.
 
 mod branch;
+pub(crate) mod call;
 mod error;
 pub mod kind;
 mod open;
 mod resolve;
-mod stopwatch;
+pub(crate) mod stopwatch;
 mod transaction;
-mod transport;
+pub(crate) mod transport;
 
 #[cfg(test)]
 mod tests;
@@ -43,12 +44,12 @@ const WAIT_SECS_MAX: u64 = 20;
 /// Talks to the coordinators. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    transport: Transport,
+pub(crate) struct Inner {
+    pub(crate) transport: Transport,
     directory: Directory,
 }
 

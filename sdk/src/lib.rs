@@ -6,6 +6,9 @@
 //! feature `participant`) and guards each op with a barrier in its own database ([`barrier`]; features `sqlite`,
 //! `postgres`, `mysql`). Many services are both.
 //!
+//! A transaction whose steps follow from code rather than from a document is a `workflow` (feature `participant`): a
+//! function that is resumed where it was.
+//!
 //! Beside the barrier there are `redis_barrier` (feature `redis`), for effects that are Redis commands, and `xa`
 //! (features `postgres`, `mysql`), for two_phase branches that the database itself prepares.
 //!
@@ -137,6 +140,8 @@ mod participant;
 pub mod redis_barrier;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
 mod role;
+#[cfg(feature = "participant")]
+pub mod workflow;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod xa;
 

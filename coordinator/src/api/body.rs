@@ -132,9 +132,18 @@ fn refuse(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> 
         return malformed(&error);
     }
     let said = inner.to_string();
-    // The place in the text is in the way once the field is named.
-    let detail = said.rsplit_once(" at line ").map_or(said.as_str(), |(detail, _)| detail);
+    let detail = without_place(&said);
     Refusal::field(field_of(&error.path().to_string(), detail), echo(detail))
+}
+
+/// The place in the text is in the way once the field is named. What is read in two steps has two.
+fn without_place(mut said: &str) -> &str {
+    while let Some((detail, place)) = said.rsplit_once(" at line ")
+        && place.chars().all(|c| c.is_ascii_digit() || " column".contains(c))
+    {
+        said = detail;
+    }
+    said
 }
 
 /// The path of the field at fault. A missing, unknown or duplicate field is named by serde's text, not by its path.

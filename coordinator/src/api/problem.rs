@@ -12,8 +12,9 @@ use trine_engine::{Rejection, SpecError};
 use trine_protocol::Gid;
 use trine_protocol::errors::{Code, Problem};
 
+use crate::metrics::AdmissionReason;
 use crate::runtime::SubmitError;
-use crate::store::StoreError;
+use crate::store::{StoreError, Why};
 
 /// Characters of a caller's text that are echoed.
 const ECHO_CHARS_MAX: usize = 200;
@@ -23,6 +24,7 @@ const RETRY_AFTER_MS_DEFAULT: u64 = 1_000;
 /// A request that is not done, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
+    code: Code,
     problem: Box<Problem>,
     retry_after_ms: Option<u64>,
 }
@@ -31,7 +33,7 @@ impl Refusal {
     /// With the code's title and status.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         let retry_after_ms = code.is_transient().then_some(RETRY_AFTER_MS_DEFAULT);
-        Self { problem: Box::new(Problem::new(code, detail)), retry_after_ms }
+        Self { code, problem: Box::new(Problem::new(code, detail)), retry_after_ms }
     }
 
     /// A field of the body cannot be used.
@@ -111,8 +113,9 @@ impl Refusal {
             | Rejection::GidConflict
             | Rejection::BranchConflict(_)
             | Rejection::IllegalState { .. }
-            | Rejection::BranchNotFound(_)
-            | Rejection::Unavailable => Self::new(rejection.code(), rejection.to_string()),
+            | Rejection::BranchNotFound(_) => Self::new(rejection.code(), rejection.to_string()),
+            // The engine knows no more; whoever is to mend it finds out there.
+            Rejection::Unavailable => Self::new(rejection.code(), format!("{rejection}; `/readyz` says why")),
         }
     }
 }
@@ -131,6 +134,21 @@ impl From<StoreError> for Refusal {
                 tracing::warn!(%detail, "the store did not answer a request");
                 Self::new(Code::StoreUnavailable, "the store does not answer; try again")
             }
+            StoreError::Unfit(unfit) => {
+                tracing::warn!(detail = %unfit, "the store is not used");
+                Self::new(
+                    Code::StoreUnavailable,
+                    match unfit.why {
+                        Why::ReadOnly => {
+                            "the store is read-only: a standby, or a server that was demoted; try again later"
+                        }
+                        Why::Unsafe => {
+                            "a setting of the database server is unsafe, so nothing is written there; the coordinator's log names it"
+                        }
+                        Why::Unusable => "the database server cannot be used; the coordinator's log says why",
+                    },
+                )
+            }
             StoreError::Corrupt { .. } => Self::internal(&error),
         }
     }
@@ -141,12 +159,24 @@ impl IntoResponse for Refusal {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self.problem).unwrap_or_default();
         let mut response = (status, body).into_response();
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(millis) = self.retry_after_ms {
             headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000).max(1)));
         }
         response
+    }
+}
+
+/// Why a request was turned away, if this is an answer that says so.
+pub(super) fn turned_away(response: &Response) -> Option<AdmissionReason> {
+    match response.extensions().get()? {
+        Code::Busy => Some(AdmissionReason::Busy),
+        Code::StoreUnavailable => Some(AdmissionReason::StoreUnavailable),
+        Code::ShuttingDown => Some(AdmissionReason::ShuttingDown),
+        Code::BodyTooLarge => Some(AdmissionReason::BodyTooLarge),
+        _ => None,
     }
 }
 
@@ -192,6 +222,7 @@ pub(crate) fn from_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Resp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Unfit;
 
     #[test]
     fn a_busy_coordinator_says_when_to_come_back() {
@@ -224,6 +255,15 @@ mod tests {
         assert!(!refusal.problem().detail.contains("trine.db"), "{}", refusal.problem().detail);
         let unavailable = Refusal::from(StoreError::Unavailable("disk /dev/sda is gone".into()));
         assert!(!unavailable.problem().detail.contains("sda"));
+        for (why, word) in [(Why::ReadOnly, "read-only"), (Why::Unsafe, "unsafe"), (Why::Unusable, "log")] {
+            let unfit = Unfit { why, detail: "10.0.0.1 has fsync = off".into() };
+            let refusal = Refusal::from(StoreError::Unfit(unfit));
+            let detail = &refusal.problem().detail;
+            assert!(
+                detail.contains(word) && !detail.contains("10.0.0.1") && !detail.contains("fsync"),
+                "{detail}"
+            );
+        }
     }
 
     #[test]

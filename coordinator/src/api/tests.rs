@@ -95,9 +95,10 @@ impl Api {
             shutdown: shutdown.clone(),
         };
         let open = tower::layer::util::Identity::new();
+        let count = axum::middleware::from_fn_with_state(metrics, super::count_turned_away);
         let routers = [
-            guard(router(state.clone()), open.clone()),
-            guard(admin::router(state), open.clone()),
+            guard(router(state.clone()), count.clone()),
+            guard(admin::router(state), count),
             guard(health::router(health), open),
             docs_router(),
         ];

@@ -82,7 +82,8 @@ pub(crate) struct Sources {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where the journal is kept, e.g. sqlite:./trine-data/trine.db or memory:
+    /// Where the journal is kept: sqlite:./trine-data/trine.db, postgres://user:password@host:5432/database,
+    /// mysql://user:password@host:3306/database, or memory:. A password is better off in TRINE_STORE_URL
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
 }

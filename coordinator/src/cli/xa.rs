@@ -16,7 +16,7 @@ use super::failure::{Exit, Failure};
 use super::human::span;
 use super::output;
 use super::table::{Paper, Sheet, Tone, Value};
-use crate::xa::{Database, End, Prepared};
+use crate::xa::{Database, End, Prepared, Trouble};
 
 /// What is to become of a prepared branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +49,21 @@ pub(crate) async fn run(args: Xa) -> Result<(), Failure> {
 }
 
 async fn open(database: &XaDatabase) -> Result<Database, Failure> {
-    Database::open(&database.db).await.map_err(|error| Failure::unreachable(format!("--db: {error}")))
+    Database::open(&database.db).await.map_err(|error| trouble(&error))
+}
+
+fn trouble(error: &Trouble) -> Failure {
+    let message = format!("--db: {error}");
+    match error {
+        Trouble::Url(_) => Failure::usage(message),
+        Trouble::Said(_) => Failure::unreachable(message),
+    }
 }
 
 /// Lists what is prepared, and returns what is orphaned.
 async fn look(database: &XaDatabase, older_than_ms: u64) -> Result<Vec<(Prepared, End)>, Failure> {
     let found = open(database).await?.prepared().await;
-    let found = found.map_err(|error| Failure::unreachable(format!("--db: {error}")))?;
+    let found = found.map_err(|error| trouble(&error))?;
     let statuses = statuses(&Client::new(&database.remote.url)?, &found).await?;
     let rows: Vec<(Prepared, Option<Status>, Verdict)> = found
         .into_iter()

@@ -15,7 +15,7 @@ pub(super) const CALL_RESULTS: [&str; 5] = ["done", "refused", "ongoing", "unkno
 pub(super) const UNSETTLED: [Status; 4] =
     [Status::Open, Status::Running, Status::Committing, Status::RollingBack];
 
-/// Why a command was turned away before it was decided.
+/// Why a request was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionReason {
     /// Too much is in flight.
@@ -24,16 +24,13 @@ pub enum AdmissionReason {
     ShuttingDown,
     /// The store does not answer.
     StoreUnavailable,
-    /// As many connections as may be are open.
-    Connections,
     /// The body is larger than is read.
     BodyTooLarge,
 }
 
 impl AdmissionReason {
     /// Every reason.
-    pub const ALL: [Self; 5] =
-        [Self::Busy, Self::ShuttingDown, Self::StoreUnavailable, Self::Connections, Self::BodyTooLarge];
+    pub const ALL: [Self; 4] = [Self::Busy, Self::ShuttingDown, Self::StoreUnavailable, Self::BodyTooLarge];
 
     /// The label's value.
     pub fn as_str(self) -> &'static str {
@@ -41,7 +38,6 @@ impl AdmissionReason {
             Self::Busy => "busy",
             Self::ShuttingDown => "shutting_down",
             Self::StoreUnavailable => "store_unavailable",
-            Self::Connections => "connections",
             Self::BodyTooLarge => "body_too_large",
         }
     }

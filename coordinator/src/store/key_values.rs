@@ -16,7 +16,7 @@ pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a text cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum OutOfBounds {
     /// A category or key must have something in it.
     #[error("it is empty")]
     Empty,
@@ -39,9 +39,9 @@ pub struct Key(Cow<'static, str>);
 
 impl Key {
     /// Takes a text that fits.
-    pub fn parse(text: &str) -> Result<Self, Unfit> {
+    pub fn parse(text: &str) -> Result<Self, OutOfBounds> {
         unfit(text, KEY_BYTES_MAX).map_or(Ok(()), Err)?;
-        if text.is_empty() { Err(Unfit::Empty) } else { Ok(Self(Cow::Owned(text.to_owned()))) }
+        if text.is_empty() { Err(OutOfBounds::Empty) } else { Ok(Self(Cow::Owned(text.to_owned()))) }
     }
 
     /// For constants: one that does not fit does not compile.
@@ -62,7 +62,7 @@ pub struct Value(String);
 
 impl Value {
     /// Takes a text that fits.
-    pub fn parse(text: impl Into<String>) -> Result<Self, Unfit> {
+    pub fn parse(text: impl Into<String>) -> Result<Self, OutOfBounds> {
         let text = text.into();
         unfit(&text, VALUE_BYTES_MAX).map_or(Ok(Self(text)), Err)
     }
@@ -73,14 +73,14 @@ impl Value {
     }
 }
 
-const fn unfit(text: &str, bytes_max: usize) -> Option<Unfit> {
+const fn unfit(text: &str, bytes_max: usize) -> Option<OutOfBounds> {
     let (bytes, mut at) = (text.as_bytes(), 0);
     if bytes.len() > bytes_max {
-        return Some(Unfit::Long { bytes: bytes.len(), bytes_max });
+        return Some(OutOfBounds::Long { bytes: bytes.len(), bytes_max });
     }
     while at < bytes.len() {
         if bytes[at] == 0 {
-            return Some(Unfit::Zero);
+            return Some(OutOfBounds::Zero);
         }
         at += 1;
     }
@@ -149,12 +149,12 @@ mod tests {
 
     #[test]
     fn what_a_database_could_not_keep_is_refused() {
-        assert_eq!(Key::parse(""), Err(Unfit::Empty));
-        assert_eq!(Key::parse("a\0b"), Err(Unfit::Zero));
+        assert_eq!(Key::parse(""), Err(OutOfBounds::Empty));
+        assert_eq!(Key::parse("a\0b"), Err(OutOfBounds::Zero));
         assert_eq!(Key::parse(&"é".repeat(64)).unwrap().as_str(), "é".repeat(64));
-        assert_eq!(Key::parse(&"k".repeat(129)), Err(Unfit::Long { bytes: 129, bytes_max: 128 }));
+        assert_eq!(Key::parse(&"k".repeat(129)), Err(OutOfBounds::Long { bytes: 129, bytes_max: 128 }));
         assert_eq!(Value::parse("").unwrap().as_str(), "");
-        assert_eq!(Value::parse("\0"), Err(Unfit::Zero));
+        assert_eq!(Value::parse("\0"), Err(OutOfBounds::Zero));
         assert!(Value::parse("v".repeat(VALUE_BYTES_MAX)).is_ok());
         let error = Value::parse("v".repeat(VALUE_BYTES_MAX + 1)).unwrap_err();
         assert_eq!(error.to_string(), "it has 65537 bytes, 65536 are allowed");

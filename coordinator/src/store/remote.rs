@@ -43,10 +43,11 @@ use client::{Client, ClientError, Row};
 use connections::{Connections, Target};
 use tables::Identity;
 
+pub(crate) use client::driver_words;
 pub(super) use hosts::check as check_url;
 pub(super) use mysql::MySql;
 pub(super) use postgres::Postgres;
-pub use safety::Risk;
+pub use safety::{Risk, Unfit, Why};
 
 /// Where applied migrations are kept: beside our tables there may be others, with migrations of their own.
 const MIGRATIONS_TABLE: &str = "trine_migrations";
@@ -111,8 +112,8 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         loaders: Connections::new(&target, LOADERS_MAX, timeout).patient().settling(&name),
         readers: Connections::new(&target, READERS_MAX, timeout).settling(&name),
         listers: Connections::new(&target, LISTERS_MAX, timeout),
-        housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, timeout),
-        pulse: Connections::new(&target, 1, soon),
+        housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, timeout).judging(),
+        pulse: Connections::new(&target, 1, soon).judging(),
     })))
 }
 
@@ -155,6 +156,7 @@ fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenE
         last_good: AtomicUsize::new(0),
         connect_timeout: Duration::from_millis(options.timeout_ms.min(CONNECT_TIMEOUT_MS_MAX)),
         sessions: AtomicU64::new(0),
+        condemned: AtomicU64::new(0),
         settled: AtomicU64::new(0),
     }))
 }
@@ -207,7 +209,7 @@ impl<C: Client> Remote<C> {
         let inner = Arc::clone(&self.0);
         detached(async move {
             let result = which(&inner).run(|client| work(client, Arc::clone(&inner.identity))).await;
-            result.map_err(|error| StoreError::Unavailable(error.to_string()))
+            result.map_err(StoreError::from)
         })
     }
 

@@ -61,6 +61,15 @@ pub(crate) struct Transport {
     current: AtomicUsize,
 }
 
+/// An answer, whatever it says.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    pub(crate) url: String,
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Vec<u8>,
+}
+
 /// An attempt without a usable answer.
 struct Failure {
     error: Error,
@@ -136,6 +145,33 @@ impl Transport {
         request: &Request,
         index: usize,
     ) -> Result<(String, StatusCode, Vec<u8>), Failure> {
+        let Raw { url, status, retry_after, body } =
+            self.exchange(request, index).await.map_err(|error| Failure { error, retry_after: None })?;
+        if status.is_success() {
+            return Ok((url, status, body));
+        }
+        let error = match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Error::Refused(Box::new(problem)),
+            Err(_) => Error::NotACoordinator { url, status: status.as_u16(), excerpt: excerpt(&body) },
+        };
+        Err(Failure { error, retry_after })
+    }
+
+    /// One attempt, at whoever answered last, for those who read answers in their own way.
+    #[cfg(feature = "participant")]
+    pub(crate) async fn once(&self, request: &Request) -> Result<Raw, Error> {
+        let index = self.current.load(Ordering::Relaxed);
+        self.exchange(request, index).await
+    }
+
+    /// The next coordinator is to be asked from now on.
+    #[cfg(feature = "participant")]
+    pub(crate) fn move_on(&self) {
+        let index = self.current.load(Ordering::Relaxed);
+        self.current.store((index + 1) % self.coordinators.len(), Ordering::Relaxed);
+    }
+
+    async fn exchange(&self, request: &Request, index: usize) -> Result<Raw, Error> {
         let base = &self.coordinators[index % self.coordinators.len()];
         let url = format!("{}{}", base.as_str().trim_end_matches('/'), request.path);
         let wait = Duration::from_secs(request.wait_secs.unwrap_or(0));
@@ -146,19 +182,11 @@ impl Transport {
         if let Some(body) = &request.body {
             call = call.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let transport =
-            |source| Failure { error: Error::Transport { url: url.clone(), source }, retry_after: None };
+        let transport = |source| Error::Transport { url: url.clone(), source };
         let answer = call.send().await.map_err(transport)?;
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
         let body = read_at_most(answer, ANSWER_BYTES_MAX).await.map_err(transport)?;
-        if status.is_success() {
-            return Ok((url, status, body));
-        }
-        let error = match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Error::Refused(Box::new(problem)),
-            Err(_) => Error::NotACoordinator { url, status: status.as_u16(), excerpt: excerpt(&body) },
-        };
-        Err(Failure { error, retry_after })
+        Ok(Raw { url, status, retry_after, body })
     }
 }
 

@@ -13,6 +13,9 @@ const COORDINATOR: &str = "coordinator/src/";
 const DTM_HOMES: [&str; 3] =
     ["coordinator/src/api/dtm", "coordinator/src/dispatch/classify", "protocol/src/dtm"];
 
+/// The one place outside that may use what `protocol/src/dtm` holds, by its path and without words of its own.
+const DTM_USER: &str = "sdk/src/workflow";
+
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for source in tree.sources().filter(|source| source.path.contains("/src/")) {
@@ -88,11 +91,16 @@ fn check_dialect(source: &Source) -> Vec<Problem> {
     found.map(|offset| Problem::at(source, offset, "a word of the dtm dialect", remedy)).collect()
 }
 
-/// `mod dtm;` declares the dialect's home; `server.rs` mounts it. Both have to name it.
+/// `mod dtm;` declares the dialect's home; `server.rs` mounts it; the SDK's workflows speak it, for it has the only
+/// protocol of workflows there is, and take its words from where they live. All three have to name it.
 fn introduces_the_dialect(source: &Source, text: &str, offset: usize) -> bool {
     let after = text[offset + "dtm".len()..].chars().next();
     let whole = !after.is_some_and(is_word);
-    whole && (text[..offset].trim_end().ends_with("mod") || source.path == "coordinator/src/server.rs")
+    let imports = source.path.starts_with(DTM_USER) && text[..offset].ends_with("trine_protocol::");
+    whole
+        && (imports
+            || text[..offset].trim_end().ends_with("mod")
+            || source.path == "coordinator/src/server.rs")
 }
 
 /// Top-level modules of the coordinator that the code names, with where.
@@ -278,5 +286,18 @@ mod tests {
         assert_eq!(problems("protocol/src/lib.rs", "pub mod dtm;\n// dtm's words"), [""; 0]);
         assert_eq!(problems("coordinator/src/server.rs", "use crate::api::dtm;"), [""; 0]);
         assert_eq!(problems("sdk/src/a.rs", "let goodtms = 1;"), [""; 0]);
+    }
+
+    #[test]
+    fn the_sdks_workflows_take_words_of_the_dialect_from_its_home() {
+        let import = "use trine_protocol::dtm::workflow;";
+        assert_eq!(problems("sdk/src/workflow/wire.rs", import), [""; 0]);
+        for (path, text) in [
+            ("sdk/src/client.rs", import),
+            ("sdk/src/workflow/wire.rs", "use other::dtm::workflow;"),
+            ("sdk/src/workflow/wire.rs", "const A: &str = \"/api/dtmsvr/submit\";"),
+        ] {
+            assert_eq!(problems(path, text).len(), 1, "{path}: {text}");
+        }
     }
 }

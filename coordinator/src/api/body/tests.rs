@@ -45,3 +45,9 @@ fn the_details_carry_no_control_characters_and_have_an_end() {
     assert_eq!(field.as_deref(), Some("pattern"));
     assert!(!detail.contains('\u{202e}') && detail.len() < 2_500, "{}", detail.len());
 }
+
+#[test]
+fn where_in_the_text_it_is_wrong_is_left_out_however_often_it_is_told() {
+    assert_eq!(without_place("not a name at line 1 column 2 at line 3 column 45"), "not a name");
+    assert_eq!(without_place("unknown field `x at line y`"), "unknown field `x at line y`");
+}

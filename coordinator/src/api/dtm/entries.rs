@@ -65,6 +65,7 @@ pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T,
     let why = match tokio::time::timeout(timeout, call).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(StoreError::Unavailable(detail))) => detail,
+        Ok(Err(error @ StoreError::Unfit(_))) => error.to_string(),
         Ok(Err(error @ StoreError::Corrupt { .. })) => {
             tracing::error!(%error, "a request met a row that cannot be read");
             return Err(Trouble::Other("internal error".into()));

@@ -8,9 +8,10 @@ use trine_engine::{Command, Record, Rejection, ReplyOn, Snapshot, Transaction};
 use trine_protocol::Gid;
 use trine_protocol::dtm::gid_of;
 
+use super::entries;
 use super::view::KeyValue;
 use crate::runtime::{Handle, SubmitError};
-use crate::store::{Store, StoreError, StoreFuture};
+use crate::store::{Store, StoreFuture};
 
 /// Everything the dialect does. Cheap to clone.
 #[derive(Clone)]
@@ -140,17 +141,8 @@ impl Service {
     }
 
     /// A store call with a bounded time.
-    pub(super) async fn bounded<T>(&self, future: StoreFuture<T>) -> Result<T, Trouble> {
-        match tokio::time::timeout(self.store_timeout, future).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error @ StoreError::Corrupt { .. })) => {
-                tracing::error!(%error, "a journal cannot be read");
-                Err(Trouble::Other("the journal of this transaction cannot be read; see the log".into()))
-            }
-            Ok(Err(StoreError::Unavailable(_))) | Err(_) => {
-                Err(Trouble::Unavailable("the store does not answer; try again".into(), RETRY_AFTER_S))
-            }
-        }
+    pub(super) async fn bounded<T>(&self, call: StoreFuture<T>) -> Result<T, Trouble> {
+        entries::ask(self.store_timeout, call).await
     }
 
     /// A gid nobody has.

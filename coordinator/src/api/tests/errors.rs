@@ -156,6 +156,27 @@ async fn a_store_that_does_not_answer_is_a_503_without_its_words() {
 }
 
 #[tokio::test]
+async fn a_store_that_takes_no_writes_is_a_503_that_says_where_to_look_and_is_counted() {
+    let api = Api::start();
+    api.memory.faults().set_writes_down(true);
+    let body = r#"{"gid":"g","pattern":"message","branches":[{"id":"a","deliver":"http://a/"}]}"#;
+    let answer = api.post("/v1/transactions", body).await;
+    assert!(answer.starts_with("503") && answer.contains("TX0011") && answer.contains("/readyz"), "{answer}");
+    api.memory.faults().set_reads_down(true);
+    assert!(api.get("/v1/transactions/g").await.starts_with("503"));
+    api.get("/readyz").await;
+    let large = " ".repeat(trine_protocol::limits::BODY_BYTES_MAX + 1);
+    assert!(api.post("/v1/transactions", &large).await.starts_with("413"));
+    let metrics = api.get("/metrics").await;
+    for line in ["store_unavailable\"} 2", "body_too_large\"} 1", "busy\"} 0"] {
+        assert!(
+            metrics.contains(&format!("trine_admission_rejections_total{{reason=\"{line}")),
+            "{line}: {metrics}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_panic_is_a_500_without_its_words() {
     async fn broken() -> &'static str {
         panic!("secret")

@@ -8,7 +8,8 @@ use std::fmt;
 use trine_protocol::Gid;
 
 use super::append::Writing;
-use super::safety::Inspection;
+use super::safety::{Inspection, Unfit};
+use crate::store::StoreError;
 
 /// A value to bind.
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ fn unexpected(column: usize, found: Option<&Cell>) -> ClientError {
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store) enum ClientError {
     /// The driver's words.
-    #[error(transparent)]
+    #[error("{}", driver_words(.0))]
     Sql(#[from] sqlx::Error),
     /// It did not answer in time; the connection is of no more use.
     #[error("no answer within {0} ms")]
@@ -96,14 +97,33 @@ pub(in crate::store) enum ClientError {
     #[error("too many wait for a connection to the store")]
     Crowded,
     /// It answers, and must not be written to.
-    #[error("{0}")]
-    Unfit(String),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// A row is not what its table says.
     #[error("a row cannot be understood: {0}")]
     Unreadable(String),
     /// This coordinator has closed its store.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What a driver says, without saying again and again that it is about its configuration.
+pub(crate) fn driver_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(inner) => {
+            inner.downcast_ref().map_or_else(|| inner.to_string(), driver_words)
+        }
+        other => other.to_string(),
+    }
+}
+
+impl From<ClientError> for StoreError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Unfit(unfit) => Self::Unfit(unfit),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }
 
 /// What an error says about the statement it ended.

@@ -29,8 +29,19 @@ pub(super) struct Target<A> {
     pub(super) connect_timeout: Duration,
     /// Grows with every new session: what it shows may have been committed without having been acknowledged.
     pub(super) sessions: AtomicU64,
+    /// Grows when a server is found unfit: connections made before are not used any more.
+    pub(super) condemned: AtomicU64,
     /// What earlier sessions show is settled: everything visible then is where an acknowledgement would have had it.
     pub(super) settled: AtomicU64,
+}
+
+/// A connection that nobody uses.
+#[derive(Debug)]
+struct Idle<C> {
+    client: C,
+    since: Stopwatch,
+    /// How many servers had been condemned when it was made.
+    made_at: u64,
 }
 
 /// Connections for one purpose.
@@ -45,7 +56,9 @@ pub(super) struct Connections<C: Client> {
     place_timeout: Option<Duration>,
     /// Whose small writes settle what is read here; none where what is read is no promise.
     settles: Option<String>,
-    idle: Mutex<Vec<(C, Stopwatch)>>,
+    /// Whether the server is looked at before each piece of work.
+    judges: bool,
+    idle: Mutex<Vec<Idle<C>>>,
     closed: AtomicBool,
 }
 
@@ -58,6 +71,7 @@ impl<C: Client> Connections<C> {
             timeout,
             place_timeout: Some(PLACE_TIMEOUT),
             settles: None,
+            judges: false,
             idle: Mutex::default(),
             closed: AtomicBool::new(false),
         }
@@ -79,6 +93,13 @@ impl<C: Client> Connections<C> {
         self
     }
 
+    /// The server is looked at before each piece of work: it may have become unfit since the connection was made. Then no
+    /// connection is used any more, for whatever purpose, that was made before.
+    pub(super) fn judging(mut self) -> Self {
+        self.judges = true;
+        self
+    }
+
     /// A connection that answered not long ago, or a new one. Waits for a place.
     pub(super) async fn lease(&self) -> Result<Lease<'_, C>, ClientError> {
         let waiting = self.places.acquire();
@@ -91,13 +112,15 @@ impl<C: Client> Connections<C> {
             return Err(ClientError::Closed);
         }
         let found = self.idle().pop();
-        if let Some((client, since)) = found
-            && since.elapsed() < IDLE_MAX
+        let made_at = self.target.condemned.load(Ordering::SeqCst);
+        if let Some(idle) = found
+            && idle.since.elapsed() < IDLE_MAX
+            && idle.made_at == made_at
         {
-            return Ok(Lease { client, reused: true, home: self, _place: place });
+            return Ok(Lease { client: idle.client, made_at, reused: true, home: self, _place: place });
         }
         let client = connect::<C>(&self.target).await?;
-        Ok(Lease { client, reused: false, home: self, _place: place })
+        Ok(Lease { client, made_at, reused: false, home: self, _place: place })
     }
 
     /// Runs `work`, which may be run twice: when a connection that lay idle turns out to be dead, a new one is tried.
@@ -106,7 +129,7 @@ impl<C: Client> Connections<C> {
         work: impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
         let mut lease = self.lease().await?;
-        let mut result = self.in_time(self.settle_and(&mut lease.client, &work)).await;
+        let mut result = self.in_time(self.work_on(&mut lease, &work)).await;
         if let Err(ClientError::Sql(error)) = &result
             && lease.reused
             && !matches!(error, sqlx::Error::Database(_))
@@ -115,7 +138,10 @@ impl<C: Client> Connections<C> {
             drop(lease);
             self.idle().clear();
             lease = self.lease().await?;
-            result = self.in_time(self.settle_and(&mut lease.client, &work)).await;
+            result = self.in_time(self.work_on(&mut lease, &work)).await;
+        }
+        if let Err(ClientError::Unfit(_)) = &result {
+            self.target.condemned.fetch_add(1, Ordering::SeqCst);
         }
         if result.is_ok() || result.as_ref().is_err_and(C::survives) {
             lease.give_back();
@@ -123,11 +149,15 @@ impl<C: Client> Connections<C> {
         result
     }
 
-    async fn settle_and<T>(
+    async fn work_on<T>(
         &self,
-        client: &mut C,
+        lease: &mut Lease<'_, C>,
         work: &impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
+        let client = &mut lease.client;
+        if self.judges && lease.reused {
+            safety::judge(&client.inspect().await?, &self.target.allowed)?;
+        }
         let sessions = self.target.sessions.load(Ordering::SeqCst);
         if let (Some(text), Some(name)) = (C::TEXTS.settle, &self.settles)
             && self.target.settled.load(Ordering::SeqCst) < sessions
@@ -162,12 +192,12 @@ impl<C: Client> Connections<C> {
         self.places.close();
         drop(all);
         let idle = std::mem::take(&mut *self.idle());
-        for (client, _) in idle {
+        for Idle { client, .. } in idle {
             client.close().await;
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(C, Stopwatch)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<C>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,6 +210,7 @@ fn too_late(limit: Duration) -> ClientError {
 #[derive(Debug)]
 pub(super) struct Lease<'a, C: Client> {
     pub(super) client: C,
+    made_at: u64,
     /// It was used before: the server may have closed it meanwhile.
     pub(super) reused: bool,
     home: &'a Connections<C>,
@@ -190,7 +221,8 @@ impl<C: Client> Lease<'_, C> {
     /// Keeps the connection for the next one. Call it when no database transaction is open on it.
     pub(super) fn give_back(self) {
         if !self.home.closed.load(Ordering::SeqCst) {
-            self.home.idle().push((self.client, Stopwatch::start()));
+            let Self { client, made_at, .. } = self;
+            self.home.idle().push(Idle { client, since: Stopwatch::start(), made_at });
         }
     }
 }
@@ -220,6 +252,6 @@ pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C,
 async fn connect_to<C: Client>(address: &C::Address, allowed: &Allowed) -> Result<C, ClientError> {
     let mut client = C::connect(address).await?;
     let inspection = client.inspect().await?;
-    safety::judge(&inspection, allowed).map_err(ClientError::Unfit)?;
+    safety::judge(&inspection, allowed)?;
     Ok(client)
 }

@@ -19,7 +19,7 @@ use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef}
 use trine_protocol::Gid;
 
 use super::append::Writing;
-use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict};
+use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
 use statements::Gids;
 
@@ -50,7 +50,8 @@ impl Client for MySql {
 
     fn address(url: &str) -> Result<MySqlConnectOptions, String> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let options = MySqlConnectOptions::from_str(&format!("mysql://{rest}")).map_err(|e| e.to_string())?;
+        let options = MySqlConnectOptions::from_str(&format!("mysql://{rest}"))
+            .map_err(|error| driver_words(&error))?;
         Ok(options.charset("utf8mb4").statement_cache_capacity(STATEMENTS_MAX).disable_statement_logging())
     }
 

@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef}
 use trine_protocol::Gid;
 
 use super::append::Writing;
-use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict};
+use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
 
 /// Prepared statements kept per connection; there are fewer texts than that.
@@ -45,7 +45,7 @@ impl Client for Postgres {
         &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "options", "application_name"];
 
     fn address(url: &str) -> Result<PgConnectOptions, String> {
-        let options = PgConnectOptions::from_str(url).map_err(|error| error.to_string())?;
+        let options = PgConnectOptions::from_str(url).map_err(|error| driver_words(&error))?;
         Ok(options
             .application_name("trine")
             .statement_cache_capacity(STATEMENTS_MAX)

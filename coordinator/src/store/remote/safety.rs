@@ -1,7 +1,8 @@
 //! What the coordinator depends on at a database server, and what it does where that is missing: it does not connect,
 //! unless the operator has allowed the risk by name.
 //!
-//! Looked at whenever a connection is made, not only at start: a standby that was promoted may be set up differently.
+//! Looked at whenever a connection is made, for a standby that was promoted may be set up differently; and at every
+//! heartbeat, for settings change while connections last.
 
 use std::fmt;
 
@@ -77,6 +78,27 @@ impl fmt::Display for Risk {
     }
 }
 
+/// Why a server that answers is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Unfit {
+    /// In one word.
+    pub why: Why,
+    /// Which setting, and what to do: for operators.
+    pub detail: String,
+}
+
+/// What is wrong with a server, as far as everybody may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It takes no writes: a standby, or one that was demoted.
+    ReadOnly,
+    /// What it acknowledges may be lost.
+    Unsafe,
+    /// Anything else.
+    Unusable,
+}
+
 /// Risks an operator has allowed.
 pub(super) type Allowed = std::collections::BTreeSet<Risk>;
 
@@ -94,9 +116,11 @@ pub(in crate::store) struct Inspection {
 }
 
 /// Whether a server may be used; otherwise why not, and what to do.
-pub(super) fn judge(inspection: &Inspection, allowed: &Allowed) -> Result<(), String> {
-    if let Some(why) = inspection.read_only.as_ref().or(inspection.unfit.as_ref()) {
-        return Err(why.clone());
+pub(super) fn judge(inspection: &Inspection, allowed: &Allowed) -> Result<(), Unfit> {
+    for (why, found) in [(Why::ReadOnly, &inspection.read_only), (Why::Unusable, &inspection.unfit)] {
+        if let Some(detail) = found {
+            return Err(Unfit { why, detail: detail.clone() });
+        }
     }
     let refused: Vec<String> = inspection
         .risks
@@ -104,7 +128,7 @@ pub(super) fn judge(inspection: &Inspection, allowed: &Allowed) -> Result<(), St
         .filter(|(risk, _)| !allowed.contains(risk))
         .map(|(risk, found)| refusal(*risk, found))
         .collect();
-    if refused.is_empty() { Ok(()) } else { Err(refused.join("; ")) }
+    if refused.is_empty() { Ok(()) } else { Err(Unfit { why: Why::Unsafe, detail: refused.join("; ") }) }
 }
 
 /// The sentence that refuses a risk.
@@ -122,7 +146,7 @@ mod tests {
             assert_eq!(Risk::parse(risk.as_str()), Some(risk));
             let found = Inspection { risks: vec![(risk, "x = off".into())], ..Inspection::default() };
             let refused = judge(&found, &Allowed::new()).unwrap_err();
-            assert!(refused.contains(&format!("store.allow = \"{risk}\"")), "{refused}");
+            assert!(refused.detail.contains(&format!("store.allow = \"{risk}\"")), "{refused}");
             assert_eq!(judge(&found, &Allowed::from([risk])), Ok(()));
         }
     }
@@ -130,6 +154,7 @@ mod tests {
     #[test]
     fn nothing_allows_writing_to_a_standby() {
         let found = Inspection { read_only: Some("it is a standby".into()), ..Inspection::default() };
-        assert_eq!(judge(&found, &Risk::ALL.into_iter().collect()), Err("it is a standby".to_owned()));
+        let unfit = Unfit { why: Why::ReadOnly, detail: "it is a standby".into() };
+        assert_eq!(judge(&found, &Risk::ALL.into_iter().collect()), Err(unfit));
     }
 }

@@ -11,7 +11,7 @@ use super::{Database, KINDS, Server};
 use crate::store::remote::client::Client;
 use crate::store::remote::{self, mysql};
 use crate::store::suite::fixture::{Tx, append, batch, create, gid, gids, seqs};
-use crate::store::{AppendError, Appended, Options, Risk, Standing, Store, StoreError, open};
+use crate::store::{AppendError, Appended, Options, Risk, Standing, Store, StoreError, Why, open};
 
 /// A database behind a proxy.
 struct Behind {
@@ -296,6 +296,57 @@ async fn a_server_that_turned_read_only_fails_appends_until_it_is_writable() {
     assert!(refused.to_string().contains("read-only"), "{refused}");
     server.execute("mysql", "SET GLOBAL read_only = 0");
     append(&*store, Tx::new("tx").batch([1])).await;
+}
+
+/// Connections that are open already would go on being used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_settings_became_unsafe_or_read_only_is_noticed_and_not_used() {
+    let postgres = Postgres::start();
+    let mariadb = MariaDb::start();
+    let (on_postgres, on_mariadb) = (postgres.fresh_database(), mariadb.fresh_database());
+    let reload = |sql: &str| {
+        postgres.execute("postgres", sql);
+        postgres.execute("postgres", "SELECT pg_reload_conf()");
+    };
+    let set = |sql: &str| drop(mariadb.execute("mysql", sql));
+    let run = |url: &str, sql: &str| if url == on_postgres { reload(sql) } else { set(sql) };
+    let cases = [
+        (
+            &on_postgres,
+            "ALTER SYSTEM SET default_transaction_read_only = on",
+            "ALTER SYSTEM RESET default_transaction_read_only",
+            Why::ReadOnly,
+        ),
+        (
+            &on_mariadb,
+            "SET GLOBAL innodb_flush_log_at_trx_commit = 0",
+            "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+            Why::Unsafe,
+        ),
+        (&on_mariadb, "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0", Why::ReadOnly),
+    ];
+    for (url, spoil, mend, why) in cases {
+        for beats in [true, false] {
+            let store = open(&Options { lanes: 1, ..Options::new(url, "a") }).await.unwrap();
+            let tx = Tx::new(&format!("{why:?}-{beats}"));
+            append(&*store, tx.batch([1])).await;
+            let look = async || if beats { store.heartbeat().await.map(drop) } else { store.ping().await };
+            look().await.unwrap();
+            run(url, spoil);
+            let error = loop {
+                if let Err(error) = look().await {
+                    break error;
+                }
+            };
+            assert!(matches!(&error, StoreError::Unfit(unfit) if unfit.why == why), "{spoil}: {error}");
+            let refused = store.append(0, tx.batch([2])).await;
+            assert!(matches!(refused, Err(AppendError::Failed(_))), "{spoil}: {refused:?}");
+            run(url, mend);
+            while look().await.is_err() {}
+            append(&*store, tx.batch([2])).await;
+            store.close().await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

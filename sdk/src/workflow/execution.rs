@@ -1,0 +1,134 @@
+//! One execution, from asking how far the workflow is to saying how it ended.
+//!
+//! Which way it goes is recorded before anything is committed or undone, and before a workflow ends that another executor
+//! might undo. A handler that refuses today and would not tomorrow therefore never commits what it began to undo, and of
+//! two executors that disagree (one of them had no patience with a step, say) one stops.
+
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use trine_protocol::{BranchId, Op};
+
+use super::flow::{Answer, Asked, Finisher, Inner, Workflow};
+use super::wire::{About, Coordinator, End, NO_BRANCH, Phase, Standing, clip, null};
+use super::{Failure, WorkflowError};
+use crate::client::call::with_causes;
+
+/// What a handler answers.
+pub(super) type Running = Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send>>;
+/// A handler with its types hidden.
+pub(super) type Handler = Arc<dyn Fn(Workflow, Vec<u8>) -> Running + Send + Sync>;
+
+/// Executes a workflow from where it is to its end, or to where it cannot go on for now.
+pub(super) async fn execute(
+    coordinator: Coordinator,
+    handler: Handler,
+    about: About,
+) -> Result<Vec<u8>, WorkflowError> {
+    let recorded = match coordinator.prepare(&about).await? {
+        Standing::Open(recorded) => recorded,
+        Standing::Done(result) => return Ok(result),
+        Standing::Refused(reason) => return Err(WorkflowError::Refused(reason)),
+    };
+    let input = about.input.clone();
+    let flow = Workflow::new(about, coordinator, recorded);
+    let answer = handler(flow.clone(), input).await;
+    let inner = &flow.inner;
+    let (end, asked) = close(inner, answer)?;
+    let phase = phase(&end);
+    let decides = asked.iter().any(|asked| asked.on_commit.is_some() || asked.on_rollback.is_some());
+    let owed = owed(inner, &end, asked)?;
+    if decides && inner.decision().is_none() {
+        let decision = end.as_ref().map(|_| null()).map_err(String::clone);
+        inner.record(NO_BRANCH, Phase::Decision, &decision).await?;
+    }
+    for owed in owed {
+        finish_branch(inner, phase, owed).await?;
+    }
+    inner.coordinator.finish(&inner.about, end).await
+}
+
+/// Draws the line under a handler that ended: which way it goes, and with which branches.
+fn close(inner: &Inner, answer: Result<Vec<u8>, Failure>) -> Result<(End, Vec<Asked>), WorkflowError> {
+    let mut state = inner.lock();
+    state.over = true;
+    if let Some(error) = state.stopped.take() {
+        return Err(error);
+    }
+    let asked = mem::take(&mut state.asked);
+    drop(state);
+    if let Some(branch) =
+        inner.recorded_branches().find(|branch| asked.iter().all(|known| known.id.as_str() != *branch))
+    {
+        return Err(WorkflowError::Diverged(format!("step {branch} is on record, and was not asked for")));
+    }
+    let end = match (answer, inner.decision()) {
+        (Err(Failure::Unknown(error)), _) => {
+            let reason = with_causes(&*error);
+            return Err(WorkflowError::Unknown { step: "the handler".into(), reason });
+        }
+        (Err(Failure::Stopped(error)), _) => return Err(error),
+        (Ok(_) | Err(Failure::Refused(_)), Some(Err(reason))) => Err(reason.to_owned()),
+        (Err(Failure::Refused(reason)), Some(Ok(()))) => {
+            let what = format!("it was decided to commit, and now the handler refuses: {reason}");
+            return Err(WorkflowError::Diverged(what));
+        }
+        (Err(Failure::Refused(reason)), None) => Err(clip(reason)),
+        (Ok(result), _) => Ok(result),
+    };
+    let open = asked.iter().find(|asked| end.is_ok() && asked.answer == Answer::Pending);
+    if let Some(open) = open {
+        let reason = "the handler ended well without waiting for its answer".to_owned();
+        return Err(WorkflowError::Unknown { step: open.id.to_string(), reason });
+    }
+    Ok((end, asked))
+}
+
+/// What is owed to a branch after the decision.
+struct Owed {
+    branch: BranchId,
+    op: Op,
+    finisher: Finisher,
+}
+
+/// What is to be done with which branches: commits in the order the steps were asked for, rollbacks in reverse, without
+/// what is done already.
+fn owed(inner: &Inner, end: &End, mut asked: Vec<Asked>) -> Result<Vec<Owed>, WorkflowError> {
+    let phase = phase(end);
+    if end.is_ok() {
+        asked.retain(|asked| asked.answer == Answer::Done);
+    } else {
+        asked.reverse();
+    }
+    let mut owed = Vec::new();
+    for asked in asked {
+        let op = asked.op(phase);
+        let finisher = if end.is_ok() { asked.on_commit } else { asked.on_rollback };
+        let Some(finisher) = finisher else { continue };
+        match inner.on_record(asked.id.as_str(), phase) {
+            None => owed.push(Owed { branch: asked.id, op, finisher }),
+            Some(Ok(_)) => {}
+            Some(Err(reason)) => {
+                let what = format!("{op} of {} is on record as refused: {reason}", asked.id);
+                return Err(WorkflowError::Diverged(what));
+            }
+        }
+    }
+    Ok(owed)
+}
+
+fn phase(end: &End) -> Phase {
+    if end.is_ok() { Phase::Commit } else { Phase::Rollback }
+}
+
+async fn finish_branch(inner: &Inner, phase: Phase, owed: Owed) -> Result<(), WorkflowError> {
+    let Owed { branch, op, finisher } = owed;
+    let reason = match finisher(inner.step(&branch, op)).await {
+        Ok(()) => return inner.record(branch.as_str(), phase, &Ok(null())).await,
+        Err(Failure::Refused(reason)) => format!("it may not be refused, and was: {reason}"),
+        Err(Failure::Unknown(error)) => with_causes(&*error),
+        Err(Failure::Stopped(error)) => return Err(error),
+    };
+    Err(WorkflowError::Unknown { step: format!("{branch}/{op}"), reason })
+}

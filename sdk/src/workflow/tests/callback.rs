@@ -1,0 +1,133 @@
+//! The callback route, and executions that are asked for while they go on.
+
+use axum::body::Body;
+use axum::http::Request;
+use tower::ServiceExt as _;
+
+use super::*;
+
+/// What the coordinator sends, and what is answered.
+async fn call_back(workflows: &Workflows, method: &str, query: &str, input: &str) -> (u16, String) {
+    sent(workflows.router(), method, query, input).await
+}
+
+async fn sent(router: Router, method: &str, query: &str, input: &str) -> (u16, String) {
+    let request = Request::builder().method(method).uri(format!("/workflows{query}"));
+    let answer = router.oneshot(request.body(Body::from(input.to_owned())).unwrap()).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_callback_resumes_what_a_crash_left() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    for crashes in [true, false] {
+        let workflows = service(&fake);
+        let noted = diary.clone();
+        workflows.register_json("sum it", move |flow, [a, b]: [i32; 2]| {
+            let diary = noted.clone();
+            async move {
+                let a = step(&flow, &diary, Ok(a)).await?;
+                let b = step(&flow, &diary, if crashes { Err("panic") } else { Ok(b) }).await?;
+                Ok(a + b)
+            }
+        });
+        if crashes {
+            let end = workflows.execute_json::<_, i32>("sum it", &gid(), &[1, 2]).await;
+            assert!(matches!(end, Err(WorkflowError::Interrupted)), "{end:?}");
+            continue;
+        }
+        let query = "?branch_id=00&gid=order-42&op=sum+it&trans_type=workflow";
+        assert_eq!(call_back(&workflows, "POST", query, "[1,2]").await, (200, "it has ended: done".into()));
+        assert_eq!(workflows.execute_json::<_, i32>("sum it", &gid(), &[1, 2]).await.unwrap(), 3);
+    }
+    assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action", "order-42/02/action"]);
+}
+
+#[tokio::test]
+async fn a_callback_is_answered_by_what_came_of_it() {
+    let fake = Fake::start().await;
+    let workflows = service(&fake);
+    workflows.register("refuse", |_, _| async { Err(Failure::refused("no")) });
+    workflows.register("fail", |_, _| async { Err(Failure::unknown("a secret")) });
+    workflows.register_json("typed", |_, number: i32| async move { Ok(number) });
+    for (query, status, text) in [
+        ("?op=refuse&gid=a", 200, "it has ended: refused"),
+        ("?op=fail&gid=b", 500, "it did not end; the service's log has the details"),
+        ("?op=typed&gid=c", 500, "it did not end; the service's log has the details"),
+        ("?op=unheard-of&gid=d", 404, "no workflow is registered as `unheard-of`"),
+    ] {
+        // A workflow without input is called back without a body.
+        assert_eq!(call_back(&workflows, "GET", query, "").await, (status, text.to_owned()));
+    }
+    for query in ["", "?op=refuse", "?gid=a", "?op=refuse&gid=a%20b"] {
+        assert_eq!(call_back(&workflows, "POST", query, "").await.0, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_workflow_that_goes_on_waits_for_the_same_end() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    let workflows = service(&fake);
+    let (begun, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (noted, begins, waits) = (diary.clone(), Arc::clone(&begun), Arc::clone(&go_on));
+    workflows.register("sum", move |_, _| {
+        let (diary, begun, go_on) = (noted.clone(), Arc::clone(&begins), Arc::clone(&waits));
+        async move {
+            diary.note("begun");
+            begun.add_permits(1);
+            go_on.acquire().await?.forget();
+            Ok(b"end".to_vec())
+        }
+    });
+    let gone = { execute(&workflows) };
+    // Whoever began it goes away, and it goes on.
+    tokio::select! {
+        biased;
+        _ = gone => panic!("it has ended"),
+        permit = begun.acquire() => permit.unwrap().forget(),
+    }
+    let other = workflows.execute("sum", &gid(), "another input").await;
+    assert!(matches!(other, Err(WorkflowError::Conflict { .. })), "{other:?}");
+    let joined = {
+        let workflows = workflows.clone();
+        tokio::spawn(async move { execute(&workflows).await })
+    };
+    let called_back = {
+        let workflows = workflows.clone();
+        tokio::spawn(async move { call_back(&workflows, "POST", "?op=sum&gid=order-42", "input").await })
+    };
+    go_on.add_permits(1);
+    assert_eq!(joined.await.unwrap().unwrap(), b"end");
+    assert_eq!(called_back.await.unwrap().0, 200);
+    assert_eq!(diary.read(), ["begun"]);
+}
+
+#[tokio::test]
+async fn what_did_not_end_is_executed_anew_when_it_is_asked_for_again() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    let workflows = service(&fake);
+    let noted = diary.clone();
+    workflows.register("sum", move |_, _| {
+        noted.note("begun");
+        let panics = noted.0.lock().unwrap().len() == 2;
+        async move {
+            assert!(!panics, "a crash");
+            Err(Failure::unknown("later"))
+        }
+    });
+    for _ in 0..3 {
+        execute(&workflows).await.unwrap_err();
+    }
+    assert_eq!(diary.read().len(), 3);
+}
+
+#[tokio::test]
+async fn a_callback_does_not_wait_for_a_long_execution() {
+    let fake = Fake::start().await;
+    let workflows = service(&fake);
+    workflows.register("sum", |_, _| std::future::pending());
+    let router = crate::workflow::callback::router(workflows, "/workflows", Duration::ZERO);
+    assert_eq!(sent(router, "POST", "?op=sum&gid=order-42", "").await, (200, "it goes on".into()));
+}

@@ -1,0 +1,153 @@
+//! A coordinator as far as workflows see one: three endpoints over a map, and faults on demand.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::json;
+use tokio::net::TcpListener;
+use trine_protocol::dtm::status;
+use trine_protocol::dtm::workflow::{Finish, Prepare, Prepared, Progress, Record, Standing, path};
+
+/// What happens to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is carried out, and the connection closed without an answer.
+    LoseAnswer,
+    /// It is not carried out, and to be repeated.
+    Busy,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Fake {
+    workflows: Arc<Mutex<HashMap<String, Prepared>>>,
+    faults: Arc<Mutex<VecDeque<(&'static str, Fault)>>>,
+    pub(super) url: String,
+}
+
+impl Fake {
+    pub(super) async fn start() -> Self {
+        let fake = Self::default();
+        let router = Router::new()
+            .route(path::PREPARE, post(answer))
+            .route(path::RECORD, post(answer))
+            .route(path::FINISH, post(answer))
+            .with_state(fake.clone());
+        let url = serve(router).await;
+        Self { url, ..fake }
+    }
+
+    /// The next request to this path that no earlier fault is meant for has this fault.
+    pub(super) fn fail(&self, path: &'static str, fault: Fault) {
+        self.faults.lock().unwrap().push_back((path, fault));
+    }
+
+    /// Where a workflow stands, and its record as `branch/op status`.
+    pub(super) fn look(&self, gid: &str) -> (Standing, Vec<String>) {
+        let workflows = self.workflows.lock().unwrap();
+        let Some(found) = workflows.get(gid) else { return Default::default() };
+        let line = |step: &Progress| format!("{}/{} {}", step.branch_id, step.op, step.status);
+        (found.transaction.clone(), found.progresses.iter().map(line).collect())
+    }
+
+    /// As if somebody else had ended it.
+    pub(super) fn end(&self, gid: &str, word: &str) {
+        self.workflows.lock().unwrap().get_mut(gid).unwrap().transaction.status = word.into();
+    }
+
+    /// As if it had been begun with another pattern.
+    pub(super) fn create(&self, gid: &str, trans_type: &str) {
+        let transaction =
+            Standing { trans_type: trans_type.into(), status: "prepared".into(), ..Standing::default() };
+        self.workflows.lock().unwrap().insert(gid.into(), Prepared { transaction, progresses: Vec::new() });
+    }
+
+    fn prepare(&self, body: &[u8]) -> Response {
+        let asked: Prepare = serde_json::from_slice(body).unwrap();
+        let mut workflows = self.workflows.lock().unwrap();
+        let found = workflows.entry(asked.gid.clone()).or_insert_with(|| Prepared {
+            transaction: Standing {
+                gid: asked.gid,
+                trans_type: asked.trans_type,
+                status: status::PREPARED.into(),
+                custom_data: asked.custom_data,
+                ..Standing::default()
+            },
+            progresses: Vec::new(),
+        });
+        axum::Json(found.clone()).into_response()
+    }
+
+    fn record(&self, body: &[u8]) -> Response {
+        let asked: Record = serde_json::from_slice(body).unwrap();
+        let mut workflows = self.workflows.lock().unwrap();
+        let Some(found) =
+            workflows.get_mut(&asked.gid).filter(|found| found.transaction.status == "prepared")
+        else {
+            return told(StatusCode::CONFLICT, "no trans with that gid FAILURE");
+        };
+        let same = |known: &Progress| known.branch_id == asked.branch_id && known.op == asked.op;
+        if found.progresses.iter().any(same) {
+            return told(StatusCode::INTERNAL_SERVER_ERROR, "storage: UniqueKeyConflict");
+        }
+        let Record { branch_id, op, status, data, .. } = asked;
+        found.progresses.push(Progress { branch_id, op, status, bin_data: data.into_bytes() });
+        told(StatusCode::OK, "")
+    }
+
+    fn finish(&self, body: &[u8]) -> Response {
+        let asked: Finish = serde_json::from_slice(body).unwrap();
+        let mut workflows = self.workflows.lock().unwrap();
+        let found = &mut workflows.get_mut(&asked.gid).unwrap().transaction;
+        if found.status == asked.req_extra.status {
+            return told(StatusCode::OK, "");
+        }
+        if found.status != status::PREPARED {
+            return told(StatusCode::INTERNAL_SERVER_ERROR, "storage: NotFound");
+        }
+        found.status = asked.req_extra.status;
+        found.rollback_reason = asked.req_extra.rollback_reason;
+        found.result = asked.req_extra.result;
+        told(StatusCode::OK, "")
+    }
+}
+
+async fn answer(State(fake): State<Fake>, uri: Uri, body: Bytes) -> Response {
+    let fault = {
+        let mut faults = fake.faults.lock().unwrap();
+        let position = faults.iter().position(|(path, _)| *path == uri.path());
+        position.and_then(|position| faults.remove(position)).map(|(_, fault)| fault)
+    };
+    if fault == Some(Fault::Busy) {
+        let mut answer = told(StatusCode::INTERNAL_SERVER_ERROR, "the store does not answer");
+        answer.headers_mut().insert("retry-after", 1.into());
+        return answer;
+    }
+    let answer = match uri.path() {
+        path::PREPARE => fake.prepare(&body),
+        path::RECORD => fake.record(&body),
+        _ => fake.finish(&body),
+    };
+    if fault == Some(Fault::LoseAnswer) {
+        // Unwinding ends the connection's task, which closes the connection without an answer.
+        std::panic::resume_unwind(Box::new("the answer is lost"));
+    }
+    answer
+}
+
+fn told(status: StatusCode, message: &str) -> Response {
+    (status, axum::Json(json!({"message": message}))).into_response()
+}
+
+/// Serves a router on a free port, and returns its base URL.
+pub(super) async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
