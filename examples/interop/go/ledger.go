@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/dtm-labs/client/dtmcli"
 	"github.com/dtm-labs/client/dtmcli/dtmimp"
@@ -28,7 +30,13 @@ CREATE TABLE IF NOT EXISTS dtm_barrier.barrier (
 	update_time DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
 	UNIQUE KEY (gid, branch_id, op, barrier_id)
 );
-CREATE TABLE IF NOT EXISTS account (name VARCHAR(20) PRIMARY KEY, balance INT NOT NULL, held INT NOT NULL)`,
+CREATE TABLE IF NOT EXISTS account (
+	ledger BIGINT NOT NULL,
+	name VARCHAR(20) NOT NULL,
+	balance INT NOT NULL,
+	held INT NOT NULL,
+	PRIMARY KEY (ledger, name)
+)`,
 	dtmcli.DBTypePostgres: `
 CREATE SCHEMA IF NOT EXISTS dtm_barrier;
 CREATE TABLE IF NOT EXISTS dtm_barrier.barrier (
@@ -43,18 +51,43 @@ CREATE TABLE IF NOT EXISTS dtm_barrier.barrier (
 	update_time TIMESTAMPTZ NOT NULL DEFAULT now(),
 	CONSTRAINT uniq_barrier UNIQUE (gid, branch_id, op, barrier_id)
 );
-CREATE TABLE IF NOT EXISTS account (name VARCHAR(20) PRIMARY KEY, balance INT NOT NULL, held INT NOT NULL)`,
+CREATE TABLE IF NOT EXISTS account (
+	ledger BIGINT NOT NULL,
+	name VARCHAR(20) NOT NULL,
+	balance INT NOT NULL,
+	held INT NOT NULL,
+	PRIMARY KEY (ledger, name)
+)`,
 }
 
 // ledger has the accounts in a database: of what the client's barrier lets through, every call has its effect.
 type ledger struct {
+	id   int64
 	kind string
 	conf dtmcli.DBConf
 	db   *sql.DB
 }
 
-// openLedger finds or makes the tables, and sets both accounts.
+// lastLedger is the number of the newest ledger; a run finds no accounts of the one before.
+var lastLedger = time.Now().UnixNano()
+
+// openLedger opens two accounts in the tables of a database.
 func openLedger(link string, alice, bob int64) *ledger {
+	l := connect(link)
+	l.id = atomic.AddInt64(&lastLedger, 1)
+	l.exec("INSERT INTO account VALUES (?, 'alice', ?, 0), (?, 'bob', ?, 0)", l.id, alice, l.id, bob)
+	return l
+}
+
+// createTables makes those that are missing. Databases do not like this done by two at once.
+func createTables(link string) {
+	l := connect(link)
+	for _, statement := range strings.Split(tables[l.kind], ";") {
+		l.exec(statement)
+	}
+}
+
+func connect(link string) *ledger {
 	parts, err := url.Parse(link)
 	must(err)
 	port, err := strconv.ParseInt(parts.Port(), 10, 64)
@@ -67,18 +100,17 @@ func openLedger(link string, alice, bob int64) *ledger {
 	}
 	l.db, err = dtmimp.PooledDB(l.conf)
 	must(err)
-	for _, statement := range strings.Split(tables[l.kind], ";") {
-		l.exec(l.db, statement)
-	}
-	l.exec(l.db, "DELETE FROM account")
-	l.exec(l.db, "INSERT INTO account VALUES ('alice', ?, 0), ('bob', ?, 0)", alice, bob)
 	return l
 }
 
-func (l *ledger) exec(db dtmcli.DB, statement string, values ...interface{}) int64 {
-	affected, err := dtmimp.DBExec(l.kind, db, statement, values...)
+func (l *ledger) exec(statement string, values ...interface{}) {
+	_, err := dtmimp.DBExec(l.kind, l.db, statement, values...)
 	must(err)
-	return affected
+}
+
+// placeholders writes a statement as the database wants it.
+func (l *ledger) placeholders(statement string) string {
+	return dtmimp.GetDBSpecial(l.kind).GetPlaceHoldSQL(statement)
 }
 
 func (l *ledger) barrier(c call) (*dtmcli.BranchBarrier, error) {
@@ -109,8 +141,8 @@ func (l *ledger) check(c call) error {
 func (l *ledger) change(db dtmcli.DB, account, op string, amount int64) error {
 	if op == "action" || op == "try" {
 		var before int64
-		question := dtmimp.GetDBSpecial(l.kind).GetPlaceHoldSQL("SELECT balance FROM account WHERE name = ? FOR UPDATE")
-		if err := db.QueryRow(question, account).Scan(&before); err != nil {
+		question := "SELECT balance FROM account WHERE ledger = ? AND name = ? FOR UPDATE"
+		if err := db.QueryRow(l.placeholders(question), l.id, account).Scan(&before); err != nil {
 			return err
 		}
 		if before+amount < 0 || before+amount > limit {
@@ -118,16 +150,16 @@ func (l *ledger) change(db dtmcli.DB, account, op string, amount int64) error {
 		}
 	}
 	balance, held := effect(op, amount)
-	statement := "UPDATE account SET balance = balance + ?, held = held + ? WHERE name = ?"
-	_, err := dtmimp.DBExec(l.kind, db, statement, balance, held, account)
+	statement := "UPDATE account SET balance = balance + ?, held = held + ? WHERE ledger = ? AND name = ?"
+	_, err := dtmimp.DBExec(l.kind, db, statement, balance, held, l.id, account)
 	return err
 }
 
 func (l *ledger) state() accounts {
 	var a accounts
-	row := l.db.QueryRow(`SELECT
-		(SELECT balance FROM account WHERE name = 'alice'), (SELECT balance FROM account WHERE name = 'bob'),
-		(SELECT SUM(held) FROM account)`)
+	row := l.db.QueryRow(l.placeholders(`SELECT
+		SUM(CASE name WHEN 'alice' THEN balance END), SUM(CASE name WHEN 'bob' THEN balance END), SUM(held)
+		FROM account WHERE ledger = ?`), l.id)
 	must(row.Scan(&a.alice, &a.bob, &a.held))
 	return a
 }

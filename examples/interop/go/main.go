@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"github.com/dtm-labs/logger"
@@ -31,7 +30,8 @@ func (w *world) jsonRPC() string {
 	return strings.TrimSuffix(w.http, "dtmsvr") + "json-rpc"
 }
 
-func scenarios() []scenario {
+// independent scenarios can be run side by side, and beside workflows.
+func independent() []scenario {
 	var all []scenario
 	for _, wire := range []wire{overHTTP{}, overGRPC{}, overJSONRPC{}} {
 		all = append(all, sagaScenarios(wire)...)
@@ -45,8 +45,7 @@ func scenarios() []scenario {
 		all = append(all, barrierScenarios(kind)...)
 		all = append(all, xaScenarios(kind)...)
 	}
-	all = append(all, xaAcross())
-	return append(all, workflowScenarios()...)
+	return append(all, xaAcross())
 }
 
 func main() {
@@ -59,6 +58,7 @@ func main() {
 	flag.StringVar(&postgres, "postgres", postgres, "postgres://user:password@host:port/database; $INTEROP_POSTGRES")
 	list := flag.Bool("list", false, "name the scenarios and do nothing")
 	executor := flag.String("executor", "", "be the executor of a workflow that dies; only for the scenarios' own use")
+	jobs := flag.Int("jobs", 8, "how many scenarios to run side by side; workflows are run one by one")
 	verbose := flag.Bool("verbose", false, "let the client log")
 	flag.Parse()
 	w.databases = map[string]string{"mysql": mysql, "postgres": postgres}
@@ -70,61 +70,12 @@ func main() {
 	case *executor != "":
 		dyingExecutor(w, *executor, flag.Args())
 	case *list:
-		for _, s := range scenarios() {
+		for _, s := range append(independent(), workflowScenarios()...) {
 			fmt.Println(s.name)
 		}
 	default:
-		os.Exit(run(w, flag.Args()))
+		os.Exit(run(w, flag.Args(), *jobs))
 	}
-}
-
-// run runs the scenarios of these names, or all, and stops at the first that is wrong.
-func run(w *world, names []string) int {
-	known := map[string]bool{}
-	for _, s := range scenarios() {
-		known[s.name] = true
-		if len(names) > 0 && !contains(names, s.name) {
-			continue
-		}
-		if missing := w.missing(s); missing != "" {
-			fmt.Fprintf(os.Stderr, "%s: left out, needs -%s\n", s.name, missing)
-			if len(names) > 0 {
-				return 1
-			}
-			continue
-		}
-		verdict, ok := attempt(w, s)
-		fmt.Printf("%s: %s\n", s.name, verdict)
-		if !ok {
-			return 1
-		}
-	}
-	for _, name := range names {
-		if !known[name] {
-			fmt.Fprintf(os.Stderr, "no scenario is called %q; -list names them\n", name)
-			return 1
-		}
-	}
-	return 0
-}
-
-func (w *world) missing(s scenario) string {
-	for _, kind := range s.needs {
-		if w.databases[kind] == "" {
-			return kind
-		}
-	}
-	return ""
-}
-
-func attempt(w *world, s scenario) (verdict string, ok bool) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			verdict, ok = fmt.Sprintf("WRONG: %v", problem), false
-			fmt.Fprintf(os.Stderr, "%s\n", debug.Stack())
-		}
-	}()
-	return s.run(w), true
 }
 
 func env(name, otherwise string) string {
@@ -132,15 +83,6 @@ func env(name, otherwise string) string {
 		return value
 	}
 	return otherwise
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // silent is a logger that says nothing.
