@@ -46,7 +46,7 @@ impl Participants {
 }
 
 async fn branch(State(shared): State<Shared>, Query(parameters): Parameters) -> (StatusCode, &'static str) {
-    tokio::time::sleep(Duration::from_millis(shared.book.delay_ms())).await;
+    tokio::time::sleep(Duration::from_millis(shared.book.delay_ms())).await; // tidy-allow: sleep, a slow participant
     match shared.book.act(&parameters["gid"], &parameters["branch_id"], &parameters["op"]) {
         Answer::Success => (StatusCode::OK, r#"{"dtm_result":"SUCCESS"}"#),
         // As old clients say it.

@@ -174,27 +174,7 @@ fn output(payload: &Payload) -> (Option<Box<RawValue>>, Option<Base64>) {
 
 /// One record as people read it.
 pub(super) fn history_event(record: &Record) -> HistoryEvent {
-    let mut view = HistoryEvent {
-        seq: record.seq,
-        at: record.at,
-        event: record.event.name().into(),
-        branch: None,
-        op: None,
-        step: None,
-        attempt: None,
-        outcome: None,
-        status_code: None,
-        duration_ms: None,
-        error: None,
-        retry_at: None,
-        output: None,
-        output_base64: None,
-        read_only: false,
-        cause: None,
-        reason: None,
-        by: None,
-        to: None,
-    };
+    let mut view = bare(record);
     match &record.event {
         Event::BranchRegistered { branch } => view.branch = Some(branch.id.clone()),
         Event::RollbackBegun { cause: why } => {
@@ -243,6 +223,31 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
         | Event::RolledBack => {}
     }
     view
+}
+
+/// An event by its name and place alone.
+fn bare(record: &Record) -> HistoryEvent {
+    HistoryEvent {
+        seq: record.seq,
+        at: record.at,
+        event: record.event.name().into(),
+        branch: None,
+        op: None,
+        step: None,
+        attempt: None,
+        outcome: None,
+        status_code: None,
+        duration_ms: None,
+        error: None,
+        retry_at: None,
+        output: None,
+        output_base64: None,
+        read_only: false,
+        cause: None,
+        reason: None,
+        by: None,
+        to: None,
+    }
 }
 
 fn answered(view: &mut HistoryEvent, outcome: &Outcome, report: &CallReport) {
