@@ -19,8 +19,9 @@ type Diary = mpsc::UnboundedSender<String>;
 
 /// A service that buys two things and is refused a third. In its second step it stands still for ever, if it is told to.
 fn service(coordinator: &str, callback: &str, diary: &Diary, stands_still: bool) -> Workflows {
-    let client = Client::builder().coordinator(coordinator).build().unwrap();
-    let workflows = Workflows::of(&client, callback).unwrap().callback_after(Duration::from_secs(1));
+    let client = Client::builder().coordinator(coordinator).build().expect("a client");
+    let workflows =
+        Workflows::of(&client, callback).expect("a callback URL").callback_after(Duration::from_secs(1));
     let noted = diary.clone();
     workflows.register_json("buy it", move |flow, refuses: bool| {
         let diary = noted.clone();
@@ -49,7 +50,7 @@ fn service(coordinator: &str, callback: &str, diary: &Diary, stands_still: bool)
 }
 
 async fn serve(listener: TcpListener, router: Router) {
-    axum::serve(listener, router).await.unwrap();
+    axum::serve(listener, router).await.expect("it serves");
 }
 
 async fn next(diary: &mut mpsc::UnboundedReceiver<String>) -> String {
@@ -64,11 +65,15 @@ async fn die_and_resume(
     steps: usize,
 ) -> (Vec<String>, Workflows, Coordinator) {
     let coordinator = Coordinator::start(&folder.join("trine.db")).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let callback = format!("http://{}/workflows", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let callback = format!("http://{}/workflows", listener.local_addr().expect("an address"));
     let (sender, mut diary) = mpsc::unbounded_channel();
 
-    let dying = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let dying = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let (url, gone, begun) = (coordinator.url().to_owned(), callback.clone(), sender.clone());
     let asked = gid.clone();
     dying.spawn(async move {
@@ -92,27 +97,27 @@ async fn die_and_resume(
 
 #[tokio::test]
 async fn the_callback_resumes_a_workflow_whose_executor_died() {
-    let (folder, gid) = (tempfile::tempdir().unwrap(), Gid::parse("resumed").unwrap());
+    let (folder, gid) = (tempfile::tempdir().expect("a folder"), Gid::parse("resumed").expect("a gid"));
     let (done, workflows, _coordinator) = die_and_resume(folder.path(), &gid, false, 2).await;
     assert_eq!(done, ["resumed/02/action", "resumed/03/action"]);
-    assert_eq!(workflows.execute_json::<_, i32>("buy it", &gid, &false).await.unwrap(), 6);
+    assert_eq!(workflows.execute_json::<_, i32>("buy it", &gid, &false).await.expect("it ends"), 6);
 }
 
 #[tokio::test]
 async fn the_callback_rolls_back_a_workflow_whose_executor_died() {
-    let (folder, gid) = (tempfile::tempdir().unwrap(), Gid::parse("undone").unwrap());
+    let (folder, gid) = (tempfile::tempdir().expect("a folder"), Gid::parse("undone").expect("a gid"));
     let (done, workflows, coordinator) = die_and_resume(folder.path(), &gid, true, 5).await;
     let expected = ["02/action", "03/action", "03/compensate", "02/compensate", "01/compensate"];
     assert_eq!(done, expected.map(|op| format!("undone/{op}")));
     let end = workflows.execute_json::<_, i32>("buy it", &gid, &true).await;
     assert!(matches!(&end, Err(WorkflowError::Refused(reason)) if reason == "sold out"), "{end:?}");
-    let seen = Client::new(coordinator.url()).unwrap().get(&gid).await.unwrap();
+    let seen = Client::new(coordinator.url()).expect("a client").get(&gid).await.expect("it is there");
     assert_eq!(seen.status, trine_sdk::Status::RolledBack);
 }
 
 #[tokio::test]
 async fn of_two_instances_that_execute_at_once_one_goes_on_and_the_other_stops_or_agrees() {
-    let (folder, gid) = (tempfile::tempdir().unwrap(), Gid::parse("both").unwrap());
+    let (folder, gid) = (tempfile::tempdir().expect("a folder"), Gid::parse("both").expect("a gid"));
     let coordinator = Coordinator::start(&folder.path().join("trine.db")).await;
     let (sender, _diary) = mpsc::unbounded_channel();
     let both = [false, false]
@@ -127,5 +132,5 @@ async fn of_two_instances_that_execute_at_once_one_goes_on_and_the_other_stops_o
     for end in [ends.0, ends.1] {
         assert!(matches!(end, Ok(6) | Err(WorkflowError::Superseded)), "{end:?}");
     }
-    assert_eq!(first.execute_json::<_, i32>("buy it", &gid, &false).await.unwrap(), 6);
+    assert_eq!(first.execute_json::<_, i32>("buy it", &gid, &false).await.expect("it ends"), 6);
 }
