@@ -19,7 +19,9 @@ pub(crate) fn asked(call: &Call) -> String {
         let question = manner.ask_grpc(call).unwrap_or_else(|error| panic!("{error}"));
         let (metadata, message) = question.parts();
         let method = call.target.as_str().trim_start_matches("grpc://");
-        return format!("gRPC {method}{} {}", headers(metadata), message.escape_ascii()).trim_end().to_owned();
+        return format!("gRPC {method}{} {}", headers(metadata), message.escape_ascii())
+            .trim_end()
+            .to_owned();
     }
     let url = Url::parse(call.target.as_str()).unwrap();
     let request = manner.ask_http(call, url).unwrap_or_else(|error| panic!("{error}"));

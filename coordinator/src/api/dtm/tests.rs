@@ -17,6 +17,7 @@ mod saga_limits;
 mod stage;
 mod submit;
 mod tcc;
+mod times;
 mod topics;
 mod transitions;
 mod wait_result;

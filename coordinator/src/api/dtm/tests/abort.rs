@@ -74,7 +74,9 @@ async fn a_message_that_is_prepared_is_dropped_whatever_type_the_request_says() 
 async fn an_abort_may_be_repeated_until_it_is_done() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
-    stage.post("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"01","cancel":"http://p/wait"}"#).await;
+    stage
+        .post("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"01","cancel":"http://p/wait"}"#)
+        .await;
     for _ in 0..2 {
         stage.post("abort", r#"{"gid":"g","trans_type":"tcc"}"#).await;
         stage.to_a_rest("g").await;
@@ -119,10 +121,20 @@ async fn whatever_else_is_not_aborted() {
     for kind in ["saga", "msg", "workflow", "other", ""] {
         stage.post("abort", &format!(r#"{{"gid":"tcc","trans_type":"{kind}"}}"#)).await;
     }
-    stage.post("registerBranch", r#"{"gid":"tcc","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}"#).await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"tcc","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}"#,
+        )
+        .await;
     stage.post("submit", r#"{"gid":"tcc","trans_type":"tcc"}"#).await;
     stage.post("abort", r#"{"gid":"tcc","trans_type":"tcc"}"#).await;
-    stage.post("submit", r#"{"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/wait"}],"payloads":["1"]}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/wait"}],"payloads":["1"]}"#,
+        )
+        .await;
     stage.post("abort", r#"{"gid":"msg","trans_type":"msg"}"#).await;
     stage.post("submit", r#"{"gid":"saga","trans_type":"saga"}"#).await;
     stage.settled("saga").await;

@@ -10,7 +10,11 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once() {
     let mut stage = Stage::start();
     for kind in ["saga", "msg"] {
         stage.script("http://p/b", &[(425, "")]);
-        let submit = |url: &str| format!(r#"{{"gid":"{kind}","trans_type":"{kind}","steps":[{{"action":"http://p/a"}},{{"action":"{url}"}}],"payloads":["1","2"]}}"#);
+        let submit = |url: &str| {
+            format!(
+                r#"{{"gid":"{kind}","trans_type":"{kind}","steps":[{{"action":"http://p/a"}},{{"action":"{url}"}}],"payloads":["1","2"]}}"#
+            )
+        };
         stage.post("submit", &submit("http://p/b")).await;
         stage.to_a_rest(kind).await;
         stage.post("submit", &submit("http://p/other")).await;
@@ -115,9 +119,21 @@ async fn what_was_prepared_wins_over_what_its_submit_says() {
 async fn the_stored_type_decides_what_a_submit_runs() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
-    stage.post("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/confirm"}"#).await;
-    stage.post("registerBranch", r#"{"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa"}"#).await;
-    stage.post("submit", r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/confirm"}"#,
+        )
+        .await;
+    stage
+        .post("registerBranch", r#"{"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa"}"#)
+        .await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
+        )
+        .await;
     stage.to_the_end("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
@@ -139,7 +155,9 @@ async fn the_stored_type_decides_what_a_submit_runs() {
 async fn a_repeated_abort_keeps_the_first_reason() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
-    stage.post("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"01","cancel":"http://p/wait"}"#).await;
+    stage
+        .post("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"01","cancel":"http://p/wait"}"#)
+        .await;
     stage.post("abort", r#"{"gid":"g","trans_type":"tcc","rollback_reason":"first"}"#).await;
     stage.post("abort", r#"{"gid":"g","trans_type":"tcc","rollback_reason":"second"}"#).await;
     stage.to_a_rest("g").await;
@@ -178,7 +196,6 @@ async fn a_workflow_keeps_what_it_was_created_with_when_it_ends() {
 #[tokio::test]
 async fn urls_that_could_never_be_called_are_refused_at_once() {
     let mut stage = Stage::start();
-    let long = format!("http://p/{}", "x".repeat(2_048));
     for (protocol, url) in [
         ("http", "p:9/shop.Stock/Take"),
         ("", "service/path"),
@@ -188,14 +205,27 @@ async fn urls_that_could_never_be_called_are_refused_at_once() {
         ("http", "http://user:secret@p/a"),
         ("http", "http://"),
         ("soap", "http://p/a"),
-        ("http", &long),
     ] {
-        let submit = format!(r#"{{"gid":"g","trans_type":"saga","protocol":"{protocol}","steps":[{{"action":"{url}"}}],"payloads":["1"]}}"#);
+        let submit = format!(
+            r#"{{"gid":"g","trans_type":"saga","protocol":"{protocol}","steps":[{{"action":"{url}"}}],"payloads":["1"]}}"#
+        );
         stage.post("submit", &submit).await;
     }
     stage.post("prepare", r#"{"gid":"m","trans_type":"msg","query_prepared":"nowhere"}"#).await;
     stage.post("prepare", r#"{"gid":"t","trans_type":"tcc"}"#).await;
-    stage.post("registerBranch", r#"{"gid":"t","trans_type":"tcc","branch_id":"01","confirm":"nowhere"}"#).await;
+    stage
+        .post("registerBranch", r#"{"gid":"t","trans_type":"tcc","branch_id":"01","confirm":"nowhere"}"#)
+        .await;
+    let long = "x".repeat(2_048);
+    let submit = format!(
+        r#"{{"gid":"g","trans_type":"saga","steps":[{{"action":"http://p/{long}"}}],"payloads":["1"]}}"#
+    );
+    let answered = stage.ask(Method::POST, "/api/dtmsvr/submit", &submit).await;
+    assert!(
+        answered.status == 500 && answered.body.ends_with(": must have 1 to 2048 characters\"}"),
+        "{}",
+        answered.body
+    );
     for gid in ["g", "m"] {
         stage.get(&format!("query?gid={gid}")).await;
     }
@@ -216,8 +246,6 @@ async fn urls_that_could_never_be_called_are_refused_at_once() {
             500 {"message":"url http://: has no host"}
         POST submit {"gid":"g","trans_type":"saga","protocol":"soap","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             500 {"message":"unknown protocol: soap"}
-        POST submit {"gid":"g","trans_type":"saga","protocol":"http","steps":[{"action":"http://p/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}],"payloads":["1"]}
-            500 {"message":"url http://p/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: must have 1 to 2048 characters"}
         POST prepare {"gid":"m","trans_type":"msg","query_prepared":"nowhere"}
             500 {"message":"url nowhere: it must begin with http:// or https://, unless the protocol is grpc"}
         POST prepare {"gid":"t","trans_type":"tcc"}
@@ -236,7 +264,9 @@ async fn branches_have_a_number_and_their_ids_a_grammar() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"t","trans_type":"tcc"}"#).await;
     for id in ["", "a b", "é"] {
-        stage.post("registerBranch", &format!(r#"{{"gid":"t","trans_type":"tcc","branch_id":"{id}"}}"#)).await;
+        stage
+            .post("registerBranch", &format!(r#"{{"gid":"t","trans_type":"tcc","branch_id":"{id}"}}"#))
+            .await;
     }
     stage.post("registerBranch", r#"{"gid":"t","trans_type":"tcc"}"#).await;
     stage.rows("t").await;
@@ -257,7 +287,10 @@ async fn branches_have_a_number_and_their_ids_a_grammar() {
     let payloads = vec!["\"1\""; 1_001].join(",");
     let body = format!(r#"{{"gid":"g","trans_type":"saga","steps":[{steps}],"payloads":[{payloads}]}}"#);
     let answered = stage.ask(Method::POST, "/api/dtmsvr/submit", &body).await;
-    assert_eq!((answered.status.as_u16(), answered.body.as_str()), (500, ""));
+    assert_eq!(
+        (answered.status.as_u16(), answered.body.as_str()),
+        (500, r#"{"message":"branches: more than 1000 branches"}"#)
+    );
 }
 
 #[tokio::test]
@@ -266,7 +299,9 @@ async fn a_coordinator_without_its_store_says_when_to_come_back() {
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage.faults().set_writes_down(true);
     stage.post("submit", r#"{"gid":"h","trans_type":"saga"}"#).await;
-    stage.rpc(r#"{"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"h","trans_type":"saga"}}"#).await;
+    stage
+        .rpc(r#"{"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"h","trans_type":"saga"}}"#)
+        .await;
     stage.grpc("Submit", r#"{"Gid":"h","TransType":"saga"}"#).await;
     stage.faults().set_reads_down(true);
     stage.get("query?gid=g").await;
@@ -290,7 +325,12 @@ async fn a_coordinator_without_its_store_says_when_to_come_back() {
 #[tokio::test]
 async fn the_first_question_about_a_message_is_not_hurried() {
     let mut stage = Stage::start();
-    stage.post("prepare", r#"{"gid":"g","trans_type":"msg","timeout_to_fail":600,"query_prepared":"http://p/asked"}"#).await;
+    stage
+        .post(
+            "prepare",
+            r#"{"gid":"g","trans_type":"msg","timeout_to_fail":600,"query_prepared":"http://p/asked"}"#,
+        )
+        .await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     stage.get("resetCronTime").await;
     stage.to_a_rest("g").await;
@@ -336,5 +376,41 @@ async fn a_gid_of_the_native_api_is_not_taken_over() {
             409 {"dtm_result":"FAILURE","message":"a transaction of another API has this gid; choose another FAILURE"}
         GET query?gid=g
             200 {"branches":[],"transaction":{"concurrent":false,"create_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"tcc","update_time":"<time>"}}
+    "#]]);
+}
+
+#[tokio::test]
+async fn what_has_ended_has_no_next_time_also_when_it_is_hurried() {
+    let mut stage = Stage::start();
+    stage.post("submit", r#"{"gid":"g","trans_type":"saga","wait_result":true}"#).await;
+    stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
+    stage.get("query?gid=g").await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"g","trans_type":"saga","wait_result":true}
+            200 {"dtm_result":"SUCCESS"}
+        POST resetNextCronTime {"gid":"g"}
+            200 {"dtm_result":"SUCCESS"}
+        GET query?gid=g
+            200 {"branches":[],"transaction":{"concurrent":false,"create_time":"<time>","finish_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false,\"wait_result\":true}","protocol":"http","status":"succeed","trans_type":"saga","update_time":"<time>"}}
+    "#]]);
+}
+
+#[tokio::test]
+async fn a_doubled_pause_shows_in_the_next_time_and_not_in_the_interval() {
+    let mut stage = Stage::start();
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/broken"}],"payloads":["1"]}"#,
+        )
+        .await;
+    stage.pause("g").await;
+    stage.get("query?gid=g").await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/broken"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+          = g goes on after 20 s
+        GET query?gid=g
+            200 {"branches":[{"bin_data":"MQ==","branch_id":"01","create_time":"<time>","gid":"g","id":1,"op":"compensate","status":"prepared","update_time":"<time>"},{"bin_data":"MQ==","branch_id":"01","create_time":"<time>","gid":"g","id":2,"op":"action","status":"prepared","update_time":"<time>","url":"http://p/broken"}],"transaction":{"concurrent":false,"create_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","status":"submitted","trans_type":"saga","update_time":"<time>"}}
     "#]]);
 }

@@ -10,7 +10,12 @@ async fn each_outcome_has_its_status_and_its_body() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc","wait_result":true}"#).await;
     stage.get("query?gid=nobody").await;
-    stage.post("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}"#).await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}"#,
+        )
+        .await;
     stage.post("submit", r#"{"gid":"g","trans_type":"tcc","wait_result":true}"#).await;
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage.post("forceStop", r#"{"gid":"nobody"}"#).await;
@@ -162,7 +167,9 @@ async fn gids_in_bodies_lose_what_breaks_lines_and_statements_and_those_elsewher
     stage.post("registerBranch", r#"{"gid":";a\nb","trans_type":"tcc","branch_id":"01"}"#).await;
     stage.rows("ab").await;
     stage.get("query?gid=a;b").await;
-    stage.rpc(r#"{"jsonrpc":"2.0","id":"1","method":"prepare","params":{"gid":"a;b","trans_type":"tcc"}}"#).await;
+    stage
+        .rpc(r#"{"jsonrpc":"2.0","id":"1","method":"prepare","params":{"gid":"a;b","trans_type":"tcc"}}"#)
+        .await;
     stage.rows("a;b").await;
     stage.grpc("Prepare", r#"{"Gid":"a\nb","TransType":"tcc"}"#).await;
     stage.get("all?gid=a%0Ab").await;
@@ -189,7 +196,12 @@ async fn gids_in_bodies_lose_what_breaks_lines_and_statements_and_those_elsewher
 #[tokio::test]
 async fn a_gid_may_be_any_text() {
     let mut stage = Stage::start();
-    stage.post("submit", r#"{"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}"#,
+        )
+        .await;
     stage.to_the_end("a b/é").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}
@@ -210,6 +222,10 @@ async fn a_reply_that_says_yes_never_spells_the_word_for_no() {
         let answered = stage.ask(Method::GET, &format!("/api/dtmsvr/{path}"), "").await;
         assert_eq!(answered.status, 200);
         assert!(!answered.body.contains("FAILURE"), "{}", answered.body);
-        assert!(answered.json().to_string().contains("return failed: out of stock FAILURE"), "{}", answered.body);
+        assert!(
+            answered.json().to_string().contains("return failed: out of stock FAILURE"),
+            "{}",
+            answered.body
+        );
     }
 }

@@ -46,10 +46,20 @@ async fn a_tcc_goes_through_prepare_register_and_submit() {
     let mut stage = Stage::start();
     stage.grpc("Prepare", r#"{"Gid":"g","TransType":"tcc"}"#).await;
     stage.grpc("RegisterBranch", r#"{"Gid":"g","TransType":"tcc","BranchID":"01","Op":"ignored","Data":{"confirm":"p:9/shop.Stock/Confirm","cancel":"p:9/shop.Stock/Cancel"},"BusiPayload":"a"}"#).await;
-    stage.grpc("RegisterBranch", r#"{"Gid":"g","TransType":"tcc","BranchID":"01","Data":{"confirm":"","cancel":""}}"#).await;
+    stage
+        .grpc(
+            "RegisterBranch",
+            r#"{"Gid":"g","TransType":"tcc","BranchID":"01","Data":{"confirm":"","cancel":""}}"#,
+        )
+        .await;
     stage.grpc("Submit", r#"{"Gid":"g","TransType":"tcc"}"#).await;
     stage.to_the_end("g").await;
-    stage.grpc("RegisterBranch", r#"{"Gid":"g","TransType":"tcc","BranchID":"02","Data":{"confirm":"","cancel":""}}"#).await;
+    stage
+        .grpc(
+            "RegisterBranch",
+            r#"{"Gid":"g","TransType":"tcc","BranchID":"02","Data":{"confirm":"","cancel":""}}"#,
+        )
+        .await;
     stage.grpc("Submit", r#"{"Gid":"g","TransType":"tcc"}"#).await;
     stage.is(&expect![[r#"
         gRPC Prepare {"Gid":"g","TransType":"tcc"}
@@ -75,8 +85,18 @@ async fn a_tcc_goes_through_prepare_register_and_submit() {
 async fn an_xa_goes_through_prepare_register_and_abort() {
     let mut stage = Stage::start();
     stage.grpc("Prepare", r#"{"Gid":"g","TransType":"xa"}"#).await;
-    stage.grpc("RegisterBranch", r#"{"Gid":"g","TransType":"xa","BranchID":"01","Data":{"url":"p:9/shop.Stock/Xa"}}"#).await;
-    stage.grpc("Abort", r#"{"Gid":"g","TransType":"xa","RollbackReason":"rpc error: code = Aborted desc = reason:"}"#).await;
+    stage
+        .grpc(
+            "RegisterBranch",
+            r#"{"Gid":"g","TransType":"xa","BranchID":"01","Data":{"url":"p:9/shop.Stock/Xa"}}"#,
+        )
+        .await;
+    stage
+        .grpc(
+            "Abort",
+            r#"{"Gid":"g","TransType":"xa","RollbackReason":"rpc error: code = Aborted desc = reason:"}"#,
+        )
+        .await;
     stage.to_the_end("g").await;
     stage.grpc("Abort", r#"{"Gid":"g","TransType":"xa"}"#).await;
     stage.is(&expect![[r#"
@@ -106,7 +126,12 @@ async fn a_workflow_goes_through_prepare_workflow_and_has_its_result() {
     stage.grpc("Submit", r#"{"Gid":"g","TransType":"workflow","ReqExtra":{"status":"succeed","result":"cmVzdWx0","rollback_reason":""}}"#).await;
     stage.grpc("PrepareWorkflow", prepare).await;
     stage.grpc("Submit", r#"{"Gid":"g","TransType":"workflow","ReqExtra":{"status":"failed"}}"#).await;
-    stage.grpc("RegisterBranch", r#"{"Gid":"g","TransType":"workflow","BranchID":"02","Data":{"op":"action","status":"succeed"}}"#).await;
+    stage
+        .grpc(
+            "RegisterBranch",
+            r#"{"Gid":"g","TransType":"workflow","BranchID":"02","Data":{"op":"action","status":"succeed"}}"#,
+        )
+        .await;
     stage.is(&expect![[r#"
         gRPC PrepareWorkflow {"Gid":"g","TransType":"workflow","CustomedData":"{\"name\":\"order\",\"data\":\"\"}","QueryPrepared":"p:9/workflow.Workflow/Execute"}
             0 Ok {Transaction: {Gid: "g", Status: "prepared"}}
@@ -121,7 +146,7 @@ async fn a_workflow_goes_through_prepare_workflow_and_has_its_result() {
         gRPC PrepareWorkflow {"Gid":"g","TransType":"workflow","CustomedData":"{\"name\":\"order\",\"data\":\"\"}","QueryPrepared":"p:9/workflow.Workflow/Execute"}
             0 Ok {Transaction: {Gid: "g", Status: "succeed", Result: "cmVzdWx0"}, Progresses: [{Status: "succeed", BinData: "done", BranchID: "01", Op: "action"}]}
         gRPC Submit {"Gid":"g","TransType":"workflow","ReqExtra":{"status":"failed"}}
-            2 Unknown storage: NotFound
+            13 Internal storage: NotFound
         gRPC RegisterBranch {"Gid":"g","TransType":"workflow","BranchID":"02","Data":{"op":"action","status":"succeed"}}
             10 Aborted no trans with gid: g status: prepared found FAILURE
     "#]]);
@@ -177,11 +202,16 @@ async fn each_kind_of_no_has_its_status() {
         let gid = answer.to_lowercase();
         stage.grpc("Prepare", &format!(r#"{{"Gid":"{gid}","TransType":"tcc"}}"#)).await;
         stage.grpc("RegisterBranch", &format!(r#"{{"Gid":"{gid}","TransType":"tcc","BranchID":"01","Data":{{"confirm":"p:9/shop.Stock/{answer}"}}}}"#)).await;
-        stage.grpc("Submit", &format!(r#"{{"Gid":"{gid}","TransType":"tcc","TransOptions":{{"WaitResult":true}}}}"#)).await;
+        stage
+            .grpc(
+                "Submit",
+                &format!(r#"{{"Gid":"{gid}","TransType":"tcc","TransOptions":{{"WaitResult":true}}}}"#),
+            )
+            .await;
     }
     stage.is(&expect![[r#"
         gRPC Submit {"Gid":"g"}
-            2 Unknown unknow trans type:
+            13 Internal unknow trans type:
         gRPC Submit {"TransType":"saga"}
             2 Unknown key required: gid is empty
         gRPC Submit {"Gid":"g","TransType":"saga","Steps":"{"}
@@ -189,9 +219,9 @@ async fn each_kind_of_no_has_its_status() {
         gRPC Submit {"Gid":"g","TransType":"msg","Steps":"[{\"action\":\"topic://nothing\"}]","BinPayloads":["a"]}
             2 Unknown topic not found
         gRPC Submit {"Gid":"w","TransType":"workflow","ReqExtra":{"status":"succeed"}}
-            2 Unknown storage: NotFound
+            13 Internal storage: NotFound
         gRPC Abort {"Gid":"nobody","TransType":"tcc"}
-            2 Unknown no TransGlobal with gid: nobody found
+            13 Internal no TransGlobal with gid: nobody found
         gRPC RegisterBranch {"Gid":"nobody","TransType":"tcc","BranchID":"01"}
             10 Aborted no trans with gid: nobody status: prepared found FAILURE
         gRPC RegisterBranch {"Gid":"nobody","TransType":"saga","BranchID":"01"}
@@ -213,15 +243,13 @@ async fn each_kind_of_no_has_its_status() {
         gRPC RegisterBranch {"Gid":"broken","TransType":"tcc","BranchID":"01","Data":{"confirm":"p:9/shop.Stock/Broken"}}
             0 Ok {}
         gRPC Submit {"Gid":"broken","TransType":"tcc","TransOptions":{"WaitResult":true}}
-            2 Unknown your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING
-        unkown result will be retried: grpc status 13 INTERNAL: the participant failed; look at its log: out of order
+            2 Unknown your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: grpc status 13 INTERNAL: the participant failed; look at its log: out of order
         gRPC Prepare {"Gid":"no","TransType":"tcc"}
             0 Ok {}
         gRPC RegisterBranch {"Gid":"no","TransType":"tcc","BranchID":"01","Data":{"confirm":"p:9/shop.Stock/No"}}
             0 Ok {}
         gRPC Submit {"Gid":"no","TransType":"tcc","TransOptions":{"WaitResult":true}}
-            2 Unknown your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING
-        unkown result will be retried: confirm may not be refused, yet the answer was no: out of stock
+            10 Aborted your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: confirm may not be refused, yet the answer was no: out of stock FAILURE
     "#]]);
 }
 
@@ -232,7 +260,12 @@ async fn topics_are_kept_by_three_methods() {
     stage.grpc("Subscribe", r#"{"Topic":"t","URL":"p:9/shop.Stock/Take"}"#).await;
     stage.grpc("Subscribe", r#"{"Topic":"t","URL":"p:9/shop.Money/Take"}"#).await;
     stage.get("queryKV?cat=topics&key=t").await;
-    stage.grpc("Submit", r#"{"Gid":"g","TransType":"msg","Steps":"[{\"action\":\"topic://t\"}]","BinPayloads":["a"]}"#).await;
+    stage
+        .grpc(
+            "Submit",
+            r#"{"Gid":"g","TransType":"msg","Steps":"[{\"action\":\"topic://t\"}]","BinPayloads":["a"]}"#,
+        )
+        .await;
     stage.to_the_end("g").await;
     stage.grpc("Unsubscribe", r#"{"Topic":"t","URL":"p:9/shop.Stock/Take"}"#).await;
     stage.grpc("Unsubscribe", r#"{"Topic":"t","URL":"p:9/shop.Stock/Take"}"#).await;

@@ -20,7 +20,12 @@ async fn five_methods_do_what_their_paths_do() {
     stage.rpc(&call("prepare", r#"{"gid":"h","trans_type":"xa"}"#)).await;
     stage.rpc(&call("abort", r#"{"gid":"h","trans_type":"xa"}"#)).await;
     stage.rows("h").await;
-    stage.rpc(&call("submit", r#"{"gid":"i","trans_type":"saga","steps":[{"action":"http://p/a","data":"1"}]}"#)).await;
+    stage
+        .rpc(&call(
+            "submit",
+            r#"{"gid":"i","trans_type":"saga","steps":[{"action":"http://p/a","data":"1"}]}"#,
+        ))
+        .await;
     stage.to_the_end("i").await;
     stage.is(&expect![[r#"
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"prepare","params":{"gid":"g","trans_type":"tcc","protocol":"json-rpc"}}
@@ -54,7 +59,8 @@ async fn a_gid_is_all_that_new_gid_gives() {
     let mut reply = answered.json();
     let gid = reply["result"]["gid"].take();
     assert!(gid.as_str().is_some_and(|gid| gid.len() > 20), "{gid}");
-    expect![[r#"{"error":null,"id":"1","jsonrpc":"2.0","result":{"gid":null}}"#]].assert_eq(&reply.to_string());
+    expect![[r#"{"error":null,"id":"1","jsonrpc":"2.0","result":{"gid":null}}"#]]
+        .assert_eq(&reply.to_string());
 }
 
 #[tokio::test]
@@ -71,7 +77,12 @@ async fn each_kind_of_no_has_its_code() {
     stage.rpc(&call("submit", r#"{"gid":"g","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/no"}],"payloads":["1"]}"#)).await;
     stage.rpc(&call("submit", r#"{"gid":"g","trans_type":"saga"}"#)).await;
     stage.rpc(&call("prepare", r#"{"gid":"t","trans_type":"tcc"}"#)).await;
-    stage.rpc(&call("registerBranch", r#"{"gid":"t","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}"#)).await;
+    stage
+        .rpc(&call(
+            "registerBranch",
+            r#"{"gid":"t","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}"#,
+        ))
+        .await;
     stage.rpc(&call("registerBranch", r#"{"gid":"t","trans_type":"tcc","branch_id":"01"}"#)).await;
     stage.rpc(&call("submit", r#"{"gid":"t","trans_type":"tcc","wait_result":true}"#)).await;
     stage.rpc(&call("abort", r#"{"gid":"nobody","trans_type":"tcc"}"#)).await;
@@ -106,8 +117,8 @@ async fn each_kind_of_no_has_its_code() {
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"t","trans_type":"tcc","wait_result":true}}
             200 {"error":{"code":-32603,"message":"ONGOING"},"id":"1","jsonrpc":"2.0","result":{}}
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"abort","params":{"gid":"nobody","trans_type":"tcc"}}
-            200 {"error":{"code":-32603,"message":"no TransGlobal with gid: nobody found"},"id":"1","jsonrpc":"2.0","result":{}}
+            200 {"error":{"code":-32603,"message":"no TransGlobal with gid: nobody found"},"id":"1","jsonrpc":"2.0","result":null}
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"x","trans_type":"other"}}
-            200 {"error":{"code":-32603,"message":"unknow trans type: other"},"id":"1","jsonrpc":"2.0","result":{}}
+            200 {"error":{"code":-32603,"message":"unknow trans type: other"},"id":"1","jsonrpc":"2.0","result":null}
     "#]]);
 }

@@ -71,7 +71,12 @@ async fn concurrent_deliveries_go_at_once_and_one_that_fails_holds_up_none() {
 async fn a_no_to_a_delivery_is_asked_again_and_never_rolls_back() {
     let mut stage = Stage::start();
     stage.script("http://p/a", &[(409, "FAILURE"), (200, r#"{"dtm_result":"FAILURE"}"#)]);
-    stage.post("submit", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
+        )
+        .await;
     for _ in 0..2 {
         stage.to_a_rest("g").await;
         stage.post("abort", r#"{"gid":"g","trans_type":"msg"}"#).await;
@@ -126,20 +131,28 @@ async fn prepare_and_submit_deliver_without_asking() {
 #[tokio::test]
 async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
     let mut stage = Stage::start();
-    for (gid, url) in [("yes", "http://p/yes"), ("no", "http://p/no"), ("wait", "http://p/wait"), ("broken", "http://p/broken"), ("nobody", "")] {
-        stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"msg","timeout_to_fail":1,"query_prepared":"{url}","steps":[{{"action":"http://p/{gid}-a"}}],"payloads":["1"]}}"#)).await;
+    for (gid, url) in [
+        ("yes", "http://p/yes"),
+        ("no", "http://p/no"),
+        ("wait", "http://p/wait"),
+        ("broken", "http://p/broken"),
+        ("nobody", ""),
+    ] {
+        stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"{url}","steps":[{{"action":"http://p/{gid}-a"}}],"payloads":["1"]}}"#)).await;
     }
     for gid in ["yes", "no", "nobody"] {
         stage.settled(gid).await;
     }
     // One question each, two deliveries: nobody is asked where there is no URL.
     stage.called(6).await;
+    for gid in ["wait", "broken"] {
+        stage.quiet(gid).await;
+    }
     stage.calls_in_any_order();
     for gid in ["yes", "no", "nobody"] {
         stage.rows(gid).await;
     }
     for gid in ["wait", "broken"] {
-        stage.quiet(gid).await;
         stage.rows(gid).await;
         stage.pause(gid).await;
         stage.script(&format!("http://p/{gid}"), &[(200, "")]);
@@ -147,15 +160,15 @@ async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
         stage.to_the_end(gid).await;
     }
     stage.is(&expect![[r#"
-        POST prepare {"gid":"yes","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/yes","steps":[{"action":"http://p/yes-a"}],"payloads":["1"]}
+        POST prepare {"gid":"yes","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/yes","steps":[{"action":"http://p/yes-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-        POST prepare {"gid":"no","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/no","steps":[{"action":"http://p/no-a"}],"payloads":["1"]}
+        POST prepare {"gid":"no","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/no","steps":[{"action":"http://p/no-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-        POST prepare {"gid":"wait","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/wait","steps":[{"action":"http://p/wait-a"}],"payloads":["1"]}
+        POST prepare {"gid":"wait","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/wait","steps":[{"action":"http://p/wait-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-        POST prepare {"gid":"broken","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/broken","steps":[{"action":"http://p/broken-a"}],"payloads":["1"]}
+        POST prepare {"gid":"broken","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/broken","steps":[{"action":"http://p/broken-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-        POST prepare {"gid":"nobody","trans_type":"msg","timeout_to_fail":1,"query_prepared":"","steps":[{"action":"http://p/nobody-a"}],"payloads":["1"]}
+        POST prepare {"gid":"nobody","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"","steps":[{"action":"http://p/nobody-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
           > GET http://p/broken?branch_id=00&gid=broken&op=msg&trans_type=msg -> 500 out of order
           > GET http://p/no?branch_id=00&gid=no&op=msg&trans_type=msg -> 409 out of stock
@@ -171,7 +184,7 @@ async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
             01 action succeed
           = wait is prepared
             01 action prepared
-          = wait goes on after 1 s
+          = wait goes on after 600 s
         POST resetNextCronTime {"gid":"wait"}
             200 {"dtm_result":"SUCCESS"}
           > GET http://p/wait?branch_id=00&gid=wait&op=msg&trans_type=msg -> 200
@@ -180,7 +193,7 @@ async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
             01 action succeed
           = broken is prepared
             01 action prepared
-          = broken goes on after 2 s
+          = broken goes on after 1200 s
         POST resetNextCronTime {"gid":"broken"}
             200 {"dtm_result":"SUCCESS"}
           > GET http://p/broken?branch_id=00&gid=broken&op=msg&trans_type=msg -> 200
@@ -241,33 +254,47 @@ async fn a_message_may_be_submitted_or_aborted_while_its_initiator_is_asked() {
 async fn a_delay_counts_from_the_creation_wherever_it_is_said() {
     let mut stage = Stage::start();
     let steps = r#""steps":[{"action":"http://p/a"}],"payloads":["1"]"#;
-    let delay = r#""custom_data":"{\"delay\":1}""#;
-    stage.post("submit", &format!(r#"{{"gid":"direct","trans_type":"msg",{delay},{steps}}}"#)).await;
-    stage.rows("direct").await;
-    stage.pause("direct").await;
-    stage.post("prepare", &format!(r#"{{"gid":"later","trans_type":"msg",{steps}}}"#)).await;
-    stage.post("submit", &format!(r#"{{"gid":"later","trans_type":"msg",{delay}}}"#)).await;
-    stage.rows("later").await;
-    stage.calls();
+    for (delay, direct, later) in [(600, "far-direct", "far-later"), (1, "direct", "later")] {
+        let delay = format!(r#""custom_data":"{{\"delay\":{delay}}}""#);
+        stage.post("submit", &format!(r#"{{"gid":"{direct}","trans_type":"msg",{delay},{steps}}}"#)).await;
+        stage.post("prepare", &format!(r#"{{"gid":"{later}","trans_type":"msg",{steps}}}"#)).await;
+        stage.post("submit", &format!(r#"{{"gid":"{later}","trans_type":"msg",{delay}}}"#)).await;
+    }
     for gid in ["direct", "later"] {
         stage.settled(gid).await;
+        stage.rows(gid).await;
     }
     stage.calls_in_any_order();
+    for gid in ["far-direct", "far-later"] {
+        stage.to_a_rest(gid).await;
+    }
+    stage.pause("far-direct").await;
     stage.is(&expect![[r#"
+        POST submit {"gid":"far-direct","trans_type":"msg","custom_data":"{\"delay\":600}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+        POST prepare {"gid":"far-later","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"gid":"far-later","trans_type":"msg","custom_data":"{\"delay\":600}"}
+            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"direct","trans_type":"msg","custom_data":"{\"delay\":1}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-          = direct is submitted
-            01 action prepared
-          = direct goes on after 1 s
         POST prepare {"gid":"later","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"later","trans_type":"msg","custom_data":"{\"delay\":1}"}
             200 {"dtm_result":"SUCCESS"}
-          = later is submitted
-            01 action prepared
-          > nobody is called
+          = direct is succeed, with a finish_time
+            01 action succeed
+          = later is succeed, with a finish_time
+            01 action succeed
           > POST http://p/a?branch_id=01&gid=direct&op=action&trans_type=msg 1 -> 200
           > POST http://p/a?branch_id=01&gid=later&op=action&trans_type=msg 1 -> 200
+          > nobody is called
+          = far-direct is submitted
+            01 action prepared
+          > nobody is called
+          = far-later is submitted
+            01 action prepared
+          = far-direct goes on after 600 s
     "#]]);
 }
 

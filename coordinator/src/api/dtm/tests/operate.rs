@@ -97,7 +97,12 @@ async fn what_has_ended_cannot_be_stopped() {
 async fn one_retry_is_made_due_now() {
     let mut stage = Stage::start();
     stage.script("http://p/a", &[(500, "out of order")]);
-    stage.post("submit", r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
+        )
+        .await;
     stage.to_a_rest("g").await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     stage.to_the_end("g").await;

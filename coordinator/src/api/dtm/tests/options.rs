@@ -44,7 +44,12 @@ async fn an_empty_payload_makes_a_get_and_any_other_a_post() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a?k=v"},{"action":"http://p/b?k=v"}],"payloads":["",""]}"#).await;
     stage.to_the_end("g").await;
-    stage.post("submit", r#"{"gid":"h","trans_type":"saga","steps":[{"action":"http://p/a?k=v"}],"payloads":[" "]}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"h","trans_type":"saga","steps":[{"action":"http://p/a?k=v"}],"payloads":[" "]}"#,
+        )
+        .await;
     stage.to_the_end("h").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a?k=v"},{"action":"http://p/b?k=v"}],"payloads":["",""]}
@@ -70,7 +75,12 @@ async fn headers_of_branches_and_the_timeout_go_with_every_call() {
     stage.post("submit", &format!(r#"{{"gid":"saga","trans_type":"saga",{options},"steps":[{{"action":"http://p/no","compensate":"http://p/c"}}],"payloads":["1"]}}"#)).await;
     stage.to_the_end("saga").await;
     stage.post("prepare", &format!(r#"{{"gid":"tcc","trans_type":"tcc",{options}}}"#)).await;
-    stage.post("registerBranch", r#"{"gid":"tcc","trans_type":"tcc","branch_id":"01","confirm":"http://p/confirm"}"#).await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"tcc","trans_type":"tcc","branch_id":"01","confirm":"http://p/confirm"}"#,
+        )
+        .await;
     stage.post("submit", r#"{"gid":"tcc","trans_type":"tcc"}"#).await;
     stage.to_the_end("tcc").await;
     stage.post("prepare", &format!(r#"{{"gid":"msg","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/asked",{options}}}"#)).await;
@@ -129,13 +139,22 @@ async fn the_protocol_and_the_url_choose_the_wire_of_a_call() {
 #[tokio::test]
 async fn an_error_code_of_json_rpc_is_understood() {
     let mut stage = Stage::start();
-    stage.script("http://p/rpc?method=No", &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32901,"message":"no stock"}}"#)]);
+    stage.script(
+        "http://p/rpc?method=No",
+        &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32901,"message":"no stock"}}"#)],
+    );
     stage.post("submit", r#"{"gid":"no","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=No"}],"payloads":["{}"]}"#).await;
     stage.to_the_end("no").await;
-    stage.script("http://p/rpc?method=Wait", &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32902,"message":"later"}}"#)]);
+    stage.script(
+        "http://p/rpc?method=Wait",
+        &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32902,"message":"later"}}"#)],
+    );
     stage.post("submit", r#"{"gid":"wait","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Wait"}],"payloads":["{}"]}"#).await;
     stage.to_a_rest("wait").await;
-    stage.script("http://p/rpc?method=Error", &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"broken"}}"#)]);
+    stage.script(
+        "http://p/rpc?method=Error",
+        &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"broken"}}"#)],
+    );
     stage.post("submit", r#"{"gid":"error","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Error"}],"payloads":["{}"]}"#).await;
     stage.to_a_rest("error").await;
     stage.is(&expect![[r#"
@@ -164,11 +183,18 @@ async fn an_error_code_of_json_rpc_is_understood() {
 async fn custom_data_may_be_anything_where_its_type_has_no_use_for_it() {
     let mut stage = Stage::start();
     for kind in ["tcc", "xa"] {
-        stage.post("prepare", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","custom_data":"not json"}}"#)).await;
+        stage
+            .post("prepare", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","custom_data":"not json"}}"#))
+            .await;
     }
     stage.post("submit", r#"{"gid":"saga","trans_type":"saga","custom_data":"{\"concurrent\":true,\"orders\":null,\"more\":1}"}"#).await;
     stage.post("submit", r#"{"gid":"msg","trans_type":"msg","custom_data":"{\"delay\":null}"}"#).await;
-    stage.post("prepareWorkflow", r#"{"gid":"workflow","trans_type":"workflow","custom_data":"{\"name\":\"w\",\"data\":null}"}"#).await;
+    stage
+        .post(
+            "prepareWorkflow",
+            r#"{"gid":"workflow","trans_type":"workflow","custom_data":"{\"name\":\"w\",\"data\":null}"}"#,
+        )
+        .await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"tcc","trans_type":"tcc","custom_data":"not json"}
             200 {"dtm_result":"SUCCESS"}
@@ -201,7 +227,9 @@ async fn every_kind_of_answer_over_http_has_its_meaning() {
     ] {
         let url = format!("http://p/{gid}");
         stage.script(&url, &[(status, body)]);
-        let submit = format!(r#"{{"gid":"{gid}","trans_type":"saga","steps":[{{"action":"{url}"}}],"payloads":[""]}}"#);
+        let submit = format!(
+            r#"{{"gid":"{gid}","trans_type":"saga","steps":[{{"action":"{url}"}}],"payloads":[""]}}"#
+        );
         assert_eq!(stage.ask(Method::POST, "/api/dtmsvr/submit", &submit).await.status, 200);
         stage.quiet(gid).await;
         stage.calls();
@@ -261,8 +289,8 @@ async fn every_kind_of_answer_over_grpc_has_its_meaning() {
     for (gid, status, words) in [
         ("ok", 0, ""),
         ("no", 10, "no stock"),
-        ("old-wait", 10, "ONGOING"),
-        ("not-quite", 10, "ONGOING!"),
+        ("OldWait", 10, "ONGOING"),
+        ("NotQuite", 10, "ONGOING!"),
         ("wait", 9, "later"),
         ("unknown", 2, "FAILURE"),
         ("unavailable", 14, ""),
@@ -270,10 +298,58 @@ async fn every_kind_of_answer_over_grpc_has_its_meaning() {
         let url = format!("p:9/shop.Stock/{gid}");
         stage.script(&url, &[(status, words)]);
         let steps = format!(r#"[{{\"action\":\"{url}\"}}]"#);
-        stage.grpc("Submit", &format!(r#"{{"Gid":"{gid}","TransType":"saga","Steps":"{steps}","BinPayloads":[""]}}"#)).await;
+        stage
+            .grpc(
+                "Submit",
+                &format!(r#"{{"Gid":"{gid}","TransType":"saga","Steps":"{steps}","BinPayloads":[""]}}"#),
+            )
+            .await;
         stage.quiet(gid).await;
         stage.calls();
         stage.rows(gid).await;
     }
-    stage.is(&expect![[""]]);
+    stage.is(&expect![[r#"
+        gRPC Submit {"Gid":"ok","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/ok\"}]","BinPayloads":[""]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/ok [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: ok] [dtm-op: action] [dtm-trans_type: saga] -> 0
+          = ok is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+        gRPC Submit {"Gid":"no","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/no\"}]","BinPayloads":[""]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/no [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: no] [dtm-op: action] [dtm-trans_type: saga] -> 10 no stock
+          = no is failed, with a rollback_time, because "url:p:9/shop.Stock/no return failed: no stock FAILURE"
+            01 compensate succeed
+            01 action failed
+        gRPC Submit {"Gid":"OldWait","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/OldWait\"}]","BinPayloads":[""]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/OldWait [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: OldWait] [dtm-op: action] [dtm-trans_type: saga] -> 10 ONGOING
+          = OldWait is submitted
+            01 compensate prepared
+            01 action prepared
+        gRPC Submit {"Gid":"NotQuite","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/NotQuite\"}]","BinPayloads":[""]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/NotQuite [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: NotQuite] [dtm-op: action] [dtm-trans_type: saga] -> 10 ONGOING!
+          = NotQuite is failed, with a rollback_time, because "url:p:9/shop.Stock/NotQuite return failed: ONGOING! FAILURE"
+            01 compensate succeed
+            01 action failed
+        gRPC Submit {"Gid":"wait","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/wait\"}]","BinPayloads":[""]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/wait [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: wait] [dtm-op: action] [dtm-trans_type: saga] -> 9 later
+          = wait is submitted
+            01 compensate prepared
+            01 action prepared
+        gRPC Submit {"Gid":"unknown","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/unknown\"}]","BinPayloads":[""]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/unknown [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: unknown] [dtm-op: action] [dtm-trans_type: saga] -> 2 FAILURE
+          = unknown is submitted
+            01 compensate prepared
+            01 action prepared
+        gRPC Submit {"Gid":"unavailable","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/unavailable\"}]","BinPayloads":[""]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/unavailable [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: unavailable] [dtm-op: action] [dtm-trans_type: saga] -> 14
+          = unavailable is submitted
+            01 compensate prepared
+            01 action prepared
+    "#]]);
 }

@@ -7,7 +7,12 @@ use super::stage::Stage;
 #[tokio::test]
 async fn prepare_creates_and_repeating_it_changes_nothing() {
     let mut stage = Stage::start();
-    stage.post("prepare", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
+    stage
+        .post(
+            "prepare",
+            r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
+        )
+        .await;
     stage.post("prepare", r#"{"gid":"g","trans_type":"saga","steps":[],"status":"succeed"}"#).await;
     stage.rows("g").await;
     stage.calls();

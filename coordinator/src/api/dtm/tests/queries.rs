@@ -101,7 +101,11 @@ async fn pages_follow_each_other_and_are_filtered() {
         ("createTimeEnd=1000", ""),
         ("status=prepared&createTimeStart=1000&createTimeEnd=4102444800000", "d"),
     ] {
-        assert_eq!(page(&stage, query).await, (expected.chars().map(String::from).collect(), String::new()), "{query}");
+        assert_eq!(
+            page(&stage, query).await,
+            (expected.chars().map(String::from).collect(), String::new()),
+            "{query}"
+        );
     }
     let (mut succeeded, _) = page(&stage, "status=succeed").await;
     succeeded.sort();

@@ -47,9 +47,17 @@ async fn each_type_gets_its_rows_in_their_order() {
 #[tokio::test]
 async fn there_must_be_a_transaction_that_is_prepared() {
     let mut stage = Stage::start();
-    let register = r#""branch_id":"01","confirm":"http://p/wait","cancel":"http://p/wait","url":"http://p/wait""#;
+    let register =
+        r#""branch_id":"01","confirm":"http://p/wait","cancel":"http://p/wait","url":"http://p/wait""#;
     for kind in ["tcc", "xa", "workflow"] {
-        stage.post("registerBranch", &format!(r#"{{"gid":"nobody","trans_type":"{kind}",{register},"op":"action","status":"succeed"}}"#)).await;
+        stage
+            .post(
+                "registerBranch",
+                &format!(
+                    r#"{{"gid":"nobody","trans_type":"{kind}",{register},"op":"action","status":"succeed"}}"#
+                ),
+            )
+            .await;
     }
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage.post("registerBranch", &format!(r#"{{"gid":"g","trans_type":"tcc",{register}}}"#)).await;
@@ -58,7 +66,12 @@ async fn there_must_be_a_transaction_that_is_prepared() {
     stage.post("registerBranch", &format!(r#"{{"gid":"g","trans_type":"tcc",{register}}}"#)).await;
     stage.post("prepareWorkflow", r#"{"gid":"w","trans_type":"workflow"}"#).await;
     stage.post("submit", r#"{"gid":"w","trans_type":"workflow","req_extra":{"status":"succeed"}}"#).await;
-    stage.post("registerBranch", r#"{"gid":"w","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed"}"#).await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"w","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed"}"#,
+        )
+        .await;
     stage.is(&expect![[r#"
         POST registerBranch {"gid":"nobody","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait","cancel":"http://p/wait","url":"http://p/wait","op":"action","status":"succeed"}
             409 {"dtm_result":"FAILURE","message":"no trans with gid: nobody status: prepared found FAILURE"}
@@ -143,7 +156,9 @@ async fn other_types_have_nothing_to_register() {
     let mut stage = Stage::start();
     for kind in ["saga", "msg"] {
         stage.post("prepare", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}"}}"#)).await;
-        stage.post("registerBranch", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","branch_id":"01"}}"#)).await;
+        stage
+            .post("registerBranch", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","branch_id":"01"}}"#))
+            .await;
     }
     stage.post("registerBranch", r#"{"gid":"saga","trans_type":"other","branch_id":"01"}"#).await;
     stage.post("registerBranch", r#"{"gid":"saga","branch_id":"01"}"#).await;

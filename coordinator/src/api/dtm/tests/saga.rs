@@ -7,12 +7,15 @@ use super::stage::Stage;
 
 /// Steps whose actions and compensations go to the URLs given, with payloads of one digit.
 fn submit(gid: &str, custom_data: &str, actions: &[&str]) -> String {
-    let step = |action: &&str| format!(r#"{{"action":"http://p/{action}","compensate":"http://p/undo-{action}"}}"#);
+    let step =
+        |action: &&str| format!(r#"{{"action":"http://p/{action}","compensate":"http://p/undo-{action}"}}"#);
     let steps: Vec<String> = actions.iter().map(step).collect();
     let payloads: Vec<String> = (1..=actions.len()).map(|n| format!("\"{n}\"")).collect();
     let (steps, payloads) = (steps.join(","), payloads.join(","));
     let custom_data = custom_data.replace('"', "\\\"");
-    format!(r#"{{"gid":"{gid}","trans_type":"saga","custom_data":"{custom_data}","steps":[{steps}],"payloads":[{payloads}]}}"#)
+    format!(
+        r#"{{"gid":"{gid}","trans_type":"saga","custom_data":"{custom_data}","steps":[{steps}],"payloads":[{payloads}]}}"#
+    )
 }
 
 #[tokio::test]
@@ -107,7 +110,12 @@ async fn concurrent_actions_go_at_once_and_by_their_orders() {
     for url in ["http://p/a", "http://p/b"] {
         stage.hold(url);
     }
-    stage.post("submit", &submit("g", r#"{"concurrent":true,"orders":{"2":[0,1],"3":[2]}}"#, &["a", "b", "c", "d"])).await;
+    stage
+        .post(
+            "submit",
+            &submit("g", r#"{"concurrent":true,"orders":{"2":[0,1],"3":[2]}}"#, &["a", "b", "c", "d"]),
+        )
+        .await;
     stage.called(2).await;
     stage.release("http://p/b", 200, "").await;
     stage.release("http://p/a", 200, "").await;
@@ -159,7 +167,12 @@ async fn compensations_wait_for_the_steps_that_came_after() {
     for url in ["http://p/undo-a", "http://p/undo-b", "http://p/undo-c"] {
         stage.hold(url);
     }
-    stage.post("submit", &submit("g", r#"{"concurrent":true,"orders":{"2":[0,1],"3":[2]}}"#, &["a", "b", "c", "d"])).await;
+    stage
+        .post(
+            "submit",
+            &submit("g", r#"{"concurrent":true,"orders":{"2":[0,1],"3":[2]}}"#, &["a", "b", "c", "d"]),
+        )
+        .await;
     stage.release("http://p/undo-c", 200, "").await;
     // Both are under way before either is answered.
     stage.called(6).await;
@@ -328,5 +341,8 @@ async fn a_long_saga_counts_in_two_digits_as_long_as_they_do() {
     assert_eq!(stage.ask(Method::POST, "/api/dtmsvr/submit", &body).await.status, 200);
     stage.settled("g").await;
     let rows = stage.ask(Method::GET, "/api/dtmsvr/query?gid=g", "").await.json();
-    assert_eq!((&rows["branches"][19]["branch_id"], &rows["branches"][199]["branch_id"]), (&"10".into(), &"100".into()));
+    assert_eq!(
+        (&rows["branches"][19]["branch_id"], &rows["branches"][199]["branch_id"]),
+        (&"10".into(), &"100".into())
+    );
 }

@@ -1,6 +1,5 @@
-//! Sagas with `timeout_to_fail` and `retry_limit`, and how often what fails is tried.
+//! Sagas with `timeout_to_fail` and `retry_limit`.
 
-use axum::http::Method;
 use expect_test::expect;
 
 use super::stage::Stage;
@@ -21,15 +20,6 @@ async fn a_saga_that_takes_too_long_compensates_what_may_have_run() {
             02 compensate prepared
             02 action prepared
     "#]]);
-}
-
-#[tokio::test]
-async fn a_saga_without_a_timeout_never_gives_up() {
-    let mut stage = Stage::start();
-    stage.post("submit", r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/wait"}],"payloads":["1"]}"#).await;
-    stage.quiet("g").await;
-    // The next attempt, and no deadline before it.
-    assert_eq!(stage.pause_ms("g").await, 10_000);
 }
 
 #[tokio::test]
@@ -116,22 +106,23 @@ async fn a_retry_limit_is_for_actions_and_compensations_are_tried_for_ever() {
 }
 
 #[tokio::test]
-async fn pauses_double_while_a_branch_fails_and_stay_while_it_is_ongoing() {
+async fn a_retry_limit_counts_the_attempts_of_each_action_by_itself() {
     let mut stage = Stage::start();
-    for (gid, url, retry_interval, expected) in [
-        ("default", "broken", 0, [20, 40, 80, 160, 300, 300]),
-        ("four", "broken", 4, [8, 16, 32, 64, 128, 256]),
-        ("rare", "broken", 400, [800, 800, 800, 800, 800, 800]),
-        ("ongoing", "wait", 0, [10; 6]),
-        ("ongoing-four", "wait", 4, [4; 6]),
-    ] {
-        stage.post("submit", &format!(r#"{{"gid":"{gid}","trans_type":"saga","retry_interval":{retry_interval},"steps":[{{"action":"http://p/{url}"}}],"payloads":["1"]}}"#)).await;
-        let mut pauses = Vec::new();
-        for _ in expected {
-            stage.quiet(gid).await;
-            pauses.push(stage.pause_ms(gid).await / 1_000);
-            stage.ask(Method::POST, "/api/dtmsvr/resetNextCronTime", &format!(r#"{{"gid":"{gid}"}}"#)).await;
-        }
-        assert_eq!(pauses, expected, "{gid}");
-    }
+    stage.script("http://p/a", &[(500, "")]);
+    stage.script("http://p/b", &[(500, "")]);
+    stage.post("submit", r#"{"gid":"g","trans_type":"saga","retry_limit":1,"steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}"#).await;
+    stage.to_the_end("g").await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"g","trans_type":"saga","retry_limit":1,"steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
+            200 {"dtm_result":"SUCCESS"}
+          > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 500
+          > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
+          > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 500
+          > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 200
+          = g is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+            02 compensate prepared
+            02 action succeed
+    "#]]);
 }

@@ -12,8 +12,8 @@ use axum::http::{Method, Request};
 use expect_test::Expect;
 use serde_json::Value;
 use trine_engine::{Command, Draft, ReplyOn};
-use trine_protocol::{Pattern, Status, Timestamp};
 use trine_protocol::dtm::gid_of;
+use trine_protocol::{Pattern, Status, Timestamp};
 
 use super::*;
 use crate::api::tests::masked;

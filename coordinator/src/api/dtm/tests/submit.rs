@@ -8,7 +8,12 @@ use super::stage::Stage;
 async fn submit_is_answered_before_anybody_has_answered_a_call() {
     let mut stage = Stage::start();
     stage.hold("http://p/a");
-    stage.post("submit", r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
+        )
+        .await;
     stage.release("http://p/a", 200, "").await;
     stage.to_the_end("g").await;
     stage.is(&expect![[r#"

@@ -199,7 +199,12 @@ async fn empty_urls_succeed_silently() {
     let mut stage = Stage::start();
     for (gid, end) in [("yes", "submit"), ("no", "abort")] {
         stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"tcc"}}"#)).await;
-        stage.post("registerBranch", &format!(r#"{{"gid":"{gid}","trans_type":"tcc","branch_id":"01","confirm":"","cancel":""}}"#)).await;
+        stage
+            .post(
+                "registerBranch",
+                &format!(r#"{{"gid":"{gid}","trans_type":"tcc","branch_id":"01","confirm":"","cancel":""}}"#),
+            )
+            .await;
         stage.post("registerBranch", &format!(r#"{{"gid":"{gid}","trans_type":"tcc","branch_id":"02","confirm":"http://p/a","cancel":"http://p/b"}}"#)).await;
         stage.post(end, &format!(r#"{{"gid":"{gid}","trans_type":"tcc"}}"#)).await;
         stage.to_the_end(gid).await;

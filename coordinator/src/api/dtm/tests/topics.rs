@@ -84,7 +84,12 @@ async fn a_message_goes_to_those_who_subscribed_before_it_was_made() {
     stage.post("prepare", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://one"},{"action":"http://p/plain"},{"action":"topic://two"}],"payloads":["1","2","3"]}"#).await;
     stage.get("subscribe?topic=one&url=http://p/late").await;
     stage.delete("topic/two").await;
-    stage.post("submit", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://two"}],"payloads":["3"]}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://two"}],"payloads":["3"]}"#,
+        )
+        .await;
     stage.to_the_end("g").await;
     stage.is(&expect![[r#"
         GET subscribe?topic=one&url=http://p/only

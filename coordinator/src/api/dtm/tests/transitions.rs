@@ -35,7 +35,8 @@ async fn bring(stage: &Stage, gid: &str, kind: &str, status: &str) -> bool {
         }
         ("tcc" | "xa", _) => {
             requests.push(("prepare", String::new()));
-            let urls = format!(r#","branch_id":"01","url":"{second}","confirm":"{second}","cancel":"{second}""#);
+            let urls =
+                format!(r#","branch_id":"01","url":"{second}","confirm":"{second}","cancel":"{second}""#);
             requests.push(("registerBranch", urls));
             match status {
                 "prepared" => {}

@@ -147,19 +147,33 @@ async fn a_message_that_is_not_finished_says_what_came_back() {
           = ongoing is submitted
             01 action prepared
         POST submit {"gid":"unknown","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/broken"}],"payloads":["1"]}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
           > POST http://p/broken?branch_id=01&gid=unknown&op=action&trans_type=msg 1 -> 500 out of order
           = unknown is submitted
             01 action prepared
         POST submit {"gid":"refused","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/no"}],"payloads":["1"]}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: deliver may not be refused, yet the answer was no: out of stock"}
+            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: deliver may not be refused, yet the answer was no: out of stock FAILURE"}
           > POST http://p/no?branch_id=01&gid=refused&op=action&trans_type=msg 1 -> 409 out of stock
           = refused is submitted
             01 action prepared
         POST submit {"gid":"said","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/said"}],"payloads":["1"]}
-            409 {"dtm_result":"FAILURE","message":"deliver may not be refused, yet the answer was no: {\"dtm_result\":\"FAILURE\"} FAILURE"}
+            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: deliver may not be refused, yet the answer was no: {\"dtm_result\":\"FAILURE\"} FAILURE"}
           > POST http://p/said?branch_id=01&gid=said&op=action&trans_type=msg 1 -> 200 {"dtm_result":"FAILURE"}
           = said is submitted
+            01 action prepared
+    "#]]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_delayed_is_no_success_yet() {
+    let mut stage = Stage::start();
+    stage.post("submit", r#"{"gid":"g","trans_type":"msg","wait_result":true,"custom_data":"{\"delay\":600}","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
+    stage.to_a_rest("g").await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"g","trans_type":"msg","wait_result":true,"custom_data":"{\"delay\":600}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
+            409 {"dtm_result":"FAILURE","message":"wait result not return success: FAILURE"}
+          > nobody is called
+          = g is submitted
             01 action prepared
     "#]]);
 }
@@ -188,7 +202,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"tcc-broken","trans_type":"tcc","branch_id":"01","url":"http://p/broken","confirm":"http://p/broken","cancel":"http://p/broken"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc-broken","trans_type":"tcc","wait_result":true}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
           > GET http://p/broken?branch_id=01&gid=tcc-broken&op=confirm&trans_type=tcc -> 500 out of order
           = tcc-broken is submitted
             01 cancel prepared
@@ -198,7 +212,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"tcc-no","trans_type":"tcc","branch_id":"01","url":"http://p/no","confirm":"http://p/no","cancel":"http://p/no"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc-no","trans_type":"tcc","wait_result":true}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: confirm may not be refused, yet the answer was no: out of stock"}
+            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: confirm may not be refused, yet the answer was no: out of stock FAILURE"}
           > GET http://p/no?branch_id=01&gid=tcc-no&op=confirm&trans_type=tcc -> 409 out of stock
           = tcc-no is submitted
             01 cancel prepared
@@ -218,7 +232,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"xa-broken","trans_type":"xa","branch_id":"01","url":"http://p/broken","confirm":"http://p/broken","cancel":"http://p/broken"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa-broken","trans_type":"xa","wait_result":true}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
           > POST http://p/broken?branch_id=01&gid=xa-broken&op=commit&trans_type=xa -> 500 out of order
           = xa-broken is submitted
             01 rollback prepared
@@ -228,7 +242,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"xa-no","trans_type":"xa","branch_id":"01","url":"http://p/no","confirm":"http://p/no","cancel":"http://p/no"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa-no","trans_type":"xa","wait_result":true}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: commit may not be refused, yet the answer was no: out of stock"}
+            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: commit may not be refused, yet the answer was no: out of stock FAILURE"}
           > POST http://p/no?branch_id=01&gid=xa-no&op=commit&trans_type=xa -> 409 out of stock
           = xa-no is submitted
             01 rollback prepared
@@ -241,9 +255,13 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
     let mut stage = Stage::start();
     for answer in ["ok", "wait", "broken", "no"] {
         let url = format!("http://p/{answer}");
-        stage.post("prepare", &format!(r#"{{"gid":"{answer}","trans_type":"tcc","wait_result":true}}"#)).await;
+        stage
+            .post("prepare", &format!(r#"{{"gid":"{answer}","trans_type":"tcc","wait_result":true}}"#))
+            .await;
         stage.post("registerBranch", &format!(r#"{{"gid":"{answer}","trans_type":"tcc","branch_id":"01","confirm":"{url}","cancel":"{url}"}}"#)).await;
-        stage.post("abort", &format!(r#"{{"gid":"{answer}","trans_type":"tcc","rollback_reason":"why"}}"#)).await;
+        stage
+            .post("abort", &format!(r#"{{"gid":"{answer}","trans_type":"tcc","rollback_reason":"why"}}"#))
+            .await;
         stage.to_a_rest(answer).await;
     }
     stage.is(&expect![[r#"
@@ -272,7 +290,7 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
         POST registerBranch {"gid":"broken","trans_type":"tcc","branch_id":"01","confirm":"http://p/broken","cancel":"http://p/broken"}
             200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"broken","trans_type":"tcc","rollback_reason":"why"}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
           > GET http://p/broken?branch_id=01&gid=broken&op=cancel&trans_type=tcc -> 500 out of order
           = broken is aborting, because "why"
             01 cancel prepared
@@ -282,7 +300,7 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
         POST registerBranch {"gid":"no","trans_type":"tcc","branch_id":"01","confirm":"http://p/no","cancel":"http://p/no"}
             200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"no","trans_type":"tcc","rollback_reason":"why"}
-            500 {"message":"your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: cancel may not be refused, yet the answer was no: out of stock"}
+            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: cancel may not be refused, yet the answer was no: out of stock FAILURE"}
           > GET http://p/no?branch_id=01&gid=no&op=cancel&trans_type=tcc -> 409 out of stock
           = no is aborting, because "why"
             01 cancel prepared
@@ -317,7 +335,10 @@ async fn a_wait_goes_on_while_calls_are_under_way() {
     let mut stage = Stage::start();
     stage.hold("http://p/a");
     let body = r#"{"gid":"g","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}"#;
-    let (answered, ()) = tokio::join!(stage.ask(Method::POST, "/api/dtmsvr/submit", body), stage.release("http://p/a", 200, ""));
+    let (answered, ()) = tokio::join!(
+        stage.ask(Method::POST, "/api/dtmsvr/submit", body),
+        stage.release("http://p/a", 200, "")
+    );
     assert_eq!((answered.status.as_u16(), answered.body.as_str()), (200, r#"{"dtm_result":"SUCCESS"}"#));
     stage.to_the_end("g").await;
     stage.is(&expect![[r#"

@@ -5,7 +5,8 @@ use expect_test::expect;
 use super::stage::Stage;
 
 /// `{"name":"order","data":"<base64 of input>"}`
-const CUSTOM: &str = r#""custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows""#;
+const CUSTOM: &str =
+    r#""custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows""#;
 
 #[tokio::test]
 async fn a_workflow_is_begun_recorded_resumed_and_ended() {
@@ -14,7 +15,12 @@ async fn a_workflow_is_begun_recorded_resumed_and_ended() {
     stage.post("prepareWorkflow", &prepare).await;
     stage.post("registerBranch", r#"{"gid":"g","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed","data":"{\"n\":1}"}"#).await;
     stage.post("registerBranch", r#"{"gid":"g","trans_type":"workflow","branch_id":"02","op":"action","status":"failed","data":"no stock"}"#).await;
-    stage.post("registerBranch", r#"{"gid":"g","trans_type":"workflow","branch_id":"01","op":"rollback","status":"succeed"}"#).await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"g","trans_type":"workflow","branch_id":"01","op":"rollback","status":"succeed"}"#,
+        )
+        .await;
     stage.post("prepareWorkflow", &prepare).await;
     stage.post("submit", r#"{"gid":"g","trans_type":"workflow","req_extra":{"status":"failed","rollback_reason":"no stock","result":""}}"#).await;
     stage.post("prepareWorkflow", &prepare).await;
@@ -42,7 +48,12 @@ async fn a_workflow_is_begun_recorded_resumed_and_ended() {
 async fn a_workflow_that_succeeded_gives_its_result_back_as_it_was_given() {
     let mut stage = Stage::start();
     stage.post("prepareWorkflow", r#"{"gid":"g","trans_type":"workflow"}"#).await;
-    stage.post("submit", r#"{"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed","result":"cmVzdWx0"}}"#).await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed","result":"cmVzdWx0"}}"#,
+        )
+        .await;
     stage.post("prepareWorkflow", r#"{"gid":"g","trans_type":"workflow"}"#).await;
     stage.rows("g").await;
     stage.is(&expect![[r#"
@@ -77,7 +88,8 @@ async fn an_end_has_to_be_one_and_there_is_one() {
     let submit = |gid: &str, extra: &str| format!(r#"{{"gid":"{gid}","trans_type":"workflow"{extra}}}"#);
     stage.post("submit", &submit("nobody", r#","req_extra":{"status":"succeed"}"#)).await;
     stage.post("prepareWorkflow", &submit("g", "")).await;
-    for extra in ["", r#","req_extra":null"#, r#","req_extra":{}"#, r#","req_extra":{"status":"submitted"}"#] {
+    for extra in ["", r#","req_extra":null"#, r#","req_extra":{}"#, r#","req_extra":{"status":"submitted"}"#]
+    {
         stage.post("submit", &submit("g", extra)).await;
     }
     for end in ["succeed", "succeed", "failed"] {
@@ -133,7 +145,12 @@ async fn an_executor_is_called_back_every_interval_whatever_it_answers_until_it_
     let mut stage = Stage::start();
     stage.script("http://p/workflows", &[(409, "FAILURE"), (200, "")]);
     stage.hold("http://p/workflows");
-    stage.post("prepareWorkflow", &format!(r#"{{"gid":"g","trans_type":"workflow","retry_interval":1,{CUSTOM}}}"#)).await;
+    stage
+        .post(
+            "prepareWorkflow",
+            &format!(r#"{{"gid":"g","trans_type":"workflow","retry_interval":1,{CUSTOM}}}"#),
+        )
+        .await;
     stage.called(3).await;
     stage.rows("g").await;
     stage.post("submit", r#"{"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed"}}"#).await;
@@ -158,7 +175,12 @@ async fn a_callback_comes_an_interval_after_the_last_sign_of_the_executor() {
     let prepare = format!(r#"{{"gid":"g","trans_type":"workflow",{CUSTOM}}}"#);
     stage.post("prepareWorkflow", &prepare).await;
     stage.pause("g").await;
-    stage.post("registerBranch", r#"{"gid":"g","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed"}"#).await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"g","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed"}"#,
+        )
+        .await;
     stage.pause("g").await;
     stage.post("prepareWorkflow", &prepare).await;
     stage.pause("g").await;
@@ -181,48 +203,6 @@ async fn a_callback_comes_an_interval_after_the_last_sign_of_the_executor() {
             200 {"dtm_result":"SUCCESS"}
           > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 200
           = g goes on after 10 s
-    "#]]);
-}
-
-#[tokio::test]
-async fn a_callback_to_nobody_slows_down() {
-    let mut stage = Stage::start();
-    stage.script("http://p/workflows", &[(500, "a"), (425, "b"), (500, ""), (500, ""), (500, ""), (500, "")]);
-    stage.post("prepareWorkflow", &format!(r#"{{"gid":"g","trans_type":"workflow",{CUSTOM}}}"#)).await;
-    for _ in 0..6 {
-        stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-        stage.pause("g").await;
-    }
-    stage.calls();
-    stage.rows("g").await;
-    stage.is(&expect![[r#"
-        POST prepareWorkflow {"gid":"g","trans_type":"workflow","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows"}
-            200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/workflows","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
-        POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
-          = g goes on after 10 s
-        POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
-          = g goes on after 10 s
-        POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
-          = g goes on after 10 s
-        POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
-          = g goes on after 10 s
-        POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
-          = g goes on after 10 s
-        POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
-          = g goes on after 10 s
-          > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 500 a
-          > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 425 b
-          > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 500
-          > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 500
-          > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 500
-          > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 500
-          = g is prepared
     "#]]);
 }
 

@@ -7,7 +7,14 @@ use super::stage::Stage;
 async fn prepared(stage: &mut Stage, gid: &str, more: &str) {
     stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"xa"{more}}}"#)).await;
     for id in ["01", "02"] {
-        stage.post("registerXaBranch", &format!(r#"{{"gid":"{gid}","trans_type":"xa","branch_id":"{id}","url":"http://p/xa-{id}"}}"#)).await;
+        stage
+            .post(
+                "registerXaBranch",
+                &format!(
+                    r#"{{"gid":"{gid}","trans_type":"xa","branch_id":"{id}","url":"http://p/xa-{id}"}}"#
+                ),
+            )
+            .await;
     }
 }
 

@@ -5,7 +5,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use prost::Message as _;
-use protox::prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value};
+use protox::prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value,
+};
 use serde_json::Value as Json;
 use tonic::Status;
 use tower::ServiceExt as _;
@@ -32,7 +34,12 @@ pub(super) async fn ask(router: &Router, method: &str, message: &str) -> String 
     let trailers = body.trailers().cloned().unwrap_or_default();
     let status = status(&trailers).or_else(|| status(&head.headers)).unwrap();
     if status.code() != tonic::Code::Ok {
-        return format!("{} {:?} {}", status.code() as i32, status.code(), status.message());
+        return format!(
+            "{} {:?} {}",
+            status.code() as i32,
+            status.code(),
+            status.message().replace('\n', "\\n")
+        );
     }
     let output = DynamicMessage::decode(method.output(), &body.to_bytes()[PREFIX_BYTES..]).unwrap();
     format!("0 Ok {}", shown(&output))
@@ -61,10 +68,13 @@ fn value(field: &FieldDescriptor, json: &Json) -> Value {
     let text = |json: &Json| json.as_str().unwrap().to_owned();
     match (json, field.kind()) {
         (Json::Object(map), Kind::Message(_)) if field.is_map() => {
-            let entry = |(key, json): (&String, &Json)| (MapKey::String(key.clone()), Value::String(text(json)));
+            let entry =
+                |(key, json): (&String, &Json)| (MapKey::String(key.clone()), Value::String(text(json)));
             Value::Map(map.iter().map(entry).collect())
         }
-        (Json::Array(list), _) => Value::List(list.iter().map(|json| Value::Bytes(text(json).into())).collect()),
+        (Json::Array(list), _) => {
+            Value::List(list.iter().map(|json| Value::Bytes(text(json).into())).collect())
+        }
         (json, Kind::Message(descriptor)) => {
             let mut inner = DynamicMessage::new(descriptor);
             fill(&mut inner, json);

@@ -29,7 +29,7 @@ struct Books {
     /// By URL.
     scripts: BTreeMap<String, VecDeque<Next>>,
     /// Calls that wait, by URL.
-    held: BTreeMap<String, oneshot::Sender<Said>>,
+    held: BTreeMap<String, (usize, oneshot::Sender<Said>)>,
 }
 
 #[derive(Debug)]
@@ -53,8 +53,9 @@ impl Participants {
     }
 
     pub(super) async fn release(&self, url: &str, status: u16, words: &str) {
-        let held = self.until(|books| books.held.remove(url)).await;
+        let (position, held) = self.until(|books| books.held.remove(url)).await;
         held.send((status, words.to_owned())).unwrap();
+        self.until(|books| books.calls[position].contains(" -> ").then_some(())).await;
     }
 
     pub(super) async fn called(&self, count: usize) {
@@ -90,18 +91,19 @@ impl Caller for Participants {
             } else {
                 format!("within {} ms: ", call.timeout_ms)
             };
+            let position = books.calls.len();
             books.calls.push(format!("{limit}{}", on_paper::asked(&call)));
             let next = books.scripts.get_mut(&url).and_then(VecDeque::pop_front);
             let said = match next {
                 Some(Next::Say(said)) => Ok(said),
                 Some(Next::Hold) => {
                     let (answer, answered) = oneshot::channel();
-                    books.held.insert(url.clone(), answer);
+                    books.held.insert(url.clone(), (position, answer));
                     Err(answered)
                 }
                 None => Ok(usual(&call, &url)),
             };
-            (books.calls.len() - 1, said)
+            (position, said)
         };
         self.0.changed.notify_waiters();
         let this = self.clone();
@@ -116,6 +118,7 @@ impl Caller for Participants {
             };
             let (status, words) = said;
             this.books().calls[position].push_str(format!(" -> {status} {words}").trim_end());
+            this.0.changed.notify_waiters();
             Returned::Answer(on_paper::heard(&call, status, &words))
         })
     }
