@@ -128,51 +128,34 @@ async fn prepare_and_submit_deliver_without_asking() {
     "#]]);
 }
 
+/// Prepares a message whose initiator is asked after a second, at a URL.
+async fn silent(stage: &mut Stage, gid: &str, url: &str) {
+    stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"{url}","steps":[{{"action":"http://p/{gid}-a"}}],"payloads":["1"]}}"#)).await;
+}
+
 #[tokio::test]
 async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
     let mut stage = Stage::start();
-    for (gid, url) in [
-        ("yes", "http://p/yes"),
-        ("no", "http://p/no"),
-        ("wait", "http://p/wait"),
-        ("broken", "http://p/broken"),
-        ("nobody", ""),
-    ] {
-        stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"{url}","steps":[{{"action":"http://p/{gid}-a"}}],"payloads":["1"]}}"#)).await;
+    let all = [("yes", "http://p/yes"), ("no", "http://p/no"), ("nobody", "")];
+    for (gid, url) in all {
+        silent(&mut stage, gid, url).await;
     }
-    for gid in ["yes", "no", "nobody"] {
+    for (gid, _) in all {
         stage.settled(gid).await;
     }
-    // One question each, two deliveries: nobody is asked where there is no URL.
-    stage.called(6).await;
-    for gid in ["wait", "broken"] {
-        stage.quiet(gid).await;
-    }
+    // Nobody is asked where there is no URL.
     stage.calls_in_any_order();
-    for gid in ["yes", "no", "nobody"] {
+    for (gid, _) in all {
         stage.rows(gid).await;
-    }
-    for gid in ["wait", "broken"] {
-        stage.rows(gid).await;
-        stage.pause(gid).await;
-        stage.script(&format!("http://p/{gid}"), &[(200, "")]);
-        stage.post("resetNextCronTime", &format!(r#"{{"gid":"{gid}"}}"#)).await;
-        stage.to_the_end(gid).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"yes","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/yes","steps":[{"action":"http://p/yes-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"no","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/no","steps":[{"action":"http://p/no-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-        POST prepare {"gid":"wait","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/wait","steps":[{"action":"http://p/wait-a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
-        POST prepare {"gid":"broken","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/broken","steps":[{"action":"http://p/broken-a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"nobody","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"","steps":[{"action":"http://p/nobody-a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-          > GET http://p/broken?branch_id=00&gid=broken&op=msg&trans_type=msg -> 500 out of order
           > GET http://p/no?branch_id=00&gid=no&op=msg&trans_type=msg -> 409 out of stock
-          > GET http://p/wait?branch_id=00&gid=wait&op=msg&trans_type=msg -> 425 not yet
           > GET http://p/yes?branch_id=00&gid=yes&op=msg&trans_type=msg -> 200
           > POST http://p/nobody-a?branch_id=01&gid=nobody&op=action&trans_type=msg 1 -> 200
           > POST http://p/yes-a?branch_id=01&gid=yes&op=action&trans_type=msg 1 -> 200
@@ -182,6 +165,34 @@ async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
             01 action prepared
           = nobody is succeed, with a finish_time
             01 action succeed
+    "#]]);
+}
+
+#[tokio::test]
+async fn an_initiator_that_does_not_know_is_asked_again() {
+    let mut stage = Stage::start();
+    for gid in ["wait", "broken"] {
+        silent(&mut stage, gid, &format!("http://p/{gid}")).await;
+    }
+    stage.called(2).await;
+    for gid in ["wait", "broken"] {
+        stage.quiet(gid).await;
+    }
+    stage.calls_in_any_order();
+    for gid in ["wait", "broken"] {
+        stage.rows(gid).await;
+        stage.pause(gid).await;
+        stage.script(&format!("http://p/{gid}"), &[(200, "")]);
+        stage.post("resetNextCronTime", &format!(r#"{{"gid":"{gid}"}}"#)).await;
+        stage.to_the_end(gid).await;
+    }
+    stage.is(&expect![[r#"
+        POST prepare {"gid":"wait","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/wait","steps":[{"action":"http://p/wait-a"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+        POST prepare {"gid":"broken","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/broken","steps":[{"action":"http://p/broken-a"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/broken?branch_id=00&gid=broken&op=msg&trans_type=msg -> 500 out of order
+          > GET http://p/wait?branch_id=00&gid=wait&op=msg&trans_type=msg -> 425 not yet
           = wait is prepared
             01 action prepared
           = wait goes on after 600 s

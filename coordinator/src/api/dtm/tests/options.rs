@@ -1,6 +1,5 @@
 //! Options and fields of a transaction: what they make of the calls.
 
-use axum::http::Method;
 use expect_test::expect;
 
 use super::stage::Stage;
@@ -209,75 +208,122 @@ async fn custom_data_may_be_anything_where_its_type_has_no_use_for_it() {
     "#]]);
 }
 
+/// Sagas of one step, which is answered once like this; named after their URLs.
+async fn answered(stage: &mut Stage, answers: &[(&str, u16, &str)]) {
+    for (gid, status, body) in answers {
+        let url = format!("http://p/{gid}");
+        stage.script(&url, &[(*status, body)]);
+        stage
+            .post(
+                "submit",
+                &format!(
+                    r#"{{"gid":"{gid}","trans_type":"saga","steps":[{{"action":"{url}"}}],"payloads":[""]}}"#
+                ),
+            )
+            .await;
+        stage.to_a_rest(gid).await;
+    }
+}
+
 #[tokio::test]
-async fn every_kind_of_answer_over_http_has_its_meaning() {
+async fn only_two_hundred_without_a_word_is_a_success() {
     let mut stage = Stage::start();
-    for (gid, status, body) in [
+    let answers = [
         ("ok", 200, r#"{"dtm_result":"SUCCESS"}"#),
         ("created", 201, ""),
         ("empty", 204, ""),
-        ("no", 409, "no"),
-        ("old-no", 200, r#"{"dtm_result":"FAILURE"}"#),
-        ("error-no", 500, "a FAILURE"),
-        ("wait", 425, "FAILURE"),
-        ("old-wait", 200, r#"{"dtm_result":"ONGOING"}"#),
-        ("both", 409, "FAILURE ONGOING"),
         ("missing", 404, ""),
         ("error", 500, "failure"),
-    ] {
-        let url = format!("http://p/{gid}");
-        stage.script(&url, &[(status, body)]);
-        let submit = format!(
-            r#"{{"gid":"{gid}","trans_type":"saga","steps":[{{"action":"{url}"}}],"payloads":[""]}}"#
-        );
-        assert_eq!(stage.ask(Method::POST, "/api/dtmsvr/submit", &submit).await.status, 200);
-        stage.quiet(gid).await;
-        stage.calls();
-        stage.rows(gid).await;
-    }
+    ];
+    answered(&mut stage, &answers).await;
     stage.is(&expect![[r#"
+        POST submit {"gid":"ok","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
           > GET http://p/ok?branch_id=01&gid=ok&op=action&trans_type=saga -> 200 {"dtm_result":"SUCCESS"}
           = ok is succeed, with a finish_time
             01 compensate prepared
             01 action succeed
+        POST submit {"gid":"created","trans_type":"saga","steps":[{"action":"http://p/created"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
           > GET http://p/created?branch_id=01&gid=created&op=action&trans_type=saga -> 201
           = created is submitted
             01 compensate prepared
             01 action prepared
+        POST submit {"gid":"empty","trans_type":"saga","steps":[{"action":"http://p/empty"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
           > GET http://p/empty?branch_id=01&gid=empty&op=action&trans_type=saga -> 204
           = empty is submitted
             01 compensate prepared
             01 action prepared
-          > GET http://p/no?branch_id=01&gid=no&op=action&trans_type=saga -> 409 no
-          = no is failed, with a rollback_time, because "url:http://p/no return failed: no FAILURE"
-            01 compensate succeed
-            01 action failed
-          > GET http://p/old-no?branch_id=01&gid=old-no&op=action&trans_type=saga -> 200 {"dtm_result":"FAILURE"}
-          = old-no is failed, with a rollback_time, because "url:http://p/old-no return failed: {\"dtm_result\":\"FAILURE\"} FAILURE"
-            01 compensate succeed
-            01 action failed
-          > GET http://p/error-no?branch_id=01&gid=error-no&op=action&trans_type=saga -> 500 a FAILURE
-          = error-no is failed, with a rollback_time, because "url:http://p/error-no return failed: a FAILURE"
-            01 compensate succeed
-            01 action failed
-          > GET http://p/wait?branch_id=01&gid=wait&op=action&trans_type=saga -> 425 FAILURE
-          = wait is submitted
-            01 compensate prepared
-            01 action prepared
-          > GET http://p/old-wait?branch_id=01&gid=old-wait&op=action&trans_type=saga -> 200 {"dtm_result":"ONGOING"}
-          = old-wait is submitted
-            01 compensate prepared
-            01 action prepared
-          > GET http://p/both?branch_id=01&gid=both&op=action&trans_type=saga -> 409 FAILURE ONGOING
-          = both is submitted
-            01 compensate prepared
-            01 action prepared
+        POST submit {"gid":"missing","trans_type":"saga","steps":[{"action":"http://p/missing"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
           > GET http://p/missing?branch_id=01&gid=missing&op=action&trans_type=saga -> 404
           = missing is submitted
             01 compensate prepared
             01 action prepared
+        POST submit {"gid":"error","trans_type":"saga","steps":[{"action":"http://p/error"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
           > GET http://p/error?branch_id=01&gid=error&op=action&trans_type=saga -> 500 failure
           = error is submitted
+            01 compensate prepared
+            01 action prepared
+    "#]]);
+}
+
+#[tokio::test]
+async fn a_conflict_or_the_word_is_a_no() {
+    let mut stage = Stage::start();
+    let answers =
+        [("no", 409, "no"), ("old-no", 200, r#"{"dtm_result":"FAILURE"}"#), ("error-no", 500, "a FAILURE")];
+    answered(&mut stage, &answers).await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"no","trans_type":"saga","steps":[{"action":"http://p/no"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/no?branch_id=01&gid=no&op=action&trans_type=saga -> 409 no
+          = no is failed, with a rollback_time, because "url:http://p/no return failed: no FAILURE"
+            01 compensate succeed
+            01 action failed
+        POST submit {"gid":"old-no","trans_type":"saga","steps":[{"action":"http://p/old-no"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/old-no?branch_id=01&gid=old-no&op=action&trans_type=saga -> 200 {"dtm_result":"FAILURE"}
+          = old-no is failed, with a rollback_time, because "url:http://p/old-no return failed: {\"dtm_result\":\"FAILURE\"} FAILURE"
+            01 compensate succeed
+            01 action failed
+        POST submit {"gid":"error-no","trans_type":"saga","steps":[{"action":"http://p/error-no"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/error-no?branch_id=01&gid=error-no&op=action&trans_type=saga -> 500 a FAILURE
+          = error-no is failed, with a rollback_time, because "url:http://p/error-no return failed: a FAILURE"
+            01 compensate succeed
+            01 action failed
+    "#]]);
+}
+
+#[tokio::test]
+async fn too_early_or_the_word_is_asked_again_whatever_else_there_is() {
+    let mut stage = Stage::start();
+    let answers = [
+        ("wait", 425, "FAILURE"),
+        ("old-wait", 200, r#"{"dtm_result":"ONGOING"}"#),
+        ("both", 409, "FAILURE ONGOING"),
+    ];
+    answered(&mut stage, &answers).await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"wait","trans_type":"saga","steps":[{"action":"http://p/wait"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/wait?branch_id=01&gid=wait&op=action&trans_type=saga -> 425 FAILURE
+          = wait is submitted
+            01 compensate prepared
+            01 action prepared
+        POST submit {"gid":"old-wait","trans_type":"saga","steps":[{"action":"http://p/old-wait"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/old-wait?branch_id=01&gid=old-wait&op=action&trans_type=saga -> 200 {"dtm_result":"ONGOING"}
+          = old-wait is submitted
+            01 compensate prepared
+            01 action prepared
+        POST submit {"gid":"both","trans_type":"saga","steps":[{"action":"http://p/both"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/both?branch_id=01&gid=both&op=action&trans_type=saga -> 409 FAILURE ONGOING
+          = both is submitted
             01 compensate prepared
             01 action prepared
     "#]]);

@@ -333,8 +333,9 @@ async fn only_what_was_prepared_makes_an_abort_wait() {
 #[tokio::test]
 async fn a_wait_goes_on_while_calls_are_under_way() {
     let mut stage = Stage::start();
+    stage.post("prepare", r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}"#).await;
     stage.hold("http://p/a");
-    let body = r#"{"gid":"g","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}"#;
+    let body = r#"{"gid":"g","trans_type":"saga","wait_result":true}"#;
     let (answered, ()) = tokio::join!(
         stage.ask(Method::POST, "/api/dtmsvr/submit", body),
         stage.release("http://p/a", 200, "")
@@ -342,6 +343,8 @@ async fn a_wait_goes_on_while_calls_are_under_way() {
     assert_eq!((answered.status.as_u16(), answered.body.as_str()), (200, r#"{"dtm_result":"SUCCESS"}"#));
     stage.to_the_end("g").await;
     stage.is(&expect![[r#"
+        POST prepare {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
+            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 200
           = g is succeed, with a finish_time
