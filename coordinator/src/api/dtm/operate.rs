@@ -76,7 +76,7 @@ impl Service {
             looked_at += page.transactions.len();
             let gids = page.transactions.into_iter().map(|row| row.gid).collect();
             for transaction in self.load_all(gids).await? {
-                if !waits_until(&transaction).is_some_and(|until| until > after) {
+                if waits_until(&transaction).is_none_or(|until| until <= after) {
                     continue;
                 }
                 if hurried >= limit as u64 {

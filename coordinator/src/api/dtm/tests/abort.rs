@@ -11,7 +11,7 @@ async fn a_tcc_or_xa_that_is_prepared_rolls_back() {
         stage.post("prepare", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}"}}"#)).await;
         stage.post("registerBranch", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","branch_id":"01","data":"1","url":"http://p/xa","confirm":"http://p/confirm","cancel":"http://p/cancel"}}"#)).await;
         stage.post("abort", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","rollback_reason":"rpc error: code = Aborted desc = reason:"}}"#)).await;
-        stage.to_the_end(kind).await;
+        stage.ends(kind).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"tcc","trans_type":"tcc"}
@@ -43,7 +43,7 @@ async fn a_message_that_is_prepared_is_dropped_whatever_type_the_request_says() 
     for (gid, kind) in [("a", r#","trans_type":"msg""#), ("b", ""), ("c", r#","trans_type":"other""#)] {
         stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"msg","steps":[{{"action":"http://p/a"}}],"payloads":["1"]}}"#)).await;
         stage.post("abort", &format!(r#"{{"gid":"{gid}"{kind}}}"#)).await;
-        stage.to_the_end(gid).await;
+        stage.ends(gid).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"a","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
@@ -79,11 +79,11 @@ async fn an_abort_may_be_repeated_until_it_is_done() {
         .await;
     for _ in 0..2 {
         stage.post("abort", r#"{"gid":"g","trans_type":"tcc"}"#).await;
-        stage.to_a_rest("g").await;
+        stage.rests("g").await;
     }
     stage.script("http://p/wait", &[(200, "")]);
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.post("abort", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}

@@ -16,11 +16,11 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once() {
             )
         };
         stage.post("submit", &submit("http://p/b")).await;
-        stage.to_a_rest(kind).await;
+        stage.rests(kind).await;
         stage.post("submit", &submit("http://p/other")).await;
-        stage.to_a_rest(kind).await;
+        stage.rests(kind).await;
         stage.post("resetNextCronTime", &format!(r#"{{"gid":"{kind}"}}"#)).await;
-        stage.to_the_end(kind).await;
+        stage.ends(kind).await;
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
@@ -81,7 +81,7 @@ async fn a_call_is_not_repeated_while_it_is_under_way() {
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     stage.get("resetCronTime?timeout=0").await;
     stage.release("http://p/a", 200, "").await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -103,7 +103,7 @@ async fn what_was_prepared_wins_over_what_its_submit_says() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"g","trans_type":"msg","branch_headers":{"a":"1"},"request_timeout":9,"steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
     stage.post("submit", r#"{"gid":"g","trans_type":"msg","branch_headers":{"b":"2"},"request_timeout":8,"steps":[{"action":"http://p/b"}],"payloads":["2"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","branch_headers":{"a":"1"},"request_timeout":9,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -134,7 +134,7 @@ async fn the_stored_type_decides_what_a_submit_runs() {
             r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
         )
         .await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -160,7 +160,7 @@ async fn a_repeated_abort_keeps_the_first_reason() {
         .await;
     stage.post("abort", r#"{"gid":"g","trans_type":"tcc","rollback_reason":"first"}"#).await;
     stage.post("abort", r#"{"gid":"g","trans_type":"tcc","rollback_reason":"second"}"#).await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -333,7 +333,7 @@ async fn the_first_question_about_a_message_is_not_hurried() {
         .await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     stage.get("resetCronTime").await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","timeout_to_fail":600,"query_prepared":"http://p/asked"}
             200 {"dtm_result":"SUCCESS"}

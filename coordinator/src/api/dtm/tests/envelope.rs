@@ -202,7 +202,7 @@ async fn a_gid_may_be_any_text() {
             r#"{"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}"#,
         )
         .await;
-    stage.to_the_end("a b/é").await;
+    stage.ends("a b/é").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}
             200 {"dtm_result":"SUCCESS"}

@@ -8,7 +8,7 @@ use super::stage::Stage;
 async fn a_saga_goes_through_submit() {
     let mut stage = Stage::start();
     stage.grpc("Submit", r#"{"Gid":"g","TransType":"saga","TransOptions":{"WaitResult":true,"BranchHeaders":{"X-Tenant":"7"},"RequestTimeout":9},"Steps":"[{\"action\":\"p:9/shop.Stock/Take\",\"compensate\":\"p:9/shop.Stock/Give\"},{\"action\":\"p:9/shop.Money/Take\",\"compensate\":\"p:9/shop.Money/Give\"}]","BinPayloads":["a","b"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.get("query?gid=g").await;
     stage.is(&expect![[r#"
         gRPC Submit {"Gid":"g","TransType":"saga","TransOptions":{"WaitResult":true,"BranchHeaders":{"X-Tenant":"7"},"RequestTimeout":9},"Steps":"[{\"action\":\"p:9/shop.Stock/Take\",\"compensate\":\"p:9/shop.Stock/Give\"},{\"action\":\"p:9/shop.Money/Take\",\"compensate\":\"p:9/shop.Money/Give\"}]","BinPayloads":["a","b"]}
@@ -29,7 +29,7 @@ async fn a_saga_goes_through_submit() {
 async fn a_saga_that_is_refused_is_aborted_with_its_reason() {
     let mut stage = Stage::start();
     stage.grpc("Submit", r#"{"Gid":"g","TransType":"saga","TransOptions":{"WaitResult":true},"Steps":"[{\"action\":\"p:9/shop.Stock/No\",\"compensate\":\"p:9/shop.Stock/Give\"}]","BinPayloads":["a"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         gRPC Submit {"Gid":"g","TransType":"saga","TransOptions":{"WaitResult":true},"Steps":"[{\"action\":\"p:9/shop.Stock/No\",\"compensate\":\"p:9/shop.Stock/Give\"}]","BinPayloads":["a"]}
             10 Aborted url:p:9/shop.Stock/No return failed: out of stock FAILURE
@@ -53,7 +53,7 @@ async fn a_tcc_goes_through_prepare_register_and_submit() {
         )
         .await;
     stage.grpc("Submit", r#"{"Gid":"g","TransType":"tcc"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage
         .grpc(
             "RegisterBranch",
@@ -97,7 +97,7 @@ async fn an_xa_goes_through_prepare_register_and_abort() {
             r#"{"Gid":"g","TransType":"xa","RollbackReason":"rpc error: code = Aborted desc = reason:"}"#,
         )
         .await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.grpc("Abort", r#"{"Gid":"g","TransType":"xa"}"#).await;
     stage.is(&expect![[r#"
         gRPC Prepare {"Gid":"g","TransType":"xa"}
@@ -162,7 +162,7 @@ async fn steps_may_be_empty_or_null_and_options_absent() {
         ("none", r#","Steps":"[]","BinPayloads":[],"ReqExtra":{}"#),
     ] {
         stage.grpc("Submit", &format!(r#"{{"Gid":"{gid}","TransType":"saga"{more}}}"#)).await;
-        stage.to_the_end(gid).await;
+        stage.ends(gid).await;
     }
     stage.is(&expect![[r#"
         gRPC Submit {"Gid":"absent","TransType":"saga"}
@@ -266,7 +266,7 @@ async fn topics_are_kept_by_three_methods() {
             r#"{"Gid":"g","TransType":"msg","Steps":"[{\"action\":\"topic://t\"}]","BinPayloads":["a"]}"#,
         )
         .await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.grpc("Unsubscribe", r#"{"Topic":"t","URL":"p:9/shop.Stock/Take"}"#).await;
     stage.grpc("Unsubscribe", r#"{"Topic":"t","URL":"p:9/shop.Stock/Take"}"#).await;
     stage.grpc("DeleteTopic", r#"{"Topic":"t"}"#).await;

@@ -16,7 +16,7 @@ async fn five_methods_do_what_their_paths_do() {
     stage.rpc(&call("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"01","data":"{\"n\":1}","confirm":"http://p/rpc?method=confirm","cancel":"http://p/plain"}"#)).await;
     stage.script("http://p/rpc?method=confirm", &[(200, r#"{"jsonrpc":"2.0","id":"1","result":{}}"#)]);
     stage.rpc(&call("submit", r#"{"gid":"g","trans_type":"tcc"}"#)).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.rpc(&call("prepare", r#"{"gid":"h","trans_type":"xa"}"#)).await;
     stage.rpc(&call("abort", r#"{"gid":"h","trans_type":"xa"}"#)).await;
     stage.rows("h").await;
@@ -26,7 +26,7 @@ async fn five_methods_do_what_their_paths_do() {
             r#"{"gid":"i","trans_type":"saga","steps":[{"action":"http://p/a","data":"1"}]}"#,
         ))
         .await;
-    stage.to_the_end("i").await;
+    stage.ends("i").await;
     stage.is(&expect![[r#"
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"prepare","params":{"gid":"g","trans_type":"tcc","protocol":"json-rpc"}}
             200 {"error":null,"id":"1","jsonrpc":"2.0","result":null}

@@ -9,10 +9,10 @@ async fn deliveries_go_one_after_the_other_and_stop_at_what_is_not_done() {
     let mut stage = Stage::start();
     stage.script("http://p/b", &[(500, "")]);
     stage.post("submit", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"},{"action":"http://p/c"}],"payloads":["1","2","3"]}"#).await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.pause("g").await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"},{"action":"http://p/c"}],"payloads":["1","2","3"]}
             200 {"dtm_result":"SUCCESS"}
@@ -46,7 +46,7 @@ async fn concurrent_deliveries_go_at_once_and_one_that_fails_holds_up_none() {
     stage.calls_in_any_order();
     stage.rows("g").await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","concurrent":true,"steps":[{"action":"http://p/a"},{"action":"http://p/b"},{"action":"http://p/c"}],"payloads":["1","2","3"]}
             200 {"dtm_result":"SUCCESS"}
@@ -78,11 +78,11 @@ async fn a_no_to_a_delivery_is_asked_again_and_never_rolls_back() {
         )
         .await;
     for _ in 0..2 {
-        stage.to_a_rest("g").await;
+        stage.rests("g").await;
         stage.post("abort", r#"{"gid":"g","trans_type":"msg"}"#).await;
         stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     }
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -111,9 +111,9 @@ async fn prepare_and_submit_deliver_without_asking() {
     let mut stage = Stage::start();
     let message = r#"{"gid":"g","trans_type":"msg","query_prepared":"http://p/asked","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#;
     stage.post("prepare", message).await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.post("submit", message).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","query_prepared":"http://p/asked","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -184,7 +184,7 @@ async fn an_initiator_that_does_not_know_is_asked_again() {
         stage.pause(gid).await;
         stage.script(&format!("http://p/{gid}"), &[(200, "")]);
         stage.post("resetNextCronTime", &format!(r#"{{"gid":"{gid}"}}"#)).await;
-        stage.to_the_end(gid).await;
+        stage.ends(gid).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"wait","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/wait","steps":[{"action":"http://p/wait-a"}],"payloads":["1"]}
@@ -218,7 +218,7 @@ async fn an_initiator_that_does_not_know_is_asked_again() {
 async fn the_initiator_is_asked_over_grpc_with_an_empty_message() {
     let mut stage = Stage::start();
     stage.grpc("Prepare", r#"{"Gid":"g","TransType":"msg","TransOptions":{"TimeoutToFail":1},"QueryPrepared":"p:9/shop.Order/Asked","Steps":"[{\"action\":\"p:9/shop.Stock/Take\"}]","BinPayloads":["a"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         gRPC Prepare {"Gid":"g","TransType":"msg","TransOptions":{"TimeoutToFail":1},"QueryPrepared":"p:9/shop.Order/Asked","Steps":"[{\"action\":\"p:9/shop.Stock/Take\"}]","BinPayloads":["a"]}
             0 Ok {}
@@ -240,7 +240,7 @@ async fn a_message_may_be_submitted_or_aborted_while_its_initiator_is_asked() {
         stage.settled(gid).await;
         // Too late to matter.
         stage.release("http://p/asked", 409, "").await;
-        stage.to_the_end(gid).await;
+        stage.ends(gid).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"submit","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/asked","steps":[{"action":"http://p/a"}],"payloads":["1"]}
@@ -277,7 +277,7 @@ async fn a_delay_counts_from_the_creation_wherever_it_is_said() {
     }
     stage.calls_in_any_order();
     for gid in ["far-direct", "far-later"] {
-        stage.to_a_rest(gid).await;
+        stage.rests(gid).await;
     }
     stage.pause("far-direct").await;
     stage.is(&expect![[r#"
@@ -314,7 +314,7 @@ async fn a_delay_that_has_passed_is_none() {
     let mut stage = Stage::start();
     for delay in ["0", "-5", "null"] {
         stage.post("submit", &format!(r#"{{"gid":"g{delay}","trans_type":"msg","custom_data":"{{\"delay\":{delay}}}","steps":[{{"action":"http://p/a"}}],"payloads":["1"]}}"#)).await;
-        stage.to_the_end(&format!("g{delay}")).await;
+        stage.ends(&format!("g{delay}")).await;
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"g0","trans_type":"msg","custom_data":"{\"delay\":0}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
@@ -339,7 +339,7 @@ async fn a_delay_that_has_passed_is_none() {
 async fn empty_urls_are_delivered_silently() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"msg","steps":[{"action":""},{"action":"http://p/a"}],"payloads":["1","2"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":""},{"action":"http://p/a"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}

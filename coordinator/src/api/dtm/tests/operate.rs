@@ -11,18 +11,18 @@ async fn what_is_stopped_by_force_has_failed_and_nobody_is_called() {
     stage.post("prepare", r#"{"gid":"prepared","trans_type":"tcc"}"#).await;
     stage.post("registerBranch", r#"{"gid":"prepared","trans_type":"tcc","branch_id":"01","confirm":"http://p/a","cancel":"http://p/b"}"#).await;
     stage.post("forceStop", r#"{"gid":"prepared"}"#).await;
-    stage.to_the_end("prepared").await;
+    stage.ends("prepared").await;
     stage.post("submit", r#"{"gid":"submitted","trans_type":"saga","steps":[{"action":"http://p/wait","compensate":"http://p/undo"}],"payloads":["1"]}"#).await;
-    stage.to_a_rest("submitted").await;
+    stage.rests("submitted").await;
     stage.post("forceStop", r#"{"gid":"submitted"}"#).await;
-    stage.to_the_end("submitted").await;
+    stage.ends("submitted").await;
     stage.post("submit", r#"{"gid":"aborting","trans_type":"saga","steps":[{"action":"http://p/no","compensate":"http://p/wait"}],"payloads":["1"]}"#).await;
-    stage.to_a_rest("aborting").await;
+    stage.rests("aborting").await;
     stage.post("forceStop", r#"{"gid":"aborting"}"#).await;
-    stage.to_the_end("aborting").await;
+    stage.ends("aborting").await;
     stage.post("prepareWorkflow", r#"{"gid":"workflow","trans_type":"workflow"}"#).await;
     stage.post("forceStop", r#"{"gid":"workflow"}"#).await;
-    stage.to_the_end("workflow").await;
+    stage.ends("workflow").await;
     stage.is(&expect![[r#"
         POST forceStop {"gid":"nobody"}
             500 {"message":"no TransGlobal with gid: nobody found"}
@@ -103,9 +103,9 @@ async fn one_retry_is_made_due_now() {
             r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
         )
         .await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     stage.post("resetNextCronTime", r#"{"gid":"nobody"}"#).await;
     stage.is(&expect![[r#"
@@ -134,7 +134,7 @@ async fn many_retries_are_made_due_now_when_they_are_far_off() {
     for gid in ["a", "b", "c"] {
         stage.script("http://p/a", &[(425, "")]);
         stage.post("submit", &format!(r#"{{"gid":"{gid}","trans_type":"saga","retry_interval":200,"steps":[{{"action":"http://p/a"}}],"payloads":["1"]}}"#)).await;
-        stage.to_a_rest(gid).await;
+        stage.rests(gid).await;
     }
     stage.get("resetCronTime?timeout=3600").await;
     stage.get("resetCronTime?limit=2").await;

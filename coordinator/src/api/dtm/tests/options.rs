@@ -8,11 +8,11 @@ use super::stage::Stage;
 async fn payloads_are_those_of_the_list_then_those_in_the_steps() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"list","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["{\"n\":1}","null"]}"#).await;
-    stage.to_the_end("list").await;
+    stage.ends("list").await;
     stage.post("submit", r#"{"gid":"steps","trans_type":"msg","steps":[{"action":"http://p/a","data":"{\"n\":1}"},{"action":"http://p/b","data":"{\"n\":2}"}]}"#).await;
-    stage.to_the_end("steps").await;
+    stage.ends("steps").await;
     stage.post("submit", r#"{"gid":"both","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b","data":"2"}],"payloads":["1"]}"#).await;
-    stage.to_the_end("both").await;
+    stage.ends("both").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"list","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["{\"n\":1}","null"]}
             200 {"dtm_result":"SUCCESS"}
@@ -42,14 +42,14 @@ async fn payloads_are_those_of_the_list_then_those_in_the_steps() {
 async fn an_empty_payload_makes_a_get_and_any_other_a_post() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a?k=v"},{"action":"http://p/b?k=v"}],"payloads":["",""]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage
         .post(
             "submit",
             r#"{"gid":"h","trans_type":"saga","steps":[{"action":"http://p/a?k=v"}],"payloads":[" "]}"#,
         )
         .await;
-    stage.to_the_end("h").await;
+    stage.ends("h").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a?k=v"},{"action":"http://p/b?k=v"}],"payloads":["",""]}
             200 {"dtm_result":"SUCCESS"}
@@ -72,7 +72,7 @@ async fn headers_of_branches_and_the_timeout_go_with_every_call() {
     let mut stage = Stage::start();
     let options = r#""branch_headers":{"X-Tenant":"7","content-type":"text/json"},"request_timeout":9"#;
     stage.post("submit", &format!(r#"{{"gid":"saga","trans_type":"saga",{options},"steps":[{{"action":"http://p/no","compensate":"http://p/c"}}],"payloads":["1"]}}"#)).await;
-    stage.to_the_end("saga").await;
+    stage.ends("saga").await;
     stage.post("prepare", &format!(r#"{{"gid":"tcc","trans_type":"tcc",{options}}}"#)).await;
     stage
         .post(
@@ -81,9 +81,9 @@ async fn headers_of_branches_and_the_timeout_go_with_every_call() {
         )
         .await;
     stage.post("submit", r#"{"gid":"tcc","trans_type":"tcc"}"#).await;
-    stage.to_the_end("tcc").await;
+    stage.ends("tcc").await;
     stage.post("prepare", &format!(r#"{{"gid":"msg","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/asked",{options}}}"#)).await;
-    stage.to_the_end("msg").await;
+    stage.ends("msg").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","branch_headers":{"X-Tenant":"7","content-type":"text/json"},"request_timeout":9,"steps":[{"action":"http://p/no","compensate":"http://p/c"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -114,9 +114,9 @@ async fn the_protocol_and_the_url_choose_the_wire_of_a_call() {
     let mut stage = Stage::start();
     stage.script("http://p/rpc?method=Reserve", &[(200, r#"{"jsonrpc":"2.0","id":"1","result":null}"#)]);
     stage.post("submit", r#"{"gid":"rpc","trans_type":"msg","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Reserve"},{"action":"http://p/plain"}],"payloads":["{\"n\":1}","{\"n\":2}"]}"#).await;
-    stage.to_the_end("rpc").await;
+    stage.ends("rpc").await;
     stage.grpc("Submit", r#"{"Gid":"grpc","TransType":"msg","Steps":"[{\"action\":\"p:9/shop.Stock/Reserve\"},{\"action\":\"http://p/plain\"}]","BinPayloads":["ab","{}"]}"#).await;
-    stage.to_the_end("grpc").await;
+    stage.ends("grpc").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"rpc","trans_type":"msg","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Reserve"},{"action":"http://p/plain"}],"payloads":["{\"n\":1}","{\"n\":2}"]}
             200 {"dtm_result":"SUCCESS"}
@@ -143,19 +143,19 @@ async fn an_error_code_of_json_rpc_is_understood() {
         &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32901,"message":"no stock"}}"#)],
     );
     stage.post("submit", r#"{"gid":"no","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=No"}],"payloads":["{}"]}"#).await;
-    stage.to_the_end("no").await;
+    stage.ends("no").await;
     stage.script(
         "http://p/rpc?method=Wait",
         &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32902,"message":"later"}}"#)],
     );
     stage.post("submit", r#"{"gid":"wait","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Wait"}],"payloads":["{}"]}"#).await;
-    stage.to_a_rest("wait").await;
+    stage.rests("wait").await;
     stage.script(
         "http://p/rpc?method=Error",
         &[(200, r#"{"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"broken"}}"#)],
     );
     stage.post("submit", r#"{"gid":"error","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Error"}],"payloads":["{}"]}"#).await;
-    stage.to_a_rest("error").await;
+    stage.rests("error").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"no","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=No"}],"payloads":["{}"]}
             200 {"dtm_result":"SUCCESS"}
@@ -221,7 +221,7 @@ async fn answered(stage: &mut Stage, answers: &[(&str, u16, &str)]) {
                 ),
             )
             .await;
-        stage.to_a_rest(gid).await;
+        stage.rests(gid).await;
     }
 }
 

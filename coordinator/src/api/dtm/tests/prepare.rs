@@ -33,7 +33,7 @@ async fn every_type_may_be_prepared_and_none_runs() {
     let steps = r#""steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]"#;
     for kind in ["saga", "tcc", "xa", "msg", "workflow"] {
         stage.post("prepare", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}",{steps}}}"#)).await;
-        stage.to_a_rest(kind).await;
+        stage.rests(kind).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}

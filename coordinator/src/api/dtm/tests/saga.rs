@@ -22,7 +22,7 @@ fn submit(gid: &str, custom_data: &str, actions: &[&str]) -> String {
 async fn actions_go_one_after_the_other() {
     let mut stage = Stage::start();
     stage.post("submit", &submit("g", "", &["a", "b"])).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}
@@ -40,7 +40,7 @@ async fn actions_go_one_after_the_other() {
 async fn no_steps_are_a_success_at_once() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"saga","wait_result":true}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","wait_result":true}
             200 {"dtm_result":"SUCCESS"}
@@ -54,7 +54,7 @@ async fn a_refusal_compensates_the_step_itself_and_those_before_in_reverse() {
     let mut stage = Stage::start();
     stage.script("http://p/b", &[(409, "sold out")]);
     stage.post("submit", &submit("g", "", &["a", "b", "c"])).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"},{"action":"http://p/c","compensate":"http://p/undo-c"}],"payloads":["1","2","3"]}
             200 {"dtm_result":"SUCCESS"}
@@ -78,9 +78,9 @@ async fn a_compensation_that_says_no_is_asked_again_and_holds_up_those_before() 
     stage.script("http://p/b", &[(409, "")]);
     stage.script("http://p/undo-b", &[(409, "cannot")]);
     stage.post("submit", &submit("g", "", &["a", "b"])).await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}
@@ -146,7 +146,7 @@ async fn what_comes_after_a_refused_step_never_runs_and_is_not_compensated() {
     let mut stage = Stage::start();
     stage.script("http://p/a", &[(409, "no")]);
     stage.post("submit", &submit("g", r#"{"concurrent":true,"orders":{"1":[0]}}"#, &["a", "b"])).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"{\"concurrent\":true,\"orders\":{\"1\":[0]}}","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}
@@ -206,7 +206,7 @@ async fn compensations_wait_for_the_steps_that_came_after() {
 async fn orders_count_beside_the_sequence() {
     let mut stage = Stage::start();
     stage.post("submit", &submit("g", r#"{"orders":{"2":[0]}}"#, &["a", "b", "c"])).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"{\"orders\":{\"2\":[0]}}","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"},{"action":"http://p/c","compensate":"http://p/undo-c"}],"payloads":["1","2","3"]}
             200 {"dtm_result":"SUCCESS"}
@@ -256,9 +256,9 @@ async fn what_may_have_run_when_another_step_refuses_is_compensated() {
 async fn empty_urls_succeed_silently() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"yes","trans_type":"saga","steps":[{"action":"","compensate":"http://p/undo"},{"compensate":""}],"payloads":["1","2"]}"#).await;
-    stage.to_the_end("yes").await;
+    stage.ends("yes").await;
     stage.post("submit", r#"{"gid":"no","trans_type":"saga","steps":[{"action":"","compensate":"http://p/undo"},{"action":"http://p/a","compensate":""},{"action":"http://p/no","compensate":""}],"payloads":["1","2","3"]}"#).await;
-    stage.to_the_end("no").await;
+    stage.ends("no").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"yes","trans_type":"saga","steps":[{"action":"","compensate":"http://p/undo"},{"compensate":""}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}
@@ -289,10 +289,10 @@ async fn what_is_ongoing_or_unknown_stays_submitted_and_is_asked_again() {
     for answer in ["wait", "broken"] {
         let url = format!("http://p/{answer}");
         stage.post("submit", &submit(answer, "", &[answer, "b"])).await;
-        stage.to_a_rest(answer).await;
+        stage.rests(answer).await;
         stage.script(&url, &[(200, "")]);
         stage.post("resetNextCronTime", &format!(r#"{{"gid":"{answer}"}}"#)).await;
-        stage.to_the_end(answer).await;
+        stage.ends(answer).await;
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"wait","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/wait","compensate":"http://p/undo-wait"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}

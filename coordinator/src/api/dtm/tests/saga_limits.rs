@@ -8,7 +8,7 @@ use super::stage::Stage;
 async fn a_saga_that_takes_too_long_compensates_what_may_have_run() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"saga","timeout_to_fail":1,"retry_interval":60,"steps":[{"action":"http://p/wait","compensate":"http://p/c1"},{"action":"http://p/b","compensate":"http://p/c2"}],"payloads":["1","2"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","timeout_to_fail":1,"retry_interval":60,"steps":[{"action":"http://p/wait","compensate":"http://p/c1"},{"action":"http://p/b","compensate":"http://p/c2"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}
@@ -27,7 +27,7 @@ async fn a_retry_limit_repeats_at_once_and_then_rolls_back() {
     let mut stage = Stage::start();
     for answer in ["broken", "wait"] {
         stage.post("submit", &format!(r#"{{"gid":"{answer}","trans_type":"saga","retry_limit":1,"steps":[{{"action":"http://p/a","compensate":"http://p/c1"}},{{"action":"http://p/{answer}","compensate":"http://p/c2"}}],"payloads":["1","2"]}}"#)).await;
-        stage.to_the_end(answer).await;
+        stage.ends(answer).await;
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"broken","trans_type":"saga","retry_limit":1,"steps":[{"action":"http://p/a","compensate":"http://p/c1"},{"action":"http://p/broken","compensate":"http://p/c2"}],"payloads":["1","2"]}
@@ -62,7 +62,7 @@ async fn a_retry_limit_that_is_not_reached_changes_nothing() {
     let mut stage = Stage::start();
     stage.script("http://p/a", &[(500, ""), (425, "")]);
     stage.post("submit", r#"{"gid":"g","trans_type":"saga","retry_limit":2,"wait_result":true,"steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","retry_limit":2,"wait_result":true,"steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -84,7 +84,7 @@ async fn a_retry_limit_is_for_actions_and_compensations_are_tried_for_ever() {
         stage.quiet("g").await;
         stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     }
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","retry_limit":1,"steps":[{"action":"http://p/no","compensate":"http://p/c"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -111,7 +111,7 @@ async fn a_retry_limit_counts_the_attempts_of_each_action_by_itself() {
     stage.script("http://p/a", &[(500, "")]);
     stage.script("http://p/b", &[(500, "")]);
     stage.post("submit", r#"{"gid":"g","trans_type":"saga","retry_limit":1,"steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","retry_limit":1,"steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}

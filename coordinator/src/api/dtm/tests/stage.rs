@@ -152,14 +152,14 @@ impl Stage {
     }
 
     /// Waits until a transaction has ended, and tells of its calls and rows.
-    pub(super) async fn to_the_end(&mut self, gid: &str) {
+    pub(super) async fn ends(&mut self, gid: &str) {
         self.settled(gid).await;
         self.calls();
         self.rows(gid).await;
     }
 
     /// Waits until a transaction has nothing to do for now, and tells of its calls and rows.
-    pub(super) async fn to_a_rest(&mut self, gid: &str) {
+    pub(super) async fn rests(&mut self, gid: &str) {
         self.quiet(gid).await;
         self.calls();
         self.rows(gid).await;

@@ -15,7 +15,7 @@ async fn submit_is_answered_before_anybody_has_answered_a_call() {
         )
         .await;
     stage.release("http://p/a", 200, "").await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
@@ -33,13 +33,13 @@ async fn what_is_prepared_is_submitted_and_runs() {
     for kind in ["saga", "msg"] {
         stage.post("prepare", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}",{step}}}"#)).await;
         stage.post("submit", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}"}}"#)).await;
-        stage.to_the_end(kind).await;
+        stage.ends(kind).await;
     }
     for kind in ["tcc", "xa"] {
         stage.post("prepare", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}"}}"#)).await;
         stage.post("registerBranch", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","branch_id":"01","url":"http://p/xa","confirm":"http://p/confirm"}}"#)).await;
         stage.post("submit", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}"}}"#)).await;
-        stage.to_the_end(kind).await;
+        stage.ends(kind).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
@@ -85,7 +85,7 @@ async fn a_new_gid_is_created_and_runs_whatever_the_type() {
     let mut stage = Stage::start();
     for kind in ["saga", "msg", "tcc", "xa"] {
         stage.post("submit", &format!(r#"{{"gid":"{kind}","trans_type":"{kind}","steps":[{{"action":"http://p/a"}}],"payloads":["1"]}}"#)).await;
-        stage.to_the_end(kind).await;
+        stage.ends(kind).await;
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}

@@ -17,7 +17,7 @@ async fn confirms_go_from_the_last_branch_to_the_first_with_what_was_registered(
     let mut stage = Stage::start();
     prepared(&mut stage, "g", "", &["01", "02", "0201", "03"]).await;
     stage.post("submit", r#"{"gid":"g","trans_type":"tcc"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -52,7 +52,7 @@ async fn cancels_go_from_the_last_branch_to_the_first() {
     let mut stage = Stage::start();
     prepared(&mut stage, "g", "", &["01", "02"]).await;
     stage.post("abort", r#"{"gid":"g","trans_type":"tcc","rollback_reason":"why"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -79,10 +79,10 @@ async fn what_is_not_confirmed_holds_up_those_before_and_is_asked_until_it_is() 
     stage.script("http://p/confirm-02", &[(409, "FAILURE"), (500, ""), (425, "")]);
     stage.post("submit", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     for _ in 0..3 {
-        stage.to_a_rest("g").await;
+        stage.rests("g").await;
         stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
     }
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -132,11 +132,11 @@ async fn a_second_submit_while_confirming_still_confirms_every_branch() {
     prepared(&mut stage, "g", "", &["01", "02"]).await;
     stage.script("http://p/confirm-02", &[(425, "")]);
     stage.post("submit", r#"{"gid":"g","trans_type":"tcc"}"#).await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.post("submit", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage.rows("g").await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -175,7 +175,7 @@ async fn a_second_submit_while_confirming_still_confirms_every_branch() {
 async fn silence_of_the_initiator_cancels_and_nothing_can_be_registered_then() {
     let mut stage = Stage::start();
     prepared(&mut stage, "g", r#","timeout_to_fail":1"#, &["01"]).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.post("registerBranch", r#"{"gid":"g","trans_type":"tcc","branch_id":"02"}"#).await;
     stage.post("submit", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage.is(&expect![[r#"
@@ -207,7 +207,7 @@ async fn empty_urls_succeed_silently() {
             .await;
         stage.post("registerBranch", &format!(r#"{{"gid":"{gid}","trans_type":"tcc","branch_id":"02","confirm":"http://p/a","cancel":"http://p/b"}}"#)).await;
         stage.post(end, &format!(r#"{{"gid":"{gid}","trans_type":"tcc"}}"#)).await;
-        stage.to_the_end(gid).await;
+        stage.ends(gid).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"yes","trans_type":"tcc"}
@@ -247,7 +247,7 @@ async fn without_branches_there_is_nothing_to_do() {
     for (gid, end) in [("yes", "submit"), ("no", "abort")] {
         stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"tcc"}}"#)).await;
         stage.post(end, &format!(r#"{{"gid":"{gid}","trans_type":"tcc"}}"#)).await;
-        stage.to_the_end(gid).await;
+        stage.ends(gid).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"yes","trans_type":"tcc"}

@@ -90,7 +90,7 @@ async fn a_message_goes_to_those_who_subscribed_before_it_was_made() {
             r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://two"}],"payloads":["3"]}"#,
         )
         .await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         GET subscribe?topic=one&url=http://p/only
             200 {"dtm_result":"SUCCESS"}

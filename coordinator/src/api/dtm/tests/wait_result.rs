@@ -8,12 +8,12 @@ use super::stage::Stage;
 /// A transaction of one branch that answers once as told, submitted with `wait_result`.
 async fn saga(stage: &mut Stage, gid: &str, action: &str) {
     stage.post("submit", &format!(r#"{{"gid":"{gid}","trans_type":"saga","wait_result":true,"steps":[{{"action":"{action}","compensate":"http://p/undo"}}],"payloads":["1"]}}"#)).await;
-    stage.to_a_rest(gid).await;
+    stage.rests(gid).await;
 }
 
 async fn message(stage: &mut Stage, gid: &str, action: &str) {
     stage.post("submit", &format!(r#"{{"gid":"{gid}","trans_type":"msg","wait_result":true,"steps":[{{"action":"{action}"}}],"payloads":["1"]}}"#)).await;
-    stage.to_a_rest(gid).await;
+    stage.rests(gid).await;
 }
 
 async fn registered(stage: &mut Stage, kind: &str, gid: &str, url: &str) {
@@ -24,7 +24,7 @@ async fn registered(stage: &mut Stage, kind: &str, gid: &str, url: &str) {
 async fn submitted(stage: &mut Stage, kind: &str, gid: &str, url: &str) {
     registered(stage, kind, gid, url).await;
     stage.post("submit", &format!(r#"{{"gid":"{gid}","trans_type":"{kind}","wait_result":true}}"#)).await;
-    stage.to_a_rest(gid).await;
+    stage.rests(gid).await;
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_message_that_is_not_finished_says_what_came_back() {
 async fn a_message_that_is_delayed_is_no_success_yet() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"msg","wait_result":true,"custom_data":"{\"delay\":600}","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","wait_result":true,"custom_data":"{\"delay\":600}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             409 {"dtm_result":"FAILURE","message":"wait result not return success: FAILURE"}
@@ -262,7 +262,7 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
         stage
             .post("abort", &format!(r#"{{"gid":"{answer}","trans_type":"tcc","rollback_reason":"why"}}"#))
             .await;
-        stage.to_a_rest(answer).await;
+        stage.rests(answer).await;
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"ok","trans_type":"tcc","wait_result":true}
@@ -315,7 +315,7 @@ async fn only_what_was_prepared_makes_an_abort_wait() {
     stage.hold("http://p/held");
     stage.post("abort", r#"{"gid":"g","trans_type":"tcc","wait_result":true}"#).await;
     stage.release("http://p/held", 200, "").await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -341,7 +341,7 @@ async fn a_wait_goes_on_while_calls_are_under_way() {
         stage.release("http://p/a", 200, "")
     );
     assert_eq!((answered.status.as_u16(), answered.body.as_str()), (200, r#"{"dtm_result":"SUCCESS"}"#));
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}

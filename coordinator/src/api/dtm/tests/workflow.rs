@@ -155,7 +155,7 @@ async fn an_executor_is_called_back_every_interval_whatever_it_answers_until_it_
     stage.rows("g").await;
     stage.post("submit", r#"{"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed"}}"#).await;
     stage.release("http://p/workflows", 200, "").await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepareWorkflow {"gid":"g","trans_type":"workflow","retry_interval":1,"custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":1,"next_cron_time":"<time>","options":"{\"concurrent\":false,\"retry_interval\":1}","protocol":"http","query_prepared":"http://p/workflows","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
@@ -213,7 +213,7 @@ async fn input_is_wrapped_for_executors_that_speak_grpc_and_empty_input_is_a_get
     stage.post("prepareWorkflow", r#"{"gid":"empty","trans_type":"workflow","custom_data":"{\"name\":\"order\"}","query_prepared":"http://p/workflows?k=v"}"#).await;
     for gid in ["grpc", "empty"] {
         stage.post("resetNextCronTime", &format!(r#"{{"gid":"{gid}"}}"#)).await;
-        stage.to_a_rest(gid).await;
+        stage.rests(gid).await;
     }
     stage.is(&expect![[r#"
         gRPC PrepareWorkflow {"Gid":"grpc","TransType":"workflow","CustomedData":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","QueryPrepared":"p:9/workflow.Workflow/Execute"}

@@ -23,7 +23,7 @@ async fn commits_go_from_the_first_branch_to_the_last() {
     let mut stage = Stage::start();
     prepared(&mut stage, "g", "").await;
     stage.post("submit", r#"{"gid":"g","trans_type":"xa"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa"}
             200 {"dtm_result":"SUCCESS"}
@@ -48,7 +48,7 @@ async fn rollbacks_go_from_the_first_branch_to_the_last() {
     let mut stage = Stage::start();
     prepared(&mut stage, "g", "").await;
     stage.post("abort", r#"{"gid":"g","trans_type":"xa","rollback_reason":"why"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa"}
             200 {"dtm_result":"SUCCESS"}
@@ -74,10 +74,10 @@ async fn what_is_not_committed_holds_up_those_after() {
     prepared(&mut stage, "g", "").await;
     stage.script("http://p/xa-01", &[(500, "")]);
     stage.post("submit", r#"{"gid":"g","trans_type":"xa"}"#).await;
-    stage.to_a_rest("g").await;
+    stage.rests("g").await;
     stage.post("submit", r#"{"gid":"g","trans_type":"xa"}"#).await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa"}
             200 {"dtm_result":"SUCCESS"}
@@ -111,7 +111,7 @@ async fn what_is_not_committed_holds_up_those_after() {
 async fn silence_of_the_initiator_rolls_back() {
     let mut stage = Stage::start();
     prepared(&mut stage, "g", r#","timeout_to_fail":1"#).await;
-    stage.to_the_end("g").await;
+    stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa","timeout_to_fail":1}
             200 {"dtm_result":"SUCCESS"}
