@@ -24,6 +24,8 @@ mod transport;
 #[cfg(test)]
 pub(crate) mod grpc_server;
 #[cfg(test)]
+pub(crate) mod on_paper;
+#[cfg(test)]
 mod tests;
 
 use futures_util::future::BoxFuture;

@@ -160,7 +160,7 @@ async fn shown(response: Response<Body>) -> String {
 }
 
 /// Replaces every RFC 3339 time.
-fn masked(text: &str) -> String {
+pub(super) fn masked(text: &str) -> String {
     let parts = text.split('"').map(|part| {
         let is_time = trine_protocol::Timestamp::parse_rfc3339(part).is_some();
         if is_time { "<time>" } else { part }

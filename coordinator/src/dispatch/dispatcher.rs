@@ -157,7 +157,7 @@ impl Destination {
     }
 }
 
-fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
+pub(super) fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
     let (outcome, status_code, error) = match end {
         Ok(heard) => (heard.outcome, Some(heard.status_code), heard.error),
         Err(failed) => (Outcome::Unknown, failed.status_code, Some(failed.error)),

@@ -66,6 +66,12 @@ impl Question {
     pub(super) fn new(metadata: HeaderMap, message: &[u8]) -> Self {
         Self { metadata, body: wire::frame(message) }
     }
+
+    /// What it says beside its message, and its message.
+    #[cfg(test)]
+    pub(super) fn parts(&self) -> (&HeaderMap, &[u8]) {
+        (&self.metadata, wire::unframed(&self.body))
+    }
 }
 
 impl Client {

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use trine_engine::{Command, Event, Outcome, Rejection, ReplyOn, Snapshot, Transaction};
+use trine_engine::{CallReport, Command, Event, Outcome, Rejection, ReplyOn, Snapshot, Transaction};
+use trine_protocol::dtm::result::FAILURE;
 use trine_protocol::dtm::{BranchRequest, Terms, TransRequest, TransType, status};
 use trine_protocol::{Gid, Pattern, Status};
 
@@ -184,7 +185,7 @@ impl Service {
             return Ok(());
         }
         let last = records.iter().rev().find_map(|record| match &record.event {
-            Event::CallAnswered { outcome, report, .. } => Some((outcome, report.error.as_deref())),
+            Event::CallAnswered { outcome, report, .. } => Some((outcome, report)),
             _ => None,
         });
         Err(not_yet(&transaction, &show::terms(&transaction), last))
@@ -192,7 +193,7 @@ impl Service {
 }
 
 /// What is told when a first pass did not lead to the wanted end.
-fn not_yet(transaction: &Transaction, terms: &Terms, last: Option<(&Outcome, Option<&str>)>) -> Trouble {
+fn not_yet(transaction: &Transaction, terms: &Terms, last: Option<(&Outcome, &CallReport)>) -> Trouble {
     const NO_SUCCESS: &str = "wait result not return success: FAILURE";
     let pattern = transaction.pattern();
     let decided_no = matches!(transaction.status(), Status::RollingBack | Status::RolledBack);
@@ -204,27 +205,29 @@ fn not_yet(transaction: &Transaction, terms: &Terms, last: Option<(&Outcome, Opt
         Some((Outcome::Ongoing { .. }, _)) if matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) => {
             Trouble::Ongoing("ONGOING".into())
         }
-        Some((Outcome::Unknown, error)) if pattern != Pattern::Saga => {
-            let error = error.unwrap_or("no usable answer");
+        Some((Outcome::Unknown, report)) if pattern != Pattern::Saga => {
+            let error = report.error.as_deref().unwrap_or("no usable answer");
+            let text = format!(
+                "your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or \
+                 ONGOING\nunkown result will be retried: {error}"
+            );
             // A "no" where none is allowed: it is tried again, and told as what it was.
-            if error.contains("FAILURE") {
-                return Trouble::Failure(show::with_failure(error));
-            }
-            Trouble::Other(format!(
-                "your http/grpc result should be specified as in the documentation of branches: SUCCESS, FAILURE \
-                 or ONGOING\nunkown result will be retried: {error}"
-            ))
+            let is_no = error.contains(FAILURE) || report.status_code.is_some_and(|code| NO.contains(&code));
+            if is_no { Trouble::Failure(show::with_failure(&text)) } else { Trouble::Other(text) }
         }
         _ => Trouble::Failure(NO_SUCCESS.into()),
     }
 }
+
+/// The statuses of a "no": 409 of HTTP, `ABORTED` of gRPC.
+const NO: [u16; 2] = [409, 10];
 
 // The spelling is the wire's.
 const CANNOT_SUBMIT: &str = "cannot sumbmit";
 
 fn kind(request: &TransRequest) -> Result<TransType, Trouble> {
     let kind = TransType::parse(&request.trans_type);
-    kind.ok_or_else(|| Trouble::Other(format!("unknow trans type: {}", request.trans_type)))
+    kind.ok_or_else(|| Trouble::Missing(format!("unknow trans type: {}", request.trans_type)))
 }
 
 fn wrong_state(stands: Status, what: &str) -> Trouble {
@@ -248,7 +251,7 @@ pub(super) fn duplicate() -> Trouble {
 
 /// No such transaction.
 pub(super) fn unknown(gid: &str) -> Trouble {
-    Trouble::Other(format!("no TransGlobal with gid: {gid} found"))
+    Trouble::Missing(format!("no TransGlobal with gid: {gid} found"))
 }
 
 /// A no that this dialect has no words for.
@@ -257,7 +260,7 @@ pub(super) fn other(rejection: Rejection) -> Trouble {
         Rejection::GidConflict => {
             Trouble::Failure("a transaction of another API has this gid; choose another FAILURE".into())
         }
-        Rejection::NotFound => Trouble::Other("storage: NotFound".into()),
+        Rejection::NotFound => Trouble::Missing("storage: NotFound".into()),
         rejection => Trouble::Other(rejection.to_string()),
     }
 }

@@ -101,7 +101,9 @@ fn reply(id: &str, result: Result<Value, Fault>) -> Value {
                 Fault::Said(
                     Trouble::Ongoing(text) | Trouble::Other(text) | Trouble::Unavailable(text, _),
                 ) => (INTERNAL_ERROR, text, json!({})),
-                Fault::Panicked(text) => (INTERNAL_ERROR, text, Value::Null),
+                Fault::Said(Trouble::Missing(text)) | Fault::Panicked(text) => {
+                    (INTERNAL_ERROR, text, Value::Null)
+                }
             };
             (json!({"code": code, "message": message}), result)
         }

@@ -35,7 +35,9 @@ pub(crate) enum Trouble {
     Failure(String),
     /// Not finished yet: 425, or `FAILED_PRECONDITION`.
     Ongoing(String),
-    /// Anything else: 500. Such as a request that cannot be understood.
+    /// There is no such transaction or type: 500, or `INTERNAL`.
+    Missing(String),
+    /// Anything else: 500, or `UNKNOWN`. Such as a request that cannot be understood.
     Other(String),
     /// The coordinator cannot take it now: 500 with `Retry-After` in seconds, or `UNAVAILABLE`. Nothing was done, or it is
     /// not known what; the same request may be repeated.

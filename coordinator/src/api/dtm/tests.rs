@@ -1,4 +1,28 @@
-//! A front over a store in memory and lanes that nobody keeps busy.
+//! A front over a store in memory and lanes that nobody keeps busy; and, in the files below, what clients get word for word,
+//! over lanes that call scripted participants ([`stage`]).
+
+mod abort;
+mod differences;
+mod envelope;
+mod grpc;
+mod json_rpc;
+mod message;
+mod operate;
+mod options;
+mod prepare;
+mod queries;
+mod register;
+mod saga;
+mod saga_limits;
+mod stage;
+mod submit;
+mod tcc;
+mod times;
+mod topics;
+mod transitions;
+mod wait_result;
+mod workflow;
+mod xa;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};

@@ -150,10 +150,23 @@ impl Reply {
         Some(Self { status: status.unwrap_or(UNKNOWN), words, message: message.finish(), head, trailers })
     }
 
+    /// A status in words, and no message.
+    #[cfg(test)]
+    pub(in crate::dispatch) fn of_status(status: u16, words: &str) -> Self {
+        let (head, trailers) = (HeaderMap::new(), HeaderMap::new());
+        Self { status, words: words.to_owned(), message: Message::Whole(Vec::new()), head, trailers }
+    }
+
     /// Metadata, from the trailers or else from the head.
     pub(super) fn metadata(&self, name: &str) -> Option<&HeaderValue> {
         self.trailers.get(name).or_else(|| self.head.get(name))
     }
+}
+
+/// What a frame was made of.
+#[cfg(test)]
+pub(super) fn unframed(frame: &[u8]) -> &[u8] {
+    &frame[PREFIX_BYTES..]
 }
 
 /// What is no percent-encoding stays as it is; what is no text becomes a replacement character.

@@ -142,6 +142,7 @@ fn each_kind_of_trouble_has_its_code() {
     for (trouble, code) in [
         (Trouble::Failure(text()), Code::Aborted),
         (Trouble::Ongoing(text()), Code::FailedPrecondition),
+        (Trouble::Missing(text()), Code::Internal),
         (Trouble::Other(text()), Code::Unknown),
         (Trouble::Unavailable(text(), 1), Code::Unavailable),
     ] {

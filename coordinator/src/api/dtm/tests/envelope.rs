@@ -1,0 +1,231 @@
+//! What every answer over HTTP is wrapped in, how forgivingly requests are read, gids, and the small routes.
+
+use axum::http::Method;
+use expect_test::expect;
+
+use super::stage::Stage;
+
+#[tokio::test]
+async fn each_outcome_has_its_status_and_its_body() {
+    let mut stage = Stage::start();
+    stage.post("prepare", r#"{"gid":"g","trans_type":"tcc","wait_result":true}"#).await;
+    stage.get("query?gid=nobody").await;
+    stage
+        .post(
+            "registerBranch",
+            r#"{"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}"#,
+        )
+        .await;
+    stage.post("submit", r#"{"gid":"g","trans_type":"tcc","wait_result":true}"#).await;
+    stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
+    stage.post("forceStop", r#"{"gid":"nobody"}"#).await;
+    stage.is(&expect![[r#"
+        POST prepare {"gid":"g","trans_type":"tcc","wait_result":true}
+            200 {"dtm_result":"SUCCESS"}
+        GET query?gid=nobody
+            200 {"branches":[],"transaction":null}
+        POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"gid":"g","trans_type":"tcc","wait_result":true}
+            425 {"dtm_result":"ONGOING","message":"ONGOING"}
+        POST prepare {"gid":"g","trans_type":"tcc"}
+            409 {"dtm_result":"FAILURE","message":"current status 'submitted', cannot prepare. FAILURE"}
+        POST forceStop {"gid":"nobody"}
+            500 {"message":"no TransGlobal with gid: nobody found"}
+    "#]]);
+}
+
+#[tokio::test]
+async fn small_routes_answer_in_json_and_what_is_none_in_text() {
+    let mut stage = Stage::start();
+    stage.get("/api/ping").await;
+    stage.get("nothing").await;
+    stage.get("prepare").await;
+    stage.post("newGid", "").await;
+    stage.get("newGid/").await;
+    stage.is(&expect![[r#"
+        GET /api/ping
+            200 {"msg":"pong"}
+        GET nothing
+            404 [content-type: text/plain] 404 page not found
+        GET prepare
+            404 [content-type: text/plain] 404 page not found
+        POST newGid
+            404 [content-type: text/plain] 404 page not found
+        GET newGid/
+            307 [location: /api/dtmsvr/newGid]
+    "#]]);
+}
+
+#[tokio::test]
+async fn json_is_read_as_forgivingly_as_clients_need_it() {
+    let mut stage = Stage::start();
+    for body in [
+        r#"{"gid":"null","trans_type":"saga","steps":null,"payloads":null,"protocol":null,"custom_data":null,"branch_headers":null,"timeout_to_fail":null,"wait_result":null,"query_prepared":null,"req_extra":null,"rollback_reason":null,"status":null,"concurrent":null,"retry_limit":null,"retry_interval":null,"request_timeout":null}"#,
+        r#"{"gid":"unknown","trans_type":"saga","passthrough_headers":["a"],"subType":{"a":[1]},"try":1.5,"status":"failed"}"#,
+        r#"{"gid":"first","trans_type":"tcc","gid":"twice","trans_type":"saga"}"#,
+        r#"{"GID":"case","Trans_Type":"saga","STEPS":[{"Action":"http://p/ok"}],"Payloads":["1"]}"#,
+        " {\n \"gid\" : \"spaces\" , \"trans_type\" : \"saga\" }\r\n",
+    ] {
+        stage.post("submit", body).await;
+    }
+    for gid in ["null", "unknown", "twice", "case", "spaces"] {
+        stage.settled(gid).await;
+        stage.rows(gid).await;
+    }
+    stage.get("query?gid=first").await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"null","trans_type":"saga","steps":null,"payloads":null,"protocol":null,"custom_data":null,"branch_headers":null,"timeout_to_fail":null,"wait_result":null,"query_prepared":null,"req_extra":null,"rollback_reason":null,"status":null,"concurrent":null,"retry_limit":null,"retry_interval":null,"request_timeout":null}
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"gid":"unknown","trans_type":"saga","passthrough_headers":["a"],"subType":{"a":[1]},"try":1.5,"status":"failed"}
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"gid":"first","trans_type":"tcc","gid":"twice","trans_type":"saga"}
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"GID":"case","Trans_Type":"saga","STEPS":[{"Action":"http://p/ok"}],"Payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+        POST submit  {
+         "gid" : "spaces" , "trans_type" : "saga" }
+            200 {"dtm_result":"SUCCESS"}
+          = null is succeed, with a finish_time
+          = unknown is succeed, with a finish_time
+          = twice is succeed, with a finish_time
+          = case is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+          = spaces is succeed, with a finish_time
+        GET query?gid=first
+            200 {"branches":[],"transaction":null}
+    "#]]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_said_so_and_nothing_is_done() {
+    let mut stage = Stage::start();
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        r#"{"gid":7,"trans_type":"saga"}"#,
+        r#"{"gid":"g","trans_type":"saga","steps":{}}"#,
+        r#"{"gid":"g","trans_type":"saga","steps":[{"action":7}]}"#,
+        r#"{"gid":"g","trans_type":"saga","payloads":[{}]}"#,
+        r#"{"gid":"g","trans_type":"saga","timeout_to_fail":"1"}"#,
+        r#"{"gid":"g","trans_type":"saga","wait_result":1}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"a":1}}"#,
+        r#"{"gid":"g","trans_type":"saga","custom_data":{"a":1}}"#,
+        r#"{"gid":"g","trans_type":"other"}"#,
+        r#"{"gid":"g"}"#,
+        r#"{"gid":"","trans_type":"saga"}"#,
+        r#"{"trans_type":"saga"}"#,
+    ] {
+        stage.post("submit", body).await;
+    }
+    stage.get("query?gid=g").await;
+    stage.is(&expect![[r#"
+        POST submit
+            500 {"message":"unexpected end of JSON input"}
+        POST submit {
+            500 {"message":"unexpected end of JSON input"}
+        POST submit []
+            500 {"message":"invalid type: sequence, expected an object at line 1 column 0"}
+        POST submit null
+            500 {"message":"unknow trans type: "}
+        POST submit {"gid":7,"trans_type":"saga"}
+            500 {"message":"gid: invalid type: integer `7`, expected a string at line 1 column 8"}
+        POST submit {"gid":"g","trans_type":"saga","steps":{}}
+            500 {"message":"steps: invalid type: map, expected a sequence at line 1 column 39"}
+        POST submit {"gid":"g","trans_type":"saga","steps":[{"action":7}]}
+            500 {"message":"steps[0].action: invalid type: integer `7`, expected a string at line 1 column 51"}
+        POST submit {"gid":"g","trans_type":"saga","payloads":[{}]}
+            500 {"message":"payloads[0]: invalid type: map, expected a string at line 1 column 43"}
+        POST submit {"gid":"g","trans_type":"saga","timeout_to_fail":"1"}
+            500 {"message":"timeout_to_fail: invalid type: string \"1\", expected i64 at line 1 column 52"}
+        POST submit {"gid":"g","trans_type":"saga","wait_result":1}
+            500 {"message":"wait_result: invalid type: integer `1`, expected a boolean at line 1 column 46"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"a":1}}
+            500 {"message":"branch_headers.a: invalid type: integer `1`, expected a string at line 1 column 54"}
+        POST submit {"gid":"g","trans_type":"saga","custom_data":{"a":1}}
+            500 {"message":"custom_data: invalid type: map, expected a string at line 1 column 45"}
+        POST submit {"gid":"g","trans_type":"other"}
+            500 {"message":"unknow trans type: other"}
+        POST submit {"gid":"g"}
+            500 {"message":"unknow trans type: "}
+        POST submit {"gid":"","trans_type":"saga"}
+            500 {"message":"key required: gid is empty"}
+        POST submit {"trans_type":"saga"}
+            500 {"message":"key required: gid is empty"}
+        GET query?gid=g
+            200 {"branches":[],"transaction":null}
+    "#]]);
+}
+
+#[tokio::test]
+async fn gids_in_bodies_lose_what_breaks_lines_and_statements_and_those_elsewhere_do_not() {
+    let mut stage = Stage::start();
+    stage.post("prepare", r#"{"gid":"a\n\r;b","trans_type":"tcc"}"#).await;
+    stage.post("registerBranch", r#"{"gid":";a\nb","trans_type":"tcc","branch_id":"01"}"#).await;
+    stage.rows("ab").await;
+    stage.get("query?gid=a;b").await;
+    stage
+        .rpc(r#"{"jsonrpc":"2.0","id":"1","method":"prepare","params":{"gid":"a;b","trans_type":"tcc"}}"#)
+        .await;
+    stage.rows("a;b").await;
+    stage.grpc("Prepare", r#"{"Gid":"a\nb","TransType":"tcc"}"#).await;
+    stage.get("all?gid=a%0Ab").await;
+    stage.is(&expect![[r#"
+        POST prepare {"gid":"a\n\r;b","trans_type":"tcc"}
+            200 {"dtm_result":"SUCCESS"}
+        POST registerBranch {"gid":";a\nb","trans_type":"tcc","branch_id":"01"}
+            200 {"dtm_result":"SUCCESS"}
+          = ab is prepared
+            01 cancel prepared
+            01 confirm prepared
+        GET query?gid=a;b
+            200 {"branches":[],"transaction":null}
+        JSON-RPC {"jsonrpc":"2.0","id":"1","method":"prepare","params":{"gid":"a;b","trans_type":"tcc"}}
+            200 {"error":null,"id":"1","jsonrpc":"2.0","result":null}
+          = a;b is prepared
+        gRPC Prepare {"Gid":"a\nb","TransType":"tcc"}
+            0 Ok {}
+        GET all?gid=a%0Ab
+            200 {"next_position":"","transactions":[{"concurrent":false,"create_time":"<time>","gid":"a\nb","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"grpc","status":"prepared","trans_type":"tcc","update_time":"<time>"}]}
+    "#]]);
+}
+
+#[tokio::test]
+async fn a_gid_may_be_any_text() {
+    let mut stage = Stage::start();
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}"#,
+        )
+        .await;
+    stage.ends("a b/é").await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}
+            200 {"dtm_result":"SUCCESS"}
+          > GET http://p/ok?branch_id=01&gid=a+b%2F%C3%A9&op=action&trans_type=saga -> 200
+          = a b/é is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+    "#]]);
+}
+
+#[tokio::test]
+async fn a_reply_that_says_yes_never_spells_the_word_for_no() {
+    let mut stage = Stage::start();
+    stage.post("submit", r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/no"}],"payloads":["\"FAILURE\""]}"#).await;
+    stage.settled("g").await;
+    for path in ["query?gid=g", "all"] {
+        let answered = stage.ask(Method::GET, &format!("/api/dtmsvr/{path}"), "").await;
+        assert_eq!(answered.status, 200);
+        assert!(!answered.body.contains("FAILURE"), "{}", answered.body);
+        assert!(
+            answered.json().to_string().contains("return failed: out of stock FAILURE"),
+            "{}",
+            answered.body
+        );
+    }
+}

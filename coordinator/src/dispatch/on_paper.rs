@@ -1,0 +1,54 @@
+//! Calls as they would look on the wire and answers as they would be read from it, without one: for tests of what stands in
+//! front of a dispatcher.
+
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+use trine_engine::{Answer, Call};
+
+use super::classify::Body;
+use super::{dispatcher, grpc, manner};
+use crate::clock;
+
+/// What every call has, and no reader of a test wants to see each time.
+const USUAL: [&str; 3] = ["content-length", "content-type", "traceparent"];
+
+/// The request of a call in one line: how, where to, unusual headers, and what it carries.
+pub(crate) fn asked(call: &Call) -> String {
+    let manner = manner::of(call).unwrap_or_else(|error| panic!("{error}"));
+    if call.target.grpc().is_some() {
+        let question = manner.ask_grpc(call).unwrap_or_else(|error| panic!("{error}"));
+        let (metadata, message) = question.parts();
+        let method = call.target.as_str().trim_start_matches("grpc://");
+        return format!("gRPC {method}{} {}", headers(metadata), message.escape_ascii())
+            .trim_end()
+            .to_owned();
+    }
+    let url = Url::parse(call.target.as_str()).unwrap();
+    let request = manner.ask_http(call, url).unwrap_or_else(|error| panic!("{error}"));
+    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+    let (method, url) = (request.method(), request.url());
+    let body = String::from_utf8_lossy(body);
+    format!("{method} {url}{} {body}", headers(request.headers())).trim_end().to_owned()
+}
+
+/// An answer: over HTTP a status and a body, over gRPC a status and its words.
+pub(crate) fn heard(call: &Call, status: u16, words: &str) -> Answer {
+    let manner = manner::of(call).unwrap_or_else(|error| panic!("{error}"));
+    let heard = if call.target.grpc().is_some() {
+        manner.read_grpc(call, &grpc::Reply::of_status(status, words), clock::now())
+    } else {
+        let body = Body::Whole(words.as_bytes().to_vec());
+        manner.read_http(call, status, &HeaderMap::new(), &body, clock::now())
+    };
+    Answer { random_permille: 0, ..dispatcher::answer(Ok(heard), 0) }
+}
+
+fn headers(map: &HeaderMap) -> String {
+    let unusual = map.iter().filter(|(name, value)| {
+        !USUAL.contains(&name.as_str()) || (*name == "content-type" && *value != "application/json")
+    });
+    let mut all: Vec<String> =
+        unusual.map(|(name, value)| format!(" [{name}: {}]", value.as_bytes().escape_ascii())).collect();
+    all.sort();
+    all.concat()
+}
