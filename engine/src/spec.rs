@@ -137,7 +137,7 @@ pub struct Draft {
     pub labels: BTreeMap<String, String>,
     /// How long going forward may take, from the start.
     pub deadline_ms: Option<u64>,
-    /// Wait before the first call.
+    /// Wait before the first call. Open messages of other dialects: counted from the creation, when a check says yes.
     pub start_delay_ms: u64,
     /// Open messages: whom to ask. Workflows: whom to call back.
     pub check: Option<Target>,
@@ -297,7 +297,7 @@ impl Draft {
         if (message || workflow) && self.deadline_ms.is_some() {
             return Err(error("options.deadline", SpecErrorKind::DeadlineNotUsed));
         }
-        if self.open && self.start_delay_ms > 0 {
+        if self.open && self.start_delay_ms > 0 && self.terms.is_none() {
             return Err(error("options.start_delay", SpecErrorKind::StartDelayNotUsed));
         }
         Ok(())

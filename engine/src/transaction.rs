@@ -293,6 +293,12 @@ impl Transaction {
         branch.exposed && !branch.read_only && target.is_some()
     }
 
+    /// An open message may not be delivered before it is so old.
+    fn not_before(&self) -> Option<Timestamp> {
+        let delay_ms = self.spec.start_delay_ms;
+        (delay_ms > 0).then(|| self.created_at.plus_millis(delay_ms))
+    }
+
     /// The initiator drives the branches while it is open.
     fn is_driven_by_initiator(&self) -> bool {
         matches!(self.pattern(), Pattern::Tcc | Pattern::TwoPhase)
@@ -311,7 +317,8 @@ impl Transaction {
         };
         let steps = self.progress.iter().map(|progress| progress.data.as_bytes().len()).sum::<usize>();
         let result = self.result.as_ref().map_or(0, |result| result.as_bytes().len());
-        let input = self.spec.check_payload.as_bytes().len();
+        let input = self.spec.check_payload.as_bytes().len()
+            + self.spec.terms.as_ref().map_or(0, |terms| terms.len());
         self.branches.iter().map(held).sum::<usize>() + steps + result + input
     }
 

@@ -9,6 +9,7 @@
 mod decode;
 mod entries;
 mod envelope;
+mod first_pass;
 mod grpc;
 mod http;
 mod initiate;

@@ -22,7 +22,7 @@ pub(super) use dtm::Dialect;
 pub(super) enum Body {
     /// All of it.
     Whole(Vec<u8>),
-    /// Its first bytes: it is longer than [`OUTPUT_BYTES_MAX`], and reading stopped.
+    /// Its first bytes: it is longer than what is read, and reading stopped.
     Cut(Vec<u8>),
 }
 
@@ -61,17 +61,17 @@ fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
 fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<String>) {
     match (encoding(headers), body) {
         // A cut document would be a lie; none is a fact.
-        (_, Body::Cut(_)) => (
+        (_, body) if matches!(body, Body::Cut(_)) || body.bytes().len() > OUTPUT_BYTES_MAX => (
             Payload::default(),
             Some(format!(
                 "answer body larger than {OUTPUT_BYTES_MAX} bytes, not kept as the branch's output"
             )),
         ),
-        (Some(encoding), Body::Whole(bytes)) if !bytes.is_empty() => (
+        (Some(encoding), body) if !body.bytes().is_empty() => (
             Payload::default(),
             Some(format!("answer body is encoded as {encoding}, which was not asked for; not kept")),
         ),
-        (_, Body::Whole(bytes)) => (Payload::from(bytes.as_slice()), None),
+        (_, body) => (Payload::from(body.bytes()), None),
     }
 }
 

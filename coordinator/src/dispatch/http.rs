@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use reqwest::{ClientBuilder, Request, Response, Url, redirect, retry};
 use trine_engine::Call;
-use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
 use super::Options;
 use super::classify::Body;
@@ -39,7 +38,9 @@ impl Client {
             manner.ask_http(call, url).map_err(|error| Failed { status_code: None, error: clean(&error) })?;
         let mut stage = Stage::Send;
         let limit = Duration::from_millis(call.timeout_ms);
-        let result = tokio::time::timeout(limit, self.send_and_read(request, &mut stage)).await;
+        let result =
+            tokio::time::timeout(limit, self.send_and_read(request, manner.body_bytes_max(), &mut stage))
+                .await;
         let status_code = match stage {
             Stage::Send => None,
             Stage::Body { status } => Some(status),
@@ -57,20 +58,21 @@ impl Client {
     async fn send_and_read(
         &self,
         request: Request,
+        body_bytes_max: usize,
         stage: &mut Stage,
     ) -> Result<(Response, Body), reqwest::Error> {
         let mut response = self.0.execute(request).await?;
         *stage = Stage::Body { status: response.status().as_u16() };
-        let body = read(&mut response).await?;
+        let body = read(&mut response, body_bytes_max).await?;
         Ok((response, body))
     }
 }
 
 /// Reads a body up to the bound and not a chunk further.
-async fn read(response: &mut Response) -> Result<Body, reqwest::Error> {
+async fn read(response: &mut Response, bytes_max: usize) -> Result<Body, reqwest::Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        let room = OUTPUT_BYTES_MAX - bytes.len();
+        let room = bytes_max - bytes.len();
         if chunk.len() > room {
             bytes.extend_from_slice(&chunk[..room]);
             return Ok(Body::Cut(bytes));

@@ -7,6 +7,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Request, Url};
 use trine_engine::Call;
 use trine_protocol::Timestamp;
+use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
 use super::classify::{self, Body, Dialect};
 use super::dispatcher::Heard;
@@ -16,6 +17,11 @@ use super::{grpc, request};
 pub(super) trait Manner: Send + Sync {
     /// The request over HTTP.
     fn ask_http(&self, call: &Call, url: Url) -> Result<Request, String>;
+
+    /// How much of an answer over HTTP is read: enough to know what it means.
+    fn body_bytes_max(&self) -> usize {
+        OUTPUT_BYTES_MAX
+    }
 
     /// What an answer over HTTP means.
     fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard;

@@ -1,9 +1,12 @@
 //! What a shard can be told, and what it tells the sender of a command.
 
+use std::sync::Arc;
+
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use crate::event::RollbackCause;
 use crate::input::{Answer, Command};
+use crate::spec::Spec;
 use crate::transaction::{CallKey, Transaction};
 
 /// Names a reply that somebody outside waits for.
@@ -102,6 +105,8 @@ pub struct Snapshot {
     pub parked: bool,
     /// Why it rolls back.
     pub cause: Option<RollbackCause>,
+    /// What was asked for.
+    pub spec: Arc<Spec>,
     /// The command led to this; otherwise it was a repetition, and found this, or nobody knows: its own doubtful write
     /// was found. Always set for who waited.
     pub changed: bool,
@@ -114,6 +119,7 @@ pub(super) fn snapshot(transaction: &Transaction) -> Snapshot {
         status: transaction.status(),
         parked: transaction.parked().is_some(),
         cause: transaction.cause().cloned(),
+        spec: Arc::clone(transaction.spec()),
         changed: true,
     }
 }

@@ -18,6 +18,9 @@ use super::{CallStage, Found, Message, Release, Resident, Shard, ShardOptions, W
 use crate::input::Input;
 use crate::transaction::{CallKey, decide};
 
+/// How old what is known of a transaction may be when one of its calls is repeated.
+const CALLS_OLD_AFTER_MS: u64 = 1_000;
+
 /// Messages that wait for their gid's journal to be read.
 #[derive(Debug, Default)]
 pub(super) struct Loading {
@@ -56,6 +59,18 @@ impl Resident {
     pub(super) fn refresh_at(&self, options: &ShardOptions) -> Option<Timestamp> {
         let waited_for = self.owned && !self.waiters.is_empty();
         (waited_for && self.unflushed.is_none()).then(|| self.outdated_at(options))?
+    }
+
+    /// Time alone has made calls due, of what others may have moved meanwhile: no append of this shard would find that
+    /// out before they are made. A check is never made on old knowledge: whom it asks may be at work elsewhere.
+    pub(super) fn calls_on_old_knowledge(&self, options: &ShardOptions, now: Timestamp) -> bool {
+        if options.refresh_after_ms.is_none() || !self.owned || self.unflushed.is_some() {
+            return false;
+        }
+        let age_ms = now.millis_since(self.fresh_at);
+        let due = self.transaction.agenda(now).calls;
+        let is_old = |key: &CallKey| age_ms > if key.branch.is_none() { 0 } else { CALLS_OLD_AFTER_MS };
+        due.iter().any(|key| is_old(key) && !self.under_way.contains_key(key))
     }
 
     fn outdated_at(&self, options: &ShardOptions) -> Option<Timestamp> {

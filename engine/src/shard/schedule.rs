@@ -164,6 +164,9 @@ impl Shard {
             // Also before a wait that is over is answered.
             return self.read_again(gid);
         }
+        if resident.calls_on_old_knowledge(&self.options, now) {
+            return self.read_again(gid);
+        }
         let result = snapshot(&resident.transaction);
         let late: Vec<_> = resident.waiters.extract_if(.., |waiter| waiter.until <= now).collect();
         for waiter in late {

@@ -27,7 +27,7 @@ pub fn decide(state: Option<&Transaction>, input: &Input, now: Timestamp) -> Dec
 }
 
 fn created(spec: &Arc<Spec>, now: Timestamp) -> Event {
-    let start_at = (spec.start_delay_ms > 0).then(|| now.plus_millis(spec.start_delay_ms));
+    let start_at = (!spec.open && spec.start_delay_ms > 0).then(|| now.plus_millis(spec.start_delay_ms));
     let is_checked = spec.open && matches!(spec.pattern, Pattern::Message | Pattern::Workflow);
     Event::Created {
         start_at,
@@ -165,7 +165,7 @@ impl Transaction {
             return vec![Event::RollbackBegun { cause: RollbackCause::Deadline }];
         }
         if forward && self.status == Status::Open && self.unasked_check().is_some_and(|at| at <= now) {
-            return vec![Event::Submitted { start_at: None }];
+            return vec![Event::Submitted { start_at: self.not_before() }];
         }
         if forward && !self.started && self.start_at.is_some_and(|start| start <= now) {
             return vec![Event::Started];
@@ -204,7 +204,7 @@ impl Transaction {
             }
             Outcome::Ongoing { .. } if policy.ongoing_counts => Some(unknown_ms()),
             Outcome::Ongoing { retry_after_ms } => {
-                Some(retry_after_ms.unwrap_or(policy.ongoing_ms).min(RETRY_AFTER_MS_MAX))
+                Some(retry_after_ms.map_or(policy.ongoing_ms, |asked_ms| asked_ms.min(RETRY_AFTER_MS_MAX)))
             }
             Outcome::Unknown => Some(unknown_ms()),
         };

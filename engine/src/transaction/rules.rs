@@ -24,7 +24,7 @@ impl Transaction {
     fn after_check(&self) -> Option<Event> {
         let check = self.check.as_ref()?;
         match &check.state {
-            OpState::Done { .. } => Some(Event::Submitted { start_at: None }),
+            OpState::Done { .. } => Some(Event::Submitted { start_at: self.not_before() }),
             OpState::Refused { reason } => {
                 Some(Event::RollbackBegun { cause: RollbackCause::CheckRefused { reason: reason.clone() } })
             }

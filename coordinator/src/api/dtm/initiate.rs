@@ -3,30 +3,20 @@
 
 use std::sync::Arc;
 
-use trine_engine::{CallReport, Command, Event, Outcome, Rejection, ReplyOn, Snapshot, Transaction};
-use trine_protocol::dtm::result::FAILURE;
-use trine_protocol::dtm::{BranchRequest, Terms, TransRequest, TransType, status};
+use trine_engine::{Command, Rejection, Snapshot};
+use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
 use trine_protocol::{Gid, Pattern, Status};
 
 use super::plan::{self, Topics};
 use super::service::{Done, Refused, Service, Trouble};
 use super::show;
-use crate::clock;
-
-/// Longest wait for a first pass. Longer than clients wait by themselves.
-const PASS_MS_MAX: u64 = 60_000;
 
 impl Service {
     /// Creates a transaction that waits for its initiator. One that waits already is left as it is.
     pub(crate) async fn prepare(&self, request: TransRequest) -> Done {
         let kind = kind(&request)?;
         let gid = Self::gid(&request.gid)?;
-        let snapshot = match self.create(&gid, &request, kind, true).await {
-            Ok(snapshot) => snapshot,
-            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => return Err(trouble),
-        };
-        match snapshot.status {
+        match self.create_or_find(&gid, &request, kind, true).await?.status {
             Status::Open => Ok(()),
             settled => Err(wrong_state(settled, "cannot prepare")),
         }
@@ -40,11 +30,12 @@ impl Service {
         }
         let gid = Self::gid(&request.gid)?;
         let snapshot = self.start(&gid, &request, kind).await?;
-        if !request.options.wait_result {
+        if !request.options.wait_result || snapshot.status == Status::Committed {
             return Ok(());
         }
-        if snapshot.status == Status::Committed {
-            return Ok(());
+        if !snapshot.changed && snapshot.pattern != Pattern::Saga {
+            // Asked again: so are those whose answers it waits for. A saga has attempts to count.
+            self.hurry(&gid).await?;
         }
         self.first_pass(&gid, Status::Committed).await
     }
@@ -70,9 +61,11 @@ impl Service {
             Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
             Err(Refused::Trouble(trouble)) => return Err(trouble),
         }
-        let waits =
-            self.load(&gid).await?.is_some_and(|(transaction, _)| show::terms(&transaction).wait_result);
-        if waits { self.first_pass(&gid, Status::RolledBack).await } else { Ok(()) }
+        if show::terms_of(&found.spec, &gid).wait_result {
+            self.first_pass(&gid, Status::RolledBack).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Adds a branch, or records a workflow's progress. Doing it twice is an error: clients rely on it.
@@ -86,14 +79,14 @@ impl Service {
             }
         };
         let gid = Self::gid(&request.gid)?;
-        let Some((transaction, _)) = self.load(&gid).await? else { return Err(not_prepared(&request.gid)) };
-        if transaction.status() != Status::Open {
+        let Some(found) = self.look(&gid).await? else { return Err(not_prepared(&request.gid)) };
+        if found.status != Status::Open {
             return Err(not_prepared(&request.gid));
         }
-        if transaction.pattern() != plan::pattern(kind) {
+        if found.pattern != plan::pattern(kind) {
             return Err(Trouble::Other(format!("this transaction is no {}", kind.as_str())));
         }
-        let branch = plan::branch(&request, kind, &show::terms(&transaction))?;
+        let branch = plan::branch(&request, kind, &show::terms_of(&found.spec, &gid))?;
         match self.command(&gid, Command::Register(Arc::new(branch))).await {
             Ok(Snapshot { changed: true, .. }) => Ok(()),
             Ok(_) | Err(Refused::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
@@ -108,20 +101,37 @@ impl Service {
     /// Makes sure a transaction exists and runs.
     async fn start(&self, gid: &Gid, request: &TransRequest, kind: TransType) -> Result<Snapshot, Trouble> {
         let open = matches!(kind, TransType::Tcc | TransType::Xa);
-        let found = match self.create(gid, request, kind, open).await {
-            Ok(found) => found,
-            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
-            // What exists needs nothing of the request: not a topic that has gone meanwhile, say.
-            Err(Refused::Trouble(trouble @ Trouble::Other(_))) => {
-                self.look(gid).await?.ok_or(trouble).map(|found| Snapshot { changed: false, ..found })?
-            }
-            Err(Refused::Trouble(trouble)) => return Err(trouble),
+        // What was prepared, here or at another coordinator, is found by a look; creating it would be in vain.
+        let was_prepared = open || (kind == TransType::Msg && !request.query_prepared.is_empty());
+        let prepared = if was_prepared { self.look(gid).await? } else { None };
+        let found = match prepared {
+            Some(found) => Snapshot { changed: false, ..found },
+            None => self.create_or_find(gid, request, kind, open).await?,
         };
         match found.status {
             Status::Running | Status::Committing => Ok(found),
             Status::Open => self.decide(gid, request).await,
             Status::RollingBack | Status::Committed | Status::RolledBack if found.changed => Ok(found),
             other => Err(wrong_state(other, CANNOT_SUBMIT)),
+        }
+    }
+
+    /// Creates a transaction or finds it, in words for the client.
+    async fn create_or_find(
+        &self,
+        gid: &Gid,
+        request: &TransRequest,
+        kind: TransType,
+        open: bool,
+    ) -> Result<Snapshot, Trouble> {
+        match self.create(gid, request, kind, open).await {
+            Ok(found) => Ok(found),
+            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
+            // What exists needs nothing of the request: not a topic that has gone meanwhile, say.
+            Err(Refused::Trouble(trouble @ Trouble::Other(_))) => {
+                self.look(gid).await?.ok_or(trouble).map(|found| Snapshot { changed: false, ..found })
+            }
+            Err(Refused::Trouble(trouble)) => Err(trouble),
         }
     }
 
@@ -168,59 +178,7 @@ impl Service {
             Err(Refused::Trouble(trouble)) => Err(trouble),
         }
     }
-
-    /// Waits until a transaction has ended as wanted, or has nothing to do for now, and says how far that got.
-    async fn first_pass(&self, gid: &Gid, wanted: Status) -> Done {
-        let until = clock::now().plus_millis(PASS_MS_MAX);
-        match self.submit_for(gid, Command::Look, ReplyOn::Quiet { until }).await {
-            Ok(snapshot) if snapshot.status == wanted => return Ok(()),
-            Ok(_) => {}
-            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => return Err(trouble),
-        }
-        let Some((transaction, records)) = self.load(gid).await? else {
-            return Err(other(Rejection::NotFound));
-        };
-        if transaction.status() == wanted {
-            return Ok(());
-        }
-        let last = records.iter().rev().find_map(|record| match &record.event {
-            Event::CallAnswered { outcome, report, .. } => Some((outcome, report)),
-            _ => None,
-        });
-        Err(not_yet(&transaction, &show::terms(&transaction), last))
-    }
 }
-
-/// What is told when a first pass did not lead to the wanted end.
-fn not_yet(transaction: &Transaction, terms: &Terms, last: Option<(&Outcome, &CallReport)>) -> Trouble {
-    const NO_SUCCESS: &str = "wait result not return success: FAILURE";
-    let pattern = transaction.pattern();
-    let decided_no = matches!(transaction.status(), Status::RollingBack | Status::RolledBack);
-    if decided_no && matches!(pattern, Pattern::Saga) || transaction.status() == Status::RolledBack {
-        let reason = show::rollback_reason(transaction, terms);
-        return Trouble::Failure(show::with_failure(if reason.is_empty() { NO_SUCCESS } else { &reason }));
-    }
-    match last {
-        Some((Outcome::Ongoing { .. }, _)) if matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) => {
-            Trouble::Ongoing("ONGOING".into())
-        }
-        Some((Outcome::Unknown, report)) if pattern != Pattern::Saga => {
-            let error = report.error.as_deref().unwrap_or("no usable answer");
-            let text = format!(
-                "your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or \
-                 ONGOING\nunkown result will be retried: {error}"
-            );
-            // A "no" where none is allowed: it is tried again, and told as what it was.
-            let is_no = error.contains(FAILURE) || report.status_code.is_some_and(|code| NO.contains(&code));
-            if is_no { Trouble::Failure(show::with_failure(&text)) } else { Trouble::Other(text) }
-        }
-        _ => Trouble::Failure(NO_SUCCESS.into()),
-    }
-}
-
-/// The statuses of a "no": 409 of HTTP, `ABORTED` of gRPC.
-const NO: [u16; 2] = [409, 10];
 
 // The spelling is the wire's.
 const CANNOT_SUBMIT: &str = "cannot sumbmit";

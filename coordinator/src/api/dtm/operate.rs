@@ -1,5 +1,7 @@
 //! What operators ask for: to see, to hurry, to stop by force.
 
+use std::collections::BTreeMap;
+
 use trine_engine::{Command, ForceTo, Rejection, Snapshot, Transaction};
 use trine_protocol::dtm::{TransType, status};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
@@ -14,6 +16,8 @@ use crate::store::{Cursor, Filter};
 
 /// Rows of a page at most.
 const PAGE_ROWS_MAX: usize = 1_000;
+/// Journals read by one call to the store: each may be large.
+const JOURNALS_AT_ONCE_MAX: usize = 50;
 /// Rows one bulk request looks at, at most.
 const ROWS_LOOKED_AT_MAX: usize = 20_000;
 
@@ -100,7 +104,8 @@ impl Service {
         if waits_until(&transaction).is_some() { self.hurry(&own).await } else { Ok(()) }
     }
 
-    async fn hurry(&self, gid: &Gid) -> Done {
+    /// Makes what waits for a retry due now.
+    pub(super) async fn hurry(&self, gid: &Gid) -> Done {
         match self.command(gid, Command::Replay { branch: None }).await {
             // Settled meanwhile: nothing waits any more.
             Ok(_) | Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => Ok(()),
@@ -111,8 +116,15 @@ impl Service {
 
     /// Transactions in the order of `gids`; those that cannot be read are left out, and told of in the log.
     async fn load_all(&self, gids: Vec<Gid>) -> Result<Vec<Transaction>, Trouble> {
-        let mut found = std::collections::BTreeMap::new();
-        for loaded in self.bounded(self.store.load(gids.clone())).await? {
+        let mut found = BTreeMap::new();
+        for chunk in gids.chunks(JOURNALS_AT_ONCE_MAX) {
+            self.load_some(chunk, &mut found).await?;
+        }
+        Ok(gids.iter().filter_map(|gid| found.remove(gid)).collect())
+    }
+
+    async fn load_some(&self, gids: &[Gid], found: &mut BTreeMap<Gid, Transaction>) -> Done {
+        for loaded in self.bounded(self.store.load(gids.to_vec())).await? {
             let transaction = match &loaded.records {
                 Ok(records) => Transaction::fold(records).map_err(|corrupt| corrupt.to_string()),
                 Err(error) => Err(error.to_string()),
@@ -122,7 +134,7 @@ impl Service {
                 Err(error) => tracing::error!(gid = %loaded.gid, %error, "a journal cannot be read"),
             }
         }
-        Ok(gids.iter().filter_map(|gid| found.remove(gid)).collect())
+        Ok(())
     }
 }
 

@@ -1,14 +1,15 @@
 //! From a request to a spec: what the engine is to do for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use serde::Deserialize;
 use trine_engine::{
     BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
+    SpecErrorKind,
 };
 use trine_protocol::dtm::{BranchRequest, CallProtocol, Step, Terms, TransRequest, TransType};
-use trine_protocol::limits::DURATION_MS_MAX;
+use trine_protocol::limits::{BRANCHES_MAX, DURATION_MS_MAX};
 use trine_protocol::{BranchId, Pattern, Target};
 
 use super::service::Trouble;
@@ -22,6 +23,8 @@ const REQUEST_TIMEOUT_S: i64 = 3;
 /// Longest pause between two attempts; ours, as is the jitter.
 const RETRY_INTERVAL_MS_MAX: u64 = 300_000;
 const JITTER_PERMILLE: u32 = 100;
+/// Largest `retry_limit` whose attempts follow each other without a pause.
+const ATTEMPTS_AT_ONCE_MAX: u32 = 10;
 /// Longest pause between two callbacks to a workflow's executor that does not answer.
 const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
 
@@ -31,9 +34,10 @@ const DIGEST: Digest = Digest([0xd7; 32]);
 /// The URLs of a topic's subscribers, by topic.
 pub(super) type Topics = BTreeMap<String, Vec<String>>;
 
-/// A message's `topic://` steps.
-pub(super) fn topics_of(request: &TransRequest) -> impl Iterator<Item = &str> {
-    request.steps.iter().filter_map(|step| step.action.strip_prefix("topic://"))
+/// The topics of a message's `topic://` steps, each once.
+pub(super) fn topics_of(request: &TransRequest) -> BTreeSet<&str> {
+    let steps = request.steps.iter().take(BRANCHES_MAX);
+    steps.filter_map(|step| step.action.strip_prefix("topic://")).collect()
 }
 
 /// A transaction that waits for its initiator (`open`), or runs at once.
@@ -43,6 +47,9 @@ pub(super) fn spec(
     open: bool,
     topics: &Topics,
 ) -> Result<Spec, Trouble> {
+    if request.steps.len() > BRANCHES_MAX {
+        return Err(too_many());
+    }
     let terms = terms(request, kind)?;
     let policy = policy(&terms);
     let pattern = pattern(kind);
@@ -57,7 +64,7 @@ pub(super) fn spec(
             draft.branches = message(request, &terms, policy, topics)?;
             draft.check_after_ms = millis(timeout);
             draft.check = if open { target(&request.query_prepared, terms.protocol)? } else { None };
-            draft.start_delay_ms = if open { 0 } else { delay_ms(&request.custom_data)? };
+            draft.start_delay_ms = delay_ms(&request.custom_data)?;
         }
         TransType::Tcc | TransType::Xa => {
             draft.open = true;
@@ -190,13 +197,15 @@ fn policy(terms: &Terms) -> CallPolicy {
     }
 }
 
-/// A saga's actions with a limit are repeated at once, and then the saga rolls back.
+/// A saga's actions with a limit are repeated at once, or soon if the limit is large, and then the saga rolls back.
 fn limited(terms: &Terms, policy: CallPolicy) -> Option<CallPolicy> {
     let limit = u32::try_from(terms.retry_limit).ok().filter(|limit| *limit > 0)?;
+    // A limit is for a few: many at once would be a flood, and each is written down.
+    let (initial_ms, factor_permille) = if limit <= ATTEMPTS_AT_ONCE_MAX { (0, 1_000) } else { (100, 2_000) };
     let retry = RetryPolicy {
-        initial_ms: 0,
-        factor_permille: 1_000,
-        max_interval_ms: 0,
+        initial_ms,
+        factor_permille,
+        max_interval_ms: policy.ongoing_ms,
         jitter_permille: 0,
         max_attempts: Some(limit.saturating_add(1)),
     };
@@ -245,9 +254,17 @@ fn message(
                 branch.after = branches.last().map(|last| last.id.clone()).into_iter().collect();
             }
             branches.push(branch);
+            // Topics multiply: stop before it is many.
+            if branches.len() > BRANCHES_MAX {
+                return Err(too_many());
+            }
         }
     }
     Ok(branches)
+}
+
+fn too_many() -> Trouble {
+    Trouble::Other(format!("branches: {}", SpecErrorKind::TooManyBranches))
 }
 
 /// One step of a message is one delivery, or one to each subscriber of a topic.
@@ -261,9 +278,12 @@ fn deliveries<'a>(
     match topics.get(topic).map(Vec::as_slice) {
         None | Some([]) => Err(Trouble::Other("topic not found".into())),
         Some([url]) => Ok(vec![(id, url)]),
-        Some(urls) => {
-            Ok(urls.iter().zip(1..).map(|(url, n)| (format!("{id}-{n:02}"), url.as_str())).collect())
-        }
+        Some(urls) => Ok(urls
+            .iter()
+            .take(BRANCHES_MAX + 1)
+            .zip(1..)
+            .map(|(url, n)| (format!("{id}-{n:02}"), url.as_str()))
+            .collect()),
     }
 }
 
@@ -282,7 +302,7 @@ fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: CallPolicy) 
 }
 
 fn step_id(position: usize) -> String {
-    format!("{:02}", position + 1)
+    format!("{:02}", position.saturating_add(1))
 }
 
 fn payload(request: &TransRequest, position: usize) -> Result<&[u8], Trouble> {
@@ -331,9 +351,17 @@ fn custom<T: Default + serde::de::DeserializeOwned>(custom_data: &str) -> Result
     if custom_data.trim().is_empty() {
         return Ok(T::default());
     }
-    let read: Result<Option<T>, _> = serde_json::from_str(custom_data);
-    read.map(Option::unwrap_or_default)
-        .map_err(|error| Trouble::Other(format!("custom_data: {}", clip(&error.to_string()))))
+    let wrong =
+        |error: serde_json::Error| Trouble::Other(format!("custom_data: {}", clip(&error.to_string())));
+    // As forgiving as the body it came in: keys in any case, the last one wins, null is nothing.
+    match serde_json::from_str(custom_data).map_err(wrong)? {
+        serde_json::Value::Null => Ok(T::default()),
+        serde_json::Value::Object(map) => {
+            let map = map.into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
+            serde_json::from_value(serde_json::Value::Object(map)).map_err(wrong)
+        }
+        _ => Err(Trouble::Other("custom_data: not a JSON object".into())),
+    }
 }
 
 fn millis(seconds: i64) -> u64 {

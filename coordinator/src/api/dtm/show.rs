@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use trine_engine::{Branch as EngineBranch, Event, OpState, Record, RollbackCause, Transaction};
+use trine_engine::{Branch as EngineBranch, Event, OpState, Record, RollbackCause, Spec, Transaction};
 use trine_protocol::dtm::{CallProtocol, Terms, TransType, op, status};
-use trine_protocol::{BranchId, Op, Pattern, Status, Target, Timestamp};
+use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
 use super::plan;
 use super::view::{Branch, Global};
@@ -23,10 +23,15 @@ pub(super) fn status(status: Status) -> &'static str {
 
 /// What a transaction of any dialect would have been called in this one.
 pub(super) fn terms(transaction: &Transaction) -> Terms {
-    let kept = transaction.spec().terms.as_deref().and_then(Terms::decode);
+    terms_of(transaction.spec(), transaction.gid())
+}
+
+/// The same, of what was asked for.
+pub(super) fn terms_of(spec: &Spec, gid: &Gid) -> Terms {
+    let kept = spec.terms.as_deref().and_then(Terms::decode);
     kept.unwrap_or_else(|| Terms {
-        gid: transaction.gid().to_string(),
-        trans_type: plan::kind(transaction.pattern()),
+        gid: gid.to_string(),
+        trans_type: plan::kind(spec.pattern),
         protocol: CallProtocol::Http,
         branch_headers: BTreeMap::new(),
         wait_result: false,

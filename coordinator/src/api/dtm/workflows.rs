@@ -56,8 +56,13 @@ impl Service {
         let progress = Progress { branch, op, done, data: Payload::from(request.payload.as_slice()) };
         match self.command(&gid, Command::Record(Arc::new(progress))).await {
             Ok(Snapshot { changed: true, .. }) => Ok(()),
+            Ok(Snapshot { status, .. }) if status.is_settled() => Err(not_prepared(&request.gid)),
             // Two executors at once: the later one has to stop, and stops at an error.
             Ok(_) | Err(Refused::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
+            // Executors take a no for an end, so it must be one.
+            Err(Refused::Rejected(Rejection::IllegalState { status: Status::Open, .. })) => {
+                Err(Trouble::Other("this transaction is no workflow".into()))
+            }
             Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(not_prepared(&request.gid))
             }

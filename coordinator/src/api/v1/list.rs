@@ -156,7 +156,7 @@ mod tests {
             ("colour=red", "colour"),
             ("status=done", "status"),
             ("status=", "status"),
-            ("pattern=workflow", "pattern"),
+            ("pattern=nested", "pattern"),
             ("parked=yes", "parked"),
             ("label=customer", "label"),
             ("label=%00=1", "label"),

@@ -68,6 +68,10 @@ impl Manner for Dialect {
         if self.is_json_rpc(call) { self.json_rpc_request(call, url) } else { self.http_request(call, url) }
     }
 
+    fn body_bytes_max(&self) -> usize {
+        answer::BODY_BYTES_MAX
+    }
+
     fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, _: Timestamp) -> Heard {
         let read = if self.is_json_rpc(call) { answer::json_rpc } else { answer::http };
         let (outcome, error) = read(status, headers, body);

@@ -19,6 +19,9 @@ use spec::{BranchText, SpecText};
 
 /// What `v` says.
 pub(super) const VERSION: u64 = 1;
+/// What `v` says of what a reader of version 1 would take for something else if it skipped fields it does not know: such
+/// a reader must leave the transaction alone. The shape is the same.
+pub(super) const VERSION_OF_DIALECTS: u64 = 2;
 
 #[derive(Serialize)]
 struct Envelope<'a, T> {
@@ -161,7 +164,8 @@ struct Forced<'a> {
 /// See [`super::encode`].
 pub(super) fn encode(event: &Event) -> String {
     match event {
-        Event::Created { spec, start_at, deadline_at, check_at } => text(
+        Event::Created { spec, start_at, deadline_at, check_at } => text_of(
+            if spec.terms.is_some() { VERSION_OF_DIALECTS } else { VERSION },
             "created",
             Created {
                 spec: SpecText::of(spec),
@@ -174,7 +178,10 @@ pub(super) fn encode(event: &Event) -> String {
             text("branch_registered", BranchRegistered { branch: BranchText::of(branch) })
         }
         Event::Started => text("started", Nothing {}),
-        Event::Submitted { start_at } => text("submitted", Submitted { start_at_ms: millis(*start_at) }),
+        Event::Submitted { start_at } => {
+            let v = if start_at.is_some() { VERSION_OF_DIALECTS } else { VERSION };
+            text_of(v, "submitted", Submitted { start_at_ms: millis(*start_at) })
+        }
         Event::CommitDecided => text("commit_decided", Nothing {}),
         Event::RollbackBegun { cause } => text("rollback_begun", rollback_begun(cause)),
         Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
@@ -210,7 +217,11 @@ pub(super) fn encode(event: &Event) -> String {
 }
 
 fn text<T: Serialize>(event: &str, body: T) -> String {
-    serde_json::to_string(&Envelope { v: VERSION, event, body })
+    text_of(VERSION, event, body)
+}
+
+fn text_of<T: Serialize>(v: u64, event: &str, body: T) -> String {
+    serde_json::to_string(&Envelope { v, event, body })
         .expect("keys are strings and nothing refuses to be written, so JSON can always be made")
 }
 

@@ -171,3 +171,20 @@ fn who_waits_is_told_when_a_read_for_it_fails_and_the_transaction_comes_back() {
     bench.load();
     assert!(bench.is_quiet() && bench.shard.drives(&g("g")), "its call is still under way");
 }
+
+#[test]
+fn what_time_makes_due_is_called_only_after_a_look_at_what_others_did() {
+    let mut bench = Bench::shared(open(Pattern::Message, "a"));
+    bench.taken(Command::Commit);
+    bench.wait(10_000);
+    assert!(bench.calls.is_empty(), "the check is not made on old knowledge");
+    bench.load();
+    assert!(bench.calls.is_empty() && bench.shard.is_empty(), "it was submitted elsewhere");
+
+    let mut bench = Bench::shared(open(Pattern::Message, "a"));
+    bench.wait(10_000);
+    assert_eq!(bench.loads, [g("g")]);
+    bench.load();
+    assert_eq!(bench.calls.len(), 1, "nobody did anything: the check is made");
+    assert!(bench.loads.is_empty(), "and not read for again");
+}

@@ -11,6 +11,8 @@ use crate::dispatch::grpc::{Reply, outcome};
 use crate::dispatch::hints::NO_REASON;
 use crate::dispatch::text::clean;
 
+/// How much of an answer is read: its words decide wherever they stand.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// JSON-RPC's code for a business "no".
 const REFUSED_CODE: f64 = -32_901.0;
 /// JSON-RPC's code for "ask again".
@@ -35,6 +37,10 @@ pub(super) fn http(status: u16, headers: &HeaderMap, body: &Body) -> Read {
         ongoing()
     } else if status == 409 || says(FAILURE) {
         (refused(&String::from_utf8_lossy(body.bytes())), None)
+    } else if status == 200 && matches!(body, Body::Cut(_)) {
+        // What was not read may say FAILURE.
+        let meaning = format!("the answer is longer than {BODY_BYTES_MAX} bytes, and its words decide");
+        unknown(format!("HTTP {status}: {meaning}"))
     } else if status == 200 {
         let (output, error) = output(headers, body);
         (Outcome::Done { output, read_only: false }, error.map(|error| clean(&error)))

@@ -132,16 +132,20 @@ fn a_stated_delay_and_a_vote_mean_nothing() {
 }
 
 #[test]
-fn words_count_wherever_they_were_read_and_not_beyond() {
-    let read = |status, bytes: Vec<u8>| answer::http(status, &HeaderMap::new(), &Body::Cut(bytes));
-    let last = OUTPUT_BYTES_MAX - "FAILURE".len();
+fn words_count_wherever_they_stand_and_what_was_not_read_is_not_done() {
+    let read = |status, body| answer::http(status, &HeaderMap::new(), &body);
+    let last = answer::BODY_BYTES_MAX - "FAILURE".len();
     let said = [vec![b'x'; last], b"FAILURE".to_vec()].concat();
-    assert_eq!(letter(&read(200, said).0), 'R');
+    assert_eq!(letter(&read(200, Body::Cut(said.clone())).0), 'R');
+    assert_eq!(letter(&read(200, Body::Whole(said)).0), 'R');
     let cut_short = [vec![b'x'; last + 1], b"FAILUR".to_vec()].concat();
-    let (outcome, error) = read(200, cut_short);
+    let (outcome, error) = read(200, Body::Cut(cut_short));
+    assert_eq!(outcome, Outcome::Unknown);
+    assert!(error.unwrap().contains("longer than 1048576 bytes"));
+    let (outcome, error) = read(200, Body::Whole(vec![b'x'; OUTPUT_BYTES_MAX + 1]));
     assert_eq!(outcome, done(""));
     assert!(error.unwrap().contains("larger than 16384 bytes"));
-    assert_eq!(letter(&read(200, b"\xff\xfeONGOING\xff".to_vec()).0), 'O');
+    assert_eq!(letter(&read(200, Body::Cut(b"\xff\xfeONGOING\xff".to_vec())).0), 'O');
 }
 
 #[test]
@@ -215,7 +219,7 @@ fn json_rpc_is_http_first() {
     let cut = Body::Cut(br#"{"result":"#.to_vec());
     let (outcome, error) = answer::json_rpc(200, &HeaderMap::new(), &cut);
     assert_eq!(outcome, Outcome::Unknown);
-    assert!(error.unwrap().contains("too long to be read"));
+    assert!(error.unwrap().contains("longer than"));
 }
 
 #[test]
