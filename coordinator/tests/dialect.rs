@@ -8,7 +8,7 @@ mod participants;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use trine_testkit::{mariadb, ports, postgres};
 
@@ -35,6 +35,34 @@ async fn kill_9_during_every_type_leaves_none_half_done_on_postgres() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_during_every_type_leaves_none_half_done_on_mariadb() {
     rounds(|_| mariadb::shared().fresh_database()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_is_not_called_back_while_its_executor_reports_to_another_coordinator() {
+    let store = postgres::shared().fresh_database();
+    let folder = tempfile::tempdir().expect("a folder");
+    let one = async |name: &str| {
+        let variables = [("TRINE_NAME", name), ("TRINE_GRPC_ADDR", "off")];
+        Coordinator::serve(&store, "127.0.0.1:0", folder.path(), &variables).await
+    };
+    let (a, b) = (one("a").await, one("b").await);
+    let (executor, mut callbacks) = participants::callbacks().await;
+    let http = Http::new();
+    let ask = async |coordinator: &Coordinator, path: &str, body: Value| {
+        let answer = http.post(&format!("{}/api/dtmsvr/{path}", coordinator.url()), &body).await;
+        assert_eq!(answer.0, 200, "{}", answer.1);
+    };
+    let workflow = json!({"gid": "w", "trans_type": "workflow", "retry_interval": 1, "query_prepared": executor,
+        "custom_data": r#"{"name":"transfer","data":"e30="}"#});
+    ask(&a, "prepareWorkflow", workflow).await;
+    for step in 1..12 {
+        let progress = json!({"gid": "w", "trans_type": "workflow", "branch_id": format!("{step:02}"),
+            "op": "action", "status": "succeed"});
+        ask(&b, "registerBranch", progress).await;
+        tokio::time::sleep(Duration::from_millis(300)).await; // tidy-allow: sleep, the executor works on a step
+    }
+    assert!(callbacks.try_recv().is_err(), "it was called back while it reported");
+    callbacks.recv().await.expect("it is called back once it is silent");
 }
 
 async fn rounds(store: impl Fn(&Path) -> String) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use tokio::sync::mpsc;
 
 use super::book::{Answer, Book};
 use super::initiators::Initiator;
@@ -78,4 +79,20 @@ async fn workflow(State(shared): State<Shared>, Query(parameters): Parameters) -
     };
     let ended = initiator.execute().await.wanted.is_some();
     if ended { (StatusCode::OK, "") } else { (StatusCode::INTERNAL_SERVER_ERROR, "not finished") }
+}
+
+/// Where a workflow is called back, and each time it is.
+pub(super) async fn callbacks() -> (String, mpsc::UnboundedReceiver<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/workflow", listener.local_addr().expect("an address"));
+    let (told, callbacks) = mpsc::unbounded_channel();
+    let router = Router::new().route(
+        "/workflow",
+        axum::routing::any(move || {
+            let _ = told.send(());
+            std::future::ready(StatusCode::OK)
+        }),
+    );
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, callbacks)
 }
