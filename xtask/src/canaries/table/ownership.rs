@@ -35,6 +35,13 @@ pub(super) const CANARIES: &[Canary] = &[
     },
     Canary {
         law: "own",
+        breaks: "a check is made on old knowledge",
+        file: SCHEDULE,
+        replace: "if resident.calls_on_old_knowledge(&self.options, now) {",
+        with: "if resident.calls_on_old_knowledge(&self.options, now) && now < resident.fresh_at {",
+    },
+    Canary {
+        law: "own",
         breaks: "a foreign transaction is answered for from memory",
         file: FLOW,
         replace: "resident.owned && !resident.is_outdated_for(",
