@@ -49,8 +49,9 @@ impl Service {
             other => return Err(Trouble::Other(format!("unknown progress status: {other}"))),
         };
         let op = text("op");
-        if op.len() > OP_BYTES_MAX {
-            return Err(Trouble::Other(format!("op is longer than {OP_BYTES_MAX} bytes")));
+        if op.len() > OP_BYTES_MAX || op.chars().any(char::is_control) {
+            let rule = format!("op: at most {OP_BYTES_MAX} bytes, and no control characters");
+            return Err(Trouble::Other(rule));
         }
         let branch = plan::branch_id(&request.branch_id)?;
         let progress = Progress { branch, op, done, data: Payload::from(request.payload.as_slice()) };

@@ -49,7 +49,7 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
             offset(event.at.millis_since(first.at)).into(),
             Value::toned(&event.event, tone(event)),
             event.branch.as_ref().map_or("", |branch| branch.as_str()).into(),
-            event.op.map_or("", |op| op.as_str()).into(),
+            event.op.map(|op| op.as_str()).or(event.step.as_deref()).unwrap_or_default().into(),
             number(event.attempt.map(u64::from)).into(),
             event.outcome.map_or_else(|| "".into(), |outcome| Value::toned(outcome.as_str(), outcome)),
             event.status_code.map(status_code::in_short).unwrap_or_default().into(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use trine_protocol::v1::{BranchView, CauseView, History, OpState, OpView, TransactionView};
-use trine_protocol::{BranchId, Gid, Op, Status, Timestamp};
+use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
 use crate::cli::client::{Client, Query};
 use crate::cli::failure::Failure;
@@ -242,7 +242,15 @@ fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
         sentences.push(format!("and {} calls more", view.next.len() - NEXT_SHOWN_MAX));
     }
     if view.status == Status::Open {
-        sentences.push("its initiator registers branches, commits or aborts".to_owned());
+        let who = match view.pattern {
+            Pattern::Workflow => {
+                "its executor records its steps (see `trine tx history`) and says how it ends"
+            }
+            Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase | Pattern::Message => {
+                "its initiator registers branches, commits or aborts"
+            }
+        };
+        sentences.push(who.to_owned());
     }
     if let Some(sentence) = view.wake_at.and_then(|at| wake(view, at, now)) {
         sentences.push(sentence);
