@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use trine_protocol::{BranchId, Op};
 
-use super::flow::{Answer, Asked, Finisher, Inner, Workflow};
+use super::flow::{Answer, Asked, Finisher, Inner, Workflow, open};
 use super::wire::{About, Coordinator, End, NO_BRANCH, Phase, Standing, clip, null};
 use super::{Failure, WorkflowError};
 use crate::client::call::with_causes;
@@ -38,10 +38,11 @@ pub(super) async fn execute(
     let (end, asked) = close(inner, answer)?;
     let phase = phase(&end);
     let decides = asked.iter().any(|asked| asked.on_commit.is_some() || asked.on_rollback.is_some());
+    let open = open(&asked);
     let owed = owed(inner, &end, asked)?;
     if decides && inner.decision().is_none() {
         let decision = end.as_ref().map(|_| null()).map_err(String::clone);
-        inner.record(NO_BRANCH, Phase::Decision, &decision).await?;
+        inner.record(NO_BRANCH, Phase::Decision, &decision, open).await?;
     }
     for owed in owed {
         finish_branch(inner, phase, owed).await?;
@@ -59,8 +60,9 @@ fn close(inner: &Inner, answer: Result<Vec<u8>, Failure>) -> Result<(End, Vec<As
     let asked = mem::take(&mut state.asked);
     drop(state);
     if let Some(branch) =
-        inner.recorded_branches().find(|branch| asked.iter().all(|known| known.id.as_str() != *branch))
+        inner.asked_on_record().find(|branch| asked.iter().all(|known| known.id.as_str() != *branch))
     {
+        // What undoes it is not known, and it may have taken effect.
         return Err(WorkflowError::Diverged(format!("step {branch} is on record, and was not asked for")));
     }
     let end = match (answer, inner.decision()) {
@@ -125,7 +127,7 @@ fn phase(end: &End) -> Phase {
 async fn finish_branch(inner: &Inner, phase: Phase, owed: Owed) -> Result<(), WorkflowError> {
     let Owed { branch, op, finisher } = owed;
     let reason = match finisher(inner.step(&branch, op)).await {
-        Ok(()) => return inner.record(branch.as_str(), phase, &Ok(null())).await,
+        Ok(()) => return inner.record(branch.as_str(), phase, &Ok(null()), Vec::new()).await,
         Err(Failure::Refused(reason)) => format!("it may not be refused, and was: {reason}"),
         Err(Failure::Unknown(error)) => with_causes(&*error),
         Err(Failure::Stopped(error)) => return Err(error),

@@ -1,7 +1,8 @@
 //! An execution as its handler sees it: branches, their steps, and what is on record of them.
 //!
 //! A branch counts as asked for as soon as its step is, synchronously and before anything is sent: whatever may have run is
-//! known when the handler ends, also if it dropped the step half way.
+//! known when the handler ends, also if it dropped the step half way. Each record names the branches that had none yet, so
+//! that whoever resumes knows of them, too.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -125,9 +126,11 @@ impl Inner {
         Some(settled.as_ref().map(|_| ()).map_err(String::as_str))
     }
 
-    /// Branches with a recorded action.
-    pub(super) fn recorded_branches(&self) -> impl Iterator<Item = &str> {
-        self.recorded.keys().filter(|(_, phase)| *phase == Phase::Action).map(|(branch, _)| branch.as_str())
+    /// Branches whose steps an earlier execution is known to have asked for.
+    pub(super) fn asked_on_record(&self) -> impl Iterator<Item = &str> {
+        let own = self.recorded.keys().filter(|(_, phase)| *phase != Phase::Decision);
+        let others = self.recorded.values().flat_map(|step| &step.open);
+        own.map(|(branch, _)| branch).chain(others).map(String::as_str)
     }
 
     pub(super) async fn record(
@@ -135,8 +138,9 @@ impl Inner {
         branch: &str,
         phase: Phase,
         settled: &Settled,
+        open: Vec<String>,
     ) -> Result<(), WorkflowError> {
-        self.coordinator.record(&self.about, &self.executor, branch, phase, settled).await
+        self.coordinator.record(&self.about, &self.executor, branch, phase, settled, open).await
     }
 
     pub(super) fn step(&self, asked: &BranchId, op: Op) -> Step {
@@ -152,6 +156,11 @@ impl Inner {
     fn stopped(&self) -> Result<(), Failure> {
         self.lock().stopped.clone().map_or(Ok(()), |error| Err(Failure::Stopped(error)))
     }
+}
+
+/// Branches without an answer on record.
+pub(super) fn open(asked: &[Asked]) -> Vec<String> {
+    asked.iter().filter(|asked| asked.answer == Answer::Pending).map(|asked| asked.id.to_string()).collect()
 }
 
 impl Asked {
@@ -287,6 +296,8 @@ impl Inner {
     {
         self.stopped()?;
         if let Some(settled) = self.on_record(id.as_str(), Phase::Action) {
+            // The answer may end the handler at once: first, steps that are awaited along with this one are asked for.
+            tokio::task::yield_now().await;
             return Ok(settled.clone());
         }
         match self.decision() {
@@ -310,7 +321,11 @@ impl Inner {
             }
             Err(Failure::Stopped(error)) => return Err(self.stop(error)),
         };
-        self.record(id.as_str(), Phase::Action, &settled).await.map_err(|error| self.stop(error))?;
+        // Likewise: so that the record names them.
+        tokio::task::yield_now().await;
+        let mut open = open(&self.lock().asked);
+        open.retain(|branch| branch != id.as_str());
+        self.record(id.as_str(), Phase::Action, &settled, open).await.map_err(|error| self.stop(error))?;
         Ok(settled)
     }
 

@@ -3,6 +3,7 @@
 mod callback;
 mod fake;
 mod participants;
+mod resume;
 
 use std::sync::Arc;
 use std::sync::Mutex;

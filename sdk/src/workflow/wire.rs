@@ -60,6 +60,8 @@ pub(super) struct Recorded {
     pub(super) phase: Phase,
     /// Who made it; none for another implementation.
     executor: Option<String>,
+    /// The other branches whose steps had been asked for then, and had no record.
+    pub(super) open: Vec<String>,
     pub(super) settled: Settled,
 }
 
@@ -68,6 +70,8 @@ pub(super) struct Recorded {
 #[serde(deny_unknown_fields)]
 struct Marked {
     executor: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    open: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,12 +131,13 @@ impl Coordinator {
         branch: &str,
         phase: Phase,
         settled: &Settled,
+        open: Vec<String>,
     ) -> Result<(), WorkflowError> {
         let (word, output, reason) = match settled {
             Ok(output) => (status::SUCCEED, Some(output.clone()), None),
             Err(reason) => (status::FAILED, None, Some(reason.clone())),
         };
-        let marked = Marked { executor: executor.to_owned(), output, reason };
+        let marked = Marked { executor: executor.to_owned(), open, output, reason };
         let record = Record {
             gid: about.gid.to_string(),
             trans_type: TRANS_TYPE.into(),
@@ -259,17 +264,17 @@ fn recorded(progress: Progress) -> Result<Recorded, WorkflowError> {
     let phase = Phase::ALL.into_iter().find(|phase| phase.as_str() == op);
     let phase = phase.ok_or_else(|| unreadable("an op of another implementation"))?;
     let text = String::from_utf8_lossy(&bin_data);
-    let (executor, output, reason) = match serde_json::from_str::<Marked>(&text) {
-        Ok(marked) => (Some(marked.executor), marked.output, marked.reason),
+    let (executor, open, output, reason) = match serde_json::from_str::<Marked>(&text) {
+        Ok(marked) => (Some(marked.executor), marked.open, marked.output, marked.reason),
         // Another implementation keeps the output, or the reason, as it is.
-        Err(_) => (None, Some(as_json(&text)), Some(text.into_owned())),
+        Err(_) => (None, Vec::new(), Some(as_json(&text)), Some(text.into_owned())),
     };
     let settled = match word.as_str() {
         status::SUCCEED => Ok(output.unwrap_or_else(null)),
         status::FAILED => Err(reason.unwrap_or_default()),
         _ => return Err(unreadable("an unknown status")),
     };
-    Ok(Recorded { branch, phase, executor, settled })
+    Ok(Recorded { branch, phase, executor, open, settled })
 }
 
 /// Text that is no JSON becomes a string.

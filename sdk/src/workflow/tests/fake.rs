@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use trine_protocol::dtm::status;
 use trine_protocol::dtm::workflow::{Finish, Prepare, Prepared, Progress, Record, Standing, path};
 
@@ -21,30 +22,47 @@ pub(super) enum Fault {
     LoseAnswer,
     /// It is not carried out, and to be repeated.
     Busy,
+    /// None.
+    Pass,
+    /// It is neither carried out nor answered: whoever asks is to die of it.
+    Die,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Fake {
     workflows: Arc<Mutex<HashMap<String, Prepared>>>,
     faults: Arc<Mutex<VecDeque<(&'static str, Fault)>>>,
+    /// Has a permit for each executor that has come to where it is to die.
+    pub(super) dying: Arc<Semaphore>,
     pub(super) url: String,
 }
 
 impl Fake {
     pub(super) async fn start() -> Self {
-        let fake = Self::default();
+        let mut fake = Self {
+            workflows: Arc::default(),
+            faults: Arc::default(),
+            dying: Arc::new(Semaphore::new(0)),
+            url: String::new(),
+        };
         let router = Router::new()
             .route(path::PREPARE, post(answer))
             .route(path::RECORD, post(answer))
             .route(path::FINISH, post(answer))
             .with_state(fake.clone());
-        let url = serve(router).await;
-        Self { url, ..fake }
+        fake.url = serve(router).await;
+        fake
     }
 
     /// The next request to this path that no earlier fault is meant for has this fault.
     pub(super) fn fail(&self, path: &'static str, fault: Fault) {
         self.faults.lock().unwrap().push_back((path, fault));
+    }
+
+    /// For an executor that is to die here.
+    pub(super) async fn die(&self) {
+        self.dying.add_permits(1);
+        std::future::pending().await
     }
 
     /// Where a workflow stands, and its record as `branch/op status`.
@@ -123,6 +141,9 @@ async fn answer(State(fake): State<Fake>, uri: Uri, body: Bytes) -> Response {
         let position = faults.iter().position(|(path, _)| *path == uri.path());
         position.and_then(|position| faults.remove(position)).map(|(_, fault)| fault)
     };
+    if fault == Some(Fault::Die) {
+        fake.die().await;
+    }
     if fault == Some(Fault::Busy) {
         let mut answer = told(StatusCode::INTERNAL_SERVER_ERROR, "the store does not answer");
         answer.headers_mut().insert("retry-after", 1.into());

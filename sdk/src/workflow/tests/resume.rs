@@ -1,0 +1,166 @@
+//! What an executor that died leaves, and what another makes of its record.
+
+use std::future::pending;
+
+use super::*;
+
+/// Where an executor dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    /// The refusal is on record, and it is not decided what follows.
+    BeforeTheDecision,
+    /// It is decided to roll back, and nothing is undone.
+    BeforeTheUndo,
+}
+
+impl Death {
+    const BOTH: [Self; 2] = [Self::BeforeTheDecision, Self::BeforeTheUndo];
+}
+
+/// Executes until the executor comes to where it dies, and has it die.
+async fn execute_and_die(fake: &Fake, register: impl FnOnce(&Workflows)) {
+    let dying = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let workflows = service(fake);
+    register(&workflows);
+    dying.spawn(async move { execute(&workflows).await });
+    fake.dying.acquire().await.unwrap().forget();
+    dying.shutdown_background();
+}
+
+/// A seat that is refused.
+async fn seat(flow: &Workflow, diary: &Diary) -> Result<i32, Failure> {
+    step(flow, diary, Err("sold out")).await
+}
+
+/// A room; its booking takes for ever, and so does undoing it, if it dies with its executor.
+async fn room(flow: &Workflow, diary: &Diary, dies: Option<&Fake>) -> Result<i32, Failure> {
+    let (here, undo) = (diary.clone(), diary.clone());
+    let fake = dies.cloned();
+    flow.branch()
+        .on_rollback(async move |step: Step| {
+            if let Some(fake) = fake {
+                fake.die().await;
+            }
+            undo.note(step.context().idempotency_key());
+            Ok(())
+        })
+        .run(async move |step: Step| {
+            here.note(step.context().idempotency_key());
+            if dies.is_some() { pending().await } else { Ok(1) }
+        })
+        .await
+}
+
+/// Seat and room side by side, up to an executor's death.
+async fn half_a_trip(fake: &Fake, diary: &Diary, death: Death) {
+    if death == Death::BeforeTheDecision {
+        fake.fail(path::RECORD, Fault::Pass);
+        fake.fail(path::RECORD, Fault::Die);
+    }
+    let (noted, dies) = (diary.clone(), fake.clone());
+    execute_and_die(fake, |workflows| {
+        workflows.register("sum", move |flow, _| {
+            let (diary, fake) = (noted.clone(), dies.clone());
+            async move {
+                let (seat, room) = tokio::try_join!(seat(&flow, &diary), room(&flow, &diary, Some(&fake)))?;
+                Ok(vec![u8::try_from(seat + room)?])
+            }
+        });
+    })
+    .await;
+    assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action"], "{death:?}");
+    let mut record = vec!["01/action failed".to_owned()];
+    if death == Death::BeforeTheUndo {
+        record.push("00/decision failed".to_owned());
+    }
+    assert_eq!(fake.look("order-42").1, record, "{death:?}");
+}
+
+#[tokio::test]
+async fn a_step_in_flight_beside_a_recorded_refusal_is_undone_by_the_next_executor() {
+    for death in Death::BOTH {
+        let (fake, diary) = (Fake::start().await, Diary::default());
+        half_a_trip(&fake, &diary, death).await;
+        let workflows = service(&fake);
+        let noted = diary.clone();
+        workflows.register("sum", move |flow, _| {
+            let diary = noted.clone();
+            async move {
+                let (seat, room) = tokio::try_join!(seat(&flow, &diary), room(&flow, &diary, None))?;
+                Ok(vec![u8::try_from(seat + room)?])
+            }
+        });
+        let end = execute(&workflows).await;
+        assert!(
+            matches!(&end, Err(WorkflowError::Refused(reason)) if reason == "sold out"),
+            "{death:?}: {end:?}"
+        );
+        // What is decided to be undone is not done first.
+        let again = (death == Death::BeforeTheDecision).then_some("order-42/02/action");
+        let undone = ["order-42/02/compensate", "order-42/01/compensate"];
+        assert_eq!(diary.read(), again.into_iter().chain(undone).collect::<Vec<_>>(), "{death:?}");
+        assert_eq!(fake.look("order-42").0.status, "failed", "{death:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_in_flight_that_the_next_executor_does_not_ask_for_keeps_the_workflow_open() {
+    for death in Death::BOTH {
+        let (fake, diary) = (Fake::start().await, Diary::default());
+        half_a_trip(&fake, &diary, death).await;
+        let workflows = service(&fake);
+        let noted = diary.clone();
+        workflows.register("sum", move |flow, _| {
+            let diary = noted.clone();
+            async move {
+                seat(&flow, &diary).await?;
+                room(&flow, &diary, None).await?;
+                Ok(Vec::new())
+            }
+        });
+        let end = execute(&workflows).await;
+        assert!(
+            matches!(&end, Err(WorkflowError::Diverged(what)) if what.contains("step 02")),
+            "{death:?}: {end:?}"
+        );
+        assert_eq!(diary.read(), [""; 0], "{death:?}");
+        assert_eq!(fake.look("order-42").0.status, "prepared", "{death:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_decision_names_what_was_asked_for_since_the_last_step_was_recorded() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    for dies in [true, false] {
+        let (noted, dying) = (diary.clone(), fake.clone());
+        let register = |workflows: &Workflows| {
+            workflows.register("sum", move |flow, _| {
+                let (diary, fake) = (noted.clone(), dying.clone());
+                async move {
+                    let refused = seat(&flow, &diary).await;
+                    if dies {
+                        tokio::select! {
+                            biased;
+                            _ = room(&flow, &diary, Some(&fake)) => {}
+                            () = std::future::ready(()) => {}
+                        }
+                    }
+                    refused.map(|_| Vec::new())
+                }
+            });
+        };
+        if dies {
+            execute_and_die(&fake, register).await;
+        } else {
+            let workflows = service(&fake);
+            register(&workflows);
+            let end = execute(&workflows).await;
+            assert!(
+                matches!(&end, Err(WorkflowError::Diverged(what)) if what.contains("step 02")),
+                "{end:?}"
+            );
+        }
+    }
+    assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action"]);
+    assert_eq!(fake.look("order-42").0.status, "prepared");
+}
