@@ -213,10 +213,11 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
     // The seams: authentication becomes a layer here, one per router.
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
     let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
+    let dialect = api::dtm::router(front(config, context));
     api::compose([
         api::guard(api::guard(api::router(state.clone()), count.clone()), measure.clone()),
-        api::guard(api::guard(admin::router(state), count), measure.clone()),
-        api::guard(api::dtm::router(front(config, context)), measure.clone()),
+        api::guard(api::guard(admin::router(state), count.clone()), measure.clone()),
+        api::guard(api::guard(dialect, count), measure.clone()),
         api::guard(api::health::router(health), measure),
         api::docs_router(),
     ])
@@ -224,7 +225,8 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
 
 fn grpc_router(config: &Config, context: &jobs::Context) -> Router {
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
-    api::guard(api::dtm::grpc_router(front(config, context)), measure)
+    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
+    api::guard(api::guard(api::dtm::grpc_router(front(config, context)), count), measure)
 }
 
 fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {

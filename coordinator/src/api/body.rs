@@ -68,16 +68,20 @@ impl Unread {
             Self::TooSlow => "the body took too long to arrive",
         }
     }
+
+    /// For programs, and the metrics.
+    pub(super) fn code(self) -> Code {
+        match self {
+            Self::TooLarge => Code::BodyTooLarge,
+            Self::CutShort => Code::MalformedJson,
+            Self::TooSlow => Code::BodyTimeout,
+        }
+    }
 }
 
 impl From<Unread> for Refusal {
     fn from(unread: Unread) -> Self {
-        let code = match unread {
-            Unread::TooLarge => Code::BodyTooLarge,
-            Unread::CutShort => Code::MalformedJson,
-            Unread::TooSlow => Code::BodyTimeout,
-        };
-        Self::new(code, unread.detail())
+        Self::new(unread.code(), unread.detail())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use trine_protocol::errors::Code;
+
 use super::service::{Page, Service, Trouble};
 use super::view::KeyValue;
 use crate::store::{Entry, Key, KeyValues, StoreError, StoreFuture};
@@ -74,7 +76,8 @@ pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T,
     };
     // The detail may name files and hosts; it is for the log.
     tracing::warn!(detail = %why, "the store did not answer a request");
-    Err(Trouble::Unavailable("the store does not answer; try again".into(), RETRY_AFTER_S))
+    let text = "the store does not answer; try again";
+    Err(Trouble::Unavailable(text.into(), RETRY_AFTER_S, Code::StoreUnavailable))
 }
 
 /// An entry as it is shown.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
+use trine_protocol::errors::Code;
 
 use super::service::Trouble;
 use crate::api::problem::logged_panic;
@@ -41,12 +42,18 @@ pub(super) fn refuse(trouble: Trouble) -> Response {
         Trouble::Failure(text) => json_of(StatusCode::CONFLICT, &with_result(FAILURE, &text)),
         Trouble::Ongoing(text) => json_of(StatusCode::TOO_EARLY, &with_result(ONGOING, &text)),
         Trouble::Missing(text) | Trouble::Other(text) => message(StatusCode::INTERNAL_SERVER_ERROR, &text),
-        Trouble::Unavailable(text, seconds) => {
+        Trouble::Unavailable(text, seconds, code) => {
             let mut response = message(StatusCode::INTERNAL_SERVER_ERROR, &text);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-            response
+            coded(response, code)
         }
     }
+}
+
+/// An answer that is counted under its code.
+pub(super) fn coded(mut response: Response, code: Code) -> Response {
+    response.extensions_mut().insert(code);
+    response
 }
 
 /// A refusal that is about the request and nothing else.
@@ -101,11 +108,11 @@ mod tests {
             (Err(Trouble::Ongoing("ONGOING".into())), 425, r#"{"dtm_result":"ONGOING","message":"ONGOING"}"#),
             (Err(Trouble::Missing("none".into())), 500, r#"{"message":"none"}"#),
             (Err(Trouble::Other("a \"b\"".into())), 500, r#"{"message":"a \"b\""}"#),
-            (Err(Trouble::Unavailable("later".into(), 3)), 500, r#"{"message":"later"}"#),
+            (Err(Trouble::Unavailable("later".into(), 3, Code::Busy)), 500, r#"{"message":"later"}"#),
         ] {
             assert_eq!(told(done(result)).await, (status, body.to_owned()));
         }
-        let busy = answered(refuse(Trouble::Unavailable("later".into(), 0))).await;
+        let busy = answered(refuse(Trouble::Unavailable("later".into(), 0, Code::Busy))).await;
         assert_eq!(busy.header("retry-after"), "1");
     }
 

@@ -3,6 +3,8 @@
 
 mod messages;
 
+use std::sync::OnceLock;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Request, State as Ext};
@@ -15,7 +17,7 @@ use tonic_reflection::server::Builder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::service::Trouble;
-use super::{Front, panics};
+use super::{Front, envelope, panics};
 use crate::api::body::{self, Unread};
 use crate::api::problem::logged_panic;
 use messages::{GidReply, NewBranch, ProgressesReply, Topic};
@@ -109,17 +111,29 @@ where
     let (head, body) = request.into_parts();
     let body = match body::read(Request::from_parts(head.clone(), body), &()).await {
         Ok(bytes) => Body::from(bytes),
-        Err(unread) => return unreadable(unread).into_http(),
+        Err(unread) => return envelope::coded(unreadable(unread).into_http(), unread.code()),
     };
     let work = &work;
+    // A status carries no code of ours past the codec.
+    let unavailable = OnceLock::new();
+    let noted = &unavailable;
     let service = tower::service_fn(move |request: tonic::Request<I>| async move {
         match panics::caught(work(request.into_inner())).await {
-            Ok(answered) => answered.map(tonic::Response::new).map_err(status),
+            Ok(answered) => answered.map(tonic::Response::new).map_err(|trouble| {
+                if let Trouble::Unavailable(_, _, code) = trouble {
+                    let _ = noted.set(code);
+                }
+                status(trouble)
+            }),
             Err(text) => Err(Status::internal(text)),
         }
     });
     let mut grpc = tonic::server::Grpc::new(ProstCodec::<O, I>::default()).max_decoding_message_size(max);
-    grpc.unary(service, Request::from_parts(head, body)).await.map(Body::new)
+    let response = grpc.unary(service, Request::from_parts(head, body)).await.map(Body::new);
+    match unavailable.into_inner() {
+        Some(code) => envelope::coded(response, code),
+        None => response,
+    }
 }
 
 /// How a trouble is said here.
@@ -129,7 +143,7 @@ fn status(trouble: Trouble) -> Status {
         Trouble::Ongoing(text) => Status::failed_precondition(text),
         Trouble::Missing(text) => Status::internal(text),
         Trouble::Other(text) => Status::unknown(text),
-        Trouble::Unavailable(text, _) => Status::unavailable(text),
+        Trouble::Unavailable(text, ..) => Status::unavailable(text),
     }
 }
 

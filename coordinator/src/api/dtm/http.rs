@@ -112,7 +112,7 @@ impl<S: Send + Sync> FromRequest<S> for Whole {
                 Unread::CutShort => StatusCode::BAD_REQUEST,
                 Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
             };
-            envelope::message(status, unread.detail())
+            envelope::coded(envelope::message(status, unread.detail()), unread.code())
         })
     }
 }

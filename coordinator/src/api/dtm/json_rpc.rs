@@ -53,7 +53,15 @@ pub(super) async fn answer(Ext(front): Ext<Front>, Whole(body): Whole) -> Respon
         Ok(result) => result,
         Err(text) => Err(Fault::Panicked(text)),
     };
-    envelope::json_of(StatusCode::OK, &reply(&call.id, result))
+    let code = match &result {
+        Err(Fault::Said(Trouble::Unavailable(_, _, code))) => Some(*code),
+        _ => None,
+    };
+    let response = envelope::json_of(StatusCode::OK, &reply(&call.id, result));
+    match code {
+        Some(code) => envelope::coded(response, code),
+        None => response,
+    }
 }
 
 async fn dispatch(front: &Front, call: &Call) -> Result<Value, Fault> {
@@ -99,7 +107,7 @@ fn reply(id: &str, result: Result<Value, Fault>) -> Value {
                 Fault::Before(code, text) => (code, text, Value::Null),
                 Fault::Said(Trouble::Failure(text)) => (FAILURE, text, json!({})),
                 Fault::Said(
-                    Trouble::Ongoing(text) | Trouble::Other(text) | Trouble::Unavailable(text, _),
+                    Trouble::Ongoing(text) | Trouble::Other(text) | Trouble::Unavailable(text, ..),
                 ) => (INTERNAL_ERROR, text, json!({})),
                 Fault::Said(Trouble::Missing(text)) | Fault::Panicked(text) => {
                     (INTERNAL_ERROR, text, Value::Null)

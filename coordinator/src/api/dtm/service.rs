@@ -7,6 +7,7 @@ use std::time::Duration;
 use trine_engine::{Command, Record, Rejection, ReplyOn, Snapshot, Transaction};
 use trine_protocol::Gid;
 use trine_protocol::dtm::gid_of;
+use trine_protocol::errors::Code;
 
 use super::entries;
 use super::view::KeyValue;
@@ -40,8 +41,8 @@ pub(crate) enum Trouble {
     /// Anything else: 500, or `UNKNOWN`. Such as a request that cannot be understood.
     Other(String),
     /// The coordinator cannot take it now: 500 with `Retry-After` in seconds, or `UNAVAILABLE`. Nothing was done, or it is
-    /// not known what; the same request may be repeated.
-    Unavailable(String, u64),
+    /// not known what; the same request may be repeated. The code is for the metrics.
+    Unavailable(String, u64, Code),
 }
 
 /// A page of something.
@@ -108,24 +109,27 @@ impl Service {
         command: Command,
         reply_on: ReplyOn,
     ) -> Result<Snapshot, Refused> {
-        let unavailable = |text: &str, after_s: u64| Trouble::Unavailable(text.into(), after_s);
+        let unavailable = |code, text: &str, after_s: u64| Trouble::Unavailable(text.into(), after_s, code);
+        let silent = Code::StoreUnavailable;
         self.handle.submit(gid.clone(), command, reply_on).await.map_err(|error| match error {
             SubmitError::Rejected(Rejection::Unavailable) => {
-                unavailable("the store does not answer; repeat the request", RETRY_AFTER_S).into()
+                unavailable(silent, "the store does not answer; repeat the request", RETRY_AFTER_S).into()
             }
             SubmitError::Rejected(Rejection::Corrupt) => {
                 Trouble::Other("the journal of this transaction cannot be read; see the log".into()).into()
             }
             SubmitError::Rejected(rejection) => Refused::Rejected(rejection),
             SubmitError::Busy { retry_after_ms } => {
-                unavailable("too much is in flight; nothing was done", retry_after_ms.div_ceil(1_000)).into()
+                let after_s = retry_after_ms.div_ceil(1_000);
+                unavailable(Code::Busy, "too much is in flight; nothing was done", after_s).into()
             }
             SubmitError::ShuttingDown => {
-                unavailable("shutting down; nothing was done, ask another coordinator", RETRY_AFTER_S).into()
+                let text = "shutting down; nothing was done, ask another coordinator";
+                unavailable(Code::ShuttingDown, text, RETRY_AFTER_S).into()
             }
             SubmitError::Lost => {
-                unavailable("nobody knows yet whether this was done; repeat the request", RETRY_AFTER_S)
-                    .into()
+                let text = "nobody knows yet whether this was done; repeat the request";
+                unavailable(silent, text, RETRY_AFTER_S).into()
             }
         })
     }

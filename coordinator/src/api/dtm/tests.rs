@@ -2,6 +2,7 @@
 //! over lanes that call scripted participants ([`stage`]).
 
 mod abort;
+mod counted;
 mod differences;
 mod envelope;
 mod grpc;

@@ -144,7 +144,7 @@ fn each_kind_of_trouble_has_its_code() {
         (Trouble::Ongoing(text()), Code::FailedPrecondition),
         (Trouble::Missing(text()), Code::Internal),
         (Trouble::Other(text()), Code::Unknown),
-        (Trouble::Unavailable(text(), 1), Code::Unavailable),
+        (Trouble::Unavailable(text(), 1, trine_protocol::errors::Code::Busy), Code::Unavailable),
     ] {
         let status = status(trouble);
         assert_eq!((status.code(), status.message()), (code, "why"));

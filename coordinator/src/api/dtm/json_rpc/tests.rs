@@ -75,7 +75,7 @@ fn what_a_method_says_no_to_has_an_empty_result() {
         (said(Trouble::Ongoing(text())), -32_603, json!({})),
         (said(Trouble::Other(text())), -32_603, json!({})),
         (said(Trouble::Missing(text())), -32_603, Value::Null),
-        (said(Trouble::Unavailable(text(), 1)), -32_603, json!({})),
+        (said(Trouble::Unavailable(text(), 1, trine_protocol::errors::Code::Busy)), -32_603, json!({})),
         (Fault::Panicked(text()), -32_603, Value::Null),
     ] {
         let expected = json!({
