@@ -3,6 +3,7 @@
 use trine_engine::{CallReport, Command, Event, Outcome, Rejection, ReplyOn, Transaction};
 use trine_protocol::dtm::Terms;
 use trine_protocol::dtm::result::FAILURE;
+use trine_protocol::errors::Code;
 use trine_protocol::{Gid, Pattern, Status};
 
 use super::initiate::other;
@@ -22,7 +23,7 @@ impl Service {
             Ok(_) => {}
             Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
             // What was asked for is durable: this is only about how far it got.
-            Err(Refused::Trouble(Trouble::Unavailable(_, after_s))) => return Err(not_known(after_s)),
+            Err(Refused::Trouble(Trouble::Unavailable(_, after_s, _))) => return Err(not_known(after_s)),
             Err(Refused::Trouble(trouble)) => return Err(trouble),
         }
         let Some((transaction, records)) = self.load(gid).await? else {
@@ -46,7 +47,12 @@ impl Service {
 
 /// Whoever asks again gets an answer, and does no harm by it.
 fn not_known(after_s: u64) -> Trouble {
-    Trouble::Unavailable("accepted; it goes on, and how it ends is not known yet".into(), after_s)
+    // Not turned away, so of no code that is counted as that.
+    Trouble::Unavailable(
+        "accepted; it goes on, and how it ends is not known yet".into(),
+        after_s,
+        Code::Internal,
+    )
 }
 
 /// What is told when a first pass did not lead to the wanted end.
