@@ -1,31 +1,29 @@
 //! The accept loop: what stands between a listening socket and a router. HTTP/1.1, or HTTP/2 for gRPC.
 //!
-//! It bounds what a client can hold: connections, the time to send a header, and the time a drain may take. TLS is not
-//! here, and no route is known here. (`axum::serve` installs no timer, so a client that never finishes its header
+//! It bounds what a client can hold: connections, the time to send a header, the time a connection may be idle, what one
+//! of HTTP/2 may have sent that nobody has used yet, and the time a drain may take. TLS is not here, and no route is known
+//! here. (`axum::serve` installs no timer, so a client that never finishes its header
 //! would stay for ever and a graceful shutdown would wait for it.)
 
+mod http2;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+
+pub(crate) use http2::BodyPlaces;
 
 /// Size of the read buffer; a header that is still incomplete when it is full is answered 431.
 const HEADER_BYTES_MAX: u32 = 64 * 1024;
-/// Requests at once on a connection of HTTP/2; a client waits with further ones.
-const STREAMS_MAX: u32 = 200;
-/// How long the answer to a ping may take on a connection of HTTP/2.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// After an accept that failed for want of file descriptors or memory: retrying at once would spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -45,7 +43,8 @@ pub struct Options {
     /// What is spoken.
     pub wire: Wire,
     /// How long a client may take over a request's header; an idle kept-alive connection is closed after as long. Over
-    /// HTTP/2: how long it may take over its first request, and how often it is asked whether it is there.
+    /// HTTP/2 a connection without a request is idle, whatever else is sent; one with requests is asked as often whether
+    /// anybody is there.
     pub header_timeout: Duration,
     /// Connections at once. Further ones wait in the kernel's bounded backlog until one ends.
     pub connections_max: usize,
@@ -78,8 +77,8 @@ pub async fn serve(listener: TcpListener, router: Router, options: Options, shut
         };
         while connections.try_join_next().is_some() {}
         if let Some((stream, place)) = accepted {
-            let watcher = graceful.watcher();
-            connections.spawn(connection(stream, place, router.clone(), options, watcher));
+            let stopping = Stopping { watcher: graceful.watcher(), begun: shutdown.clone() };
+            connections.spawn(connection(stream, place, router.clone(), options, stopping));
         }
     }
     drop(listener);
@@ -87,6 +86,12 @@ pub async fn serve(listener: TcpListener, router: Router, options: Options, shut
         tracing::warn!(connections = connections.len(), "requests did not finish in time; cutting them off");
     }
     connections.shutdown().await;
+}
+
+/// How a connection learns of the shutdown, which waits for whoever still has this.
+struct Stopping {
+    watcher: Watcher,
+    begun: CancellationToken,
 }
 
 async fn accept(
@@ -109,7 +114,7 @@ async fn connection(
     place: OwnedSemaphorePermit,
     router: Router,
     options: Options,
-    watcher: Watcher,
+    stopping: Stopping,
 ) {
     // Answers are small and complete; waiting for more bytes to send only delays them.
     if let Err(error) = stream.set_nodelay(true) {
@@ -117,8 +122,8 @@ async fn connection(
     }
     let stream = TokioIo::new(stream);
     let served = match options.wire {
-        Wire::Http1 => serve_http1(stream, router, options.header_timeout, watcher).await,
-        Wire::Http2 => serve_http2(stream, router, options.header_timeout, watcher).await,
+        Wire::Http1 => serve_http1(stream, router, options.header_timeout, stopping.watcher).await,
+        Wire::Http2 => http2::serve(stream, router, options.header_timeout, stopping).await,
     };
     // Clients that vanish or send rubbish are their own affair.
     if let Err(error) = served {
@@ -139,39 +144,6 @@ async fn serve_http1(
         .max_buf_size(HEADER_BYTES_MAX as usize)
         .serve_connection(stream, TowerToHyperService::new(router));
     watcher.watch(served).await
-}
-
-/// Here the library bounds neither the handshake nor the wait for a first request: a client that has not asked anything
-/// in the time it has for a header gives its place up.
-async fn serve_http2(
-    stream: TokioIo<TcpStream>,
-    router: Router,
-    header_timeout: Duration,
-    watcher: Watcher,
-) -> hyper::Result<()> {
-    let asked = Arc::new(AtomicBool::new(false));
-    let noted = Arc::clone(&asked);
-    let router = router.map_request(move |request: axum::http::Request<Incoming>| {
-        noted.store(true, Ordering::Relaxed);
-        request
-    });
-    let served = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(header_timeout)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .serve_connection(stream, TowerToHyperService::new(router));
-    let silent = async {
-        tokio::time::sleep(header_timeout).await;
-        if asked.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        served = watcher.watch(served) => served,
-        () = silent => Ok(()),
-    }
 }
 
 #[cfg(test)]

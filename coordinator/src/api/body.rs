@@ -14,6 +14,7 @@ use trine_protocol::errors::Code;
 use trine_protocol::v1::Object;
 
 use super::problem::{Refusal, echo};
+use crate::http::BodyPlaces;
 
 /// How long the whole body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,8 +88,15 @@ impl From<Unread> for Refusal {
 
 /// The whole body, within the router's limit and in bounded time.
 pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Unread> {
-    let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state));
-    match reading.await {
+    let places = request.extensions().get::<BodyPlaces>().cloned();
+    let reading = async {
+        let _place = match &places {
+            Some(places) => places.take().await,
+            None => None,
+        };
+        Bytes::from_request(request, state).await
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
             Err(Unread::TooLarge)

@@ -4,8 +4,9 @@
 //! executors (`workflows`) and operators (`operate`). It turns requests into specs (`plan`) and commands for the lanes, and
 //! what the engine knows into the dialect's words (`show`, `view`). Topics (`topics`) are kept in the key-value table
 //! (`entries`). No rule of any pattern is here. In front of it are `http` and `json_rpc`, which share `decode` and
-//! `envelope`, and `grpc`.
+//! `envelope` and answer no page of somebody else (`browsers`), and `grpc`.
 
+mod browsers;
 mod decode;
 mod entries;
 mod envelope;

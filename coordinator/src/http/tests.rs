@@ -129,3 +129,96 @@ async fn a_client_of_http2_that_asks_nothing_gives_its_place_up() {
         let _ = stream.read_to_end(&mut rest).await;
     }
 }
+
+/// A client of HTTP/2; the task ends with the connection.
+async fn client(
+    addr: std::net::SocketAddr,
+) -> (h2::client::SendRequest<bytes::Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    (client.ready().await.unwrap(), tokio::spawn(connection))
+}
+
+fn asking() -> axum::http::Request<()> {
+    axum::http::Request::get("http://a/").body(()).unwrap()
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_http2_is_told_to_go_although_it_answers_pings() {
+    let options =
+        Options { wire: Wire::Http2, header_timeout: Duration::from_millis(50), ..Options::default() };
+    let served = start(quick(), options).await;
+    let (mut client, connection) = client(served.addr).await;
+    let (answer, _) = client.send_request(asking(), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    // A GOAWAY without an error is no error.
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_is_not_idle_while_a_request_is_under_way() {
+    let (router, entered, gate) = gated();
+    let options =
+        Options { wire: Wire::Http2, header_timeout: Duration::from_millis(20), ..Options::default() };
+    let served = start(router, options).await;
+    let (mut client, connection) = client(served.addr).await;
+    let (answer, _) = client.send_request(asking(), true).unwrap();
+    entered.notified().await;
+    let mut connection = connection;
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut connection).await;
+    assert!(early.is_err(), "it was closed under a request: {early:?}");
+    gate.notify_one();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_the_request_of_http2_in_flight_finish() {
+    let (router, entered, gate) = gated();
+    let served = start(router, Options { wire: Wire::Http2, ..Options::default() }).await;
+    let (mut client, connection) = client(served.addr).await;
+    let (answer, _) = client.send_request(asking(), true).unwrap();
+    entered.notified().await;
+    served.shutdown.cancel();
+    gate.notify_one();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    connection.await.unwrap().unwrap();
+    served.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_fetched_holds_no_connection_of_http2() {
+    let endless = || async {
+        let chunks = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0; 1_024]));
+        axum::body::Body::from_stream(chunks)
+    };
+    let options =
+        Options { wire: Wire::Http2, header_timeout: Duration::from_millis(50), ..Options::default() };
+    let served = start(Router::new().route("/", get(endless)), options).await;
+    let (mut client, connection) = client(served.addr).await;
+    let (answer, _) = client.send_request(asking(), true).unwrap();
+    let _unread = answer.await.unwrap();
+    // Cut off: how the client sees that depends on what was under way.
+    let _ = connection.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_requests_of_a_connection_of_http2_share_its_places_for_bodies() {
+    let (held, told) = tokio::sync::mpsc::unbounded_channel();
+    let handler = move |axum::Extension(places): axum::Extension<BodyPlaces>| async move {
+        held.send(places.take().await).unwrap();
+        "done"
+    };
+    let options = Options { wire: Wire::Http2, ..Options::default() };
+    let served = start(Router::new().route("/", get(handler)), options).await;
+    let (mut client, _connection) = client(served.addr).await;
+    for _ in 0..8 {
+        let (answer, _) = client.send_request(asking(), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+    }
+    let (ninth, _) = client.send_request(asking(), true).unwrap();
+    let mut ninth = std::pin::pin!(ninth);
+    let early = tokio::time::timeout(Duration::from_millis(100), ninth.as_mut()).await;
+    assert!(early.is_err(), "there were more places");
+    drop(told);
+}

@@ -1,5 +1,6 @@
 //! What is told of a body that cannot be read.
 
+use futures_util::FutureExt as _;
 use trine_protocol::v1::CreateTransaction;
 
 use super::*;
@@ -50,4 +51,19 @@ fn the_details_carry_no_control_characters_and_have_an_end() {
 fn where_in_the_text_it_is_wrong_is_left_out_however_often_it_is_told() {
     assert_eq!(without_place("not a name at line 1 column 2 at line 3 column 45"), "not a name");
     assert_eq!(without_place("unknown field `x at line y`"), "unknown field `x at line y`");
+}
+
+#[tokio::test]
+async fn a_body_waits_for_a_place_and_gives_it_back() {
+    let places = BodyPlaces::new(1);
+    let request = || {
+        let request = Request::builder().extension(places.clone());
+        request.body(axum::body::Body::from("{}")).unwrap()
+    };
+    let taken = places.take().await;
+    let mut waiting = std::pin::pin!(read(request(), &()));
+    assert_eq!(waiting.as_mut().now_or_never(), None);
+    drop(taken);
+    assert_eq!(waiting.await, Ok(Bytes::from("{}")));
+    assert_eq!(read(request(), &()).await, Ok(Bytes::from("{}")));
 }

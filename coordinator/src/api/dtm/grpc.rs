@@ -24,6 +24,8 @@ use messages::{GidReply, NewBranch, ProgressesReply, Topic};
 
 /// `proto/dtmgimp.proto`, compiled.
 const DESCRIPTORS: &[u8] = include_bytes!("../../../proto/dtmgimp.binpb");
+/// Questions to reflection are names.
+const QUESTION_BYTES_MAX: usize = 16 * 1024;
 
 /// The service, and both versions of reflection.
 pub(super) fn router(front: Front) -> Router {
@@ -39,9 +41,13 @@ fn with_reflection(router: Router) -> Router {
     let describe = || Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     // The descriptors are part of the program; a test builds both.
     match (describe().build_v1(), describe().build_v1alpha()) {
-        (Ok(v1), Ok(v1alpha)) => router
-            .route_service("/grpc.reflection.v1.ServerReflection/{*method}", v1)
-            .route_service("/grpc.reflection.v1alpha.ServerReflection/{*method}", v1alpha),
+        (Ok(v1), Ok(v1alpha)) => {
+            let v1 = v1.max_decoding_message_size(QUESTION_BYTES_MAX);
+            let v1alpha = v1alpha.max_decoding_message_size(QUESTION_BYTES_MAX);
+            router
+                .route_service("/grpc.reflection.v1.ServerReflection/{*method}", v1)
+                .route_service("/grpc.reflection.v1alpha.ServerReflection/{*method}", v1alpha)
+        }
         (v1, v1alpha) => {
             let error = v1.err().or(v1alpha.err()).map(|error| error.to_string());
             tracing::error!(error, "there is no reflection");

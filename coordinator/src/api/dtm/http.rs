@@ -18,7 +18,7 @@ use trine_protocol::dtm::TransRequest;
 use trine_protocol::dtm::result::SUCCESS;
 
 use super::service::Trouble;
-use super::{Front, decode, envelope, json_rpc};
+use super::{Front, browsers, decode, envelope, json_rpc};
 use crate::api::body::{self, Unread};
 use crate::metrics;
 use lists::{all, query, query_kv, reset_cron_time, scan_kv, subscribe, unsubscribe};
@@ -77,6 +77,7 @@ pub(super) fn router(front: Front) -> Router {
         .route("/api/", any(envelope::missing))
         .route("/api/{*rest}", any(elsewhere))
         .layer(DefaultBodyLimit::max(front.body_bytes_max))
+        .layer(axum::middleware::from_fn(browsers::refuse_foreign_pages))
         .layer(CatchPanicLayer::custom(envelope::from_panic))
         .with_state(front)
 }

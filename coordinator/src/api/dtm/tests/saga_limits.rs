@@ -5,6 +5,22 @@ use expect_test::expect;
 use super::stage::Stage;
 
 #[tokio::test]
+async fn a_saga_that_is_only_prepared_rolls_back_when_its_time_has_passed() {
+    let mut stage = Stage::start();
+    let body = r#"{"gid":"g","trans_type":"saga","timeout_to_fail":1,"steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}"#;
+    stage.post("prepare", body).await;
+    stage.ends("g").await;
+    stage.is(&expect![[r#"
+        POST prepare {"gid":"g","trans_type":"saga","timeout_to_fail":1,"steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+          > nobody is called
+          = g is failed, with a rollback_time, because "Timeout after 1 seconds"
+            01 compensate prepared
+            01 action prepared
+    "#]]);
+}
+
+#[tokio::test]
 async fn a_saga_that_takes_too_long_compensates_what_may_have_run() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"saga","timeout_to_fail":1,"retry_interval":60,"steps":[{"action":"http://p/wait","compensate":"http://p/c1"},{"action":"http://p/b","compensate":"http://p/c2"}],"payloads":["1","2"]}"#).await;
