@@ -203,8 +203,9 @@ impl Branch {
         &self.id
     }
 
-    /// What undoes the step. It is run if the workflow is refused, also when the step itself was refused or never answered
-    /// (a late duplicate of it may still take effect), so it must be harmless where there is nothing to undo; barriers are.
+    /// What undoes the step. It is run if the workflow is refused, also when the step never answered, and however the
+    /// workflow ends if the step itself was refused (a late duplicate of it may still take effect), so it must be harmless
+    /// where there is nothing to undo; barriers are.
     /// It may not be refused, and is tried at every callback until it is done.
     pub fn on_rollback<F, R>(mut self, undo: F) -> Self
     where
