@@ -249,7 +249,10 @@ impl Branch {
             let position = position?;
             let settled = flow.inner.settle(&id, ops, action).await?;
             let answer = if settled.is_ok() { Answer::Done } else { Answer::Refused };
-            flow.inner.lock().asked[position].answer = answer;
+            // Of a handler that has ended there are none any more.
+            if let Some(asked) = flow.inner.lock().asked.get_mut(position) {
+                asked.answer = answer;
+            }
             let output = settled.map_err(Failure::Refused)?;
             read(&flow.inner, &id, &output)
         }
@@ -310,6 +313,7 @@ impl Inner {
             Some(Err(_)) => return Ok(Err("it was decided to roll back".into())),
             None => {}
         }
+        self.may_act(id)?;
         let op = ops.of(Phase::Action);
         let settled = match action(self.step(id, op)).await {
             Ok(output) => Ok(written(&output).map_err(|error| self.bad_output(id, &error))?),
@@ -328,6 +332,15 @@ impl Inner {
         open.retain(|branch| branch != id.as_str());
         self.record(id.as_str(), Phase::Action, &settled, open).await.map_err(|error| self.stop(error))?;
         Ok(settled)
+    }
+
+    /// Whether an action may begin: one that is begun late would follow its own undo.
+    fn may_act(&self, id: &BranchId) -> Result<(), Failure> {
+        if self.lock().over {
+            let what = format!("step {id} would begin after the handler had ended");
+            return Err(Failure::Stopped(WorkflowError::Diverged(what)));
+        }
+        Ok(())
     }
 
     fn bad_output(&self, id: &BranchId, error: &serde_json::Error) -> Failure {
