@@ -42,7 +42,7 @@
 //!
 //! | The handler answers | What follows |
 //! |---|---|
-//! | `Ok(result)` | [`Branch::on_commit`] of the steps that were done, in the order they were asked for; then the workflow is committed with the result |
+//! | `Ok(result)` | [`Branch::on_commit`] of the steps that were done, in the order they were asked for, and [`Branch::on_rollback`] of those that were refused, in reverse; then the workflow is committed with the result |
 //! | [`Failure::Refused`] | [`Branch::on_rollback`] of every step that was asked for, the refused ones included, in reverse; then it is rolled back with the reason |
 //! | anything else, a panic, a crash | nothing: the workflow stays open, and is executed again when the coordinator calls back |
 //!

@@ -15,8 +15,10 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// `std::error::Error` itself: that is what lets `?` take every error.)
 #[derive(Debug)]
 pub enum Failure {
-    /// A business "no", with the reason for people. A step that is refused has left no effect, and is recorded: it
-    /// is refused at every later execution. A handler that answers this has everything undone.
+    /// A business "no", with the reason for people. A step that answers this has left no effect this time, and is
+    /// recorded: it is refused at every later execution. A duplicate of it that was delayed may still succeed, so its
+    /// [`on_rollback`](super::Branch::on_rollback) is run however the workflow ends. A handler that answers this has
+    /// everything undone.
     Refused(String),
     /// It is not known whether it took effect. Nothing is recorded and nothing undone: the execution ends here, and
     /// the coordinator calls back, so that it is tried again.

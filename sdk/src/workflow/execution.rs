@@ -36,7 +36,6 @@ pub(super) async fn execute(
     let answer = handler(flow.clone(), input).await;
     let inner = &flow.inner;
     let (end, asked) = close(inner, answer)?;
-    let phase = phase(&end);
     let decides = asked.iter().any(|asked| asked.on_commit.is_some() || asked.on_rollback.is_some());
     let open = open(&asked);
     let owed = owed(inner, &end, asked)?;
@@ -45,7 +44,7 @@ pub(super) async fn execute(
         inner.record(NO_BRANCH, Phase::Decision, &decision, open).await?;
     }
     for owed in owed {
-        finish_branch(inner, phase, owed).await?;
+        finish_branch(inner, owed).await?;
     }
     inner.coordinator.finish(&inner.about, end).await
 }
@@ -90,26 +89,26 @@ fn close(inner: &Inner, answer: Result<Vec<u8>, Failure>) -> Result<(End, Vec<As
 /// What is owed to a branch after the decision.
 struct Owed {
     branch: BranchId,
+    phase: Phase,
     op: Op,
     finisher: Finisher,
 }
 
-/// What is to be done with which branches: commits in the order the steps were asked for, rollbacks in reverse, without
-/// what is done already.
+/// What is to be done with which branches, without what is done already: commits in the order the steps were asked for,
+/// rollbacks in reverse. Steps that were refused are undone whatever the end: a late duplicate of one might succeed.
 fn owed(inner: &Inner, end: &End, mut asked: Vec<Asked>) -> Result<Vec<Owed>, WorkflowError> {
-    let phase = phase(end);
-    if end.is_ok() {
-        asked.retain(|asked| asked.answer == Answer::Done);
-    } else {
-        asked.reverse();
-    }
+    asked.reverse();
+    let commits = |asked: &Asked| end.is_ok() && asked.answer == Answer::Done;
+    let (committed, undone): (Vec<_>, Vec<_>) = asked.into_iter().partition(commits);
+    let committed = committed.into_iter().rev().map(|asked| (Phase::Commit, asked));
+    let undone = undone.into_iter().map(|asked| (Phase::Rollback, asked));
     let mut owed = Vec::new();
-    for asked in asked {
+    for (phase, asked) in committed.chain(undone) {
         let op = asked.op(phase);
-        let finisher = if end.is_ok() { asked.on_commit } else { asked.on_rollback };
+        let finisher = if phase == Phase::Commit { asked.on_commit } else { asked.on_rollback };
         let Some(finisher) = finisher else { continue };
         match inner.on_record(asked.id.as_str(), phase) {
-            None => owed.push(Owed { branch: asked.id, op, finisher }),
+            None => owed.push(Owed { branch: asked.id, phase, op, finisher }),
             Some(Ok(_)) => {}
             Some(Err(reason)) => {
                 let what = format!("{op} of {} is on record as refused: {reason}", asked.id);
@@ -120,12 +119,8 @@ fn owed(inner: &Inner, end: &End, mut asked: Vec<Asked>) -> Result<Vec<Owed>, Wo
     Ok(owed)
 }
 
-fn phase(end: &End) -> Phase {
-    if end.is_ok() { Phase::Commit } else { Phase::Rollback }
-}
-
-async fn finish_branch(inner: &Inner, phase: Phase, owed: Owed) -> Result<(), WorkflowError> {
-    let Owed { branch, op, finisher } = owed;
+async fn finish_branch(inner: &Inner, owed: Owed) -> Result<(), WorkflowError> {
+    let Owed { branch, phase, op, finisher } = owed;
     let reason = match finisher(inner.step(&branch, op)).await {
         Ok(()) => return inner.record(branch.as_str(), phase, &Ok(null()), Vec::new()).await,
         Err(Failure::Refused(reason)) => format!("it may not be refused, and was: {reason}"),

@@ -203,8 +203,9 @@ impl Branch {
         &self.id
     }
 
-    /// What undoes the step. It is run if the workflow is refused, also when the step itself was refused or never answered
-    /// (a late duplicate of it may still take effect), so it must be harmless where there is nothing to undo; barriers are.
+    /// What undoes the step. It is run if the workflow is refused, also when the step never answered, and however the
+    /// workflow ends if the step itself was refused (a late duplicate of it may still take effect), so it must be harmless
+    /// where there is nothing to undo; barriers are.
     /// It may not be refused, and is tried at every callback until it is done.
     pub fn on_rollback<F, R>(mut self, undo: F) -> Self
     where
@@ -248,7 +249,10 @@ impl Branch {
             let position = position?;
             let settled = flow.inner.settle(&id, ops, action).await?;
             let answer = if settled.is_ok() { Answer::Done } else { Answer::Refused };
-            flow.inner.lock().asked[position].answer = answer;
+            // Of a handler that has ended there are none any more.
+            if let Some(asked) = flow.inner.lock().asked.get_mut(position) {
+                asked.answer = answer;
+            }
             let output = settled.map_err(Failure::Refused)?;
             read(&flow.inner, &id, &output)
         }
@@ -309,6 +313,7 @@ impl Inner {
             Some(Err(_)) => return Ok(Err("it was decided to roll back".into())),
             None => {}
         }
+        self.may_act(id)?;
         let op = ops.of(Phase::Action);
         let settled = match action(self.step(id, op)).await {
             Ok(output) => Ok(written(&output).map_err(|error| self.bad_output(id, &error))?),
@@ -327,6 +332,15 @@ impl Inner {
         open.retain(|branch| branch != id.as_str());
         self.record(id.as_str(), Phase::Action, &settled, open).await.map_err(|error| self.stop(error))?;
         Ok(settled)
+    }
+
+    /// Whether an action may begin: one that is begun late would follow its own undo.
+    fn may_act(&self, id: &BranchId) -> Result<(), Failure> {
+        if self.lock().over {
+            let what = format!("step {id} would begin after the handler had ended");
+            return Err(Failure::Stopped(WorkflowError::Diverged(what)));
+        }
+        Ok(())
     }
 
     fn bad_output(&self, id: &BranchId, error: &serde_json::Error) -> Failure {

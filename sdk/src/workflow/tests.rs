@@ -396,7 +396,7 @@ async fn a_handler_that_forgets_a_recorded_step_finishes_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_the_handler_copes_with_is_an_answer() {
+async fn a_refusal_that_the_handler_copes_with_is_an_answer_and_the_step_is_undone_all_the_same() {
     let (fake, diary) = (Fake::start().await, Diary::default());
     let workflows = service(&fake);
     let noted = diary.clone();
@@ -411,7 +411,13 @@ async fn a_refusal_that_the_handler_copes_with_is_an_answer() {
         }
     });
     execute(&workflows).await.unwrap();
-    assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action"]);
+    // A late duplicate of the refused step might succeed.
+    assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action", "order-42/01/compensate"]);
+    let (standing, record) = fake.look("order-42");
+    assert_eq!(
+        (standing.status.as_str(), &record[2..]),
+        ("succeed", &["00/decision succeed".to_owned(), "01/rollback succeed".to_owned()][..])
+    );
 }
 
 #[tokio::test]

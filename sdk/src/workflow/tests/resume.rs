@@ -164,3 +164,60 @@ async fn a_decision_names_what_was_asked_for_since_the_last_step_was_recorded() 
     assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action"]);
     assert_eq!(fake.look("order-42").0.status, "prepared");
 }
+
+#[tokio::test]
+async fn a_step_that_is_awaited_after_its_handler_ended_does_nothing() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    let late = Arc::new(Mutex::new(Vec::new()));
+    let ended = Arc::new(Semaphore::new(0));
+    // At first it stays open, with a step on record; then it refuses.
+    for refuses in [false, true] {
+        let workflows = service(&fake);
+        let (noted, spawned, gate) = (diary.clone(), Arc::clone(&late), Arc::clone(&ended));
+        workflows.register("sum", move |flow, _| {
+            let (diary, spawned, gate) = (noted.clone(), Arc::clone(&spawned), Arc::clone(&gate));
+            async move {
+                let asked = [1, 2].map(|number| {
+                    let (acts, undoes) = (diary.clone(), diary.clone());
+                    let undo = async move |step: Step| {
+                        undoes.note(step.context().idempotency_key());
+                        Ok(())
+                    };
+                    let action = async move |step: Step| {
+                        acts.note(step.context().idempotency_key());
+                        Ok(number)
+                    };
+                    flow.branch().on_rollback(undo).run(action)
+                });
+                let [recorded, other] = asked;
+                if !refuses {
+                    recorded.await?;
+                    return Err(Failure::unknown("later"));
+                }
+                for step in [recorded, other] {
+                    let gate = Arc::clone(&gate);
+                    let step = async move {
+                        gate.acquire().await.unwrap().forget();
+                        step.await
+                    };
+                    spawned.lock().unwrap().push(tokio::spawn(step));
+                }
+                Err(Failure::refused("no"))
+            }
+        });
+        execute(&workflows).await.unwrap_err();
+    }
+    let expected = ["order-42/01/action", "order-42/02/compensate", "order-42/01/compensate"];
+    assert_eq!(diary.read(), expected);
+    ended.add_permits(2);
+    let steps = std::mem::take(&mut *late.lock().unwrap());
+    let mut answers = Vec::new();
+    for step in steps {
+        answers.push(step.await.expect("no panic"));
+    }
+    assert!(
+        matches!(&answers[..], [Ok(1), Err(Failure::Stopped(WorkflowError::Diverged(_)))]),
+        "{answers:?}"
+    );
+    assert_eq!(diary.read(), [""; 0]);
+}
