@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use trine_protocol::Gid;
 
+use super::WORKFLOW_INPUT_BYTES_MAX;
 use crate::{Error, Outcome};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -103,6 +104,13 @@ pub enum WorkflowError {
     /// No handler has this name. Register it, in every instance that is called back.
     #[error("no workflow is registered as `{0}`")]
     NotRegistered(String),
+    /// The input is larger than a callback brings back, so the workflow was not begun. Keep the bulk elsewhere, and hand
+    /// over where it is.
+    #[error("the input has {bytes} bytes, and a workflow's may have {WORKFLOW_INPUT_BYTES_MAX}")]
+    InputTooLarge {
+        /// How many it has.
+        bytes: usize,
+    },
     /// The gid is that of something else: another workflow, another input, or no workflow at all. Choose another.
     #[error("{gid} is taken: {what}")]
     Conflict {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -49,6 +49,7 @@ impl Fake {
             .route(path::PREPARE, post(answer))
             .route(path::RECORD, post(answer))
             .route(path::FINISH, post(answer))
+            .layer(DefaultBodyLimit::disable())
             .with_state(fake.clone());
         fake.url = serve(router).await;
         fake
