@@ -52,6 +52,10 @@ async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Respo
         Err(_) => (StatusCode::OK, "it goes on".to_owned()),
         Ok(Ok(_)) => (StatusCode::OK, "it has ended: done".to_owned()),
         Ok(Err(WorkflowError::Refused(_))) => (StatusCode::OK, "it has ended: refused".to_owned()),
+        Ok(Err(error @ WorkflowError::Overruled { .. })) => {
+            tracing::error!(%gid, %error, "a workflow did not end as was decided");
+            (StatusCode::OK, "it has ended: overruled".to_owned())
+        }
         Ok(Err(WorkflowError::Superseded)) => (StatusCode::OK, "another executor goes on".to_owned()),
         Ok(Err(error @ WorkflowError::NotRegistered(_))) => {
             tracing::error!(%gid, %error, "called back for a workflow nobody knows here");

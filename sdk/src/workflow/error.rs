@@ -70,13 +70,22 @@ pub fn settle(outcome: Outcome) -> Result<serde_json::Value, Failure> {
     }
 }
 
-/// Why there is no result. What to do stands with each; [`WorkflowError::has_ended`] tells the one that is final.
+/// Why there is no result. What to do stands with each; [`WorkflowError::has_ended`] tells those that are final.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
     /// It ended with a business "no", and what its steps did is undone. Final: the same gid gives the same answer.
     #[error("refused: {0}")]
     Refused(String),
+    /// Somebody has ended it the other way than was decided, as an operator may: of its steps, some may be undone or
+    /// committed and others not. Final; people have to look at what its steps did.
+    #[error("it was decided to {decided}, and somebody else has ended it as {ended}")]
+    Overruled {
+        /// `commit` or `roll back`.
+        decided: &'static str,
+        /// `committed` or `rolled back`.
+        ended: &'static str,
+    },
     /// A step, or the handler, ended without anybody knowing whether it took effect. The coordinator calls back and
     /// the workflow goes on from there; execute it again with the same gid to wait for that.
     #[error("{step}: not known whether it took effect: {reason}")]
@@ -139,7 +148,7 @@ pub enum WorkflowError {
 impl WorkflowError {
     /// Whether the workflow has ended, so that nothing more will come of it.
     pub fn has_ended(&self) -> bool {
-        matches!(self, Self::Refused(_))
+        matches!(self, Self::Refused(_) | Self::Overruled { .. })
     }
 
     pub(super) fn json(what: impl Into<String>, error: &serde_json::Error) -> Self {
