@@ -87,6 +87,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use trine_protocol::Gid;
+use trine_protocol::limits::BODY_BYTES_MAX;
 
 pub use error::{Failure, WorkflowError, settle};
 pub use flow::{Branch, WORKFLOW_BRANCHES_MAX, Workflow};
@@ -96,6 +97,10 @@ use crate::Error;
 use crate::client::Client;
 use execution::Handler;
 use wire::{About, Coordinator};
+
+/// Largest input of a workflow: what a callback brings back. Requests carry it in base64, so a coordinator that reads
+/// bodies of no more than this refuses inputs of three quarters of it.
+pub const WORKFLOW_INPUT_BYTES_MAX: usize = BODY_BYTES_MAX;
 
 /// What an execution came to; none while it goes on.
 type Ended = Option<Result<Vec<u8>, WorkflowError>>;
@@ -246,6 +251,9 @@ impl Workflows {
     fn start(&self, about: About) -> Result<Running, WorkflowError> {
         let handler = lock(&self.shared.handlers).get(&about.name).cloned();
         let handler = handler.ok_or_else(|| WorkflowError::NotRegistered(about.name.clone()))?;
+        if about.input.len() > WORKFLOW_INPUT_BYTES_MAX {
+            return Err(WorkflowError::InputTooLarge { bytes: about.input.len() });
+        }
         let mut running = lock(&self.shared.running);
         if let Some(running) = running.get(&about.gid) {
             let same = *running.about == about;

@@ -9,10 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use trine_protocol::Gid;
-use trine_protocol::limits::BODY_BYTES_MAX;
 
 use super::wire::About;
-use super::{WorkflowError, Workflows};
+use super::{WORKFLOW_INPUT_BYTES_MAX, WorkflowError, Workflows};
 use crate::client::call::with_causes;
 
 /// How long a callback waits for the end: shorter than a coordinator waits for an answer.
@@ -39,7 +38,7 @@ async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Respo
         Ok(gid) => gid,
         Err(error) => return bad(format!("gid {error}")),
     };
-    let input = match axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await {
+    let input = match axum::body::to_bytes(request.into_body(), WORKFLOW_INPUT_BYTES_MAX).await {
         Ok(input) => input.into(),
         Err(error) => return bad(format!("the input cannot be read: {error}")),
     };
@@ -53,6 +52,10 @@ async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Respo
         Err(_) => (StatusCode::OK, "it goes on".to_owned()),
         Ok(Ok(_)) => (StatusCode::OK, "it has ended: done".to_owned()),
         Ok(Err(WorkflowError::Refused(_))) => (StatusCode::OK, "it has ended: refused".to_owned()),
+        Ok(Err(error @ WorkflowError::Overruled { .. })) => {
+            tracing::error!(%gid, %error, "a workflow did not end as was decided");
+            (StatusCode::OK, "it has ended: overruled".to_owned())
+        }
         Ok(Err(WorkflowError::Superseded)) => (StatusCode::OK, "another executor goes on".to_owned()),
         Ok(Err(error @ WorkflowError::NotRegistered(_))) => {
             tracing::error!(%gid, %error, "called back for a workflow nobody knows here");

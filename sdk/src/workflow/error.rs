@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use trine_protocol::Gid;
 
+use super::WORKFLOW_INPUT_BYTES_MAX;
 use crate::{Error, Outcome};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -69,13 +70,22 @@ pub fn settle(outcome: Outcome) -> Result<serde_json::Value, Failure> {
     }
 }
 
-/// Why there is no result. What to do stands with each; [`WorkflowError::has_ended`] tells the one that is final.
+/// Why there is no result. What to do stands with each; [`WorkflowError::has_ended`] tells those that are final.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
     /// It ended with a business "no", and what its steps did is undone. Final: the same gid gives the same answer.
     #[error("refused: {0}")]
     Refused(String),
+    /// Somebody has ended it the other way than was decided, as an operator may: of its steps, some may be undone or
+    /// committed and others not. Final; people have to look at what its steps did.
+    #[error("it was decided to {decided}, and somebody else has ended it as {ended}")]
+    Overruled {
+        /// `commit` or `roll back`.
+        decided: &'static str,
+        /// `committed` or `rolled back`.
+        ended: &'static str,
+    },
     /// A step, or the handler, ended without anybody knowing whether it took effect. The coordinator calls back and
     /// the workflow goes on from there; execute it again with the same gid to wait for that.
     #[error("{step}: not known whether it took effect: {reason}")]
@@ -103,6 +113,13 @@ pub enum WorkflowError {
     /// No handler has this name. Register it, in every instance that is called back.
     #[error("no workflow is registered as `{0}`")]
     NotRegistered(String),
+    /// The input is larger than a callback brings back, so the workflow was not begun. Keep the bulk elsewhere, and hand
+    /// over where it is.
+    #[error("the input has {bytes} bytes, and a workflow's may have {WORKFLOW_INPUT_BYTES_MAX}")]
+    InputTooLarge {
+        /// How many it has.
+        bytes: usize,
+    },
     /// The gid is that of something else: another workflow, another input, or no workflow at all. Choose another.
     #[error("{gid} is taken: {what}")]
     Conflict {
@@ -131,7 +148,7 @@ pub enum WorkflowError {
 impl WorkflowError {
     /// Whether the workflow has ended, so that nothing more will come of it.
     pub fn has_ended(&self) -> bool {
-        matches!(self, Self::Refused(_))
+        matches!(self, Self::Refused(_) | Self::Overruled { .. })
     }
 
     pub(super) fn json(what: impl Into<String>, error: &serde_json::Error) -> Self {

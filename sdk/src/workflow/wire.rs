@@ -248,6 +248,7 @@ fn standing(about: &About, prepared: Prepared) -> Result<Standing, WorkflowError
             return conflict("the workflow has another input");
         }
     }
+    overruled(&found.status, &prepared.progresses)?;
     match found.status.as_str() {
         status::SUCCEED => Ok(Standing::Done(found.result)),
         status::FAILED => Ok(Standing::Refused(found.rollback_reason)),
@@ -255,6 +256,20 @@ fn standing(about: &About, prepared: Prepared) -> Result<Standing, WorkflowError
             prepared.progresses.into_iter().map(recorded).collect::<Result<_, _>>().map(Standing::Open)
         }
         other => Err(WorkflowError::Diverged(format!("a workflow that is {other}"))),
+    }
+}
+
+/// An end that is not the one on record as decided: what was done for the one is no part of the other.
+fn overruled(ended: &str, progresses: &[Progress]) -> Result<(), WorkflowError> {
+    let decision = progresses.iter().find(|known| known.op == DECISION).map(|known| known.status.as_str());
+    match (decision, ended) {
+        (Some(status::FAILED), status::SUCCEED) => {
+            Err(WorkflowError::Overruled { decided: "roll back", ended: "committed" })
+        }
+        (Some(status::SUCCEED), status::FAILED) => {
+            Err(WorkflowError::Overruled { decided: "commit", ended: "rolled back" })
+        }
+        _ => Ok(()),
     }
 }
 

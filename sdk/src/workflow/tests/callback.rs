@@ -131,3 +131,25 @@ async fn a_callback_does_not_wait_for_a_long_execution() {
     let router = crate::workflow::callback::router(workflows, "/workflows", Duration::ZERO);
     assert_eq!(sent(router, "POST", "?op=sum&gid=order-42", "").await, (200, "it goes on".into()));
 }
+
+#[tokio::test]
+async fn an_input_that_could_not_be_called_back_is_refused_and_one_that_can_be_is_taken() {
+    let fake = Fake::start().await;
+    let workflows = service(&fake);
+    workflows.register("count", |_, input| async move { Ok(input.len().to_string().into_bytes()) });
+    let input = "x".repeat(WORKFLOW_INPUT_BYTES_MAX + 1);
+    let end = workflows.execute("count", &gid(), input.as_str()).await;
+    assert!(
+        matches!(end, Err(WorkflowError::InputTooLarge { bytes }) if bytes == input.len()),
+        "{:?}",
+        end.is_ok()
+    );
+    assert_eq!(fake.look("order-42").0.status, "", "it was not begun");
+    let input = &input[1..];
+    assert_eq!(
+        call_back(&workflows, "POST", "?op=count&gid=order-42", input).await,
+        (200, "it has ended: done".into())
+    );
+    let count = workflows.execute("count", &gid(), input).await.unwrap();
+    assert_eq!(count, input.len().to_string().into_bytes());
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -32,6 +32,7 @@ pub(super) enum Fault {
 pub(super) struct Fake {
     workflows: Arc<Mutex<HashMap<String, Prepared>>>,
     faults: Arc<Mutex<VecDeque<(&'static str, Fault)>>>,
+    ending: Arc<Mutex<Option<(String, String)>>>,
     /// Has a permit for each executor that has come to where it is to die.
     pub(super) dying: Arc<Semaphore>,
     pub(super) url: String,
@@ -42,6 +43,7 @@ impl Fake {
         let mut fake = Self {
             workflows: Arc::default(),
             faults: Arc::default(),
+            ending: Arc::default(),
             dying: Arc::new(Semaphore::new(0)),
             url: String::new(),
         };
@@ -49,6 +51,7 @@ impl Fake {
             .route(path::PREPARE, post(answer))
             .route(path::RECORD, post(answer))
             .route(path::FINISH, post(answer))
+            .layer(DefaultBodyLimit::disable())
             .with_state(fake.clone());
         fake.url = serve(router).await;
         fake
@@ -76,6 +79,11 @@ impl Fake {
     /// As if somebody else had ended it.
     pub(super) fn end(&self, gid: &str, word: &str) {
         self.workflows.lock().unwrap().get_mut(gid).unwrap().transaction.status = word.into();
+    }
+
+    /// The same, as soon as the next step is on record.
+    pub(super) fn end_after_record(&self, gid: &str, word: &str) {
+        *self.ending.lock().unwrap() = Some((gid.into(), word.into()));
     }
 
     /// As if it had been begun with another pattern.
@@ -115,6 +123,10 @@ impl Fake {
         }
         let Record { branch_id, op, status, data, .. } = asked;
         found.progresses.push(Progress { branch_id, op, status, bin_data: data.into_bytes() });
+        drop(workflows);
+        if let Some((gid, word)) = self.ending.lock().unwrap().take() {
+            self.end(&gid, &word);
+        }
         told(StatusCode::OK, "")
     }
 

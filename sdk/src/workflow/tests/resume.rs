@@ -221,3 +221,44 @@ async fn a_step_that_is_awaited_after_its_handler_ended_does_nothing() {
     );
     assert_eq!(diary.read(), [""; 0]);
 }
+
+#[tokio::test]
+async fn an_end_that_was_forced_against_the_decision_is_an_error_that_says_so() {
+    for (refuses, word, expected) in [
+        (true, "succeed", "it was decided to roll back, and somebody else has ended it as committed"),
+        (false, "failed", "it was decided to commit, and somebody else has ended it as rolled back"),
+    ] {
+        let fake = Fake::start().await;
+        let workflows = service(&fake);
+        let operator = fake.clone();
+        // The last that happens before it is finished: after the decision, with the finisher's record made.
+        workflows.register("sum", move |flow, _| {
+            let [keeps, undoes] = [operator.clone(), operator.clone()];
+            async move {
+                let step = flow
+                    .branch()
+                    .on_commit(async move |_| {
+                        keeps.end_after_record("order-42", "failed");
+                        Ok(())
+                    })
+                    .on_rollback(async move |_| {
+                        undoes.end_after_record("order-42", "succeed");
+                        Ok(())
+                    });
+                step.run(async |_| Ok(1)).await?;
+                if refuses { Err(Failure::refused("no")) } else { Ok(b"result".to_vec()) }
+            }
+        });
+        // Whoever asks afterwards is told so, too.
+        for _ in 0..2 {
+            match execute(&workflows).await {
+                Err(error @ WorkflowError::Overruled { .. }) => {
+                    assert!(error.has_ended());
+                    assert_eq!(error.to_string(), expected);
+                }
+                other => panic!("{word}: {other:?}"),
+            }
+        }
+        assert_eq!(fake.look("order-42").0.status, word);
+    }
+}
