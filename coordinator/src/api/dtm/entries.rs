@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use trine_protocol::errors::Code;
 
-use super::service::{Page, Service, Trouble};
+use super::service::{Page, RETRY_AFTER_S, Service, Trouble};
 use super::view::KeyValue;
 use crate::store::{Entry, Key, KeyValues, StoreError, StoreFuture};
 
 /// Most rows of a page; whoever asks for more gets the rest on the next one.
 const PAGE_ROWS_MAX: usize = 100;
-/// When to come back after the store did not answer.
-const RETRY_AFTER_S: u64 = 1;
 
 impl Service {
-    pub(super) async fn find_entry(&self, category: &str, key: &str) -> Result<Vec<KeyValue>, Trouble> {
+    /// One entry of a category, or none.
+    pub(crate) async fn query_kv(&self, category: &str, key: &str) -> Result<Vec<KeyValue>, Trouble> {
         find(&*self.store, self.store_timeout, category, key).await
     }
 
-    pub(super) async fn scan_entries(
+    /// A page of a category.
+    pub(crate) async fn scan_kv(
         &self,
         category: &str,
         position: &str,

@@ -58,8 +58,7 @@ impl Service {
             Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
                 return Err(cannot_abort(found.pattern, status));
             }
-            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => return Err(trouble),
+            Err(refused) => return Err(refused.into()),
         }
         if show::terms_of(&found.spec, &gid).wait_result {
             self.first_pass(&gid, Status::RolledBack).await
@@ -93,8 +92,7 @@ impl Service {
             Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(not_prepared(&request.gid))
             }
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -146,8 +144,7 @@ impl Service {
             Ok(Snapshot { status, .. }) | Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
                 Err(wrong_state(status, CANNOT_SUBMIT))
             }
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -174,8 +171,7 @@ impl Service {
         match self.command(gid, Command::Look).await {
             Ok(snapshot) => Ok(Some(snapshot)),
             Err(Refused::Rejected(Rejection::NotFound)) => Ok(None),
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(refused) => Err(refused.into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use trine_engine::{Command, ForceTo, Rejection, Snapshot, Transaction};
 use trine_protocol::dtm::{TransType, status};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use super::initiate::{other, unknown};
+use super::initiate::unknown;
 use super::plan;
 use super::service::{Done, Page, Query, Refused, Service, Trouble};
 use super::show;
@@ -38,8 +38,7 @@ impl Service {
                 Err(stopped(status))
             }
             Err(Refused::Rejected(Rejection::NotFound)) => Err(unknown(gid)),
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -109,8 +108,7 @@ impl Service {
         match self.command(gid, Command::Replay { branch: None }).await {
             // Settled meanwhile: nothing waits any more.
             Ok(_) | Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => Ok(()),
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(refused) => Err(refused.into()),
         }
     }
 

@@ -10,7 +10,6 @@ use trine_protocol::dtm::gid_of;
 use trine_protocol::errors::Code;
 
 use super::entries;
-use super::view::KeyValue;
 use crate::runtime::{Handle, SubmitError};
 use crate::store::{Store, StoreFuture};
 
@@ -88,8 +87,17 @@ impl From<Trouble> for Refused {
     }
 }
 
+impl From<Refused> for Trouble {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(rejection) => super::initiate::other(rejection),
+            Refused::Trouble(trouble) => trouble,
+        }
+    }
+}
+
 /// Seconds after which to come back when the store is silent.
-const RETRY_AFTER_S: u64 = 1;
+pub(super) const RETRY_AFTER_S: u64 = 1;
 
 impl Service {
     /// Our gid for a client's.
@@ -154,35 +162,5 @@ impl Service {
     /// A gid nobody has.
     pub(crate) fn new_gid(&self) -> String {
         uuid::Uuid::now_v7().simple().to_string()
-    }
-
-    /// Adds a subscriber to a topic.
-    pub(crate) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Done {
-        self.topics().subscribe(topic, url, remark).await
-    }
-
-    /// Takes a subscriber away.
-    pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Done {
-        self.topics().unsubscribe(topic, url).await
-    }
-
-    /// Takes a topic away.
-    pub(crate) async fn delete_topic(&self, topic: &str) -> Done {
-        self.topics().delete(topic).await
-    }
-
-    /// One entry of a category, or none.
-    pub(crate) async fn query_kv(&self, category: &str, key: &str) -> Result<Vec<KeyValue>, Trouble> {
-        self.find_entry(category, key).await
-    }
-
-    /// A page of a category.
-    pub(crate) async fn scan_kv(
-        &self,
-        category: &str,
-        position: &str,
-        limit: usize,
-    ) -> Result<Page<KeyValue>, Trouble> {
-        self.scan_entries(category, position, limit).await
     }
 }

@@ -43,6 +43,21 @@ impl Service {
         let store: Arc<dyn KeyValues> = self.store.clone();
         Topics { store, store_timeout: self.store_timeout }
     }
+
+    /// Adds a subscriber to a topic.
+    pub(crate) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), Trouble> {
+        self.topics().subscribe(topic, url, remark).await
+    }
+
+    /// Takes a subscriber away.
+    pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), Trouble> {
+        self.topics().unsubscribe(topic, url).await
+    }
+
+    /// Takes a topic away.
+    pub(crate) async fn delete_topic(&self, topic: &str) -> Result<(), Trouble> {
+        self.topics().delete(topic).await
+    }
 }
 
 impl Topics {

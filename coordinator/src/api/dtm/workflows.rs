@@ -24,15 +24,13 @@ impl Service {
         let gid = Self::gid(&request.gid)?;
         let found = match self.create(&gid, &request, TransType::Workflow, true).await {
             Ok(found) => found,
-            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => return Err(trouble),
+            Err(refused) => return Err(refused.into()),
         };
         if !found.changed && found.status == Status::Open {
             match self.command(&gid, Command::Resume).await {
                 // It may have ended meanwhile, or be none: then what is loaded says so.
                 Ok(_) | Err(Refused::Rejected(Rejection::IllegalState { .. })) => {}
-                Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
-                Err(Refused::Trouble(trouble)) => return Err(trouble),
+                Err(refused) => return Err(refused.into()),
             }
         }
         let found = self.load(&gid).await?.ok_or_else(|| other(Rejection::NotFound))?;
@@ -67,8 +65,7 @@ impl Service {
             Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(not_prepared(&request.gid))
             }
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -88,8 +85,7 @@ impl Service {
             Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(other(Rejection::NotFound))
             }
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(refused) => Err(refused.into()),
         }
     }
 }
