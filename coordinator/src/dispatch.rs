@@ -40,10 +40,12 @@ pub use measured::Measured;
 pub enum Returned {
     /// It was made.
     Answer(Answer),
-    /// It was not: its host has no room. Offer it again after this long.
+    /// It was not: nothing left this process, so it is no attempt. Offer it again after this long.
     NotSent {
         /// From now.
         retry_after_ms: u64,
+        /// Why it did not leave, in a short sentence for people.
+        reason: String,
     },
 }
 

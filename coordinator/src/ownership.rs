@@ -83,7 +83,9 @@ impl Standfast {
 impl Caller for Standfast {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
         if self.standing.is_cut_off() {
-            return Box::pin(std::future::ready(Returned::NotSent { retry_after_ms: PUT_OFF_MS }));
+            let reason =
+                "this coordinator is cut off from its store, and makes no calls until it is back".into();
+            return Box::pin(std::future::ready(Returned::NotSent { retry_after_ms: PUT_OFF_MS, reason }));
         }
         self.caller.call(call)
     }

@@ -85,7 +85,7 @@ impl Dispatcher {
             Err(Nowhere::Now(error)) => {
                 let retry_after_ms = fastrand::u64(NOBODY_THERE_MS / 2..=NOBODY_THERE_MS);
                 tracing::debug!(gid = %call.gid, op = %call.op(), %error, retry_after_ms, "the call waits");
-                return Returned::NotSent { retry_after_ms };
+                return Returned::NotSent { retry_after_ms, reason: clean(&error) };
             }
             Err(Nowhere::Ever(error)) => return unmade(error),
         };
@@ -94,7 +94,9 @@ impl Dispatcher {
             Ok(place) => place,
             Err(NoPlace { retry_after_ms }) => {
                 tracing::debug!(gid = %call.gid, op = %call.op(), host = %origin, retry_after_ms, "no place at the host");
-                return Returned::NotSent { retry_after_ms };
+                let reason =
+                    clean(&format!("no place at {origin}: it has all the calls under way that it may have"));
+                return Returned::NotSent { retry_after_ms, reason };
             }
         };
         let stopwatch = Stopwatch::start();

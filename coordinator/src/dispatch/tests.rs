@@ -322,7 +322,9 @@ async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_
     let caller = Dispatcher::new(Options::default(), directory.clone()).unwrap();
     directory.replace(vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
     let returned = caller.call(call("gone:/x")).await;
-    assert!(matches!(returned, Returned::NotSent { retry_after_ms } if retry_after_ms > 0), "{returned:?}");
+    let Returned::NotSent { retry_after_ms, reason } = returned else { panic!("{returned:?}") };
+    assert!(retry_after_ms > 0);
+    assert!(reason.starts_with("no live instance of participant `gone`"), "{reason}");
 }
 
 #[tokio::test]

@@ -236,7 +236,7 @@ impl Lane {
             Completion::Returned { .. } if self.stopping => {}
             Completion::Returned { call, returned } => self.handle(match returned {
                 Returned::Answer(answer) => Message::Answer { gid: call.gid, key: call.key, answer },
-                Returned::NotSent { retry_after_ms } => {
+                Returned::NotSent { retry_after_ms, reason: _ } => {
                     let retry_at = clock::now().plus_millis(retry_after_ms.max(1));
                     Message::NotSent { gid: call.gid, key: call.key, retry_at }
                 }

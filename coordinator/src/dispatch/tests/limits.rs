@@ -74,7 +74,9 @@ async fn a_call_without_a_place_in_time_is_not_sent() {
     let first = tokio::spawn(caller.call(call(&base)));
     gate.fills_up_to(1).await;
     let second = caller.call(call(&base)).await;
-    assert!(matches!(second, Returned::NotSent { retry_after_ms } if retry_after_ms > 0), "{second:?}");
+    let Returned::NotSent { retry_after_ms, reason } = second else { panic!("{second:?}") };
+    assert!(retry_after_ms > 0);
+    assert_eq!(reason, format!("no place at {base}: it has all the calls under way that it may have"));
     assert_eq!(gate.inside.load(Ordering::SeqCst), 1);
     gate.open.0.add_permits(1);
     assert!(matches!(first.await.unwrap(), Returned::Answer(_)));
