@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{self, cargo};
-use crate::{setup, tidy};
+use crate::{canaries, setup, tidy};
 
 /// What became of a stage.
 #[derive(Debug, PartialEq)]
@@ -31,6 +31,7 @@ pub(crate) fn verify(root: &Path) -> Result<(), String> {
         Stage::cargo("fmt", cargo(root, ["fmt", "--all", "--check"])),
         Stage::new("tidy", "cargo xtask tidy".to_owned(), || tidy::run(root)),
         Stage::cargo("clippy", clippy(root)),
+        Stage::new("canaries", "cargo xtask canaries --build".to_owned(), || canaries::all_build(root)),
         Stage::cargo("test", cargo(root, ["test", "--quiet", "--workspace", "--locked"])),
         Stage::cargo("doc", doc(root)),
     ];

@@ -103,7 +103,7 @@ const CANARIES: &[Canary] = &[
         replace: "            None | Some(0) => self.reload(again),
 ",
         with: "            None | Some(0) => {
-                for message in again.into_values().flatten() {
+                for message in again.into_values().flat_map(|loading| loading.messages) {
                     self.receive_unknown(message, now);
                 }
             }
