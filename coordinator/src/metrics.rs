@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use trine_engine::ParkCause;
 use trine_protocol::{Op, OutcomeKind, Pattern, Status, Timestamp};
 
 use crate::store::Census;
@@ -51,6 +52,7 @@ struct Inner {
     call_seconds: Seconds<1>,
     unfinished: Family<Labels<2>, Gauge>,
     parked: Gauge,
+    ops_parked: Family<Labels<2>, Counter>,
     oldest_unfinished_seconds: FloatGauge,
     residents: Gauge,
     inbox_len: Gauge,
@@ -110,6 +112,11 @@ impl Metrics {
     pub fn call_ended(&self, op: Op, outcome: OutcomeKind, took_s: f64) {
         self.inner.called(op, outcome.as_str()).inc();
         self.inner.call_seconds(op).observe(took_s);
+    }
+
+    /// An op was parked: durable.
+    pub fn op_parked(&self, op: Op, cause: ParkCause) {
+        self.inner.parked_ops(op, cause).inc();
     }
 
     /// A call found no place at its host.
@@ -192,6 +199,7 @@ impl Inner {
             call_seconds: Family::new_with_constructor(call_histogram),
             unfinished: Family::default(),
             parked: Gauge::default(),
+            ops_parked: Family::default(),
             oldest_unfinished_seconds: FloatGauge::default(),
             residents: Gauge::default(),
             inbox_len: Gauge::default(),
@@ -225,6 +233,11 @@ impl Inner {
             "parked",
             "Transactions that need a person, as of the last census",
             self.parked.clone(),
+        );
+        registry.register(
+            "ops_parked",
+            "Ops that were parked, by op and cause: exhausted, client_error",
+            self.ops_parked.clone(),
         );
         registry.register_with_unit(
             "oldest_unfinished_age",
@@ -300,6 +313,9 @@ impl Inner {
             for result in CALL_RESULTS {
                 drop(self.called(op, result));
             }
+            for cause in ParkCause::ALL {
+                drop(self.parked_ops(op, cause));
+            }
         }
         for (pattern, status) in unfinished_labels() {
             drop(self.unfinished(pattern, status));
@@ -327,6 +343,10 @@ impl Inner {
 
     fn called(&self, op: Op, outcome: &'static str) -> Counter {
         self.calls.get_or_create_owned(&[("op", op.as_str()), ("outcome", outcome)])
+    }
+
+    fn parked_ops(&self, op: Op, cause: ParkCause) -> Counter {
+        self.ops_parked.get_or_create_owned(&[("op", op.as_str()), ("cause", cause.as_str())])
     }
 
     fn unfinished(&self, pattern: Pattern, status: Status) -> Gauge {

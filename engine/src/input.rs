@@ -116,6 +116,8 @@ pub enum Outcome {
     },
     /// It may have run.
     Unknown,
+    /// It may have run, and no retry mends what is wrong: nothing is mounted there, credentials or payload are not taken.
+    ClientError,
 }
 
 impl Outcome {
@@ -125,7 +127,7 @@ impl Outcome {
             Self::Done { .. } => OutcomeKind::Done,
             Self::Refused { .. } => OutcomeKind::Refused,
             Self::Ongoing { .. } => OutcomeKind::Ongoing,
-            Self::Unknown => OutcomeKind::Unknown,
+            Self::Unknown | Self::ClientError => OutcomeKind::Unknown,
         }
     }
 }

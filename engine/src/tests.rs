@@ -1,6 +1,7 @@
 //! Proof of the engine, from the inside out: trace tests (one rule each), shard tests (what *durable* means), and every
 //! short history of one transaction under faults.
 
+mod client_errors;
 mod empty_ops;
 mod exhaust;
 mod finish_order;

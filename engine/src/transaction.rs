@@ -75,6 +75,8 @@ pub struct OpProgress {
     pub attempts: u32,
     /// Unknown answers since the last replay: what backoff and exhaustion count.
     pub failures: u32,
+    /// Of these, the client errors since any other answer.
+    pub client_errors: u32,
     /// How the last attempt ended.
     pub last: Option<OutcomeKind>,
     /// Where it stands.
@@ -114,13 +116,19 @@ pub enum OpState {
 pub enum ParkCause {
     /// Its attempts are used up.
     Exhausted,
+    /// Its participant answered what no retry mends.
+    ClientError,
 }
 
 impl ParkCause {
+    /// Every cause.
+    pub const ALL: [Self; 2] = [Self::Exhausted, Self::ClientError];
+
     /// The cause's wire word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",
+            Self::ClientError => "client_error",
         }
     }
 }
@@ -133,7 +141,17 @@ impl OpProgress {
 
     /// Needs a person.
     pub fn is_parked(&self) -> bool {
-        matches!(self.state, OpState::Parked { .. })
+        self.park_cause().is_some()
+    }
+
+    /// Why it needs a person.
+    pub fn park_cause(&self) -> Option<ParkCause> {
+        match self.state {
+            OpState::Parked { cause } => Some(cause),
+            OpState::Pending | OpState::Waiting { .. } | OpState::Done { .. } | OpState::Refused { .. } => {
+                None
+            }
+        }
     }
 
     /// May still be answered.
@@ -253,11 +271,11 @@ impl Transaction {
         if self.quarantined.is_some() {
             return Some("quarantined");
         }
-        let parked = match self.phase_op() {
-            None => self.check.as_ref().is_some_and(OpProgress::is_parked),
-            Some(_) => (0..self.branches.len()).any(|i| self.progress(i).is_some_and(OpProgress::is_parked)),
+        let cause = match self.phase_op() {
+            None => self.check.as_ref().and_then(OpProgress::park_cause),
+            Some(_) => (0..self.branches.len()).find_map(|i| self.progress(i)?.park_cause()),
         };
-        parked.then_some(ParkCause::Exhausted.as_str())
+        cause.map(ParkCause::as_str)
     }
 
     /// The op the present phase asks of branches; none while open or settled.

@@ -35,6 +35,10 @@ pub const RETRY_MAX_INTERVAL_MS_DEFAULT: u64 = 30_000;
 pub const RETRY_FACTOR_PERMILLE_DEFAULT: u32 = 2_000;
 /// Share of the delay that is random by default, in thousandths.
 pub const RETRY_JITTER_PERMILLE_DEFAULT: u32 = 500;
+/// Answers in a row that no retry mends before an op is exhausted, by default.
+pub const CLIENT_ERROR_ATTEMPTS_DEFAULT: u32 = 5;
+/// First delay after such an answer; it doubles, so that the default number of attempts takes about a minute.
+pub const CLIENT_ERROR_DELAY_MS: u64 = 6_000;
 /// When an `ongoing` answer states no delay.
 pub const ONGOING_DELAY_MS_DEFAULT: u64 = 1_000;
 /// Longest delay a participant can ask for.

@@ -202,7 +202,7 @@ impl Walk {
         }
         let call = self.calls.swap_remove(self.rng.usize(..self.calls.len()));
         let forward = call.op() == Op::forward(call.pattern) && call.op().may_be_refused();
-        let outcome = match self.rng.u8(..16) {
+        let outcome = match self.rng.u8(..17) {
             0 if forward => {
                 self.verdict.refusals += 1;
                 self.late_calls.push(call.clone());
@@ -219,6 +219,7 @@ impl Walk {
                 Outcome::Unknown
             }
             4 => Outcome::Ongoing { retry_after_ms: Some(100) },
+            6 => Outcome::ClientError,
             5 => {
                 let retry_at = self.now.plus_millis(50);
                 let message = Message::NotSent { gid: call.gid, key: call.key, retry_at };

@@ -25,7 +25,8 @@ use crate::runtime::{Lanes, Options};
 use crate::store::Store;
 use crate::store::memory::Memory;
 
-/// Answers by the path it is called at: `/refuse` is a no, `/broken` gives no usable answer, anything else takes effect.
+/// Answers by the path it is called at: `/refuse` is a no, `/broken` gives no usable answer, nothing is mounted at `/missing`,
+/// anything else takes effect.
 #[derive(Debug)]
 struct Participant;
 
@@ -34,11 +35,14 @@ impl Caller for Participant {
         Box::pin(async move {
             let target = call.target.as_str().to_owned();
             let broken = target.ends_with("/broken");
+            let missing = target.ends_with("/missing");
             let refused = target.ends_with("/refuse") && call.op().may_be_refused();
             let outcome = if refused {
                 Outcome::Refused { reason: "no stock".into() }
             } else if broken {
                 Outcome::Unknown
+            } else if missing {
+                Outcome::ClientError
             } else {
                 Outcome::Done { output: Payload::from("{ \"ok\": true }"), read_only: false }
             };
@@ -46,10 +50,13 @@ impl Caller for Participant {
                 409
             } else if broken {
                 500
+            } else if missing {
+                404
             } else {
                 200
             });
-            let report = CallReport { status_code, duration_ms: 5, error: None };
+            let error = missing.then(|| "HTTP 404: there is nothing at this path".to_owned());
+            let report = CallReport { status_code, duration_ms: 5, error };
             Returned::Answer(Answer { outcome, report, random_permille: 0 })
         })
     }

@@ -47,8 +47,15 @@ pub(super) fn classify(
         409 => (Outcome::Refused { reason: reason(body) }, None),
         425 => hints::ongoing(headers.get(RETRY_AFTER), now),
         429 | 503 if headers.contains_key(RETRY_AFTER) => hints::ongoing(headers.get(RETRY_AFTER), now),
+        _ if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(status, headers, body)))),
         _ => (Outcome::Unknown, Some(clean(&advice(status, headers, body)))),
     }
+}
+
+/// Whether the request is wrong for whoever is there, as it is: the path, the method, the credentials, the payload. What
+/// may mend itself is none of these: rate limits, locks, timeouts, a redirect that is not for good.
+pub(super) fn is_client_error(status: u16) -> bool {
+    matches!(status, 301 | 308 | 400 | 401 | 403..=406 | 410 | 411 | 413..=415 | 422 | 426 | 431 | 501 | 505)
 }
 
 fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
@@ -110,6 +117,8 @@ fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
         405 => "the participant takes no POST at this path; check the branch's URL",
         408 => "the participant gave up waiting for the request",
         413 => "the payload is too large for the participant",
+        415 => "the participant takes no JSON at this path; check the branch's URL",
+        501 => "the participant does not do this; check the branch's URL",
         429 => "the participant limits the rate and names no Retry-After",
         503 => "the participant is not available and names no Retry-After",
         502 | 504 => "a gateway in front of the participant got no answer from it",

@@ -1,6 +1,7 @@
 //! Every row of the outcome table, and what people put where it does not belong.
 
 use reqwest::header::{HeaderName, HeaderValue};
+use trine_protocol::OutcomeKind;
 use trine_protocol::limits::TEXT_BYTES_MAX;
 
 use super::super::retry_after;
@@ -100,7 +101,6 @@ fn not_yet_is_ongoing_after_the_stated_or_the_default_delay() {
         (429, Some("0"), Some(Some(retry_after::RETRY_AFTER_MS_MIN))),
         (429, None, None),
         (500, Some("3"), None),
-        (404, Some("3"), None),
     ] {
         let pairs: Vec<_> = retry_after.map(|value| ("retry-after", value)).into_iter().collect();
         let outcome = ask(Op::Confirm, status, &pairs, "SUCCESS").0;
@@ -130,7 +130,8 @@ fn everything_else_is_unknown_and_says_what_to_do() {
         (422, "payload"),
         (429, "names no Retry-After"),
         (500, "look at its log"),
-        (501, "look at its log"),
+        (415, "takes no JSON"),
+        (501, "does not do this"),
         (502, "gateway"),
         (503, "names no Retry-After"),
         (504, "gateway"),
@@ -139,10 +140,24 @@ fn everything_else_is_unknown_and_says_what_to_do() {
     ] {
         for op in Op::ALL {
             let (outcome, error) = ask(op, status, &[], "SUCCESS");
-            assert_eq!(outcome, Outcome::Unknown, "{op} {status}");
+            assert_eq!(outcome.kind(), OutcomeKind::Unknown, "{op} {status}");
             let error = error.unwrap();
             assert!(error.contains(words) && error.contains(&status.to_string()), "{status}: {error}");
         }
+    }
+}
+
+#[test]
+fn what_no_retry_mends_is_told_from_what_a_retry_may_mend() {
+    for status in [301, 308, 400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 426, 431, 501, 505] {
+        assert_eq!(ask(Op::Confirm, status, &[], "").0, Outcome::ClientError, "{status}");
+        // A delay that is stated beside it mends nothing either.
+        assert_eq!(ask(Op::Action, status, &[("retry-after", "3")], "").0, Outcome::ClientError, "{status}");
+    }
+    for status in
+        [101, 300, 302, 303, 307, 402, 408, 412, 418, 421, 423, 424, 429, 451, 500, 502, 503, 504, 599]
+    {
+        assert_eq!(ask(Op::Confirm, status, &[], "").0, Outcome::Unknown, "{status}");
     }
 }
 
@@ -151,7 +166,7 @@ fn a_redirect_names_its_target_without_what_may_be_secret() {
     let location = "https://joe:hunter2@elsewhere.example/pay?token=hunter2#x";
     let (outcome, error) = ask(Op::Try, 308, &[("location", location)], "");
     let error = error.unwrap();
-    assert_eq!(outcome, Outcome::Unknown);
+    assert_eq!(outcome, Outcome::ClientError);
     assert!(error.contains("https://elsewhere.example/pay, which is not followed"), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
 }

@@ -87,7 +87,12 @@ impl Dispatcher {
                 tracing::debug!(gid = %call.gid, op = %call.op(), %error, retry_after_ms, "the call waits");
                 return Returned::NotSent { retry_after_ms, reason: clean(&error) };
             }
-            Err(Nowhere::Ever(error)) => return unmade(error),
+            Err(Nowhere::Ever(error)) => {
+                let heard = answer(Err(Failed { status_code: None, error }), 0);
+                // No retry mends a target. The dialect's are repeated all the same, as dtm does.
+                let outcome = if call.terms.is_none() { Outcome::ClientError } else { Outcome::Unknown };
+                return Returned::Answer(Answer { outcome, ..heard });
+            }
         };
         let origin = destination.origin();
         let _place = match self.hosts.enter(&origin).await {

@@ -96,7 +96,8 @@ impl Client {
             Ok(Ok(reply)) => Ok(manner.read_grpc(call, &reply, clock::now())),
             Ok(Err(Trouble::Words(words))) => Err(failed(words)),
             Ok(Err(Trouble::NotGrpc(status, words))) => {
-                Err(Failed { status_code: Some(status), error: clean(&words) })
+                let (outcome, error) = (manner.read_not_grpc(status), Some(clean(&words)));
+                Ok(Heard { status_code: status, outcome, error })
             }
             Ok(Err(Trouble::Broken(error))) => Err(failed(failure::broken(stage, host, &error))),
             Err(_) => Err(failed(failure::timeout(stage, host, call.timeout_ms))),

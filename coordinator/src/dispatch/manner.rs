@@ -5,7 +5,7 @@
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Request, Url};
-use trine_engine::Call;
+use trine_engine::{Call, Outcome};
 use trine_protocol::Timestamp;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
@@ -21,6 +21,11 @@ pub(super) trait Manner: Send + Sync {
     /// How much of an answer over HTTP is read: enough to know what it means.
     fn body_bytes_max(&self) -> usize {
         OUTPUT_BYTES_MAX
+    }
+
+    /// What a status of HTTP means where gRPC was to answer: some gateway, or no gRPC server at all.
+    fn read_not_grpc(&self, status: u16) -> Outcome {
+        if classify::is_client_error(status) { Outcome::ClientError } else { Outcome::Unknown }
     }
 
     /// What an answer over HTTP means.

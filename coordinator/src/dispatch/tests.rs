@@ -132,7 +132,7 @@ async fn a_redirect_is_not_followed() {
     let app = Router::new().route("/old", post(move || async move { Redirect::permanent(&target) }));
     let base = serve(app).await;
     let answer = answer_of(&caller(), call(&format!("{base}/old"))).await;
-    assert_eq!(answer.outcome, Outcome::Unknown);
+    assert_eq!(answer.outcome, Outcome::ClientError);
     assert_eq!(answer.report.status_code, Some(308));
     assert!(error_of(&answer).contains("which is not followed"), "{answer:?}");
     assert_eq!(contacted.load(Ordering::SeqCst), 0);
@@ -312,7 +312,7 @@ async fn named_targets_go_round_the_live_instances() {
     assert_eq!(seen, [done("a"), done("b"), done("a"), done("b")]);
 
     let answer = answer_of(&caller, call("billing:/pay")).await;
-    assert_eq!((&answer.outcome, answer.report.status_code), (&Outcome::Unknown, None));
+    assert_eq!((&answer.outcome, answer.report.status_code), (&Outcome::ClientError, None));
     assert!(error_of(&answer).starts_with("no participant is registered as `billing`"), "{answer:?}");
 }
 
@@ -337,7 +337,7 @@ async fn urls_that_cannot_be_called_are_unknown_without_a_connection() {
     let caller = Dispatcher::new(Options::default(), directory).unwrap();
     for target in ["http://127.0.0.1:99999/", "http://[::1/", "a:/x", "b:/x"] {
         let answer = answer_of(&caller, call(target)).await;
-        assert_eq!(answer.outcome, Outcome::Unknown, "{target}");
+        assert_eq!(answer.outcome, Outcome::ClientError, "{target}");
         let error = error_of(&answer);
         assert!(error.starts_with("the branch's URL cannot be called"), "{target}: {error}");
         assert!(!error.contains("hunter2"), "{error}");

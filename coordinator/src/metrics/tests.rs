@@ -15,6 +15,7 @@ fn events_are_counted_under_their_labels() {
     metrics.batch_appended(3, 0.002);
     metrics.call_ended(Op::Try, OutcomeKind::Unknown, 10.0);
     metrics.call_not_sent(Op::Try);
+    metrics.op_parked(Op::Confirm, ParkCause::ClientError);
     metrics.admission_rejected(AdmissionReason::Busy);
     metrics.store_error("append");
     metrics.lane_panicked();
@@ -30,6 +31,7 @@ fn events_are_counted_under_their_labels() {
         "trine_commit_seconds_sum 0.002",
         r#"trine_calls_total{op="try",outcome="unknown"} 1"#,
         r#"trine_calls_total{op="try",outcome="not_sent"} 1"#,
+        r#"trine_ops_parked_total{op="confirm",cause="client_error"} 1"#,
         r#"trine_call_seconds_sum{op="try"} 10.0"#,
         r#"trine_admission_rejections_total{reason="busy"} 1"#,
         r#"trine_store_errors_total{kind="append"} 1"#,
@@ -91,7 +93,7 @@ fn every_metric_has_the_prefix_a_help_text_and_a_type() {
         .filter_map(|line| line.strip_prefix("# TYPE "))
         .filter_map(|rest| rest.split(' ').next())
         .collect();
-    assert!(names.len() == 17, "{names:?}");
+    assert!(names.len() == 18, "{names:?}");
     for name in names {
         assert!(name.starts_with("trine_"), "{name}");
         assert!(line(&text, &format!("# HELP {name} ")).ends_with('.'), "{name}");

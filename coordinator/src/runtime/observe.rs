@@ -1,7 +1,7 @@
 //! What became durable, for those who count, read the log, or follow a transaction. Nothing here changes anything.
 
 use trine_engine::{Batch, Event};
-use trine_protocol::Gid;
+use trine_protocol::{BranchId, Gid};
 
 use super::lane::Parts;
 
@@ -15,8 +15,10 @@ pub(super) fn durable(parts: &Parts, batch: &Batch, conflicts: &[Gid]) {
     for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
         match &record.event {
             Event::Created { spec, .. } => parts.metrics.transaction_created(spec.pattern),
-            Event::OpParked { op, .. } => {
-                tracing::warn!(gid = %record.gid, %op, "parked: needs a person")
+            Event::OpParked { branch, op, cause } => {
+                parts.metrics.op_parked(*op, *cause);
+                let (branch, cause) = (branch.as_ref().map(BranchId::as_str), cause.as_str());
+                tracing::warn!(gid = %record.gid, branch, %op, cause, "parked: needs a person")
             }
             Event::Quarantined { detail } => {
                 tracing::error!(gid = %record.gid, detail, "quarantined: needs a person")

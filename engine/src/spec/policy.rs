@@ -1,8 +1,9 @@
 //! How calls are made and repeated.
 
 use trine_protocol::limits::{
-    CALL_TIMEOUT_MS_DEFAULT, ONGOING_DELAY_MS_DEFAULT, RETRY_FACTOR_PERMILLE_DEFAULT,
-    RETRY_INITIAL_MS_DEFAULT, RETRY_JITTER_PERMILLE_DEFAULT, RETRY_MAX_INTERVAL_MS_DEFAULT,
+    CALL_TIMEOUT_MS_DEFAULT, CLIENT_ERROR_ATTEMPTS_DEFAULT, CLIENT_ERROR_DELAY_MS, ONGOING_DELAY_MS_DEFAULT,
+    RETRY_FACTOR_PERMILLE_DEFAULT, RETRY_INITIAL_MS_DEFAULT, RETRY_JITTER_PERMILLE_DEFAULT,
+    RETRY_MAX_INTERVAL_MS_DEFAULT,
 };
 
 /// When a call without a usable answer is repeated. Delays grow by `factor`, are capped, and then shortened by a
@@ -19,6 +20,8 @@ pub struct RetryPolicy {
     pub jitter_permille: u32,
     /// Unknown answers before the op is exhausted; none: no limit.
     pub max_attempts: Option<u32>,
+    /// Client errors in a row before the op is exhausted: answers that no retry mends.
+    pub client_error_attempts: u32,
 }
 
 impl Default for RetryPolicy {
@@ -29,11 +32,29 @@ impl Default for RetryPolicy {
             max_interval_ms: RETRY_MAX_INTERVAL_MS_DEFAULT,
             jitter_permille: RETRY_JITTER_PERMILLE_DEFAULT,
             max_attempts: None,
+            client_error_attempts: CLIENT_ERROR_ATTEMPTS_DEFAULT,
         }
     }
 }
 
 impl RetryPolicy {
+    /// Delay after the `errors`-th client error in a row, which is the `failures`-th answer without use (both from 1).
+    ///
+    /// Few attempts are made, so they are spread: a route or a credential that is being rolled out is there a minute
+    /// later. The policy's longest delay holds all the same, and a policy that is exhausted first is left as it is.
+    pub fn client_error_delay_ms(&self, failures: u32, errors: u32, random_permille: u32) -> u64 {
+        let own_ms = self.delay_ms(failures, random_permille);
+        if self.max_attempts.is_some_and(|max| max <= self.client_error_attempts) {
+            return own_ms;
+        }
+        let spread = Self {
+            initial_ms: CLIENT_ERROR_DELAY_MS,
+            factor_permille: RETRY_FACTOR_PERMILLE_DEFAULT,
+            ..*self
+        };
+        own_ms.max(spread.delay_ms(errors, random_permille))
+    }
+
     /// Delay after the `failures`-th unknown answer (from 1). `random_permille` is drawn by the caller, 0 to 1000.
     pub fn delay_ms(&self, failures: u32, random_permille: u32) -> u64 {
         let mut delay = self.initial_ms.min(self.max_interval_ms);

@@ -7,7 +7,14 @@ use super::trace::{calling, check, declared};
 use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
 
 fn policy(initial_ms: u64, factor_permille: u32, max_interval_ms: u64) -> RetryPolicy {
-    RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille: 0, max_attempts: None }
+    RetryPolicy {
+        initial_ms,
+        factor_permille,
+        max_interval_ms,
+        jitter_permille: 0,
+        max_attempts: None,
+        ..RetryPolicy::default()
+    }
 }
 
 fn attempts(max: u32, on_exhausted: OnExhausted) -> CallPolicy {

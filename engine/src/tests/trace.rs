@@ -6,7 +6,7 @@
 //! create | create other      the creation, or one with another body
 //! register c | register c other
 //! commit | commit_at 5000 | abort | replay | replay b | force committed | force rolled_back | quarantine
-//! b.action done|read_only|refused|unknown|ongoing|ongoing 500      the answer to the attempt that is owed
+//! b.action done|read_only|refused|unknown|client_error|ongoing|ongoing 500      the answer to the attempt that is owed
 //! b.action#1 done            the answer to an attempt by number
 //! check done                 the same for an open message's check or a workflow's callback
 //! resume | record 01 action done|refused | finish committed|rolled_back      a workflow's executor
@@ -200,6 +200,7 @@ pub(super) fn answer(words: &[&str]) -> Answer {
         ["read_only"] => Outcome::Done { output: Payload::default(), read_only: true },
         ["refused"] => Outcome::Refused { reason: "no".into() },
         ["unknown"] => Outcome::Unknown,
+        ["client_error"] => Outcome::ClientError,
         ["ongoing"] => Outcome::Ongoing { retry_after_ms: None },
         ["ongoing", millis] => Outcome::Ongoing { retry_after_ms: Some(millis.parse().unwrap()) },
         other => panic!("{other:?} is no outcome"),

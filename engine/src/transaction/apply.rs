@@ -223,7 +223,7 @@ impl Transaction {
         match (outcome, retry_at) {
             // What a workflow's executor answers decides nothing: only what it records does.
             (Outcome::Done { .. } | Outcome::Refused { .. }, Some(until)) if callback => {
-                expected.failures = 0;
+                (expected.failures, expected.client_errors) = (0, 0);
                 expected.state = OpState::Waiting { until };
             }
             (Outcome::Done { .. } | Outcome::Refused { .. }, None) if callback => {
@@ -232,16 +232,19 @@ impl Transaction {
             (Outcome::Done { output, .. }, _) => expected.state = OpState::Done { output: output.clone() },
             (Outcome::Refused { reason }, _) => expected.state = OpState::Refused { reason: reason.clone() },
             // Nobody repeats a forward call once it is being undone, and a parked op stays parked.
-            (Outcome::Ongoing { .. } | Outcome::Unknown, _) if late || parked => {}
+            (Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError, _) if late || parked => {}
             (Outcome::Ongoing { .. }, Some(until)) => {
+                expected.client_errors = 0;
                 expected.failures += u32::from(counts);
                 expected.state = OpState::Waiting { until };
             }
-            (Outcome::Unknown, Some(until)) => {
+            (Outcome::Unknown | Outcome::ClientError, Some(until)) => {
                 expected.failures += 1;
+                let errors = expected.client_errors + 1;
+                expected.client_errors = if *outcome == Outcome::ClientError { errors } else { 0 };
                 expected.state = OpState::Waiting { until };
             }
-            (Outcome::Ongoing { .. } | Outcome::Unknown, None) => {
+            (Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError, None) => {
                 return Err(" and no time for the next attempt".into());
             }
         }
@@ -290,7 +293,7 @@ impl Transaction {
                 OpState::Pending | OpState::Done { .. } | OpState::Refused { .. } => false,
             };
             if later {
-                progress.failures = 0;
+                (progress.failures, progress.client_errors) = (0, 0);
                 progress.state = OpState::Waiting { until: due_at };
             }
         };

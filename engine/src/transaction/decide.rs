@@ -193,9 +193,11 @@ impl Transaction {
                     Some(format!("{} may not be refused, yet the answer was no: {reason}", key.op));
                 Outcome::Unknown
             }
-            Outcome::Done { .. } | Outcome::Refused { .. } | Outcome::Ongoing { .. } | Outcome::Unknown => {
-                answer.outcome.clone()
-            }
+            Outcome::Done { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Ongoing { .. }
+            | Outcome::Unknown
+            | Outcome::ClientError => answer.outcome.clone(),
         };
         let unknown_ms = || policy.retry.delay_ms(progress.failures + 1, answer.random_permille);
         let delay_ms = match &outcome {
@@ -207,6 +209,10 @@ impl Transaction {
                 Some(retry_after_ms.map_or(policy.ongoing_ms, |asked_ms| asked_ms.min(RETRY_AFTER_MS_MAX)))
             }
             Outcome::Unknown => Some(unknown_ms()),
+            Outcome::ClientError => {
+                let (failures, errors) = (progress.failures + 1, progress.client_errors + 1);
+                Some(policy.retry.client_error_delay_ms(failures, errors, answer.random_permille))
+            }
         };
         let again_at = delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay));
         vec![Event::CallAnswered {

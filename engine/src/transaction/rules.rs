@@ -2,7 +2,7 @@
 
 use trine_protocol::{Op, Pattern, Status};
 
-use super::{OpProgress, OpState, ParkCause, Transaction};
+use super::{Branch, OpProgress, OpState, ParkCause, Transaction};
 use crate::event::{Event, RollbackCause};
 use crate::spec::{CallPolicy, OnExhausted};
 
@@ -28,10 +28,10 @@ impl Transaction {
             OpState::Refused { reason } => {
                 Some(Event::RollbackBegun { cause: RollbackCause::CheckRefused { reason: reason.clone() } })
             }
-            OpState::Waiting { .. } if is_exhausted(check, &self.spec.check_call) => {
-                Some(Event::OpParked { branch: None, op: Op::Check, cause: ParkCause::Exhausted })
+            OpState::Pending | OpState::Waiting { .. } | OpState::Parked { .. } => {
+                let cause = exhaustion(check, &self.spec.check_call)?;
+                Some(Event::OpParked { branch: None, op: Op::Check, cause })
             }
-            OpState::Pending | OpState::Waiting { .. } | OpState::Parked { .. } => None,
         }
     }
 
@@ -43,8 +43,9 @@ impl Transaction {
                 return Some(Event::RollbackBegun { cause });
             }
         }
-        if let Some(branch) =
-            self.branches.iter().find(|branch| is_exhausted(&branch.forward, branch.spec.forward_policy()))
+        let exhausted = |branch: &Branch| exhaustion(&branch.forward, branch.spec.forward_policy());
+        if let Some((branch, cause)) =
+            self.branches.iter().find_map(|branch| Some((branch, exhausted(branch)?)))
         {
             let id = branch.spec.id.clone();
             let rolls_back = branch.spec.forward_policy().on_exhausted == OnExhausted::RollBack
@@ -52,7 +53,7 @@ impl Transaction {
             return Some(if rolls_back {
                 Event::RollbackBegun { cause: RollbackCause::Exhausted { branch: id } }
             } else {
-                Event::OpParked { branch: Some(id), op: Op::forward(pattern), cause: ParkCause::Exhausted }
+                Event::OpParked { branch: Some(id), op: Op::forward(pattern), cause }
             });
         }
         let all_done = self.branches.iter().all(|branch| branch.forward.is_done());
@@ -74,22 +75,19 @@ impl Transaction {
         let mut all_done = true;
         for (branch, progress) in (0..self.branches.len()).filter_map(asked) {
             all_done &= progress.is_done();
-            if is_exhausted(progress, &branch.spec.call)
-                && let Some(op) = self.phase_op()
-            {
-                return Some(Event::OpParked {
-                    branch: Some(branch.spec.id.clone()),
-                    op,
-                    cause: ParkCause::Exhausted,
-                });
+            if let Some((cause, op)) = exhaustion(progress, &branch.spec.call).zip(self.phase_op()) {
+                return Some(Event::OpParked { branch: Some(branch.spec.id.clone()), op, cause });
             }
         }
         all_done.then_some(settled)
     }
 }
 
-/// The next attempt is scheduled, but there is not to be one.
-fn is_exhausted(progress: &OpProgress, policy: &CallPolicy) -> bool {
-    matches!(progress.state, OpState::Waiting { .. })
-        && policy.retry.max_attempts.is_some_and(|max| progress.failures >= max)
+/// Why there is not to be a next attempt, though it is scheduled.
+fn exhaustion(progress: &OpProgress, policy: &CallPolicy) -> Option<ParkCause> {
+    let waits = matches!(progress.state, OpState::Waiting { .. });
+    let used_up = policy.retry.max_attempts.is_some_and(|max| progress.failures >= max);
+    let in_vain = progress.client_errors >= policy.retry.client_error_attempts;
+    let cause = used_up.then_some(ParkCause::Exhausted).or(in_vain.then_some(ParkCause::ClientError));
+    cause.filter(|_| waits)
 }

@@ -115,7 +115,7 @@ impl Transaction {
     /// Applies a sign of the executor.
     fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;
-        check.failures = 0;
+        (check.failures, check.client_errors) = (0, 0);
         check.state = OpState::Waiting { until: check_at };
         Ok(())
     }

@@ -219,6 +219,12 @@ pub struct Retry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000))]
     pub max_attempts: Option<u32>,
+    /// Answers in a row that no retry mends (400, 401, 403, 404, 405, 413, 415, 501 and their kin; gRPC: UNIMPLEMENTED,
+    /// INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED …) before `on_exhausted`, spread over about a minute, 1 to
+    /// 1000000 (default 5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000))]
+    pub client_error_attempts: Option<u32>,
 }
 
 /// What happens to an op whose attempts are used up.

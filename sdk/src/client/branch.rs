@@ -223,6 +223,9 @@ pub struct RetryPolicy {
     pub jitter: Option<f64>,
     /// Attempts without a usable answer before `on_exhausted` (default: no limit).
     pub max_attempts: Option<u32>,
+    /// Answers in a row that no retry mends (404, 400, 401 and their kin) before `on_exhausted`, spread over about a minute
+    /// (default 5).
+    pub client_error_attempts: Option<u32>,
 }
 
 impl RetryPolicy {
@@ -234,6 +237,7 @@ impl RetryPolicy {
             max_interval: self.max_interval.map(human),
             jitter: self.jitter,
             max_attempts: self.max_attempts,
+            client_error_attempts: self.client_error_attempts,
             ..v1::Retry::default()
         }
     }

@@ -221,7 +221,7 @@ impl Pack {
         }
         let call = self.members[m].calls.swap_remove(self.rng.usize(..count));
         let forward = call.op() == Op::forward(call.pattern) && call.op().may_be_refused();
-        let outcome = match self.rng.u8(..16) {
+        let outcome = match self.rng.u8(..17) {
             0 if forward => {
                 self.verdict.refusals += 1;
                 self.late_calls.push(call.clone());
@@ -237,6 +237,7 @@ impl Pack {
                 Outcome::Unknown
             }
             3 => Outcome::Ongoing { retry_after_ms: Some(100) },
+            5 => Outcome::ClientError,
             4 => {
                 let member = &mut self.members[m];
                 let now = member.now(self.now);

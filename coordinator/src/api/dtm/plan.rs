@@ -190,6 +190,7 @@ fn policy(terms: &Terms) -> CallPolicy {
             max_interval_ms: initial_ms.max(RETRY_INTERVAL_MS_MAX),
             jitter_permille: JITTER_PERMILLE,
             max_attempts: None,
+            ..RetryPolicy::default()
         },
         on_exhausted: OnExhausted::Park,
         ongoing_ms: interval_ms,
@@ -208,6 +209,7 @@ fn limited(terms: &Terms, policy: CallPolicy) -> Option<CallPolicy> {
         max_interval_ms: policy.ongoing_ms,
         jitter_permille: 0,
         max_attempts: Some(limit.saturating_add(1)),
+        ..RetryPolicy::default()
     };
     Some(CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ongoing_counts: true, ..policy })
 }

@@ -303,6 +303,41 @@ async fn everything_parked_is_replayed_at_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_no_retry_mends_parks_and_says_so_in_view_list_and_metrics() {
+    let api = Api::start();
+    let saga = r#"{"gid":"m-1","pattern":"saga","options":{"retry":{"client_error_attempts":1}},
+        "branches":[{"id":"a","action":"http://a/missing"}]}"#;
+    api.post("/v1/transactions", saga).await;
+    api.follow_until("m-1", "op_parked").await;
+    check(
+        api.get("/v1/transactions/m-1").await,
+        expect![[r#"
+            200 OK
+            content-type: application/json
+            {"gid":"m-1","pattern":"saga","status":"running","settled":false,"parked":"client_error","labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/missing","reason":"client_error","last_outcome":"unknown"}]}],"next":[]}
+        "#]],
+    );
+    check(
+        api.get("/v1/transactions?parked=true").await,
+        expect![[r#"
+            200 OK
+            content-type: application/json
+            {"transactions":[{"gid":"m-1","pattern":"saga","status":"running","parked":"client_error","created_at":"<time>","updated_at":"<time>"}]}
+        "#]],
+    );
+    let metrics = api.get("/metrics").await;
+    assert!(metrics.contains(r#"trine_ops_parked_total{op="action",cause="client_error"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn the_number_of_client_errors_has_bounds() {
+    let saga = r#"{"pattern":"saga","options":{"retry":{"client_error_attempts":0}},"branches":[]}"#;
+    let answer = Api::start().post("/v1/transactions", saga).await;
+    assert!(answer.starts_with("422") || answer.starts_with("400"), "{answer}");
+    assert!(answer.contains(r#""field":"options.retry.client_error_attempts""#), "{answer}");
+}
+
+#[tokio::test]
 async fn a_repeated_creation_is_answered_even_if_its_participant_has_left() {
     let api = Api::start();
     api.post("/v1/participants", r#"{"name":"stock","base_url":"http://a"}"#).await;

@@ -80,6 +80,11 @@ fn retry_policy(at: &str, base: RetryPolicy, retry: &Retry) -> Result<RetryPolic
         let detail = format!("must be between 1 and {MAX_ATTEMPTS_MAX}");
         return Err(Refusal::field(format!("{at}max_attempts"), detail));
     }
+    let client_errors = retry.client_error_attempts;
+    if client_errors.is_some_and(|attempts| !(1..=MAX_ATTEMPTS_MAX).contains(&attempts)) {
+        let detail = format!("must be between 1 and {MAX_ATTEMPTS_MAX}");
+        return Err(Refusal::field(format!("{at}client_error_attempts"), detail));
+    }
     Ok(RetryPolicy {
         initial_ms: initial_ms.unwrap_or(base.initial_ms),
         factor_permille: permille(&format!("{at}factor"), retry.factor, 1.0, 10.0)?
@@ -88,6 +93,7 @@ fn retry_policy(at: &str, base: RetryPolicy, retry: &Retry) -> Result<RetryPolic
         jitter_permille: permille(&format!("{at}jitter"), retry.jitter, 0.0, 1.0)?
             .unwrap_or(base.jitter_permille),
         max_attempts: retry.max_attempts.or(base.max_attempts),
+        client_error_attempts: client_errors.unwrap_or(base.client_error_attempts),
     })
 }
 

@@ -261,7 +261,7 @@ fn answered(view: &mut HistoryEvent, outcome: &Outcome, report: &CallReport) {
             view.read_only = *read_only;
         }
         Outcome::Refused { reason } => view.reason = Some(reason.clone()),
-        Outcome::Ongoing { .. } | Outcome::Unknown => {}
+        Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError => {}
     }
 }
 

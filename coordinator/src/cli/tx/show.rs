@@ -108,6 +108,7 @@ pub(crate) fn because(cause: &CauseView) -> String {
 pub(crate) fn parked_because(cause: &str) -> String {
     match cause {
         "exhausted" => "all attempts used up".to_owned(),
+        "client_error" => "its participant answers what no retry mends".to_owned(),
         "quarantined" => "quarantined, the coordinator itself fails on it".to_owned(),
         other => clean(other),
     }

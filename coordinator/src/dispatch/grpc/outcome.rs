@@ -28,9 +28,16 @@ pub(in crate::dispatch) fn classify(op: Op, reply: &Reply, now: Timestamp) -> He
         ABORTED => (Outcome::Refused { reason: reason(&reply.words) }, None),
         FAILED_PRECONDITION => hints::ongoing(retry_after, now),
         RESOURCE_EXHAUSTED | UNAVAILABLE if retry_after.is_some() => hints::ongoing(retry_after, now),
+        status if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(reply)))),
         _ => (Outcome::Unknown, Some(clean(&advice(reply)))),
     };
     Heard { status_code: reply.status, outcome, error }
+}
+
+/// Whether the request is wrong for whoever is there, as it is: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED,
+/// OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED.
+fn is_client_error(status: u16) -> bool {
+    matches!(status, 3 | 5 | 7 | 11 | 12 | 16)
 }
 
 fn done(op: Op, reply: &Reply) -> (Outcome, Option<String>) {

@@ -7,7 +7,7 @@ use trine_engine::{
     BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, FinishOrder, ForceTo, OnExhausted, Outcome,
     ParkCause, Payload, Progress, RetryPolicy, RollbackCause,
 };
-use trine_protocol::{BranchId, Op, Pattern, Target, Timestamp};
+use trine_protocol::{BranchId, Op, OutcomeKind, Pattern, Target, Timestamp};
 
 use super::{decode, encode};
 
@@ -39,6 +39,7 @@ fn branch(id: &str, payload: Payload) -> BranchSpec {
                 max_interval_ms: 9_000,
                 jitter_permille: 250,
                 max_attempts: Some(7),
+                client_error_attempts: 5,
             },
             on_exhausted: OnExhausted::RollBack,
             ongoing_ms: 1_000,
@@ -75,6 +76,7 @@ fn usual() -> CallPolicy {
             max_interval_ms: 30_000,
             jitter_permille: 500,
             max_attempts: None,
+            client_error_attempts: 5,
         },
         on_exhausted: OnExhausted::Park,
         ongoing_ms: 1_000,
@@ -108,6 +110,13 @@ fn message(open: bool) -> Draft {
     draft
 }
 
+/// With a number of client errors that is not the usual one.
+fn patient() -> Draft {
+    let mut only = branch("slow", Payload::default());
+    only.call.retry.client_error_attempts = 9;
+    Draft { branches: vec![only], ..draft_of(Pattern::Saga) }
+}
+
 /// With everything only other dialects say.
 fn of_a_dialect() -> Draft {
     let mut draft = draft_of(Pattern::Saga);
@@ -139,7 +148,7 @@ fn created(draft: Draft) -> Event {
 }
 
 fn answered(branch: Option<&str>, op: Op, outcome: Outcome, report: CallReport) -> Event {
-    let retry_at = matches!(outcome, Outcome::Unknown | Outcome::Ongoing { .. }).then(|| at(900));
+    let retry_at = matches!(outcome.kind(), OutcomeKind::Unknown | OutcomeKind::Ongoing).then(|| at(900));
     Event::CallAnswered { branch: branch.map(branch_id), op, attempt: 3, outcome, retry_at, report }
 }
 
@@ -165,6 +174,7 @@ fn answers() -> Vec<(String, Event)> {
             answered(Some("b"), Op::Action, Outcome::Ongoing { retry_after_ms: Some(4_000) }, quiet(503)),
         ),
         ("unknown", answered(Some("b"), Op::Action, Outcome::Unknown, loud)),
+        ("client_error", answered(Some("b"), Op::Action, Outcome::ClientError, quiet(404))),
     ]
     .into_iter()
     .map(|(name, event)| (format!("call_answered_{name}"), event))
@@ -175,6 +185,21 @@ fn answers() -> Vec<(String, Event)> {
         samples.push((name, answered(Some("b"), op, Outcome::Unknown, CallReport::default())));
     }
     samples
+}
+
+/// Why nothing more happens by itself.
+fn stops() -> Vec<(&'static str, Event)> {
+    vec![
+        (
+            "op_parked",
+            Event::OpParked { branch: Some(branch_id("b")), op: Op::Confirm, cause: ParkCause::Exhausted },
+        ),
+        (
+            "op_parked_client_error",
+            Event::OpParked { branch: Some(branch_id("b")), op: Op::Confirm, cause: ParkCause::ClientError },
+        ),
+        ("op_parked_check", Event::OpParked { branch: None, op: Op::Check, cause: ParkCause::Exhausted }),
+    ]
 }
 
 fn causes() -> Vec<(&'static str, RollbackCause)> {
@@ -210,6 +235,7 @@ pub(super) fn samples() -> Vec<(String, Event)> {
             Event::BranchRegistered { branch: branch("late", Payload::raw(b"7")).into() },
         ),
         ("started", Event::Started),
+        ("created_saga_patient", created(patient())),
         ("created_saga_dialect", created(of_a_dialect())),
         ("created_workflow", created(workflow())),
         ("submitted", Event::Submitted { start_at: None }),
@@ -227,11 +253,6 @@ pub(super) fn samples() -> Vec<(String, Event)> {
             },
         ),
         ("commit_decided", Event::CommitDecided),
-        (
-            "op_parked",
-            Event::OpParked { branch: Some(branch_id("b")), op: Op::Confirm, cause: ParkCause::Exhausted },
-        ),
-        ("op_parked_check", Event::OpParked { branch: None, op: Op::Check, cause: ParkCause::Exhausted }),
         ("replayed", Event::Replayed { branch: None, due_at: at(5) }),
         ("replayed_branch", Event::Replayed { branch: Some(branch_id("b")), due_at: at(5) }),
         ("quarantined", Event::Quarantined { detail: "panicked 3 times".to_owned() }),
@@ -253,6 +274,7 @@ pub(super) fn samples() -> Vec<(String, Event)> {
     .map(|(name, event)| (name.to_owned(), event))
     .into();
     samples.extend(answers());
+    samples.extend(stops().into_iter().map(|(name, event)| (name.to_owned(), event)));
     samples.extend(
         causes()
             .into_iter()
@@ -328,7 +350,9 @@ kinds! {
     Event::CallAnswered { outcome: Outcome::Ongoing { retry_after_ms: None }, .. } => "ongoing",
     Event::CallAnswered { outcome: Outcome::Ongoing { retry_after_ms: Some(_) }, .. } => "ongoing for a while",
     Event::CallAnswered { outcome: Outcome::Unknown, .. } => "unknown",
+    Event::CallAnswered { outcome: Outcome::ClientError, .. } => "unknown, a client error",
     Event::OpParked { cause: ParkCause::Exhausted, .. } => "op parked",
+    Event::OpParked { cause: ParkCause::ClientError, .. } => "op parked, a client error",
     Event::Replayed { branch: None, .. } => "replayed",
     Event::Replayed { branch: Some(_), .. } => "replayed, one branch",
     Event::Quarantined { .. } => "quarantined",

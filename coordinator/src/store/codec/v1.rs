@@ -5,13 +5,14 @@
 //! where the protocol crate spells them.
 
 mod bytes;
+mod parked;
 mod spec;
 mod workflow;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use trine_engine::{CallReport, Event, ForceTo, Outcome, ParkCause, RollbackCause};
+use trine_engine::{CallReport, Event, ForceTo, Outcome, RollbackCause};
 use trine_protocol::{BranchId, Op, Timestamp};
 
 use super::DecodeError;
@@ -106,6 +107,9 @@ struct CallAnswered<'a> {
     read_only: bool,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
+    /// The outcome is unknown, and no retry mends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    client_error: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,20 +120,6 @@ struct CallAnswered<'a> {
     duration_ms: u64,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     error: Option<Cow<'a, str>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ParkWord {
-    Exhausted,
-}
-
-#[derive(Serialize, Deserialize)]
-struct OpParked {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    branch: Option<BranchId>,
-    op: Op,
-    cause: ParkWord,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,8 +180,8 @@ pub(super) fn encode(event: &Event) -> String {
             body.retry_at_ms = millis(*retry_at);
             text("call_answered", body)
         }
-        Event::OpParked { branch, op, cause: ParkCause::Exhausted } => {
-            text("op_parked", OpParked { branch: branch.clone(), op: *op, cause: ParkWord::Exhausted })
+        Event::OpParked { branch, op, cause } => {
+            text("op_parked", parked::op_parked(branch.as_ref(), *op, *cause))
         }
         Event::Replayed { branch, due_at } => {
             text("replayed", Replayed { branch: branch.clone(), due_at_ms: due_at.millis() })
@@ -251,6 +241,7 @@ fn call_answered<'a>(outcome: &'a Outcome, report: &'a CallReport) -> CallAnswer
         output_hex: None,
         read_only: false,
         reason: None,
+        client_error: false,
         retry_after_ms: None,
         retry_at_ms: None,
         status_code: report.status_code,
@@ -269,6 +260,7 @@ fn call_answered<'a>(outcome: &'a Outcome, report: &'a CallReport) -> CallAnswer
             (body.outcome, body.retry_after_ms) = (OutcomeWord::Ongoing, *retry_after_ms);
         }
         Outcome::Unknown => {}
+        Outcome::ClientError => body.client_error = true,
     }
     body
 }
@@ -299,10 +291,7 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
             Event::RollbackBegun { cause: serde_json::from_str::<RollbackBegun<'_>>(text)?.into_cause()? }
         }
         "call_answered" => serde_json::from_str::<CallAnswered<'_>>(text)?.into_event()?,
-        "op_parked" => {
-            let OpParked { branch, op, cause: ParkWord::Exhausted } = serde_json::from_str(text)?;
-            Event::OpParked { branch, op, cause: ParkCause::Exhausted }
-        }
+        "op_parked" => serde_json::from_str::<parked::OpParked>(text)?.into_event(),
         "replayed" => {
             let body: Replayed = serde_json::from_str(text)?;
             Event::Replayed { branch: body.branch, due_at: Timestamp::from_millis(body.due_at_ms) }
@@ -367,6 +356,7 @@ impl CallAnswered<'_> {
                 Outcome::Refused { reason: required(self.reason, "reason")?.into_owned() }
             }
             OutcomeWord::Ongoing => Outcome::Ongoing { retry_after_ms: self.retry_after_ms },
+            OutcomeWord::Unknown if self.client_error => Outcome::ClientError,
             OutcomeWord::Unknown => Outcome::Unknown,
         };
         Ok(Event::CallAnswered {

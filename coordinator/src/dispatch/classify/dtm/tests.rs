@@ -43,6 +43,7 @@ fn letter(outcome: &Outcome) -> char {
         Outcome::Refused { .. } => 'R',
         Outcome::Ongoing { .. } => 'O',
         Outcome::Unknown => 'U',
+        Outcome::ClientError => 'C',
     }
 }
 

@@ -20,11 +20,15 @@ const USUAL: CallPolicy = CallPolicy {
         max_interval_ms: 30_000,
         jitter_permille: 500,
         max_attempts: None,
+        client_error_attempts: CLIENT_ERROR_ATTEMPTS,
     },
     on_exhausted: OnExhausted::Park,
     ongoing_ms: ONGOING_MS,
     ongoing_counts: false,
 };
+/// What a policy without the field means. Journals are older than the field: in them no answer is marked as a client error,
+/// so what they fold to is what it was, and only answers from now on count.
+const CLIENT_ERROR_ATTEMPTS: u32 = 5;
 /// After an ongoing answer.
 const ONGOING_MS: u64 = 1_000;
 
@@ -157,6 +161,56 @@ struct RetryText {
     jitter_permille: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_attempts: Option<u32>,
+    #[serde(default = "client_error_attempts", skip_serializing_if = "is_usual_client_error_attempts")]
+    client_error_attempts: u32,
+}
+
+fn client_error_attempts() -> u32 {
+    CLIENT_ERROR_ATTEMPTS
+}
+
+fn is_usual_client_error_attempts(attempts: &u32) -> bool {
+    *attempts == CLIENT_ERROR_ATTEMPTS
+}
+
+impl RetryText {
+    fn of(retry: RetryPolicy) -> Self {
+        let RetryPolicy {
+            initial_ms,
+            factor_permille,
+            max_interval_ms,
+            jitter_permille,
+            max_attempts,
+            client_error_attempts,
+        } = retry;
+        Self {
+            initial_ms,
+            factor_permille,
+            max_interval_ms,
+            jitter_permille,
+            max_attempts,
+            client_error_attempts,
+        }
+    }
+
+    fn into_retry(self) -> RetryPolicy {
+        let Self {
+            initial_ms,
+            factor_permille,
+            max_interval_ms,
+            jitter_permille,
+            max_attempts,
+            client_error_attempts,
+        } = self;
+        RetryPolicy {
+            initial_ms,
+            factor_permille,
+            max_interval_ms,
+            jitter_permille,
+            max_attempts,
+            client_error_attempts,
+        }
+    }
 }
 
 /// Mirror of [`OnExhausted`].
@@ -268,9 +322,7 @@ impl CallText {
 
     fn whole(policy: CallPolicy) -> Self {
         let CallPolicy { timeout_ms, retry, on_exhausted, ongoing_ms, ongoing_counts } = policy;
-        let RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } =
-            retry;
-        let retry = RetryText { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts };
+        let retry = RetryText::of(retry);
         let on_exhausted = match on_exhausted {
             OnExhausted::Park => ExhaustedWord::Park,
             OnExhausted::RollBack => ExhaustedWord::RollBack,
@@ -280,9 +332,7 @@ impl CallText {
 
     fn into_policy(self) -> CallPolicy {
         let Self { timeout_ms, retry, on_exhausted, ongoing_ms, ongoing_counts } = self;
-        let RetryText { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts } = retry;
-        let retry =
-            RetryPolicy { initial_ms, factor_permille, max_interval_ms, jitter_permille, max_attempts };
+        let retry = retry.into_retry();
         let on_exhausted = match on_exhausted {
             ExhaustedWord::Park => OnExhausted::Park,
             ExhaustedWord::RollBack => OnExhausted::RollBack,
