@@ -15,6 +15,7 @@ mod grpc;
 mod http;
 mod initiate;
 mod json_rpc;
+mod names;
 mod operate;
 mod panics;
 mod plan;

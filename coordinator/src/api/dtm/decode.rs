@@ -51,11 +51,6 @@ pub(super) fn steps(text: &str) -> Result<Vec<Step>, String> {
     Ok(split(steps).0)
 }
 
-/// A gid as the paths of this dialect take it in: what would break a line or a statement is left out.
-pub(super) fn clean_gid(gid: &str) -> String {
-    gid.chars().filter(|c| !matches!(c, '\n' | '\r' | ';')).collect()
-}
-
 /// One JSON value and nothing after it; null is the zero value.
 pub(super) fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, String> {
     let text = String::from_utf8_lossy(body);

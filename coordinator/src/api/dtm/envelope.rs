@@ -41,6 +41,7 @@ pub(super) fn refuse(trouble: Trouble) -> Response {
     match trouble {
         Trouble::Failure(text) => json_of(StatusCode::CONFLICT, &with_result(FAILURE, &text)),
         Trouble::Ongoing(text) => json_of(StatusCode::TOO_EARLY, &with_result(ONGOING, &text)),
+        Trouble::Unfit(text) => message(StatusCode::BAD_REQUEST, &text),
         Trouble::Missing(text) | Trouble::Other(text) => message(StatusCode::INTERNAL_SERVER_ERROR, &text),
         Trouble::Unavailable(text, seconds, code) => {
             let mut response = message(StatusCode::INTERNAL_SERVER_ERROR, &text);
@@ -106,6 +107,7 @@ mod tests {
                 r#"{"dtm_result":"FAILURE","message":"no FAILURE"}"#,
             ),
             (Err(Trouble::Ongoing("ONGOING".into())), 425, r#"{"dtm_result":"ONGOING","message":"ONGOING"}"#),
+            (Err(Trouble::Unfit("gid".into())), 400, r#"{"message":"gid"}"#),
             (Err(Trouble::Missing("none".into())), 500, r#"{"message":"none"}"#),
             (Err(Trouble::Other("a \"b\"".into())), 500, r#"{"message":"a \"b\""}"#),
             (Err(Trouble::Unavailable("later".into(), 3, Code::Busy)), 500, r#"{"message":"later"}"#),

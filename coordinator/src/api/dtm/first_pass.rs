@@ -1,12 +1,16 @@
 //! `wait_result`: how far a transaction has got once there is nothing to do for it now, in words for the client.
+//!
+//! A client that is told FAILURE may do its business again under another gid. So FAILURE is said only where the end is
+//! certain to be the other one; a transaction that goes on is ONGOING, whatever a participant answered last.
 
-use trine_engine::{CallReport, Command, Event, Outcome, Rejection, ReplyOn, Transaction};
+use trine_engine::{Command, Event, Outcome, Record, Rejection, ReplyOn, Transaction};
 use trine_protocol::dtm::Terms;
-use trine_protocol::dtm::result::FAILURE;
+use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
 use trine_protocol::errors::Code;
-use trine_protocol::{Gid, Pattern, Status};
+use trine_protocol::{Gid, Status};
 
 use super::initiate::other;
+use super::plan;
 use super::service::{Done, Refused, Service, Trouble};
 use super::show;
 use crate::clock;
@@ -32,16 +36,7 @@ impl Service {
         if transaction.status() == wanted {
             return Ok(());
         }
-        if !transaction.agenda(clock::now()).calls.is_empty() {
-            // The wait was over before the pass was.
-            return Err(not_known(1));
-        }
-        let last = records.iter().rev().find_map(|record| match &record.event {
-            Event::CallAnswered { outcome: Outcome::Done { .. }, .. } => None,
-            Event::CallAnswered { outcome, report, .. } => Some((outcome, report)),
-            _ => None,
-        });
-        Err(not_yet(&transaction, &show::terms(&transaction), last))
+        Err(not_yet(&transaction, &show::terms(&transaction), wanted, last_answer(&records)))
     }
 }
 
@@ -56,31 +51,39 @@ fn not_known(after_s: u64) -> Trouble {
 }
 
 /// What is told when a first pass did not lead to the wanted end.
-fn not_yet(transaction: &Transaction, terms: &Terms, last: Option<(&Outcome, &CallReport)>) -> Trouble {
-    const NO_SUCCESS: &str = "wait result not return success: FAILURE";
-    let pattern = transaction.pattern();
-    let decided_no = matches!(transaction.status(), Status::RollingBack | Status::RolledBack);
-    if decided_no && matches!(pattern, Pattern::Saga) || transaction.status() == Status::RolledBack {
-        let reason = show::rollback_reason(transaction, terms);
-        return Trouble::Failure(show::with_failure(if reason.is_empty() { NO_SUCCESS } else { &reason }));
-    }
-    match last {
-        Some((Outcome::Ongoing { .. }, _)) if matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) => {
-            Trouble::Ongoing("ONGOING".into())
+fn not_yet(transaction: &Transaction, terms: &Terms, wanted: Status, last: Option<String>) -> Trouble {
+    let status = transaction.status();
+    match wanted {
+        // Decided, and durable: what remains is to undo it.
+        Status::Committed if matches!(status, Status::RollingBack | Status::RolledBack) => {
+            let reason = show::rollback_reason(transaction, terms);
+            let reason = if reason.is_empty() { "wait result not return success:" } else { &reason };
+            Trouble::Failure(show::with_failure(reason))
         }
-        Some((Outcome::Unknown, report)) if pattern != Pattern::Saga => {
-            let error = report.error.as_deref().unwrap_or("no usable answer");
-            let text = format!(
-                "your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or \
-                 ONGOING\nunkown result will be retried: {error}"
-            );
-            // A "no" where none is allowed: it is tried again, and told as what it was.
-            let is_no = error.contains(FAILURE) || report.status_code.is_some_and(|code| NO.contains(&code));
-            if is_no { Trouble::Failure(show::with_failure(&text)) } else { Trouble::Other(text) }
+        Status::RolledBack if status == Status::Committed => {
+            let kind = plan::kind(transaction.pattern()).as_str();
+            Trouble::Failure(format!("trans type: '{kind}' was ended as succeed, by force. FAILURE"))
         }
-        _ => Trouble::Failure(NO_SUCCESS.into()),
+        _ => Trouble::Ongoing(last.map_or_else(|| ONGOING.into(), |last| format!("{ONGOING}: {last}"))),
     }
 }
 
-/// The statuses of a "no": 409 of HTTP, `ABORTED` of gRPC.
-const NO: [u16; 2] = [409, 10];
+/// The newest answer that was no success and no mere "later", for a person to read.
+fn last_answer(records: &[Record]) -> Option<String> {
+    let (outcome, report) = records.iter().rev().find_map(|record| match &record.event {
+        Event::CallAnswered { outcome: Outcome::Done { .. }, .. } => None,
+        Event::CallAnswered { outcome, report, .. } => Some((outcome, report)),
+        _ => None,
+    })?;
+    if !matches!(outcome, Outcome::Unknown) {
+        return None;
+    }
+    let error = report.error.as_deref().unwrap_or("no usable answer");
+    // Clients search whole replies for these words, whatever the status is.
+    let error = if [FAILURE, SUCCESS].iter().any(|word| error.contains(word)) {
+        "a participant said no where it has no say"
+    } else {
+        error
+    };
+    Some(format!("it is tried again, after {error}"))
+}

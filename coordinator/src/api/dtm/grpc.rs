@@ -147,6 +147,7 @@ fn status(trouble: Trouble) -> Status {
     match trouble {
         Trouble::Failure(text) => Status::aborted(text),
         Trouble::Ongoing(text) => Status::failed_precondition(text),
+        Trouble::Unfit(text) => Status::invalid_argument(text),
         Trouble::Missing(text) => Status::internal(text),
         Trouble::Other(text) => Status::unknown(text),
         Trouble::Unavailable(text, ..) => Status::unavailable(text),

@@ -118,11 +118,9 @@ impl<S: Send + Sync> FromRequest<S> for Whole {
     }
 }
 
-/// The request in a body, with its gid as this wire cleans it.
+/// The request in a body.
 fn transaction(body: &[u8]) -> Result<TransRequest, Trouble> {
-    let mut request = decode::transaction(body).map_err(Trouble::Other)?;
-    request.gid = decode::clean_gid(&request.gid);
-    Ok(request)
+    decode::transaction(body).map_err(Trouble::Other)
 }
 
 async fn ping() -> Response {
@@ -193,10 +191,7 @@ async fn prepare_workflow(Ext(front): Ext<Front>, Whole(body): Whole) -> Respons
 
 async fn register_branch(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
     match decode::branch(&body) {
-        Ok(mut request) => {
-            request.gid = decode::clean_gid(&request.gid);
-            envelope::done(front.service.register_branch(request).await)
-        }
+        Ok(request) => envelope::done(front.service.register_branch(request).await),
         Err(text) => envelope::unbound(&json!({"message": text})),
     }
 }

@@ -109,8 +109,10 @@ impl Service {
         match found.status {
             Status::Running | Status::Committing => Ok(found),
             Status::Open => self.decide(gid, request).await,
-            Status::RollingBack | Status::Committed | Status::RolledBack if found.changed => Ok(found),
-            other => Err(wrong_state(other, CANNOT_SUBMIT)),
+            // It has happened as asked: whoever repeats a request whose answer was lost must not hear a no.
+            Status::Committed => Ok(found),
+            Status::RollingBack | Status::RolledBack if found.changed => Ok(found),
+            no @ (Status::RollingBack | Status::RolledBack) => Err(wrong_state(no, CANNOT_SUBMIT)),
         }
     }
 
@@ -140,7 +142,7 @@ impl Service {
             Ok(_) | Err(_) => Command::Commit,
         };
         match self.command(gid, command).await {
-            Ok(snapshot) if snapshot.changed || !snapshot.status.is_settled() => Ok(snapshot),
+            Ok(snapshot) if snapshot.changed || snapshot.status != Status::RolledBack => Ok(snapshot),
             Ok(Snapshot { status, .. }) | Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
                 Err(wrong_state(status, CANNOT_SUBMIT))
             }
@@ -184,8 +186,13 @@ fn kind(request: &TransRequest) -> Result<TransType, Trouble> {
     kind.ok_or_else(|| Trouble::Missing(format!("unknow trans type: {}", request.trans_type)))
 }
 
+/// FAILURE only where the transaction is certain to fail: what else is in the way says nothing about its end.
 fn wrong_state(stands: Status, what: &str) -> Trouble {
-    Trouble::Failure(format!("current status '{}', {what}. FAILURE", show::status(stands)))
+    let text = format!("current status '{}', {what}", show::status(stands));
+    match stands {
+        Status::RollingBack | Status::RolledBack => Trouble::Failure(format!("{text}. FAILURE")),
+        Status::Open | Status::Running | Status::Committing | Status::Committed => Trouble::Other(text),
+    }
 }
 
 fn cannot_abort(pattern: Pattern, stands: Status) -> Trouble {

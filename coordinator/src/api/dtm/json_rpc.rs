@@ -19,9 +19,12 @@ use super::{Front, envelope, panics};
 const PARSE_ERROR: i64 = -32_700;
 const INVALID_REQUEST: i64 = -32_600;
 const METHOD_NOT_FOUND: i64 = -32_601;
+const INVALID_PARAMS: i64 = -32_602;
 const INTERNAL_ERROR: i64 = -32_603;
 /// Of the dialect: it does not fit.
 const FAILURE: i64 = -32_901;
+/// Of the dialect: not finished yet.
+const ONGOING: i64 = -32_902;
 
 /// What is asked.
 #[derive(Debug, Default)]
@@ -106,9 +109,11 @@ fn reply(id: &str, result: Result<Value, Fault>) -> Value {
             let (code, message, result) = match fault {
                 Fault::Before(code, text) => (code, text, Value::Null),
                 Fault::Said(Trouble::Failure(text)) => (FAILURE, text, json!({})),
-                Fault::Said(
-                    Trouble::Ongoing(text) | Trouble::Other(text) | Trouble::Unavailable(text, ..),
-                ) => (INTERNAL_ERROR, text, json!({})),
+                Fault::Said(Trouble::Ongoing(text)) => (ONGOING, text, json!({})),
+                Fault::Said(Trouble::Unfit(text)) => (INVALID_PARAMS, text, Value::Null),
+                Fault::Said(Trouble::Other(text) | Trouble::Unavailable(text, ..)) => {
+                    (INTERNAL_ERROR, text, json!({}))
+                }
                 Fault::Said(Trouble::Missing(text)) | Fault::Panicked(text) => {
                     (INTERNAL_ERROR, text, Value::Null)
                 }

@@ -9,7 +9,7 @@ use trine_protocol::Gid;
 use trine_protocol::dtm::gid_of;
 use trine_protocol::errors::Code;
 
-use super::entries;
+use super::{entries, names};
 use crate::runtime::{Handle, SubmitError};
 use crate::store::{Store, StoreFuture};
 
@@ -35,6 +35,8 @@ pub(crate) enum Trouble {
     Failure(String),
     /// Not finished yet: 425, or `FAILED_PRECONDITION`.
     Ongoing(String),
+    /// A name that cannot be kept as it is: 400, or `INVALID_ARGUMENT`. Nothing was done.
+    Unfit(String),
     /// There is no such transaction or type: 500, or `INTERNAL`.
     Missing(String),
     /// Anything else: 500, or `UNKNOWN`. Such as a request that cannot be understood.
@@ -100,8 +102,9 @@ impl From<Refused> for Trouble {
 pub(super) const RETRY_AFTER_S: u64 = 1;
 
 impl Service {
-    /// Our gid for a client's.
+    /// Our gid for a client's. Every request comes by here with the gid as its wire brought it.
     pub(super) fn gid(text: &str) -> Result<Gid, Trouble> {
+        names::ensure_kept("gid", text)?;
         gid_of(text).ok_or_else(|| Trouble::Other("key required: gid is empty".into()))
     }
 

@@ -8,6 +8,7 @@ mod envelope;
 mod grpc;
 mod json_rpc;
 mod message;
+mod names;
 mod operate;
 mod options;
 mod prepare;

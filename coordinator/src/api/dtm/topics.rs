@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::entries::ask;
+use super::names;
 use super::service::{Service, Trouble};
 use crate::clock;
 use crate::store::{Change, Entry, Key, KeyValues, Value};
@@ -146,6 +147,7 @@ fn key(topic: &str) -> Result<Key, Trouble> {
     if topic.is_empty() {
         return Err(other("empty topic"));
     }
+    names::ensure_kept("topic", topic)?;
     Key::parse(topic).map_err(|unfit| other(&format!("this topic cannot be kept: {unfit}")))
 }
 

@@ -7,10 +7,10 @@ use trine_protocol::Status;
 use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
 
 use super::initiate::{duplicate, not_prepared, other};
-use super::plan;
 use super::service::{Done, Refused, Service, Trouble};
 use super::show;
 use super::view::{Branch, Global};
+use super::{names, plan};
 
 /// Longest word for an op.
 const OP_BYTES_MAX: usize = 64;
@@ -47,9 +47,9 @@ impl Service {
             other => return Err(Trouble::Other(format!("unknown progress status: {other}"))),
         };
         let op = text("op");
-        if op.len() > OP_BYTES_MAX || op.chars().any(char::is_control) {
-            let rule = format!("op: at most {OP_BYTES_MAX} bytes, and no control characters");
-            return Err(Trouble::Other(rule));
+        names::ensure_kept("op", &op)?;
+        if op.len() > OP_BYTES_MAX {
+            return Err(Trouble::Other(format!("op: at most {OP_BYTES_MAX} bytes")));
         }
         let branch = plan::branch_id(&request.branch_id)?;
         let progress = Progress { branch, op, done, data: Payload::from(request.payload.as_slice()) };

@@ -190,8 +190,3 @@ fn steps_in_a_text_of_their_own_may_be_empty_or_null() {
     assert_eq!(steps(r#"[{"action":"a","compensate":"c","data":"x"}]"#), Ok(vec![expected]));
     steps("{}").unwrap_err();
 }
-
-#[test]
-fn a_gid_loses_what_would_break_a_line_or_a_statement() {
-    assert_eq!(clean_gid("a\r\nb;c d"), "abc d");
-}

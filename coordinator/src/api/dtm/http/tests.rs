@@ -136,8 +136,3 @@ async fn a_panic_is_an_error_without_its_words() {
     assert_eq!(answered.header("content-type"), JSON);
     assert!(answered.json()["message"].is_string() && !answered.body.contains("secret"), "{}", answered.body);
 }
-
-#[test]
-fn a_transaction_from_this_wire_has_a_clean_gid() {
-    assert_eq!(transaction(br#"{"GID":"a\n\r;b"}"#).unwrap().gid, "ab");
-}

@@ -72,7 +72,8 @@ fn what_a_method_says_no_to_has_an_empty_result() {
     let text = || "why".to_owned();
     for (fault, code, result) in [
         (said(Trouble::Failure(text())), -32_901, json!({})),
-        (said(Trouble::Ongoing(text())), -32_603, json!({})),
+        (said(Trouble::Ongoing(text())), -32_902, json!({})),
+        (said(Trouble::Unfit(text())), -32_602, Value::Null),
         (said(Trouble::Other(text())), -32_603, json!({})),
         (said(Trouble::Missing(text())), -32_603, Value::Null),
         (said(Trouble::Unavailable(text(), 1, trine_protocol::errors::Code::Busy)), -32_603, json!({})),

@@ -77,7 +77,7 @@ async fn a_tcc_goes_through_prepare_register_and_submit() {
         gRPC RegisterBranch {"Gid":"g","TransType":"tcc","BranchID":"02","Data":{"confirm":"","cancel":""}}
             10 Aborted no trans with gid: g status: prepared found FAILURE
         gRPC Submit {"Gid":"g","TransType":"tcc"}
-            10 Aborted current status 'succeed', cannot sumbmit. FAILURE
+            0 Ok {}
     "#]]);
 }
 
@@ -229,9 +229,9 @@ async fn each_kind_of_no_has_its_status() {
         gRPC Submit {"Gid":"done","TransType":"saga","TransOptions":{"WaitResult":true}}
             0 Ok {}
         gRPC Submit {"Gid":"done","TransType":"saga"}
-            10 Aborted current status 'succeed', cannot sumbmit. FAILURE
+            0 Ok {}
         gRPC Prepare {"Gid":"done","TransType":"saga"}
-            10 Aborted current status 'succeed', cannot prepare. FAILURE
+            2 Unknown current status 'succeed', cannot prepare
         gRPC Prepare {"Gid":"wait","TransType":"tcc"}
             0 Ok {}
         gRPC RegisterBranch {"Gid":"wait","TransType":"tcc","BranchID":"01","Data":{"confirm":"p:9/shop.Stock/Wait"}}
@@ -243,13 +243,13 @@ async fn each_kind_of_no_has_its_status() {
         gRPC RegisterBranch {"Gid":"broken","TransType":"tcc","BranchID":"01","Data":{"confirm":"p:9/shop.Stock/Broken"}}
             0 Ok {}
         gRPC Submit {"Gid":"broken","TransType":"tcc","TransOptions":{"WaitResult":true}}
-            2 Unknown your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: grpc status 13 INTERNAL: the participant failed; look at its log: out of order
+            9 FailedPrecondition ONGOING: it is tried again, after grpc status 13 INTERNAL: the participant failed; look at its log: out of order
         gRPC Prepare {"Gid":"no","TransType":"tcc"}
             0 Ok {}
         gRPC RegisterBranch {"Gid":"no","TransType":"tcc","BranchID":"01","Data":{"confirm":"p:9/shop.Stock/No"}}
             0 Ok {}
         gRPC Submit {"Gid":"no","TransType":"tcc","TransOptions":{"WaitResult":true}}
-            10 Aborted your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: confirm may not be refused, yet the answer was no: out of stock FAILURE
+            9 FailedPrecondition ONGOING: it is tried again, after confirm may not be refused, yet the answer was no: out of stock
     "#]]);
 }
 

@@ -115,7 +115,7 @@ async fn each_kind_of_no_has_its_code() {
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"registerBranch","params":{"gid":"t","trans_type":"tcc","branch_id":"01"}}
             200 {"error":{"code":-32603,"message":"storage: UniqueKeyConflict"},"id":"1","jsonrpc":"2.0","result":{}}
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"t","trans_type":"tcc","wait_result":true}}
-            200 {"error":{"code":-32603,"message":"ONGOING"},"id":"1","jsonrpc":"2.0","result":{}}
+            200 {"error":{"code":-32902,"message":"ONGOING"},"id":"1","jsonrpc":"2.0","result":{}}
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"abort","params":{"gid":"nobody","trans_type":"tcc"}}
             200 {"error":{"code":-32603,"message":"no TransGlobal with gid: nobody found"},"id":"1","jsonrpc":"2.0","result":null}
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"x","trans_type":"other"}}

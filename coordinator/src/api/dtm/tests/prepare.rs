@@ -80,7 +80,7 @@ async fn what_is_not_prepared_any_more_cannot_be_prepared() {
         POST submit {"gid":"submitted","trans_type":"saga","steps":[{"action":"http://p/wait"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"submitted","trans_type":"saga"}
-            409 {"dtm_result":"FAILURE","message":"current status 'submitted', cannot prepare. FAILURE"}
+            500 {"message":"current status 'submitted', cannot prepare"}
         POST submit {"gid":"aborting","trans_type":"saga","steps":[{"action":"http://p/no","compensate":"http://p/wait"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"aborting","trans_type":"saga"}
@@ -88,7 +88,7 @@ async fn what_is_not_prepared_any_more_cannot_be_prepared() {
         POST submit {"gid":"succeed","trans_type":"saga"}
             200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"succeed","trans_type":"saga"}
-            409 {"dtm_result":"FAILURE","message":"current status 'succeed', cannot prepare. FAILURE"}
+            500 {"message":"current status 'succeed', cannot prepare"}
         POST prepare {"gid":"failed","trans_type":"msg"}
             200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"failed"}

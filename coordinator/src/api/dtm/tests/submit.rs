@@ -130,7 +130,7 @@ async fn what_has_been_decided_otherwise_cannot_be_submitted() {
         POST submit {"gid":"succeed","trans_type":"saga"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"succeed","trans_type":"saga","wait_result":true}
-            409 {"dtm_result":"FAILURE","message":"current status 'succeed', cannot sumbmit. FAILURE"}
+            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"failed","trans_type":"msg"}
             200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"failed"}

@@ -112,19 +112,19 @@ async fn a_saga_that_rolls_back_says_why() {
 }
 
 #[tokio::test]
-async fn a_saga_that_is_not_finished_is_no_success() {
+async fn a_saga_that_is_not_finished_is_ongoing() {
     let mut stage = Stage::start();
     saga(&mut stage, "ongoing", "http://p/wait").await;
     saga(&mut stage, "unknown", "http://p/broken").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"ongoing","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/wait","compensate":"http://p/undo"}],"payloads":["1"]}
-            409 {"dtm_result":"FAILURE","message":"wait result not return success: FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING"}
           > POST http://p/wait?branch_id=01&gid=ongoing&op=action&trans_type=saga 1 -> 425 not yet
           = ongoing is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"unknown","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/broken","compensate":"http://p/undo"}],"payloads":["1"]}
-            409 {"dtm_result":"FAILURE","message":"wait result not return success: FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > POST http://p/broken?branch_id=01&gid=unknown&op=action&trans_type=saga 1 -> 500 out of order
           = unknown is submitted
             01 compensate prepared
@@ -133,7 +133,7 @@ async fn a_saga_that_is_not_finished_is_no_success() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_finished_says_what_came_back() {
+async fn a_message_that_is_not_finished_is_ongoing_and_says_what_came_back() {
     let mut stage = Stage::start();
     message(&mut stage, "ongoing", "http://p/wait").await;
     message(&mut stage, "unknown", "http://p/broken").await;
@@ -142,22 +142,22 @@ async fn a_message_that_is_not_finished_says_what_came_back() {
     message(&mut stage, "said", "http://p/said").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"ongoing","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/wait"}],"payloads":["1"]}
-            409 {"dtm_result":"FAILURE","message":"wait result not return success: FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING"}
           > POST http://p/wait?branch_id=01&gid=ongoing&op=action&trans_type=msg 1 -> 425 not yet
           = ongoing is submitted
             01 action prepared
         POST submit {"gid":"unknown","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/broken"}],"payloads":["1"]}
-            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > POST http://p/broken?branch_id=01&gid=unknown&op=action&trans_type=msg 1 -> 500 out of order
           = unknown is submitted
             01 action prepared
         POST submit {"gid":"refused","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/no"}],"payloads":["1"]}
-            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: deliver may not be refused, yet the answer was no: out of stock FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after deliver may not be refused, yet the answer was no: out of stock"}
           > POST http://p/no?branch_id=01&gid=refused&op=action&trans_type=msg 1 -> 409 out of stock
           = refused is submitted
             01 action prepared
         POST submit {"gid":"said","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/said"}],"payloads":["1"]}
-            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: deliver may not be refused, yet the answer was no: {\"dtm_result\":\"FAILURE\"} FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after a participant said no where it has no say"}
           > POST http://p/said?branch_id=01&gid=said&op=action&trans_type=msg 1 -> 200 {"dtm_result":"FAILURE"}
           = said is submitted
             01 action prepared
@@ -171,7 +171,7 @@ async fn a_message_that_is_delayed_is_no_success_yet() {
     stage.rests("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","wait_result":true,"custom_data":"{\"delay\":600}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            409 {"dtm_result":"FAILURE","message":"wait result not return success: FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING"}
           > nobody is called
           = g is submitted
             01 action prepared
@@ -179,7 +179,7 @@ async fn a_message_that_is_delayed_is_no_success_yet() {
 }
 
 #[tokio::test]
-async fn a_phase_two_that_is_not_finished_says_what_came_back() {
+async fn a_phase_two_that_is_not_finished_is_ongoing_and_says_what_came_back() {
     let mut stage = Stage::start();
     for kind in ["tcc", "xa"] {
         for answer in ["wait", "broken", "no"] {
@@ -202,7 +202,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"tcc-broken","trans_type":"tcc","branch_id":"01","url":"http://p/broken","confirm":"http://p/broken","cancel":"http://p/broken"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc-broken","trans_type":"tcc","wait_result":true}
-            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > GET http://p/broken?branch_id=01&gid=tcc-broken&op=confirm&trans_type=tcc -> 500 out of order
           = tcc-broken is submitted
             01 cancel prepared
@@ -212,7 +212,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"tcc-no","trans_type":"tcc","branch_id":"01","url":"http://p/no","confirm":"http://p/no","cancel":"http://p/no"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc-no","trans_type":"tcc","wait_result":true}
-            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: confirm may not be refused, yet the answer was no: out of stock FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after confirm may not be refused, yet the answer was no: out of stock"}
           > GET http://p/no?branch_id=01&gid=tcc-no&op=confirm&trans_type=tcc -> 409 out of stock
           = tcc-no is submitted
             01 cancel prepared
@@ -232,7 +232,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"xa-broken","trans_type":"xa","branch_id":"01","url":"http://p/broken","confirm":"http://p/broken","cancel":"http://p/broken"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa-broken","trans_type":"xa","wait_result":true}
-            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > POST http://p/broken?branch_id=01&gid=xa-broken&op=commit&trans_type=xa -> 500 out of order
           = xa-broken is submitted
             01 rollback prepared
@@ -242,7 +242,7 @@ async fn a_phase_two_that_is_not_finished_says_what_came_back() {
         POST registerBranch {"gid":"xa-no","trans_type":"xa","branch_id":"01","url":"http://p/no","confirm":"http://p/no","cancel":"http://p/no"}
             200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa-no","trans_type":"xa","wait_result":true}
-            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: commit may not be refused, yet the answer was no: out of stock FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after commit may not be refused, yet the answer was no: out of stock"}
           > POST http://p/no?branch_id=01&gid=xa-no&op=commit&trans_type=xa -> 409 out of stock
           = xa-no is submitted
             01 rollback prepared
@@ -290,7 +290,7 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
         POST registerBranch {"gid":"broken","trans_type":"tcc","branch_id":"01","confirm":"http://p/broken","cancel":"http://p/broken"}
             200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"broken","trans_type":"tcc","rollback_reason":"why"}
-            500 {"message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: HTTP 500: the participant failed; look at its log: out of order"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > GET http://p/broken?branch_id=01&gid=broken&op=cancel&trans_type=tcc -> 500 out of order
           = broken is aborting, because "why"
             01 cancel prepared
@@ -300,7 +300,7 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
         POST registerBranch {"gid":"no","trans_type":"tcc","branch_id":"01","confirm":"http://p/no","cancel":"http://p/no"}
             200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"no","trans_type":"tcc","rollback_reason":"why"}
-            409 {"dtm_result":"FAILURE","message":"your http/grpc result should be specified as in:\nthe documentation of branches: SUCCESS, FAILURE or ONGOING\nunkown result will be retried: cancel may not be refused, yet the answer was no: out of stock FAILURE"}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after cancel may not be refused, yet the answer was no: out of stock"}
           > GET http://p/no?branch_id=01&gid=no&op=cancel&trans_type=tcc -> 409 out of stock
           = no is aborting, because "why"
             01 cancel prepared
@@ -352,5 +352,67 @@ async fn a_wait_goes_on_while_calls_are_under_way() {
             01 action succeed
             02 compensate prepared
             02 action succeed
+    "#]]);
+}
+
+#[tokio::test]
+async fn a_saga_that_fails_once_is_ongoing_over_every_wire_and_then_succeeds() {
+    let mut stage = Stage::start();
+    let request = |gid: &str| {
+        format!(
+            r#"{{"gid":"{gid}","trans_type":"saga","wait_result":true,"steps":[{{"action":"http://p/pay","compensate":"http://p/undo"}}],"payloads":["100"]}}"#
+        )
+    };
+    for wire in ["http", "rpc", "grpc"] {
+        match wire {
+            "grpc" => stage.script("p:9/shop.Money/Pay", &[(13, "restarting")]),
+            _ => stage.script("http://p/pay", &[(500, "restarting")]),
+        }
+        match wire {
+            "http" => stage.post("submit", &request(wire)).await,
+            "rpc" => {
+                let params = request(wire);
+                stage
+                    .rpc(&format!(r#"{{"jsonrpc":"2.0","id":"1","method":"submit","params":{params}}}"#))
+                    .await;
+            }
+            _ => stage.grpc("Submit", r#"{"Gid":"grpc","TransType":"saga","TransOptions":{"WaitResult":true},"Steps":"[{\"action\":\"p:9/shop.Money/Pay\",\"compensate\":\"p:9/shop.Money/Undo\"}]","BinPayloads":["a"]}"#).await,
+        }
+        stage.quiet(wire).await;
+        stage.post("resetNextCronTime", &format!(r#"{{"gid":"{wire}"}}"#)).await;
+        stage.ends(wire).await;
+    }
+    // Whoever asks again hears how it ended.
+    stage.post("submit", &request("http")).await;
+    stage.is(&expect![[r#"
+        POST submit {"gid":"http","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/pay","compensate":"http://p/undo"}],"payloads":["100"]}
+            425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: restarting"}
+        POST resetNextCronTime {"gid":"http"}
+            200 {"dtm_result":"SUCCESS"}
+          > POST http://p/pay?branch_id=01&gid=http&op=action&trans_type=saga 100 -> 500 restarting
+          > POST http://p/pay?branch_id=01&gid=http&op=action&trans_type=saga 100 -> 200
+          = http is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+        JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"rpc","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/pay","compensate":"http://p/undo"}],"payloads":["100"]}}
+            200 {"error":{"code":-32902,"message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: restarting"},"id":"1","jsonrpc":"2.0","result":{}}
+        POST resetNextCronTime {"gid":"rpc"}
+            200 {"dtm_result":"SUCCESS"}
+          > POST http://p/pay?branch_id=01&gid=rpc&op=action&trans_type=saga 100 -> 500 restarting
+          > POST http://p/pay?branch_id=01&gid=rpc&op=action&trans_type=saga 100 -> 200
+          = rpc is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+        gRPC Submit {"Gid":"grpc","TransType":"saga","TransOptions":{"WaitResult":true},"Steps":"[{\"action\":\"p:9/shop.Money/Pay\",\"compensate\":\"p:9/shop.Money/Undo\"}]","BinPayloads":["a"]}
+            9 FailedPrecondition ONGOING: it is tried again, after grpc status 13 INTERNAL: the participant failed; look at its log: restarting
+        POST resetNextCronTime {"gid":"grpc"}
+            200 {"dtm_result":"SUCCESS"}
+          > gRPC p:9/shop.Money/Pay [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: grpc] [dtm-op: action] [dtm-trans_type: saga] a -> 13 restarting
+          > gRPC p:9/shop.Money/Pay [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: grpc] [dtm-op: action] [dtm-trans_type: saga] a -> 0
+          = grpc is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+        POST submit {"gid":"http","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/pay","compensate":"http://p/undo"}],"payloads":["100"]}
+            200 {"dtm_result":"SUCCESS"}
     "#]]);
 }

@@ -1,0 +1,56 @@
+//! Names that clients choose and everybody has to spell alike: gids, ops and topics.
+//!
+//! A name that one of the wires, or a participant's, would change may become somebody else's name, and the second
+//! transaction of that name never runs. Such a name is refused, loudly, instead of being cleaned.
+
+use super::service::Trouble;
+
+/// What is refused, and why, for people.
+const RULE: &str = "may hold no `;`, no line break or other control character, no white space at its ends and nothing \
+                    that is not UTF-8: it would not arrive everywhere as it was sent; choose another";
+
+/// Refuses a name that is not kept byte for byte.
+pub(super) fn ensure_kept(what: &str, name: &str) -> Result<(), Trouble> {
+    if is_kept(name) { Ok(()) } else { Err(Trouble::Unfit(format!("{what}: {RULE}"))) }
+}
+
+fn is_kept(name: &str) -> bool {
+    // dtm's own server and clients drop `;` and line breaks. Metadata over gRPC cannot hold control characters and
+    // loses white space at its ends. What is no UTF-8 was replaced when the request was read, and two such names alike.
+    let is_lost = |c: char| c == ';' || c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    !name.contains(is_lost) && name.trim() == name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_some_wire_would_change_are_refused() {
+        for name in [
+            "pay;7",
+            "pay\n7",
+            "pay\r7",
+            "pay\t7",
+            "pay\0",
+            "\u{85}",
+            "pay ",
+            " pay",
+            "\u{a0}pay",
+            "pay\u{fffd}",
+        ] {
+            let error = ensure_kept("gid", name).unwrap_err();
+            assert!(
+                matches!(&error, Trouble::Unfit(text) if text.starts_with("gid: ")),
+                "{name:?} {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_that_only_look_strange_are_kept() {
+        for name in ["", "pay7", "a b", "a/b?c=d&e", "ä", "a\u{308}", "PAY7", "dtm:x", "支付", "\"'"] {
+            assert_eq!(ensure_kept("gid", name), Ok(()), "{name:?}");
+        }
+    }
+}
