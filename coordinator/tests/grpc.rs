@@ -7,6 +7,8 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 
+use crate::support::program;
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct GidReply {
     #[prost(string, tag = "1")]
@@ -16,12 +18,11 @@ struct GidReply {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_answers_grpc_where_it_says_and_stops_with_a_client_connected() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut coordinator = tokio::process::Command::new(env!("CARGO_BIN_EXE_trine"))
+    let mut coordinator = program()
         .args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--store", "memory:"])
         .env("TRINE_LOG_FILTER", "error")
         .current_dir(folder.path())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .expect("trine is built with the tests");
     let mut lines = BufReader::new(coordinator.stdout.take().expect("stdout is piped")).lines();

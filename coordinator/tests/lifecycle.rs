@@ -3,7 +3,7 @@
 use serde_json::json;
 use trine_participants::faults::Faults;
 
-use crate::support::{Coordinator, Http, Shop, purchase, trine};
+use crate::support::{Coordinator, Http, Shop, program, purchase, trine};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pattern_commits_and_a_refusal_rolls_it_back() {
@@ -140,16 +140,8 @@ async fn a_second_coordinator_on_the_same_file_is_turned_away() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let db = folder.path().join("trine.db");
     let _first = Coordinator::start(&db).await;
-    let second = tokio::process::Command::new(env!("CARGO_BIN_EXE_trine"))
-        .args([
-            "serve",
-            "--http",
-            "127.0.0.1:0",
-            "--grpc",
-            "off",
-            "--store",
-            &format!("sqlite:{}", db.display()),
-        ])
+    let second = program()
+        .args(["serve", "--store", &format!("sqlite:{}", db.display())])
         .current_dir(folder.path())
         .output()
         .await

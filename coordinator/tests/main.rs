@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod deploy;
 mod dialect;
+mod examples;
 mod grpc;
 mod interop;
 mod lifecycle;

@@ -34,15 +34,12 @@ impl Coordinator {
 
     /// Starts `trine` with arguments that make it serve, and waits until it listens.
     pub(crate) async fn launch(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_trine"))
+        let mut child = program()
             .args(arguments)
             .env("TRINE_LOG_FILTER", "error")
-            .env("TRINE_GRPC_ADDR", "127.0.0.1:0")
             .envs(variables.iter().copied())
             .current_dir(folder)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .expect("trine is built with the tests");
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -86,9 +83,23 @@ impl Coordinator {
     }
 }
 
+/// `trine`, to be given arguments and started: the one way in which these tests start it (tidy sees to that).
+///
+/// The default ports may be somebody's who works on this machine. So where the arguments name no address, it listens on
+/// free ports, and a command that asks a coordinator finds nobody.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trine"));
+    for name in ["TRINE_HTTP_ADDR", "TRINE_GRPC_ADDR"] {
+        command.env(name, "127.0.0.1:0");
+    }
+    // Nobody can listen on port 0.
+    command.env("TRINE_URL", "http://127.0.0.1:0").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
 /// Runs `trine` to its end: its exit code, and what it printed on either output.
 pub(crate) async fn trine(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_trine")).args(arguments).output().await;
+    let output = program().args(arguments).output().await;
     let output = output.expect("trine is built with the tests");
     let words = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&words).into_owned())

@@ -11,7 +11,7 @@ use trine_sdk::{BranchContext, BranchId, Gid, Op, Outcome};
 use trine_testkit::mariadb::{self, MariaDb};
 use trine_testkit::postgres::Postgres;
 
-use crate::support::{Coordinator, Http, Shop, purchase};
+use crate::support::{Coordinator, Http, Shop, program, purchase};
 
 enum Server {
     Postgres(Postgres),
@@ -76,10 +76,10 @@ impl Ledger {
         }
     }
 
-    fn trine(&self, folder: &Path, coordinator: &Coordinator, arguments: &[&str]) -> Output {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_trine"));
+    async fn trine(&self, folder: &Path, coordinator: &Coordinator, arguments: &[&str]) -> Output {
+        let mut command = program();
         command.arg("xa").args(arguments).args(["--db", &self.url, "--url", coordinator.url()]);
-        command.current_dir(folder).output().expect("trine is built with the tests")
+        command.current_dir(folder).output().await.expect("trine is built with the tests")
     }
 }
 
@@ -118,21 +118,21 @@ async fn orphans_are_ended_as_their_transaction_was_and_others_are_left_alone() 
         for gid in ["done", "undone", "running", &unknown] {
             ledger.prepare(gid).await;
         }
-        let list = ledger.trine(folder.path(), &coordinator, &["list", "--json"]);
+        let list = ledger.trine(folder.path(), &coordinator, &["list", "--json"]).await;
         let expected =
             [("done", "commit"), ("running", "leave"), ("undone", "rollback"), (&*unknown, "rollback")];
         let expected = expected.map(|(gid, what)| (gid.to_owned(), what.to_owned())).to_vec();
         assert_eq!(resolutions(&list), expected);
-        let young = ledger.trine(folder.path(), &coordinator, &["resolve", "--json", "--apply"]);
+        let young = ledger.trine(folder.path(), &coordinator, &["resolve", "--json", "--apply"]).await;
         assert!(resolutions(&young).iter().all(|(_, what)| what == "leave"), "{young:?}");
         let old = ["resolve", "--older-than", "0s"];
-        let dry = ledger.trine(folder.path(), &coordinator, &old);
+        let dry = ledger.trine(folder.path(), &coordinator, &old).await;
         assert!(String::from_utf8_lossy(&dry.stdout).contains("nothing was changed"), "{dry:?}");
         assert_eq!(ledger.rows(), "");
-        let done = ledger.trine(folder.path(), &coordinator, &[&old[..], &["--apply"]].concat());
+        let done = ledger.trine(folder.path(), &coordinator, &[&old[..], &["--apply"]].concat()).await;
         assert!(done.status.success(), "{done:?}");
         assert_eq!(ledger.rows(), "done");
-        let left = ledger.trine(folder.path(), &coordinator, &["list", "--json"]);
+        let left = ledger.trine(folder.path(), &coordinator, &["list", "--json"]).await;
         assert_eq!(resolutions(&left), [("running".to_owned(), "leave".to_owned())]);
         let states = ledger.execute("SELECT state FROM trine_xa WHERE state = 'rolled_back'");
         assert_eq!(states.lines().count(), 2, "a late prepare finds that it must not take effect");

@@ -62,6 +62,11 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "nginx",
         reason: "several coordinators are tested behind a proxy",
     },
+    Requirement {
+        probe: &["sh", "-c", "curl --help all | grep -e --fail-with-body"],
+        package: "curl",
+        reason: "the examples of the documents are run",
+    },
     Requirement { probe: &["go", "version"], package: "golang-go", reason: "dtm's client for Go is tested" },
 ];
 

@@ -8,6 +8,7 @@ mod docs;
 mod leftovers;
 mod migrations;
 mod modules;
+mod ports;
 mod shape;
 mod source;
 mod tree;
@@ -54,6 +55,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         docs::check_architecture,
         docs::check_error_pages,
         leftovers::check,
+        ports::check,
         migrations::check,
     ] {
         problems.extend(check(&tree));

@@ -12,6 +12,7 @@ use trine_testkit::proxy::Proxy;
 
 use super::load::World;
 use super::pack::Pack;
+use crate::support::program;
 
 const TRANSACTIONS: usize = 900;
 
@@ -80,19 +81,9 @@ async fn refuses_a_second_writer(one: &str, other: &str) {
     let _first = Pack::start(one, 1).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let serve = |allow: &str| {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_trine"));
-        command.args([
-            "serve",
-            "--http",
-            "127.0.0.1:0",
-            "--grpc",
-            "off",
-            "--name",
-            "second",
-            "--store",
-            other,
-        ]);
-        command.env("TRINE_STORE_ALLOW", allow).current_dir(folder.path()).kill_on_drop(true);
+        let mut command = program();
+        command.args(["serve", "--name", "second", "--store", other]);
+        command.env("TRINE_STORE_ALLOW", allow).current_dir(folder.path());
         command
     };
     let refused = serve("").output().await.expect("trine is built with the tests");

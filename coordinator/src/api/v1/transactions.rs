@@ -39,7 +39,8 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
         ("saga" = (value = json!({"pattern": "saga", "labels": {"customer": "7"}, "options": {"deadline": "30s"}, "branches": [
             {"id": "stock", "action": "http://127.0.0.1:7002/stock/reserve", "compensate": "http://127.0.0.1:7002/stock/release",
              "payload": {"sku": "A-1", "quantity": 2}},
-            {"id": "order", "url": "http://127.0.0.1:7001/orders", "after": ["stock"]}]}))),
+            {"id": "order", "url": "http://127.0.0.1:7001/orders/branch", "after": ["stock"],
+             "payload": {"sku": "A-1", "quantity": 2}}]}))),
         ("open tcc" = (value = json!({"pattern": "tcc", "open": true, "options": {"deadline": "2m"}}))),
     )),
     responses(
@@ -89,8 +90,9 @@ fn fresh_gid() -> Result<Gid, Refusal> {
     operation_id = "registerBranch",
     tag = "transactions",
     params(("gid" = Gid, Path, description = "The transaction")),
-    request_body(content = RegisterBranch, example = json!({"id": "debit", "confirm": "http://127.0.0.1:7006/confirm",
-        "cancel": "http://127.0.0.1:7006/cancel", "payload": {"amount": 3}})),
+    request_body(content = RegisterBranch, example = json!({"id": "stock",
+        "confirm": "http://127.0.0.1:7002/stock/confirm", "cancel": "http://127.0.0.1:7002/stock/cancel",
+        "payload": {"sku": "A-1", "quantity": 3}})),
     responses((status = 200, description = "Durably registered", body = Answer))
 )]
 pub(super) async fn register_branch(

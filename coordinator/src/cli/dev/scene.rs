@@ -67,8 +67,8 @@ impl Scene {
             config.register = vec![url.clone()];
             // After a kill -9 the old addresses are soon forgotten.
             config.ttl = TTL;
-            // With --exit nobody pastes anything: any port will do, and two tours can run at once.
-            let port = if exit { 0 } else { free_or_any(port) };
+            // With --exit nobody pastes anything, and who asks for any port means it: several can run at once.
+            let port = if exit || http.port() == 0 { 0 } else { free_or_any(port) };
             config.http = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             config
         };
