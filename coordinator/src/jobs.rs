@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use trine_protocol::Timestamp;
 
 use crate::dispatch::Directory;
 use crate::metrics::Metrics;
 use crate::ownership::{self, Standing};
 use crate::runtime::Handle;
-use crate::store::Store;
+use crate::skew::Verdict;
+use crate::store::{Leap, Store};
 use crate::{clock, recovery};
 
 /// Gids a sweep hands on at once.
@@ -170,8 +172,14 @@ pub async fn look_around(context: Context) {
     }
 }
 
+/// A clock that is ahead does not fill the memory with what is not due.
+fn due_by(handle: &Handle) -> Timestamp {
+    let now = clock::now();
+    handle.store_clock().now().map_or(now, |store_now| now.min(store_now))
+}
+
 async fn sweep(context: Context) {
-    match context.store.due(clock::now(), SWEEP_MAX).await {
+    match context.store.due(due_by(&context.handle), SWEEP_MAX).await {
         Ok(gids) => context.handle.bring_back(gids).await,
         Err(error) => {
             context.metrics.store_error("sweep");
@@ -184,22 +192,26 @@ async fn reconcile(context: Context) {
     if let Err(error) = context.store.sweep_coordinators().await {
         tracing::warn!(%error, "coordinators that are gone for long were not swept");
     }
-    recovery::for_each_unfinished(&*context.store, clock::now(), |gids| context.handle.bring_back(gids))
-        .await;
+    recovery::for_each_unfinished(&*context.store, due_by(&context.handle), |gids| {
+        context.handle.bring_back(gids)
+    })
+    .await;
 }
 
 async fn retention(context: Context) {
-    let now = clock::now();
-    let expired_before =
-        trine_protocol::Timestamp::from_millis(now.millis().saturating_sub(PARTICIPANT_KEPT_MS));
-    if let Err(error) = context.store.sweep_participants(expired_before).await {
+    if let Err(error) = context.store.sweep_participants(PARTICIPANT_KEPT_MS).await {
         tracing::warn!(%error, "lapsed participants were not swept");
     }
     let Some(retention_ms) = context.retention_ms else { return };
-    let before = trine_protocol::Timestamp::from_millis(now.millis().saturating_sub(retention_ms));
+    // The store's clock says what is old. Where that and this machine's are far apart, a person has to find out which of
+    // them is wrong, and deleting can wait for that.
+    if context.handle.store_clock().judge(clock::now()) == Verdict::Wrong {
+        tracing::debug!("nothing is deleted while the clocks differ");
+        return;
+    }
     let mut retired = 0;
     loop {
-        match context.store.retire(before, RETIRE_CHUNK).await {
+        match context.store.retire(retention_ms, RETIRE_CHUNK).await {
             Ok(0) => break,
             Ok(some) => retired += some,
             Err(error) => {
@@ -212,6 +224,43 @@ async fn retention(context: Context) {
     }
     if retired > 0 {
         tracing::info!(retired, "settled transactions past their retention were deleted");
+    }
+}
+
+/// Notes the store's time, and says when it is not what it should be.
+pub async fn watch(context: Context) {
+    let leap = match context.store.watch().await {
+        Ok(leap) => leap,
+        Err(error) => {
+            context.metrics.store_error("watch");
+            return tracing::warn!(%error, "the store's time was not noted; what is not watched makes nothing older");
+        }
+    };
+    let words = |ms: u64| humantime::format_duration(std::time::Duration::from_secs(ms / 1_000));
+    match leap {
+        None => {}
+        Some(Leap::Unwatched { for_ms }) => tracing::warn!(
+            for_ms,
+            "no coordinator watched the store for {}, or its clock leapt ahead meanwhile: that time does not count \
+             for retention, so what settled before is kept for longer",
+            words(for_ms)
+        ),
+        Some(Leap::Ahead { by_ms }) => {
+            context.metrics.clock_leapt();
+            tracing::error!(
+                by_ms,
+                "the store's clock leapt ahead by {}: nothing is deleted because of that; see to the clock",
+                words(by_ms)
+            );
+        }
+        Some(Leap::Back { by_ms }) => {
+            context.metrics.clock_leapt();
+            tracing::error!(
+                by_ms,
+                "the store's clock went back by {}: what it had counted beyond its present counts no more; see to the clock",
+                words(by_ms)
+            );
+        }
     }
 }
 
@@ -229,8 +278,8 @@ async fn census(context: Context) {
 
 /// Reads which participants are alive, for the dispatcher.
 pub async fn refresh_directory(context: Context) {
-    match context.store.participants(clock::now()).await {
-        Ok(participants) => context.directory.replace(participants),
+    match context.store.participants().await {
+        Ok(found) => context.directory.replace(found.at, found.participants),
         Err(error) => {
             tracing::warn!(%error, "the participants could not be read; calls go by what was known")
         }

@@ -18,6 +18,7 @@ pub mod ownership;
 pub mod recovery;
 pub mod runtime;
 pub mod server;
+pub mod skew;
 pub mod store;
 pub mod telemetry;
 pub mod xa;

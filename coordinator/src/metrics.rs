@@ -4,6 +4,7 @@
 //! from an enum or a table in the code, so the number of series is bounded whatever is sent from outside. Not here:
 //! when something is counted, and the counting of rows in the store.
 
+mod fitness;
 mod http;
 mod labels;
 
@@ -21,6 +22,7 @@ use trine_engine::ParkCause;
 use trine_protocol::{Op, OutcomeKind, Pattern, Status, Timestamp};
 
 use crate::store::Census;
+use fitness::FitnessMetrics;
 use http::HttpMetrics;
 use labels::{CALL_RESULTS, NOT_SENT, REACHED_CREATED, UNSETTLED};
 
@@ -34,7 +36,7 @@ type Seconds<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// What the store is used for, as far as failures are counted.
-const STORE_USES: [&str; 6] = ["adopt", "append", "census", "heartbeat", "retention", "sweep"];
+const STORE_USES: [&str; 7] = ["adopt", "append", "census", "heartbeat", "retention", "sweep", "watch"];
 
 /// The coordinator's metrics. Cheap to clone; clones count together.
 #[derive(Clone)]
@@ -61,7 +63,7 @@ struct Inner {
     store_errors: Family<Labels<1>, Counter>,
     lane_panics: Counter,
     adopted: Counter,
-    lapses: Counter,
+    fitness: FitnessMetrics,
 }
 
 impl fmt::Debug for Metrics {
@@ -167,7 +169,17 @@ impl Metrics {
 
     /// This coordinator's heartbeat was late.
     pub fn lapsed(&self) {
-        self.inner.lapses.inc();
+        self.inner.fitness.lapses.inc();
+    }
+
+    /// How far this machine's clock is ahead of the store's.
+    pub fn clock_skew(&self, skew_ms: i64) {
+        self.inner.fitness.clock_skew(skew_ms);
+    }
+
+    /// The store's clock leapt.
+    pub fn clock_leapt(&self) {
+        self.inner.fitness.clock_leaps.inc();
     }
 
     /// A lane lost its memory.
@@ -208,7 +220,7 @@ impl Inner {
             store_errors: Family::default(),
             lane_panics: Counter::default(),
             adopted: Counter::default(),
-            lapses: Counter::default(),
+            fitness: FitnessMetrics::default(),
         }
     }
 
@@ -291,11 +303,7 @@ impl Inner {
             "Transactions taken over from coordinators that are gone",
             self.adopted.clone(),
         );
-        registry.register(
-            "lapses",
-            "Times this coordinator was silent for so long that others may have taken over what it owned",
-            self.lapses.clone(),
-        );
+        self.fitness.register(registry);
         registry.register("lane_panics", "Times a lane lost its memory to a panic", self.lane_panics.clone());
     }
 

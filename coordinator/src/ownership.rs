@@ -13,11 +13,13 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use trine_engine::Call;
+use trine_protocol::Timestamp;
 
-use crate::clock::Stopwatch;
+use crate::clock::{self, Stopwatch};
 use crate::dispatch::{Caller, Returned};
 use crate::metrics::Metrics;
 use crate::runtime::Handle;
+use crate::skew::{self, StoreClock, Verdict};
 use crate::store::{self, Store, StoreError};
 
 /// Transactions claimed at a time: short database transactions, and a fair share for each coordinator that adopts.
@@ -36,6 +38,8 @@ pub struct Standing {
     superseded: Notify,
     /// Another process has the name: nothing is to be done under it any more.
     is_superseded: AtomicBool,
+    /// What was last said of this process's clock.
+    told: Mutex<Verdict>,
 }
 
 impl Standing {
@@ -46,6 +50,7 @@ impl Standing {
             beaten: Mutex::new(Stopwatch::start()),
             superseded: Notify::new(),
             is_superseded: AtomicBool::new(false),
+            told: Mutex::new(Verdict::Together),
         }
     }
 
@@ -111,7 +116,11 @@ pub async fn every<Work: Future<Output = ()>>(
 /// Says that this coordinator is alive, and draws the conclusions from what it hears.
 pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metrics: &Metrics) {
     let since = Stopwatch::start();
-    match store.heartbeat().await {
+    let answer = store.heartbeat().await;
+    if let Ok(store::Beat { at: Some(at), .. }) = answer {
+        compare(handle.store_clock(), at, since, standing, metrics);
+    }
+    match answer.map(|beat| beat.standing) {
         Ok(store::Standing::Alive) if !standing.is_cut_off() => standing.beat(since),
         // Alive as far as the store remembers: the answer that it had lapsed may have been lost on its way.
         Ok(store::Standing::Alive | store::Standing::Lapsed) => {
@@ -133,6 +142,31 @@ pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metri
             let cut_off = standing.is_cut_off();
             tracing::warn!(%error, cut_off, "no heartbeat");
         }
+    }
+}
+
+/// Compares this process's clock with the store's, and says so when the result is another than the last one.
+fn compare(clock: &StoreClock, at: Timestamp, asked: Stopwatch, standing: &Standing, metrics: &Metrics) {
+    clock.heard(at, asked);
+    let now = clock::now();
+    let (skew_ms, verdict) = (clock.skew_ms(now), clock.judge(now));
+    metrics.clock_skew(skew_ms);
+    let told = std::mem::replace(&mut *standing.told.lock().unwrap_or_else(PoisonError::into_inner), verdict);
+    if told == verdict {
+        return;
+    }
+    let skew = skew::in_words(skew_ms);
+    match verdict {
+        Verdict::Together => tracing::info!("this machine's clock agrees with the store's again"),
+        Verdict::Apart => tracing::warn!(
+            skew_ms,
+            "this machine's clock is {skew} the store's; keep them together (NTP), or things happen late or early"
+        ),
+        Verdict::Wrong => tracing::error!(
+            skew_ms,
+            "this machine's clock is {skew} the store's: no deadline passes here, nothing starts, nobody is checked on and \
+             nothing is deleted until they agree; set the clock (NTP), or the store's"
+        ),
     }
 }
 

@@ -22,8 +22,10 @@ use tokio_util::task::TaskTracker;
 use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
 use trine_protocol::Gid;
 
+use crate::clock;
 use crate::dispatch::Caller;
 use crate::metrics::Metrics;
+use crate::skew::{self, StoreClock, Verdict};
 use crate::store::Store;
 use door::{Admission, Adoption};
 use lane::Lane;
@@ -84,6 +86,7 @@ pub struct Handle {
     lanes: Arc<[LaneSender]>,
     hub: Hub,
     closed: Arc<AtomicBool>,
+    clock: Arc<StoreClock>,
     busy_retry_after_ms: u64,
 }
 
@@ -161,6 +164,23 @@ impl Handle {
         .await;
     }
 
+    /// How far the clock that lanes go by is from the store's. While that is too far, time alone decides nothing here.
+    pub fn store_clock(&self) -> &StoreClock {
+        &self.clock
+    }
+
+    /// Why nothing is to be sent here, if that is so.
+    pub fn complaint(&self) -> Option<String> {
+        let now = clock::now();
+        (self.clock.judge(now) == Verdict::Wrong).then(|| {
+            let skew = skew::in_words(self.clock.skew_ms(now));
+            format!(
+                "clock: this machine's clock is {skew} the store's, so no deadline passes here and nothing is deleted; set the \
+                 clock (NTP), or the store's"
+            )
+        })
+    }
+
     /// Whether every lane could take more transactions into memory.
     pub fn has_room(&self) -> bool {
         let full = |lane: &LaneSender| lane.residents.load(Ordering::Relaxed) >= lane.residents_max;
@@ -213,6 +233,7 @@ impl Lanes {
         let hub = Hub::default();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let clock = Arc::<StoreClock>::default();
         let lanes = (0..store.lanes_max().max(1)).map(|index| {
             let (commands_in, commands) = mpsc::channel(options.inbox_len_max.max(1));
             let (adoptions_in, adoptions) = mpsc::channel(1);
@@ -226,6 +247,7 @@ impl Lanes {
                 hub: hub.clone(),
                 residents: Arc::clone(&residents),
                 stop: stop.clone(),
+                clock: Arc::clone(&clock),
             });
             tasks.spawn(lane.run(commands, adoptions));
             let residents_max = options.residents_max as u64;
@@ -235,6 +257,7 @@ impl Lanes {
             lanes: lanes.collect(),
             hub: hub.clone(),
             closed: Arc::default(),
+            clock,
             busy_retry_after_ms: options.busy_retry_after_ms,
         };
         Self { handle, stop, tasks }

@@ -100,8 +100,9 @@ impl Server {
             metrics,
             retention_ms: config.retention_ms(),
         };
-        // Before anything is driven: calls to names need to know who is alive.
+        // Before anything is driven: calls to names need to know who is alive, and deadlines whether the clock is right.
         jobs::refresh_directory(context.clone()).await;
+        jobs::heartbeat(context.clone()).await;
         let shutdown = CancellationToken::new();
         let recovering = tokio::spawn(recover(context.clone(), shutdown.clone()));
         let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), shutdown.clone()));
@@ -170,8 +171,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Heartbeats, and beside them what must not wait for each other's answers.
 async fn pulse(period: Duration, context: jobs::Context, shutdown: CancellationToken) {
     let beats = ownership::every(period, shutdown.clone(), || jobs::heartbeat(context.clone()));
-    let looks = ownership::every(period, shutdown, || jobs::look_around(context.clone()));
-    futures_util::future::join(beats, looks).await;
+    let looks = ownership::every(period, shutdown.clone(), || jobs::look_around(context.clone()));
+    let watch = ownership::every(store::WATCH_EVERY, shutdown, || jobs::watch(context.clone()));
+    futures_util::future::join3(beats, looks, watch).await;
 }
 
 async fn recover(context: jobs::Context, shutdown: CancellationToken) {
@@ -204,9 +206,11 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         shutdown: shutdown.clone(),
     };
     let metrics = context.metrics.clone();
+    let handle = context.handle.clone();
     let health = api::health::Health {
         store: context.store.clone(),
         ready_timeout: READY_TIMEOUT,
+        complaint: Arc::new(move || handle.complaint()),
         metrics: Arc::new(move || metrics.render()),
         shutdown: shutdown.clone(),
     };

@@ -17,18 +17,22 @@ mod remote;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
+mod upkeep;
+mod watched;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Coordinator, Page, Participant};
+use trine_protocol::v1::Page;
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 pub use key_values::{
     Change, Entry, KEY_BYTES_MAX, Key, KeyValues, OutOfBounds, Revision, VALUE_BYTES_MAX, Value,
 };
 pub use remote::{Risk, Unfit, Why};
+pub use upkeep::{Beat, Maintenance, Membership, Registrations, Registry, Standing};
+pub use watched::{Leap, WATCH_EVERY};
 
 /// What every store call returns.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
@@ -333,68 +337,4 @@ pub trait Queries: Send + Sync + std::fmt::Debug + 'static {
 
     /// Counts over the index.
     fn census(&self) -> StoreFuture<Census>;
-}
-
-/// Participants that registered themselves.
-pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
-    /// Inserts an instance or extends its life.
-    fn register(
-        &self,
-        name: String,
-        base_url: String,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> StoreFuture<()>;
-
-    /// Removes one instance, or all of a name; returns how many.
-    fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64>;
-
-    /// Every participant with its instances (`alive` judged by `now`), by name and then base URL.
-    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>>;
-
-    /// Removes instances that expired before `before`, except the last instance of a name (a name once known stays
-    /// known); returns how many.
-    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64>;
-}
-
-/// Whether a coordinator still is who it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Its heartbeats have been on time.
-    Alive,
-    /// The one before this came too late: others may have adopted what it owned.
-    Lapsed,
-    /// Another process has taken its name: it must stop.
-    Superseded,
-}
-
-/// Coordinators that share this store.
-pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
-    /// Says that this coordinator is alive, and learns how it stands. All times are the database's.
-    fn heartbeat(&self) -> StoreFuture<Standing>;
-
-    /// Takes over at most `limit` unsettled transactions whose owner is not this coordinator and, in a store that
-    /// several coordinators may share, whose owner's heartbeat has lapsed; returns which.
-    fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>>;
-
-    /// Lets the others adopt at once what this coordinator owns: its heartbeat has lapsed.
-    fn leave(&self) -> StoreFuture<()>;
-
-    /// Every coordinator known, by name, with what it owns.
-    fn coordinators(&self) -> StoreFuture<Vec<Coordinator>>;
-
-    /// Forgets coordinators that have been silent for long and own nothing; returns how many.
-    fn sweep_coordinators(&self) -> StoreFuture<u64>;
-}
-
-/// Housekeeping.
-pub trait Maintenance: Send + Sync + std::fmt::Debug + 'static {
-    /// Whether a write would be accepted now.
-    fn ping(&self) -> StoreFuture<()>;
-
-    /// Deletes journal, labels and index rows of at most `limit` transactions settled before `before`; returns how many.
-    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64>;
-
-    /// Finishes what is in flight and closes every connection.
-    fn close(&self) -> StoreFuture<()>;
 }

@@ -193,6 +193,8 @@ pub struct Shard {
     next_message: u64,
     /// The transaction being worked on: who is to blame when that panics.
     touching: Option<Gid>,
+    /// See [`Self::handle_trust`].
+    distrusts_time: bool,
 }
 
 impl Shard {
@@ -212,6 +214,7 @@ impl Shard {
             failures_in_a_row: 0,
             next_message: 0,
             touching: None,
+            distrusts_time: false,
         }
     }
 
@@ -232,6 +235,20 @@ impl Shard {
             && due <= now
         {
             self.timers.remove(&(due, gid.clone()));
+            self.wake(&gid, now);
+        }
+    }
+
+    /// Whether the time that is told can be believed. While it cannot, nothing is decided because of it: no deadline
+    /// passes, nothing starts, nobody is checked on. Calls are made and repeated, and commands and answers are decided.
+    /// When it can again, what became due meanwhile is decided at once.
+    pub fn handle_trust(&mut self, trusted: bool, now: Timestamp) {
+        if std::mem::replace(&mut self.distrusts_time, !trusted) != trusted {
+            return;
+        }
+        let residents: Vec<Gid> = self.residents.keys().cloned().collect();
+        for gid in residents {
+            self.set_timer(&gid, None);
             self.wake(&gid, now);
         }
     }

@@ -47,11 +47,13 @@ pub enum Code {
     InvalidParameter,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// The coordinator is not to be sent anything; `detail` says why.
+    NotReady,
 }
 
 impl Code {
     /// Every code, for documentation and checks.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedJson,
         Self::InvalidField,
         Self::BodyTooLarge,
@@ -72,6 +74,7 @@ impl Code {
         Self::ParticipantNotFound,
         Self::InvalidParameter,
         Self::BodyTimeout,
+        Self::NotReady,
     ];
 
     /// The code as it is written, HTTP status, and title.
@@ -97,6 +100,7 @@ impl Code {
             Self::ParticipantNotFound => ("TX0018", 404, "No such participant instance"),
             Self::InvalidParameter => ("TX0019", 400, "A parameter or header cannot be used"),
             Self::BodyTimeout => ("TX0020", 408, "The body did not arrive in time"),
+            Self::NotReady => ("TX0027", 503, "The coordinator is not ready"),
         }
     }
 
@@ -117,7 +121,7 @@ impl Code {
 
     /// Whether the same request may succeed later without being changed.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Busy | Self::StoreUnavailable | Self::ShuttingDown)
+        matches!(self, Self::Busy | Self::StoreUnavailable | Self::ShuttingDown | Self::NotReady)
     }
 }
 

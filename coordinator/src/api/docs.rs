@@ -99,7 +99,7 @@ fn codes_of(path: &str, is_write: bool, operation: &Operation) -> Vec<Code> {
         codes.push(Code::Internal);
     }
     if path == "/readyz" {
-        codes.extend([Code::StoreUnavailable, Code::ShuttingDown, Code::Internal]);
+        codes.extend([Code::NotReady, Code::StoreUnavailable, Code::ShuttingDown, Code::Internal]);
     }
     if path.contains("{gid}") {
         codes.push(Code::TransactionNotFound);

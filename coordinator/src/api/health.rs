@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use trine_protocol::errors::Code;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,6 +31,8 @@ pub struct Health {
     pub ready_timeout: Duration,
     /// Renders every metric in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Why nothing is to be sent here, whatever the store says: a word, a colon, and what to do.
+    pub complaint: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// Cancelled when the shutdown begins: no longer ready.
     pub shutdown: CancellationToken,
 }
@@ -74,7 +77,7 @@ async fn healthz() -> Json<HealthView> {
     Json(HealthView { status: "alive" })
 }
 
-/// Whether requests would be served: the store answers, and no shutdown has begun.
+/// Whether requests would be served: the store answers, the clock is right, and no shutdown has begun.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -85,6 +88,9 @@ async fn healthz() -> Json<HealthView> {
 async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
     if health.shutdown.is_cancelled() {
         return Err(Refusal::shutting_down());
+    }
+    if let Some(complaint) = (health.complaint)() {
+        return Err(Refusal::new(Code::NotReady, complaint));
     }
     match tokio::time::timeout(health.ready_timeout, health.store.ping()).await {
         Ok(answered) => answered?,

@@ -67,7 +67,7 @@ struct Api {
     memory: Memory,
     shutdown: CancellationToken,
     /// Kept running.
-    _lanes: Lanes,
+    lanes: Lanes,
 }
 
 impl Api {
@@ -95,6 +95,10 @@ impl Api {
         let health = Health {
             store: Arc::new(memory.clone()),
             ready_timeout: Duration::from_secs(2),
+            complaint: {
+                let handle = lanes.handle().clone();
+                Arc::new(move || handle.complaint())
+            },
             metrics: Arc::new({
                 let metrics = metrics.clone();
                 move || metrics.render()
@@ -109,7 +113,7 @@ impl Api {
             guard(health::router(health), open),
             docs_router(),
         ];
-        Self { router: compose(routers), memory, shutdown, _lanes: lanes }
+        Self { router: compose(routers), memory, shutdown, lanes }
     }
 
     async fn send(&self, request: Request<Body>) -> Response<Body> {

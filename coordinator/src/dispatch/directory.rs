@@ -9,10 +9,26 @@ use std::sync::{Arc, PoisonError, RwLock};
 use trine_protocol::Timestamp;
 use trine_protocol::v1::Participant;
 
+use crate::clock::Stopwatch;
+
 /// Names of participants and their live instances. Shared: whoever reads the registry replaces it, calls resolve in it.
 #[derive(Debug, Default)]
 pub struct Directory {
-    names: RwLock<Arc<HashMap<String, Entry>>>,
+    names: RwLock<Arc<Snapshot>>,
+}
+
+/// What was read, and when: who lives is judged by the store's clock, which this process carries on.
+#[derive(Debug)]
+struct Snapshot {
+    names: HashMap<String, Entry>,
+    at: Timestamp,
+    read: Stopwatch,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { names: HashMap::new(), at: Timestamp::default(), read: Stopwatch::start() }
+    }
 }
 
 #[derive(Debug)]
@@ -49,11 +65,11 @@ impl Directory {
         Self::default()
     }
 
-    /// Replaces everything that is known.
-    pub fn replace(&self, participants: Vec<Participant>) {
+    /// Replaces everything that is known. `at`: when it was read, by the store's clock.
+    pub fn replace(&self, at: Timestamp, participants: Vec<Participant>) {
         let old = self.snapshot();
         let names = participants.into_iter().map(|participant| {
-            let next = old.get(&participant.name).map(|entry| entry.next.clone()).unwrap_or_default();
+            let next = old.names.get(&participant.name).map(|entry| entry.next.clone()).unwrap_or_default();
             let instances = participant
                 .instances
                 .into_iter()
@@ -61,19 +77,20 @@ impl Directory {
                 .collect();
             (participant.name, Entry { instances, next })
         });
-        let names = Arc::new(names.collect());
-        *self.names.write().unwrap_or_else(PoisonError::into_inner) = names;
+        let snapshot = Snapshot { names: names.collect(), at, read: Stopwatch::start() };
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
     /// Whether the name was ever registered; its instances may have lapsed.
     pub fn knows(&self, name: &str) -> bool {
-        self.snapshot().contains_key(name)
+        self.snapshot().names.contains_key(name)
     }
 
     /// The URL of `path` at the instance whose turn it is.
-    pub(super) fn resolve(&self, name: &str, path: &str, now: Timestamp) -> Result<String, Unresolved> {
-        let names = self.snapshot();
-        let entry = names.get(name).ok_or_else(|| Unresolved::NeverRegistered(name.to_owned()))?;
+    pub(super) fn resolve(&self, name: &str, path: &str) -> Result<String, Unresolved> {
+        let snapshot = self.snapshot();
+        let now = snapshot.at.plus_millis(snapshot.read.elapsed_ms());
+        let entry = snapshot.names.get(name).ok_or_else(|| Unresolved::NeverRegistered(name.to_owned()))?;
         let turn = entry.next.fetch_add(1, Ordering::Relaxed);
         let alive = || entry.instances.iter().filter(|one| one.expires_at > now);
         let count = alive().count();
@@ -84,7 +101,7 @@ impl Directory {
         Ok(format!("{}{path}", instance.base_url.trim_end_matches('/')))
     }
 
-    fn snapshot(&self) -> Arc<HashMap<String, Entry>> {
+    fn snapshot(&self) -> Arc<Snapshot> {
         // A poisoned lock still holds a whole snapshot: writers only swap it.
         self.names.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -113,18 +130,21 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
 
-    fn resolve(directory: &Directory, now: Timestamp) -> String {
-        directory.resolve("stock", "/reserve", now).unwrap_or_else(|error| error.to_string())
+    fn resolve(directory: &Directory) -> String {
+        directory.resolve("stock", "/reserve").unwrap_or_else(|error| error.to_string())
     }
 
     #[test]
     fn live_instances_take_turns_and_lapsed_ones_are_skipped() {
         let directory = Directory::new();
-        directory.replace(vec![participant(
-            "stock",
-            &[("http://a:1", 2_000), ("http://b:1/v2/", 1_000), ("http://c:1/v2/", 2_000)],
-        )]);
-        let picks: Vec<_> = (0..4).map(|_| resolve(&directory, NOW)).collect();
+        directory.replace(
+            NOW,
+            vec![participant(
+                "stock",
+                &[("http://a:1", 90_000), ("http://b:1/v2/", 1_000), ("http://c:1/v2/", 90_000)],
+            )],
+        );
+        let picks: Vec<_> = (0..4).map(|_| resolve(&directory)).collect();
         assert_eq!(
             picks,
             ["http://a:1/reserve", "http://c:1/v2/reserve", "http://a:1/reserve", "http://c:1/v2/reserve"]
@@ -134,22 +154,22 @@ mod tests {
     #[test]
     fn a_refresh_does_not_start_the_round_again() {
         let directory = Directory::new();
-        let two = || vec![participant("stock", &[("http://a:1", 2_000), ("http://b:1", 2_000)])];
-        directory.replace(two());
-        assert_eq!(resolve(&directory, NOW), "http://a:1/reserve");
-        directory.replace(two());
-        assert_eq!(resolve(&directory, NOW), "http://b:1/reserve");
+        let two = || vec![participant("stock", &[("http://a:1", 90_000), ("http://b:1", 90_000)])];
+        directory.replace(NOW, two());
+        assert_eq!(resolve(&directory), "http://a:1/reserve");
+        directory.replace(NOW, two());
+        assert_eq!(resolve(&directory), "http://b:1/reserve");
     }
 
     #[test]
     fn a_name_without_live_instances_and_an_unknown_name_read_differently() {
         let directory = Directory::new();
         assert!(!directory.knows("stock"));
-        assert!(resolve(&directory, NOW).starts_with("no participant is registered as `stock`"));
-        directory.replace(vec![participant("stock", &[("http://a:1", 1_000)])]);
+        assert!(resolve(&directory).starts_with("no participant is registered as `stock`"));
+        directory.replace(NOW, vec![participant("stock", &[("http://a:1", 1_000)])]);
         assert!(directory.knows("stock"));
-        assert!(resolve(&directory, NOW).starts_with("no live instance of participant `stock`"));
-        directory.replace(vec![participant("stock", &[])]);
-        assert!(resolve(&directory, NOW).starts_with("no live instance of participant `stock`"));
+        assert!(resolve(&directory).starts_with("no live instance of participant `stock`"));
+        directory.replace(NOW, vec![participant("stock", &[])]);
+        assert!(resolve(&directory).starts_with("no live instance of participant `stock`"));
     }
 }

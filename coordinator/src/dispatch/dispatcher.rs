@@ -15,7 +15,7 @@ use super::directory::Unresolved;
 use super::hosts::{Hosts, NoPlace};
 use super::text::clean;
 use super::{Caller, Directory, Options, Returned, grpc, http, manner};
-use crate::clock::{self, Stopwatch};
+use crate::clock::Stopwatch;
 
 /// The HTTP client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -129,12 +129,10 @@ impl Dispatcher {
             return grpc::Destination::of(method).map(Destination::Grpc).map_err(|why| broken(&why));
         }
         let text = match target.participant() {
-            Some((name, path)) => {
-                self.directory.resolve(name, path, clock::now()).map_err(|error| match error {
-                    Unresolved::NoneAlive(_) => Nowhere::Now(error.to_string()),
-                    Unresolved::NeverRegistered(_) => Nowhere::Ever(clean(&error.to_string())),
-                })?
-            }
+            Some((name, path)) => self.directory.resolve(name, path).map_err(|error| match error {
+                Unresolved::NoneAlive(_) => Nowhere::Now(error.to_string()),
+                Unresolved::NeverRegistered(_) => Nowhere::Ever(clean(&error.to_string())),
+            })?,
             None => target.as_str().to_owned(),
         };
         let url = Url::parse(&text).map_err(|error| broken(&error.to_string()))?;

@@ -301,10 +301,13 @@ async fn named_targets_go_round_the_live_instances() {
     let directory = Arc::new(Directory::new());
     let caller = Dispatcher::new(Options::default(), directory.clone()).unwrap();
     let far = u64::MAX;
-    directory.replace(vec![participant(
-        "inventory",
-        &[(&format!("{a}/v2"), far), ("http://127.0.0.1:1/lapsed", 1), (&format!("{b}/v2/"), far)],
-    )]);
+    directory.replace(
+        crate::clock::now(),
+        vec![participant(
+            "inventory",
+            &[(&format!("{a}/v2"), far), ("http://127.0.0.1:1/lapsed", 1), (&format!("{b}/v2/"), far)],
+        )],
+    );
     let mut seen = Vec::new();
     for _ in 0..4 {
         seen.push(answer_of(&caller, call("inventory:/reserve")).await.outcome);
@@ -320,7 +323,7 @@ async fn named_targets_go_round_the_live_instances() {
 async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_attempt() {
     let directory = Arc::new(Directory::new());
     let caller = Dispatcher::new(Options::default(), directory.clone()).unwrap();
-    directory.replace(vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
+    directory.replace(crate::clock::now(), vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
     let returned = caller.call(call("gone:/x")).await;
     let Returned::NotSent { retry_after_ms, reason } = returned else { panic!("{returned:?}") };
     assert!(retry_after_ms > 0);
@@ -330,10 +333,13 @@ async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_
 #[tokio::test]
 async fn urls_that_cannot_be_called_are_unknown_without_a_connection() {
     let directory = Arc::new(Directory::new());
-    directory.replace(vec![
-        participant("a", &[("http://joe:hunter2@127.0.0.1:1", u64::MAX)]),
-        participant("b", &[("ftp://127.0.0.1:1", u64::MAX)]),
-    ]);
+    directory.replace(
+        crate::clock::now(),
+        vec![
+            participant("a", &[("http://joe:hunter2@127.0.0.1:1", u64::MAX)]),
+            participant("b", &[("ftp://127.0.0.1:1", u64::MAX)]),
+        ],
+    );
     let caller = Dispatcher::new(Options::default(), directory).unwrap();
     for target in ["http://127.0.0.1:99999/", "http://[::1/", "a:/x", "b:/x"] {
         let answer = answer_of(&caller, call(target)).await;

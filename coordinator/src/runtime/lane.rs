@@ -4,11 +4,13 @@
 //! A panic in the shard costs the lane its memory, never its journal (law L11): senders of commands are told that
 //! the outcome is unknown, and what was in memory is read again. A gid that does it three times is quarantined.
 
+mod memory;
+mod time;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -24,10 +26,9 @@ use super::{Options, SubmitError};
 use crate::clock;
 use crate::dispatch::{Caller, Returned};
 use crate::metrics::Metrics;
+use crate::skew::StoreClock;
 use crate::store::Store;
 
-/// Panics of one gid after which it is quarantined.
-const PANICS_MAX: u32 = 3;
 /// Messages handled before the lane looks at what they led to.
 const DRAIN_MAX: usize = 512;
 /// Journals read at once.
@@ -44,6 +45,7 @@ pub(super) struct Parts {
     pub(super) hub: Hub,
     pub(super) residents: Arc<AtomicU64>,
     pub(super) stop: CancellationToken,
+    pub(super) clock: Arc<StoreClock>,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub(super) struct Lane {
     banned: BTreeSet<Gid>,
     /// Memory was lost; read it again when no append is in flight.
     refill: bool,
+    /// The shard was told that its time can be believed.
+    trusts_time: bool,
     stopping: bool,
     completions_in: UnboundedSender<Completion>,
     completions: UnboundedReceiver<Completion>,
@@ -87,6 +91,7 @@ impl Lane {
             panics: BTreeMap::new(),
             banned: BTreeSet::new(),
             refill: false,
+            trusts_time: true,
             stopping: false,
             completions_in,
             completions,
@@ -103,12 +108,12 @@ impl Lane {
     ) {
         let stop = self.parts.stop.clone();
         loop {
-            let now = clock::now();
+            let now = self.now();
             self.pump(now);
             if self.stopping && !self.append_in_flight {
                 break;
             }
-            let wake = self.shard.poll_timeout().map(|at| Duration::from_millis(at.millis_since(now).max(1)));
+            let wake = self.pause(now);
             let timer = async {
                 match wake {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -126,11 +131,13 @@ impl Lane {
                 () = timer, if open => {}
             }
             self.drain(&mut commands);
-            self.guarded(None, |shard| shard.handle_timeout(clock::now()));
+            let now = self.now();
+            self.guarded(None, |shard| shard.handle_timeout(now));
         }
         // Whoever waits for an outcome is told where it stands; what is owed is derived again at the next start.
         self.guarded(None, Shard::handle_stop);
-        self.pump(clock::now());
+        let now = self.now();
+        self.pump(now);
         for (_, reply) in self.tickets.drain() {
             let _ = reply.send(Err(SubmitError::Lost));
         }
@@ -185,7 +192,8 @@ impl Lane {
 
     fn handle(&mut self, message: Message) {
         let gid = message.gid().clone();
-        self.guarded(Some(&gid), |shard| shard.handle(message, clock::now()));
+        let now = self.now();
+        self.guarded(Some(&gid), |shard| shard.handle(message, now));
     }
 
     /// Who hands over transactions is told when they are in memory.
@@ -258,7 +266,8 @@ impl Lane {
                 for gid in &appended.conflicts {
                     tracing::info!(%gid, "somebody else appended to this transaction; reading it again");
                 }
-                self.guarded(None, |shard| shard.on_committed(id, &appended.conflicts, clock::now()));
+                let now = self.now();
+                self.guarded(None, |shard| shard.on_committed(id, &appended.conflicts, now));
             }
             Err(error) => {
                 self.failures_in_a_row += 1;
@@ -268,15 +277,17 @@ impl Lane {
                     tracing::warn!(lane, failures, %error, "a batch was not appended; reading its transactions again");
                 }
                 self.parts.metrics.store_error("append");
+                let now = self.now();
                 self.guarded(None, |shard| {
-                    shard.on_commit_failed(id, clock::now());
+                    shard.on_commit_failed(id, now);
                 });
             }
         }
     }
 
     fn loaded(&mut self, (gid, state): Read) {
-        self.guarded(Some(&gid), |shard| shard.on_loaded(&gid, state, clock::now()));
+        let now = self.now();
+        self.guarded(Some(&gid), |shard| shard.on_loaded(&gid, state, now));
     }
 
     /// Carries out what the shard lets go of, and starts the next append if none is in flight.
@@ -331,57 +342,12 @@ impl Lane {
         match catch_unwind(AssertUnwindSafe(|| work(&mut self.shard))) {
             Ok(done) => Some(done),
             Err(panic) => {
-                let detail = panic_text(&*panic);
+                let detail = memory::panic_text(&*panic);
                 let culprit = gid.cloned().or_else(|| self.shard.touching().cloned());
                 self.lose_memory(culprit, &detail);
                 None
             }
         }
-    }
-
-    fn lose_memory(&mut self, culprit: Option<Gid>, detail: &str) {
-        self.parts.metrics.lane_panicked();
-        self.generation += 1;
-        self.shard = Shard::new(self.parts.options.shard);
-        self.tickets.clear();
-        self.refill = true;
-        let Some(gid) = culprit else {
-            tracing::error!(lane = self.parts.index, detail, "a lane panicked; its memory is read again");
-            return;
-        };
-        let panics = self.panics.entry(gid.clone()).or_default();
-        *panics += 1;
-        tracing::error!(lane = self.parts.index, %gid, panics = *panics, detail, "a lane panicked; its memory is read again");
-        if *panics > PANICS_MAX {
-            tracing::error!(%gid, "the quarantine could not be recorded either; left alone until the next start");
-            self.banned.insert(gid);
-        } else if *panics == PANICS_MAX {
-            let detail = format!("brought its lane down {PANICS_MAX} times: {detail}");
-            self.handle(Message::Quarantine { gid, detail });
-        }
-    }
-
-    /// Reads what this lane had in memory again: everything unfinished that belongs there.
-    fn start_refill(&self) {
-        let (store, again, banned) =
-            (Arc::clone(&self.parts.store), self.again_in.clone(), self.banned.clone());
-        let (lane, lanes) = (self.parts.index, self.parts.store.lanes_max().max(1));
-        let stop = self.parts.stop.clone();
-        tokio::spawn(stop.run_until_cancelled_owned(async move {
-            let mine = |gid: &Gid| super::lane_of(gid, lanes) == lane && !banned.contains(gid);
-            crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
-                let (done, adopted) = oneshot::channel();
-                let adoption =
-                    Adoption::Wanted { gids: gids.into_iter().filter(mine).collect(), taken: false, done };
-                let sent = again.send(adoption).is_ok();
-                async move {
-                    if sent {
-                        let _ = adopted.await;
-                    }
-                }
-            })
-            .await;
-        }));
     }
 }
 
@@ -390,10 +356,4 @@ fn tell(adopters: Vec<oneshot::Sender<()>>) {
         // One that is gone does not want to know.
         let _ = adopter.send(());
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a text".into())
 }

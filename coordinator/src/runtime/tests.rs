@@ -16,6 +16,7 @@ use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 use super::{Lanes, Options, SubmitError};
 use crate::dispatch::{Caller, Returned};
 use crate::metrics::Metrics;
+use crate::ownership::{self, Standing};
 use crate::store::Store;
 use crate::store::memory::{Fault, Memory};
 use treacherous::Treacherous;
@@ -267,4 +268,49 @@ async fn an_end_given_at_one_coordinator_is_told_to_who_waits_at_another() {
     assert_eq!(waiting.await.unwrap().unwrap().status, Status::Committed);
     driving.stop().await;
     other.stop().await;
+}
+
+/// A tcc that is rolled back at its deadline, if the time is what the lane takes it for.
+fn open_for(deadline_ms: u64) -> Command {
+    let draft = Draft { open: true, deadline_ms: Some(deadline_ms), ..Draft::new(Pattern::Tcc) };
+    Command::Create(Arc::new(draft.build().unwrap()))
+}
+
+#[tokio::test]
+async fn a_coordinator_whose_clock_is_wrong_lets_no_deadline_pass() {
+    let metrics = Metrics::new();
+    for ahead_ms in [-40_i64, 40].map(|days| days * 24 * 60 * 60 * 1_000) {
+        let memory = Memory::new("one");
+        let (lanes, _calls) = start(memory.clone(), Options::default());
+        let standing = Standing::new(60_000);
+        let beat = async || ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+        memory.set_clock_ahead(ahead_ms);
+        beat().await;
+        assert!(lanes.handle().complaint().is_some_and(|words| words.starts_with("clock: ")));
+        lanes.handle().submit(gid("g"), open_for(20), ReplyOn::Durable).await.unwrap();
+        // The answer comes when the time is over, and so is the deadline.
+        let until = crate::clock::now().plus_millis(200);
+        let waiting = lanes.handle().submit(gid("g"), open_for(20), ReplyOn::Settled { until });
+        assert_eq!(waiting.await.unwrap().status, Status::Open, "{ahead_ms}");
+        memory.set_clock_ahead(0);
+        beat().await;
+        assert_eq!(lanes.handle().complaint(), None);
+        let settled = lanes.handle().submit(gid("g"), open_for(20), later()).await.unwrap();
+        assert_eq!(settled.status, Status::RolledBack, "{ahead_ms}");
+        lanes.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_difference_between_the_clocks_is_measured() {
+    let (memory, metrics) = (Memory::new("one"), Metrics::new());
+    let (lanes, _calls) = start(memory.clone(), Options::default());
+    let standing = Standing::new(60_000);
+    memory.set_clock_ahead(-3_600_000);
+    ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+    let text = metrics.render();
+    let line = text.lines().find(|line| line.starts_with("trine_clock_skew_seconds ")).unwrap();
+    let seconds: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!((3_590.0..3_610.0).contains(&seconds), "{line}");
+    lanes.stop().await;
 }

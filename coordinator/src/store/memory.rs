@@ -11,13 +11,14 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Coordinator, Page, Participant};
+use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, Timestamp};
 
 use super::detach::detached;
+use super::watched::Watcher;
 use super::{
-    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, Queries,
-    Registry, Standing, Store, StoreError, StoreFuture,
+    AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
+    Queries, Registrations, Registry, Store, StoreError, StoreFuture,
 };
 use state::State;
 
@@ -29,6 +30,7 @@ pub struct Memory {
     owner: Arc<str>,
     lanes_max: usize,
     shared: Arc<Shared>,
+    watcher: Arc<Watcher>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +48,7 @@ impl Shared {
 impl Memory {
     /// An empty store, and the coordinator `owner` in it.
     pub fn new(owner: &str) -> Self {
-        Self { owner: owner.into(), lanes_max: 1, shared: Arc::default() }
+        Self { owner: owner.into(), lanes_max: 1, shared: Arc::default(), watcher: Arc::default() }
     }
 
     /// Lets this many lanes append side by side.
@@ -59,7 +61,7 @@ impl Memory {
     /// Another coordinator on the same store.
     #[must_use]
     pub fn another(&self, owner: &str) -> Self {
-        Self { owner: owner.into(), ..self.clone() }
+        Self { owner: owner.into(), watcher: Arc::default(), ..self.clone() }
     }
 
     /// The switches for what goes wrong; they work for every coordinator on this store.
@@ -70,6 +72,11 @@ impl Memory {
     /// Lets a coordinator's heartbeat lapse: from now on others may adopt what it owns, until it beats again.
     pub fn lapse(&self, owner: &str) {
         self.shared.state().lapse(owner);
+    }
+
+    /// Sets the store's clock so much ahead of this process's, or back.
+    pub fn set_clock_ahead(&self, ms: i64) {
+        self.shared.state().ahead_ms = ms;
     }
 
     /// Replaces the text of one record, to see what a damaged journal leads to. Returns whether the record is there.
@@ -157,31 +164,25 @@ impl Queries for Memory {
 }
 
 impl Registry for Memory {
-    fn register(
-        &self,
-        name: String,
-        base_url: String,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> StoreFuture<()> {
-        self.write(move |state, _| state.register(name, base_url, now, expires_at))
+    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
+        self.write(move |state, _| state.register(name, base_url, ttl_ms))
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
         self.write(move |state, _| state.deregister(&name, base_url.as_deref()))
     }
 
-    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
-        self.read(move |state, _| Ok(state.participants(now)))
+    fn participants(&self) -> StoreFuture<Registrations> {
+        self.read(|state, _| Ok(state.participants()))
     }
 
-    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
-        self.write(move |state, _| state.sweep_participants(before))
+    fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64> {
+        self.write(move |state, _| state.sweep_participants(expired_ms))
     }
 }
 
 impl Membership for Memory {
-    fn heartbeat(&self) -> StoreFuture<Standing> {
+    fn heartbeat(&self) -> StoreFuture<Beat> {
         self.write(|state, owner| state.beat(owner))
     }
 
@@ -207,8 +208,13 @@ impl Maintenance for Memory {
         self.write(|_, _| ())
     }
 
-    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
-        self.write(move |state, _| state.retire(before, limit))
+    fn watch(&self) -> StoreFuture<Option<Leap>> {
+        let watcher = Arc::clone(&self.watcher);
+        self.write(move |state, _| state.watch(&watcher))
+    }
+
+    fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
+        self.write(move |state, _| state.retire(kept_ms, limit))
     }
 
     fn close(&self) -> StoreFuture<()> {

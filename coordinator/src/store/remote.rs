@@ -3,7 +3,7 @@
 //! - `client`: one connection, as the shared code sees it; `postgres` and `mysql` are the two dialects;
 //! - `connections`: connections kept for one purpose, deadlines, several hosts;
 //! - `append`: one batch, one database transaction;
-//! - `queries`, `tables`, `key_values`: everything else;
+//! - `queries`, `tables`, `retention`, `key_values`: everything else;
 //! - `safety`: settings of the server that must be right;
 //! - `hosts`: URLs.
 //!
@@ -18,6 +18,7 @@ mod key_values;
 mod mysql;
 mod postgres;
 mod queries;
+mod retention;
 mod safety;
 mod tables;
 #[cfg(test)]
@@ -31,13 +32,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::MigrateError;
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Coordinator, Page, Participant};
+use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, Timestamp};
 
 use super::detach::detached;
+use super::watched::Watcher;
 use super::{
-    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, OpenError,
-    Options, Queries, Registry, Standing, Store, StoreError, StoreFuture,
+    AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
+    OpenError, Options, Queries, Registrations, Registry, Store, StoreError, StoreFuture,
 };
 use client::{Client, ClientError, Row};
 use connections::{Connections, Target};
@@ -78,6 +80,7 @@ struct Inner<C: Client> {
     housekeepers: Connections<C>,
     /// For heartbeats alone.
     pulse: Connections<C>,
+    watcher: Arc<Watcher>,
 }
 
 /// Opens the store; see [`super::open`].
@@ -114,6 +117,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         listers: Connections::new(&target, LISTERS_MAX, timeout),
         housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, timeout).judging(),
         pulse: Connections::new(&target, 1, soon).judging(),
+        watcher: Arc::default(),
     })))
 }
 
@@ -306,16 +310,10 @@ impl<C: Client> Queries for Remote<C> {
 }
 
 impl<C: Client> Registry for Remote<C> {
-    fn register(
-        &self,
-        name: String,
-        base_url: String,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> StoreFuture<()> {
+    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
         self.keep(move |client, _| {
             let (name, base_url) = (name.clone(), base_url.clone());
-            Box::pin(async move { tables::register(client, &name, &base_url, now, expires_at).await })
+            Box::pin(async move { tables::register(client, &name, &base_url, ttl_ms).await })
         })
     }
 
@@ -326,17 +324,17 @@ impl<C: Client> Registry for Remote<C> {
         })
     }
 
-    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
-        self.read(move |client, _| Box::pin(queries::participants(client, now)))
+    fn participants(&self) -> StoreFuture<Registrations> {
+        self.read(|client, _| Box::pin(queries::participants(client)))
     }
 
-    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
-        self.keep(move |client, _| Box::pin(tables::sweep_participants(client, before)))
+    fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64> {
+        self.keep(move |client, _| Box::pin(tables::sweep_participants(client, expired_ms)))
     }
 }
 
 impl<C: Client> Membership for Remote<C> {
-    fn heartbeat(&self) -> StoreFuture<Standing> {
+    fn heartbeat(&self) -> StoreFuture<Beat> {
         self.run(
             |inner| &inner.pulse,
             |client, me| Box::pin(async move { tables::heartbeat(client, &me).await }),
@@ -365,9 +363,16 @@ impl<C: Client> Maintenance for Remote<C> {
         self.keep(|client, _| Box::pin(async { client.execute(C::TEXTS.ping, &[]).await.map(drop) }))
     }
 
-    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.keep(move |client, _| Box::pin(client.retire(append::millis(before), limit)))
+    fn watch(&self) -> StoreFuture<Option<Leap>> {
+        let watcher = Arc::clone(&self.0.watcher);
+        self.keep(move |client, _| {
+            let watcher = Arc::clone(&watcher);
+            Box::pin(async move { retention::watch(client, &watcher).await })
+        })
+    }
+
+    fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
+        self.keep(move |client, _| Box::pin(retention::retire(client, kept_ms, limit)))
     }
 
     fn close(&self) -> StoreFuture<()> {

@@ -12,6 +12,7 @@
 mod append;
 mod key_values;
 mod queries;
+mod retention;
 mod schema;
 mod statements;
 mod tables;
@@ -22,18 +23,22 @@ use std::sync::Arc;
 
 use sqlx::SqlitePool;
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Coordinator, Page, Participant};
+use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, Timestamp};
 
 use super::detach::detached;
+use super::watched::Watcher;
 use super::{
-    AppendError, Appended, Census, Cursor, Filter, Journal, Journals, Maintenance, Membership, OpenError,
-    Queries, Registry, Standing, Store, StoreError, StoreFuture,
+    AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
+    OpenError, Queries, Registrations, Registry, Standing, Store, StoreError, StoreFuture,
 };
 use schema::FileLock;
 use writer::Writer;
 
 pub(super) use schema::migrate;
+
+/// Nobody else can have the file, and its clock is this process's own.
+const ALIVE: Beat = Beat { standing: Standing::Alive, at: None };
 
 /// A coordinator's journal in a SQLite file. Clones are the same coordinator.
 #[derive(Debug, Clone)]
@@ -43,6 +48,7 @@ pub struct Sqlite(Arc<Inner>);
 struct Inner {
     owner: String,
     writer: Writer,
+    watcher: Watcher,
     readers: SqlitePool,
     listers: SqlitePool,
     lock: FileLock,
@@ -52,7 +58,14 @@ impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
         let schema::Opened { writer, readers, listers, lock } = schema::open(path).await?;
-        Ok(Self(Arc::new(Inner { owner, writer: Writer::new(path, writer), readers, listers, lock })))
+        Ok(Self(Arc::new(Inner {
+            owner,
+            writer: Writer::new(path, writer),
+            watcher: Watcher::default(),
+            readers,
+            listers,
+            lock,
+        })))
     }
 
     /// Runs `work` in a task of its own.
@@ -114,35 +127,27 @@ impl Queries for Sqlite {
 }
 
 impl Registry for Sqlite {
-    fn register(
-        &self,
-        name: String,
-        base_url: String,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> StoreFuture<()> {
-        self.run(async move |inner| tables::register(&inner.writer, name, base_url, now, expires_at).await)
+    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
+        self.run(async move |inner| tables::register(&inner.writer, name, base_url, ttl_ms).await)
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
         self.run(async move |inner| tables::deregister(&inner.writer, name, base_url).await)
     }
 
-    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
-        self.run(async move |inner| queries::participants(&inner.readers, now).await)
+    fn participants(&self) -> StoreFuture<Registrations> {
+        self.run(async move |inner| queries::participants(&inner.readers).await)
     }
 
-    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
-        self.run(async move |inner| tables::sweep_participants(&inner.writer, before).await)
+    fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64> {
+        self.run(async move |inner| tables::sweep_participants(&inner.writer, expired_ms).await)
     }
 }
 
 impl Membership for Sqlite {
     /// Nobody else can have the file, so nobody takes anything away.
-    fn heartbeat(&self) -> StoreFuture<Standing> {
-        self.run(async move |inner| {
-            tables::heartbeat(&inner.writer, &inner.owner).await.map(|()| Standing::Alive)
-        })
+    fn heartbeat(&self) -> StoreFuture<Beat> {
+        self.run(async move |inner| tables::heartbeat(&inner.writer, &inner.owner).await.map(|()| ALIVE))
     }
 
     fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
@@ -169,8 +174,12 @@ impl Maintenance for Sqlite {
         self.run(async move |inner| tables::ping(&inner.writer, &inner.owner).await)
     }
 
-    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
-        self.run(async move |inner| tables::retire(&inner.writer, before, limit).await)
+    fn watch(&self) -> StoreFuture<Option<Leap>> {
+        self.run(async move |inner| retention::watch(&inner.writer, &inner.watcher).await)
+    }
+
+    fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
+        self.run(async move |inner| retention::retire(&inner.writer, kept_ms, limit).await)
     }
 
     fn close(&self) -> StoreFuture<()> {

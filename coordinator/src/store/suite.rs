@@ -31,9 +31,41 @@ pub(super) trait Subject {
     /// Damages one record.
     fn overwrite(&self, gid: &Gid, seq: u64, text: &str) -> impl Future<Output = ()> + Send;
 
+    /// Changes the times that stand in a row: what only the passing of time brings about.
+    fn rewrite(&self, what: Rewrite<'_>) -> impl Future<Output = ()> + Send;
+
     /// Lets the heartbeat of a coordinator lapse.
     fn lapse(&self, _owner: &str) -> impl Future<Output = ()> + Send {
         std::future::ready(())
+    }
+}
+
+/// Times that stand in rows, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rewrite<'a> {
+    /// When a transaction was settled.
+    Settled { gid: &'a str, at: i64 },
+    /// All that was watched.
+    Watched { from: i64, until: i64 },
+    /// Until when an instance is registered.
+    Expires { name: &'a str, base_url: &'a str, at: i64 },
+}
+
+impl Rewrite<'_> {
+    /// For stores that know SQL: statements.
+    pub(super) fn sql(self) -> Vec<String> {
+        match self {
+            Self::Settled { gid, at } => {
+                vec![format!("UPDATE transactions SET settled_at = {at} WHERE gid = '{gid}'")]
+            }
+            Self::Watched { from, until } => vec![
+                "DELETE FROM watched".to_owned(),
+                format!("INSERT INTO watched (from_at, until_at) VALUES ({from}, {until})"),
+            ],
+            Self::Expires { name, base_url, at } => vec![format!(
+                "UPDATE participants SET expires_at = {at} WHERE name = '{name}' AND base_url = '{base_url}'"
+            )],
+        }
     }
 }
 
@@ -71,6 +103,9 @@ macro_rules! conformance {
             a_participant_is_removed_by_instance_or_by_name,
             sweeping_keeps_the_last_instance_of_a_name,
             retiring_removes_everything_of_the_settled_and_nothing_else,
+            nothing_is_old_that_nobody_watched_growing_old,
+            a_clock_that_leaps_makes_nothing_old,
+            nothing_that_settled_in_the_future_is_retired,
             retiring_is_bounded,
             a_retired_gid_may_be_used_again,
             a_store_that_is_well_says_so,
@@ -93,6 +128,8 @@ macro_rules! shared_conformance {
     ($make:path) => {
         $crate::store::suite::cases! { $make:
             a_coordinator_that_lives_keeps_what_it_owns,
+            what_a_clock_that_is_behind_has_settled_is_not_old,
+            a_heartbeat_is_answered_with_the_stores_time,
         }
     };
 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use trine_protocol::{Gid, Timestamp};
 
+use super::schedule::believable;
 use super::{CallStage, Found, Message, Release, Resident, Shard, ShardOptions, Waiter};
 use crate::input::Input;
 use crate::transaction::{CallKey, decide};
@@ -63,12 +64,17 @@ impl Resident {
 
     /// Time alone has made calls due, of what others may have moved meanwhile: no append of this shard would find that
     /// out before they are made. A check is never made on old knowledge: whom it asks may be at work elsewhere.
-    pub(super) fn calls_on_old_knowledge(&self, options: &ShardOptions, now: Timestamp) -> bool {
+    pub(super) fn calls_on_old_knowledge(
+        &self,
+        options: &ShardOptions,
+        distrusts_time: bool,
+        now: Timestamp,
+    ) -> bool {
         if options.refresh_after_ms.is_none() || !self.owned || self.unflushed.is_some() {
             return false;
         }
         let age_ms = now.millis_since(self.fresh_at);
-        let due = self.transaction.agenda(now).calls;
+        let due = believable(self.transaction.agenda(now), distrusts_time).calls;
         let is_old = |key: &CallKey| age_ms > if key.branch.is_none() { 0 } else { CALLS_OLD_AFTER_MS };
         due.iter().any(|key| is_old(key) && !self.under_way.contains_key(key))
     }

@@ -6,7 +6,7 @@ use trine_protocol::{Gid, Op, Timestamp};
 
 use super::{Call, CallStage, Found, IndexRow, Indexed, Release, Resident, Shard, Waiter, snapshot};
 use crate::input::Input;
-use crate::transaction::{CallKey, Transaction};
+use crate::transaction::{Agenda, CallKey, Transaction};
 
 impl Resident {
     pub(super) fn new(transaction: Transaction, owned: bool, now: Timestamp) -> Self {
@@ -83,6 +83,9 @@ impl Shard {
 
     /// What time causes is decided by whoever drives the transaction.
     fn tick(&mut self, gid: &Gid, now: Timestamp) {
+        if self.distrusts_time {
+            return;
+        }
         if self.residents.get(gid).is_some_and(|resident| resident.owned)
             && self.feed(gid, &Input::Tick, now).is_err()
         {
@@ -103,7 +106,12 @@ impl Shard {
             let waited_for = resident.waiters.iter().map(|waiter| waiter.until).min();
             return self.set_timer(gid, waited_for.map(|until| until.min(watch_at)));
         }
-        let agenda = resident.transaction.agenda(now);
+        let mut agenda = believable(resident.transaction.agenda(now), self.distrusts_time);
+        if self.distrusts_time {
+            // What time would decide stays due: it is not looked at again and again meanwhile.
+            let later = now.plus_millis(self.options.reload_delay_ms);
+            agenda.wake_at = agenda.wake_at.map(|wake_at| wake_at.max(later));
+        }
         if !resident.deferred.is_empty() {
             let owed: BTreeSet<CallKey> = agenda.calls.iter().copied().collect();
             resident.deferred.retain(|key, until| *until > now && owed.contains(key));
@@ -164,7 +172,7 @@ impl Shard {
             // Also before a wait that is over is answered.
             return self.read_again(gid);
         }
-        if resident.calls_on_old_knowledge(&self.options, now) {
+        if resident.calls_on_old_knowledge(&self.options, self.distrusts_time, now) {
             return self.read_again(gid);
         }
         let result = snapshot(&resident.transaction);
@@ -189,7 +197,7 @@ impl Shard {
         }
     }
 
-    fn set_timer(&mut self, gid: &Gid, at: Option<Timestamp>) {
+    pub(super) fn set_timer(&mut self, gid: &Gid, at: Option<Timestamp>) {
         let Some(resident) = self.residents.get_mut(gid) else { return };
         if resident.timer == at {
             return;
@@ -264,6 +272,14 @@ impl Shard {
             hosts,
         })
     }
+}
+
+/// What is owed, without what nothing but a time that cannot be believed has made due: whom a check asks may be at work.
+pub(super) fn believable(mut agenda: Agenda, distrusts_time: bool) -> Agenda {
+    if distrusts_time {
+        agenda.calls.retain(|key| key.op != Op::Check);
+    }
+    agenda
 }
 
 /// What the index says of a transaction. It depends on its records alone, so a transaction that is read back knows

@@ -7,6 +7,7 @@ mod ownership;
 mod quiet;
 mod refresh;
 mod release;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -368,6 +368,15 @@ async fn health_says_alive_ready_and_what_is_measured() {
         {"status":"ready"}
     "#]],
     );
+    let asked = crate::clock::Stopwatch::start();
+    let store_now =
+        |behind_ms: u64| trine_protocol::Timestamp::from_millis(crate::clock::now().millis() - behind_ms);
+    api.lanes.handle().store_clock().heard(store_now(40 * 24 * 60 * 60 * 1_000), asked);
+    let answer = api.get("/readyz").await;
+    assert!(answer.starts_with("503") && answer.contains("TX0027"), "{answer}");
+    assert!(answer.contains("clock: this machine's clock is 40 days ahead of the store's"), "{answer}");
+    api.lanes.handle().store_clock().heard(store_now(1_500), asked);
+    assert!(api.get("/readyz").await.starts_with("200"), "two seconds do no harm");
     let metrics = api.get("/metrics").await;
     assert!(metrics.contains("application/openmetrics-text") && metrics.contains("# EOF"), "{metrics}");
     api.shutdown.cancel();

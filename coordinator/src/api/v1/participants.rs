@@ -14,7 +14,6 @@ use super::super::body::JsonBody;
 use super::super::params::{Pairs, segment, set_once, unknown};
 use super::super::problem::{Refusal, echo};
 use super::options::duration;
-use crate::clock;
 
 const NAME_BYTES_MAX: usize = 64;
 const TTL_MS_DEFAULT: u64 = 30_000;
@@ -39,9 +38,8 @@ pub(super) async fn register(
     check_name(&request.name).map_err(|detail| Refusal::field("name", detail))?;
     let base_url = base_url(&request.base_url).map_err(|detail| Refusal::field("base_url", detail))?;
     let ttl_ms = ttl_ms(&request)?;
-    let now = clock::now();
-    let expires_at = now.plus_millis(ttl_ms);
-    state.bounded(state.registry.register(request.name.clone(), base_url.clone(), now, expires_at)).await?;
+    let register = state.registry.register(request.name.clone(), base_url.clone(), ttl_ms);
+    let expires_at = state.bounded(register).await?;
     (state.participants_changed)();
     Ok(Json(Registered { name: request.name, base_url, expires_at }))
 }
@@ -55,7 +53,7 @@ pub(super) async fn register(
     responses((status = 200, description = "By name, with every instance", body = ParticipantList))
 )]
 pub(super) async fn list_participants(Ext(state): Ext<State>) -> Result<Json<ParticipantList>, Refusal> {
-    let participants = state.bounded(state.registry.participants(clock::now())).await?;
+    let participants = state.bounded(state.registry.participants()).await?.participants;
     Ok(Json(ParticipantList { participants }))
 }
 

@@ -248,7 +248,7 @@ async fn require_participants(state: &State, named: Vec<(String, String)>) -> Re
     if unheard.is_empty() {
         return Ok(());
     }
-    let registered = state.bounded(state.registry.participants(clock::now())).await?;
+    let registered = state.bounded(state.registry.participants()).await?.participants;
     unheard.retain(|(_, name)| !registered.iter().any(|participant| participant.name == *name));
     match unheard.into_iter().next() {
         Some((field, name)) => Err(from_wire::unknown_participant(field, &name)),

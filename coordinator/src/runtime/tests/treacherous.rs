@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use trine_engine::{Batch, Record};
-use trine_protocol::v1::{Coordinator, Participant};
+use trine_protocol::v1::Coordinator;
 use trine_protocol::{Gid, Timestamp};
 
 use crate::store::memory::Memory;
 use crate::store::{
-    AppendError, Appended, Census, Change, Cursor, Entry, Filter, Journal, Journals, Key, KeyValues, Loaded,
-    Maintenance, Membership, Queries, Registry, Revision, Standing, Store, StoreFuture, Value,
+    AppendError, Appended, Beat, Census, Change, Cursor, Entry, Filter, Journal, Journals, Key, KeyValues,
+    Leap, Loaded, Maintenance, Membership, Queries, Registrations, Registry, Revision, Store, StoreFuture,
+    Value,
 };
 
 /// A memory store that answers the read of one gid with the journal of another.
@@ -81,26 +82,20 @@ impl Queries for Treacherous {
 }
 
 impl Registry for Treacherous {
-    fn register(
-        &self,
-        name: String,
-        base_url: String,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> StoreFuture<()> {
-        self.honest.register(name, base_url, now, expires_at)
+    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
+        self.honest.register(name, base_url, ttl_ms)
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
         self.honest.deregister(name, base_url)
     }
 
-    fn participants(&self, now: Timestamp) -> StoreFuture<Vec<Participant>> {
-        self.honest.participants(now)
+    fn participants(&self) -> StoreFuture<Registrations> {
+        self.honest.participants()
     }
 
-    fn sweep_participants(&self, before: Timestamp) -> StoreFuture<u64> {
-        self.honest.sweep_participants(before)
+    fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64> {
+        self.honest.sweep_participants(expired_ms)
     }
 }
 
@@ -130,7 +125,7 @@ impl KeyValues for Treacherous {
 }
 
 impl Membership for Treacherous {
-    fn heartbeat(&self) -> StoreFuture<Standing> {
+    fn heartbeat(&self) -> StoreFuture<Beat> {
         self.honest.heartbeat()
     }
 
@@ -156,8 +151,12 @@ impl Maintenance for Treacherous {
         self.honest.ping()
     }
 
-    fn retire(&self, before: Timestamp, limit: usize) -> StoreFuture<u64> {
-        self.honest.retire(before, limit)
+    fn watch(&self) -> StoreFuture<Option<Leap>> {
+        self.honest.watch()
+    }
+
+    fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
+        self.honest.retire(kept_ms, limit)
     }
 
     fn close(&self) -> StoreFuture<()> {

@@ -7,7 +7,15 @@ use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, Tr
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::key_values::Entries;
-use crate::store::{Appended, Census, Cursor, Filter, Journals, Loaded, Standing, StoreError, codec, group};
+use crate::clock;
+use crate::store::watched::{self, Note, Span, Watcher};
+use crate::store::{
+    Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registrations, Standing, StoreError,
+    codec, group,
+};
+
+/// Nothing settled longer than this before it is written.
+const BEHIND_MS_MAX: u64 = 60_000;
 
 /// `(seq, at, event text)`.
 type Line = (u64, Timestamp, String);
@@ -24,6 +32,10 @@ pub(super) struct State {
     lapsed: BTreeSet<String>,
     /// Coordinators that ever beat.
     known: BTreeSet<String>,
+    /// Oldest first.
+    watched: Vec<Span>,
+    /// How far the store's clock is ahead of this process's.
+    pub(super) ahead_ms: i64,
     pub(super) entries: Entries,
 }
 
@@ -31,6 +43,7 @@ pub(super) struct State {
 struct Row {
     owner: String,
     row: IndexRow,
+    settled_at: Option<Timestamp>,
     labels: BTreeMap<String, String>,
 }
 
@@ -42,7 +55,7 @@ struct Lease {
 
 impl Row {
     fn settled_at(&self) -> Option<Timestamp> {
-        self.row.status.is_settled().then_some(self.row.updated_at)
+        self.settled_at
     }
 
     fn matches(&self, filter: &Filter) -> bool {
@@ -70,15 +83,24 @@ impl State {
             let line = (record.seq, record.at, codec::encode(&record.event));
             self.journal.entry(record.gid.clone()).or_default().push(line);
         }
+        let now = self.now();
         for row in batch.rows.iter().filter(|row| !conflicts.contains(&row.gid)) {
             let labels = match self.index.remove(&row.gid) {
                 Some(earlier) => earlier.labels,
                 None => row.spec.labels.clone(),
             };
-            let row = Row { owner: owner.to_owned(), row: row.clone(), labels };
+            let settled = row.status.is_settled().then_some(row.updated_at);
+            // A coordinator whose clock is behind does not make old what has just settled.
+            let settled_at =
+                settled.map(|at| at.max(Timestamp::from_millis(now.millis().saturating_sub(BEHIND_MS_MAX))));
+            let row = Row { owner: owner.to_owned(), row: row.clone(), settled_at, labels };
             self.index.insert(row.row.gid.clone(), row);
         }
         Appended { conflicts: conflicts.into_iter().collect() }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(clock::now().millis().saturating_add_signed(self.ahead_ms))
     }
 
     pub(super) fn overwrite(&mut self, gid: &Gid, seq: u64, text: &str) -> bool {
@@ -155,10 +177,13 @@ impl State {
         }
     }
 
-    pub(super) fn register(&mut self, name: String, base_url: String, now: Timestamp, expires_at: Timestamp) {
+    pub(super) fn register(&mut self, name: String, base_url: String, ttl_ms: u64) -> Timestamp {
+        let now = self.now();
+        let expires_at = now.plus_millis(ttl_ms);
         let instances = self.participants.entry(name).or_default();
         let lease = instances.entry(base_url).or_insert(Lease { registered_at: now, expires_at });
         lease.expires_at = expires_at;
+        expires_at
     }
 
     pub(super) fn deregister(&mut self, name: &str, base_url: Option<&str>) -> u64 {
@@ -172,7 +197,8 @@ impl State {
         (before - left) as u64
     }
 
-    pub(super) fn participants(&self, now: Timestamp) -> Vec<Participant> {
+    pub(super) fn participants(&self) -> Registrations {
+        let now = self.now();
         let instance = |(base_url, lease): (&String, &Lease)| ParticipantInstance {
             base_url: base_url.clone(),
             registered_at: lease.registered_at,
@@ -183,26 +209,29 @@ impl State {
             name: name.clone(),
             instances: instances.iter().map(instance).collect(),
         };
-        self.participants.iter().map(participant).collect()
+        Registrations { at: now, participants: self.participants.iter().map(participant).collect() }
     }
 
-    pub(super) fn sweep_participants(&mut self, before: Timestamp) -> u64 {
+    pub(super) fn sweep_participants(&mut self, expired_ms: u64) -> u64 {
+        let now = self.now();
         let mut swept = 0;
         for instances in self.participants.values_mut() {
             let count = instances.len();
             let last = instances.iter().max_by_key(|(url, lease)| (lease.expires_at, (*url).clone()));
             let Some(last) = last.map(|(url, _)| url.clone()) else { continue };
-            instances.retain(|url, lease| lease.expires_at >= before || *url == last);
+            instances.retain(|url, lease| lease.expires_at.plus_millis(expired_ms) >= now || *url == last);
             swept += count - instances.len();
         }
         swept as u64
     }
 
     /// Beats; whether the heartbeat before had lapsed.
-    pub(super) fn beat(&mut self, owner: &str) -> Standing {
+    pub(super) fn beat(&mut self, owner: &str) -> Beat {
         self.alive.insert(owner.to_owned());
         let known = !self.known.insert(owner.to_owned());
-        if self.lapsed.remove(owner) && known { Standing::Lapsed } else { Standing::Alive }
+        let lapsed = self.lapsed.remove(owner) && known;
+        let standing = if lapsed { Standing::Lapsed } else { Standing::Alive };
+        Beat { standing, at: Some(self.now()) }
     }
 
     pub(super) fn lapse(&mut self, owner: &str) {
@@ -248,7 +277,47 @@ impl State {
         claimed
     }
 
-    pub(super) fn retire(&mut self, before: Timestamp, limit: usize) -> u64 {
+    pub(super) fn watch(&mut self, watcher: &Watcher) -> Option<Leap> {
+        let now = self.now().millis().cast_signed();
+        let recent = self.index.values().flat_map(|row| [Some(row.row.created_at), row.settled_at]).flatten();
+        let newest_record = recent.max().map(|at| at.millis().cast_signed());
+        let plan = watcher.plan(now, self.watched.last().copied(), newest_record);
+        if let Some(end) = plan.cut_to {
+            self.watched.retain(|span| span.from <= end);
+            self.watched.iter_mut().for_each(|span| span.until = span.until.min(end));
+        }
+        match plan.note {
+            Note::Begin { from } => self.watched.push(Span { from, until: now }),
+            Note::Extend { from } => {
+                for span in self.watched.iter_mut().filter(|span| span.from == from) {
+                    span.until = span.until.max(now);
+                }
+            }
+        }
+        watcher.noted(&plan);
+        plan.leap
+    }
+
+    #[cfg(test)]
+    pub(super) fn rewrite(&mut self, what: &crate::store::suite::Rewrite<'_>) {
+        use crate::store::suite::Rewrite;
+        match *what {
+            Rewrite::Settled { gid, at } => {
+                let gid = Gid::parse(gid).unwrap();
+                self.index.get_mut(&gid).unwrap().settled_at =
+                    Some(Timestamp::from_millis(at.cast_unsigned()));
+            }
+            Rewrite::Watched { from, until } => self.watched = vec![Span { from, until }],
+            Rewrite::Expires { name, base_url, at } => {
+                let lease = self.participants.get_mut(name).unwrap().get_mut(base_url).unwrap();
+                lease.expires_at = Timestamp::from_millis(at.cast_unsigned());
+            }
+        }
+    }
+
+    pub(super) fn retire(&mut self, kept_ms: u64, limit: usize) -> u64 {
+        let spans = self.watched.iter().rev().copied();
+        let Some(before) = watched::settled_before(spans, kept_ms) else { return 0 };
         let is_old = |row: &&Row| row.settled_at().is_some_and(|at| at < before);
         let mut old: Vec<(Option<Timestamp>, Gid)> =
             self.index.values().filter(is_old).map(|row| (row.settled_at(), row.row.gid.clone())).collect();

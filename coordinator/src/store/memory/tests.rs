@@ -6,7 +6,7 @@ use trine_engine::{Batch, BatchId};
 use trine_protocol::{Gid, Timestamp};
 
 use super::{Fault, Memory};
-use crate::store::suite::{Subject, conformance, shared_conformance};
+use crate::store::suite::{Rewrite, Subject, conformance, shared_conformance};
 use crate::store::{AppendError, Appended, Journal, Maintenance, Store, StoreError};
 
 struct Shared(Memory);
@@ -22,6 +22,10 @@ impl Subject for Shared {
 
     async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
         assert!(self.0.overwrite(gid, seq, text));
+    }
+
+    async fn rewrite(&self, what: Rewrite<'_>) {
+        self.0.shared.state().rewrite(&what);
     }
 
     async fn lapse(&self, owner: &str) {

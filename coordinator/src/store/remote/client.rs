@@ -239,6 +239,8 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) census: &'static str,
     pub(in crate::store) participants: &'static str,
     pub(in crate::store) register: &'static str,
+    /// Until when an instance is registered.
+    pub(in crate::store) registered: &'static str,
     pub(in crate::store) deregister: &'static str,
     pub(in crate::store) sweep_participants: &'static str,
     pub(in crate::store) join: &'static str,
@@ -255,6 +257,15 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) coordinators: &'static str,
     pub(in crate::store) sweep_coordinators: &'static str,
     pub(in crate::store) ping: &'static str,
+    /// Newest first.
+    pub(in crate::store) spans: &'static str,
+    /// Now, and the time of the newest record.
+    pub(in crate::store) clock: &'static str,
+    pub(in crate::store) begin_span: &'static str,
+    pub(in crate::store) extend_span: &'static str,
+    pub(in crate::store) cut_spans: &'static str,
+    pub(in crate::store) drop_spans_after: &'static str,
+    pub(in crate::store) drop_spans_until: &'static str,
     pub(in crate::store) entry: &'static str,
     pub(in crate::store) entries: &'static str,
     pub(in crate::store) create_entry: &'static str,

@@ -8,7 +8,7 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::{integer, millis};
 use super::client::{Client, ClientError, Row, Value};
-use crate::store::{Census, Cursor, Filter, Journals, Loaded, StoreError, group};
+use crate::store::{Census, Cursor, Filter, Journals, Loaded, Registrations, StoreError, group};
 
 /// See [`crate::store::Journal::load`].
 pub(super) async fn load<C: Client>(
@@ -150,12 +150,12 @@ pub(super) async fn census<C: Client>(client: &mut C) -> Result<Census, ClientEr
 }
 
 /// See [`crate::store::Registry::participants`].
-pub(super) async fn participants<C: Client>(
-    client: &mut C,
-    now: Timestamp,
-) -> Result<Vec<Participant>, ClientError> {
+pub(super) async fn participants<C: Client>(client: &mut C) -> Result<Registrations, ClientError> {
     let mut names: BTreeMap<String, Vec<ParticipantInstance>> = BTreeMap::new();
-    for row in &client.query(C::TEXTS.participants, &[]).await? {
+    let rows = client.query(C::TEXTS.participants, &[]).await?;
+    // Where there is nobody it does not matter when.
+    let now = rows.first().map_or(Ok(Timestamp::default()), |row| timestamp(row, 4))?;
+    for row in &rows {
         let expires_at = timestamp(row, 3)?;
         names.entry(row.text(0)?.to_owned()).or_default().push(ParticipantInstance {
             base_url: row.text(1)?.to_owned(),
@@ -164,7 +164,8 @@ pub(super) async fn participants<C: Client>(
             alive: expires_at > now,
         });
     }
-    Ok(names.into_iter().map(|(name, instances)| Participant { name, instances }).collect())
+    let participants = names.into_iter().map(|(name, instances)| Participant { name, instances }).collect();
+    Ok(Registrations { at: now, participants })
 }
 
 /// See [`crate::store::Membership::coordinators`].

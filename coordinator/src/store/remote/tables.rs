@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use trine_protocol::{Gid, Timestamp};
 
-use super::append::{integer, millis};
+use super::append::integer;
 use super::client::{Client, ClientError, Value};
 use super::queries;
 use crate::clock::Stopwatch;
-use crate::store::Standing;
+use crate::store::{Beat, Standing};
 
 /// How often a process that starts looks whether its name is used.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);
@@ -33,11 +33,12 @@ pub(super) async fn register<C: Client>(
     client: &mut C,
     name: &str,
     base_url: &str,
-    now: Timestamp,
-    expires_at: Timestamp,
-) -> Result<(), ClientError> {
-    let values = [name.into(), base_url.into(), millis(now).into(), millis(expires_at).into()];
-    client.execute(C::TEXTS.register, &values).await.map(drop)
+    ttl_ms: u64,
+) -> Result<Timestamp, ClientError> {
+    client.execute(C::TEXTS.register, &[name.into(), base_url.into(), integer(ttl_ms).into()]).await?;
+    let rows = client.query(C::TEXTS.registered, &[name.into(), base_url.into()]).await?;
+    let gone = || ClientError::Unreadable("it was removed as soon as it was registered".into());
+    queries::timestamp(rows.first().ok_or_else(gone)?, 0)
 }
 
 /// See [`crate::store::Registry::deregister`].
@@ -52,9 +53,9 @@ pub(super) async fn deregister<C: Client>(
 /// See [`crate::store::Registry::sweep_participants`].
 pub(super) async fn sweep_participants<C: Client>(
     client: &mut C,
-    before: Timestamp,
+    expired_ms: u64,
 ) -> Result<u64, ClientError> {
-    client.execute(C::TEXTS.sweep_participants, &[millis(before).into()]).await
+    client.execute(C::TEXTS.sweep_participants, &[integer(expired_ms).into()]).await
 }
 
 /// Whether another process lives under the name. One that was killed a moment ago looks alive, so its next heartbeat is
@@ -94,10 +95,7 @@ pub(super) async fn join<C: Client>(client: &mut C, identity: &Identity) -> Resu
 }
 
 /// See [`crate::store::Membership::heartbeat`].
-pub(super) async fn heartbeat<C: Client>(
-    client: &mut C,
-    identity: &Identity,
-) -> Result<Standing, ClientError> {
+pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) -> Result<Beat, ClientError> {
     let Identity { name, incarnation, lapse_ms, .. } = identity;
     // It may be another node than at start: the writer of a cluster moves.
     let node = client.node().to_owned();
@@ -109,13 +107,15 @@ pub(super) async fn heartbeat<C: Client>(
     let Some(row) = rows.first() else {
         // The row was swept, so it must have lapsed long ago.
         join(client, identity).await?;
-        return Ok(Standing::Lapsed);
+        return Ok(Beat { standing: Standing::Lapsed, at: None });
     };
     if row.text(0)? != incarnation {
-        return Ok(Standing::Superseded);
+        return Ok(Beat { standing: Standing::Superseded, at: None });
     }
     let silent_ms = row.int(1)?;
-    Ok(if silent_ms > *lapse_ms { Standing::Lapsed } else { Standing::Alive })
+    let standing = if silent_ms > *lapse_ms { Standing::Lapsed } else { Standing::Alive };
+    // What was just written is when it was written.
+    Ok(Beat { standing, at: Some(queries::timestamp(row, 2)?) })
 }
 
 /// See [`crate::store::Membership::leave`].

@@ -11,8 +11,8 @@ use trine_protocol::Gid;
 use trine_testkit::mariadb::{self, MariaDb};
 use trine_testkit::postgres::{self, Postgres};
 
-use crate::store::suite::{Subject, conformance, shared_conformance};
-use crate::store::{Options, Store, open};
+use crate::store::suite::{Rewrite, Subject, conformance, shared_conformance};
+use crate::store::{Options, Standing, Store, StoreError, open};
 
 /// A server that can be asked behind the coordinator's back.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +63,11 @@ impl Database {
     }
 }
 
+/// How a coordinator stands, by its next heartbeat.
+async fn standing(store: &dyn Store) -> Result<Standing, StoreError> {
+    store.heartbeat().await.map(|beat| beat.standing)
+}
+
 impl Subject for Database {
     async fn open(&self, owner: &str) -> Arc<dyn Store> {
         Database::open(self, owner).await
@@ -70,6 +75,12 @@ impl Subject for Database {
 
     async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
         self.execute(&format!("UPDATE journal SET event = '{text}' WHERE gid = '{gid}' AND seq = {seq}"));
+    }
+
+    async fn rewrite(&self, what: Rewrite<'_>) {
+        for statement in what.sql() {
+            self.execute(&statement);
+        }
     }
 
     async fn lapse(&self, owner: &str) {

@@ -9,7 +9,8 @@ use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, Tr
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::millis;
-use crate::store::{Census, Cursor, Filter, Journals, Loaded, StoreError, group};
+use crate::clock;
+use crate::store::{Census, Cursor, Filter, Journals, Loaded, Registrations, StoreError, group};
 
 /// Columns and conditions of a list. `?1` to `?3`: where it starts and ends, in the order of the index it walks.
 macro_rules! list {
@@ -217,10 +218,8 @@ pub(super) async fn census(readers: &SqlitePool) -> Result<Census, sqlx::Error> 
 }
 
 /// See [`crate::store::Registry::participants`].
-pub(super) async fn participants(
-    readers: &SqlitePool,
-    now: Timestamp,
-) -> Result<Vec<Participant>, sqlx::Error> {
+pub(super) async fn participants(readers: &SqlitePool) -> Result<Registrations, sqlx::Error> {
+    let now = clock::now();
     let rows = sqlx::query(
         "SELECT name, base_url, registered_at, expires_at FROM participants ORDER BY name, base_url",
     )
@@ -236,7 +235,8 @@ pub(super) async fn participants(
             alive: expires_at > now,
         });
     }
-    Ok(names.into_iter().map(|(name, instances)| Participant { name, instances }).collect())
+    let participants = names.into_iter().map(|(name, instances)| Participant { name, instances }).collect();
+    Ok(Registrations { at: now, participants })
 }
 
 /// See [`crate::store::Membership::coordinators`].

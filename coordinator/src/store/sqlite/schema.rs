@@ -35,6 +35,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/sqlite/0001_journal.sql")),
     (2, "coordinators", include_str!("../../../../migrations/coordinator/sqlite/0002_coordinators.sql")),
     (3, "key_values", include_str!("../../../../migrations/coordinator/sqlite/0003_key_values.sql")),
+    (6, "watched", include_str!("../../../../migrations/coordinator/sqlite/0006_watched.sql")),
 ];
 
 /// A file that is open and up to date.

@@ -1,33 +1,33 @@
-//! Small writes: participants, coordinators, adoption, retention, and the question whether writing works.
+//! Small writes: participants, coordinators, adoption, and the question whether writing works. This process's clock is
+//! the only one there is.
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Row, Sqlite, SqliteConnection};
+use sqlx::{Row, Sqlite};
 use trine_protocol::{Gid, Timestamp};
 
 use super::append::millis;
 use super::writer::Writer;
+use crate::clock;
 
 pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
      (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 LIMIT ?2) RETURNING gid";
-
-pub(super) const SETTLED: &str = "SELECT json_group_array(gid), count(*) FROM (SELECT gid FROM transactions \
-     WHERE settled_at IS NOT NULL AND settled_at < ? ORDER BY settled_at, gid LIMIT ?)";
 
 /// See [`crate::store::Registry::register`].
 pub(super) async fn register(
     writer: &Writer,
     name: String,
     base_url: String,
-    now: Timestamp,
-    expires_at: Timestamp,
-) -> Result<(), sqlx::Error> {
+    ttl_ms: u64,
+) -> Result<Timestamp, sqlx::Error> {
+    let now = clock::now();
+    let expires_at = now.plus_millis(ttl_ms);
     let statement = sqlx::query(
         "INSERT INTO participants (name, base_url, registered_at, expires_at) VALUES (?, ?, ?, ?) \
          ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at",
     );
     let statement = statement.bind(name).bind(base_url).bind(millis(now)).bind(millis(expires_at));
-    alone(writer, statement).await.map(drop)
+    alone(writer, statement).await.map(|_| expires_at)
 }
 
 /// See [`crate::store::Registry::deregister`].
@@ -41,7 +41,8 @@ pub(super) async fn deregister(
 }
 
 /// See [`crate::store::Registry::sweep_participants`]. The instance of a name that expires last stays.
-pub(super) async fn sweep_participants(writer: &Writer, before: Timestamp) -> Result<u64, sqlx::Error> {
+pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Result<u64, sqlx::Error> {
+    let before = Timestamp::from_millis(clock::now().millis().saturating_sub(expired_ms));
     let statement = sqlx::query(
         "DELETE FROM participants WHERE expires_at < ? AND base_url <> (SELECT other.base_url FROM participants AS other \
          WHERE other.name = participants.name ORDER BY other.expires_at DESC, other.base_url DESC LIMIT 1)",
@@ -79,39 +80,6 @@ pub(super) async fn ping(writer: &Writer, owner: &str) -> Result<(), sqlx::Error
     sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await?;
     sqlx::query("ROLLBACK").execute(&mut session.connection).await?;
     session.end(Ok(()))
-}
-
-/// See [`crate::store::Maintenance::retire`].
-pub(super) async fn retire(writer: &Writer, before: Timestamp, limit: usize) -> Result<u64, sqlx::Error> {
-    let mut session = writer.session().await?;
-    // An error drops the session, which closes the connection, which rolls back.
-    let retired = delete_settled(&mut session.connection, before, limit).await?;
-    session.end(Ok(retired))
-}
-
-async fn delete_settled(
-    connection: &mut SqliteConnection,
-    before: Timestamp,
-    limit: usize,
-) -> Result<u64, sqlx::Error> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-    let found = sqlx::query(SETTLED)
-        .bind(millis(before))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_one(&mut *connection)
-        .await?;
-    let (gids, count): (String, i64) = (found.try_get(0)?, found.try_get(1)?);
-    if count > 0 {
-        for text in [
-            "DELETE FROM journal WHERE gid IN (SELECT value FROM json_each(?))",
-            "DELETE FROM transaction_labels WHERE gid IN (SELECT value FROM json_each(?))",
-            "DELETE FROM transactions WHERE gid IN (SELECT value FROM json_each(?))",
-        ] {
-            sqlx::query(text).bind(gids.as_str()).execute(&mut *connection).await?;
-        }
-    }
-    sqlx::query("COMMIT").execute(connection).await?;
-    Ok(count.cast_unsigned())
 }
 
 /// One statement that is its own database transaction; returns the rows it changed.

@@ -1,71 +1,109 @@
 //! Cases: participants, retention, health.
 
+use trine_protocol::Status;
 use trine_protocol::v1::Participant;
-use trine_protocol::{Status, Timestamp};
 
-use super::Subject;
 use super::fixture::{Tx, append, at, batch, create, find, gid, gids, seqs};
-use crate::store::{Filter, Standing, Store};
+use super::{Rewrite, Subject};
+use crate::clock;
+use crate::store::{Filter, Leap, Registrations, Standing, Store};
 
-async fn register(store: &dyn Store, name: &str, url: &str, now: u64, expires: u64) {
-    store.register(name.into(), url.into(), at(now), at(expires)).await.unwrap();
+const DAY: i64 = 24 * 60 * 60 * 1_000;
+const MINUTE: i64 = 60 * 1_000;
+
+/// The clocks of the stores and of this process are one here.
+fn now() -> i64 {
+    clock::now().millis().cast_signed()
+}
+
+async fn register(store: &dyn Store, name: &str, url: &str) {
+    store.register(name.into(), url.into(), 60_000).await.unwrap();
+}
+
+/// Lets a registration end so long from now, or so long ago.
+async fn expires<S: Subject>(subject: &S, name: &str, base_url: &str, in_ms: i64) {
+    subject.rewrite(Rewrite::Expires { name, base_url, at: now() + in_ms }).await;
+}
+
+/// Lets a transaction have settled so long ago.
+async fn settled<S: Subject>(subject: &S, gid: &str, ago_ms: i64) {
+    subject.rewrite(Rewrite::Settled { gid, at: now() - ago_ms }).await;
+}
+
+/// Lets everything have been watched.
+async fn watched<S: Subject>(subject: &S) {
+    subject.rewrite(Rewrite::Watched { from: 0, until: now() }).await;
 }
 
 /// `name: url url?` with a mark at what does not live.
-async fn registered(store: &dyn Store, now: u64) -> Vec<String> {
+async fn registered(store: &dyn Store) -> Vec<String> {
     let line = |Participant { name, instances }: Participant| {
         let urls =
             instances.iter().map(|i| if i.alive { i.base_url.clone() } else { i.base_url.clone() + "?" });
         format!("{name}: {}", urls.collect::<Vec<_>>().join(" "))
     };
-    store.participants(at(now)).await.unwrap().into_iter().map(line).collect()
+    store.participants().await.unwrap().participants.into_iter().map(line).collect()
 }
 
 pub(in crate::store) async fn participants_live_as_long_as_they_say<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
-    register(&*store, "orders", "http://o", 0, 10).await;
-    register(&*store, "inventory", "http://b", 0, 10).await;
-    register(&*store, "inventory", "http://a", 5, 15).await;
-    assert_eq!(registered(&*store, 9).await, ["inventory: http://a http://b", "orders: http://o"]);
-    assert_eq!(registered(&*store, 10).await, ["inventory: http://a http://b?", "orders: http://o?"]);
-    register(&*store, "orders", "http://o", 11, 21).await;
-    assert_eq!(registered(&*store, 20).await, ["inventory: http://a? http://b?", "orders: http://o"]);
-    let orders = store.participants(at(12)).await.unwrap().remove(1);
-    assert_eq!((orders.instances[0].registered_at, orders.instances[0].expires_at), (at(0), at(21)));
+    let before = now();
+    let until = store.register("orders".into(), "http://o".into(), 50_000).await.unwrap();
+    register(&*store, "inventory", "http://b").await;
+    register(&*store, "inventory", "http://a").await;
+    let after = now();
+    let lives = (before + 50_000 - 1..=after + 50_000 + 1).contains(&until.millis().cast_signed());
+    assert!(lives, "{until}, registered between {before} and {after}");
+    assert_eq!(registered(&*store).await, ["inventory: http://a http://b", "orders: http://o"]);
+    expires(subject, "inventory", "http://b", -1).await;
+    expires(subject, "orders", "http://o", -1).await;
+    assert_eq!(registered(&*store).await, ["inventory: http://a http://b?", "orders: http://o?"]);
+    let first = store.participants().await.unwrap();
+    assert!(first.at.millis().abs_diff(before.cast_unsigned()) < 60_000, "{}", first.at);
+    register(&*store, "orders", "http://o").await;
+    assert_eq!(registered(&*store).await, ["inventory: http://a http://b?", "orders: http://o"]);
+    let again = store.participants().await.unwrap();
+    let since = |found: &Registrations| found.participants[1].instances[0].registered_at;
+    assert_eq!(since(&again), since(&first), "it has been registered all along");
 }
 
 pub(in crate::store) async fn a_participant_is_removed_by_instance_or_by_name<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     for (name, url) in [("a", "http://1"), ("a", "http://2"), ("a", "http://3"), ("A", "http://1")] {
-        register(&*store, name, url, 0, 10).await;
+        register(&*store, name, url).await;
     }
     assert_eq!(store.deregister("a".into(), Some("http://9".into())).await, Ok(0));
     assert_eq!(store.deregister("a".into(), Some("http://2".into())).await, Ok(1));
-    assert_eq!(registered(&*store, 0).await, ["A: http://1", "a: http://1 http://3"]);
+    assert_eq!(registered(&*store).await, ["A: http://1", "a: http://1 http://3"]);
     assert_eq!(store.deregister("a".into(), None).await, Ok(2));
     assert_eq!(store.deregister("a".into(), None).await, Ok(0));
-    assert_eq!(registered(&*store, 0).await, ["A: http://1"]);
+    assert_eq!(registered(&*store).await, ["A: http://1"]);
 }
 
 pub(in crate::store) async fn sweeping_keeps_the_last_instance_of_a_name<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
-    for (name, url, expires) in [
-        ("gone", "http://1", 10),
-        ("gone", "http://2", 30),
-        ("gone", "http://3", 20),
-        ("mixed", "http://1", 10),
-        ("mixed", "http://2", 99),
-        ("single", "http://1", 10),
-        ("tied", "http://1", 10),
-        ("tied", "http://2", 10),
+    for (name, url, in_days) in [
+        ("gone", "http://1", -4),
+        ("gone", "http://2", -2),
+        ("gone", "http://3", -3),
+        ("mixed", "http://1", -4),
+        ("mixed", "http://2", 9),
+        ("single", "http://1", -4),
     ] {
-        register(&*store, name, url, 0, expires).await;
+        register(&*store, name, url).await;
+        expires(subject, name, url, in_days * DAY).await;
     }
-    assert_eq!(store.sweep_participants(at(5)).await, Ok(0));
-    assert_eq!(store.sweep_participants(at(50)).await, Ok(4));
+    let tied = now() - 4 * DAY;
+    for base_url in ["http://1", "http://2"] {
+        register(&*store, "tied", base_url).await;
+        subject.rewrite(Rewrite::Expires { name: "tied", base_url, at: tied }).await;
+    }
+    let days = |days: i64| (days * DAY).cast_unsigned();
+    assert_eq!(store.sweep_participants(days(5)).await, Ok(0));
+    assert_eq!(store.sweep_participants(days(1)).await, Ok(4));
     let expected = ["gone: http://2?", "mixed: http://2", "single: http://1?", "tied: http://2?"];
-    assert_eq!(registered(&*store, 50).await, expected);
-    assert_eq!(store.sweep_participants(at(50)).await, Ok(0));
+    assert_eq!(registered(&*store).await, expected);
+    assert_eq!(store.sweep_participants(days(1)).await, Ok(0));
 }
 
 pub(in crate::store) async fn retiring_removes_everything_of_the_settled_and_nothing_else<S: Subject>(
@@ -78,15 +116,20 @@ pub(in crate::store) async fn retiring_removes_everything_of_the_settled_and_not
     let running = Tx::new("order-10").label("k", "v");
     let txs = [&old, &undone, &recent, &running];
     append(&*store, batch(txs.map(|tx| (tx, vec![1, 2])))).await;
-    assert_eq!(store.retire(at(10), 100).await, Ok(0));
-    assert_eq!(store.retire(at(20), 100).await, Ok(2));
+    watched(subject).await;
+    settled(subject, "order-1", 5 * DAY).await;
+    settled(subject, "order-2", 4 * DAY).await;
+    settled(subject, "order-3", 2 * DAY).await;
+    let days = |days: i64| (days * DAY).cast_unsigned();
+    assert_eq!(store.retire(days(6), 100).await, Ok(0));
+    assert_eq!(store.retire(days(3), 100).await, Ok(2));
     assert_eq!(store.load(gids(&["order-1", "order-2"])).await, Ok(Vec::new()));
     assert_eq!(seqs(&*store, "order-3").await, [1, 2]);
     assert_eq!(seqs(&*store, "order-10").await, [1, 2]);
     let label = Some(("k".to_owned(), "v".to_owned()));
     assert_eq!(find(&*store, Filter { label, ..Filter::default() }).await, ["order-3", "order-10"]);
     assert_eq!(find(&*store, Filter::default()).await, ["order-3", "order-10"]);
-    assert_eq!(store.retire(Timestamp::MAX, 100).await, Ok(1));
+    assert_eq!(store.retire(days(1), 100).await, Ok(1));
     assert_eq!(find(&*store, Filter::default()).await, ["order-10"]);
 }
 
@@ -95,18 +138,25 @@ pub(in crate::store) async fn retiring_is_bounded<S: Subject>(subject: &S) {
     let txs: Vec<Tx> =
         (0..10).map(|i| Tx::new(&format!("tx-{i}")).status(Status::Committed, 100 - i)).collect();
     create(&*store, &txs.iter().collect::<Vec<_>>()).await;
-    assert_eq!(store.retire(at(1_000), 4).await, Ok(4));
+    watched(subject).await;
+    for i in 0..10_i64 {
+        settled(subject, &format!("tx-{i}"), DAY + i * MINUTE).await;
+    }
+    let day = DAY.cast_unsigned();
+    assert_eq!(store.retire(day, 4).await, Ok(4));
     assert_eq!(find(&*store, Filter::default()).await, ["tx-5", "tx-4", "tx-3", "tx-2", "tx-1", "tx-0"]);
-    assert_eq!(store.retire(at(1_000), 4).await, Ok(4));
-    assert_eq!(store.retire(at(1_000), 4).await, Ok(2));
-    assert_eq!(store.retire(at(1_000), 4).await, Ok(0));
+    assert_eq!(store.retire(day, 4).await, Ok(4));
+    assert_eq!(store.retire(day - 600_000, 4).await, Ok(2));
+    assert_eq!(store.retire(day - 600_000, 4).await, Ok(0));
 }
 
 pub(in crate::store) async fn a_retired_gid_may_be_used_again<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let old = Tx::new("again").label("k", "old").status(Status::Committed, 10);
     append(&*store, old.batch(1..=4)).await;
-    assert_eq!(store.retire(at(11), 1).await, Ok(1));
+    watched(subject).await;
+    settled(subject, "again", 2 * DAY).await;
+    assert_eq!(store.retire(DAY.cast_unsigned(), 1).await, Ok(1));
     let stale = store.append(0, old.batch([5])).await.unwrap();
     assert_eq!(stale.conflicts, gids(&["again"]));
     let new = Tx::new("again").label("k", "new");
@@ -115,6 +165,72 @@ pub(in crate::store) async fn a_retired_gid_may_be_used_again<S: Subject>(subjec
     let label = |value: &str| Filter { label: Some(("k".into(), value.into())), ..Filter::default() };
     assert_eq!(find(&*store, label("new")).await, ["again"]);
     assert!(find(&*store, label("old")).await.is_empty());
+}
+
+pub(in crate::store) async fn nothing_is_old_that_nobody_watched_growing_old<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    create(&*store, &[&Tx::new("tx").status(Status::Committed, 10)]).await;
+    settled(subject, "tx", 40 * DAY).await;
+    assert_eq!(store.retire(1_000, 9).await, Ok(0), "nobody has ever watched");
+    assert_eq!(store.watch().await, Ok(None));
+    assert_eq!(store.retire(MINUTE.cast_unsigned(), 9).await, Ok(0), "its clock may be wrong by 40 days");
+    // Somebody watched until then, and nobody since.
+    subject.rewrite(Rewrite::Watched { from: 0, until: now() - 39 * DAY }).await;
+    assert_eq!(store.retire((2 * DAY).cast_unsigned(), 9).await, Ok(0), "it is one day old");
+    assert_eq!(store.retire((DAY / 2).cast_unsigned(), 9).await, Ok(1));
+}
+
+/// What stands in the rows is 40 days older than it was: as if the clock had leapt ahead.
+pub(in crate::store) async fn a_clock_that_leaps_makes_nothing_old<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    create(&*store, &[&Tx::new("tx").status(Status::Committed, 10)]).await;
+    assert_eq!(store.watch().await, Ok(None));
+    settled(subject, "tx", 40 * DAY + MINUTE).await;
+    subject.rewrite(Rewrite::Watched { from: 0, until: now() - 40 * DAY }).await;
+    let leap = store.watch().await.unwrap();
+    assert!(
+        matches!(leap, Some(Leap::Unwatched { for_ms }) if for_ms >= (40 * DAY).cast_unsigned()),
+        "{leap:?}"
+    );
+    assert_eq!(store.watch().await, Ok(None), "it is told once");
+    assert_eq!(store.retire((30 * DAY).cast_unsigned(), 9).await, Ok(0));
+    assert_eq!(store.retire(MINUTE.cast_unsigned() / 2, 9).await, Ok(1), "it is a minute old, and a little");
+    // And back: what was counted in what is the future now is not there any more.
+    subject.rewrite(Rewrite::Watched { from: now() + DAY, until: now() + 41 * DAY }).await;
+    let leap = store.watch().await.unwrap();
+    assert!(matches!(leap, Some(Leap::Back { .. })), "{leap:?}");
+    assert_eq!(store.watch().await, Ok(None));
+    create(&*store, &[&Tx::new("new").status(Status::Committed, 10)]).await;
+    assert_eq!(store.retire(MINUTE.cast_unsigned(), 9).await, Ok(0));
+}
+
+pub(in crate::store) async fn nothing_that_settled_in_the_future_is_retired<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    create(&*store, &[&Tx::new("tx").status(Status::Committed, 10)]).await;
+    watched(subject).await;
+    settled(subject, "tx", -DAY).await;
+    assert_eq!(store.retire(1, 9).await, Ok(0));
+    settled(subject, "tx", DAY).await;
+    assert_eq!(store.retire(1, 9).await, Ok(1));
+}
+
+/// The fixture's times are long past: so they are for a coordinator whose clock is behind, too.
+pub(in crate::store) async fn what_a_clock_that_is_behind_has_settled_is_not_old<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    let tx = Tx::new("tx").status(Status::Committed, 10);
+    assert!(now() - at(10).millis().cast_signed() > DAY);
+    create(&*store, &[&tx]).await;
+    watched(subject).await;
+    assert_eq!(store.retire((5 * MINUTE).cast_unsigned(), 9).await, Ok(0));
+    assert_eq!(seqs(&*store, "tx").await, [1]);
+}
+
+pub(in crate::store) async fn a_heartbeat_is_answered_with_the_stores_time<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    let (before, beat, after) = (now(), store.heartbeat().await.unwrap(), now());
+    let at = beat.at.unwrap().millis().cast_signed();
+    // Its clock may tick more coarsely.
+    assert!((before - 1_000..=after + 1_000).contains(&at), "{before} {at} {after}");
 }
 
 pub(in crate::store) async fn a_store_that_is_well_says_so<S: Subject>(subject: &S) {
@@ -128,8 +244,8 @@ pub(in crate::store) async fn a_store_that_is_well_says_so<S: Subject>(subject: 
 pub(in crate::store) async fn heartbeats_are_accepted_again_and_again<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     for _ in 0..3 {
-        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(store.heartbeat().await.unwrap().standing, Standing::Alive);
     }
     assert_eq!(store.adopt(9).await, Ok(Vec::new()));
-    assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+    assert_eq!(store.heartbeat().await.unwrap().standing, Standing::Alive);
 }

@@ -35,10 +35,17 @@ pub(super) const CANARIES: &[Canary] = &[
     },
     Canary {
         law: "own",
+        breaks: "a deadline passes by a clock that cannot be believed",
+        file: SCHEDULE,
+        replace: "if self.distrusts_time {\n            return;",
+        with: "if false {\n            return;",
+    },
+    Canary {
+        law: "own",
         breaks: "a check is made on old knowledge",
         file: SCHEDULE,
-        replace: "if resident.calls_on_old_knowledge(&self.options, now) {",
-        with: "if resident.calls_on_old_knowledge(&self.options, now) && now < resident.fresh_at {",
+        replace: "if resident.calls_on_old_knowledge(&self.options, self.distrusts_time, now) {",
+        with: "if resident.calls_on_old_knowledge(&self.options, self.distrusts_time, now) && now < resident.fresh_at {",
     },
     Canary {
         law: "own",

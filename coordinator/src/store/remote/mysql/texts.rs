@@ -95,13 +95,26 @@ pub(super) const TEXTS: Texts = Texts {
     ),
     census: "SELECT pattern, status, count(*), count(parked), min(created_at) FROM transactions \
          WHERE settled_at IS NULL GROUP BY pattern, status",
-    participants: "SELECT name, base_url, registered_at, expires_at FROM participants ORDER BY name, base_url",
-    register: "INSERT INTO participants (name, base_url, registered_at, expires_at) VALUES ($1, $2, $3, $4) \
-         ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)",
+    participants: concat!(
+        "SELECT name, base_url, registered_at, expires_at, ",
+        now!(),
+        " FROM participants ORDER BY name, base_url"
+    ),
+    register: concat!(
+        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
+         SELECT $1, $2, n.now, n.now + $3 FROM (SELECT ",
+        now!(),
+        " AS now) AS n ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)"
+    ),
+    registered: "SELECT expires_at FROM participants WHERE name = $1 AND base_url = $2",
     deregister: "DELETE FROM participants WHERE name = $1 AND ($2 IS NULL OR base_url = $2)",
     // The instance of a name that expires last stays.
-    sweep_participants: "DELETE p FROM participants AS p JOIN participants AS o ON o.name = p.name AND \
-         (o.expires_at > p.expires_at OR (o.expires_at = p.expires_at AND o.base_url > p.base_url)) WHERE p.expires_at < $1",
+    sweep_participants: concat!(
+        "DELETE p FROM participants AS p JOIN participants AS o ON o.name = p.name AND \
+         (o.expires_at > p.expires_at OR (o.expires_at = p.expires_at AND o.base_url > p.base_url)) WHERE p.expires_at < ",
+        now!(),
+        " - $1"
+    ),
     join: concat!(
         "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
          SELECT $1, $2, $3, n.now, n.now, n.now FROM (SELECT ",
@@ -117,7 +130,7 @@ pub(super) const TEXTS: Texts = Texts {
     ),
     // Galera's reads wait for what others have acknowledged; other replication is not promised anything.
     settle: None,
-    standing: "SELECT incarnation, heartbeat_at - previous_at FROM coordinators WHERE id = $1",
+    standing: "SELECT incarnation, heartbeat_at - previous_at, heartbeat_at FROM coordinators WHERE id = $1",
     // Its name stays known, so that whoever adopts sees that it is gone.
     leave: "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2",
     beaten: concat!(
@@ -146,6 +159,18 @@ pub(super) const TEXTS: Texts = Texts {
     ),
     // Writes nothing, and fails where nothing can be written.
     ping: "DELETE FROM coordinators WHERE id IS NULL",
+    spans: "SELECT from_at, until_at FROM watched ORDER BY from_at DESC",
+    clock: concat!(
+        "SELECT ",
+        now!(),
+        ", (SELECT max(x.at) FROM (SELECT max(created_at) AS at FROM transactions UNION ALL \
+         SELECT max(settled_at) AS at FROM transactions WHERE settled_at IS NOT NULL) AS x)"
+    ),
+    begin_span: "INSERT INTO watched (from_at, until_at) VALUES ($1, $2) ON DUPLICATE KEY UPDATE from_at = VALUES(from_at)",
+    extend_span: "UPDATE watched SET until_at = $2 WHERE from_at = $1 AND until_at < $2",
+    cut_spans: "UPDATE watched SET until_at = $1 WHERE until_at > $1",
+    drop_spans_after: "DELETE FROM watched WHERE from_at > $1",
+    drop_spans_until: "DELETE FROM watched WHERE from_at <= $1",
     entry: "SELECT CONVERT(name USING utf8mb4), value, version, created_at, updated_at FROM key_values \
          WHERE category = $1 AND name = $2",
     entries: "SELECT CONVERT(name USING utf8mb4), value, version, created_at, updated_at FROM key_values \

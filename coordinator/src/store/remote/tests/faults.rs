@@ -7,7 +7,7 @@ use trine_testkit::mariadb::MariaDb;
 use trine_testkit::postgres::{Pair, Postgres};
 use trine_testkit::proxy::Proxy;
 
-use super::{Database, KINDS, Server};
+use super::{Database, KINDS, Server, standing};
 use crate::store::remote::client::Client;
 use crate::store::remote::{self, mysql};
 use crate::store::suite::fixture::{Tx, append, batch, create, gid, gids, seqs};
@@ -90,7 +90,7 @@ async fn connections_that_were_cut_are_replaced_without_anybody_noticing_who_rea
         create(&*store, &[&Tx::new("tx")]).await;
         for _ in 0..5 {
             assert_eq!(seqs(&*store, "tx").await, [1]);
-            assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+            assert_eq!(standing(&*store).await, Ok(Standing::Alive));
             behind.proxy.cut();
         }
     }

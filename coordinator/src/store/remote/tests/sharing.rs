@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use trine_protocol::Status;
 
-use super::KINDS;
+use super::{KINDS, standing};
 use crate::store::suite::Subject;
 use crate::store::suite::fixture::{Tx, append, at, create, gid};
 use crate::store::{OpenError, Options, Standing, open};
@@ -14,13 +14,13 @@ async fn a_heartbeat_that_was_late_says_so_once() {
     for kind in KINDS {
         let database = kind();
         let store = database.open("a").await;
-        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(standing(&*store).await, Ok(Standing::Alive));
         database.lapse("a").await;
-        assert_eq!(store.heartbeat().await, Ok(Standing::Lapsed));
-        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(standing(&*store).await, Ok(Standing::Lapsed));
+        assert_eq!(standing(&*store).await, Ok(Standing::Alive));
         database.execute("DELETE FROM coordinators");
-        assert_eq!(store.heartbeat().await, Ok(Standing::Lapsed));
-        assert_eq!(store.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(standing(&*store).await, Ok(Standing::Lapsed));
+        assert_eq!(standing(&*store).await, Ok(Standing::Alive));
     }
 }
 
@@ -31,12 +31,12 @@ async fn whoever_starts_under_a_name_supersedes_the_one_that_had_it() {
         let first = database.open("a").await;
         create(&*first, &[&Tx::new("tx")]).await;
         let second = database.open("a").await;
-        assert_eq!(first.heartbeat().await, Ok(Standing::Superseded));
-        assert_eq!(second.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(standing(&*first).await, Ok(Standing::Superseded));
+        assert_eq!(standing(&*second).await, Ok(Standing::Alive));
         assert_eq!(second.unfinished(None, at(0), 9).await, Ok(vec![gid("tx")]));
         // Leaving under a name that is somebody else's by now takes nothing away.
         first.leave().await.unwrap();
-        assert_eq!(second.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(standing(&*second).await, Ok(Standing::Alive));
     }
 }
 
@@ -48,7 +48,7 @@ async fn a_name_is_not_taken_from_who_beats_and_is_from_who_left_or_fell_silent(
         let patient = Options { name_wait_ms: 60_000, ..database.options("a") };
         let beats = async {
             loop {
-                assert_eq!(first.heartbeat().await, Ok(Standing::Alive));
+                assert_eq!(standing(&*first).await, Ok(Standing::Alive));
             }
         };
         let refused = tokio::select! {
@@ -56,17 +56,17 @@ async fn a_name_is_not_taken_from_who_beats_and_is_from_who_left_or_fell_silent(
             () = beats => unreachable!("a heart goes on"),
         };
         assert!(matches!(&refused, OpenError::NameInUse { name, .. } if name == "a"), "{refused}");
-        assert_eq!(first.heartbeat().await, Ok(Standing::Alive), "nothing was taken from it");
+        assert_eq!(standing(&*first).await, Ok(Standing::Alive), "nothing was taken from it");
 
         first.leave().await.unwrap();
         let second = open(&patient).await.unwrap();
-        assert_eq!(second.heartbeat().await, Ok(Standing::Alive));
+        assert_eq!(standing(&*second).await, Ok(Standing::Alive));
 
         let third = open(&Options { name_wait_ms: 50, ..patient.clone() }).await.unwrap();
-        assert_eq!(second.heartbeat().await, Ok(Standing::Superseded), "it was silent for too long");
+        assert_eq!(standing(&*second).await, Ok(Standing::Superseded), "it was silent for too long");
         database.lapse("a").await;
         open(&patient).await.unwrap();
-        assert_eq!(third.heartbeat().await, Ok(Standing::Superseded));
+        assert_eq!(standing(&*third).await, Ok(Standing::Superseded));
     }
 }
 

@@ -1,0 +1,42 @@
+//! Whether this coordinator can do its work, and whether it may: lapses, and clocks.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::FloatGauge;
+
+/// Counted at heartbeats.
+#[derive(Default)]
+pub(super) struct FitnessMetrics {
+    pub(super) lapses: Counter,
+    pub(super) clock_leaps: Counter,
+    clock_skew_seconds: FloatGauge,
+}
+
+impl FitnessMetrics {
+    pub(super) fn clock_skew(&self, skew_ms: i64) {
+        let seconds = Duration::from_millis(skew_ms.unsigned_abs()).as_secs_f64();
+        self.clock_skew_seconds.set(if skew_ms < 0 { -seconds } else { seconds });
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "lapses",
+            "Times this coordinator was silent for so long that others may have taken over what it owned",
+            self.lapses.clone(),
+        );
+        registry.register_with_unit(
+            "clock_skew",
+            "How far this machine's clock is ahead of the store's (behind: negative), as of the last heartbeat",
+            Unit::Seconds,
+            self.clock_skew_seconds.clone(),
+        );
+        registry.register(
+            "clock_leaps",
+            "Times the store's clock moved in a way that the passing of time does not explain",
+            self.clock_leaps.clone(),
+        );
+    }
+}

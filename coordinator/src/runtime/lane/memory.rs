@@ -1,0 +1,70 @@
+//! What a panic costs a lane, and how it comes to its memory again.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use trine_engine::{Message, Shard};
+use trine_protocol::Gid;
+
+use super::super::door::Adoption;
+use super::super::lane_of;
+use super::Lane;
+use crate::clock;
+
+/// Panics of one gid after which it is quarantined.
+const PANICS_MAX: u32 = 3;
+
+impl Lane {
+    pub(super) fn lose_memory(&mut self, culprit: Option<Gid>, detail: &str) {
+        self.parts.metrics.lane_panicked();
+        self.generation += 1;
+        self.shard = Shard::new(self.parts.options.shard);
+        self.tickets.clear();
+        self.refill = true;
+        // A new shard believes what it is told.
+        self.trusts_time = true;
+        let Some(gid) = culprit else {
+            tracing::error!(lane = self.parts.index, detail, "a lane panicked; its memory is read again");
+            return;
+        };
+        let panics = self.panics.entry(gid.clone()).or_default();
+        *panics += 1;
+        tracing::error!(lane = self.parts.index, %gid, panics = *panics, detail, "a lane panicked; its memory is read again");
+        if *panics > PANICS_MAX {
+            tracing::error!(%gid, "the quarantine could not be recorded either; left alone until the next start");
+            self.banned.insert(gid);
+        } else if *panics == PANICS_MAX {
+            let detail = format!("brought its lane down {PANICS_MAX} times: {detail}");
+            self.handle(Message::Quarantine { gid, detail });
+        }
+    }
+
+    /// Reads what this lane had in memory again: everything unfinished that belongs there.
+    pub(super) fn start_refill(&self) {
+        let (store, again, banned) =
+            (Arc::clone(&self.parts.store), self.again_in.clone(), self.banned.clone());
+        let (lane, lanes) = (self.parts.index, self.parts.store.lanes_max().max(1));
+        let stop = self.parts.stop.clone();
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            let mine = |gid: &Gid| lane_of(gid, lanes) == lane && !banned.contains(gid);
+            crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
+                let (done, adopted) = oneshot::channel();
+                let adoption =
+                    Adoption::Wanted { gids: gids.into_iter().filter(mine).collect(), taken: false, done };
+                let sent = again.send(adoption).is_ok();
+                async move {
+                    if sent {
+                        let _ = adopted.await;
+                    }
+                }
+            })
+            .await;
+        }));
+    }
+}
+
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".into())
+}

@@ -1,0 +1,88 @@
+//! The seam beside the journal: registered participants, the coordinators that share a store, housekeeping. All times are
+//! the store's: what is decided here is decided for others, too.
+
+use trine_protocol::v1::{Coordinator, Participant};
+use trine_protocol::{Gid, Timestamp};
+
+use super::{Leap, StoreFuture};
+
+/// Participants, as read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Registrations {
+    /// When that was, by the store's clock.
+    pub at: Timestamp,
+    /// By name.
+    pub participants: Vec<Participant>,
+}
+
+/// Participants that registered themselves.
+pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
+    /// Inserts an instance or extends its life by `ttl_ms` from now, by the store's clock; returns until when.
+    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp>;
+
+    /// Removes one instance, or all of a name; returns how many.
+    fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64>;
+
+    /// Every participant with its instances (`alive` judged by the store's clock), by name and then base URL.
+    fn participants(&self) -> StoreFuture<Registrations>;
+
+    /// Removes instances that expired more than `expired_ms` ago by the store's clock, except the last instance of a name
+    /// (a name once known stays known); returns how many.
+    fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64>;
+}
+
+/// Whether a coordinator still is who it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its heartbeats have been on time.
+    Alive,
+    /// The one before this came too late: others may have adopted what it owned.
+    Lapsed,
+    /// Another process has taken its name: it must stop.
+    Superseded,
+}
+
+/// What a heartbeat was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// How the coordinator stands.
+    pub standing: Standing,
+    /// The store's time while it answered; none where the store has no other clock than the coordinator's own.
+    pub at: Option<Timestamp>,
+}
+
+/// Coordinators that share this store.
+pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
+    /// Says that this coordinator is alive, and learns how it stands. All times are the database's.
+    fn heartbeat(&self) -> StoreFuture<Beat>;
+
+    /// Takes over at most `limit` unsettled transactions whose owner is not this coordinator and, in a store that
+    /// several coordinators may share, whose owner's heartbeat has lapsed; returns which.
+    fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>>;
+
+    /// Lets the others adopt at once what this coordinator owns: its heartbeat has lapsed.
+    fn leave(&self) -> StoreFuture<()>;
+
+    /// Every coordinator known, by name, with what it owns.
+    fn coordinators(&self) -> StoreFuture<Vec<Coordinator>>;
+
+    /// Forgets coordinators that have been silent for long and own nothing; returns how many.
+    fn sweep_coordinators(&self) -> StoreFuture<u64>;
+}
+
+/// Housekeeping.
+pub trait Maintenance: Send + Sync + std::fmt::Debug + 'static {
+    /// Whether a write would be accepted now.
+    fn ping(&self) -> StoreFuture<()>;
+
+    /// Notes the store's time, so that what passes until the next note counts as watched, and tells of a leap. To be
+    /// called every [`WATCH_EVERY`].
+    fn watch(&self) -> StoreFuture<Option<Leap>>;
+
+    /// Deletes journal, labels and index rows of at most `limit` transactions that have been settled for `kept_ms` of watched
+    /// time by the store's clock; returns how many.
+    fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64>;
+
+    /// Finishes what is in flight and closes every connection.
+    fn close(&self) -> StoreFuture<()>;
+}
