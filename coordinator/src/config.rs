@@ -119,6 +119,8 @@ pub struct Dispatch {
     pub queue_wait: HumanDuration,
     pub calls_max: usize,
     pub connect_timeout: HumanDuration,
+    pub name_timeout: HumanDuration,
+    pub name_servers: String,
     pub idle_timeout: HumanDuration,
     pub idle_per_host_max: usize,
 }
@@ -252,6 +254,9 @@ impl Config {
             queue_wait_ms: section.queue_wait.millis(),
             calls_max: section.calls_max,
             connect_timeout_ms: section.connect_timeout.millis(),
+            name_timeout_ms: section.name_timeout.millis(),
+            // Checked when it was loaded.
+            name_servers: kind::name_servers(&section.name_servers).unwrap_or_default(),
             idle_timeout_ms: section.idle_timeout.millis(),
             idle_per_host_max: section.idle_per_host_max,
         }

@@ -4,20 +4,26 @@
 //! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
 //!
 //! [`Dispatcher`] chooses the call's manner by its terms (`manner`), resolves its target in the [`Directory`], waits for a
-//! place at its host (`hosts`), makes the request (`request`; `http` or `grpc`), and turns what came back into an outcome
+//! place at its host (`hosts`), looks its name up (`names`), connects (`connect`), makes the request (`request`; `http` or `grpc`), and turns what came back into an outcome
 //! (`classify`, `transport`, `hints`).
 
+mod address;
 mod classify;
+mod connect;
 mod directory;
 mod dispatcher;
 mod grpc;
 mod hints;
 mod hosts;
 mod http;
+mod location;
 mod manner;
 mod measured;
+mod names;
 mod request;
 mod retry_after;
+mod shortage;
+mod stream;
 mod text;
 mod transport;
 
@@ -28,11 +34,13 @@ pub(crate) mod on_paper;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
+
 use futures_util::future::BoxFuture;
 use trine_engine::{Answer, Call};
 
 pub use directory::Directory;
-pub use dispatcher::{Dispatcher, DispatcherError};
+pub use dispatcher::Dispatcher;
 pub use measured::Measured;
 
 /// How one released call ended.
@@ -56,7 +64,7 @@ pub trait Caller: Send + Sync + std::fmt::Debug + 'static {
 }
 
 /// The knobs of [`Dispatcher`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Most calls under way at one host (scheme, name and port).
     pub per_host_max: usize,
@@ -68,6 +76,10 @@ pub struct Options {
     pub calls_max: usize,
     /// Longest time to connect; a call's own timeout may be shorter.
     pub connect_timeout_ms: u64,
+    /// Longest time for the look-up of a name.
+    pub name_timeout_ms: u64,
+    /// Name servers; none: those of the operating system's configuration.
+    pub name_servers: Vec<SocketAddr>,
     /// How long an unused connection is kept. Shorter than participants keep theirs, or calls meet closed ones.
     pub idle_timeout_ms: u64,
     /// Most unused connections kept per host. gRPC keeps one.
@@ -82,6 +94,8 @@ impl Default for Options {
             queue_wait_ms: 5_000,
             calls_max: 20_000,
             connect_timeout_ms: 3_000,
+            name_timeout_ms: 3_000,
+            name_servers: Vec::new(),
             idle_timeout_ms: 4_000,
             idle_per_host_max: 128,
         }

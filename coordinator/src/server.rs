@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::dispatch::{Caller, Directory, Dispatcher, DispatcherError, Measured};
+use crate::dispatch::{Caller, Directory, Dispatcher, Measured};
 use crate::http::Wire;
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
@@ -49,9 +49,6 @@ pub enum StartError {
         /// What the system said.
         error: std::io::Error,
     },
-    /// The HTTP client cannot be built.
-    #[error(transparent)]
-    Caller(#[from] DispatcherError),
     /// A job's schedule cannot be used.
     #[error("the jobs cannot be scheduled: {0}")]
     Jobs(#[from] tokio_cron_scheduler::JobSchedulerError),
@@ -88,7 +85,7 @@ impl Server {
 
         let metrics = Metrics::new();
         let directory = Arc::new(Directory::new());
-        let dispatcher = Dispatcher::new(config.dispatch_options(), Arc::clone(&directory))?;
+        let dispatcher = Dispatcher::new(config.dispatch_options(), Arc::clone(&directory));
         let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
         let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
         let lanes = Lanes::start(&store, &caller, &metrics, config.runtime_options());

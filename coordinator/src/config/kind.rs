@@ -1,6 +1,7 @@
 //! What a key's value may be: how it is read from text, and what is checked. Not here: which key has which kind.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -27,6 +28,8 @@ pub(super) enum Kind {
     StoreUrl,
     /// Names of risks, separated by commas.
     Risks,
+    /// Addresses with ports, separated by commas.
+    NameServers,
     /// A whole number.
     Count { min: i64, max: i64 },
     /// A humantime string.
@@ -89,6 +92,7 @@ impl Kind {
             Self::AddrOrOff => addr(text).map_err(|error| format!("{error}, or off")),
             Self::StoreUrl => store_url(text),
             Self::Risks => risks(text).map(drop),
+            Self::NameServers => name_servers(text).map(drop),
             Self::Count { .. } => Ok(()),
             Self::Duration { min_ms, max_ms } => {
                 let duration =
@@ -169,6 +173,17 @@ pub(super) fn risks(text: &str) -> Result<Vec<Risk>, String> {
         })
     };
     names.map(risk).collect()
+}
+
+/// The name servers a text names.
+pub(super) fn name_servers(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let named = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+    let address = |one: &str| {
+        one.parse().map_err(|_| {
+            format!("names {one:?}; write addresses with ports, such as 127.0.0.53:53 or [::1]:53, separated by commas")
+        })
+    };
+    named.map(address).collect()
 }
 
 /// Asks the scheduler itself, so that what passes here also starts.

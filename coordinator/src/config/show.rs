@@ -78,6 +78,7 @@ fn range(kind: Kind) -> String {
         | Kind::Addr
         | Kind::AddrOrOff
         | Kind::StoreUrl
+        | Kind::NameServers
         | Kind::Keep
         | Kind::LogFormat
         | Kind::LogFilter => String::new(),

@@ -6,7 +6,7 @@
 
 mod dtm;
 
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;

@@ -1,6 +1,6 @@
 //! Every row of the outcome table, and what people put where it does not belong.
 
-use reqwest::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use trine_protocol::OutcomeKind;
 use trine_protocol::limits::TEXT_BYTES_MAX;
 

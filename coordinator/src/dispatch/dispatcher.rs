@@ -7,36 +7,34 @@ use std::sync::{Arc, Once};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use reqwest::Url;
 use trine_engine::{Answer, Call, CallReport, Outcome};
 use trine_protocol::Target;
 
+use super::address::Address;
 use super::directory::Unresolved;
 use super::hosts::{Hosts, NoPlace};
+use super::location::Location;
+use super::names::Names;
 use super::text::clean;
 use super::{Caller, Directory, Options, Returned, grpc, http, manner};
 use crate::clock::Stopwatch;
-
-/// The HTTP client could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot be set up: {0}")]
-pub struct DispatcherError(#[from] reqwest::Error);
 
 /// Calls participants over HTTP and gRPC. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     http: http::Client,
     grpc: grpc::Client,
+    names: Names,
     hosts: Arc<Hosts>,
     directory: Arc<Directory>,
 }
 
-/// How long a call to a participant without a live instance waits before it looks again, before jitter.
-const NOBODY_THERE_MS: u64 = 2_000;
+/// How long a call that had nowhere to go waits before it is tried again, before jitter.
+const NOWHERE_MS: u64 = 2_000;
 
 /// What a target stands for now.
 enum Destination {
-    Http(Url),
+    Http(Location),
     Grpc(grpc::Destination),
 }
 
@@ -64,16 +62,32 @@ pub(super) struct Failed {
     pub(super) error: String,
 }
 
+/// Why there is nothing to classify.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The attempt was made, and came to nothing that is known.
+    Failed(Failed),
+    /// Nothing left this process: there was no attempt.
+    NotSent(String),
+}
+
 impl Dispatcher {
     /// A dispatcher with its own connections. Named targets are resolved in `directory`.
-    pub fn new(options: Options, directory: Arc<Directory>) -> Result<Self, DispatcherError> {
+    pub fn new(options: Options, directory: Arc<Directory>) -> Self {
         install_tls();
-        let (http, grpc) = (http::Client::new(&options)?, grpc::Client::new(&options));
-        Ok(Self { http, grpc, hosts: Hosts::new(options), directory })
+        let names = Names::of(&options);
+        let (http, grpc) =
+            (http::Client::new(&options, names.clone()), grpc::Client::new(&options, names.clone()));
+        Self { http, grpc, names, hosts: Hosts::new(options), directory }
     }
 
     async fn make(self, call: Call) -> Returned {
         let unmade = |error| Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
+        let not_sent = |reason: String| {
+            let retry_after_ms = fastrand::u64(NOWHERE_MS / 2..=NOWHERE_MS);
+            tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
+            Returned::NotSent { retry_after_ms, reason }
+        };
         let manner = match manner::of(&call) {
             Ok(manner) => manner,
             Err(error) => return unmade(error),
@@ -82,11 +96,7 @@ impl Dispatcher {
             Ok(destination) => destination,
             // Nothing was asked of anybody, so nothing is counted: the participant's instances may be about to
             // register again, after a restart of theirs or ours.
-            Err(Nowhere::Now(error)) => {
-                let retry_after_ms = fastrand::u64(NOBODY_THERE_MS / 2..=NOBODY_THERE_MS);
-                tracing::debug!(gid = %call.gid, op = %call.op(), %error, retry_after_ms, "the call waits");
-                return Returned::NotSent { retry_after_ms, reason: clean(&error) };
-            }
+            Err(Nowhere::Now(error)) => return not_sent(clean(&error)),
             Err(Nowhere::Ever(error)) => {
                 let heard = answer(Err(Failed { status_code: None, error }), 0);
                 // No retry mends a target. The dialect's are repeated all the same, as dtm does.
@@ -104,10 +114,20 @@ impl Dispatcher {
                 return Returned::NotSent { retry_after_ms, reason };
             }
         };
+        // Before the call's own time begins: a name server that is slow is no participant's fault.
+        let address = destination.address();
+        if let Err(error) = self.names.resolve(address.name()).await {
+            return not_sent(clean(&error.in_words(address.host())));
+        }
         let stopwatch = Stopwatch::start();
-        let end = match destination {
-            Destination::Http(url) => self.http.exchange(&call, &*manner, url).await,
-            Destination::Grpc(method) => self.grpc.exchange(&call, &*manner, &method).await,
+        let end = match &destination {
+            Destination::Http(location) => self.http.exchange(&call, &*manner, location).await,
+            Destination::Grpc(method) => self.grpc.exchange(&call, &*manner, method).await,
+        };
+        let end = match end {
+            Ok(heard) => Ok(heard),
+            Err(Trouble::Failed(failed)) => Err(failed),
+            Err(Trouble::NotSent(reason)) => return not_sent(reason),
         };
         let answer = answer(end, stopwatch.elapsed_ms());
         tracing::debug!(
@@ -135,14 +155,7 @@ impl Dispatcher {
             })?,
             None => target.as_str().to_owned(),
         };
-        let url = Url::parse(&text).map_err(|error| broken(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(broken("it is not http:// or https://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(broken("it carries a user name or password"));
-        }
-        Ok(Destination::Http(url))
+        Location::of(&text).map(Destination::Http).map_err(|why| broken(&why))
     }
 }
 
@@ -156,8 +169,15 @@ impl Destination {
     /// Whose places a call takes: scheme, host and port.
     fn origin(&self) -> String {
         match self {
-            Self::Http(url) => url.origin().ascii_serialization(),
+            Self::Http(location) => location.origin(),
             Self::Grpc(method) => method.origin().to_owned(),
+        }
+    }
+
+    fn address(&self) -> &Address {
+        match self {
+            Self::Http(location) => location.address(),
+            Self::Grpc(method) => method.address(),
         }
     }
 }

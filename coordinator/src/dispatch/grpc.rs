@@ -24,8 +24,10 @@ use hyper::{Request, Response, StatusCode};
 use trine_engine::Call;
 
 use super::Options;
-use super::dispatcher::{Failed, Heard};
+use super::connect::Unreached;
+use super::dispatcher::{self, Failed, Heard};
 use super::manner::Manner;
+use super::names::Names;
 use super::text::clean;
 use crate::clock::{self, Stopwatch};
 use connections::{Connections, Lease, Undelivered};
@@ -55,6 +57,8 @@ pub(super) struct Client {
 enum Trouble {
     /// In words for an operator, all of them.
     Words(String),
+    /// There was no connection.
+    Unreached(Unreached),
     /// What came is an answer of HTTP and none of gRPC.
     NotGrpc(u16, String),
     /// The connection failed.
@@ -76,8 +80,8 @@ impl Question {
 
 impl Client {
     /// A client with its own connections.
-    pub(super) fn new(options: &Options) -> Self {
-        Self { connections: Connections::new(options) }
+    pub(super) fn new(options: &Options, names: Names) -> Self {
+        Self { connections: Connections::new(options, names) }
     }
 
     /// One request and its whole reply, within the call's timeout.
@@ -86,15 +90,20 @@ impl Client {
         call: &Call,
         manner: &dyn Manner,
         destination: &Destination,
-    ) -> Result<Heard, Failed> {
+    ) -> Result<Heard, dispatcher::Trouble> {
         let host = destination.host();
         let mut stage = Stage::Connect;
         let limit = Duration::from_millis(call.timeout_ms);
-        let failed = |error: String| Failed { status_code: None, error: clean(&error) };
+        let failed =
+            |error: String| dispatcher::Trouble::Failed(Failed { status_code: None, error: clean(&error) });
         let question = manner.ask_grpc(call).map_err(failed)?;
         match tokio::time::timeout(limit, self.converse(&question, limit, destination, &mut stage)).await {
             Ok(Ok(reply)) => Ok(manner.read_grpc(call, &reply, clock::now())),
             Ok(Err(Trouble::Words(words))) => Err(failed(words)),
+            Ok(Err(Trouble::Unreached(Unreached::Failed(words)))) => Err(failed(words)),
+            Ok(Err(Trouble::Unreached(Unreached::NotSent(words)))) => {
+                Err(dispatcher::Trouble::NotSent(clean(&words)))
+            }
             Ok(Err(Trouble::NotGrpc(status, words))) => {
                 let (outcome, error) = (manner.read_not_grpc(status), Some(clean(&words)));
                 Ok(Heard { status_code: status, outcome, error })
@@ -136,7 +145,7 @@ impl Client {
         let mut closed = None;
         for _ in 0..2 {
             *stage = Stage::Connect;
-            let mut lease = self.connections.lease(destination).await.map_err(Trouble::Words)?;
+            let mut lease = self.connections.lease(destination).await.map_err(Trouble::Unreached)?;
             *stage = Stage::Send;
             let left = limit.saturating_sub(Duration::from_millis(stopwatch.elapsed_ms()));
             match lease.send(prepare(question, destination, left)).await {

@@ -1,6 +1,6 @@
 //! What a participant adds to an answer in its headers, over either protocol: a vote, and when to ask again.
 
-use reqwest::header::HeaderValue;
+use hyper::header::HeaderValue;
 use trine_engine::Outcome;
 use trine_protocol::{Op, Timestamp, headers};
 

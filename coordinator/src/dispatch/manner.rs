@@ -3,20 +3,22 @@
 //!
 //! Not here: where a call goes, and whether there was an answer at all (`http`, `grpc`).
 
-use reqwest::header::HeaderMap;
-use reqwest::{Method, Request, Url};
+use bytes::Bytes;
+use hyper::header::HeaderMap;
+use hyper::{Method, Request};
 use trine_engine::{Call, Outcome};
 use trine_protocol::Timestamp;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
 use super::classify::{self, Body, Dialect};
 use super::dispatcher::Heard;
+use super::location::Location;
 use super::{grpc, request};
 
 /// One way of making calls and of reading their answers. Errors say in words why a call cannot be made.
 pub(super) trait Manner: Send + Sync {
     /// The request over HTTP.
-    fn ask_http(&self, call: &Call, url: Url) -> Result<Request, String>;
+    fn ask_http(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String>;
 
     /// How much of an answer over HTTP is read: enough to know what it means.
     fn body_bytes_max(&self) -> usize {
@@ -55,11 +57,11 @@ pub(super) fn of(call: &Call) -> Result<Box<dyn Manner>, String> {
 struct Native;
 
 impl Manner for Native {
-    fn ask_http(&self, call: &Call, url: Url) -> Result<Request, String> {
-        let mut request = Request::new(Method::POST, url);
+    fn ask_http(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String> {
+        let mut request = request::empty(Method::POST, location);
         *request.headers_mut() =
             request::headers(call).map_err(|error| format!("the call's headers cannot be built: {error}"))?;
-        *request.body_mut() = Some(request::body(call).into());
+        *request.body_mut() = request::body(call).into();
         Ok(request)
     }
 

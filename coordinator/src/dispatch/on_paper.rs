@@ -1,11 +1,11 @@
 //! Calls as they would look on the wire and answers as they would be read from it, without one: for tests of what stands in
 //! front of a dispatcher.
 
-use reqwest::Url;
-use reqwest::header::HeaderMap;
+use hyper::header::HeaderMap;
 use trine_engine::{Answer, Call};
 
 use super::classify::Body;
+use super::location::Location;
 use super::{dispatcher, grpc, manner};
 use crate::clock;
 
@@ -23,11 +23,10 @@ pub(crate) fn asked(call: &Call) -> String {
             .trim_end()
             .to_owned();
     }
-    let url = Url::parse(call.target.as_str()).unwrap();
-    let request = manner.ask_http(call, url).unwrap_or_else(|error| panic!("{error}"));
-    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
-    let (method, url) = (request.method(), request.url());
-    let body = String::from_utf8_lossy(body);
+    let location = Location::of(call.target.as_str()).unwrap();
+    let request = manner.ask_http(call, &location).unwrap_or_else(|error| panic!("{error}"));
+    let (method, url) = (request.method(), request.uri());
+    let body = String::from_utf8_lossy(request.body());
     format!("{method} {url}{} {body}", headers(request.headers())).trim_end().to_owned()
 }
 

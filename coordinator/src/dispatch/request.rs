@@ -1,9 +1,21 @@
 //! What a call looks like on the wire: its headers, its trace and its body over HTTP. Not here: where it goes.
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use bytes::Bytes;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use hyper::{Method, Request};
 use sha2::{Digest, Sha256};
 use trine_engine::Call;
 use trine_protocol::headers;
+
+use super::location::Location;
+
+/// A request without headers and body.
+pub(super) fn empty(method: Method, location: &Location) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = location.uri().clone();
+    request
+}
 
 /// Every header of a call over HTTP.
 pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {

@@ -1,6 +1,8 @@
 //! [`Dispatcher`] against real servers on port 0.
 
 mod limits;
+mod names;
+mod short;
 mod support;
 mod terms;
 
@@ -149,14 +151,6 @@ async fn a_refused_connection_is_unknown_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_unknown_and_says_so() {
-    let answer = answer_of(&caller(), call("http://no-such-host.invalid:81/")).await;
-    assert_eq!(answer.outcome, Outcome::Unknown);
-    let error = error_of(&answer);
-    assert!(error.starts_with("the name of no-such-host.invalid:81 cannot be resolved"), "{error}");
-}
-
-#[tokio::test]
 async fn plain_http_behind_https_is_unknown_and_says_so() {
     let base = serve(Router::new()).await;
     let answer = answer_of(&caller(), call(&base.replace("http://", "https://"))).await;
@@ -299,7 +293,7 @@ async fn named_targets_go_round_the_live_instances() {
     let instance = |name: &'static str| Router::new().route("/v2/reserve", post(move || async move { name }));
     let (a, b) = (serve(instance("a")).await, serve(instance("b")).await);
     let directory = Arc::new(Directory::new());
-    let caller = Dispatcher::new(Options::default(), directory.clone()).unwrap();
+    let caller = Dispatcher::new(Options::default(), directory.clone());
     let far = u64::MAX;
     directory.replace(
         crate::clock::now(),
@@ -322,7 +316,7 @@ async fn named_targets_go_round_the_live_instances() {
 #[tokio::test]
 async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_attempt() {
     let directory = Arc::new(Directory::new());
-    let caller = Dispatcher::new(Options::default(), directory.clone()).unwrap();
+    let caller = Dispatcher::new(Options::default(), directory.clone());
     directory.replace(crate::clock::now(), vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
     let returned = caller.call(call("gone:/x")).await;
     let Returned::NotSent { retry_after_ms, reason } = returned else { panic!("{returned:?}") };
@@ -340,7 +334,7 @@ async fn urls_that_cannot_be_called_are_unknown_without_a_connection() {
             participant("b", &[("ftp://127.0.0.1:1", u64::MAX)]),
         ],
     );
-    let caller = Dispatcher::new(Options::default(), directory).unwrap();
+    let caller = Dispatcher::new(Options::default(), directory);
     for target in ["http://127.0.0.1:99999/", "http://[::1/", "a:/x", "b:/x"] {
         let answer = answer_of(&caller, call(target)).await;
         assert_eq!(answer.outcome, Outcome::ClientError, "{target}");

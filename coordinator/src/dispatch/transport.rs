@@ -31,37 +31,48 @@ pub(super) fn timeout(stage: Stage, host: &str, timeout_ms: u64) -> String {
     })
 }
 
-/// The connection failed, or what came over it is not HTTP.
-pub(super) fn failure(stage: Stage, host: &str, error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let what = match stage {
-        Stage::Send => sending(host, &error),
-        Stage::Body { status } => format!("{host} answered HTTP {status}, but its body broke off"),
-    };
-    clean(&format!("{what} ({})", chain(&error)))
+/// The call's time was up before there was a connection.
+pub(super) fn unconnected(host: &str, timeout_ms: u64) -> String {
+    clean(&format!("no connection to {host} within {timeout_ms} ms"))
 }
 
-fn sending(host: &str, error: &reqwest::Error) -> String {
-    let kind = find::<io::Error>(error).map(io::Error::kind);
-    if error.is_dns() {
-        return format!("the name of {host} cannot be resolved");
-    }
-    if find::<rustls::Error>(error).is_some() {
-        return format!("no trusted TLS connection to {host}");
-    }
-    match kind {
-        Some(io::ErrorKind::ConnectionRefused) => {
-            return format!("{host} refuses connections; is it running?");
+/// It took too long to connect.
+pub(super) fn slow(host: &str) -> String {
+    clean(&format!("cannot connect to {host} in time"))
+}
+
+/// TCP failed.
+pub(super) fn unreachable(host: &str, error: &io::Error) -> String {
+    let what = match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!("{host} refuses connections; is it running?"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            format!("there is no route to {host}")
         }
-        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-            return format!("there is no route to {host}");
-        }
-        _ => {}
-    }
-    if error.is_connect() {
-        let late = if error.is_timeout() { " in time" } else { "" };
-        return format!("cannot connect to {host}{late}");
-    }
+        _ => format!("cannot connect to {host}"),
+    };
+    clean(&format!("{what} ({error})"))
+}
+
+/// TLS failed.
+pub(super) fn untrusted(host: &str, error: &io::Error) -> String {
+    let what = if find::<rustls::Error>(error).is_some() {
+        format!("no trusted TLS connection to {host}")
+    } else {
+        format!("{host} closed the connection during the TLS handshake")
+    };
+    clean(&format!("{what} ({})", chain(error)))
+}
+
+/// The connection broke, or what came over it is not HTTP.
+pub(super) fn failure(stage: Stage, host: &str, error: &(dyn Error + 'static)) -> String {
+    let what = match stage {
+        Stage::Send => sending(host, error),
+        Stage::Body { status } => format!("{host} answered HTTP {status}, but its body broke off"),
+    };
+    clean(&format!("{what} ({})", chain(error)))
+}
+
+fn sending(host: &str, error: &(dyn Error + 'static)) -> String {
     if let Some(http) = find::<hyper::Error>(error) {
         if http.is_incomplete_message() {
             return format!("{host} closed the connection before it answered; it may have run");

@@ -54,7 +54,7 @@ async fn orders(seen: &Seen) -> String {
 }
 
 fn api() -> Api {
-    let dispatcher = Dispatcher::new(Options::default(), Arc::new(Directory::new())).unwrap();
+    let dispatcher = Dispatcher::new(Options::default(), Arc::new(Directory::new()));
     Api::start_with(Arc::new(dispatcher))
 }
 

@@ -6,8 +6,9 @@ mod answer;
 mod headers;
 mod request;
 
-use reqwest::header::HeaderMap;
-use reqwest::{Request, Url};
+use bytes::Bytes;
+use hyper::Request;
+use hyper::header::HeaderMap;
 use trine_engine::{Call, Outcome};
 use trine_protocol::dtm::{CallProtocol, NO_BRANCH, Terms, TransType, op};
 use trine_protocol::{Op, Timestamp};
@@ -15,6 +16,7 @@ use trine_protocol::{Op, Timestamp};
 use super::Body;
 use crate::dispatch::dispatcher::Heard;
 use crate::dispatch::grpc;
+use crate::dispatch::location::Location;
 use crate::dispatch::manner::Manner;
 
 /// The dialect's manner, by one transaction's terms.
@@ -64,8 +66,12 @@ impl Dialect {
 }
 
 impl Manner for Dialect {
-    fn ask_http(&self, call: &Call, url: Url) -> Result<Request, String> {
-        if self.is_json_rpc(call) { self.json_rpc_request(call, url) } else { self.http_request(call, url) }
+    fn ask_http(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String> {
+        if self.is_json_rpc(call) {
+            self.json_rpc_request(call, location)
+        } else {
+            self.http_request(call, location)
+        }
     }
 
     fn body_bytes_max(&self) -> usize {

@@ -14,20 +14,21 @@ use futures_util::future::{BoxFuture, Shared};
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::sync::{oneshot, watch};
-use tokio_rustls::TlsConnector;
 
-use super::connect::{Driver, Sender, connect, tls};
+use super::connect::{Driver, PROTOCOL, Sender, connect};
 use super::{Destination, Message};
+use crate::dispatch::connect::{Dialer, Unreached};
+use crate::dispatch::names::Names;
 
 /// Resolves once the connection is there, or why it is not; for all who wait for it.
-type Ready = Shared<BoxFuture<'static, Result<Sender, String>>>;
+type Ready = Shared<BoxFuture<'static, Result<Sender, Unreached>>>;
 
 /// The connections to all hosts. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connections {
     connect_timeout: Duration,
     idle_timeout: Duration,
-    tls: TlsConnector,
+    dialer: Dialer,
     state: Arc<Mutex<State>>,
 }
 
@@ -70,18 +71,19 @@ pub(super) struct Undelivered {
 }
 
 impl Connections {
-    pub(super) fn new(options: &super::Options) -> Self {
+    pub(super) fn new(options: &super::Options, names: Names) -> Self {
         let keeps = options.idle_per_host_max > 0;
+        let connect_timeout = Duration::from_millis(options.connect_timeout_ms);
         Self {
-            connect_timeout: Duration::from_millis(options.connect_timeout_ms),
+            connect_timeout,
             idle_timeout: Duration::from_millis(if keeps { options.idle_timeout_ms } else { 0 }),
-            tls: tls(),
+            dialer: Dialer::new(names, connect_timeout, &[PROTOCOL]),
             state: Arc::default(),
         }
     }
 
     /// The use of the connection to a host; it is made when there is none. An error says in words why not.
-    pub(super) async fn lease(&self, destination: &Destination) -> Result<Lease, String> {
+    pub(super) async fn lease(&self, destination: &Destination) -> Result<Lease, Unreached> {
         let (mut entry, ready) = self.reserve(destination);
         let sender = ready.await?;
         // Not while it is waited for: who gives up waiting leaves it to the next.
@@ -113,7 +115,7 @@ impl Connections {
         let uses = watch::Sender::new(0);
         let (connections, watched) = (self.clone(), uses.clone());
         tokio::spawn(async move {
-            match connect(&destination, &connections.tls, connections.connect_timeout).await {
+            match connect(destination.address(), &connections.dialer, connections.connect_timeout).await {
                 Ok((sender, driver)) => {
                     // Nobody waits any more when the first call was dropped; the next one may use it.
                     drop(tell.send(Ok(sender)));
@@ -121,13 +123,14 @@ impl Connections {
                     connections.forget(destination.origin(), id);
                 }
                 // First forgotten, then told: who hears of it and tries again makes a new attempt.
-                Err(words) => {
+                Err(unreached) => {
                     connections.forget(destination.origin(), id);
-                    drop(tell.send(Err(words)));
+                    drop(tell.send(Err(unreached)));
                 }
             }
         });
-        let ready = told.map(|told| told.unwrap_or_else(|_| Err("the attempt to connect panicked".into())));
+        let panicked = || Unreached::Failed("the attempt to connect panicked".into());
+        let ready = told.map(move |told| told.unwrap_or_else(|_| Err(panicked())));
         Slot { id, ready: ready.boxed().shared(), uses }
     }
 

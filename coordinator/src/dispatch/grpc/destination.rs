@@ -3,17 +3,15 @@
 use hyper::Uri;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use reqwest::Url;
-use rustls::pki_types::ServerName;
 use trine_protocol::GrpcMethod;
+
+use crate::dispatch::address::Address;
 
 /// Where a call goes.
 #[derive(Debug, Clone)]
 pub(in crate::dispatch) struct Destination {
     origin: String,
-    host: String,
-    name: String,
-    port: u16,
-    tls: Option<ServerName<'static>>,
+    address: Address,
     uri: Uri,
 }
 
@@ -27,20 +25,15 @@ impl Destination {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err("it names no host and port".into());
         };
-        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let host = format!("{host}:{port}");
+        let address = Address::of(host, port, method.tls)?;
         let broken = |error: &dyn std::fmt::Display| error.to_string();
-        let tls = method.tls.then(|| ServerName::try_from(name.clone())).transpose();
-        let authority = Authority::try_from(host.as_str()).map_err(|error| broken(&error))?;
+        let authority = Authority::try_from(address.host()).map_err(|error| broken(&error))?;
         let path = PathAndQuery::try_from(method.path).map_err(|error| broken(&error))?;
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
         Ok(Self {
-            origin: format!("{}://{host}", if method.tls { "grpcs" } else { "grpc" }),
-            tls: tls.map_err(|error| broken(&error))?,
+            origin: format!("{}://{}", if method.tls { "grpcs" } else { "grpc" }, address.host()),
             uri: uri.map_err(|error| broken(&error))?,
-            host,
-            name,
-            port,
+            address,
         })
     }
 
@@ -49,24 +42,14 @@ impl Destination {
         &self.origin
     }
 
+    /// Host and port.
+    pub(in crate::dispatch) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// `host:port`.
     pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The host by itself, an address of version 6 without brackets.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The port.
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Whom the certificate must be for, when there has to be one.
-    pub(super) fn tls(&self) -> Option<&ServerName<'static>> {
-        self.tls.as_ref()
+        self.address.host()
     }
 
     /// What is asked for.

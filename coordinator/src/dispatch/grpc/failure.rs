@@ -1,9 +1,8 @@
 //! Why there was no usable reply, in words for an operator. Not here: replies that have a status (`outcome`).
 
 use std::error::Error;
-use std::io;
 
-use crate::dispatch::transport::{chain, find};
+use crate::dispatch::transport::{self, chain};
 
 /// Where a call stood when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +18,7 @@ pub(super) enum Stage {
 /// The call took longer than it may.
 pub(super) fn timeout(stage: Stage, host: &str, timeout_ms: u64) -> String {
     match stage {
-        Stage::Connect => format!("no connection to {host} within {timeout_ms} ms"),
+        Stage::Connect => transport::unconnected(host, timeout_ms),
         Stage::Send => format!("no answer from {host} within {timeout_ms} ms; it may have run"),
         Stage::Reply => {
             format!("{host} began to answer, but sent no status within {timeout_ms} ms; it may have run")
@@ -37,38 +36,6 @@ pub(super) fn broken(stage: Stage, host: &str, error: &hyper::Error) -> String {
         Stage::Reply => "began to answer and broke off",
     };
     format!("{host} {what}; it may have run ({})", chain(error))
-}
-
-/// It took too long to connect.
-pub(super) fn slow(host: &str) -> String {
-    format!("cannot connect to {host} in time")
-}
-
-/// There is no address for the host's name.
-pub(super) fn unresolved(host: &str, error: &io::Error) -> String {
-    format!("the name of {host} cannot be resolved ({error})")
-}
-
-/// TCP failed.
-pub(super) fn unreachable(host: &str, error: &io::Error) -> String {
-    let what = match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!("{host} refuses connections; is it running?"),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            format!("there is no route to {host}")
-        }
-        _ => format!("cannot connect to {host}"),
-    };
-    format!("{what} ({error})")
-}
-
-/// TLS failed.
-pub(super) fn untrusted(host: &str, error: &io::Error) -> String {
-    let what = if find::<rustls::Error>(error).is_some() {
-        format!("no trusted TLS connection to {host}")
-    } else {
-        format!("{host} closed the connection during the TLS handshake")
-    };
-    format!("{what} ({})", chain(error))
 }
 
 /// TLS is there, and HTTP/2 over it is not.

@@ -24,7 +24,7 @@ fn caller() -> Dispatcher {
 }
 
 fn caller_with(options: Options) -> Dispatcher {
-    Dispatcher::new(options, Arc::new(Directory::new())).unwrap()
+    Dispatcher::new(options, Arc::new(Directory::new()))
 }
 
 fn call(target: &str) -> Call {

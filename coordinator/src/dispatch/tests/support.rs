@@ -18,7 +18,7 @@ pub(super) fn caller() -> Dispatcher {
 }
 
 pub(super) fn caller_with(options: Options) -> Dispatcher {
-    Dispatcher::new(options, Arc::new(Directory::new())).unwrap()
+    Dispatcher::new(options, Arc::new(Directory::new()))
 }
 
 pub(super) fn call(target: &str) -> Call {

@@ -1,7 +1,7 @@
 //! What answers mean in the dialect. Over HTTP, words anywhere in a body decide, even against the status: old participants
 //! refuse with a 200. Pure.
 
-use reqwest::header::HeaderMap;
+use hyper::header::HeaderMap;
 use serde_json::Value;
 use trine_engine::Outcome;
 use trine_protocol::dtm::result::{FAILURE, ONGOING};

@@ -3,14 +3,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, Request, Url};
+use bytes::Bytes;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, Request};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use trine_engine::Call;
 use trine_protocol::dtm::{CallProtocol, TransType};
 
 use super::{Dialect, headers};
+use crate::dispatch::location::Location;
+use crate::dispatch::request;
 
 /// Field 1 of a protobuf message, which is a string of bytes.
 const FIELD_1_BYTES: u8 = 0x0a;
@@ -49,29 +52,33 @@ impl Dialect {
     }
 
     /// The identity goes into the query; a call without a payload is a GET, unless the type is xa.
-    pub(super) fn http_request(&self, call: &Call, mut url: Url) -> Result<Request, String> {
-        url.query_pairs_mut().extend_pairs(self.identity(call));
+    pub(super) fn http_request(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String> {
+        let location = &location.with_pairs(&self.identity(call))?;
         let payload = self.payload(call);
         if payload.is_empty() && self.0.trans_type != TransType::Xa {
-            return self.with_headers(call, Request::new(Method::GET, url));
+            return self.with_headers(call, request::empty(Method::GET, location));
         }
-        let mut request = Request::new(Method::POST, url);
+        let mut request = request::empty(Method::POST, location);
         if payload.is_empty() {
             // Not left to the client, which leaves it out; there are servers that insist.
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
         }
-        *request.body_mut() = Some(payload.into_owned().into());
+        *request.body_mut() = payload.into_owned().into();
         self.with_headers(call, request)
     }
 
     /// The identity stands among the parameters, and the URL stays as it is.
-    pub(super) fn json_rpc_request(&self, call: &Call, url: Url) -> Result<Request, String> {
+    pub(super) fn json_rpc_request(
+        &self,
+        call: &Call,
+        location: &Location,
+    ) -> Result<Request<Bytes>, String> {
         let mut params = params(call.payload.as_bytes())?;
         let identity = self.identity(call);
         for (name, value) in identity {
             params.insert(name.to_owned(), to_raw_value(value).map_err(|error| error.to_string())?);
         }
-        let method = url.query_pairs().find(|(name, _)| name == "method").map(|(_, method)| method);
+        let method = location.value("method");
         let [(_, branch), (_, gid), (_, op), _] = identity;
         let body = serde_json::to_vec(&JsonRpc {
             jsonrpc: "2.0",
@@ -80,12 +87,12 @@ impl Dialect {
             params,
         });
         let body = body.map_err(|error| error.to_string())?;
-        let mut request = Request::new(Method::POST, url);
-        *request.body_mut() = Some(body.into());
+        let mut request = request::empty(Method::POST, location);
+        *request.body_mut() = body.into();
         self.with_headers(call, request)
     }
 
-    fn with_headers(&self, call: &Call, mut request: Request) -> Result<Request, String> {
+    fn with_headers(&self, call: &Call, mut request: Request<Bytes>) -> Result<Request<Bytes>, String> {
         let map = request.headers_mut();
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers::add_trace(map, call)?;

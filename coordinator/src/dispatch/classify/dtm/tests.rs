@@ -1,6 +1,6 @@
 //! Every kind of answer, as the dialect reads it: over HTTP, of JSON-RPC, and over gRPC.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::{OUTPUT_BYTES_MAX, TEXT_BYTES_MAX};
 

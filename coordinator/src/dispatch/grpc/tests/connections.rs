@@ -6,6 +6,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::super::{Client, Destination};
 use super::*;
+use crate::dispatch::names::Names;
 
 /// A reply without a message.
 fn nothing_but_ok() -> axum::http::Response<()> {
@@ -23,7 +24,7 @@ async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outc
 fn client(options: Options) -> Client {
     // Sets TLS up for the process.
     drop(caller());
-    Client::new(&options)
+    Client::new(&options, Names::of(&options))
 }
 
 /// A server that answers nothing, and tells when it was asked.

@@ -1,0 +1,126 @@
+//! Who may ask name servers now: few look-ups at a time in one zone, and not too many in all.
+//!
+//! A zone here is what ends in the same two labels. A zone that has not answered for some look-ups in a row is asked one
+//! look-up at a time, until it answers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Most look-ups under way. Each has up to two sockets.
+const LOOKUPS_MAX: usize = 64;
+/// Most of them in one zone.
+const LOOKUPS_PER_ZONE_MAX: usize = 16;
+/// After so many without an answer a zone is taken for silent.
+const SILENT_AFTER: u32 = 4;
+/// With so many zones on the list, those that nobody asks in are forgotten.
+const ZONES_MAX: usize = 1_000;
+
+/// All zones.
+#[derive(Debug)]
+pub(super) struct Zones {
+    places: Arc<Semaphore>,
+    zones: Mutex<HashMap<String, Arc<Zone>>>,
+}
+
+#[derive(Debug)]
+struct Zone {
+    places: Arc<Semaphore>,
+    /// The one who asks whether a silent zone answers again.
+    probe: Arc<Semaphore>,
+    unanswered: AtomicU32,
+}
+
+/// Leave to ask. Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    zone: Arc<Zone>,
+    _permits: [OwnedSemaphorePermit; 2],
+}
+
+impl Zones {
+    pub(super) fn new() -> Self {
+        Self { places: Arc::new(Semaphore::new(LOOKUPS_MAX)), zones: Mutex::default() }
+    }
+
+    /// Waits for leave to ask; none: there is none in time.
+    pub(super) async fn enter(&self, name: &str, limit: Duration) -> Option<Place> {
+        let zone = self.zone(name);
+        let own = if zone.unanswered.load(Ordering::Relaxed) >= SILENT_AFTER {
+            Arc::clone(&zone.probe).try_acquire_owned().ok()?
+        } else {
+            tokio::time::timeout(limit, Arc::clone(&zone.places).acquire_owned()).await.ok()?.ok()?
+        };
+        let shared =
+            tokio::time::timeout(limit, Arc::clone(&self.places).acquire_owned()).await.ok()?.ok()?;
+        Some(Place { zone, _permits: [own, shared] })
+    }
+
+    fn zone(&self, name: &str) -> Arc<Zone> {
+        let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        if zones.len() >= ZONES_MAX {
+            zones.retain(|_, zone| Arc::strong_count(zone) > 1);
+        }
+        let zone = zones.entry(last_labels(name)).or_insert_with(|| {
+            let places = |count| Arc::new(Semaphore::new(count));
+            let (places, probe) = (places(LOOKUPS_PER_ZONE_MAX), places(1));
+            Arc::new(Zone { places, probe, unanswered: AtomicU32::new(0) })
+        });
+        Arc::clone(zone)
+    }
+}
+
+impl Place {
+    /// The zone was asked, and answered or not.
+    pub(super) fn ended(self, answered: bool) {
+        if answered {
+            self.zone.unanswered.store(0, Ordering::Relaxed);
+        } else {
+            self.zone.unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn last_labels(name: &str) -> String {
+    let name = name.trim_end_matches('.');
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
+    let from = dots.nth(1).map_or(0, |at| at + 1);
+    name[from..].to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn a_full_zone_leaves_others_their_places() {
+        let zones = Zones::new();
+        let mut held = Vec::new();
+        for n in 0..LOOKUPS_PER_ZONE_MAX {
+            held.push(zones.enter(&format!("{n}.slow.example"), LIMIT).await.unwrap());
+        }
+        assert!(zones.enter("one-more.slow.example", LIMIT).await.is_none());
+        zones.enter("b.well.example", LIMIT).await.unwrap();
+        zones.enter("localdomain", LIMIT).await.unwrap();
+        drop(held);
+        zones.enter("one-more.slow.example", LIMIT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_silent_zone_is_asked_one_look_up_at_a_time_until_it_answers() {
+        let zones = Zones::new();
+        for n in 0..SILENT_AFTER {
+            zones.enter(&format!("{n}.a.slow.example."), LIMIT).await.unwrap().ended(false);
+        }
+        let probe = zones.enter("b.slow.EXAMPLE", LIMIT).await.unwrap();
+        assert!(zones.enter("c.slow.example", LIMIT).await.is_none());
+        probe.ended(true);
+        let both = (zones.enter("b.slow.example", LIMIT).await, zones.enter("c.slow.example", LIMIT).await);
+        assert!(both.0.is_some() && both.1.is_some());
+    }
+}
