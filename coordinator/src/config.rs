@@ -115,6 +115,7 @@ pub struct Store {
 #[expect(missing_docs, reason = "the keys are documented by the table of keys")]
 pub struct Dispatch {
     pub per_host_max: usize,
+    pub per_service_max: usize,
     pub queue_len_max: usize,
     pub queue_wait: HumanDuration,
     pub calls_max: usize,
@@ -250,6 +251,7 @@ impl Config {
         let section = &self.dispatch;
         dispatch::Options {
             per_host_max: section.per_host_max,
+            per_service_max: section.per_service_max,
             queue_len_max: section.queue_len_max,
             queue_wait_ms: section.queue_wait.millis(),
             calls_max: section.calls_max,

@@ -68,7 +68,10 @@ pub trait Caller: Send + Sync + std::fmt::Debug + 'static {
 pub struct Options {
     /// Most calls under way at one host (scheme, name and port).
     pub per_host_max: usize,
-    /// Most calls waiting for a place at one host.
+    /// Most calls under way at one service: a registered participant at one of its hosts, or what begins with the same first
+    /// segment of the path at one host.
+    pub per_service_max: usize,
+    /// Most calls waiting for a place at one service.
     pub queue_len_max: usize,
     /// Longest wait for a place.
     pub queue_wait_ms: u64,
@@ -89,7 +92,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            per_host_max: 128,
+            per_host_max: 512,
+            per_service_max: 128,
             queue_len_max: 1_000,
             queue_wait_ms: 5_000,
             calls_max: 20_000,

@@ -12,8 +12,8 @@ use trine_protocol::Target;
 
 use super::address::Address;
 use super::directory::Unresolved;
-use super::hosts::{Hosts, NoPlace};
-use super::location::Location;
+use super::hosts::{Hosts, Key, NoPlace};
+use super::location::{self, Location};
 use super::names::Names;
 use super::text::clean;
 use super::{Caller, Directory, Options, Returned, grpc, http, manner};
@@ -105,12 +105,17 @@ impl Dispatcher {
             }
         };
         let origin = destination.origin();
-        let _place = match self.hosts.enter(&origin).await {
+        let service = match call.target.participant() {
+            Some((name, _)) => name,
+            None => destination.first_segment(),
+        };
+        let key = Key { host: origin.clone(), service: service.to_owned() };
+        let _place = match self.hosts.enter(&key).await {
             Ok(place) => place,
             Err(NoPlace { retry_after_ms }) => {
-                tracing::debug!(gid = %call.gid, op = %call.op(), host = %origin, retry_after_ms, "no place at the host");
                 let reason =
-                    clean(&format!("no place at {origin}: it has all the calls under way that it may have"));
+                    clean(&format!("no place at {key}: it has as many calls under way as it may have"));
+                tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
                 return Returned::NotSent { retry_after_ms, reason };
             }
         };
@@ -166,11 +171,19 @@ impl Caller for Dispatcher {
 }
 
 impl Destination {
-    /// Whose places a call takes: scheme, host and port.
+    /// Scheme, host and port.
     fn origin(&self) -> String {
         match self {
             Self::Http(location) => location.origin(),
             Self::Grpc(method) => method.origin().to_owned(),
+        }
+    }
+
+    /// Of gRPC the service.
+    fn first_segment(&self) -> &str {
+        match self {
+            Self::Http(location) => location.first_segment(),
+            Self::Grpc(method) => location::first_segment(method.uri().path()),
         }
     }
 

@@ -1,19 +1,24 @@
 //! Places at hosts: how many calls may be under way at each, and for how long others wait in line.
 //!
-//! Every host has its own places and its own line, so a host that hangs fills only its own. A host is forgotten as
-//! soon as nobody is under way at it or waits for it. Not here: connections, which the HTTP client keeps.
+//! Several services may stand behind one host, such as a gateway. Each has its own places and its own line, so one that
+//! hangs fills only its own; all together may have no more than the host has. A place that becomes free at a full host goes
+//! to the service in line that has the fewest. A host is forgotten as soon as nobody is under way at it or waits for it.
+//! Not here: connections, which the clients keep.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
 use super::Options;
 
 /// Rest for a call that was turned away, before jitter.
 const TURNED_AWAY_MS_MIN: u64 = 250;
 const TURNED_AWAY_MS_MAX: u64 = 10_000;
+/// Most services that are told apart at one host. Paths come from clients, so there is no end of them by itself; whatever
+/// comes beyond shares one line.
+const SERVICES_MAX: usize = 256;
 
 /// Places at all hosts.
 #[derive(Debug)]
@@ -27,30 +32,65 @@ struct State {
     hosts: HashMap<String, Host>,
     /// Calls under way or waiting, everywhere.
     calls: usize,
+    /// Tells who waits apart, and who came first.
+    last_ticket: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Host {
-    places: Arc<Semaphore>,
-    /// Calls under way or waiting here.
-    calls: usize,
-    /// Calls turned away since a place was last given back: grows only while the host is stuck.
+    under_way: usize,
+    services: HashMap<String, Service>,
+}
+
+#[derive(Debug, Default)]
+struct Service {
+    under_way: usize,
+    line: VecDeque<Waiter>,
+    /// Calls turned away since a place was last given back: grows only while the service is stuck.
     turned_away: u64,
 }
 
-/// One of a host's places. Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    // The order matters: the place is free before the host may be forgotten.
-    _permit: OwnedSemaphorePermit,
-    _entry: Entry,
+struct Waiter {
+    ticket: u64,
+    tell: oneshot::Sender<Place>,
 }
 
-/// Being counted at a host, in line or in place.
+/// Whose places a call takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    /// Scheme, host and port.
+    pub(super) host: String,
+    /// The participant's name, or the first segment of the path.
+    pub(super) service: String,
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, service } = self;
+        if service.is_empty() || service.starts_with('/') {
+            write!(f, "{host}{service}")
+        } else {
+            write!(f, "participant {service} at {host}")
+        }
+    }
+}
+
+/// One of a service's places, and of its host's. Given back when dropped.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Place {
     hosts: Arc<Hosts>,
-    key: String,
+    key: Key,
+    /// False: it has been given back already, under the lock.
+    held: bool,
+}
+
+/// Being in line. Left when dropped.
+#[derive(Debug)]
+struct InLine {
+    hosts: Arc<Hosts>,
+    key: Key,
+    ticket: u64,
 }
 
 /// No place in time: ask again after this long.
@@ -59,51 +99,95 @@ pub(super) struct NoPlace {
     pub(super) retry_after_ms: u64,
 }
 
+/// What asking for a place led to.
+enum Asked {
+    Given(Place),
+    InLine(oneshot::Receiver<Place>, InLine),
+}
+
 impl Hosts {
     pub(super) fn new(options: Options) -> Arc<Self> {
         Arc::new(Self { options, state: Mutex::default() })
     }
 
-    /// Waits, not longer than the options say, for a place at a host.
-    pub(super) async fn enter(self: &Arc<Self>, key: &str) -> Result<Place, NoPlace> {
-        let (places, entry) = self.line_up(key)?;
+    /// Waits, not longer than the options say, for a place.
+    pub(super) async fn enter(self: &Arc<Self>, key: &Key) -> Result<Place, NoPlace> {
+        let (told, in_line) = match self.ask(key)? {
+            Asked::Given(place) => return Ok(place),
+            Asked::InLine(told, in_line) => (told, in_line),
+        };
         let wait = Duration::from_millis(self.options.queue_wait_ms);
-        match tokio::time::timeout(wait, places.acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Place { _permit: permit, _entry: entry }),
-            // Nobody closes the semaphore; if somebody did, there would be no place either.
-            Ok(Err(_)) | Err(_) => Err(self.turn_away(key)),
+        match tokio::time::timeout(wait, told).await {
+            Ok(Ok(place)) => Ok(place),
+            // Nobody leaves who waits without a word; if somebody did, there would be no place either.
+            Ok(Err(_)) | Err(_) => Err(self.turn_away(&in_line.key)),
         }
     }
 
-    fn line_up(self: &Arc<Self>, key: &str) -> Result<(Arc<Semaphore>, Entry), NoPlace> {
+    fn ask(self: &Arc<Self>, key: &Key) -> Result<Asked, NoPlace> {
         let mut state = self.lock();
-        // The sum bounds the lines in front of hosts; a host that has places free takes a call whatever lines stand
-        // elsewhere.
-        let under_way = state.hosts.get(key).map_or(0, |host| host.calls);
-        if state.calls >= self.options.calls_max && under_way >= self.options.per_host_max {
-            return Err(NoPlace { retry_after_ms: jittered(TURNED_AWAY_MS_MIN) });
+        let State { hosts, calls, last_ticket } = &mut *state;
+        // The sum bounds the lines; who finds a place free takes it whatever lines stand elsewhere.
+        let crowded = *calls >= self.options.calls_max;
+        let host = hosts.entry(key.host.clone()).or_default();
+        let told_apart = host.services.len() < SERVICES_MAX || host.services.contains_key(&key.service);
+        let key = Key {
+            host: key.host.clone(),
+            service: if told_apart { key.service.clone() } else { String::new() },
+        };
+        let service = host.services.entry(key.service.clone()).or_default();
+        if host.under_way < self.options.per_host_max && service.under_way < self.options.per_service_max {
+            host.under_way += 1;
+            service.under_way += 1;
+            *calls += 1;
+            return Ok(Asked::Given(Place { hosts: Arc::clone(self), key, held: true }));
         }
-        let host = state.hosts.entry(key.to_owned()).or_insert_with(|| Host {
-            places: Arc::new(Semaphore::new(self.options.per_host_max)),
-            calls: 0,
-            turned_away: 0,
-        });
-        if host.calls >= self.options.per_host_max.saturating_add(self.options.queue_len_max) {
-            return Err(host.turn_away());
+        if crowded || service.line.len() >= self.options.queue_len_max {
+            let no_place = service.turn_away();
+            state.tidy(&key);
+            return Err(no_place);
         }
-        host.calls += 1;
-        let places = host.places.clone();
-        state.calls += 1;
-        drop(state);
-        Ok((places, Entry { hosts: self.clone(), key: key.to_owned() }))
+        *calls += 1;
+        *last_ticket += 1;
+        let (ticket, (tell, told)) = (*last_ticket, oneshot::channel());
+        service.line.push_back(Waiter { ticket, tell });
+        Ok(Asked::InLine(told, InLine { hosts: Arc::clone(self), key, ticket }))
     }
 
-    fn turn_away(&self, key: &str) -> NoPlace {
+    fn turn_away(&self, key: &Key) -> NoPlace {
         let mut state = self.lock();
-        state
-            .hosts
-            .get_mut(key)
-            .map_or(NoPlace { retry_after_ms: jittered(TURNED_AWAY_MS_MIN) }, Host::turn_away)
+        let service = state.hosts.get_mut(&key.host).and_then(|host| host.services.get_mut(&key.service));
+        service.map_or(NoPlace { retry_after_ms: jittered(TURNED_AWAY_MS_MIN) }, Service::turn_away)
+    }
+
+    /// Hands free places of a host to those in line.
+    fn hand_out(self: &Arc<Self>, state: &mut State, name: &str) {
+        let Options { per_host_max, per_service_max, .. } = self.options;
+        let State { hosts, calls, .. } = state;
+        let Some(host) = hosts.get_mut(name) else { return };
+        while host.under_way < per_host_max {
+            let in_line = host.services.iter_mut().filter(|(_, service)| service.under_way < per_service_max);
+            let next = in_line
+                .filter_map(|(name, service)| {
+                    let first = service.line.front()?.ticket;
+                    Some((service.under_way, first, name, service))
+                })
+                .min_by_key(|(under_way, first, ..)| (*under_way, *first));
+            let Some((_, _, service_name, service)) = next else { return };
+            let Some(waiter) = service.line.pop_front() else { return };
+            let key = Key { host: name.to_owned(), service: service_name.clone() };
+            match waiter.tell.send(Place { hosts: Arc::clone(self), key, held: true }) {
+                Ok(()) => {
+                    service.under_way += 1;
+                    host.under_way += 1;
+                }
+                // Whoever waited is gone.
+                Err(mut place) => {
+                    place.held = false;
+                    *calls = calls.saturating_sub(1);
+                }
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,15 +200,34 @@ impl Hosts {
         self.lock().hosts.len()
     }
 
-    /// Calls at a host, under way or waiting.
+    /// Calls at a service, under way or waiting.
     #[cfg(test)]
-    pub(super) fn calls_at(&self, key: &str) -> usize {
-        self.lock().hosts.get(key).map_or(0, |host| host.calls)
+    pub(super) fn calls_at(&self, key: &Key) -> usize {
+        let state = self.lock();
+        let service = state.hosts.get(&key.host).and_then(|host| host.services.get(&key.service));
+        service.map_or(0, |service| service.under_way + service.line.len())
     }
 }
 
-impl Host {
-    /// A longer rest the more were turned away: a host that hangs is not asked about by thousands every second.
+impl State {
+    /// Forgets a service, and its host, once nobody is there.
+    fn tidy(&mut self, key: &Key) {
+        let Some(host) = self.hosts.get_mut(&key.host) else { return };
+        if host
+            .services
+            .get(&key.service)
+            .is_some_and(|service| service.under_way == 0 && service.line.is_empty())
+        {
+            host.services.remove(&key.service);
+        }
+        if host.services.is_empty() {
+            self.hosts.remove(&key.host);
+        }
+    }
+}
+
+impl Service {
+    /// A longer rest the more were turned away: a service that hangs is not asked about by thousands every second.
     fn turn_away(&mut self) -> NoPlace {
         self.turned_away = self.turned_away.saturating_add(1);
         let rest_ms = TURNED_AWAY_MS_MIN.saturating_add(self.turned_away).min(TURNED_AWAY_MS_MAX);
@@ -132,16 +235,39 @@ impl Host {
     }
 }
 
-impl Drop for Entry {
+impl Drop for Place {
     fn drop(&mut self) {
+        if !self.held {
+            return;
+        }
         let mut state = self.hosts.lock();
         state.calls = state.calls.saturating_sub(1);
-        let Some(host) = state.hosts.get_mut(&self.key) else { return };
-        host.calls = host.calls.saturating_sub(1);
-        host.turned_away = 0;
-        if host.calls == 0 {
-            state.hosts.remove(&self.key);
+        if let Some(host) = state.hosts.get_mut(&self.key.host) {
+            host.under_way = host.under_way.saturating_sub(1);
+            if let Some(service) = host.services.get_mut(&self.key.service) {
+                service.under_way = service.under_way.saturating_sub(1);
+                service.turned_away = 0;
+            }
         }
+        self.hosts.hand_out(&mut state, &self.key.host);
+        state.tidy(&self.key);
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        let mut state = self.hosts.lock();
+        let service =
+            state.hosts.get_mut(&self.key.host).and_then(|host| host.services.get_mut(&self.key.service));
+        let at = service
+            .as_ref()
+            .and_then(|service| service.line.iter().position(|one| one.ticket == self.ticket));
+        // Not in line any more: a place was given, and is counted as one.
+        if let (Some(service), Some(at)) = (service, at) {
+            service.line.remove(at);
+            state.calls = state.calls.saturating_sub(1);
+        }
+        state.tidy(&self.key);
     }
 }
 
@@ -151,92 +277,4 @@ fn jittered(base_ms: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hosts(per_host_max: usize, queue_len_max: usize, queue_wait_ms: u64) -> Arc<Hosts> {
-        Hosts::new(Options { per_host_max, queue_len_max, queue_wait_ms, ..Options::default() })
-    }
-
-    #[tokio::test]
-    async fn a_full_line_turns_away_at_once() {
-        let hosts = hosts(1, 0, 3_600_000);
-        let place = hosts.enter("a").await.unwrap();
-        let no_place = hosts.enter("a").await.unwrap_err();
-        assert!((TURNED_AWAY_MS_MIN / 2..=2 * TURNED_AWAY_MS_MIN).contains(&no_place.retry_after_ms));
-        drop(place);
-        hosts.enter("a").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn who_waits_in_line_gets_the_next_place() {
-        let hosts = hosts(1, 1, 3_600_000);
-        let place = hosts.enter("a").await.unwrap();
-        let waiting = tokio::spawn({
-            let hosts = hosts.clone();
-            async move { hosts.enter("a").await }
-        });
-        while hosts.calls_at("a") < 2 {
-            tokio::task::yield_now().await;
-        }
-        hosts.enter("a").await.unwrap_err();
-        drop(place);
-        waiting.await.unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn the_wait_for_a_place_ends() {
-        let hosts = hosts(1, 1, 1);
-        let _place = hosts.enter("a").await.unwrap();
-        hosts.enter("a").await.unwrap_err();
-        assert_eq!(hosts.calls_at("a"), 1, "who was turned away is not counted");
-    }
-
-    #[tokio::test]
-    async fn a_full_host_leaves_others_their_places() {
-        let hosts = hosts(1, 0, 3_600_000);
-        let _place = hosts.enter("a").await.unwrap();
-        hosts.enter("a").await.unwrap_err();
-        hosts.enter("b").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn all_hosts_together_are_bounded() {
-        let hosts = Hosts::new(Options { calls_max: 2, per_host_max: 1, ..Options::default() });
-        let places = (hosts.enter("a").await.unwrap(), hosts.enter("b").await.unwrap());
-        // No more lines; but a host that is free serves.
-        hosts.enter("a").await.unwrap_err();
-        hosts.enter("c").await.unwrap();
-        drop(places);
-        hosts.enter("a").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn idle_hosts_are_forgotten() {
-        let hosts = hosts(1, 0, 3_600_000);
-        for n in 0..1_000 {
-            hosts.enter(&format!("host-{n}")).await.unwrap();
-        }
-        assert_eq!(hosts.known(), 0);
-        let place = hosts.enter("a").await.unwrap();
-        hosts.enter("a").await.unwrap_err();
-        assert_eq!(hosts.known(), 1);
-        drop(place);
-        assert_eq!((hosts.known(), hosts.lock().calls), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn the_more_are_turned_away_the_longer_they_rest() {
-        let hosts = hosts(1, 0, 3_600_000);
-        let place = hosts.enter("a").await.unwrap();
-        let mut last = NoPlace { retry_after_ms: 0 };
-        for _ in 0..20_000 {
-            last = hosts.enter("a").await.unwrap_err();
-        }
-        assert!((TURNED_AWAY_MS_MAX / 2..=2 * TURNED_AWAY_MS_MAX).contains(&last.retry_after_ms), "{last:?}");
-        drop(place);
-        let _place = hosts.enter("a").await.unwrap();
-        let first = hosts.enter("a").await.unwrap_err();
-        assert!(first.retry_after_ms <= 2 * TURNED_AWAY_MS_MIN, "{first:?}");
-    }
-}
+mod tests;

@@ -53,6 +53,11 @@ impl Location {
         format!("{}://{}", self.scheme, self.address.host())
     }
 
+    /// The path up to the end of its first segment: what tells services apart that stand behind one host.
+    pub(super) fn first_segment(&self) -> &str {
+        first_segment(self.uri.path())
+    }
+
     /// Host and port.
     pub(super) fn address(&self) -> &Address {
         &self.address
@@ -79,6 +84,14 @@ impl Location {
         let mut url = BLANK.parse::<Url>().ok()?;
         url.set_query(self.uri.query());
         url.query_pairs().find(|(one, _)| one == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+/// `/a` of `/a/b/c`.
+pub(super) fn first_segment(path: &str) -> &str {
+    match path.get(1..).and_then(|rest| rest.find('/')) {
+        Some(end) => &path[..=end],
+        None => path,
     }
 }
 
@@ -110,6 +123,20 @@ mod tests {
                 Location::of(text).unwrap().uri().path_and_query().unwrap().as_str(),
                 &text[text[8..].find('/').unwrap() + 8..]
             );
+        }
+    }
+
+    #[test]
+    fn services_behind_one_host_are_told_apart_by_the_first_segment() {
+        for (text, segment) in [
+            ("http://a/stock/reserve?x=/y", "/stock"),
+            ("http://a/stock?x=/y", "/stock"),
+            ("http://a/stock/", "/stock"),
+            ("http://a//stock", "/"),
+            ("http://a/", "/"),
+            ("http://a", "/"),
+        ] {
+            assert_eq!(Location::of(text).unwrap().first_segment(), segment, "{text}");
         }
     }
 

@@ -53,7 +53,7 @@ impl Destination {
     }
 
     /// What is asked for.
-    pub(super) fn uri(&self) -> &Uri {
+    pub(in crate::dispatch) fn uri(&self) -> &Uri {
         &self.uri
     }
 }

@@ -7,11 +7,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use trine_engine::Outcome;
 use trine_protocol::{Op, OutcomeKind};
 
-use super::super::{Caller, Measured, Options, Returned};
+use super::super::directory::participant;
+use super::super::{Caller, Directory, Dispatcher, Measured, Options, Returned};
 use super::support::{answer_of, call, caller_with, done, hang, serve};
 use crate::metrics::Metrics;
 
@@ -54,7 +55,7 @@ impl Gate {
 async fn no_more_calls_than_allowed_are_under_way_at_a_host() {
     let gate = Gate::default();
     let base = serve(gate.app()).await;
-    let caller = caller_with(Options { per_host_max: 3, ..Options::default() });
+    let caller = caller_with(Options { per_service_max: 3, ..Options::default() });
     let calls = tokio::spawn({
         let (caller, base) = (caller.clone(), base.clone());
         async move { join_all((0..20).map(|_| caller.call(call(&base)))).await }
@@ -70,13 +71,13 @@ async fn no_more_calls_than_allowed_are_under_way_at_a_host() {
 async fn a_call_without_a_place_in_time_is_not_sent() {
     let gate = Gate::default();
     let base = serve(gate.app()).await;
-    let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 20, ..Options::default() });
+    let caller = caller_with(Options { per_service_max: 1, queue_wait_ms: 20, ..Options::default() });
     let first = tokio::spawn(caller.call(call(&base)));
     gate.fills_up_to(1).await;
     let second = caller.call(call(&base)).await;
     let Returned::NotSent { retry_after_ms, reason } = second else { panic!("{second:?}") };
     assert!(retry_after_ms > 0);
-    assert_eq!(reason, format!("no place at {base}: it has all the calls under way that it may have"));
+    assert_eq!(reason, format!("no place at {base}/: it has as many calls under way as it may have"));
     assert_eq!(gate.inside.load(Ordering::SeqCst), 1);
     gate.open.0.add_permits(1);
     assert!(matches!(first.await.unwrap(), Returned::Answer(_)));
@@ -86,7 +87,7 @@ async fn a_call_without_a_place_in_time_is_not_sent() {
 async fn a_host_that_hangs_slows_no_other() {
     let hung = serve(Router::new().route("/", post(hang))).await;
     let well = serve(Router::new().route("/", post(|| async { "well" }))).await;
-    let options = Options { per_host_max: 2, queue_wait_ms: 3_600_000, ..Options::default() };
+    let options = Options { per_service_max: 2, queue_wait_ms: 3_600_000, ..Options::default() };
     let caller = caller_with(options);
     let stuck: Vec<_> = (0..200).map(|_| tokio::spawn(caller.call(call(&hung)))).collect();
     let finished = join_all((0..200).map(|_| answer_of(&caller, call(&well)))).await;
@@ -96,9 +97,48 @@ async fn a_host_that_hangs_slows_no_other() {
 }
 
 #[tokio::test]
+async fn a_service_that_hangs_slows_no_other_behind_the_same_gateway() {
+    let app = Router::new().route("/slow/{n}", post(hang)).route("/stock/reserve", post(|| async { "well" }));
+    let gateway = serve(app).await;
+    let options =
+        Options { per_service_max: 20, per_host_max: 60, queue_wait_ms: 3_600_000, ..Options::default() };
+    let caller = caller_with(options);
+    let stuck: Vec<_> =
+        (0..400).map(|n| tokio::spawn(caller.call(call(&format!("{gateway}/slow/{n}"))))).collect();
+    let finished =
+        join_all((0..200).map(|_| answer_of(&caller, call(&format!("{gateway}/stock/reserve"))))).await;
+    assert!(finished.iter().all(|answer| answer.outcome == done("well")));
+    assert!(stuck.iter().all(|one| !one.is_finished()));
+    stuck.into_iter().for_each(|one| one.abort());
+}
+
+#[tokio::test]
+async fn a_participant_has_places_of_its_own_whatever_its_path() {
+    let inside = Arc::new(Notify::new());
+    let tell = Arc::clone(&inside);
+    let slow = move || {
+        tell.notify_one();
+        std::future::pending::<()>()
+    };
+    let app = Router::new().route("/v1/slow", post(slow)).route("/v1/reserve", post(|| async { "well" }));
+    let gateway = serve(app).await;
+    let directory = Arc::new(Directory::new());
+    let base = format!("{gateway}/v1");
+    let both = ["slow", "stock"].map(|name| participant(name, &[(&base, u64::MAX)]));
+    directory.replace(crate::clock::now(), both.into());
+    let options = Options { per_service_max: 1, queue_len_max: 0, ..Options::default() };
+    let caller = Dispatcher::new(options, directory);
+    let stuck = tokio::spawn(caller.call(call("slow:/slow")));
+    inside.notified().await;
+    assert!(matches!(caller.call(call("slow:/reserve")).await, Returned::NotSent { .. }));
+    assert_eq!(answer_of(&caller, call("stock:/reserve")).await.outcome, done("well"));
+    stuck.abort();
+}
+
+#[tokio::test]
 async fn a_timeout_gives_its_place_back() {
     let base = serve(Router::new().route("/", post(hang))).await;
-    let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 3_600_000, ..Options::default() });
+    let caller = caller_with(Options { per_service_max: 1, queue_wait_ms: 3_600_000, ..Options::default() });
     let mut brief = call(&base);
     brief.timeout_ms = 20;
     let returned = join_all((0..3).map(|_| answer_of(&caller, brief.clone()))).await;
@@ -109,7 +149,7 @@ async fn a_timeout_gives_its_place_back() {
 async fn dropping_a_call_gives_its_place_back() {
     let gate = Gate::default();
     let base = serve(gate.app()).await;
-    let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 3_600_000, ..Options::default() });
+    let caller = caller_with(Options { per_service_max: 1, queue_wait_ms: 3_600_000, ..Options::default() });
     let dropped = tokio::spawn(caller.call(call(&base)));
     gate.fills_up_to(1).await;
     dropped.abort();

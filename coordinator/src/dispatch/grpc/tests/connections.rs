@@ -183,7 +183,7 @@ async fn a_server_that_says_goodbye_still_answers_what_it_took_and_is_asked_no_m
 #[tokio::test]
 async fn places_at_a_host_are_those_of_http() {
     let (server, inside) = hanging().await;
-    let caller = caller_with(Options { per_host_max: 1, queue_wait_ms: 20, ..Options::default() });
+    let caller = caller_with(Options { per_service_max: 1, queue_wait_ms: 20, ..Options::default() });
     let first = tokio::spawn(caller.call(call(&server.target("Reserve"))));
     inside.notified().await;
     let second = caller.call(call(&server.target("Release"))).await;
