@@ -10,6 +10,7 @@
 mod address;
 mod classify;
 mod connect;
+mod decode;
 mod directory;
 mod dispatcher;
 mod grpc;

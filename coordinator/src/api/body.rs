@@ -1,14 +1,19 @@
-//! Reading JSON bodies: bounded in size, time and depth, with an answer of its own for everything that can be wrong.
+//! Reading JSON bodies, plain or in gzip: bounded in size, time and depth, with an answer of its own for everything that can be wrong.
 //!
 //! What the fields mean is checked by `from_wire`; here it is only JSON, of the right shape, or not.
 
+use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use bytes::Buf as _;
+use flate2::read::MultiGzDecoder;
 use serde::de::DeserializeOwned;
 use trine_protocol::errors::Code;
 use trine_protocol::v1::Object;
@@ -18,6 +23,11 @@ use crate::http::BodyPlaces;
 
 /// How long the whole body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a body may be packed in.
+const ENCODINGS: &str = "gzip, identity";
+/// How much is unpacked at once.
+const PIECE_BYTES: usize = 16 * 1_024;
 
 /// A mandatory JSON object.
 #[derive(Debug)]
@@ -32,6 +42,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         require_json(request.headers(), true)?;
+        require_encoding(request.headers())?;
         let bytes = read(request, state).await?;
         parse(&bytes).map(Self)
     }
@@ -43,6 +54,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         let headers = request.headers().clone();
         require_json(&headers, false)?;
+        require_encoding(&headers)?;
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
@@ -58,6 +70,8 @@ pub(super) enum Unread {
     TooLarge,
     CutShort,
     TooSlow,
+    /// It is not in the encoding that its headers name.
+    Garbled,
 }
 
 impl Unread {
@@ -67,6 +81,7 @@ impl Unread {
             Self::TooLarge => "the body has more bytes than this coordinator reads",
             Self::CutShort => "the body ended before it was complete",
             Self::TooSlow => "the body took too long to arrive",
+            Self::Garbled => "the body is not the gzip that `Content-Encoding` says it is",
         }
     }
 
@@ -74,7 +89,7 @@ impl Unread {
     pub(super) fn code(self) -> Code {
         match self {
             Self::TooLarge => Code::BodyTooLarge,
-            Self::CutShort => Code::MalformedJson,
+            Self::CutShort | Self::Garbled => Code::MalformedJson,
             Self::TooSlow => Code::BodyTimeout,
         }
     }
@@ -86,7 +101,8 @@ impl From<Unread> for Refusal {
     }
 }
 
-/// The whole body, within the router's limit and in bounded time.
+/// The whole body, within the router's limit and in bounded time. One in gzip is unpacked, and the limit is that of what
+/// comes out of it, too.
 pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Unread> {
     let places = request.extensions().get::<BodyPlaces>().cloned();
     let reading = async {
@@ -94,16 +110,68 @@ pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<
             Some(places) => places.take().await,
             None => None,
         };
-        Bytes::from_request(request, state).await
+        unpacked(request, state).await
     };
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => bytes.ok_or(Unread::Garbled),
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
             Err(Unread::TooLarge)
         }
         Ok(Err(_)) => Err(Unread::CutShort),
         Err(_) => Err(Unread::TooSlow),
     }
+}
+
+/// The bytes of a body as they were before they were packed; none: they are not what they should be.
+async fn unpacked<S: Send + Sync>(request: Request, state: &S) -> Result<Option<Bytes>, BytesRejection> {
+    if !is_gzip(request.headers()) {
+        return Bytes::from_request(request, state).await.map(Some);
+    }
+    // A request of the same head has the same limit.
+    let (head, body) = request.into_parts();
+    let packed = Bytes::from_request(Request::from_parts(head.clone(), body), state).await?;
+    let mut decoder = MultiGzDecoder::new(packed.reader());
+    let garbled = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&garbled);
+    // Piece by piece, so that a body of a few bytes that stands for gigabytes is given up at the limit.
+    let pieces = futures_util::stream::iter(std::iter::from_fn(move || {
+        let mut piece = vec![0; PIECE_BYTES];
+        match decoder.read(&mut piece) {
+            Ok(0) => None,
+            Ok(len) => {
+                piece.truncate(len);
+                Some(Ok::<_, std::io::Error>(Bytes::from(piece)))
+            }
+            Err(_) => {
+                seen.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }));
+    let bytes = Bytes::from_request(Request::from_parts(head, Body::from_stream(pieces)), state).await?;
+    Ok((!garbled.load(Ordering::Relaxed)).then_some(bytes))
+}
+
+fn encoding(headers: &HeaderMap) -> String {
+    let named =
+        headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let named: Vec<_> =
+        named.map(|value| value.trim().to_ascii_lowercase()).filter(|one| one != "identity").collect();
+    named.join(",")
+}
+
+fn is_gzip(headers: &HeaderMap) -> bool {
+    matches!(&*encoding(headers), "gzip" | "x-gzip")
+}
+
+/// Before anything of the body is read.
+fn require_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+    if encoding(headers).is_empty() || is_gzip(headers) {
+        return Ok(());
+    }
+    let refusal =
+        Refusal::new(Code::UnsupportedMediaType, "send the body as it is, or with `Content-Encoding: gzip`");
+    Err(refusal.with_field("Content-Encoding").accepting(ENCODINGS))
 }
 
 fn require_json(headers: &HeaderMap, mandatory: bool) -> Result<(), Refusal> {

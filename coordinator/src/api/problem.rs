@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use trine_engine::{Rejection, SpecError};
@@ -27,13 +27,15 @@ pub(crate) struct Refusal {
     code: Code,
     problem: Box<Problem>,
     retry_after_ms: Option<u64>,
+    /// Encodings of bodies that are accepted, where another one is the reason.
+    accepts: Option<&'static str>,
 }
 
 impl Refusal {
     /// With the code's title and status.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         let retry_after_ms = code.is_transient().then_some(RETRY_AFTER_MS_DEFAULT);
-        Self { code, problem: Box::new(Problem::new(code, detail)), retry_after_ms }
+        Self { code, problem: Box::new(Problem::new(code, detail)), retry_after_ms, accepts: None }
     }
 
     /// A field of the body cannot be used.
@@ -60,6 +62,13 @@ impl Refusal {
     #[must_use]
     pub(crate) fn with_field(mut self, field: impl Into<String>) -> Self {
         self.problem.field = Some(field.into());
+        self
+    }
+
+    /// Says which encodings of bodies are accepted.
+    #[must_use]
+    pub(crate) fn accepting(mut self, encodings: &'static str) -> Self {
+        self.accepts = Some(encodings);
         self
     }
 
@@ -162,6 +171,9 @@ impl IntoResponse for Refusal {
         response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(encodings) = self.accepts {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        }
         if let Some(millis) = self.retry_after_ms {
             headers.insert(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1_000).max(1)));
         }

@@ -6,33 +6,17 @@
 
 mod dtm;
 
-use hyper::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
+use hyper::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Timestamp, headers};
 
+use super::decode::Body;
 use super::hints;
 use super::text::clean;
 
 pub(super) use dtm::Dialect;
-
-/// As much of an answer's body as was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Body {
-    /// All of it.
-    Whole(Vec<u8>),
-    /// Its first bytes: it is longer than what is read, and reading stopped.
-    Cut(Vec<u8>),
-}
-
-impl Body {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Whole(bytes) | Self::Cut(bytes) => bytes,
-        }
-    }
-}
 
 /// The outcome, and what an operator should know about it.
 pub(super) fn classify(
@@ -44,7 +28,7 @@ pub(super) fn classify(
 ) -> (Outcome, Option<String>) {
     match status {
         200..=299 => done(op, headers, body),
-        409 => (Outcome::Refused { reason: reason(body) }, None),
+        409 => (Outcome::Refused { reason: reason(headers, body) }, None),
         425 => hints::ongoing(headers.get(RETRY_AFTER), now),
         429 | 503 if headers.contains_key(RETRY_AFTER) => hints::ongoing(headers.get(RETRY_AFTER), now),
         _ if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(status, headers, body)))),
@@ -66,41 +50,37 @@ fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
 
 /// What of a body is kept as the branch's output, and why nothing is.
 fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<String>) {
-    match (encoding(headers), body) {
+    let kept = match body {
+        Body::Opaque { why, .. } => {
+            return (Payload::default(), Some(format!("answer body {why}; not kept as the branch's output")));
+        }
+        Body::Whole(_) => Some(body.kept(headers)).filter(|kept| kept.len() <= OUTPUT_BYTES_MAX),
         // A cut document would be a lie; none is a fact.
-        (_, body) if matches!(body, Body::Cut(_)) || body.bytes().len() > OUTPUT_BYTES_MAX => (
-            Payload::default(),
-            Some(format!(
-                "answer body larger than {OUTPUT_BYTES_MAX} bytes, not kept as the branch's output"
-            )),
-        ),
-        (Some(encoding), body) if !body.bytes().is_empty() => (
-            Payload::default(),
-            Some(format!("answer body is encoded as {encoding}, which was not asked for; not kept")),
-        ),
-        (_, body) => (Payload::from(body.bytes()), None),
+        Body::Cut(_) => None,
+    };
+    match kept {
+        Some(kept) => (Payload::from(&*kept), None),
+        None => {
+            let error =
+                format!("answer body larger than {OUTPUT_BYTES_MAX} bytes, not kept as the branch's output");
+            (Payload::default(), Some(error))
+        }
     }
 }
 
-/// The content encoding, if there is one that hides the content.
-fn encoding(headers: &HeaderMap) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(CONTENT_ENCODING)?.as_bytes()).trim().to_owned();
-    (!value.is_empty() && !value.eq_ignore_ascii_case("identity")).then_some(value)
-}
-
 /// Why a participant refused, in its own words.
-fn reason(body: &Body) -> String {
+fn reason(headers: &HeaderMap, body: &Body) -> String {
     /// The members of problem+json that say something.
     #[derive(Deserialize)]
     struct Problem {
         detail: Option<String>,
         title: Option<String>,
     }
-    let problem: Option<Problem> = serde_json::from_slice(body.bytes()).ok();
+    let problem = body.text(headers).and_then(|text| serde_json::from_str::<Problem>(&text).ok());
     let words = problem.and_then(|problem| problem.detail.or(problem.title)).map(|words| clean(&words));
     words
         .filter(|words| !words.is_empty())
-        .or_else(|| Some(clean(&String::from_utf8_lossy(body.bytes()))))
+        .or_else(|| Some(clean(&body.words(headers))))
         .filter(|words| !words.is_empty())
         .unwrap_or_else(|| hints::NO_REASON.into())
 }
@@ -127,11 +107,11 @@ fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
         500..=599 => "the participant failed; look at its log",
         _ => "not an HTTP status",
     };
-    in_words(status, meaning, body)
+    in_words(status, meaning, headers, body)
 }
 
-fn in_words(status: u16, meaning: &str, body: &Body) -> String {
-    let words = clean(&String::from_utf8_lossy(body.bytes()));
+fn in_words(status: u16, meaning: &str, headers: &HeaderMap, body: &Body) -> String {
+    let words = clean(&body.words(headers));
     let separator = if words.is_empty() { "" } else { ": " };
     format!("HTTP {status}: {meaning}{separator}{words}")
 }

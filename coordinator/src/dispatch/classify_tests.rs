@@ -22,7 +22,8 @@ fn whole(body: &str) -> Body {
 }
 
 fn ask(op: Op, status: u16, pairs: &[(&'static str, &str)], body: &str) -> (Outcome, Option<String>) {
-    classify(op, status, &headers(pairs), &whole(body), NOW)
+    let headers = headers(pairs);
+    classify(op, status, &headers, &whole(body).decoded(&headers, OUTPUT_BYTES_MAX), NOW)
 }
 
 fn done_with(output: &str) -> Outcome {
@@ -186,9 +187,31 @@ fn an_oversized_output_is_left_out_rather_than_cut() {
 }
 
 #[test]
-fn a_compressed_output_is_neither_inflated_nor_kept() {
-    let (outcome, error) = ask(Op::Action, 200, &[("content-encoding", "gzip")], "\u{1f}\u{8b}");
-    assert_eq!(outcome, done_with(""));
-    assert!(error.is_some_and(|error| error.contains("encoded as gzip")));
+fn an_output_that_cannot_be_decoded_is_not_kept() {
+    for encoding in ["gzip", "br"] {
+        let (outcome, error) = ask(Op::Action, 200, &[("content-encoding", encoding)], "\u{1f}\u{8b}");
+        assert_eq!(outcome, done_with(""));
+        assert!(error.is_some_and(|error| error.contains(&format!("encoded as {encoding}"))));
+    }
     assert_eq!(ask(Op::Action, 200, &[("content-encoding", "identity")], "{}"), (done_with("{}"), None));
+}
+
+#[test]
+fn a_reason_is_read_in_the_charset_it_is_in_and_is_no_binary() {
+    for (kind, body, reason) in [
+        ("text/plain; charset=iso-8859-1", &b"Gr\xf6\xdfe"[..], "Größe"),
+        (
+            "application/problem+json; charset=gbk",
+            b"{\"detail\":\"\xbf\xe2\xb4\xe6\xb2\xbb\xd7\xe3\"}",
+            "库存不足",
+        ),
+        ("application/problem+json", b"\xef\xbb\xbf{\"detail\":\"sold out\"}", "sold out"),
+        ("application/octet-stream", b"\x1f\x8b\x08\0", "4 bytes of application/octet-stream"),
+    ] {
+        let body = Body::Whole(body.to_vec());
+        let (outcome, _) = classify(Op::Action, 409, &headers(&[("content-type", kind)]), &body, NOW);
+        assert_eq!(outcome, Outcome::Refused { reason: reason.into() }, "{kind}");
+    }
+    let (_, error) = classify(Op::Action, 500, &HeaderMap::new(), &Body::Whole(vec![0xff; 3]), NOW);
+    assert!(error.unwrap().ends_with(": 3 bytes of no stated type"));
 }

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
@@ -20,8 +20,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 use trine_engine::Call;
 
-use super::classify::Body;
 use super::connect::{Dialer, Unreached};
+use super::decode::Body;
 use super::dispatcher::{Failed, Heard, Trouble};
 use super::location::Location;
 use super::manner::Manner;
@@ -63,8 +63,9 @@ impl Client {
         let request = manner.ask_http(call, location).map_err(|error| failed(None, error))?;
         let mut request = request.map(Full::new);
         let headers = request.headers_mut();
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let connection = capture_connection(&mut request);
         let mut stage = Stage::Send;
         let limit = Duration::from_millis(call.timeout_ms);
@@ -77,6 +78,7 @@ impl Client {
         match result {
             Ok(Ok((response, body))) => {
                 let status = response.status().as_u16();
+                let body = body.decoded(response.headers(), manner.body_bytes_max());
                 Ok(manner.read_http(call, status, response.headers(), &body, clock::now()))
             }
             Ok(Err(Broken::Sending(error))) => {

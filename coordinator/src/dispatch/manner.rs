@@ -10,7 +10,8 @@ use trine_engine::{Call, Outcome};
 use trine_protocol::Timestamp;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
-use super::classify::{self, Body, Dialect};
+use super::classify::{self, Dialect};
+use super::decode::Body;
 use super::dispatcher::Heard;
 use super::location::Location;
 use super::{grpc, request};

@@ -4,7 +4,7 @@
 use hyper::header::HeaderMap;
 use trine_engine::{Answer, Call};
 
-use super::classify::Body;
+use super::decode::Body;
 use super::location::Location;
 use super::{dispatcher, grpc, manner};
 use crate::clock;

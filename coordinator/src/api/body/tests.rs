@@ -67,3 +67,50 @@ async fn a_body_waits_for_a_place_and_gives_it_back() {
     assert_eq!(waiting.await, Ok(Bytes::from("{}")));
     assert_eq!(read(request(), &()).await, Ok(Bytes::from("{}")));
 }
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+async fn send(encoding: &str, body: Vec<u8>) -> (u16, String, String) {
+    use tower::ServiceExt as _;
+    let echo = |JsonBody(request): JsonBody<CreateTransaction>| async move { request.pattern.to_string() };
+    let router = axum::Router::new().route("/", axum::routing::post(echo));
+    let router = router.layer(axum::extract::DefaultBodyLimit::max(1_000));
+    let request =
+        Request::post("/").header("content-type", "application/json").header("content-encoding", encoding);
+    let response = router.oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+    let accepts = response.headers().get("accept-encoding");
+    let accepts = accepts.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
+    let status = response.status().as_u16();
+    let text = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    (status, accepts, String::from_utf8(text.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_body_in_gzip_is_unpacked_and_other_encodings_are_refused_with_those_that_are_not() {
+    let plain = br#"{"pattern":"saga"}"#;
+    for (encoding, body) in [("gzip", packed(plain)), ("X-Gzip", packed(plain)), ("identity", plain.to_vec())]
+    {
+        assert_eq!(send(encoding, body).await, (200, String::new(), "saga".into()), "{encoding}");
+    }
+    for encoding in ["br", "deflate", "gzip, gzip"] {
+        let (status, accepts, text) = send(encoding, plain.to_vec()).await;
+        assert_eq!((status, accepts.as_str()), (415, "gzip, identity"), "{encoding}: {text}");
+        assert!(text.contains("Content-Encoding"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_gzip_has_the_limits_of_one_that_is_not() {
+    let bomb = packed(&vec![b' '; 50_000]);
+    assert!(bomb.len() < 1_000);
+    assert_eq!(send("gzip", bomb).await.0, 413);
+    assert_eq!(send("gzip", b"{}".to_vec()).await.0, 400);
+    let mut broken = packed(br#"{"pattern":"saga"}"#);
+    broken.truncate(20);
+    assert_eq!(send("gzip", broken).await.0, 400);
+}

@@ -158,6 +158,7 @@ fn unreadable(unread: Unread) -> Status {
     let code = match unread {
         Unread::TooLarge => Code::ResourceExhausted,
         Unread::CutShort => Code::Cancelled,
+        Unread::Garbled => Code::InvalidArgument,
         Unread::TooSlow => Code::DeadlineExceeded,
     };
     Status::new(code, unread.detail())

@@ -110,7 +110,7 @@ impl<S: Send + Sync> FromRequest<S> for Whole {
         body::read(request, state).await.map(Self).map_err(|unread| {
             let status = match unread {
                 Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                Unread::CutShort => StatusCode::BAD_REQUEST,
+                Unread::CutShort | Unread::Garbled => StatusCode::BAD_REQUEST,
                 Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
             };
             envelope::coded(envelope::message(status, unread.detail()), unread.code())

@@ -6,7 +6,7 @@ use serde_json::Value;
 use trine_engine::Outcome;
 use trine_protocol::dtm::result::{FAILURE, ONGOING};
 
-use super::super::{Body, advice, encoding, in_words, output};
+use super::super::{Body, advice, in_words, output};
 use crate::dispatch::grpc::{Reply, outcome};
 use crate::dispatch::hints::NO_REASON;
 use crate::dispatch::text::clean;
@@ -26,17 +26,21 @@ pub(super) fn http(status: u16, headers: &HeaderMap, body: &Body) -> Read {
     if status == 425 {
         return ongoing();
     }
-    if let (Some(encoding), false) = (encoding(headers), body.bytes().is_empty()) {
+    if let Body::Opaque { why, .. } = body {
         // What cannot be read may say FAILURE.
-        let meaning =
-            format!("the answer is encoded as {encoding}, which was not asked for, and its words decide");
-        return unknown(format!("HTTP {status}: {meaning}"));
+        return unknown(format!("HTTP {status}: the answer {why}, and its words decide"));
     }
-    let says = |word: &str| body.bytes().windows(word.len()).any(|part| part == word.as_bytes());
+    // Looked for in the bytes, and in the text they stand for in another charset.
+    let text = body.text(headers);
+
+    let within = |bytes: &[u8], word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+    let says = |word: &str| {
+        within(body.bytes(), word) || text.as_deref().is_some_and(|text| within(text.as_bytes(), word))
+    };
     if says(ONGOING) {
         ongoing()
     } else if status == 409 || says(FAILURE) {
-        (refused(&String::from_utf8_lossy(body.bytes())), None)
+        (refused(&body.words(headers)), None)
     } else if status == 200 && matches!(body, Body::Cut(_)) {
         // What was not read may say FAILURE.
         let meaning = format!("the answer is longer than {BODY_BYTES_MAX} bytes, and its words decide");
@@ -56,12 +60,14 @@ pub(super) fn json_rpc(status: u16, headers: &HeaderMap, body: &Body) -> Read {
         return read;
     }
     let answer: Option<Value> = match body {
-        Body::Whole(bytes) => serde_json::from_slice(bytes).ok().filter(Value::is_object),
+        Body::Whole(_) => {
+            body.text(headers).and_then(|text| serde_json::from_str(&text).ok()).filter(Value::is_object)
+        }
         // There may be an error in what is missing.
-        Body::Cut(_) => None,
+        Body::Cut(_) | Body::Opaque { .. } => None,
     };
     let Some(answer) = answer else {
-        return unknown(in_words(status, "the answer is no JSON-RPC, or too long to be read", body));
+        return unknown(in_words(status, "the answer is no JSON-RPC, or too long to be read", headers, body));
     };
     let error = &answer["error"];
     if error.is_null() {
@@ -79,7 +85,7 @@ pub(super) fn json_rpc(status: u16, headers: &HeaderMap, body: &Body) -> Read {
     } else if code == Some(ONGOING_CODE) {
         ongoing()
     } else {
-        unknown(in_words(status, "the participant answered with an error of JSON-RPC", body))
+        unknown(in_words(status, "the participant answered with an error of JSON-RPC", headers, body))
     }
 }
 
@@ -124,5 +130,5 @@ fn in_our_terms(status: u16, headers: &HeaderMap, body: &Body) -> String {
         503 => "the participant is not available",
         _ => return advice(status, headers, body),
     };
-    in_words(status, meaning, body)
+    in_words(status, meaning, headers, body)
 }

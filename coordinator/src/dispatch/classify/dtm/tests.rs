@@ -5,7 +5,7 @@ use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::{OUTPUT_BYTES_MAX, TEXT_BYTES_MAX};
 
 use super::answer;
-use crate::dispatch::classify::Body;
+use crate::dispatch::decode::Body;
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&'static str, &str)| {
@@ -152,7 +152,8 @@ fn words_count_wherever_they_stand_and_what_was_not_read_is_not_done() {
 #[test]
 fn an_answer_whose_words_are_hidden_is_not_done() {
     let gzip = headers(&[("content-encoding", "gzip")]);
-    let read = |status, body| answer::http(status, &gzip, &whole(body));
+    let read =
+        |status, body| answer::http(status, &gzip, &whole(body).decoded(&gzip, answer::BODY_BYTES_MAX));
     for status in [200, 409, 500] {
         let (outcome, error) = read(status, "\u{1f}ONGOING");
         assert_eq!(outcome, Outcome::Unknown, "{status}");
@@ -161,6 +162,10 @@ fn an_answer_whose_words_are_hidden_is_not_done() {
     assert_eq!(read(425, "\u{1f}").0, ONGOING);
     assert_eq!(read(200, "").0, done(""));
     assert_eq!(letter(&read(409, "").0), 'R');
+    let utf16 =
+        Body::Whole("{\"dtm_result\":\"FAILURE\"}".encode_utf16().flat_map(u16::to_le_bytes).collect());
+    let kind = headers(&[("content-type", "application/json; charset=utf-16le")]);
+    assert_eq!(answer::http(200, &kind, &utf16).0, refused(r#"{"dtm_result":"FAILURE"}"#));
     let plain = headers(&[("content-encoding", "identity")]);
     assert_eq!(answer::http(200, &plain, &whole("{}")).0, done("{}"));
 }

@@ -33,6 +33,7 @@ async fn a_branch_is_told_who_it_is_in_the_query() {
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-19e1a21b9e051482-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
             content-length: 12
 
@@ -51,6 +52,7 @@ async fn a_branch_is_told_who_it_is_in_the_query() {
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-e174f834ebcb7e70-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
             content-length: 1
 
@@ -74,6 +76,7 @@ async fn a_call_without_a_payload_is_a_get() {
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-2db9a073dab08046-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
 
         "#]],
@@ -97,6 +100,7 @@ async fn xa_is_always_posted() {
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-562c9a3c07b476b1-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
 
         "#]],
@@ -119,6 +123,7 @@ async fn a_check_asks_by_its_fixed_names() {
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-df248ba590585d13-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
 
         "#]],
@@ -141,6 +146,7 @@ async fn a_gid_of_any_spelling_reaches_the_participant_as_the_client_wrote_it() 
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-29299c3b3667be8a-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
             content-length: 4
 
@@ -168,6 +174,7 @@ async fn the_clients_headers_go_with_every_call_and_framing_stays_ours() {
             authorization: Bearer abc
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
             content-length: 1
 
@@ -188,6 +195,7 @@ async fn the_clients_headers_go_with_every_call_and_framing_stays_ours() {
             authorization: Bearer abc
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
 
         "#]],
@@ -210,6 +218,7 @@ async fn a_workflow_is_called_back_by_its_name() {
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-df248ba590585d13-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
             content-length: 5
 
@@ -228,6 +237,7 @@ async fn a_workflow_is_called_back_by_its_name() {
             traceparent: 00-3bf8b157c4238eefe5ae4a66eca81c6b-df248ba590585d13-01
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
 
         "#]],
@@ -249,6 +259,7 @@ async fn json_rpc_is_told_in_its_parameters() {
         x-a: b
         accept: */*
         user-agent: trine/V
+        accept-encoding: identity
         host: HOST
         content-length: 176
 
@@ -260,6 +271,7 @@ async fn json_rpc_is_told_in_its_parameters() {
         x-a: b
         accept: */*
         user-agent: trine/V
+        accept-encoding: identity
         host: HOST
         content-length: 129
 
@@ -282,6 +294,7 @@ async fn json_rpc_is_told_in_its_parameters() {
             x-a: b
             accept: */*
             user-agent: trine/V
+            accept-encoding: identity
             host: HOST
             content-length: 3
 
