@@ -1,8 +1,12 @@
 //! Where a call goes: an absolute URL, a gRPC method, or a path at a registered participant.
 //!
 //! This is the grammar only; names are resolved, and addresses vetted, where calls are made.
+//!
+//! [`Target::parse`] is for what is new. Reading a document takes what any version has taken, because journals and answers
+//! hold it; whoever takes a document in asks [`Target::check`].
 
 mod grpc;
+mod http;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,9 +23,20 @@ pub enum TargetError {
     /// Longer than [`TARGET_BYTES_MAX`], or empty.
     #[error("must have 1 to {TARGET_BYTES_MAX} characters")]
     Length,
-    /// A control character, white space or a character outside ASCII.
+    /// A control character, white space, a character outside ASCII, or one that no request line can carry.
     #[error("contains {0:?}; percent-encode it")]
     Character(char),
+    /// A fragment, which is never sent.
+    #[error("must not carry a fragment (`#`), which is never sent; percent-encode the `#`, or leave it out")]
+    Fragment,
+    /// `..` in the path at a participant.
+    #[error("must not leave the participant's base path (`..`, in whichever way it is written)")]
+    Outside,
+    /// A host or port that nothing can be called at.
+    #[error(
+        "has a host or a port that cannot be called; write host, host:port, or an IPv6 address in brackets"
+    )]
+    Authority,
     /// Neither `http(s)://host/..` nor `grpc(s)://host:port/..` nor `name:/path`.
     #[error(
         "must be a URL with http://, https://, grpc:// or grpcs://, or `name:/path` of a registered participant"
@@ -51,6 +66,23 @@ pub struct Target(Arc<str>);
 impl Target {
     /// Parses `http://..`, `https://..`, `grpc://..`, `grpcs://..` or `name:/path`.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
+        let target = Self::read(text)?;
+        target.check()?;
+        Ok(target)
+    }
+
+    /// Whether a call to it can be made exactly as it is written. Targets that earlier versions took may fail.
+    pub fn check(&self) -> Result<(), TargetError> {
+        match self.0.split_once(':') {
+            _ if self.grpc().is_some() => Ok(()),
+            Some((_, rest)) if rest.starts_with("//") => http::check_url(&rest[2..]),
+            Some((_, path)) => http::check_path(path).and_then(|()| http::stays_inside(path)),
+            None => Err(TargetError::Form),
+        }
+    }
+
+    /// Reads what any version has taken.
+    fn read(text: &str) -> Result<Self, TargetError> {
         if text.is_empty() || text.len() > TARGET_BYTES_MAX {
             return Err(TargetError::Length);
         }
@@ -60,7 +92,7 @@ impl Target {
         let (scheme, rest) = text.split_once(':').ok_or(TargetError::Form)?;
         if let Some(after) = rest.strip_prefix("//") {
             let is_grpc = grpc::is_tls(scheme).is_some();
-            if !is_grpc && !matches!(scheme, "http" | "https") {
+            if !is_grpc && !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
                 return Err(TargetError::Form);
             }
             let authority = after.split(['/', '?', '#', '\\']).next().unwrap_or_default();
@@ -132,16 +164,17 @@ impl Serialize for Target {
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(|error| serde::de::Error::custom(format!("target {error}")))
+        Self::read(&text).map_err(|error| serde::de::Error::custom(format!("target {error}")))
     }
 }
 
 #[cfg(feature = "openapi")]
-const HTTP: &str = r"https?://[^@/?#\\:\s][^@/?#\\\s]*([/?#][!-~]*)?";
+const HTTP: &str =
+    r"[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!$-;=?-\[\]-_a-~]*)?";
 #[cfg(feature = "openapi")]
-const GRPC: &str = r"grpcs?://([^@/?#\\:\s\[\]]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}/[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*";
+const GRPC: &str = r"[Gg][Rr][Pp][Cc][Ss]?://([^@/?#\\:\s\[\]]+|\[[0-9A-Fa-f:.]+\]):[1-9][0-9]{0,4}/[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*";
 #[cfg(feature = "openapi")]
-const NAMED: &str = r"[A-Za-z0-9._-]+:/([!-.0-~][!-~]*)?";
+const NAMED: &str = r"[A-Za-z0-9._-]+:/([!$-.0-;=?-\[\]-_a-~][!$-;=?-\[\]-_a-~]*)?";
 
 #[cfg(feature = "openapi")]
 impl utoipa::PartialSchema for Target {
@@ -223,13 +256,52 @@ mod tests {
             ("grpc://joe:hunter2@a:1/a.B/C", UserInfo),
             ("grpc://a:1/a.B/C D", Character(' ')),
             ("grpcx://a:1/a.B/C", Form),
-            ("GRPC://a:1/a.B/C", Form),
         ] {
             assert_eq!(Target::parse(text), Err(error), "{text:?}");
         }
         let long = |len: usize| format!("grpc://a:1/a.B/{}", "C".repeat(len - "grpc://a:1/a.B/".len()));
         assert!(Target::parse(&long(TARGET_BYTES_MAX)).is_ok());
         assert_eq!(Target::parse(&long(TARGET_BYTES_MAX + 1)), Err(Length));
+    }
+
+    #[test]
+    fn a_scheme_may_be_written_in_any_case() {
+        for text in ["HTTP://a:1/X", "Https://a/", "GRPC://a:1/a.B/C", "gRPCs://a:1/a.B/C"] {
+            assert_eq!(Target::parse(text).unwrap().as_str(), text);
+        }
+        assert!(Target::parse("GRPCS://a:1/a.B/C").unwrap().grpc().is_some_and(|method| method.tls));
+    }
+
+    #[test]
+    fn a_path_does_not_leave_the_participant() {
+        for path in [
+            "/..",
+            "/../admin",
+            "/../../admin",
+            "/a/../../b",
+            "/%2e%2e/admin",
+            "/.%2E/admin",
+            "/%252e%252e/admin",
+            "/a%2f..%2f..%2fb",
+            "/a%5c..%5cb",
+            "/..;x=1/admin",
+            "/a/%2e./b?x",
+        ] {
+            assert_eq!(Target::parse(&format!("inventory:{path}")), Err(TargetError::Outside), "{path}");
+        }
+        for path in ["/a..b", "/...", "/..a", "/a/.../b", "/.", "/a?x=/../b", "/%2e%2ea", "/%zz", "/%"] {
+            assert!(Target::parse(&format!("inventory:{path}")).is_ok(), "{path}");
+        }
+        // A URL is what it is: there is no base that it could leave.
+        assert!(Target::parse("http://a/b/../c").is_ok());
+    }
+
+    #[test]
+    fn what_was_once_taken_is_read_and_not_taken_again() {
+        for text in ["http://a/<id>#x", "inventory:/../admin", "http://a:99999/"] {
+            let read: Target = serde_json::from_value(text.into()).unwrap();
+            assert!(read.as_str() == text && read.check().is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -243,6 +315,19 @@ mod tests {
             ("http://user:secret@host/", TargetError::UserInfo),
             ("http://a\r\nb/", TargetError::Character('\r')),
             ("inventory:stock", TargetError::Form),
+            ("http://a/x#y", TargetError::Fragment),
+            ("http://a/<id>", TargetError::Character('<')),
+            ("http://a/x?q=`1`", TargetError::Character('`')),
+            ("http://a/x?q=\"1\"", TargetError::Character('"')),
+            ("http://a\\x", TargetError::Authority),
+            ("http://a/x\\y", TargetError::Character('\\')),
+            ("http://a:99999/", TargetError::Authority),
+            ("http://a:/", TargetError::Authority),
+            ("http://[::1/", TargetError::Authority),
+            ("http://[a]/", TargetError::Authority),
+            ("http://a%20b/", TargetError::Authority),
+            ("inventory:/x#y", TargetError::Fragment),
+            ("inventory:/x\\y", TargetError::Character('\\')),
         ] {
             assert_eq!(Target::parse(text), Err(error), "{text:?}");
         }

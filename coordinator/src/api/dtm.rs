@@ -6,6 +6,7 @@
 //! (`entries`). No rule of any pattern is here. In front of it are `http` and `json_rpc`, which share `decode` and
 //! `envelope` and answer no page of somebody else (`browsers`), and `grpc`.
 
+mod branch_headers;
 mod browsers;
 mod decode;
 mod entries;

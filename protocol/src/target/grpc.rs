@@ -30,11 +30,10 @@ impl<'a> GrpcMethod<'a> {
 
 /// Whether a scheme is one of gRPC's, and then whether it is the one over TLS.
 pub(super) fn is_tls(scheme: &str) -> Option<bool> {
-    match scheme {
-        PLAIN => Some(false),
-        TLS => Some(true),
-        _ => None,
+    if scheme.eq_ignore_ascii_case(TLS) {
+        return Some(true);
     }
+    scheme.eq_ignore_ascii_case(PLAIN).then_some(false)
 }
 
 /// The rules of what stands behind `grpc://`, beyond those of every URL.

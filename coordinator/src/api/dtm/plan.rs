@@ -12,6 +12,7 @@ use trine_protocol::dtm::{BranchRequest, CallProtocol, Step, Terms, TransRequest
 use trine_protocol::limits::{BRANCHES_MAX, DURATION_MS_MAX};
 use trine_protocol::{BranchId, Pattern, Target};
 
+use super::branch_headers;
 use super::service::Trouble;
 
 /// Seconds between attempts, when a request names none.
@@ -156,6 +157,7 @@ fn terms(request: &TransRequest, kind: TransType) -> Result<Terms, Trouble> {
         "json-rpc" => CallProtocol::JsonRpc,
         other => return Err(Trouble::Other(format!("unknown protocol: {}", clip(other)))),
     };
+    branch_headers::check(&options.branch_headers, protocol)?;
     let workflow = match kind {
         TransType::Workflow => workflow(&request.custom_data)?.0,
         TransType::Saga | TransType::Tcc | TransType::Xa | TransType::Msg => String::new(),
@@ -317,7 +319,8 @@ fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, Trouble> 
     if url.is_empty() {
         return Ok(None);
     }
-    let is_http = url.starts_with("http://") || url.starts_with("https://");
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     let wrong = |why: String| Trouble::Other(format!("url {}: {why}", clip(url)));
     if !is_http && protocol == CallProtocol::Http {
         return Err(wrong("it must begin with http:// or https://, unless the protocol is grpc".into()));
@@ -326,10 +329,15 @@ fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, Trouble> 
     Target::parse(&text).map(Some).map_err(|error| wrong(error.to_string()))
 }
 
-/// Percent-encodes what a URL cannot carry as it is.
+/// Percent-encodes what a URL cannot carry as it is, and leaves out a fragment, as the dialect's own server does.
 fn printable(url: &str) -> String {
+    let url = url.split('#').next().unwrap_or_default();
     let encoded = |byte: u8| {
-        if byte.is_ascii_graphic() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+        if byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\') {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
     };
     url.bytes().map(encoded).collect()
 }
@@ -371,6 +379,6 @@ fn millis(seconds: i64) -> u64 {
 }
 
 /// As much of somebody's text as an error may repeat.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

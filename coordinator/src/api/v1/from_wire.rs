@@ -251,8 +251,9 @@ fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(
     Ok(())
 }
 
-/// The grammar of targets is checked when they are read; here it is made sure that a call to it can be formed.
+/// Reading a target takes what any version has taken; here it is made sure that a call to it can be made as it is written.
 fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
+    target.check().map_err(|error| Refusal::field(field, error.to_string()))?;
     let text = match (target.participant(), target.grpc()) {
         // Any base will do: only the path is in question.
         (Some((_, path)), _) => format!("http://participant.invalid{path}"),
@@ -264,7 +265,7 @@ fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
         Url::parse(&text).map_err(|error| Refusal::field(field, format!("is no usable URL: {error}")))?;
     let callable = matches!(url.scheme(), "http" | "https")
         && url.host_str().is_some_and(|host| !host.is_empty())
-        && url.as_str().parse::<axum::http::Uri>().is_ok();
+        && text.parse::<axum::http::Uri>().is_ok();
     if callable { Ok(()) } else { Err(Refusal::field(field, "is no URL that can be called")) }
 }
 

@@ -113,6 +113,8 @@ async fn what_cannot_be_read_is_said_so_and_nothing_is_done() {
         r#"{"gid":"g","trans_type":"saga","timeout_to_fail":"1"}"#,
         r#"{"gid":"g","trans_type":"saga","wait_result":1}"#,
         r#"{"gid":"g","trans_type":"saga","branch_headers":{"a":1}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"a b":"hunter2"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"a":"hunter2\u000d\u000ab: c"}}"#,
         r#"{"gid":"g","trans_type":"saga","custom_data":{"a":1}}"#,
         r#"{"gid":"g","trans_type":"other"}"#,
         r#"{"gid":"g"}"#,
@@ -145,6 +147,10 @@ async fn what_cannot_be_read_is_said_so_and_nothing_is_done() {
             500 {"message":"wait_result: invalid type: integer `1`, expected a boolean at line 1 column 46"}
         POST submit {"gid":"g","trans_type":"saga","branch_headers":{"a":1}}
             500 {"message":"branch_headers.a: invalid type: integer `1`, expected a string at line 1 column 54"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"a b":"hunter2"}}
+            500 {"message":"branch_headers a b: no header can have such a name"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"a":"hunter2\u000d\u000ab: c"}}
+            500 {"message":"branch_headers a: no header can have such a value"}
         POST submit {"gid":"g","trans_type":"saga","custom_data":{"a":1}}
             500 {"message":"custom_data: invalid type: map, expected a string at line 1 column 45"}
         POST submit {"gid":"g","trans_type":"other"}

@@ -236,3 +236,24 @@ fn participants_are_found_wherever_they_are_named() {
         [("check".to_owned(), "orders".to_owned()), ("branches[0].deliver".to_owned(), "mail".to_owned())];
     assert_eq!(participants_of(&request), expected);
 }
+
+#[test]
+fn a_target_that_cannot_be_called_as_it_is_written_is_refused_by_its_field() {
+    for (target, words) in [
+        ("inv:/../../admin", "base path"),
+        ("inv:/%2e%2e/admin", "base path"),
+        ("http://a/<id>", "percent-encode"),
+        ("http://a/x#y", "fragment"),
+        ("http://a:99999/", "port"),
+    ] {
+        let saga = format!(r#"{{"pattern":"saga","branches":[{{"id":"a","action":"{target}"}}]}}"#);
+        let (field, detail) = refused(&saga);
+        assert!(field == "branches[0].action" && detail.contains(words), "{target}: {field}: {detail}");
+        let url = format!(r#"{{"pattern":"tcc","branches":[{{"id":"a","url":"{target}"}}]}}"#);
+        assert_eq!(refused(&url).0, "branches[0].url", "{target}");
+    }
+    for target in ["HTTP://a:1/x?sig='y'", "http://a/b/../c", "inv:/a..b"] {
+        let saga = format!(r#"{{"pattern":"saga","branches":[{{"id":"a","action":"{target}"}}]}}"#);
+        assert!(read(&saga).is_ok(), "{target}");
+    }
+}

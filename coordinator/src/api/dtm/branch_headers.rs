@@ -1,0 +1,26 @@
+//! Headers that a client gives for all calls of its transaction.
+
+use std::collections::BTreeMap;
+
+use axum::http::{HeaderName, HeaderValue};
+use trine_protocol::dtm::CallProtocol;
+
+use super::plan::clip;
+use super::service::Trouble;
+
+/// Headers that cannot be sent would stand in the way of every call for ever. Values are not repeated: they may be
+/// credentials.
+pub(super) fn check(given: &BTreeMap<String, String>, protocol: CallProtocol) -> Result<(), Trouble> {
+    for (name, value) in given {
+        let wrong = |what: &str| {
+            Trouble::Other(format!("branch_headers {}: no header can have such a {what}", clip(name)))
+        };
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?;
+        // Over gRPC such values are sent encoded.
+        let is_encoded = protocol == CallProtocol::Grpc && name.to_ascii_lowercase().ends_with("-bin");
+        if !is_encoded {
+            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong("value"))?;
+        }
+    }
+    Ok(())
+}
