@@ -1,4 +1,4 @@
-//! Throwaway servers for tests: PostgreSQL, MariaDB, Redis and nginx in temporary folders on free ports, small clusters
+//! Throwaway servers for tests: PostgreSQL, MariaDB, Redis, nginx and pgbouncer in temporary folders on free ports, small clusters
 //! of them, and a proxy that misbehaves on demand. Knows nothing of Trine.
 //!
 //! Everything here is synchronous, and panics where it fails: a test can do nothing about a server that does not start.
@@ -12,6 +12,7 @@ mod keeper;
 pub mod mariadb;
 pub mod nginx;
 mod owner;
+pub mod pgbouncer;
 pub mod ports;
 pub mod postgres;
 pub mod process;

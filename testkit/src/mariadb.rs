@@ -1,6 +1,10 @@
 //! MariaDB servers, alone and in clusters. They stand for MySQL too: same protocol, same URLs.
+//!
+//! With `TRINE_TEST_MYSQL=mysql` in the environment every server here is MySQL's own instead (clusters aside), so that all
+//! tests that ask for one can be run on both.
 
 mod galera;
+mod mysql;
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpStream};
@@ -16,6 +20,7 @@ use crate::server::{Kind, Server, words};
 use crate::template;
 
 pub use galera::Galera;
+pub use mysql::is_chosen as is_mysql;
 
 const PACKAGE: &str = "mariadb-server";
 const USER: &str = "user";
@@ -25,11 +30,10 @@ const OWNER: Owner = Owner("mysql");
 const USERS: &str = "\
 CREATE USER 'user'@'%' IDENTIFIED BY 'password';
 GRANT ALL PRIVILEGES ON *.* TO 'user'@'%' WITH GRANT OPTION;
-FLUSH PRIVILEGES;
 ";
 const GREETING_MAX: Duration = Duration::from_secs(5);
 
-/// A server with full durability and room for 300 connections, otherwise as MariaDB comes.
+/// A server with full durability and room for 300 connections, otherwise as MariaDB (or MySQL) comes.
 #[derive(Debug)]
 pub struct MariaDb {
     server: Server,
@@ -54,6 +58,11 @@ impl MariaDb {
     /// `[("innodb_flush_log_at_trx_commit", "0")]`.
     #[must_use]
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        if is_mysql() {
+            return Self::of(Server::launch(&mysql::KIND, |folder, port| {
+                [mysql::program(folder, port), options(settings)].concat()
+            }));
+        }
         Self::of(Server::launch(&kind(greets), |folder, port| command(folder, port, settings)))
     }
 
@@ -180,17 +189,25 @@ fn greets(server: &Server, _pid: u32) -> bool {
 }
 
 fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
-    let mut command = OWNER.command();
-    command.extend(program(folder, port));
-    command.extend(settings.iter().map(|(name, value)| format!("--{name}={value}")));
-    command
+    [OWNER.command(), program(folder, port), options(settings)].concat()
+}
+
+fn options(settings: &[(&str, &str)]) -> Vec<String> {
+    settings.iter().map(|(name, value)| format!("--{name}={value}")).collect()
 }
 
 /// The server with what every test wants of it.
 fn program(folder: &Path, port: u16) -> Vec<String> {
+    let mut program = vec![process::program("mariadbd", PACKAGE).display().to_string()];
+    program.extend(common(folder, port));
+    program.push(LOG_SIZE.to_owned());
+    program
+}
+
+/// The options that both products have.
+fn common(folder: &Path, port: u16) -> Vec<String> {
     let folder_name = folder.display();
     vec![
-        process::program("mariadbd", PACKAGE).display().to_string(),
         "--no-defaults".to_owned(),
         format!("--datadir={}", data(folder).display()),
         format!("--socket={folder_name}/socket"),
@@ -204,7 +221,6 @@ fn program(folder: &Path, port: u16) -> Vec<String> {
         "--innodb-flush-log-at-trx-commit=1".to_owned(),
         "--innodb-doublewrite=1".to_owned(),
         "--sync-binlog=1".to_owned(),
-        LOG_SIZE.to_owned(),
     ]
 }
 
@@ -219,7 +235,7 @@ fn initialise(folder: &Path, data: &Path) {
     OWNER.run(&[words(&[&install]), words(&options)].concat(), "");
     let bootstrap = [program(folder, 0), words(&["--bootstrap"])].concat();
     // Only after this are the tables of users in use, without which there is nothing to grant.
-    OWNER.run(&bootstrap, &format!("FLUSH PRIVILEGES;\n{USERS}"));
+    OWNER.run(&bootstrap, &format!("FLUSH PRIVILEGES;\n{USERS}FLUSH PRIVILEGES;\n"));
 }
 
 fn data(folder: &Path) -> PathBuf {

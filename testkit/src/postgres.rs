@@ -1,4 +1,5 @@
-//! PostgreSQL servers, alone and in pairs.
+//! PostgreSQL servers, alone and in pairs: the newest that is installed, or the one whose programs are in the folder that
+//! `TRINE_TEST_POSTGRES` names.
 
 mod pair;
 
@@ -204,8 +205,13 @@ fn template_name() -> String {
     format!("postgres-{number}")
 }
 
-/// A program of the newest PostgreSQL. Debian keeps them apart by version, and off the `PATH`.
+/// A program of the newest PostgreSQL. Debian keeps them apart by version, and off the `PATH`. A folder that is named need
+/// not have the client's.
 fn program(name: &str) -> PathBuf {
+    let named = std::env::var_os("TRINE_TEST_POSTGRES").map(|folder| PathBuf::from(folder).join(name));
+    if let Some(file) = named.filter(|file| file.is_file()) {
+        return file;
+    }
     let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

@@ -34,11 +34,16 @@ pub(crate) fn fill(directory: &Path, name: &str, owner: Owner, initialise: impl 
     }
 }
 
-/// `testkit` in the target directory this test was built into.
+/// `testkit` in the target directory.
 fn cache() -> Option<PathBuf> {
+    Some(target_directory()?.join("testkit"))
+}
+
+/// The target directory this test was built into.
+pub(crate) fn target_directory() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let target = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file())?;
-    Some(target.join("testkit"))
+    Some(target.to_owned())
 }
 
 fn unique() -> u64 {

@@ -7,6 +7,7 @@ mod bench;
 mod canaries;
 mod clients;
 mod fuzz;
+mod mysql;
 mod process;
 mod run;
 mod server;

@@ -1,12 +1,12 @@
 //! `cargo xtask setup`: installs what the tests need and this machine lacks.
 //!
-//! Operating-system packages and the clients of `clients.rs` are installed at once. The tools that few commands need,
+//! Operating-system packages, the server of `mysql.rs` and the clients of `clients.rs` are installed at once. The tools that few commands need,
 //! schemathesis and cargo-deny, are installed when first asked for.
 
 use std::path::{Path, PathBuf};
 
-use crate::clients;
 use crate::run::{self, cargo, command};
+use crate::{clients, mysql};
 
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const CARGO_DENY_VERSION: &str = "0.20.2";
@@ -67,6 +67,11 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "curl",
         reason: "the examples of the documents are run",
     },
+    Requirement {
+        probe: &["sh", "-c", "PATH=$PATH:/usr/sbin; command -v pgbouncer"],
+        package: "pgbouncer",
+        reason: "a coordinator is tested behind a pooler of connections",
+    },
     Requirement { probe: &["go", "version"], package: "golang-go", reason: "dtm's client for Go is tested" },
 ];
 
@@ -93,6 +98,7 @@ enum Installer {
 /// Installs what is missing. Says nothing when that is nothing.
 pub(crate) fn setup(root: &Path) -> Result<(), String> {
     packages(root)?;
+    mysql::setup(root)?;
     clients::setup(root)
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{self, cargo};
-use crate::{canaries, setup, tidy};
+use crate::{canaries, mysql, setup, tidy};
 
 /// What became of a stage.
 #[derive(Debug, PartialEq)]
@@ -33,6 +33,7 @@ pub(crate) fn verify(root: &Path) -> Result<(), String> {
         Stage::cargo("clippy", clippy(root)),
         Stage::new("canaries", "cargo xtask canaries --build".to_owned(), || canaries::all_build(root)),
         Stage::cargo("test", cargo(root, ["test", "--quiet", "--workspace", "--locked"])),
+        on_mysql(root),
         Stage::cargo("doc", doc(root)),
     ];
     stages.extend(deny_stages(root));
@@ -64,6 +65,25 @@ fn clippy(root: &Path) -> Command {
     let mut command = cargo(root, ["clippy", "--workspace", "--all-targets", "--all-features", "--locked"]);
     command.args(quiet()).args(["--", "-D", "warnings"]);
     command
+}
+
+/// What the tests do on MariaDB, on MySQL's own server: names of tests that use such a server contain one of these words.
+fn on_mysql(root: &Path) -> Stage<'_> {
+    let crates = ["trine-coordinator", "trine-participants", "trine-sdk", "trine-testkit"];
+    let mut command = cargo(root, ["test", "--quiet", "--locked", "--all-targets"]);
+    command.args(crates.iter().flat_map(|name| ["--package", name]));
+    command.args(["--", "mysql", "mariadb", "store::remote", "--skip", "postgres", "--skip", "galera"]);
+    command.env("TRINE_TEST_MYSQL", "mysql");
+    let repeat = run::show(&command);
+    let check = Box::new(move || {
+        if !mysql::is_there(root) {
+            return Ok(Verdict::Skipped(
+                "MySQL's own server is not there; `cargo xtask setup` says why".to_owned(),
+            ));
+        }
+        run::run(&mut command).map(|()| Verdict::Passed)
+    });
+    Stage { name: "mysql", repeat, check }
 }
 
 fn doc(root: &Path) -> Command {
