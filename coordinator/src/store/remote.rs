@@ -4,7 +4,7 @@
 //! - `connections`: connections kept for one purpose, deadlines, several hosts;
 //! - `append`: one batch, one database transaction;
 //! - `queries`, `tables`, `retention`, `key_values`: everything else;
-//! - `safety`: settings of the server that must be right;
+//! - `safety`: settings of the server that must be right; `sessions`: no pooler that shares them out;
 //! - `hosts`: URLs.
 //!
 //! Each lane has a connection to itself; lanes' reads, requests' reads, lists, housekeeping and heartbeats have theirs, so
@@ -20,6 +20,7 @@ mod postgres;
 mod queries;
 mod retention;
 mod safety;
+mod sessions;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -87,7 +88,7 @@ struct Inner<C: Client> {
 pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, OpenError> {
     let target = target::<C>(options)?;
     let failed = |error: &dyn fmt::Display| failed(options, error);
-    let mut client = connections::connect::<C>(&target).await.map_err(|error| failed(&error))?;
+    let mut client = first::<C>(options, &target).await?;
     migrate_with(options, &mut client).await?;
     let inspection = client.inspect().await.map_err(|error| failed(&error))?;
     let lapse_ms = append::integer(options.lapse_after_ms);
@@ -124,10 +125,19 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
 /// See [`super::migrate`].
 pub(super) async fn migrate<C: Client>(options: &Options) -> Result<u64, OpenError> {
     let target = target::<C>(options)?;
-    let mut client = connections::connect::<C>(&target).await.map_err(|error| failed(options, &error))?;
+    let mut client = first::<C>(options, &target).await?;
     let applied = migrate_with(options, &mut client).await;
     client.close().await;
     applied
+}
+
+/// The first connection, once it is known to be a session of its own.
+async fn first<C: Client>(options: &Options, target: &Target<C::Address>) -> Result<C, OpenError> {
+    let refused = |why: String| failed(options, &why);
+    let mut client =
+        connections::connect::<C>(target).await.map_err(|error| refused(sessions::told(&error)))?;
+    sessions::check(target, &mut client).await.map_err(refused)?;
+    Ok(client)
 }
 
 async fn migrate_with<C: Client>(options: &Options, client: &mut C) -> Result<u64, OpenError> {

@@ -230,6 +230,8 @@ pub(in crate::store) struct Refusal {
 /// SQL of one dialect, with `$1 ..` for what is bound.
 #[derive(Debug)]
 pub(in crate::store) struct Texts {
+    /// The number of the server's session behind this connection.
+    pub(in crate::store) session: &'static str,
     pub(in crate::store) records: &'static str,
     pub(in crate::store) unfinished: &'static str,
     pub(in crate::store) due: &'static str,

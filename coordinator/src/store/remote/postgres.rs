@@ -49,6 +49,8 @@ impl Client for Postgres {
         let options = PgConnectOptions::from_str(url).map_err(|error| driver_words(&error))?;
         Ok(options
             .application_name("trine")
+            // pgbouncer refuses this setting of a new session, and no column here is a fraction.
+            .extra_float_digits(None)
             .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging())
     }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod key_values;
+mod pooler;
 mod schema;
 mod sharing;
 
@@ -51,6 +52,14 @@ impl Database {
         match self.server {
             Server::Postgres(server) => server.execute(self.name(), sql),
             Server::MariaDb(server) => server.execute(self.name(), sql),
+        }
+    }
+
+    /// Begins a transaction over a connection that prepares every statement: MySQL prepares no `BEGIN`.
+    fn begin(&self) -> &'static str {
+        match self.server {
+            Server::Postgres(_) => "BEGIN",
+            Server::MariaDb(_) => "SET autocommit = 0",
         }
     }
 

@@ -71,9 +71,10 @@ pub(super) const RETIRE: [&str; 3] = [
     "DELETE FROM transactions WHERE gid IN (*)",
 ];
 
-/// Waits a minute for whoever is migrating this database.
-pub(super) const LOCK: &str = "SELECT GET_LOCK(CONCAT('trine ', MD5(DATABASE())), 60)";
-pub(super) const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('trine ', MD5(DATABASE())))";
+/// Waits a minute for whoever is migrating this database. The name is bounded to 64 characters, a database's is not. (MD5 and
+/// SHA1 are not built into every server any more.)
+pub(super) const LOCK: &str = "SELECT GET_LOCK(CONCAT('trine ', LEFT(SHA2(DATABASE(), 256), 40)), 60)";
+pub(super) const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('trine ', LEFT(SHA2(DATABASE(), 256), 40)))";
 
 pub(super) const APPLIED: &str = "SELECT version, CAST(success AS SIGNED) FROM trine_migrations";
 
@@ -81,6 +82,7 @@ pub(super) const APPLIED: &str = "SELECT version, CAST(success AS SIGNED) FROM t
 pub(super) const MEND: &str = "DELETE FROM trine_migrations WHERE NOT success";
 
 pub(super) const TEXTS: Texts = Texts {
+    session: "SELECT CAST(CONNECTION_ID() AS SIGNED)",
     records: "SELECT gid, seq, at, event FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
     unfinished: "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 AND gid > $2 \
          AND (due_at IS NULL OR due_at <= $3) ORDER BY gid LIMIT $4",

@@ -62,6 +62,7 @@ pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM t
      rows AS (DELETE FROM transactions AS t USING settled WHERE t.gid = settled.gid RETURNING 1) SELECT count(*) FROM rows";
 
 pub(super) const TEXTS: Texts = Texts {
+    session: "SELECT pg_backend_pid()::bigint",
     records: "SELECT gid, seq, at, event FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
     unfinished: "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 AND gid > $2 \
          AND (due_at IS NULL OR due_at <= $3) ORDER BY gid LIMIT $4",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use trine_testkit::mariadb::MariaDb;
+use trine_testkit::mariadb::{self, MariaDb};
 use trine_testkit::postgres::{Pair, Postgres};
 use trine_testkit::proxy::Proxy;
 
@@ -27,7 +27,11 @@ fn behind(kind: fn() -> Database) -> Behind {
         Server::MariaDb(server) => server.port(),
     };
     let proxy = Proxy::start(port);
-    let url = database.url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+    let mut url = database.url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+    if mariadb::is_mysql() && matches!(database.server, Server::MariaDb(_)) {
+        // MySQL offers TLS by itself, and the proxy must read what is said.
+        url.push_str("?ssl-mode=disabled");
+    }
     Behind { proxy, options: Options::new(&url, "a"), database }
 }
 
@@ -186,7 +190,7 @@ async fn deadlock<C: Client>(database: &Database, waiting: &'static str) {
     let address = C::address(&database.url).unwrap();
     for seq in 2..20 {
         let mut other = C::connect(&address).await.unwrap();
-        other.execute("BEGIN", &[]).await.unwrap();
+        other.execute(database.begin(), &[]).await.unwrap();
         // More than the batch, so that it is not this side that is undone.
         let rest = "UPDATE transactions SET updated_at = updated_at + 1 WHERE gid > 'tx-01'";
         other.execute(rest, &[]).await.unwrap();
@@ -196,7 +200,11 @@ async fn deadlock<C: Client>(database: &Database, waiting: &'static str) {
         }
         let first = "UPDATE transactions SET updated_at = updated_at + 1 WHERE gid = 'tx-00'";
         let won = other.execute(first, &[]).await.is_ok();
-        other.execute(if won { "COMMIT" } else { "ROLLBACK" }, &[]).await.unwrap();
+        if won {
+            other.execute("COMMIT", &[]).await.unwrap();
+        }
+        // Ends its transaction where that is still open.
+        drop(other);
         assert_eq!(appending.await.unwrap(), Ok(Appended::default()));
         assert_eq!(seqs(&*store, "tx-00").await, (1..=seq).collect::<Vec<_>>());
         if won {
@@ -416,4 +424,23 @@ async fn a_standby_is_refused_and_a_promoted_one_is_found() {
     pair.promote_standby();
     assert_eq!(seqs(&*store, "tx").await, [1, 2]);
     append(&*store, Tx::new("tx").batch([3])).await;
+}
+
+/// MySQL's default plug-in asks for the password in another way the first time a user comes, and over TLS in yet another.
+/// MariaDB has no TLS unless it is set up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_gets_in_over_tls_and_over_plain_tcp() {
+    let server = mariadb::shared();
+    let url = server.fresh_database();
+    let modes: &[&str] = if mariadb::is_mysql() { &["disabled", "required"] } else { &["disabled"] };
+    for mode in modes {
+        let name = format!("newcomer_{mode}");
+        server.execute("", &format!("CREATE USER {name} IDENTIFIED BY 'secret'; GRANT ALL ON *.* TO {name}"));
+        let url = format!("{}?ssl-mode={mode}", url.replace("user:password", &format!("{name}:secret")));
+        let store = open(&Options::new(&url, "a")).await.unwrap();
+        append(&*store, Tx::new(mode).batch([1])).await;
+        store.close().await.unwrap();
+        let wrong = open(&Options::new(&url.replace("secret", "guess"), "a")).await.err().unwrap();
+        assert!(wrong.to_string().contains("denied"), "{wrong}");
+    }
 }

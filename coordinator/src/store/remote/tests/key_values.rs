@@ -39,7 +39,7 @@ async fn third<C: Client>(database: &Database, waiting: &'static str) {
     let store = database.open("a").await;
     let address = C::address(&database.url).unwrap();
     let mut other = C::connect(&address).await.unwrap();
-    other.execute("BEGIN", &[]).await.unwrap();
+    other.execute(database.begin(), &[]).await.unwrap();
     let insert = "INSERT INTO key_values (category, name, value, version, created_at, updated_at) \
          VALUES ('topics', 'k', '', 1, 1, 1)";
     other.execute(insert, &[]).await.unwrap();
@@ -51,7 +51,8 @@ async fn third<C: Client>(database: &Database, waiting: &'static str) {
     while database.execute(waiting).trim() != "2" {
         tokio::task::yield_now().await;
     }
-    other.execute("ROLLBACK", &[]).await.unwrap();
+    // Without a commit its transaction is rolled back.
+    drop(other);
     let mut changes = Vec::new();
     for put in putting {
         changes.push(put.await.unwrap().unwrap());

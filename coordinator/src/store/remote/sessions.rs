@@ -1,0 +1,47 @@
+//! Whether each connection is a session of its own. A pooler in transaction or statement mode (pgbouncer, or a proxy of MySQL
+//! that multiplexes) hands one session of the server to several connections in turn. Statements prepared on one connection,
+//! its settings and its locks are then somebody else's.
+
+use super::client::{Client, ClientError};
+use super::connections::{self, Target};
+
+/// What the operator is told, after the store's name.
+const SHARED: &str = "something in front of the database hands one session to several connections: a pooler in transaction or \
+     statement mode; Trine prepares statements, sets its isolation level and locks by session, so set pool_mode = session \
+     for this database, or connect to it directly";
+
+/// PostgreSQL's words for a statement that is prepared already, or is not, though this connection knows better.
+const FOREIGN_STATEMENTS: [&str; 2] = ["42P05", "26000"];
+
+/// Looks through a second connection while the first is open: both must be sessions of their own.
+pub(super) async fn check<C: Client>(target: &Target<C::Address>, first: &mut C) -> Result<(), String> {
+    let ours = async {
+        let mine = id(first).await?;
+        let mut second = connections::connect::<C>(target).await?;
+        let others = id(&mut second).await?;
+        second.close().await;
+        Ok(mine != others)
+    };
+    match ours.await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(SHARED.to_owned()),
+        Err(error) => Err(told(&error)),
+    }
+}
+
+/// An error of a first connection, in words that name the cause.
+pub(super) fn told(error: &ClientError) -> String {
+    let code = match error {
+        ClientError::Sql(sqlx::Error::Database(error)) => error.code(),
+        _ => None,
+    };
+    match code {
+        Some(code) if FOREIGN_STATEMENTS.contains(&&*code) => format!("{SHARED} ({error})"),
+        _ => error.to_string(),
+    }
+}
+
+async fn id<C: Client>(client: &mut C) -> Result<i64, ClientError> {
+    let rows = client.query(C::TEXTS.session, &[]).await?;
+    rows.first().map_or_else(|| Err(ClientError::Unreadable("no session".into())), |row| row.int(0))
+}
