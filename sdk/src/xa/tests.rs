@@ -435,6 +435,8 @@ async fn on_mariadb_lost_acknowledgements_are_found_out() {
     let service = Service::<MySql>::new().await;
     let proxy = Proxy::start(trine_testkit::mariadb::shared().port());
     let options = (*service.pool.connect_options()).clone().port(proxy.port());
+    // MySQL offers TLS by itself, and the proxy must read what is said.
+    let options = options.ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
     let pool = PoolOptions::new().connect_with(options).await.unwrap();
     lost_acknowledgements(service, proxy, pool, [b"XA PREPARE", b"XA COMMIT"]).await;
 }

@@ -50,6 +50,8 @@ async fn on_mysql_a_lost_commit_is_found_out() {
     let direct = Service::<OnMySql>::new().await;
     let proxy = Proxy::start(mariadb::shared().port());
     let options = (*direct.pool.connect_options()).clone().port(proxy.port());
+    // MySQL offers TLS by itself, and the proxy must read what is said.
+    let options = options.ssl_mode(sqlx::mysql::MySqlSslMode::Disabled);
     let pool = PoolOptions::new().connect_with(options).await.unwrap();
     a_lost_acknowledgement_is_an_error_and_the_repetition_finds_out(&direct, &proxy, pool).await;
 }
