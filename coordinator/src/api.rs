@@ -28,11 +28,13 @@ use axum::routing::Route;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
+use trine_engine::Record;
+use trine_protocol::Gid;
 use trine_protocol::errors::Code;
 
 use crate::metrics::Metrics;
 use crate::runtime::Handle;
-use crate::store::{Membership, Queries, Registry, StoreError, StoreFuture};
+use crate::store::{Membership, Queries, Readable, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
 
 pub use docs::{openapi, router as docs_router};
@@ -101,6 +103,26 @@ impl State {
             Ok(result) => result.map_err(Refusal::from),
             Err(_) => Err(StoreError::Unavailable("it took too long".into()).into()),
         }
+    }
+
+    /// The records of a transaction: all of them. Damage is kept in mind.
+    pub(crate) async fn records(&self, gid: &Gid) -> Result<Vec<Record>, Refusal> {
+        self.readable(gid).await?.whole(gid).map_err(|error| self.damaged(gid, &error))
+    }
+
+    /// The records of a transaction, as far as they can be read. Damage is kept in mind.
+    pub(crate) async fn readable(&self, gid: &Gid) -> Result<Readable, Refusal> {
+        let found = self.bounded(self.queries.readable(gid.clone(), 0)).await?;
+        if let Some(damaged) = found.damaged.first() {
+            self.handle.damaged().met(gid, &format_args!("seq {}: {}", damaged.seq, damaged.detail));
+        }
+        Ok(found)
+    }
+
+    /// A journal that is none: kept in mind, and refused.
+    pub(crate) fn damaged(&self, gid: &Gid, why: &dyn fmt::Display) -> Refusal {
+        self.handle.damaged().met(gid, why);
+        Refusal::damaged(gid)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The command line: what each command takes, does and prints. Transactions are read and changed over HTTP, exactly
-//! as any other client would; only `serve`, `dev` and `migrate` touch a store (and `xa` a participant's database), and none decides anything about a
+//! as any other client would; only `serve`, `dev`, `migrate` and `check` touch a store (and `xa` a participant's database), and none decides anything about a
 //! transaction.
 
 mod args;
+mod check;
 mod client;
 mod coordinators;
 #[cfg(feature = "demo")]
@@ -26,6 +27,8 @@ use args::Command;
 
 /// Does what the command line asks.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
+    // Before any file is written: a database that may not grow is to be told, not to end the process.
+    crate::store::outlive_file_limit().map_err(|error| Failure::bad(format!("no signals: {error}")))?;
     match cli.command {
         Command::Serve(args) => serve::run(args).await,
         #[cfg(feature = "demo")]
@@ -37,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Health(args) => health::run(args).await,
         Command::Config(args) => local::config(&args),
         Command::Migrate(args) => local::migrate(args).await,
+        Command::Check(args) => check::run(args).await,
         Command::Openapi => local::openapi(),
     }
 }

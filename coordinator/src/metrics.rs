@@ -55,6 +55,7 @@ struct Inner {
     unfinished: Family<Labels<2>, Gauge>,
     parked: Gauge,
     ops_parked: Family<Labels<2>, Counter>,
+    damaged: Gauge,
     oldest_unfinished_seconds: FloatGauge,
     residents: Gauge,
     inbox_len: Gauge,
@@ -137,6 +138,11 @@ impl Metrics {
         self.inner.oldest_unfinished_seconds.set(std::time::Duration::from_millis(oldest_ms).as_secs_f64());
     }
 
+    /// How many transactions are known whose journal cannot be read.
+    pub fn damaged(&self, transactions: u64) {
+        self.inner.damaged.set(signed(transactions));
+    }
+
     /// How many transactions are in memory.
     pub fn residents(&self, residents: u64) {
         self.inner.residents.set(signed(residents));
@@ -212,6 +218,7 @@ impl Inner {
             unfinished: Family::default(),
             parked: Gauge::default(),
             ops_parked: Family::default(),
+            damaged: Gauge::default(),
             oldest_unfinished_seconds: FloatGauge::default(),
             residents: Gauge::default(),
             inbox_len: Gauge::default(),
@@ -250,6 +257,11 @@ impl Inner {
             "ops_parked",
             "Ops that were parked, by op and cause: exhausted, client_error",
             self.ops_parked.clone(),
+        );
+        registry.register(
+            "damaged_transactions",
+            "Transactions whose journal cannot be read (TX0021), as met by this coordinator since it started",
+            self.damaged.clone(),
         );
         registry.register_with_unit(
             "oldest_unfinished_age",

@@ -4,6 +4,7 @@
 //! decided here: that is `trine_engine::Shard`. Nothing is known here of SQL or HTTP: those are behind
 //! `store::Journal` and `dispatch::Caller`.
 
+mod damaged;
 mod door;
 mod in_flight;
 mod lane;
@@ -31,6 +32,7 @@ use door::{Admission, Adoption};
 use lane::Lane;
 use watch::Hub;
 
+pub use damaged::Damaged;
 pub use watch::Watch;
 
 /// Bounds of the runtime; each has an answer when it is reached.
@@ -85,6 +87,7 @@ pub enum SubmitError {
 pub struct Handle {
     lanes: Arc<[LaneSender]>,
     hub: Hub,
+    damaged: Damaged,
     closed: Arc<AtomicBool>,
     clock: Arc<StoreClock>,
     busy_retry_after_ms: u64,
@@ -124,6 +127,11 @@ impl Handle {
     /// Resolves each time new records of the gid may be durable. Spurious wake-ups happen; poll the journal as well.
     pub fn watch(&self, gid: &Gid) -> Watch {
         self.hub.watch(gid)
+    }
+
+    /// Transactions whose journal cannot be read.
+    pub fn damaged(&self) -> &Damaged {
+        &self.damaged
     }
 
     /// Brings transactions into memory that belong there; resolves when they are. Known ones are left as they are.
@@ -230,7 +238,7 @@ impl Lanes {
         if !store.is_shared() {
             options.shard.refresh_after_ms = None;
         }
-        let hub = Hub::default();
+        let (hub, damaged) = (Hub::default(), Damaged::new(metrics.clone()));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let clock = Arc::<StoreClock>::default();
@@ -245,6 +253,7 @@ impl Lanes {
                 caller: Arc::clone(caller),
                 metrics: metrics.clone(),
                 hub: hub.clone(),
+                damaged: damaged.clone(),
                 residents: Arc::clone(&residents),
                 stop: stop.clone(),
                 clock: Arc::clone(&clock),
@@ -256,6 +265,7 @@ impl Lanes {
         let handle = Handle {
             lanes: lanes.collect(),
             hub: hub.clone(),
+            damaged,
             closed: Arc::default(),
             clock,
             busy_retry_after_ms: options.busy_retry_after_ms,

@@ -202,12 +202,13 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
         shutdown: shutdown.clone(),
     };
-    let metrics = context.metrics.clone();
+    let (metrics, damaged) = (context.metrics.clone(), context.handle.damaged().clone());
     let handle = context.handle.clone();
     let health = api::health::Health {
         store: context.store.clone(),
         ready_timeout: READY_TIMEOUT,
         complaint: Arc::new(move || handle.complaint()),
+        damaged: Arc::new(move || damaged.len()),
         metrics: Arc::new(move || metrics.render()),
         shutdown: shutdown.clone(),
     };

@@ -8,11 +8,14 @@
 //!
 //! [`open`] chooses a store by its URL. What each promises is in the traits; `suite` holds all of them to it.
 
+mod checksum;
 pub mod codec;
 mod detach;
 mod group;
+mod inspect;
 mod key_values;
 pub mod memory;
+mod open_error;
 mod remote;
 pub mod sqlite;
 #[cfg(test)]
@@ -27,10 +30,14 @@ use trine_engine::{Batch, Record};
 use trine_protocol::v1::Page;
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
+pub use group::{Readable, Unreadable};
+pub use inspect::{IndexColumns, Inspect, Inspected, inspect};
 pub use key_values::{
     Change, Entry, KEY_BYTES_MAX, Key, KeyValues, OutOfBounds, Revision, VALUE_BYTES_MAX, Value,
 };
+pub use open_error::OpenError;
 pub use remote::{Risk, Unfit, Why};
+pub use sqlite::outlive_file_limit;
 pub use upkeep::{Beat, Maintenance, Membership, Registrations, Registry, Standing};
 pub use watched::{Leap, WATCH_EVERY};
 
@@ -83,59 +90,6 @@ impl Options {
             allow: Vec::new(),
         }
     }
-}
-
-/// Why a store cannot be opened. The text is for whoever starts the coordinator.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL names no store.
-    #[error(
-        "{url:?} is not a store: {detail}; write sqlite:./folder/file.db, sqlite:///folder/file.db, \
-         postgres://user:password@host:5432/database or mysql://user:password@host:3306/database"
-    )]
-    Url {
-        /// As given.
-        url: String,
-        /// What is wrong with it.
-        detail: String,
-    },
-    /// Another process has it.
-    #[error(
-        "{file} is in use by another coordinator, which holds {file}.lock; stop it first, or give this one a file of its own"
-    )]
-    InUse {
-        /// The database file.
-        file: String,
-    },
-    /// Another process has the name.
-    #[error(
-        "another process runs under the name {name:?}: it goes on sending heartbeats to {store}; stop it first, or give \
-         this one a --name of its own"
-    )]
-    NameInUse {
-        /// The name.
-        name: String,
-        /// Which store.
-        store: String,
-    },
-    /// It was written by a newer version.
-    #[error(
-        "the tables in {store} were made by a newer version of Trine (migration {migration}); run that version"
-    )]
-    Newer {
-        /// Which store.
-        store: String,
-        /// Its number.
-        migration: i64,
-    },
-    /// Anything else.
-    #[error("cannot open {store}: {detail}")]
-    Failed {
-        /// Which store.
-        store: String,
-        /// Why.
-        detail: String,
-    },
 }
 
 /// Opens a store, brings its tables up to date, and joins it as the coordinator `options.owner`.
@@ -329,8 +283,15 @@ pub struct Census {
 
 /// Reads that never write.
 pub trait Queries: Send + Sync + std::fmt::Debug + 'static {
-    /// A gid's records with `seq` greater than `after_seq`, in order. Empty when there are none.
-    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>>;
+    /// A gid's records with `seq` greater than `after_seq`, in order, as far as they can be read.
+    fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable>;
+
+    /// A gid's records with `seq` greater than `after_seq`, in order: all of them, or an error that names the first that
+    /// is damaged or missing. Empty when there are none.
+    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
+        let read = self.readable(gid.clone(), after_seq);
+        Box::pin(async move { read.await?.whole(&gid) })
+    }
 
     /// A page of the index, newest first (`created_at`, then gid, descending).
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page>;

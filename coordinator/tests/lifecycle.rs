@@ -3,7 +3,7 @@
 use serde_json::json;
 use trine_participants::faults::Faults;
 
-use crate::support::{Coordinator, Http, Shop, program, purchase, trine};
+use crate::support::{Coordinator, Http, Shop, purchase, trine};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pattern_commits_and_a_refusal_rolls_it_back() {
@@ -138,17 +138,109 @@ async fn a_participant_that_lapsed_costs_no_attempts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_coordinator_on_the_same_file_is_turned_away() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let db = folder.path().join("trine.db");
-    let _first = Coordinator::start(&db).await;
-    let second = program()
-        .args(["serve", "--store", &format!("sqlite:{}", db.display())])
-        .current_dir(folder.path())
-        .output()
-        .await
-        .expect("trine is built with the tests");
-    let words = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(!second.status.success());
-    assert!(words.contains("in use by another coordinator"), "{words}");
+    let (db, link) = (folder.path().join("trine.db"), folder.path().join("link.db"));
+    let _first = Coordinator::start_with(&db, &[("TRINE_NAME", "first")]).await;
+    std::os::unix::fs::symlink(&db, &link).expect("a link");
+    // What looks like a leftover is none of the lock.
+    let beside = |name: &str| !["trine.db", "trine.db-wal", "trine.db-shm", "link.db"].contains(&name);
+    for entry in std::fs::read_dir(folder.path()).expect("a folder") {
+        let entry = entry.expect("an entry");
+        if beside(&entry.file_name().to_string_lossy()) {
+            std::fs::remove_file(entry.path()).expect("removed");
+        }
+    }
+    for name in [&db, &link] {
+        let store = format!("sqlite:{}", name.display());
+        let (code, words) = trine(&[
+            "serve",
+            "--http",
+            "127.0.0.1:0",
+            "--grpc",
+            "off",
+            "--name",
+            "second",
+            "--store",
+            &store,
+        ])
+        .await;
+        assert_eq!(code, Some(1), "{words}");
+        assert!(words.contains("in use by another coordinator (first, since 20"), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_is_never_called_and_trine_check_finds_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (db, http) = (folder.path().join("trine.db"), Http::new());
+    let store = format!("sqlite:{}", db.display());
+    let coordinator = Coordinator::start(&db).await;
+    for gid in ["pay", "other"] {
+        let branch =
+            json!({"id": "a", "confirm": "http://127.0.0.1:9/to/alice", "cancel": "http://127.0.0.1:9/c"});
+        let body = json!({"gid": gid, "pattern": "tcc", "open": true, "branches": [branch]});
+        let (status, answer) = http.post(&format!("{}/v1/transactions", coordinator.url()), &body).await;
+        assert_eq!(status, 202, "{answer}");
+    }
+    let (code, words) = trine(&["check", "--store", &store]).await;
+    assert_eq!(code, Some(0), "beside a coordinator that has the file: {words}");
+    assert!(words.contains("2 transactions with 2 records"), "{words}");
+    assert_eq!(coordinator.terminate().await, Some(0));
+
+    let mut bytes = std::fs::read(&db).expect("the file");
+    let places: Vec<usize> =
+        bytes.windows(9).enumerate().filter(|(_, bytes)| bytes == b"/to/alice").map(|(at, _)| at).collect();
+    // One of the two: the other transaction goes on.
+    bytes[places[0] + 4] = b'm';
+    std::fs::write(&db, bytes).expect("written");
+    let coordinator = Coordinator::start(&db).await;
+    let mut statuses = Vec::new();
+    for gid in ["pay", "other"] {
+        let (status, answer) =
+            http.post(&format!("{}/v1/transactions/{gid}/commit", coordinator.url()), &json!({})).await;
+        assert_eq!(answer["code"] == "TX0021", status == 500, "{answer}");
+        statuses.push(status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [202, 500]);
+    let (status, ready) = http.get(&format!("{}/readyz", coordinator.url())).await;
+    assert_eq!((status, &ready["damaged_transactions"]), (200, &json!(1)), "{ready}");
+    let (code, words) = trine(&["check", "--json", "--store", &store]).await;
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("\"kind\": \"record\"") && words.contains("\"findings_total\": 1"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_file_sizes_fails_writes_and_not_the_process() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (coordinator, http) = (Coordinator::start(&folder.path().join("trine.db")).await, Http::new());
+    let limit = async |bytes: &str| {
+        let pid = coordinator.pid().to_string();
+        let mut set = tokio::process::Command::new("prlimit");
+        let set = set.args(["--pid", &pid, &format!("--fsize={bytes}:")]).status().await;
+        assert!(set.expect("prlimit is there").success());
+    };
+    let create = async || {
+        let labels = json!({"text": "x".repeat(200)});
+        let body = json!({"pattern": "tcc", "open": true, "labels": labels});
+        http.post(&format!("{}/v1/transactions", coordinator.url()), &body).await.0
+    };
+    limit("200000").await;
+    let mut created = 0;
+    let refused = loop {
+        match create().await {
+            202 => created += 1,
+            refused => break refused,
+        }
+        assert!(created < 10_000, "the limit was never reached");
+    };
+    assert_eq!(refused, 503);
+    let (status, _) = http.get(&format!("{}/healthz", coordinator.url())).await;
+    assert_eq!(status, 200);
+    limit("unlimited").await;
+    // The lane makes pauses while its store fails.
+    let accepted = async { while create().await != 202 {} };
+    tokio::time::timeout(std::time::Duration::from_secs(60), accepted).await.expect("it goes on by itself");
+    assert_eq!(coordinator.terminate().await, Some(0));
 }
 
 #[tokio::test]

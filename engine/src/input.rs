@@ -188,7 +188,11 @@ pub enum Rejection {
     #[error("the store does not answer; repeat the request unchanged, nothing accepted is lost")]
     Unavailable,
     /// The journal of this gid cannot be understood.
-    #[error("the journal of this transaction cannot be read; see the coordinator's log")]
+    #[error(
+        "the journal of this transaction cannot be read: a record is damaged, or a newer version wrote it. Nothing was \
+         done, nothing is done for it until that is mended, and repeating the request does not mend it; its history \
+         shows what can be read, and the coordinator's log what is wrong"
+    )]
     Corrupt,
 }
 
@@ -203,7 +207,7 @@ impl Rejection {
             Self::IllegalState { .. } => Code::IllegalState,
             Self::BranchNotFound(_) => Code::BranchNotFound,
             Self::Unavailable => Code::StoreUnavailable,
-            Self::Corrupt => Code::Internal,
+            Self::Corrupt => Code::DamagedRecord,
         }
     }
 }

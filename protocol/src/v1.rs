@@ -11,7 +11,7 @@ pub use base64::Base64;
 pub use create::{
     Branch, BranchOptions, CreateTransaction, OnExhausted, Options, Order, RegisterBranch, Retry,
 };
-pub use history::{History, HistoryEvent};
+pub use history::{History, HistoryEvent, UnreadableRecord};
 pub use operations::{
     Abort, Coordinator, CoordinatorList, Force, ForceOutcome, Participant, ParticipantInstance,
     ParticipantList, RegisterParticipant, Registered, Replay, ReplayMany, ReplayManyAnswer, Replayed,

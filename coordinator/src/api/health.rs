@@ -29,6 +29,8 @@ pub struct Health {
     pub store: Arc<dyn Maintenance>,
     /// Within this time.
     pub ready_timeout: Duration,
+    /// How many transactions are known whose journal cannot be read.
+    pub damaged: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Renders every metric in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Why nothing is to be sent here, whatever the store says: a word, a colon, and what to do.
@@ -48,6 +50,10 @@ impl fmt::Debug for Health {
 struct HealthView {
     /// `alive` or `ready`.
     status: &'static str,
+    /// Transactions that are left alone because their journal cannot be read (TX0021), as met since the start; absent where
+    /// there are none. The others go on: it is ready all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged_transactions: Option<u64>,
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.
@@ -74,7 +80,7 @@ fn routes() -> OpenApiRouter<Health> {
     responses((status = 200, description = "It does", body = HealthView))
 )]
 async fn healthz() -> Json<HealthView> {
-    Json(HealthView { status: "alive" })
+    Json(HealthView { status: "alive", damaged_transactions: None })
 }
 
 /// Whether requests would be served: the store answers, the clock is right, and no shutdown has begun.
@@ -96,7 +102,8 @@ async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
         Ok(answered) => answered?,
         Err(_) => return Err(StoreError::Unavailable("the ping took too long".into()).into()),
     }
-    Ok(Json(HealthView { status: "ready" }))
+    let damaged_transactions = Some((health.damaged)()).filter(|damaged| *damaged > 0);
+    Ok(Json(HealthView { status: "ready", damaged_transactions }))
 }
 
 /// Every metric, for Prometheus.

@@ -53,6 +53,11 @@ impl Refusal {
         Self::new(Code::TransactionNotFound, "there is no transaction with this gid").with_gid(gid)
     }
 
+    /// The journal of a transaction cannot be read; its history says more, and so does the log.
+    pub(crate) fn damaged(gid: &Gid) -> Self {
+        Self::from_rejection(Rejection::Corrupt).with_gid(gid)
+    }
+
     /// A defect: logged with its details under a fresh correlation id, answered with the id alone.
     pub(crate) fn internal(details: &dyn fmt::Display) -> Self {
         Self::new(Code::Internal, logged(details))
@@ -117,8 +122,8 @@ impl Refusal {
     fn from_rejection(rejection: Rejection) -> Self {
         match rejection {
             Rejection::Branch(error) => Self::from(error),
-            Rejection::Corrupt => Self::internal(&rejection),
-            Rejection::NotFound
+            Rejection::Corrupt
+            | Rejection::NotFound
             | Rejection::GidConflict
             | Rejection::BranchConflict(_)
             | Rejection::IllegalState { .. }
@@ -143,6 +148,14 @@ impl From<StoreError> for Refusal {
                 tracing::warn!(%detail, "the store did not answer a request");
                 Self::new(Code::StoreUnavailable, "the store does not answer; try again")
             }
+            StoreError::Unfit(unfit) if unfit.why == Why::Damaged => {
+                tracing::error!(detail = %unfit, "a request met a damaged part of the database");
+                Self::new(
+                    Code::DamagedRecord,
+                    "the database is damaged where this had to be read; repeating the request does not mend it, and \
+                     `trine check` tells how far it goes",
+                )
+            }
             StoreError::Unfit(unfit) => {
                 tracing::warn!(detail = %unfit, "the store is not used");
                 Self::new(
@@ -154,11 +167,16 @@ impl From<StoreError> for Refusal {
                         Why::Unsafe => {
                             "a setting of the database server is unsafe, so nothing is written there; the coordinator's log names it"
                         }
-                        Why::Unusable => "the database server cannot be used; the coordinator's log says why",
+                        Why::Unusable | Why::Damaged => {
+                            "the database server cannot be used; the coordinator's log says why"
+                        }
                     },
                 )
             }
-            StoreError::Corrupt { .. } => Self::internal(&error),
+            StoreError::Corrupt { gid, .. } => {
+                tracing::error!(%error, "a request met a journal that cannot be read");
+                Self::damaged(gid)
+            }
         }
     }
 }
@@ -263,7 +281,7 @@ mod tests {
         let gid = Gid::parse("g-1").unwrap();
         let corrupt = StoreError::Corrupt { gid, detail: "seq 3 at /var/lib/trine.db".into() };
         let refusal = Refusal::from(corrupt);
-        assert_eq!(refusal.problem().code, "TX0012");
+        assert_eq!((refusal.problem().code.as_str(), refusal.retry_after_ms), ("TX0021", None));
         assert!(!refusal.problem().detail.contains("trine.db"), "{}", refusal.problem().detail);
         let unavailable = Refusal::from(StoreError::Unavailable("disk /dev/sda is gone".into()));
         assert!(!unavailable.problem().detail.contains("sda"));

@@ -1,5 +1,6 @@
 //! Exact HTTP, over running lanes, a store in memory and participants made of one function.
 
+mod damaged;
 mod errors;
 mod grpc;
 mod participants;
@@ -99,6 +100,10 @@ impl Api {
                 let handle = lanes.handle().clone();
                 Arc::new(move || handle.complaint())
             },
+            damaged: Arc::new({
+                let damaged = lanes.handle().damaged().clone();
+                move || damaged.len()
+            }),
             metrics: Arc::new({
                 let metrics = metrics.clone();
                 move || metrics.render()

@@ -1,5 +1,6 @@
 //! What can be typed, and the help. Nothing is done here.
 
+mod check;
 mod xa;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use trine_protocol::duration::HumanDuration;
 use trine_protocol::v1::ForceOutcome;
 use trine_protocol::{BranchId, Gid, Pattern, Status, Timestamp};
 
+pub(crate) use check::Check;
 pub(crate) use xa::{Xa, XaCommand, XaDatabase};
 
 const EXIT_CODES: &str = "\
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     Config(Config),
     /// Bring the store's schema up to date and exit; `serve` does the same at start
     Migrate(Sources),
+    /// Read a whole store and report what is damaged in it; coordinators may go on meanwhile
+    #[command(after_help = check::HELP)]
+    Check(Check),
     /// Print the API's OpenAPI document
     Openapi,
 }

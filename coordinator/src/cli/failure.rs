@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use trine_protocol::errors::Problem;
+use trine_protocol::errors::{Code, Problem};
 
 use super::human::clean;
 use crate::store::OpenError;
@@ -89,6 +89,12 @@ impl Failure {
         match problem.status {
             // A path the server does not have is a wrong question, not a missing thing.
             404 if problem.code != "TX0014" => Self::new(Exit::NotFound, message),
+            // Asking again does not help.
+            _ if problem.code == Code::DamagedRecord.as_str() => {
+                let gid = problem.gid.as_deref().unwrap_or("GID");
+                Self::new(Exit::Refused, message)
+                    .hint(format!("`trine tx history {}`, and docs/errors/TX0021.md", clean(gid)))
+            }
             503 => Self::unreachable(message).hint("try again in a moment"),
             500.. => Self::unreachable(message).hint("look at the coordinator's log"),
             _ => Self::new(Exit::Refused, message),
@@ -126,7 +132,6 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use trine_protocol::errors::Code;
 
     use super::*;
 
@@ -140,6 +145,7 @@ mod tests {
             (Code::RouteNotFound, Exit::Refused),
             (Code::Busy, Exit::Unreachable),
             (Code::Internal, Exit::Unreachable),
+            (Code::DamagedRecord, Exit::Refused),
         ] {
             assert_eq!(Failure::problem(&Problem::new(code, "x")).exit(), exit, "{code}");
         }

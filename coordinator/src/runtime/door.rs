@@ -27,3 +27,11 @@ pub(super) enum Adoption {
     /// Others may own what is in memory. `done` is told when nothing of it is acted on any more.
     Lapsed { done: oneshot::Sender<()> },
 }
+
+/// Tells those who wait for what they handed over.
+pub(super) fn tell(adopters: Vec<oneshot::Sender<()>>) {
+    for adopter in adopters {
+        // One that is gone does not want to know.
+        let _ = adopter.send(());
+    }
+}

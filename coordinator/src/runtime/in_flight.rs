@@ -10,6 +10,7 @@ use trine_engine::{
 };
 use trine_protocol::Gid;
 
+use super::lane::Parts;
 use crate::clock::Stopwatch;
 use crate::dispatch::{Caller, Returned};
 use crate::store::{AppendError, Appended, Loaded, Store};
@@ -93,13 +94,13 @@ pub(super) fn append(
 }
 
 pub(super) fn load(
-    store: &dyn Store,
+    parts: &Parts,
     generation: u64,
     gids: Vec<Gid>,
     adopters: Vec<oneshot::Sender<()>>,
     completions: UnboundedSender<Completion>,
 ) {
-    let read = store.load(gids.clone());
+    let (read, damaged) = (parts.store.load(gids.clone()), parts.damaged.clone());
     tokio::spawn(async move {
         let unread: Vec<Read> = gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
         let panicked = move || Completion::Loaded { generation, found: unread, adopters: Vec::new() };
@@ -110,7 +111,12 @@ pub(super) fn load(
                 let mut found: std::collections::BTreeMap<Gid, Loaded> = journals.collect();
                 let read = |gid| {
                     let state = found.remove(&gid).map_or(Ok(None), fold);
-                    (gid, state)
+                    match &state {
+                        Ok(_) => damaged.well(&gid),
+                        Err(Unread::Damaged(why)) => damaged.met(&gid, why),
+                        Err(Unread::Unavailable) => {}
+                    }
+                    (gid, state.map_err(LoadFailure::from))
                 };
                 gids.into_iter().map(read).collect()
             }
@@ -124,24 +130,31 @@ pub(super) fn load(
     });
 }
 
-fn fold(journal: Loaded) -> Result<Option<Found>, LoadFailure> {
-    let Loaded { gid, owned, records } = journal;
+/// Why a journal is no transaction.
+enum Unread {
+    Unavailable,
+    Damaged(String),
+}
+
+impl From<Unread> for LoadFailure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Unavailable => Self::Unavailable,
+            Unread::Damaged(_) => Self::Corrupt,
+        }
+    }
+}
+
+fn fold(journal: Loaded) -> Result<Option<Found>, Unread> {
+    let Loaded { owned, records, .. } = journal;
     let records = records.map_err(|error| {
-        tracing::error!(%gid, %error, "a journal cannot be read");
-        if error.is_transient() { LoadFailure::Unavailable } else { LoadFailure::Corrupt }
+        if error.is_transient() { Unread::Unavailable } else { Unread::Damaged(error.to_string()) }
     })?;
     // A defect in `apply` must not take down more than the one transaction it meets.
-    let folded = std::panic::catch_unwind(|| Transaction::fold(&records));
-    match folded {
+    match std::panic::catch_unwind(|| Transaction::fold(&records)) {
         Ok(Ok(transaction)) => Ok(transaction.map(|transaction| Found { transaction, owned })),
-        Ok(Err(corrupt)) => {
-            tracing::error!(%gid, %corrupt, "a journal does not make a history");
-            Err(LoadFailure::Corrupt)
-        }
-        Err(_) => {
-            tracing::error!(%gid, "reading a journal panicked");
-            Err(LoadFailure::Corrupt)
-        }
+        Ok(Err(corrupt)) => Err(Unread::Damaged(corrupt.to_string())),
+        Err(_) => Err(Unread::Damaged("reading it panicked".to_owned())),
     }
 }
 

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use trine_engine::{Command, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
-use super::door::{Admission, Adoption, Reply};
+use super::damaged::Damaged;
+use super::door::{Admission, Adoption, Reply, tell};
 use super::in_flight::{self, Completion, Read};
 use super::observe;
 use super::watch::Hub;
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     pub(super) caller: Arc<dyn Caller>,
     pub(super) metrics: Metrics,
     pub(super) hub: Hub,
+    pub(super) damaged: Damaged,
     pub(super) residents: Arc<AtomicU64>,
     pub(super) stop: CancellationToken,
     pub(super) clock: Arc<StoreClock>,
@@ -210,6 +212,9 @@ impl Lane {
         let mut places = if self.is_at_capacity() { 0 } else { room };
         for gid in gids.iter().filter(|gid| !self.banned.contains(gid)) {
             if !self.shard.knows(gid) {
+                if self.parts.damaged.is_left_alone(gid) {
+                    continue;
+                }
                 let Some(left) = places.checked_sub(1) else { continue };
                 places = left;
             }
@@ -333,7 +338,7 @@ impl Lane {
             let adopters =
                 if position + 1 == parts { std::mem::take(&mut self.adopters) } else { Vec::new() };
             let completions = self.completions_in.clone();
-            in_flight::load(&*self.parts.store, self.generation, gids.to_vec(), adopters, completions);
+            in_flight::load(&self.parts, self.generation, gids.to_vec(), adopters, completions);
         }
     }
 
@@ -348,12 +353,5 @@ impl Lane {
                 None
             }
         }
-    }
-}
-
-fn tell(adopters: Vec<oneshot::Sender<()>>) {
-    for adopter in adopters {
-        // One that is gone does not want to know.
-        let _ = adopter.send(());
     }
 }

@@ -1,6 +1,7 @@
 //! Lanes over the memory store and a scripted caller: what is answered when the store fails, the inbox is full, a lane
 //! panics or stops.
 
+mod damaged;
 mod treacherous;
 
 use std::sync::Arc;

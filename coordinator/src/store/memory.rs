@@ -10,7 +10,7 @@ mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use trine_engine::{Batch, Record};
+use trine_engine::Batch;
 use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, Timestamp};
 
@@ -18,11 +18,11 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    Queries, Registrations, Registry, Store, StoreError, StoreFuture,
+    Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture,
 };
 use state::State;
 
-pub use faults::{Fault, Faults, Gate};
+pub use faults::{Damage, Fault, Faults, Gate};
 
 /// One coordinator's handle to a store in memory. Clones are the same coordinator.
 #[derive(Debug, Clone)]
@@ -79,9 +79,9 @@ impl Memory {
         self.shared.state().ahead_ms = ms;
     }
 
-    /// Replaces the text of one record, to see what a damaged journal leads to. Returns whether the record is there.
-    pub fn overwrite(&self, gid: &Gid, seq: u64, text: &str) -> bool {
-        self.shared.state().overwrite(gid, seq, text)
+    /// Damages one record, to see what that leads to. Returns whether the record is there.
+    pub fn damage(&self, gid: &Gid, seq: u64, damage: &Damage) -> bool {
+        self.shared.state().damage(gid, seq, damage)
     }
 
     fn read<T: Send + 'static>(
@@ -150,8 +150,8 @@ impl Journal for Memory {
 }
 
 impl Queries for Memory {
-    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
-        self.read(move |state, _| state.records(&gid, after_seq))
+    fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
+        self.read(move |state, _| Ok(Readable::after(after_seq, state.rows(&gid, after_seq))))
     }
 
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {

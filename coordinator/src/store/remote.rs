@@ -14,6 +14,7 @@ mod append;
 mod client;
 mod connections;
 mod hosts;
+mod inspector;
 mod key_values;
 mod mysql;
 mod postgres;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::migrate::MigrateError;
-use trine_engine::{Batch, Record};
+use trine_engine::Batch;
 use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, Timestamp};
 
@@ -40,7 +41,7 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    OpenError, Options, Queries, Registrations, Registry, Store, StoreError, StoreFuture,
+    OpenError, Options, Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture,
 };
 use client::{Client, ClientError, Row};
 use connections::{Connections, Target};
@@ -48,6 +49,7 @@ use tables::Identity;
 
 pub(crate) use client::driver_words;
 pub(super) use hosts::check as check_url;
+pub(super) use inspector::inspect;
 pub(super) use mysql::MySql;
 pub(super) use postgres::Postgres;
 pub use safety::{Risk, Unfit, Why};
@@ -295,12 +297,11 @@ impl<C: Client> Journal for Remote<C> {
 }
 
 impl<C: Client> Queries for Remote<C> {
-    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
-        let read = self.read(move |client, _| {
+    fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
+        self.read(move |client, _| {
             let gid = gid.clone();
-            Box::pin(async move { queries::records(client, &gid, after_seq).await })
-        });
-        Box::pin(async move { read.await? })
+            Box::pin(async move { queries::readable(client, &gid, after_seq).await })
+        })
     }
 
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {

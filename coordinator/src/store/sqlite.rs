@@ -1,28 +1,33 @@
 //! The journal in one SQLite file: WAL, `synchronous=FULL`, one connection that writes and a few that only read.
 //!
-//! - `schema`: opening the file, its lock, migrations;
+//! - `guard`, `owner`: one process at a time has the file;
+//! - `schema`: opening the file, migrations;
 //! - `writer`: who may use the writing connection, and what happens to it after trouble;
 //! - `append`: one batch, one database transaction;
 //! - `statements`: the only SQL that is put together while running;
 //! - `queries`, `tables`, `key_values`: everything else.
 //!
-//! One process at a time has the file, by a lock on `<file>.lock`: whatever is not settled in it belongs to nobody else,
-//! and nobody else's heartbeat is waited for. All methods start their work in a task of its own.
+//! One process at a time has the file: whatever is not settled in it belongs to nobody else, and nobody else's heartbeat is
+//! waited for. All methods start their work in a task of its own.
 
 mod append;
+mod guard;
+mod inspector;
 mod key_values;
+mod owner;
 mod queries;
 mod retention;
 mod schema;
 mod statements;
 mod tables;
+mod words;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::SqlitePool;
-use trine_engine::{Batch, Record};
+use trine_engine::Batch;
 use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, Timestamp};
 
@@ -30,15 +35,15 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    OpenError, Queries, Registrations, Registry, Standing, Store, StoreError, StoreFuture,
+    OpenError, Queries, Readable, Registrations, Registry, Store, StoreFuture,
 };
-use schema::FileLock;
+use guard::Guard;
+use owner::Owner;
 use writer::Writer;
 
+pub(super) use inspector::Inspector;
 pub(super) use schema::migrate;
-
-/// Nobody else can have the file, and its clock is this process's own.
-const ALIVE: Beat = Beat { standing: Standing::Alive, at: None };
+pub use words::outlive_file_limit;
 
 /// A coordinator's journal in a SQLite file. Clones are the same coordinator.
 #[derive(Debug, Clone)]
@@ -46,25 +51,26 @@ pub struct Sqlite(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    owner: String,
+    owner: Owner,
     writer: Writer,
     watcher: Watcher,
     readers: SqlitePool,
     listers: SqlitePool,
-    lock: FileLock,
+    guard: Arc<Guard>,
 }
 
 impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
-        let schema::Opened { writer, readers, listers, lock } = schema::open(path).await?;
+        let owner = Owner::new(owner);
+        let schema::Opened { writer, readers, listers, guard } = schema::open(path, &owner).await?;
         Ok(Self(Arc::new(Inner {
             owner,
-            writer: Writer::new(path, writer),
+            writer: Writer::new(path, writer, Arc::clone(&guard)),
             watcher: Watcher::default(),
             readers,
             listers,
-            lock,
+            guard,
         })))
     }
 
@@ -75,7 +81,7 @@ impl Sqlite {
         Work: Future<Output = Result<T, sqlx::Error>> + Send + 'static,
     {
         let work = work(self.0.clone());
-        detached(async move { work.await.map_err(|error| StoreError::Unavailable(error.to_string())) })
+        detached(async move { work.await.map_err(|error| words::store_error(&error)) })
     }
 }
 
@@ -97,24 +103,23 @@ impl Journal for Sqlite {
     }
 
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
-        self.run(async move |inner| queries::load(&inner.readers, &inner.owner, gids).await)
+        self.run(async move |inner| queries::load(&inner.readers, &inner.owner.name, gids).await)
     }
 
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
         self.run(async move |inner| {
-            queries::unfinished(&inner.readers, &inner.owner, after, due_by, limit).await
+            queries::unfinished(&inner.readers, &inner.owner.name, after, due_by, limit).await
         })
     }
 
     fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.run(async move |inner| queries::due(&inner.readers, &inner.owner, due_by, limit).await)
+        self.run(async move |inner| queries::due(&inner.readers, &inner.owner.name, due_by, limit).await)
     }
 }
 
 impl Queries for Sqlite {
-    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
-        let inner = self.0.clone();
-        detached(async move { queries::records(&inner.readers, gid, after_seq).await })
+    fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
+        self.run(async move |inner| queries::readable(&inner.readers, gid, after_seq).await)
     }
 
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
@@ -145,9 +150,13 @@ impl Registry for Sqlite {
 }
 
 impl Membership for Sqlite {
-    /// Nobody else can have the file, so nobody takes anything away.
+    /// Nobody else can have the file, so nobody takes anything away; whoever has it all the same has it for good. Its clock
+    /// is this process's own.
     fn heartbeat(&self) -> StoreFuture<Beat> {
-        self.run(async move |inner| tables::heartbeat(&inner.writer, &inner.owner).await.map(|()| ALIVE))
+        self.run(async move |inner| {
+            let standing = owner::heartbeat(&inner.writer, &inner.owner).await?;
+            Ok(Beat { standing, at: None })
+        })
     }
 
     fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
@@ -160,7 +169,7 @@ impl Membership for Sqlite {
     }
 
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
-        self.run(async move |inner| queries::coordinators(&inner.readers, &inner.owner).await)
+        self.run(async move |inner| queries::coordinators(&inner.readers, &inner.owner.name).await)
     }
 
     /// Adopting has forgotten them.
@@ -187,7 +196,7 @@ impl Maintenance for Sqlite {
             inner.readers.close().await;
             inner.listers.close().await;
             let closed = inner.writer.close().await;
-            inner.lock.release();
+            inner.guard.release();
             closed
         })
     }

@@ -3,6 +3,8 @@
 //! A case gets a fresh [`Subject`]. A new kind of store implements that trait and calls the macro; nothing else.
 
 mod appending;
+mod checking;
+mod damage;
 mod dropping;
 pub(in crate::store) mod fixture;
 mod housekeeping;
@@ -15,8 +17,11 @@ use std::sync::Arc;
 use trine_protocol::Gid;
 
 use super::Store;
+use super::memory::Damage;
 
 pub(super) use appending::*;
+pub(super) use checking::*;
+pub(super) use damage::*;
 pub(super) use dropping::*;
 pub(super) use housekeeping::*;
 pub(super) use key_values::*;
@@ -29,7 +34,7 @@ pub(super) trait Subject {
     fn open(&self, owner: &str) -> impl Future<Output = Arc<dyn Store>> + Send;
 
     /// Damages one record.
-    fn overwrite(&self, gid: &Gid, seq: u64, text: &str) -> impl Future<Output = ()> + Send;
+    fn damage(&self, gid: &Gid, seq: u64, damage: Damage) -> impl Future<Output = ()> + Send;
 
     /// Changes the times that stand in a row: what only the passing of time brings about.
     fn rewrite(&self, what: Rewrite<'_>) -> impl Future<Output = ()> + Send;
@@ -87,6 +92,9 @@ macro_rules! conformance {
             lanes_that_append_side_by_side_lose_nothing,
             lanes_that_race_for_a_gid_have_one_winner,
             a_damaged_record_is_reported_for_its_gid_alone,
+            a_record_of_a_newer_version_is_reported_for_its_gid_alone,
+            a_record_that_was_moved_or_dated_anew_is_damaged,
+            records_without_a_checksum_are_believed,
             dropped_appends_lose_no_acknowledged_write,
             what_was_appended_is_there_after_reopening,
             unfinished_names_what_belongs_in_memory_and_what_is_due,

@@ -256,12 +256,20 @@ impl Shard {
         if resident.indexed.replace(indexed) == Some(indexed) {
             return None;
         }
+        Some(IndexRow::of(transaction, self.options.evict_after_ms))
+    }
+}
+
+impl IndexRow {
+    /// What the index says of a transaction whose long waits are spent out of memory if they are longer than this.
+    pub fn of(transaction: &Transaction, evict_after_ms: u64) -> Self {
+        let indexed = indexed(transaction, evict_after_ms);
         let mut hosts: Vec<String> =
             transaction.branches.iter().flat_map(|branch| hosts_of(&branch.spec)).collect();
         hosts.sort_unstable();
         hosts.dedup();
-        Some(IndexRow {
-            gid: gid.clone(),
+        Self {
+            gid: transaction.gid.clone(),
             pattern: transaction.pattern(),
             status: indexed.status,
             parked: indexed.parked,
@@ -270,7 +278,7 @@ impl Shard {
             updated_at: transaction.updated_at,
             spec: transaction.spec.clone(),
             hosts,
-        })
+        }
     }
 }
 

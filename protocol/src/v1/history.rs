@@ -14,6 +14,19 @@ pub struct History {
     pub gid: Gid,
     /// Its events, oldest first.
     pub events: Vec<HistoryEvent>,
+    /// Records that are damaged or missing; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadableRecord>,
+}
+
+/// A record that is no event any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UnreadableRecord {
+    /// Its place in the transaction's journal.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub detail: String,
 }
 
 /// One event. Which fields are present depends on `event`.

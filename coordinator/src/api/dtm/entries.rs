@@ -69,8 +69,8 @@ pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T,
         Ok(Err(StoreError::Unavailable(detail))) => detail,
         Ok(Err(error @ StoreError::Unfit(_))) => error.to_string(),
         Ok(Err(error @ StoreError::Corrupt { .. })) => {
-            tracing::error!(%error, "a request met a row that cannot be read");
-            return Err(Trouble::Other("internal error".into()));
+            tracing::error!(%error, "a request met a journal that cannot be read");
+            return Err(Trouble::Other(trine_engine::Rejection::Corrupt.to_string()));
         }
         Err(_) => "it took too long".into(),
     };

@@ -127,7 +127,7 @@ impl Service {
                 unavailable(silent, "the store does not answer; repeat the request", RETRY_AFTER_S).into()
             }
             SubmitError::Rejected(Rejection::Corrupt) => {
-                Trouble::Other("the journal of this transaction cannot be read; see the log".into()).into()
+                Trouble::Other(Rejection::Corrupt.to_string()).into()
             }
             SubmitError::Rejected(rejection) => Refused::Rejected(rejection),
             SubmitError::Busy { retry_after_ms } => {
@@ -147,13 +147,15 @@ impl Service {
 
     /// A transaction as its journal says, with its records.
     pub(super) async fn load(&self, gid: &Gid) -> Result<Option<(Transaction, Vec<Record>)>, Trouble> {
-        let records = self.bounded(self.store.records(gid.clone(), 0)).await?;
+        let damaged = |why: &dyn std::fmt::Display| {
+            self.handle.damaged().met(gid, why);
+            Trouble::Other(Rejection::Corrupt.to_string())
+        };
+        let found = self.bounded(self.store.readable(gid.clone(), 0)).await?;
+        let records = found.whole(gid).map_err(|error| damaged(&error))?;
         match Transaction::fold(&records) {
             Ok(found) => Ok(found.map(|transaction| (transaction, records))),
-            Err(corrupt) => {
-                tracing::error!(%gid, %corrupt, "a journal is not one history of one transaction");
-                Err(Trouble::Other("the journal of this transaction cannot be read; see the log".into()))
-            }
+            Err(corrupt) => Err(damaged(&corrupt)),
         }
     }
 

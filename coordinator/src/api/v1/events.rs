@@ -60,7 +60,7 @@ pub(super) async fn events(
     let seen = last_event_id(&headers)?;
     // Watched before it is read: what happens in between is not missed.
     let watch = state.handle.watch(&gid);
-    let records = state.bounded(state.queries.records(gid.clone(), 0)).await?;
+    let records = state.records(&gid).await?;
     let Some(last) = records.last() else { return Err(Refusal::not_found(&gid)) };
     if settles(last) && last.seq <= seen {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -114,7 +114,7 @@ impl Follower {
                     tracing::debug!(gid = %self.gid, %error, "a live stream could not read");
                 }
                 Err(error) => {
-                    tracing::error!(gid = %self.gid, %error, "a live stream ends");
+                    self.state.handle.damaged().met(&self.gid, &error);
                     return None;
                 }
             }

@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use trine_engine::{Command, Record, ReplyOn, Snapshot, Transaction};
 use trine_protocol::Gid;
-use trine_protocol::v1::{self, Answer, CreateTransaction, History, RegisterBranch, TransactionView};
+use trine_protocol::v1::{
+    self, Answer, CreateTransaction, History, RegisterBranch, TransactionView, UnreadableRecord,
+};
 
 use super::super::body::{JsonBody, OptionalJsonBody};
 use super::super::params::{GidPath, idempotency_gid, prefer_wait};
@@ -18,6 +20,7 @@ use super::super::problem::Refusal;
 use super::super::{State, check_text};
 use super::{from_wire, to_wire};
 use crate::clock;
+use crate::store::Unreadable;
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -64,8 +67,7 @@ pub(super) async fn create(
     let spec = from_wire::spec(&request).map_err(|refusal| refusal.with_gid(&gid))?;
     if let Err(refusal) = require_participants(&state, from_wire::participants_of(&request)).await {
         // A repeated creation is answered as the first was, whoever has left since. The engine tells it from another.
-        let records = state.bounded(state.queries.records(gid.clone(), 0)).await?;
-        if records.is_empty() {
+        if state.readable(&gid).await?.is_empty() {
             return Err(refusal.with_gid(&gid));
         }
     }
@@ -194,7 +196,8 @@ pub(super) async fn show(
 
 /// Show a transaction's history.
 ///
-/// Every event in order, with every attempt: op, attempt, outcome, status code, duration, error.
+/// Every event in order, with every attempt: op, attempt, outcome, status code, duration, error. Of a damaged journal: what can
+/// be read, and which records cannot.
 #[utoipa::path(
     get,
     path = "/v1/transactions/{gid}/history",
@@ -204,19 +207,22 @@ pub(super) async fn show(
     responses((status = 200, description = "Its events, oldest first", body = History))
 )]
 pub(super) async fn history(Ext(state): Ext<State>, GidPath(gid): GidPath) -> Result<Json<History>, Refusal> {
-    let records = state.bounded(state.queries.records(gid.clone(), 0)).await?;
-    if records.is_empty() {
+    let found = state.readable(&gid).await?;
+    if found.is_empty() {
         return Err(Refusal::not_found(&gid));
     }
-    Ok(Json(History { gid, events: records.iter().map(to_wire::history_event).collect() }))
+    let events = found.records.iter().map(to_wire::history_event).collect();
+    let unreadable = found.damaged.into_iter();
+    let unreadable = unreadable.map(|Unreadable { seq, detail }| UnreadableRecord { seq, detail }).collect();
+    Ok(Json(History { gid, events, unreadable }))
 }
 
 async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Transaction), Refusal> {
-    let records = state.bounded(state.queries.records(gid.clone(), 0)).await?;
+    let records = state.records(gid).await?;
     match Transaction::fold(&records) {
         Ok(Some(transaction)) => Ok((records, transaction)),
         Ok(None) => Err(Refusal::not_found(gid)),
-        Err(corrupt) => Err(Refusal::internal(&corrupt).with_gid(gid)),
+        Err(corrupt) => Err(state.damaged(gid, &corrupt)),
     }
 }
 

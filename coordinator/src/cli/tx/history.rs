@@ -1,6 +1,6 @@
 //! `trine tx history`: every event as a table; and one event as a line, for whoever prints them as they happen.
 
-use trine_protocol::v1::{CauseView, History, HistoryEvent};
+use trine_protocol::v1::{CauseView, History, HistoryEvent, UnreadableRecord};
 use trine_protocol::{Gid, Timestamp, status_code};
 
 use super::show::{because, parked_because};
@@ -22,8 +22,9 @@ pub(super) async fn run(client: &Client, gid: &Gid, json: bool) -> Result<(), Fa
 
 /// The events as a table. The date stands above it, unless it took more than a day.
 pub(crate) fn render(history: &History, paper: Paper) -> String {
+    let unreadable: String = history.unreadable.iter().map(unreadable).collect();
     let (Some(first), Some(last)) = (history.events.first(), history.events.last()) else {
-        return format!("{}: no events\n", history.gid);
+        return format!("{}: no events\n{unreadable}", history.gid);
     };
     let one_day = date(first.at) == date(last.at);
     let mut sheet = Sheet::new(&[
@@ -58,7 +59,13 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
         ]);
     }
     let day = if one_day { format!(" on {}", date(first.at)) } else { String::new() };
-    format!("{}: {} events{day}\n\n{}", history.gid, history.events.len(), sheet.render(paper))
+    let events = history.events.len();
+    format!("{}: {events} events{day}\n\n{}{unreadable}", history.gid, sheet.render(paper))
+}
+
+/// A line about a record that is missing in the table above.
+fn unreadable(record: &UnreadableRecord) -> String {
+    format!("seq {} cannot be read: {} (TX0021)\n", record.seq, clean(&record.detail))
 }
 
 fn tone(event: &HistoryEvent) -> Tone {
@@ -224,5 +231,13 @@ mod tests {
         let text = render(&history, Paper::PIPE);
         assert!(text.contains("2026-02-02 00:00:00.000"), "{text}");
         assert!(text.starts_with("order-42: 6 events\n"), "{text}");
+    }
+
+    #[test]
+    fn records_that_cannot_be_read_are_named_below_the_table() {
+        let mut history = history();
+        history.unreadable = vec![UnreadableRecord { seq: 7, detail: "not what was written\n".to_owned() }];
+        let text = render(&history, Paper::PIPE);
+        assert!(text.ends_with("seq 7 cannot be read: not what was written\\n (TX0021)\n"), "{text}");
     }
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use trine_engine::{Batch, Record};
+use trine_engine::Batch;
 use trine_protocol::v1::Coordinator;
 use trine_protocol::{Gid, Timestamp};
 
 use crate::store::memory::Memory;
 use crate::store::{
     AppendError, Appended, Beat, Census, Change, Cursor, Entry, Filter, Journal, Journals, Key, KeyValues,
-    Leap, Loaded, Maintenance, Membership, Queries, Registrations, Registry, Revision, Store, StoreFuture,
-    Value,
+    Leap, Loaded, Maintenance, Membership, Queries, Readable, Registrations, Registry, Revision, Store,
+    StoreFuture, Value,
 };
 
 /// A memory store that answers the read of one gid with the journal of another.
@@ -63,8 +63,8 @@ impl Journal for Treacherous {
 }
 
 impl Queries for Treacherous {
-    fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
-        self.honest.records(gid, after_seq)
+    fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
+        self.honest.readable(gid, after_seq)
     }
 
     fn list(

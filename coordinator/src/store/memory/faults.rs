@@ -1,10 +1,11 @@
 //! What goes wrong in a store in memory, when a test says so.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use trine_protocol::{Gid, Timestamp};
 
 use crate::store::StoreError;
 
@@ -19,12 +20,28 @@ pub enum Fault {
     DoubtfulNotApplied,
 }
 
+/// What befalls a record that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Damage {
+    /// Its event becomes something else.
+    Event(Vec<u8>),
+    /// Its time becomes another one.
+    At(Timestamp),
+    /// It turns up as a record of this gid with this seq.
+    Moved(Gid, u64),
+    /// It is gone.
+    Lost,
+    /// No damage: it has no checksum, as if a version without them had written it.
+    NoChecksum,
+}
+
 /// The switches of a store in memory.
 #[derive(Debug, Default)]
 pub struct Faults {
     appends: Mutex<VecDeque<Option<Fault>>>,
     gate: Mutex<Option<Gate>>,
     reads_down: AtomicBool,
+    reads: AtomicU64,
     writes_down: AtomicBool,
 }
 
@@ -54,7 +71,13 @@ impl Faults {
         self.writes_down.store(down, Ordering::SeqCst);
     }
 
+    /// How many reads there were.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
+    }
+
     pub(super) fn before_read(&self) -> Result<(), StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         unavailable_if(self.reads_down.load(Ordering::SeqCst))
     }
 

@@ -6,19 +6,24 @@ use trine_engine::{Batch, IndexRow, Record};
 use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
+use super::Damage;
 use super::key_values::Entries;
 use crate::clock;
+use crate::store::group::{self, Stored, Unreadable, Written};
 use crate::store::watched::{self, Note, Span, Watcher};
-use crate::store::{
-    Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registrations, Standing, StoreError,
-    codec, group,
-};
+use crate::store::{Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registrations, Standing};
 
 /// Nothing settled longer than this before it is written.
 const BEHIND_MS_MAX: u64 = 60_000;
 
-/// `(seq, at, event text)`.
-type Line = (u64, Timestamp, String);
+/// A row of the journal.
+#[derive(Debug)]
+struct Line {
+    seq: u64,
+    at: Timestamp,
+    event: Vec<u8>,
+    checksum: Option<i64>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -73,14 +78,17 @@ impl Row {
 
 impl State {
     pub(super) fn append(&mut self, batch: &Batch, owner: &str) -> Appended {
-        let last = |gid: &Gid| self.journal.get(gid).and_then(|lines| lines.last()).map_or(0, |line| line.0);
+        let last =
+            |gid: &Gid| self.journal.get(gid).and_then(|lines| lines.last()).map_or(0, |line| line.seq);
         let conflicts: BTreeSet<Gid> = group::runs(batch)
             .into_iter()
             .filter(|(gid, run)| !run.continues(last(gid)))
             .map(|(gid, _)| gid.clone())
             .collect();
         for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
-            let line = (record.seq, record.at, codec::encode(&record.event));
+            let Written { event, checksum } = group::written(record);
+            let (seq, at, event) = (record.seq, record.at, event.into_bytes());
+            let line = Line { seq, at, event, checksum: Some(checksum) };
             self.journal.entry(record.gid.clone()).or_default().push(line);
         }
         let now = self.now();
@@ -103,9 +111,22 @@ impl State {
         Timestamp::from_millis(clock::now().millis().saturating_add_signed(self.ahead_ms))
     }
 
-    pub(super) fn overwrite(&mut self, gid: &Gid, seq: u64, text: &str) -> bool {
-        let lines = self.journal.get_mut(gid).into_iter().flatten();
-        lines.filter(|line| line.0 == seq).map(|line| text.clone_into(&mut line.2)).count() > 0
+    pub(super) fn damage(&mut self, gid: &Gid, seq: u64, damage: &Damage) -> bool {
+        let Some(lines) = self.journal.get_mut(gid) else { return false };
+        let Some(position) = lines.iter().position(|line| line.seq == seq) else { return false };
+        match damage {
+            Damage::Event(bytes) => lines[position].event.clone_from(bytes),
+            Damage::At(at) => lines[position].at = *at,
+            Damage::NoChecksum => lines[position].checksum = None,
+            Damage::Lost => drop(lines.remove(position)),
+            Damage::Moved(to, seq) => {
+                let line = Line { seq: *seq, ..lines.remove(position) };
+                let lines = self.journal.entry(to.clone()).or_default();
+                lines.push(line);
+                lines.sort_by_key(|line| line.seq);
+            }
+        }
+        true
     }
 
     pub(super) fn load(&self, owner: &str, gids: Vec<Gid>) -> Journals {
@@ -113,14 +134,18 @@ impl State {
         found
             .map(|gid| {
                 let owned = self.index.get(&gid).is_some_and(|row| row.owner == owner);
-                Loaded { records: self.records(&gid, 0), gid, owned }
+                let rows: Result<_, Unreadable> = self.rows(&gid, 0).collect();
+                Loaded { records: rows.map_err(|damaged| group::unreadable(&gid, &damaged)), gid, owned }
             })
             .collect()
     }
 
-    pub(super) fn records(&self, gid: &Gid, after_seq: u64) -> Result<Vec<Record>, StoreError> {
-        let lines = self.journal.get(gid).into_iter().flatten().filter(|line| line.0 > after_seq);
-        lines.map(|(seq, at, text)| group::record(gid, *seq, *at, text)).collect()
+    pub(super) fn rows(&self, gid: &Gid, after_seq: u64) -> impl Iterator<Item = Result<Record, Unreadable>> {
+        let lines = self.journal.get(gid).into_iter().flatten().filter(move |line| line.seq > after_seq);
+        lines.map(move |line| {
+            let (seq, at) = (line.seq.cast_signed(), line.at.millis().cast_signed());
+            group::record(gid, Stored { seq, at, event: &line.event, checksum: line.checksum })
+        })
     }
 
     pub(super) fn unfinished(

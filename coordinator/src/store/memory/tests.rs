@@ -5,7 +5,7 @@ use std::sync::Arc;
 use trine_engine::{Batch, BatchId};
 use trine_protocol::{Gid, Timestamp};
 
-use super::{Fault, Memory};
+use super::{Damage, Fault, Memory};
 use crate::store::suite::{Rewrite, Subject, conformance, shared_conformance};
 use crate::store::{AppendError, Appended, Journal, Maintenance, Store, StoreError};
 
@@ -20,8 +20,8 @@ impl Subject for Shared {
         Arc::new(self.0.another(owner))
     }
 
-    async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
-        assert!(self.0.overwrite(gid, seq, text));
+    async fn damage(&self, gid: &Gid, seq: u64, damage: Damage) {
+        assert!(self.0.damage(gid, seq, &damage));
     }
 
     async fn rewrite(&self, what: Rewrite<'_>) {

@@ -44,6 +44,8 @@ pub(in crate::store) enum Cell {
     Null,
     Int(i64),
     Text(String),
+    /// Something else than its column holds, and why. Whoever needs it fails; the other rows are as good as ever.
+    Unreadable(String),
 }
 
 /// A row, by the position of its columns.
@@ -233,6 +235,10 @@ pub(in crate::store) struct Texts {
     /// The number of the server's session behind this connection.
     pub(in crate::store) session: &'static str,
     pub(in crate::store) records: &'static str,
+    /// Names after another one, in order, from each table that has them.
+    pub(in crate::store) names: [&'static str; 3],
+    pub(in crate::store) index_row: &'static str,
+    pub(in crate::store) labels: &'static str,
     pub(in crate::store) unfinished: &'static str,
     pub(in crate::store) due: &'static str,
     pub(in crate::store) list_all: &'static str,

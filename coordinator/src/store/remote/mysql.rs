@@ -37,6 +37,7 @@ const MIGRATE_TRIES_MAX: u32 = 10;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/mysql/0001_journal.sql")),
     (2, "key_values", include_str!("../../../../migrations/coordinator/mysql/0002_key_values.sql")),
+    (3, "checksums", include_str!("../../../../migrations/coordinator/mysql/0003_checksums.sql")),
     (5, "watched", include_str!("../../../../migrations/coordinator/mysql/0005_watched.sql")),
 ];
 
@@ -296,7 +297,7 @@ fn row(row: &MySqlRow) -> Result<Row, ClientError> {
             _ if raw.is_null() => Cell::Null,
             "BIGINT" | "INT" => Cell::Int(row.try_get(column)?),
             "BIGINT UNSIGNED" => Cell::Int(row.try_get::<u64, _>(column)?.cast_signed()),
-            _ => Cell::Text(row.try_get(column)?),
+            _ => row.try_get(column).map_or_else(|error| Cell::Unreadable(error.to_string()), Cell::Text),
         })
     };
     (0..row.len()).map(cell).collect::<Result<_, sqlx::Error>>().map(Row).map_err(ClientError::from)

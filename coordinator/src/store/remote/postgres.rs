@@ -32,6 +32,7 @@ const SESSION: &str = "SET default_transaction_isolation = 'read committed'; SET
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/postgres/0001_journal.sql")),
     (2, "key_values", include_str!("../../../../migrations/coordinator/postgres/0002_key_values.sql")),
+    (3, "checksums", include_str!("../../../../migrations/coordinator/postgres/0003_checksums.sql")),
     (5, "watched", include_str!("../../../../migrations/coordinator/postgres/0005_watched.sql")),
 ];
 
@@ -231,7 +232,7 @@ fn row(row: &PgRow) -> Result<Row, ClientError> {
             _ if raw.is_null() => Cell::Null,
             "INT8" => Cell::Int(row.try_get(column)?),
             "INT4" => Cell::Int(row.try_get::<i32, _>(column)?.into()),
-            _ => Cell::Text(row.try_get(column)?),
+            _ => row.try_get(column).map_or_else(|error| Cell::Unreadable(error.to_string()), Cell::Text),
         })
     };
     (0..row.len()).map(cell).collect::<Result<_, sqlx::Error>>().map(Row).map_err(ClientError::from)

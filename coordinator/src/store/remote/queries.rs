@@ -8,7 +8,8 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::{integer, millis};
 use super::client::{Client, ClientError, Row, Value};
-use crate::store::{Census, Cursor, Filter, Journals, Loaded, Registrations, StoreError, group};
+use crate::store::group::{self, Stored, Unreadable};
+use crate::store::{Census, Cursor, Filter, Journals, Loaded, Readable, Registrations};
 
 /// See [`crate::store::Journal::load`].
 pub(super) async fn load<C: Client>(
@@ -25,34 +26,36 @@ pub(super) async fn load<C: Client>(
             found.entry(name).or_insert_with(|| Loaded { gid, owned: false, records: Ok(Vec::new()) });
         loaded.owned = row.int(4)? == 1;
         if let Ok(records) = &mut loaded.records {
-            match record(&loaded.gid, row)? {
+            match record(&loaded.gid, row) {
                 Ok(record) => records.push(record),
-                Err(corrupt) => loaded.records = Err(corrupt),
+                Err(damaged) => loaded.records = Err(group::unreadable(&loaded.gid, &damaged)),
             }
         }
     }
     Ok(gids.iter().filter_map(|gid| found.remove(gid.as_str())).collect())
 }
 
-/// See [`crate::store::Queries::records`].
-pub(super) async fn records<C: Client>(
+/// See [`crate::store::Queries::readable`].
+pub(super) async fn readable<C: Client>(
     client: &mut C,
     gid: &Gid,
     after_seq: u64,
-) -> Result<Result<Vec<Record>, StoreError>, ClientError> {
+) -> Result<Readable, ClientError> {
     let rows = client.query(C::TEXTS.records, &[gid.into(), integer(after_seq).into()]).await?;
-    let mut records = Vec::with_capacity(rows.len());
-    for row in &rows {
-        match record(gid, row)? {
-            Ok(record) => records.push(record),
-            Err(corrupt) => return Ok(Err(corrupt)),
-        }
-    }
-    Ok(Ok(records))
+    Ok(Readable::after(after_seq, rows.iter().map(|row| record(gid, row))))
 }
 
-fn record(gid: &Gid, row: &Row) -> Result<Result<Record, StoreError>, ClientError> {
-    Ok(group::record(gid, row.int(1)?.cast_unsigned(), timestamp(row, 2)?, row.text(3)?))
+/// A row whose values are not even of their kinds is as damaged as one with another checksum.
+pub(super) fn record(gid: &Gid, row: &Row) -> Result<Record, Unreadable> {
+    let stored = || {
+        let event = row.text(3)?.as_bytes();
+        Ok(Stored { seq: row.int(1)?, at: row.int(2)?, event, checksum: row.maybe_int(5)? })
+    };
+    let stored = stored().map_err(|error: ClientError| Unreadable {
+        seq: row.int(1).map_or(0, i64::cast_unsigned),
+        detail: error.to_string(),
+    })?;
+    group::record(gid, stored)
 }
 
 /// See [`crate::store::Journal::unfinished`].
@@ -116,10 +119,15 @@ pub(super) async fn list<C: Client>(
         values.extend([key.as_str().into(), value.as_str().into()]);
     }
     let rows = client.query(text, &values).await?;
-    let transactions: Vec<_> = rows.iter().take(limit).map(summary).collect::<Result<_, _>>()?;
-    let next = transactions.last().filter(|_| rows.len() > limit);
-    let next_cursor = next.map(|row| Cursor { created_at: row.created_at, gid: row.gid.clone() }.encode());
+    let transactions = group::legible(rows.iter().take(limit).map(summary));
+    // A row that is passed over may be the last one of its page.
+    let last = rows.iter().take(limit).filter_map(|row| cursor_at(row).ok()).next_back();
+    let next_cursor = last.filter(|_| rows.len() > limit).map(|cursor| cursor.encode());
     Ok(Page { transactions, next_cursor })
+}
+
+fn cursor_at(row: &Row) -> Result<Cursor, ClientError> {
+    Ok(Cursor { created_at: timestamp(row, 4)?, gid: gid_of(row.text(0)?)? })
 }
 
 fn summary(row: &Row) -> Result<TransactionSummary, ClientError> {
@@ -137,12 +145,15 @@ fn summary(row: &Row) -> Result<TransactionSummary, ClientError> {
 /// See [`crate::store::Queries::census`].
 pub(super) async fn census<C: Client>(client: &mut C) -> Result<Census, ClientError> {
     let mut census = Census::default();
-    for row in &client.query(C::TEXTS.census, &[]).await? {
+    let rows = client.query(C::TEXTS.census, &[]).await?;
+    let counted = |row: &Row| {
         let pattern = word(row.text(0)?, Pattern::parse)?;
         let status = word(row.text(1)?, Status::parse)?;
-        census.unfinished.push((pattern, status, row.int(2)?.cast_unsigned()));
-        census.parked += row.int(3)?.cast_unsigned();
-        let oldest = timestamp(row, 4)?;
+        Ok::<_, ClientError>((pattern, status, row.int(2)?, row.int(3)?, timestamp(row, 4)?))
+    };
+    for (pattern, status, count, parked, oldest) in group::legible(rows.iter().map(counted)) {
+        census.unfinished.push((pattern, status, count.cast_unsigned()));
+        census.parked += parked.cast_unsigned();
         census.oldest_unfinished = Some(census.oldest_unfinished.map_or(oldest, |other| other.min(oldest)));
     }
     census.unfinished.sort_unstable();
@@ -189,7 +200,7 @@ pub(super) async fn coordinators<C: Client>(
 }
 
 pub(super) fn gids(rows: &[Row]) -> Result<Vec<Gid>, ClientError> {
-    rows.iter().map(|row| gid_of(row.text(0)?)).collect()
+    Ok(group::legible(rows.iter().map(|row| gid_of(row.text(0)?))))
 }
 
 fn gid_of(text: &str) -> Result<Gid, ClientError> {

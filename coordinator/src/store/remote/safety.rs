@@ -95,6 +95,8 @@ pub enum Why {
     ReadOnly,
     /// What it acknowledges may be lost.
     Unsafe,
+    /// Its file is damaged where it had to be read.
+    Damaged,
     /// Anything else.
     Unusable,
 }

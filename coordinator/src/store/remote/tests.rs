@@ -12,7 +12,8 @@ use trine_protocol::Gid;
 use trine_testkit::mariadb::{self, MariaDb};
 use trine_testkit::postgres::{self, Postgres};
 
-use crate::store::suite::{Rewrite, Subject, conformance, shared_conformance};
+use crate::store::memory::Damage;
+use crate::store::suite::{self, Rewrite, Subject, conformance, shared_conformance};
 use crate::store::{Options, Standing, Store, StoreError, open};
 
 /// A server that can be asked behind the coordinator's back.
@@ -63,6 +64,14 @@ impl Database {
         }
     }
 
+    /// Asks until the answer is one that is waited for.
+    async fn until(&self, sql: &str, enough: impl Fn(&str) -> bool) {
+        while !enough(self.execute(sql).trim()) {
+            // tidy-allow: sleep, MariaDB renews what it shows of lock waits only when nobody has asked for 100 ms, and two ask
+            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        }
+    }
+
     fn options(&self, owner: &str) -> Options {
         Options::new(&self.url, owner)
     }
@@ -82,8 +91,8 @@ impl Subject for Database {
         Database::open(self, owner).await
     }
 
-    async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
-        self.execute(&format!("UPDATE journal SET event = '{text}' WHERE gid = '{gid}' AND seq = {seq}"));
+    async fn damage(&self, gid: &Gid, seq: u64, damage: Damage) {
+        self.execute(&suite::sql(gid, seq, &damage));
     }
 
     async fn rewrite(&self, what: Rewrite<'_>) {

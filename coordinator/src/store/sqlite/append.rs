@@ -10,10 +10,12 @@ use sqlx::{Row, SqliteConnection};
 use trine_engine::{Batch, IndexRow, Record};
 use trine_protocol::{Gid, Timestamp};
 
+use super::owner::{self, Owner};
 use super::statements::{self, Bound, INDEX, JOURNAL, LABELS};
+use super::words;
 use super::writer::Writer;
-use crate::store::group::{self, Run};
-use crate::store::{AppendError, Appended, codec};
+use crate::store::group::{self, Run, Written};
+use crate::store::{AppendError, Appended};
 
 /// SQLite's extended codes for a primary key that exists, a unique value that exists, and what a trigger raises.
 const CONFLICT_CODES: [i32; 3] = [1555, 2067, 1811];
@@ -36,11 +38,11 @@ enum Refusal {
 }
 
 /// See [`crate::store::Journal::append`].
-pub(super) async fn append(writer: &Writer, owner: &str, batch: &Batch) -> Result<Appended, AppendError> {
+pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Result<Appended, AppendError> {
     let unchecked = command("BEGIN IMMEDIATE;", batch, owner, &BTreeSet::new());
     let mut session = match writer.session().await {
         Ok(session) => session,
-        Err(error) => return Err(AppendError::Failed(error.to_string())),
+        Err(error) => return Err(AppendError::Failed(words::of(&error))),
     };
     let mut conflicts = BTreeSet::new();
     let mut outcome = finish(&mut session.connection, unchecked).await;
@@ -54,17 +56,17 @@ pub(super) async fn append(writer: &Writer, owner: &str, batch: &Batch) -> Resul
         }
         // A conflict in the second attempt: the batch contradicts itself.
         Err(Refusal::Conflict(error) | Refusal::Failed(error)) => {
-            let text = error.to_string();
+            let text = words::of(&error);
             session.end::<()>(Err(error)).ok();
             Err(AppendError::Failed(text))
         }
         Err(Refusal::NotBegun(error)) => {
             session.abandon();
-            Err(AppendError::Failed(error.to_string()))
+            Err(AppendError::Failed(words::of(&error)))
         }
         Err(Refusal::Doubtful(error)) => {
             session.abandon();
-            Err(AppendError::Doubtful(error.to_string()))
+            Err(AppendError::Doubtful(words::of(&error)))
         }
     }
 }
@@ -73,7 +75,7 @@ pub(super) async fn append(writer: &Writer, owner: &str, batch: &Batch) -> Resul
 async fn append_checked(
     connection: &mut SqliteConnection,
     batch: &Batch,
-    owner: &str,
+    owner: &Owner,
     conflicts: &mut BTreeSet<Gid>,
 ) -> Result<(), Refusal> {
     if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await {
@@ -137,7 +139,7 @@ async fn conflicting(
 }
 
 /// Everything a batch writes, but for what belongs to `without`, from `begin` to COMMIT.
-fn command(begin: &str, batch: &Batch, owner: &str, without: &BTreeSet<Gid>) -> Bound {
+fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -> Bound {
     let records: Vec<&Record> =
         batch.records.iter().filter(|record| !without.contains(&record.gid)).collect();
     let rows: Vec<&IndexRow> = batch.rows.iter().filter(|row| !without.contains(&row.gid)).collect();
@@ -149,18 +151,18 @@ fn command(begin: &str, batch: &Batch, owner: &str, without: &BTreeSet<Gid>) -> 
         .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key, value)))
         .collect();
     let mut text = begin.to_owned();
+    text.push_str(owner::STANDING);
     JOURNAL.write(records.len(), &mut text);
     INDEX.write(rows.len(), &mut text);
     LABELS.write(labels.len(), &mut text);
     text.push_str("COMMIT");
-    let bound = JOURNAL.bind(&records, statements::command(text), |statement, record| {
-        statement
-            .bind(record.gid.as_str())
-            .bind(integer(record.seq))
-            .bind(millis(record.at))
-            .bind(codec::encode(&record.event))
+    let standing = statements::command(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
+    let bound = JOURNAL.bind(&records, standing, |statement, record| {
+        let Written { event, checksum } = group::written(record);
+        let statement = statement.bind(record.gid.as_str()).bind(integer(record.seq)).bind(millis(record.at));
+        statement.bind(event).bind(checksum)
     });
-    let bound = INDEX.bind(&rows, bound, |statement, row| bind_row(statement, row, owner));
+    let bound = INDEX.bind(&rows, bound, |statement, row| bind_row(statement, row, &owner.name));
     LABELS.bind(&labels, bound, |statement, (row, key, value)| {
         statement.bind(row.gid.as_str()).bind(key.as_str()).bind(value.as_str()).bind(millis(row.created_at))
     })

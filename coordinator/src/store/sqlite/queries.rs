@@ -10,7 +10,8 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::millis;
 use crate::clock;
-use crate::store::{Census, Cursor, Filter, Journals, Loaded, Registrations, StoreError, group};
+use crate::store::group::{self, Stored, Unreadable};
+use crate::store::{Census, Cursor, Filter, Journals, Loaded, Readable, Registrations};
 
 /// Columns and conditions of a list. `?1` to `?3`: where it starts and ends, in the order of the index it walks.
 macro_rules! list {
@@ -59,9 +60,16 @@ pub(super) const DUE: &str = "SELECT gid FROM transactions WHERE settled_at IS N
 pub(super) const CENSUS: &str = "SELECT pattern, status, count(*), count(parked), min(created_at) FROM transactions \
      INDEXED BY transactions_unsettled WHERE settled_at IS NULL GROUP BY pattern, status";
 
-pub(super) const LOAD: &str = "SELECT journal.gid, journal.seq, journal.at, journal.event, coalesce(t.owner = ?3, 0) \
+pub(super) const LOAD: &str = "SELECT asked.value, journal.seq, journal.at, journal.event, coalesce(t.owner = ?3, 0), \
+     journal.checksum \
      FROM json_each(?1) AS asked CROSS JOIN journal ON journal.gid = asked.value \
      LEFT JOIN transactions AS t ON t.gid = asked.value WHERE journal.seq > ?2 ORDER BY asked.key, journal.seq";
+
+/// The seqs of a gid, from the index of the primary key alone.
+const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > ?2 ORDER BY seq";
+
+/// One record, in the columns of [`LOAD`].
+const ONE: &str = "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq = ?2";
 
 /// Gids as a JSON array: one bound parameter, however many they are. Their grammar leaves nothing to escape.
 pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
@@ -75,8 +83,28 @@ pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
     text
 }
 
-/// See [`crate::store::Journal::load`].
+/// See [`crate::store::Journal::load`]. Damage of a page that several gids share is found out for each alone.
 pub(super) async fn load(readers: &SqlitePool, owner: &str, gids: Vec<Gid>) -> Result<Journals, sqlx::Error> {
+    match read_all(readers, owner, &gids).await {
+        Err(error) if is_damage(&error) => {}
+        read => return read,
+    }
+    let mut journals: Journals = Vec::new();
+    for gid in gids {
+        match read_all(readers, owner, std::slice::from_ref(&gid)).await {
+            Ok(one) => journals.extend(one),
+            Err(error) if is_damage(&error) => {
+                let damaged = Unreadable { seq: 0, detail: error.to_string() };
+                let records = Err(group::unreadable(&gid, &damaged));
+                journals.push(Loaded { gid, owned: false, records });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(journals)
+}
+
+async fn read_all(readers: &SqlitePool, owner: &str, gids: &[Gid]) -> Result<Journals, sqlx::Error> {
     let query = sqlx::query(LOAD).bind(json(gids.iter())).bind(0_i64).bind(owner);
     let rows = query.fetch_all(readers).await?;
     let mut journals: Journals = Vec::new();
@@ -87,32 +115,67 @@ pub(super) async fn load(readers: &SqlitePool, owner: &str, gids: Vec<Gid>) -> R
         }
         let Some(journal) = journals.last_mut() else { continue };
         if let Ok(records) = &mut journal.records {
-            match record(&journal.gid, row)? {
+            match record(&journal.gid, row) {
                 Ok(record) => records.push(record),
-                Err(corrupt) => journal.records = Err(corrupt),
+                Err(damaged) => journal.records = Err(group::unreadable(&journal.gid, &damaged)),
             }
         }
     }
     Ok(journals)
 }
 
-/// See [`crate::store::Queries::records`].
-pub(super) async fn records(
+/// SQLite's words for pages that make no sense: malformed (11), and no database at all (26).
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| [11, 26].contains(&(code & 0xff)))
+}
+
+/// See [`crate::store::Queries::readable`]. Where a page is damaged, records are read one by one.
+pub(super) async fn readable(
     readers: &SqlitePool,
     gid: Gid,
     after_seq: u64,
-) -> Result<Vec<Record>, StoreError> {
-    let unavailable = |error: sqlx::Error| StoreError::Unavailable(error.to_string());
-    let after_seq = i64::try_from(after_seq).unwrap_or(i64::MAX);
-    let query = sqlx::query(LOAD).bind(json(std::iter::once(&gid))).bind(after_seq).bind("");
-    let rows = query.fetch_all(readers).await.map_err(unavailable)?;
-    rows.iter().map(|row| record(&gid, row).map_err(unavailable)?).collect()
+) -> Result<Readable, sqlx::Error> {
+    let after = i64::try_from(after_seq).unwrap_or(i64::MAX);
+    let query = sqlx::query(LOAD).bind(json(std::iter::once(&gid))).bind(after).bind("");
+    let error = match query.fetch_all(readers).await {
+        Ok(rows) => return Ok(Readable::after(after_seq, rows.iter().map(|row| record(&gid, row)))),
+        Err(error) => error,
+    };
+    if !is_damage(&error) {
+        return Err(error);
+    }
+    let query = sqlx::query(SEQS).bind(gid.as_str().to_owned()).bind(after);
+    let seqs = match query.fetch_all(readers).await {
+        Ok(seqs) => seqs,
+        Err(found) if is_damage(&found) => {
+            let damaged = Unreadable { seq: after_seq.saturating_add(1), detail: error.to_string() };
+            return Ok(Readable { damaged: vec![damaged], ..Readable::default() });
+        }
+        Err(found) => return Err(found),
+    };
+    let mut rows = Vec::with_capacity(seqs.len());
+    for seq in &seqs {
+        let seq: i64 = seq.try_get(0)?;
+        match sqlx::query(ONE).bind(gid.as_str().to_owned()).bind(seq).fetch_one(readers).await {
+            Ok(row) => rows.push(record(&gid, &row)),
+            Err(error) => rows.push(Err(Unreadable { seq: seq.cast_unsigned(), detail: error.to_string() })),
+        }
+    }
+    Ok(Readable::after(after_seq, rows))
 }
 
-fn record(gid: &Gid, row: &SqliteRow) -> Result<Result<Record, StoreError>, sqlx::Error> {
-    let seq: i64 = row.try_get(1)?;
-    let text: &str = row.try_get(3)?;
-    Ok(group::record(gid, seq.cast_unsigned(), timestamp(row, 2)?, text))
+/// A row whose values are not even of their kinds is as damaged as one with another checksum.
+pub(super) fn record(gid: &Gid, row: &SqliteRow) -> Result<Record, Unreadable> {
+    let stored = || {
+        let event = row.try_get(3)?;
+        Ok(Stored { seq: row.try_get(1)?, at: row.try_get(2)?, event, checksum: row.try_get(5)? })
+    };
+    let stored = stored().map_err(|error: sqlx::Error| {
+        let seq = row.try_get::<i64, _>(1).map_or(0, i64::cast_unsigned);
+        Unreadable { seq, detail: error.to_string() }
+    })?;
+    group::record(gid, stored)
 }
 
 /// See [`crate::store::Journal::unfinished`].
@@ -130,7 +193,7 @@ pub(super) async fn unfinished(
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(readers)
         .await?;
-    rows.iter().map(|row| gid_of(row.try_get(0)?)).collect()
+    Ok(gids(&rows))
 }
 
 /// See [`crate::store::Journal::due`].
@@ -142,7 +205,7 @@ pub(super) async fn due(
 ) -> Result<Vec<Gid>, sqlx::Error> {
     let query = sqlx::query(DUE).bind(owner).bind(millis(due_by));
     let rows = query.bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(readers).await?;
-    rows.iter().map(|row| gid_of(row.try_get(0)?)).collect()
+    Ok(gids(&rows))
 }
 
 /// See [`crate::store::Queries::list`].
@@ -182,10 +245,20 @@ pub(super) async fn list(
         query = query.bind(key).bind(value);
     }
     let rows = query.fetch_all(readers).await?;
-    let transactions: Vec<_> = rows.iter().take(limit).map(summary).collect::<Result<_, _>>()?;
-    let next = transactions.last().filter(|_| rows.len() > limit);
-    let next_cursor = next.map(|row| Cursor { created_at: row.created_at, gid: row.gid.clone() }.encode());
+    let transactions = group::legible(rows.iter().take(limit).map(summary));
+    // A row that is passed over may be the last one of its page.
+    let last = rows.iter().take(limit).filter_map(|row| cursor_at(row).ok()).next_back();
+    let next_cursor = last.filter(|_| rows.len() > limit).map(|cursor| cursor.encode());
     Ok(Page { transactions, next_cursor })
+}
+
+fn cursor_at(row: &SqliteRow) -> Result<Cursor, sqlx::Error> {
+    Ok(Cursor { created_at: timestamp(row, 4)?, gid: gid_of(row.try_get(0)?)? })
+}
+
+/// What rows of gids name.
+pub(super) fn gids(rows: &[SqliteRow]) -> Vec<Gid> {
+    group::legible(rows.iter().map(|row| gid_of(row.try_get(0)?)))
 }
 
 fn summary(row: &SqliteRow) -> Result<TransactionSummary, sqlx::Error> {
@@ -204,13 +277,16 @@ fn summary(row: &SqliteRow) -> Result<TransactionSummary, sqlx::Error> {
 /// See [`crate::store::Queries::census`].
 pub(super) async fn census(readers: &SqlitePool) -> Result<Census, sqlx::Error> {
     let mut census = Census::default();
-    for row in sqlx::query(CENSUS).fetch_all(readers).await? {
+    let rows = sqlx::query(CENSUS).fetch_all(readers).await?;
+    let counted = |row: &SqliteRow| {
         let pattern = word(row.try_get(0)?, Pattern::parse)?;
         let status = word(row.try_get(1)?, Status::parse)?;
         let (count, parked): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+        Ok::<_, sqlx::Error>((pattern, status, count, parked, timestamp(row, 4)?))
+    };
+    for (pattern, status, count, parked, oldest) in group::legible(rows.iter().map(counted)) {
         census.unfinished.push((pattern, status, count.cast_unsigned()));
         census.parked += parked.cast_unsigned();
-        let oldest = timestamp(&row, 4)?;
         census.oldest_unfinished = Some(census.oldest_unfinished.map_or(oldest, |other| other.min(oldest)));
     }
     census.unfinished.sort_unstable();

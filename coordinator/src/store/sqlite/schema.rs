@@ -1,14 +1,16 @@
-//! Opening a file: its folder, its lock, the version of SQLite, migrations, connections.
+//! Opening a file: the version of SQLite, migrations, connections. Who may open it is in `guard` and `owner`.
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
 
+use super::guard::{Guard, Refused};
+use super::owner::{self, Owner};
+use super::words;
 use crate::store::OpenError;
 
 /// SQLite before 3.51.3 can lose a write when two connections reset the write-ahead log at once.
@@ -35,6 +37,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/sqlite/0001_journal.sql")),
     (2, "coordinators", include_str!("../../../../migrations/coordinator/sqlite/0002_coordinators.sql")),
     (3, "key_values", include_str!("../../../../migrations/coordinator/sqlite/0003_key_values.sql")),
+    (4, "checksums", include_str!("../../../../migrations/coordinator/sqlite/0004_checksums.sql")),
     (6, "watched", include_str!("../../../../migrations/coordinator/sqlite/0006_watched.sql")),
 ];
 
@@ -44,39 +47,64 @@ pub(super) struct Opened {
     pub(super) writer: SqliteConnection,
     pub(super) readers: SqlitePool,
     pub(super) listers: SqlitePool,
-    pub(super) lock: FileLock,
+    pub(super) guard: Arc<Guard>,
 }
 
 /// See [`super::Sqlite::open`].
-pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
-    let lock = FileLock::take(path)?;
-    let mut writer = connect(path).await.map_err(|error| failed(path, error))?;
+pub(super) async fn open(path: &Path, owner: &Owner) -> Result<Opened, OpenError> {
+    let guard = Arc::new(take(path).await?);
+    let mut writer = connect(path).await.map_err(|error| failed(path, words::of(&error)))?;
     run_migrations(path, &mut writer).await?;
-    Ok(Opened { writer, readers: readers(path, READERS_MAX), listers: readers(path, LISTERS_MAX), lock })
+    owner::join(&mut writer, owner).await.map_err(|error| failed(path, words::of(&error)))?;
+    let (readers, listers) = (readers(path, READERS_MAX, &guard), readers(path, LISTERS_MAX, &guard));
+    Ok(Opened { writer, readers, listers, guard })
 }
 
-fn readers(path: &Path, connections_max: u32) -> SqlitePool {
+fn readers(path: &Path, connections_max: u32, guard: &Arc<Guard>) -> SqlitePool {
+    let guard = Arc::clone(guard);
     SqlitePoolOptions::new()
         .min_connections(0)
         .max_connections(connections_max)
         .acquire_timeout(READER_WAIT_MAX)
         .test_before_acquire(false)
+        // By the same name there may be another file by now.
+        .after_connect(move |_, _| {
+            let found = guard.check();
+            Box::pin(async move { found.map_err(sqlx::Error::Io) })
+        })
         .connect_lazy_with(options(path).read_only(true).create_if_missing(false))
 }
 
 /// See [`crate::store::migrate`].
 pub(in crate::store) async fn migrate(path: &Path) -> Result<u64, OpenError> {
-    let lock = FileLock::take(path)?;
-    let mut connection = connect(path).await.map_err(|error| failed(path, error))?;
+    let guard = take(path).await?;
+    let mut connection = connect(path).await.map_err(|error| failed(path, words::of(&error)))?;
     let applied = run_migrations(path, &mut connection).await;
-    connection.close().await.map_err(|error| failed(path, error))?;
-    lock.release();
+    connection.close().await.map_err(|error| failed(path, words::of(&error)))?;
+    guard.release();
     applied
+}
+
+async fn take(path: &Path) -> Result<Guard, OpenError> {
+    match Guard::take(path) {
+        Ok(guard) => Ok(guard),
+        Err(Refused::Unusable(detail)) => Err(failed(path, detail)),
+        Err(Refused::Held) => {
+            let holder = owner::holder(path).await.map(|holder| format!(" ({holder})"));
+            Err(OpenError::InUse { file: path.display().to_string(), holder: holder.unwrap_or_default() })
+        }
+    }
 }
 
 /// A connection that may write.
 pub(super) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     options(path).connect().await
+}
+
+/// A connection that only reads, beside whoever has the file.
+pub(super) async fn connect_beside(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).create_if_missing(false);
+    options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging().connect().await
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -97,8 +125,9 @@ async fn run_migrations(path: &Path, connection: &mut SqliteConnection) -> Resul
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&mut *connection)
         .await
-        .map_err(|error| failed(path, error))?;
+        .map_err(|error| failed(path, words::of(&error)))?;
     check_version(&version).map_err(|detail| failed(path, detail))?;
+    check_tables(connection).await.map_err(|detail| failed(path, detail))?;
     let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
         Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
     });
@@ -108,6 +137,7 @@ async fn run_migrations(path: &Path, connection: &mut SqliteConnection) -> Resul
         MigrateError::VersionMissing(migration) => {
             OpenError::Newer { store: path.display().to_string(), migration }
         }
+        MigrateError::Execute(error) => failed(path, words::of(&error)),
         other => failed(path, other),
     })?;
     let after = applied(connection, &migrator).await.map_err(|error| failed(path, error))?;
@@ -117,6 +147,25 @@ async fn run_migrations(path: &Path, connection: &mut SqliteConnection) -> Resul
 async fn applied(connection: &mut SqliteConnection, migrator: &Migrator) -> Result<u64, MigrateError> {
     connection.ensure_migrations_table(&migrator.table_name).await?;
     Ok(connection.list_applied_migrations(&migrator.table_name).await?.len() as u64)
+}
+
+/// Tables of something else are left alone, and no tables of ours are put between them.
+async fn check_tables(connection: &mut SqliteConnection) -> Result<(), String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         AND name <> '_sqlx_migrations' ORDER BY name",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(|error| words::of(&error))?;
+    let ours =
+        tables.iter().any(|name| name == "journal") && tables.iter().any(|name| name == "transactions");
+    match tables.first() {
+        Some(table) if !ours => Err(format!(
+            "it is the database of another application (it has a table {table:?}); give Trine a file of its own"
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_version(version: &str) -> Result<(), String> {
@@ -135,58 +184,6 @@ fn failed(path: &Path, detail: impl ToString) -> OpenError {
     OpenError::Failed { store: path.display().to_string(), detail: detail.to_string() }
 }
 
-/// The file that a path stands for, by its one true name: whoever comes by another name must meet the same lock.
-fn the_file(path: &Path) -> Result<PathBuf, OpenError> {
-    use std::os::unix::fs::MetadataExt;
-
-    let found = match std::fs::symlink_metadata(path) {
-        Ok(_) => path.canonicalize().map_err(|error| failed(path, error))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let folder =
-                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let name = path.file_name().ok_or_else(|| failed(path, "the path names no file"))?;
-            return Ok(folder.canonicalize().map_err(|error| failed(path, error))?.join(name));
-        }
-        Err(error) => return Err(failed(path, error)),
-    };
-    let links = std::fs::metadata(&found).map_err(|error| failed(path, error))?.nlink();
-    if links > 1 {
-        // SQLite keeps the write-ahead log beside the name: two names, two logs, and one of them is lost.
-        return Err(failed(path, format!("the file has {links} names (hard links); remove all but one")));
-    }
-    Ok(found)
-}
-
-/// Says that this process has the file; the operating system lets go of it when the process ends, however it ends.
-#[derive(Debug)]
-pub(super) struct FileLock(Mutex<Option<File>>);
-
-impl FileLock {
-    fn take(path: &Path) -> Result<Self, OpenError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
-        }
-        let mut lock_path = the_file(path)?.into_os_string();
-        lock_path.push(".lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(PathBuf::from(lock_path))
-            .map_err(|error| failed(path, error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(Mutex::new(Some(file)))),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { file: path.display().to_string() }),
-            Err(TryLockError::Error(error)) => Err(failed(path, error)),
-        }
-    }
-
-    /// Lets another process have the file.
-    pub(super) fn release(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,24 +195,6 @@ mod tests {
         }
         for bad in ["3.51.2", "3.40.1", "2.99.99", "", "x"] {
             assert!(check_version(bad).is_err(), "{bad:?} was accepted");
-        }
-    }
-
-    #[test]
-    fn a_file_is_locked_whatever_name_it_is_called_by() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, symbolic, hard) =
-            (folder.path().join("a.db"), folder.path().join("b.db"), folder.path().join("c.db"));
-        std::fs::write(&file, "").unwrap();
-        std::os::unix::fs::symlink(&file, &symbolic).unwrap();
-        let lock = FileLock::take(&file).unwrap();
-        assert!(matches!(FileLock::take(&symbolic), Err(OpenError::InUse { .. })));
-        lock.release();
-        drop(FileLock::take(&symbolic).unwrap());
-        std::fs::hard_link(&file, &hard).unwrap();
-        for name in [&file, &hard] {
-            let Err(OpenError::Failed { detail, .. }) = FileLock::take(name) else { panic!("{name:?}") };
-            assert!(detail.contains("hard links"), "{detail}");
         }
     }
 }

@@ -25,9 +25,13 @@ pub(super) struct Insert {
     tail: &'static str,
 }
 
-/// Binds: gid, seq, at, event.
-pub(super) const JOURNAL: Insert =
-    Insert { head: "INSERT INTO journal (gid, seq, at, event)", row: "(?,?,?,?)", columns: 4, tail: "" };
+/// Binds: gid, seq, at, event, checksum.
+pub(super) const JOURNAL: Insert = Insert {
+    head: "INSERT INTO journal (gid, seq, at, event, checksum)",
+    row: "(?,?,?,?,?)",
+    columns: 5,
+    tail: "",
+};
 
 /// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.
 pub(super) const INDEX: Insert = Insert {

@@ -1,17 +1,19 @@
 //! Small writes: participants, coordinators, adoption, and the question whether writing works. This process's clock is
 //! the only one there is.
 
+use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Row, Sqlite};
 use trine_protocol::{Gid, Timestamp};
 
 use super::append::millis;
+use super::owner::{self, Owner};
 use super::writer::Writer;
 use crate::clock;
 
 pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
-     (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 LIMIT ?2) RETURNING gid";
+     (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 \
+      AND EXISTS (SELECT 1 FROM coordinators WHERE id = ?1 AND incarnation = ?3) LIMIT ?2) RETURNING gid";
 
 /// See [`crate::store::Registry::register`].
 pub(super) async fn register(
@@ -50,31 +52,21 @@ pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Resu
     alone(writer, statement.bind(millis(before))).await
 }
 
-/// See [`crate::store::Membership::heartbeat`].
-pub(super) async fn heartbeat(writer: &Writer, owner: &str) -> Result<(), sqlx::Error> {
-    let statement = sqlx::query(
-        "INSERT INTO coordinators (id, started_at, heartbeat_at, previous_at) \
-         SELECT ?, now, now, now FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now) WHERE true \
-         ON CONFLICT (id) DO UPDATE SET previous_at = heartbeat_at, heartbeat_at = excluded.heartbeat_at",
-    );
-    alone(writer, statement.bind(owner)).await.map(drop)
-}
-
-/// See [`crate::store::Membership::adopt`]. Whoever else stands in the file is gone: this process has its lock.
-pub(super) async fn adopt(writer: &Writer, owner: &str, limit: usize) -> Result<Vec<Gid>, sqlx::Error> {
-    alone(writer, sqlx::query("DELETE FROM coordinators WHERE id <> ?").bind(owner)).await?;
+/// See [`crate::store::Membership::adopt`]. Whoever else stands in the file is gone: this process has it.
+pub(super) async fn adopt(writer: &Writer, owner: &Owner, limit: usize) -> Result<Vec<Gid>, sqlx::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut session = writer.session().await?;
-    let claimed = sqlx::query(ADOPT).bind(owner).bind(limit).fetch_all(&mut session.connection).await;
+    let adopt = sqlx::query(ADOPT).bind(owner.name.clone()).bind(limit).bind(owner.incarnation.clone());
+    let claimed = adopt.fetch_all(&mut session.connection).await;
     let rows = session.end(claimed)?;
-    rows.iter().map(|row| super::queries::gid_of(row.try_get(0)?)).collect()
+    Ok(super::queries::gids(&rows))
 }
 
 /// See [`crate::store::Maintenance::ping`]. Asking costs no durable write while the last one succeeded; after trouble
 /// only a real one tells whether it is over.
-pub(super) async fn ping(writer: &Writer, owner: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn ping(writer: &Writer, owner: &Owner) -> Result<(), sqlx::Error> {
     if writer.is_in_trouble() {
-        return heartbeat(writer, owner).await;
+        return owner::heartbeat(writer, owner).await.map(drop);
     }
     let mut session = writer.session().await?;
     sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await?;

@@ -9,10 +9,12 @@ use trine_engine::{Batch, BatchId, Event, Record};
 use trine_protocol::{Gid, Timestamp};
 
 use super::{Sqlite, queries, schema};
-use crate::store::suite::{Rewrite, Subject, conformance};
+use crate::store::memory::Damage;
+use crate::store::suite::fixture::{Tx, create, names};
+use crate::store::suite::{self, Rewrite, Subject, conformance};
 use crate::store::{
-    AppendError, Appended, Journal, Maintenance, Membership, OpenError, Options, Queries, Store, StoreError,
-    migrate, open,
+    AppendError, Appended, Cursor, Filter, Journal, Maintenance, Membership, OpenError, Options, Queries,
+    Standing, Store, StoreError, Why, migrate, open,
 };
 
 struct Folder(TempDir);
@@ -47,11 +49,10 @@ impl Subject for Folder {
         open(&Options::new(&self.url(), owner)).await.unwrap()
     }
 
-    async fn overwrite(&self, gid: &Gid, seq: u64, text: &str) {
+    async fn damage(&self, gid: &Gid, seq: u64, damage: Damage) {
         let mut connection = schema::connect(&self.file()).await.unwrap();
-        let update = sqlx::query("UPDATE journal SET event = ? WHERE gid = ? AND seq = ?");
-        let update = update.bind(text.to_owned()).bind(gid.as_str()).bind(i64::try_from(seq).unwrap());
-        assert_eq!(update.execute(&mut connection).await.unwrap().rows_affected(), 1);
+        let sql = sqlx::AssertSqlSafe(suite::sql(gid, seq, &damage));
+        assert_eq!(sqlx::query(sql).execute(&mut connection).await.unwrap().rows_affected(), 1);
         connection.close().await.unwrap();
     }
 
@@ -91,7 +92,11 @@ async fn a_file_that_is_open_is_refused_by_name_until_it_is_closed() {
         migrate(&Options::new(&folder.url(), "m")).await.err(),
     ] {
         let Some(error @ OpenError::InUse { .. }) = refused else { panic!("{refused:?}") };
-        assert!(error.to_string().contains(&folder.file().display().to_string()), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(&folder.file().display().to_string()) && text.contains("(a, since 20"),
+            "{text}"
+        );
     }
     first.close().await.unwrap();
     assert_eq!(first.close().await, Ok(()));
@@ -139,12 +144,168 @@ async fn migrating_is_done_once_and_a_newer_file_is_refused() {
     assert!(matches!(error, OpenError::Newer { migration: 9999, .. }), "{error}");
 }
 
+/// Why a file cannot be opened, in words.
+async fn refused(folder: &Folder) -> String {
+    let Err(OpenError::Failed { detail, .. }) = open(&Options::new(&folder.url(), "a")).await else {
+        panic!("opened")
+    };
+    detail
+}
+
 #[tokio::test]
-async fn a_file_that_is_no_database_is_an_error() {
+async fn what_is_no_database_of_ours_is_refused_in_words_and_left_as_it_is() {
     let folder = fresh();
-    std::fs::create_dir_all(folder.file().parent().unwrap()).unwrap();
-    std::fs::write(folder.file(), "this is a letter to my aunt ".repeat(100)).unwrap();
-    assert!(matches!(open(&Options::new(&folder.url(), "a")).await, Err(OpenError::Failed { .. })));
+    std::fs::create_dir_all(folder.file()).unwrap();
+    assert!(refused(&folder).await.contains("it is a folder"));
+    std::fs::remove_dir(folder.file()).unwrap();
+    let letter = "this is a letter to my aunt ".repeat(100);
+    std::fs::write(folder.file(), &letter).unwrap();
+    assert!(refused(&folder).await.contains("no SQLite database"));
+    assert_eq!(std::fs::read_to_string(folder.file()).unwrap(), letter);
+    std::fs::remove_file(folder.file()).unwrap();
+    folder.execute("CREATE TABLE invoices (id INTEGER PRIMARY KEY)").await;
+    let why = refused(&folder).await;
+    assert!(why.contains("another application") && why.contains("invoices"), "{why}");
+    let mut connection = schema::connect(&folder.file()).await.unwrap();
+    let tables = sqlx::query("SELECT name FROM sqlite_master").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(tables.len(), 1, "no table of ours was put beside it");
+}
+
+#[tokio::test]
+async fn everything_that_is_damaged_is_found() {
+    let folder = fresh();
+    let options = Options::new(&folder.url(), "a");
+    suite::everything_that_is_damaged_is_found(&options, async |sql| folder.execute(sql).await).await;
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_version_is_not_checked_but_sent_to_migrate() {
+    let folder = fresh();
+    folder.sqlite().await.close().await.unwrap();
+    folder.execute("ALTER TABLE journal DROP COLUMN checksum").await;
+    let error = crate::store::inspect(&Options::new(&folder.url(), "a")).await.err().unwrap();
+    assert!(error.to_string().contains("trine migrate"), "{error}");
+}
+
+/// Their locks were lost, say: the last one to come has the file, and the one before writes nothing any more.
+#[tokio::test]
+async fn a_process_that_lost_the_file_appends_and_adopts_nothing_and_stops() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let kept = Tx::new("kept");
+    create(&store, &[&kept]).await;
+    assert_eq!(store.heartbeat().await.unwrap().standing, Standing::Alive);
+    folder.execute("UPDATE coordinators SET incarnation = 'another'").await;
+    folder.execute("UPDATE transactions SET owner = 'b'").await;
+    let Err(AppendError::Failed(why)) = store.append(0, kept.batch([2])).await else { panic!("appended") };
+    assert!(why.contains("another process"), "{why}");
+    assert_eq!(store.records(kept.row.gid.clone(), 0).await, Ok(kept.records([1])));
+    assert_eq!(store.adopt(9).await, Ok(Vec::new()));
+    assert_eq!(store.heartbeat().await.unwrap().standing, Standing::Superseded);
+    folder.execute("DELETE FROM coordinators").await;
+    assert!(store.append(0, kept.batch([2])).await.is_err());
+    assert_eq!(store.heartbeat().await.unwrap().standing, Standing::Superseded);
+}
+
+/// What is written to a file without a name is gone when the process ends, and was acknowledged.
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_is_not_written_to() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let away = folder.file().with_extension("away");
+    std::fs::rename(folder.file(), &away).unwrap();
+    for found in ["removed", "replaced"] {
+        let Err(AppendError::Failed(why)) = store.append(0, batch(2)).await else { panic!("appended") };
+        assert!(why.contains(found), "{why}");
+        let Err(StoreError::Unavailable(why)) = store.ping().await else { panic!("ready") };
+        assert!(why.contains(found), "{why}");
+        std::fs::write(folder.file(), "").unwrap();
+    }
+    std::fs::rename(&away, folder.file()).unwrap();
+    assert_eq!(store.append(0, batch(2)).await, Ok(Appended::default()));
+    assert_eq!(store.ping().await, Ok(()));
+}
+
+/// Bytes on a disk change as they like: to what is no text, and no number.
+#[tokio::test]
+async fn values_of_another_kind_are_damage_of_their_gid_alone() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let of = |name: &str| Gid::parse(name).unwrap();
+    let record = |name: &str| Record { gid: of(name), ..batch(1).records[0].clone() };
+    let names = ["good", "no-text", "no-time", "no-sum"];
+    let records = names.iter().map(|name| record(name)).collect();
+    store.append(0, Arc::new(Batch { id: BatchId(1), records, rows: Vec::new() })).await.unwrap();
+    for sql in [
+        "UPDATE journal SET event = CAST(x'7b22ff' AS TEXT) WHERE gid = 'no-text'",
+        "UPDATE journal SET at = 'soon' WHERE gid = 'no-time'",
+        "UPDATE journal SET checksum = x'00ff' WHERE gid = 'no-sum'",
+    ] {
+        folder.execute(sql).await;
+    }
+    let read = store.load(names.iter().map(|name| of(name)).collect()).await.unwrap();
+    let unread = |records: &Result<_, _>| matches!(records, Err(StoreError::Corrupt { .. }));
+    assert_eq!(
+        read.iter().map(|journal| unread(&journal.records)).collect::<Vec<_>>(),
+        [false, true, true, true]
+    );
+    // Nor is it the end of it when there is no checksum to tell.
+    folder.execute("UPDATE journal SET checksum = NULL WHERE gid = 'no-text'").await;
+    assert!(unread(&store.records(of("no-text"), 0).await));
+}
+
+/// Whole pages are damaged: one of records that some gids share, and the root of the index of lists.
+#[tokio::test]
+async fn a_malformed_page_is_damage_of_what_lies_on_it_and_no_silence() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let payload = vec![b'x'; 3_000];
+    let txs: Vec<Tx> = (0..20).map(|i| Tx::new(&format!("tx-{i:02}")).payload(&payload)).collect();
+    create(&store, &txs.iter().collect::<Vec<_>>()).await;
+    let mut connection = schema::connect(&folder.file()).await.unwrap();
+    let root = "SELECT rootpage FROM sqlite_master WHERE name = 'transactions_newest'";
+    let root: i64 = sqlx::query_scalar(root).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    store.close().await.unwrap();
+    let mut bytes = std::fs::read(folder.file()).unwrap();
+    let place = bytes.windows(7).position(|bytes| bytes == b"xxxxxxx").unwrap();
+    for page in [place / 4096, usize::try_from(root).unwrap() - 1] {
+        bytes[page * 4096..page * 4096 + 64].fill(0xff);
+    }
+    std::fs::write(folder.file(), bytes).unwrap();
+    let store = folder.sqlite().await;
+    let gids: Vec<Gid> = txs.iter().map(|tx| tx.row.gid.clone()).collect();
+    let read = store.load(gids.clone()).await.unwrap();
+    let damaged =
+        read.iter().filter(|journal| matches!(journal.records, Err(StoreError::Corrupt { .. }))).count();
+    assert!(damaged > 0 && damaged < 10, "{damaged} of 20");
+    let mut unreadable = 0;
+    for gid in gids {
+        unreadable += usize::from(!store.readable(gid, 0).await.unwrap().damaged.is_empty());
+    }
+    assert_eq!(unreadable, damaged);
+    let listed = store.list(Filter::default(), None, 9).await;
+    assert!(matches!(&listed, Err(StoreError::Unfit(unfit)) if unfit.why == Why::Damaged), "{listed:?}");
+}
+
+#[tokio::test]
+async fn an_index_row_that_cannot_be_read_hides_no_other() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let txs = ["a", "b", "c"].map(Tx::new);
+    create(&store, &txs.iter().collect::<Vec<_>>()).await;
+    folder.execute("UPDATE transactions SET status = 'runming' WHERE gid = 'b'").await;
+    let found = store.list(Filter::default(), None, 9).await.unwrap();
+    assert_eq!(names(&found), ["c", "a"]);
+    // It ends a page and does not end the list.
+    let first = store.list(Filter::default(), None, 2).await.unwrap();
+    let cursor = Cursor::decode(first.next_cursor.as_deref().unwrap());
+    assert_eq!(names(&store.list(Filter::default(), cursor, 2).await.unwrap()), ["a"]);
+    assert_eq!(store.census().await.unwrap().unfinished.len(), 1);
+    folder.execute("UPDATE transactions SET gid = 'not a gid' WHERE gid = 'b'").await;
+    let unfinished = store.unfinished(None, Timestamp::MAX, 9).await.unwrap();
+    assert_eq!(unfinished.iter().map(Gid::as_str).collect::<Vec<_>>(), ["a", "c"]);
 }
 
 #[tokio::test]

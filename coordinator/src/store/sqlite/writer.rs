@@ -2,17 +2,21 @@
 //! otherwise it is closed, which rolls back whatever it had begun, and the next session opens a new one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::guard::Guard;
 use super::schema;
+use super::words;
 
 /// The writing connection and the queue of those who want it, first come, first served.
 #[derive(Debug)]
 pub(super) struct Writer {
     path: PathBuf,
+    guard: Arc<Guard>,
     slot: Mutex<Slot>,
     /// The last write did not succeed.
     in_trouble: AtomicBool,
@@ -27,17 +31,24 @@ enum Slot {
 }
 
 impl Writer {
-    pub(super) fn new(path: &Path, connection: SqliteConnection) -> Self {
+    pub(super) fn new(path: &Path, connection: SqliteConnection, guard: Arc<Guard>) -> Self {
         Self {
             path: path.to_owned(),
+            guard,
             slot: Mutex::new(Slot::Idle(connection)),
             in_trouble: AtomicBool::new(false),
         }
     }
 
-    /// Waits for the connection.
+    /// Waits for the connection. There is none while the file has lost its name: what would be written there is lost.
     pub(super) async fn session(&self) -> Result<Session<'_>, sqlx::Error> {
         let mut slot = self.slot.lock().await;
+        if !matches!(*slot, Slot::Closed)
+            && let Err(error) = self.guard.check()
+        {
+            self.in_trouble.store(true, Ordering::SeqCst);
+            return Err(sqlx::Error::Io(error));
+        }
         let idle = match std::mem::replace(&mut *slot, Slot::Away) {
             Slot::Idle(connection) => Ok(connection),
             Slot::Away => schema::connect(&self.path).await,
@@ -77,6 +88,9 @@ impl Session<'_> {
     /// Gives the connection back. Call it when no database transaction is open on it.
     pub(super) fn end<T>(mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         self.in_trouble.store(result.is_err(), Ordering::SeqCst);
+        if result.is_ok() {
+            words::written();
+        }
         *self.slot = Slot::Idle(self.connection);
         result
     }

@@ -7,8 +7,8 @@ use trine_engine::{Batch, BatchId};
 use trine_protocol::Status;
 
 use super::Subject;
-use super::fixture::{Tx, append, at, batch, create, find, gid, gids, load, seqs};
-use crate::store::{Appended, Filter, StoreError};
+use super::fixture::{Tx, append, batch, create, find, gid, gids, load, seqs};
+use crate::store::{Appended, Filter};
 
 pub(in crate::store) async fn what_is_appended_is_read_back_in_order<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
@@ -216,20 +216,4 @@ pub(in crate::store) async fn lanes_that_race_for_a_gid_have_one_winner<S: Subje
     for lane in 0..4 {
         assert_eq!(seqs(&*store, &format!("own-{lane}")).await.len(), 10);
     }
-}
-
-pub(in crate::store) async fn a_damaged_record_is_reported_for_its_gid_alone<S: Subject>(subject: &S) {
-    let store = subject.open("a").await;
-    let (good, bad) = (Tx::new("good"), Tx::new("bad"));
-    append(&*store, batch([(&good, vec![1, 2]), (&bad, vec![1, 2, 3])])).await;
-    subject.overwrite(&gid("bad"), 2, r#"{"v":7,"event":"sung"}"#).await;
-    let read = load(&*store, gids(&["bad", "good"])).await;
-    assert_eq!(read[1], (gid("good"), Ok(good.records(1..=2))));
-    let Err(error @ StoreError::Corrupt { .. }) = &read[0].1 else { panic!("{:?}", read[0]) };
-    assert!(!error.is_transient());
-    let text = error.to_string();
-    assert!(text.contains("bad") && text.contains("seq 2") && text.contains("newer version"), "{text}");
-    assert!(matches!(store.records(gid("bad"), 0).await, Err(StoreError::Corrupt { .. })));
-    assert_eq!(store.records(gid("bad"), 2).await, Ok(bad.records([3])));
-    assert_eq!(store.unfinished(None, at(0), 10).await, Ok(gids(&["bad", "good"])));
 }

@@ -71,6 +71,16 @@ async fn what_is_asked_for_has_to_have_a_gid_and_may_not_be_there() {
     "#]]);
 }
 
+#[tokio::test]
+async fn a_damaged_journal_is_said_to_be_one_and_not_a_store_that_is_silent() {
+    let mut stage = Stage::start();
+    stage.post("prepare", r#"{"gid":"g","trans_type":"tcc","timeout_to_fail":60}"#).await;
+    stage.damage("g");
+    let shown = stage.ask(Method::GET, "/api/dtmsvr/query?gid=g", "").await.json();
+    let words = shown["message"].as_str().unwrap();
+    assert!(words.contains("cannot be read") && words.contains("does not mend it"), "{words}");
+}
+
 /// The gids of a page, and where the next one begins.
 async fn page(stage: &Stage, query: &str) -> (Vec<String>, String) {
     let page = stage.ask(Method::GET, &format!("/api/dtmsvr/all?{query}"), "").await.json();

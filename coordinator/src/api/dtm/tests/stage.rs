@@ -20,7 +20,7 @@ use crate::api::tests::masked;
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::runtime::Lanes;
-use crate::store::memory::Faults;
+use crate::store::memory::{Damage, Faults};
 use participants::Participants;
 
 /// Nothing takes longer, or the test fails.
@@ -60,6 +60,12 @@ impl Stage {
     /// The store's faults.
     pub(super) fn faults(&self) -> &Faults {
         self.memory.faults()
+    }
+
+    /// Damages the first record of a transaction.
+    pub(super) fn damage(&self, gid: &str) {
+        let damage = Damage::Event(br#"{"v":1,"event":"started"}"#.to_vec());
+        assert!(self.memory.damage(&gid_of(gid).unwrap(), 1, &damage));
     }
 
     /// The next calls to a URL are answered like this, one after the other; later ones by the URL's last word.

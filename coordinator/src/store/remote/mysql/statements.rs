@@ -28,10 +28,10 @@ pub(super) struct Many {
     tail: &'static str,
 }
 
-/// Binds: gid, seq, at, event.
+/// Binds: gid, seq, at, event, checksum.
 pub(super) const JOURNAL: Many = Many {
-    head: "INSERT INTO journal (gid, seq, at, event) VALUES ",
-    row: "(?,?,?,?)",
+    head: "INSERT INTO journal (gid, seq, at, event, checksum) VALUES ",
+    row: "(?,?,?,?,?)",
     between: ",",
     tail: "",
 };

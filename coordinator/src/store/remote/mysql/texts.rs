@@ -47,7 +47,7 @@ pub(super) const SETTINGS: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN 
 pub(super) const CLUSTER: &str =
     "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_gcomm_uuid', 'wsrep_cluster_size')";
 
-pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = ? THEN 1 ELSE 0 END \
+pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = ? THEN 1 ELSE 0 END, j.checksum \
      FROM journal AS j LEFT JOIN transactions AS t ON t.gid = j.gid WHERE j.gid IN (*) ORDER BY j.gid, j.seq";
 
 /// Locks what it finds, so that it answers what is committed now.
@@ -83,7 +83,15 @@ pub(super) const MEND: &str = "DELETE FROM trine_migrations WHERE NOT success";
 
 pub(super) const TEXTS: Texts = Texts {
     session: "SELECT CAST(CONNECTION_ID() AS SIGNED)",
-    records: "SELECT gid, seq, at, event FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    records: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    names: [
+        "SELECT DISTINCT gid FROM journal WHERE gid > $1 ORDER BY gid LIMIT $2",
+        "SELECT gid FROM transactions WHERE gid > $1 ORDER BY gid LIMIT $2",
+        "SELECT DISTINCT gid FROM transaction_labels WHERE gid > $1 ORDER BY gid LIMIT $2",
+    ],
+    index_row: "SELECT pattern, status, parked, owner, due_at, created_at, settled_at, hosts FROM transactions \
+         WHERE gid = $1",
+    labels: "SELECT CONVERT(`key` USING utf8mb4), CONVERT(value USING utf8mb4) FROM transaction_labels WHERE gid = $1",
     unfinished: "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 AND gid > $2 \
          AND (due_at IS NULL OR due_at <= $3) ORDER BY gid LIMIT $4",
     due: "SELECT gid FROM transactions WHERE settled_at IS NULL AND due_at IS NOT NULL AND owner = $1 \

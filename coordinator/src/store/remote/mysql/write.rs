@@ -9,7 +9,7 @@ use sqlx::{Executor as _, Row as _};
 
 use super::statements::{BEFORE, Bound, INDEX, JOURNAL, LABELS};
 use super::{number, verdict};
-use crate::store::codec;
+use crate::store::group;
 use crate::store::remote::append::{Writing, integer, millis};
 use crate::store::remote::client::{ClientError, Refusal, Verdict};
 
@@ -56,16 +56,17 @@ pub(super) async fn write(connection: &mut MySqlConnection, writing: &Writing<'_
 async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result<bool, sqlx::Error> {
     let Writing { owner, records, rows, labels, before } = writing;
     begin(connection).await?;
-    let encoded: Vec<_> = records.iter().map(|record| (*record, codec::encode(&record.event))).collect();
+    let encoded: Vec<_> = records.iter().map(|record| (*record, group::written(record))).collect();
     let journal = JOURNAL.bound(
         &encoded,
-        |(_, event)| ROW_BYTES + event.len(),
-        |query, (record, event)| {
+        |(_, written)| ROW_BYTES + written.event.len(),
+        |query, (record, written)| {
             query
                 .bind(record.gid.as_str().to_owned())
                 .bind(integer(record.seq))
                 .bind(millis(record.at))
-                .bind(event.clone())
+                .bind(written.event.clone())
+                .bind(written.checksum)
         },
     );
     run(connection, journal).await?;

@@ -43,7 +43,7 @@ pub(super) const INSPECT: &str = "SELECT CAST(pg_is_in_recovery() AS TEXT), curr
 
 pub(super) const APPLIED: &str = "SELECT version, CASE WHEN success THEN 1 ELSE 0 END FROM trine_migrations";
 
-pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = $2 THEN 1 ELSE 0 END \
+pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = $2 THEN 1 ELSE 0 END, j.checksum \
      FROM journal AS j LEFT JOIN transactions AS t ON t.gid = j.gid WHERE j.gid = ANY($1) ORDER BY j.gid, j.seq";
 
 pub(super) const ENDS: &str = "SELECT gid, max(seq) FROM journal WHERE gid = ANY($1) GROUP BY gid";
@@ -63,7 +63,15 @@ pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM t
 
 pub(super) const TEXTS: Texts = Texts {
     session: "SELECT pg_backend_pid()::bigint",
-    records: "SELECT gid, seq, at, event FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    records: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    names: [
+        "SELECT DISTINCT gid FROM journal WHERE gid > $1 ORDER BY gid LIMIT $2",
+        "SELECT gid FROM transactions WHERE gid > $1 ORDER BY gid LIMIT $2",
+        "SELECT DISTINCT gid FROM transaction_labels WHERE gid > $1 ORDER BY gid LIMIT $2",
+    ],
+    index_row: "SELECT pattern, status, parked, owner, due_at, created_at, settled_at, hosts FROM transactions \
+         WHERE gid = $1",
+    labels: "SELECT key, value FROM transaction_labels WHERE gid = $1",
     unfinished: "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 AND gid > $2 \
          AND (due_at IS NULL OR due_at <= $3) ORDER BY gid LIMIT $4",
     due: "SELECT gid FROM transactions WHERE settled_at IS NULL AND due_at IS NOT NULL AND owner = $1 \

@@ -10,14 +10,14 @@
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
-use crate::store::codec;
+use crate::store::group::{self, Written};
 use crate::store::remote::append::{Writing, integer, millis};
 
 const WRITE: &str = "WITH \
      before AS (SELECT 1 FROM unnest($1::text[], $2::bigint[]) AS b(gid, seq) \
          JOIN journal AS j ON j.gid = b.gid AND j.seq = b.seq FOR KEY SHARE OF j), \
-     records AS (INSERT INTO journal (gid, seq, at, event) \
-         SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::text[])), \
+     records AS (INSERT INTO journal (gid, seq, at, event, checksum) \
+         SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::text[], $22::bigint[])), \
      rows AS (INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts) \
          SELECT r.gid, r.pattern, r.status, r.parked, $8, r.due_at, r.created_at, r.updated_at, \
              CASE WHEN r.settled_at < n.now - 60000 THEN n.now - 60000 ELSE r.settled_at END, r.hosts \
@@ -39,6 +39,11 @@ pub(super) fn bound(writing: &Writing<'_>) -> Query<'static, sqlx::Postgres, PgA
     fn column<'a, T, V>(of: &'a [T], value: impl Fn(&'a T) -> V) -> Vec<V> {
         of.iter().map(value).collect()
     }
+    let (events, checksums): (Vec<String>, Vec<i64>) = records
+        .iter()
+        .map(|record| group::written(record))
+        .map(|Written { event, checksum }| (event, checksum))
+        .unzip();
     sqlx::query(WRITE)
         .bind(column(before, |(gid, _)| gid.as_str()))
         .bind(column(before, |(_, seq)| *seq))
@@ -46,7 +51,7 @@ pub(super) fn bound(writing: &Writing<'_>) -> Query<'static, sqlx::Postgres, PgA
         .bind(column(records, |record| record.gid.as_str()))
         .bind(column(records, |record| integer(record.seq)))
         .bind(column(records, |record| millis(record.at)))
-        .bind(column(records, |record| codec::encode(&record.event)))
+        .bind(events)
         .bind((*owner).to_owned())
         .bind(column(rows, |row| row.gid.as_str()))
         .bind(column(rows, |row| row.pattern.as_str()))
@@ -61,4 +66,5 @@ pub(super) fn bound(writing: &Writing<'_>) -> Query<'static, sqlx::Postgres, PgA
         .bind(column(labels, |(_, key, _)| *key))
         .bind(column(labels, |(_, _, value)| *value))
         .bind(column(labels, |(row, _, _)| millis(row.created_at)))
+        .bind(checksums)
 }

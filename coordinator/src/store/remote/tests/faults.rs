@@ -195,9 +195,7 @@ async fn deadlock<C: Client>(database: &Database, waiting: &'static str) {
         let rest = "UPDATE transactions SET updated_at = updated_at + 1 WHERE gid > 'tx-01'";
         other.execute(rest, &[]).await.unwrap();
         let appending = tokio::spawn(store.append(0, batch(txs[..3].iter().map(|tx| (tx, vec![seq])))));
-        while database.execute(waiting).trim() == "0" {
-            tokio::task::yield_now().await;
-        }
+        database.until(waiting, |found| found != "0").await;
         let first = "UPDATE transactions SET updated_at = updated_at + 1 WHERE gid = 'tx-00'";
         let won = other.execute(first, &[]).await.is_ok();
         if won {

@@ -48,9 +48,7 @@ async fn third<C: Client>(database: &Database, waiting: &'static str) {
         tokio::spawn(store.put(CATEGORY, Key::constant("k"), value, None, Timestamp::from_millis(2)))
     };
     let putting = [put("one"), put("two")];
-    while database.execute(waiting).trim() != "2" {
-        tokio::task::yield_now().await;
-    }
+    database.until(waiting, |found| found == "2").await;
     // Without a commit its transaction is rolled back.
     drop(other);
     let mut changes = Vec::new();

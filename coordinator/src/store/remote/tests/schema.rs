@@ -6,6 +6,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use trine_testkit::mariadb;
 
 use super::{Database, KINDS, Server, in_mariadb, standing};
+use crate::store::suite;
 use crate::store::suite::fixture::{Tx, create};
 use crate::store::{OpenError, Options, Standing, migrate, open};
 
@@ -122,6 +123,15 @@ async fn a_migration_that_was_cut_off_is_done_again() {
     database.execute("UPDATE trine_migrations SET success = false; DROP TABLE coordinators;");
     assert!(migrate(&database.options("m")).await.unwrap() >= 2);
     database.open("a").await.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_that_is_damaged_is_found() {
+    for kind in KINDS {
+        let database = kind();
+        let execute = async |sql| drop(database.execute(sql));
+        suite::everything_that_is_damaged_is_found(&database.options("a"), execute).await;
+    }
 }
 
 #[tokio::test]
