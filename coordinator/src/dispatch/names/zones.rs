@@ -1,6 +1,6 @@
 //! Who may ask name servers now: few look-ups at a time in one zone, and not too many in all.
 //!
-//! A zone here is what ends in the same two labels. A zone that has not answered for some look-ups in a row is asked one
+//! A zone here is what ends in the same two labels, or three below a registry such as `co.uk`. A zone that has not answered for some look-ups in a row is asked one
 //! look-up at a time, until it answers.
 
 use std::collections::HashMap;
@@ -85,10 +85,14 @@ impl Place {
 }
 
 fn last_labels(name: &str) -> String {
-    let name = name.trim_end_matches('.');
-    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
-    let from = dots.nth(1).map_or(0, |at| at + 1);
-    name[from..].to_ascii_lowercase()
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let mut labels = name.rsplit('.');
+    let (top, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
+    // Everybody's names end in these two. The list of all such registries is long and changes; this finds nearly all.
+    let is_registry = top.len() == 2 && (1..=3).contains(&second.len());
+    let count = if is_registry { 3 } else { 2 };
+    let from = name.rmatch_indices('.').nth(count - 1).map_or(0, |(at, _)| at + 1);
+    name[from..].to_owned()
 }
 
 #[cfg(test)]
@@ -109,6 +113,22 @@ mod tests {
         zones.enter("localdomain", LIMIT).await.unwrap();
         drop(held);
         zones.enter("one-more.slow.example", LIMIT).await.unwrap();
+    }
+
+    #[test]
+    fn a_zone_is_what_one_owner_has() {
+        for (name, zone) in [
+            ("api.partner.example", "partner.example"),
+            ("a.b.Partner.example.", "partner.example"),
+            ("api.partner.co.uk", "partner.co.uk"),
+            ("partner.com.br", "partner.com.br"),
+            ("partner.de", "partner.de"),
+            ("orders.shop.svc.cluster.local", "cluster.local"),
+            ("stock", "stock"),
+            ("", ""),
+        ] {
+            assert_eq!(last_labels(name), zone, "{name}");
+        }
     }
 
     #[tokio::test]
