@@ -46,6 +46,7 @@ impl Scene {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut child = program()
             .args(["dev", "--http", "127.0.0.1:0", "--dir"])
+            .env("TRINE_LOG_FILTER", "error")
             .arg(folder.path().join("dev"))
             .stdout(Stdio::piped())
             .spawn()
