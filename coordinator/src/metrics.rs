@@ -248,7 +248,8 @@ impl Inner {
         );
         registry.register(
             "ops_parked",
-            "Ops that were parked, by op and cause: exhausted, client_error",
+            "Ops that were parked, by op and cause: exhausted, client_error, conflict (on record there from another \
+             journal, or with another payload)",
             self.ops_parked.clone(),
         );
         registry.register_with_unit(
@@ -330,6 +331,9 @@ impl Inner {
         }
         for kind in STORE_USES {
             drop(self.store_errors.get_or_create_owned(&[("kind", kind)]));
+        }
+        for cause in ParkCause::ALL {
+            drop(self.parkings(cause));
         }
         for reason in AdmissionReason::ALL {
             drop(self.admission_rejections.get_or_create_owned(&[("reason", reason.as_str())]));

@@ -14,6 +14,14 @@ pub const ATTEMPT: &str = "trine-attempt";
 pub const FENCE: &str = "trine-fence";
 /// `<gid>/<branch>/<op>`: the same for every attempt.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// In the answer to a call that a participant does not take, because it has the gid and branch on record from somebody
+/// else: [`CONFLICT_JOURNAL`] or [`CONFLICT_PAYLOAD`]. It goes with status 412 over HTTP, and with ALREADY_EXISTS, as
+/// metadata, over gRPC.
+pub const CONFLICT: &str = "trine-conflict";
+/// The value of [`CONFLICT`] for a call from another journal.
+pub const CONFLICT_JOURNAL: &str = "journal";
+/// The value of [`CONFLICT`] for a call with another payload.
+pub const CONFLICT_PAYLOAD: &str = "payload";
 /// A participant's vote in its answer to `prepare`.
 pub const VOTE: &str = "trine-vote";
 /// The value of [`VOTE`] that leaves a branch out of phase two.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Once};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use trine_engine::{Answer, Call, CallReport, Outcome};
+use trine_engine::{Answer, Call, CallReport, Outcome, ParkCause};
 use trine_protocol::Target;
 
 use super::address::Address;
@@ -51,8 +51,18 @@ enum Nowhere {
 pub(super) struct Heard {
     pub(super) status_code: u16,
     pub(super) outcome: Outcome,
+    /// Why no retry mends it, if that is so.
+    pub(super) parks: Option<ParkCause>,
     /// What an operator should know about it.
     pub(super) error: Option<String>,
+}
+
+impl Heard {
+    /// The participant has the gid and branch on record from somebody else.
+    pub(super) fn conflict(status_code: u16, words: String) -> Self {
+        let (outcome, parks) = (Outcome::Unknown, Some(ParkCause::Conflict));
+        Self { status_code, outcome, parks, error: Some(words) }
+    }
 }
 
 /// A call that failed before there was anything to classify.
@@ -196,12 +206,12 @@ impl Destination {
 }
 
 pub(super) fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
-    let (outcome, status_code, error) = match end {
-        Ok(heard) => (heard.outcome, Some(heard.status_code), heard.error),
-        Err(failed) => (Outcome::Unknown, failed.status_code, Some(failed.error)),
+    let (outcome, parks, status_code, error) = match end {
+        Ok(heard) => (heard.outcome, heard.parks, Some(heard.status_code), heard.error),
+        Err(failed) => (Outcome::Unknown, None, failed.status_code, Some(failed.error)),
     };
     let report = CallReport { status_code, duration_ms, error };
-    Answer { outcome, report, random_permille: fastrand::u32(0..=1_000) }
+    Answer { outcome, parks, report, random_permille: fastrand::u32(0..=1_000) }
 }
 
 /// Both clients take the process's TLS provider, and are built with none without it.

@@ -67,8 +67,11 @@ impl Manner for Native {
     }
 
     fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard {
+        if let Some(words) = classify::conflict(status, headers, body) {
+            return Heard::conflict(status, words);
+        }
         let (outcome, error) = classify::classify(call.op(), status, headers, body, now);
-        Heard { status_code: status, outcome, error }
+        Heard { status_code: status, outcome, parks: None, error }
     }
 
     fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::oneshot;
-use trine_engine::{CallKey, Outcome, Payload};
+use trine_engine::{CallKey, Outcome, ParkCause, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Pattern, Target};
 
@@ -404,4 +404,20 @@ async fn only_post_is_used() {
     let answer = answer_of(&caller(), call(&base)).await;
     assert_eq!(answer.report.status_code, Some(405));
     assert!(error_of(&answer).contains("no POST"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_participant_that_has_the_gid_from_somebody_else_parks_the_branch() {
+    let answer = |of: &'static str| {
+        post(move || async move { (StatusCode::PRECONDITION_FAILED, [("trine-conflict", of)], "of journal 7") })
+    };
+    let fenced = post(|| async { (StatusCode::PRECONDITION_FAILED, "fenced off") });
+    let routes = Router::new().route("/journal", answer("journal")).route("/payload", answer("payload"));
+    let base = serve(routes.route("/fenced", fenced)).await;
+    for path in ["journal", "payload"] {
+        let answer = answer_of(&caller(), call(&format!("{base}/{path}"))).await;
+        assert_eq!((answer.outcome, answer.parks), (Outcome::Unknown, Some(ParkCause::Conflict)), "{path}");
+        assert!(answer.report.error.unwrap().ends_with("nothing was done: of journal 7"), "{path}");
+    }
+    assert_eq!(answer_of(&caller(), call(&format!("{base}/fenced"))).await.parks, None);
 }
