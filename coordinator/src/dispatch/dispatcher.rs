@@ -8,7 +8,7 @@ use std::sync::{Arc, Once};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use trine_engine::{Answer, Call, CallReport, Outcome, ParkCause};
-use trine_protocol::Target;
+use trine_protocol::{JournalId, Target};
 
 use super::address::Address;
 use super::directory::Unresolved;
@@ -27,6 +27,7 @@ pub struct Dispatcher {
     names: Names,
     hosts: Arc<Hosts>,
     directory: Arc<Directory>,
+    journal: JournalId,
 }
 
 /// How long a call that had nowhere to go waits before it is tried again, before jitter.
@@ -82,13 +83,13 @@ pub(super) enum Trouble {
 }
 
 impl Dispatcher {
-    /// A dispatcher with its own connections. Named targets are resolved in `directory`.
-    pub fn new(options: Options, directory: Arc<Directory>) -> Self {
+    /// A dispatcher with its own connections. Named targets are resolved in `directory`; calls come from `journal`.
+    pub fn new(options: Options, directory: Arc<Directory>, journal: JournalId) -> Self {
         install_tls();
         let names = Names::of(&options);
         let (http, grpc) =
             (http::Client::new(&options, names.clone()), grpc::Client::new(&options, names.clone()));
-        Self { http, grpc, names, hosts: Hosts::new(options), directory }
+        Self { http, grpc, names, hosts: Hosts::new(options), directory, journal }
     }
 
     async fn make(self, call: Call) -> Returned {
@@ -98,7 +99,7 @@ impl Dispatcher {
             tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
             Returned::NotSent { retry_after_ms, reason }
         };
-        let manner = match manner::of(&call) {
+        let manner = match manner::of(&call, &self.journal) {
             Ok(manner) => manner,
             Err(error) => return unmade(error),
         };

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use trine_engine::{Batch, Record};
 use trine_protocol::v1::{Coordinator, Page};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
 use super::watched::Watcher;
@@ -46,6 +46,7 @@ pub struct Sqlite(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    journal_id: JournalId,
     owner: String,
     writer: Writer,
     watcher: Watcher,
@@ -57,8 +58,9 @@ struct Inner {
 impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
-        let schema::Opened { writer, readers, listers, lock } = schema::open(path).await?;
+        let schema::Opened { journal_id, writer, readers, listers, lock } = schema::open(path).await?;
         Ok(Self(Arc::new(Inner {
+            journal_id,
             owner,
             writer: Writer::new(path, writer),
             watcher: Watcher::default(),
@@ -87,6 +89,10 @@ impl Store for Sqlite {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    fn journal_id(&self) -> JournalId {
+        self.0.journal_id.clone()
     }
 }
 
