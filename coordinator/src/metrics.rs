@@ -332,9 +332,6 @@ impl Inner {
         for kind in STORE_USES {
             drop(self.store_errors.get_or_create_owned(&[("kind", kind)]));
         }
-        for cause in ParkCause::ALL {
-            drop(self.parkings(cause));
-        }
         for reason in AdmissionReason::ALL {
             drop(self.admission_rejections.get_or_create_owned(&[("reason", reason.as_str())]));
         }

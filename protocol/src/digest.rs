@@ -39,7 +39,8 @@ impl PayloadDigest {
     pub fn parse(text: &str) -> Result<Option<Self>, DigestError> {
         for member in text.split(',').map(str::trim) {
             let (name, value) = member.split_once('=').ok_or(DigestError)?;
-            let base64 = value.strip_prefix(SUFFIX).and_then(|rest| rest.strip_suffix(SUFFIX)).ok_or(DigestError)?;
+            let base64 =
+                value.strip_prefix(SUFFIX).and_then(|rest| rest.strip_suffix(SUFFIX)).ok_or(DigestError)?;
             if !name.eq_ignore_ascii_case("sha-256") {
                 continue;
             }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use trine_engine::{
-    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, ParkCause, Record, Release,
-    Shard, ShardOptions, Ticket,
+    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, ParkCause, Record, Release, Shard,
+    ShardOptions, Ticket,
 };
 use trine_protocol::{Gid, Op, Timestamp};
 

@@ -60,8 +60,8 @@ struct Native(JournalId);
 impl Manner for Native {
     fn ask_http(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String> {
         let mut request = request::empty(Method::POST, location);
-        *request.headers_mut() =
-            request::headers(call, &self.0).map_err(|error| format!("the call's headers cannot be built: {error}"))?;
+        *request.headers_mut() = request::headers(call, &self.0)
+            .map_err(|error| format!("the call's headers cannot be built: {error}"))?;
         *request.body_mut() = request::body(call).into();
         Ok(request)
     }

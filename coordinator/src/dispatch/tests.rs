@@ -414,7 +414,9 @@ async fn only_post_is_used() {
 #[tokio::test]
 async fn a_participant_that_has_the_gid_from_somebody_else_parks_the_branch() {
     let answer = |of: &'static str| {
-        post(move || async move { (StatusCode::PRECONDITION_FAILED, [("trine-conflict", of)], "of journal 7") })
+        post(
+            move || async move { (StatusCode::PRECONDITION_FAILED, [("trine-conflict", of)], "of journal 7") },
+        )
     };
     let fenced = post(|| async { (StatusCode::PRECONDITION_FAILED, "fenced off") });
     let routes = Router::new().route("/journal", answer("journal")).route("/payload", answer("payload"));

@@ -137,7 +137,10 @@ fn a_conflict_that_comes_late_is_on_record_and_parks_nothing() {
 
 #[test]
 fn a_check_that_meets_a_conflict_is_parked() {
-    check(open(Message, "a"), "create; +10000; check conflict; +86400000; replay; check done", expect![[r#"
+    check(
+        open(Message, "a"),
+        "create; +10000; check conflict; +86400000; replay; check done",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -156,12 +159,16 @@ fn a_check_that_meets_a_conflict_is_parked() {
         check#2 done
         submitted
         = running  a.deliver#1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_callback_that_meets_a_conflict_is_parked_until_somebody_resumes_the_workflow() {
-    check(open(Workflow, ""), "create; +10000; check conflict; +86400000; resume", expect![[r#"
+    check(
+        open(Workflow, ""),
+        "create; +10000; check conflict; +86400000; resume",
+        expect![[r#"
         > create
         created
         = open  check#1@10000  wake @10000
@@ -176,7 +183,8 @@ fn a_callback_that_meets_a_conflict_is_parked_until_somebody_resumes_the_workflo
         > resume
         resumed
         = open  check#2@86420000  wake @86420000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

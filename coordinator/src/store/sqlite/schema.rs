@@ -56,7 +56,13 @@ pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
     let mut writer = connect(path).await.map_err(|error| failed(path, error))?;
     run_migrations(path, &mut writer).await?;
     let journal_id = journal_id(&mut writer).await.map_err(|error| failed(path, error))?;
-    Ok(Opened { journal_id, writer, readers: readers(path, READERS_MAX), listers: readers(path, LISTERS_MAX), lock })
+    Ok(Opened {
+        journal_id,
+        writer,
+        readers: readers(path, READERS_MAX),
+        listers: readers(path, LISTERS_MAX),
+        lock,
+    })
 }
 
 /// Which journal the file holds; made if it is a new one. Nobody else has the file open.

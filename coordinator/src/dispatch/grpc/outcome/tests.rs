@@ -108,7 +108,8 @@ fn a_message_that_cannot_be_kept_leaves_done_done() {
 
 #[test]
 fn what_exists_already_for_somebody_else_parks() {
-    let of = |status, metadata: &[_]| classify(Op::Try, &reply(status, "it is of journal 7", b"", metadata), NOW);
+    let of =
+        |status, metadata: &[_]| classify(Op::Try, &reply(status, "it is of journal 7", b"", metadata), NOW);
     let heard = of(6, &[("trine-conflict", "journal")]);
     assert_eq!((heard.outcome, heard.parks), (Outcome::Unknown, Some(ParkCause::Conflict)));
     let words = heard.error.unwrap();
