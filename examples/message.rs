@@ -34,15 +34,15 @@ async fn pack(database: Database, call: BranchContext, item: String) -> Result<O
 
 /// The shop says whether its local transaction committed; if not, this makes sure that it never will.
 async fn check(database: Database, call: CheckContext) -> Result<CheckAnswer, Error> {
-    let answer = database.barrier.check(&call.gid).await?;
+    let answer = database.barrier.check(&call).await?;
     println!("  the coordinator asked about {}: {answer:?}", call.gid);
     Ok(answer)
 }
 
 /// The shop's local transaction: the order, and the record that its message is to be delivered.
-async fn take_order(shop: &Database, gid: &Gid, item: &str) -> Result<(), BarrierError> {
+async fn take_order(shop: &Database, message: &Open<kind::Message>, item: &str) -> Result<(), BarrierError> {
     let mut transaction = shop.pool.begin_with("BEGIN IMMEDIATE").await?;
-    shop.barrier.record_local(&mut transaction, gid).await?;
+    shop.barrier.record_local(&mut transaction, message).await?;
     sqlx::query("INSERT INTO orders VALUES (?)").bind(item).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
@@ -86,12 +86,12 @@ async fn main() -> Result<(), Error> {
 
     println!("1. The shop commits and says so:");
     let message = open(&client, &shop_url, &warehouse_url, "a lamp").await?;
-    take_order(&shop, message.gid(), "a lamp").await?;
+    take_order(&shop, &message, "a lamp").await?;
     expect(&message.commit_and_wait(Duration::from_secs(30)).await?, Status::Committed)?;
 
     println!("2. The shop commits and dies before saying so:");
     let message = open(&client, &shop_url, &warehouse_url, "a chair").await?;
-    take_order(&shop, message.gid(), "a chair").await?;
+    take_order(&shop, &message, "a chair").await?;
     if settled(&client, message.gid()).await? != Status::Committed {
         return Err("a message whose local transaction committed was not delivered".into());
     }
@@ -101,7 +101,7 @@ async fn main() -> Result<(), Error> {
     if settled(&client, message.gid()).await? != Status::RolledBack {
         return Err("a message whose local transaction did not commit was delivered".into());
     }
-    match take_order(&shop, message.gid(), "a table").await {
+    match take_order(&shop, &message, "a table").await {
         Err(error @ BarrierError::AlreadyAnswered(_)) => println!("  {error}"),
         other => return Err(format!("the late local transaction: {other:?}").into()),
     }

@@ -255,7 +255,8 @@ impl Inner {
         );
         registry.register(
             "ops_parked",
-            "Ops that were parked, by op and cause: exhausted, client_error",
+            "Ops that were parked, by op and cause: exhausted, client_error, conflict (on record there from another \
+             journal, or with another payload)",
             self.ops_parked.clone(),
         );
         registry.register(

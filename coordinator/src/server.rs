@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State as Ext};
+use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use trine_protocol::{JournalId, headers};
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
@@ -85,7 +87,8 @@ impl Server {
 
         let metrics = Metrics::new();
         let directory = Arc::new(Directory::new());
-        let dispatcher = Dispatcher::new(config.dispatch_options(), Arc::clone(&directory));
+        let dispatcher =
+            Dispatcher::new(config.dispatch_options(), Arc::clone(&directory), store.journal_id());
         let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
         let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
         let lanes = Lanes::start(&store, &caller, &metrics, config.runtime_options());
@@ -111,7 +114,8 @@ impl Server {
         let mut listening = vec![serve(listener, routed, Wire::Http1)];
         listening
             .extend(grpc.map(|(listener, _)| serve(listener, grpc_router(&config, &context), Wire::Http2)));
-        tracing::info!(%addr, grpc = grpc_addr.map(tracing::field::display), name = options.owner, "listening");
+        let journal = store.journal_id();
+        tracing::info!(%addr, grpc = grpc_addr.map(tracing::field::display), name = options.owner, %journal, "listening");
         Ok(Self { addr, grpc_addr, store, standing, lanes, jobs, shutdown, listening, recovering, pulse })
     }
 
@@ -215,9 +219,11 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
     // The seams: authentication becomes a layer here, one per router.
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
     let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
-    let dialect = api::dtm::router(front(config, context));
+    let names = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
+    let (native, dialect) = (api::router(state.clone()), api::dtm::router(front(config, context)));
+    let (native, dialect) = (api::guard(native, names.clone()), api::guard(dialect, names));
     api::compose([
-        api::guard(api::guard(api::router(state.clone()), count.clone()), measure.clone()),
+        api::guard(api::guard(native, count.clone()), measure.clone()),
         api::guard(api::guard(admin::router(state), count.clone()), measure.clone()),
         api::guard(api::guard(dialect, count), measure.clone()),
         api::guard(api::health::router(health), measure),
@@ -240,6 +246,15 @@ fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {
         config.http.body_bytes_max,
         Arc::new(move || metrics.render()),
     )
+}
+
+/// Answers say which journal they are from, for initiators that call participants themselves.
+async fn name_journal(Ext(journal): Ext<JournalId>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Ok(journal) = HeaderValue::from_str(journal.as_str()) {
+        response.headers_mut().insert(headers::JOURNAL, journal);
+    }
+    response
 }
 
 /// Counts requests by the route they matched, never by their path.

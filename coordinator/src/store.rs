@@ -13,10 +13,12 @@ pub mod codec;
 mod detach;
 mod group;
 mod inspect;
+mod journal_id;
 mod key_values;
 pub mod memory;
 mod open_error;
 mod remote;
+mod scheme;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use trine_engine::{Batch, Record};
 use trine_protocol::v1::Page;
-use trine_protocol::{Gid, Pattern, Status, Timestamp};
+use trine_protocol::{Gid, JournalId, Pattern, Status, Timestamp};
 
 pub use group::{Readable, Unreadable};
 pub use inspect::{IndexColumns, Inspect, Inspected, inspect};
@@ -40,6 +42,8 @@ pub use remote::{Risk, Unfit, Why};
 pub use sqlite::outlive_file_limit;
 pub use upkeep::{Beat, Maintenance, Membership, Registrations, Registry, Standing};
 pub use watched::{Leap, WATCH_EVERY};
+
+use scheme::{Scheme, scheme};
 
 /// What every store call returns.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
@@ -115,38 +119,6 @@ pub async fn migrate(options: &Options) -> Result<u64, OpenError> {
     }
 }
 
-enum Scheme<'a> {
-    Memory,
-    Sqlite(&'a std::path::Path),
-    Postgres,
-    MySql,
-}
-
-fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
-    let wrong = |detail: &str| OpenError::Url { url: url.to_owned(), detail: detail.to_owned() };
-    match url.split_once(':') {
-        Some(("memory", "")) => Ok(Scheme::Memory),
-        Some(("sqlite", rest)) => {
-            let path = rest.strip_prefix("//").unwrap_or(rest);
-            if path.contains('?') {
-                return Err(wrong("it takes no parameters"));
-            }
-            if path.is_empty() || path.ends_with('/') || path.contains(":memory:") {
-                return Err(wrong("it names no file"));
-            }
-            Ok(Scheme::Sqlite(std::path::Path::new(path)))
-        }
-        Some(("postgres" | "postgresql", _)) => Ok(Scheme::Postgres),
-        Some(("mysql" | "mariadb", _)) => Ok(Scheme::MySql),
-        // The rest of the URL may carry a password.
-        Some((scheme, _)) => Err(OpenError::Url {
-            url: format!("{scheme}:"),
-            detail: "no such database is supported".to_owned(),
-        }),
-        None => Err(wrong("it has no scheme")),
-    }
-}
-
 /// Whether the URL of a database server can be read, or why not: the end of a sentence, without a word of the URL.
 pub fn check_server_url(url: &str) -> Result<(), String> {
     remote::check_url(url)
@@ -161,6 +133,9 @@ pub trait Store: Journal + Queries + Registry + KeyValues + Membership + Mainten
 
     /// Whether several coordinators may use it at once, so that any of them may move what another drives.
     fn is_shared(&self) -> bool;
+
+    /// Which journal this is: made once per store, and the same for all coordinators that share it, for ever.
+    fn journal_id(&self) -> JournalId;
 }
 
 /// A batch was made durable.

@@ -1,6 +1,7 @@
 //! The product from outside: real processes, real HTTP, real databases. One target, one module per subject.
 
 mod cluster;
+mod conflict;
 mod crash;
 mod deploy;
 mod dialect;

@@ -7,7 +7,7 @@ use trine_protocol::{BranchId, OutcomeKind, Status};
 
 use crate::event::Progress;
 use crate::spec::{BranchSpec, Payload, Spec, SpecError};
-use crate::transaction::CallKey;
+use crate::transaction::{CallKey, ParkCause};
 
 /// Anything that may make a transaction move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +148,8 @@ pub struct CallReport {
 pub struct Answer {
     /// How it ended.
     pub outcome: Outcome,
+    /// No retry mends what the participant said, so an unknown outcome parks the op at once.
+    pub parks: Option<ParkCause>,
     /// For people.
     pub report: CallReport,
     /// Drawn by the caller, 0 to 1000: spreads retries.

@@ -2,6 +2,7 @@
 //! short history of one transaction under faults.
 
 mod client_errors;
+mod conflict;
 mod empty_ops;
 mod exhaust;
 mod finish_order;

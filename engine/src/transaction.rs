@@ -111,24 +111,28 @@ pub enum OpState {
     },
 }
 
-/// Why an op is parked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why an op is parked. Where several ops are, the greatest cause is the transaction's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ParkCause {
     /// Its attempts are used up.
     Exhausted,
     /// Its participant answered what no retry mends.
     ClientError,
+    /// The participant has this gid and branch on record from another journal, or with another payload: the call
+    /// would act on somebody else's work. No retry mends that.
+    Conflict,
 }
 
 impl ParkCause {
     /// Every cause.
-    pub const ALL: [Self; 2] = [Self::Exhausted, Self::ClientError];
+    pub const ALL: [Self; 3] = [Self::Exhausted, Self::ClientError, Self::Conflict];
 
     /// The cause's wire word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",
             Self::ClientError => "client_error",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -273,7 +277,7 @@ impl Transaction {
         }
         let cause = match self.phase_op() {
             None => self.check.as_ref().and_then(OpProgress::park_cause),
-            Some(_) => (0..self.branches.len()).find_map(|i| self.progress(i)?.park_cause()),
+            Some(_) => (0..self.branches.len()).filter_map(|i| self.progress(i)?.park_cause()).max(),
         };
         cause.map(ParkCause::as_str)
     }

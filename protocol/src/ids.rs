@@ -119,6 +119,12 @@ id! {
     BranchId
 }
 
+id! {
+    /// The identity of a journal: made with its tables, and kept by its backups. Two journals may know the same gid; they
+    /// mean two transactions.
+    JournalId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! to a transaction: rules live in `trine-engine`. Wire documents derive serde; the engine's own types
 //! never do.
 
+mod digest;
 pub mod dtm;
 pub mod duration;
 pub mod errors;
@@ -20,7 +21,8 @@ mod timestamp;
 pub mod v1;
 mod xid;
 
-pub use ids::{BranchId, Gid, IdError};
+pub use digest::{DigestError, PayloadDigest};
+pub use ids::{BranchId, Gid, IdError, JournalId};
 pub use op::Op;
 pub use outcome::OutcomeKind;
 pub use pattern::{Pattern, Status};

@@ -18,6 +18,13 @@
 //! recorded answer whatever its fence. Calls of an initiator that drives try or prepare itself have fence 0, and pass
 //! until the coordinator has called the branch.
 //!
+//! # Conflicts
+//!
+//! Every call says which journal it comes from and carries a digest of the branch's payload. The barrier keeps both of a
+//! branch's first call that says so; a call that says otherwise is of another transaction with the same gid. It has no effect,
+//! raises no fence, and is not answered from the record ([`BarrierError::Conflict`], answered 412 with `Trine-Conflict`).
+//! Calls that do not say are taken as they come.
+//!
 //! # What depends on the database
 //!
 //! | | SQLite | PostgreSQL | MySQL, MariaDB |
@@ -49,7 +56,7 @@ use std::fmt;
 use std::future::Future;
 
 use sqlx::{Connection, Pool, Transaction};
-use trine_protocol::Gid;
+use trine_protocol::{Gid, JournalId};
 
 pub use cleaner::{Clean, Cleaner, CleanerHandle, KEEP_DEFAULT, KEEP_MIN};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -57,7 +64,7 @@ pub(crate) use cleaner::{age_ms, sealed};
 pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 pub use error::BarrierError;
 
-use crate::{BranchContext, CheckAnswer, Outcome};
+use crate::{BranchContext, CheckAnswer, CheckContext, Outcome};
 use rules::{Admission, Guarded};
 
 /// The barrier of a service on SQLite.
@@ -200,38 +207,72 @@ impl<D: BarrierDatabase> Barrier<D> {
         }
     }
 
-    /// Initiator of a message: records, in *your* local transaction, that the message `gid` is to be delivered once
-    /// this transaction commits. Call it before the business effects, with `?`: on an error the transaction must be
+    /// Initiator of a message: records, in *your* local transaction, that the message is to be delivered once this
+    /// transaction commits. `message` is the [`Open`](crate::Open) message, or its gid. Call it before the business effects, with `?`: on an error the transaction must be
     /// rolled back.
     ///
     /// # Errors
     /// [`BarrierError::AlreadyAnswered`]: a check was answered "not committed" meanwhile, so it may not commit any more.
     /// [`BarrierError::AlreadyRecorded`]: a transaction with this gid has committed before. Otherwise the database's.
-    pub async fn record_local(
+    /// [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
+    pub async fn record_local<'m>(
         &self,
         transaction: &mut Transaction<'_, D>,
-        gid: &Gid,
+        message: impl Into<LocalMessage<'m>>,
     ) -> Result<(), BarrierError> {
-        rules::record_local::<D>(transaction, gid).await
+        rules::record_local::<D>(transaction, message.into()).await
     }
 
     /// Initiator of a message: answers the coordinator's check. If the local transaction has not committed, this makes
     /// sure it never will: [`Barrier::record_local`] fails from now on. While it is still under way, the check waits
-    /// for it (on SQLite for at most the `busy_timeout`).
+    /// for it (on SQLite for at most the `busy_timeout`). `asked` is the [`CheckContext`] of the call, or its gid.
     ///
     /// # Errors
     /// The database's. Nothing is known then; the coordinator asks again.
-    pub async fn check(&self, gid: &Gid) -> Result<CheckAnswer, BarrierError> {
-        let (pool, gid) = (self.pool.clone(), gid.clone());
+    /// [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
+    pub async fn check<'m>(&self, asked: impl Into<LocalMessage<'m>>) -> Result<CheckAnswer, BarrierError> {
+        let (pool, LocalMessage { gid, journal }) = (self.pool.clone(), asked.into());
+        let (gid, journal) = (gid.clone(), journal.cloned());
         // In a task of its own: a `begin` that is dropped half way would leave its transaction to the next borrower.
         let task = tokio::spawn(async move {
             let mut connection = pool.acquire().await?;
             let mut transaction = connection.begin_with(D::BEGIN).await?;
-            let answer = rules::check::<D>(&mut transaction, &gid).await?;
+            let answer =
+                rules::check::<D>(&mut transaction, LocalMessage { gid: &gid, journal: journal.as_ref() })
+                    .await?;
             transaction.commit().await?;
             Ok(answer)
         });
         task.await.unwrap_or(Err(BarrierError::Interrupted))
+    }
+}
+
+/// The message that a local transaction belongs to: its gid, and the journal that holds it, if that is known. A check from
+/// another journal than the local transaction was recorded for is about another message.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalMessage<'m> {
+    /// The message.
+    pub gid: &'m Gid,
+    /// The journal that holds it, if it is known.
+    pub journal: Option<&'m JournalId>,
+}
+
+impl<'m> From<&'m Gid> for LocalMessage<'m> {
+    fn from(gid: &'m Gid) -> Self {
+        Self { gid, journal: None }
+    }
+}
+
+impl<'m> From<&'m CheckContext> for LocalMessage<'m> {
+    fn from(call: &'m CheckContext) -> Self {
+        Self { gid: &call.gid, journal: call.journal.as_ref() }
+    }
+}
+
+#[cfg(feature = "client")]
+impl<'m> From<&'m crate::Open<crate::client::kind::Message>> for LocalMessage<'m> {
+    fn from(open: &'m crate::Open<crate::client::kind::Message>) -> Self {
+        Self { gid: open.gid(), journal: open.journal() }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Parsing is strict: a call that does not say it all is no call of the coordinator's.
 
-use trine_protocol::{BranchId, Gid, Op, Pattern, headers};
+use trine_protocol::{BranchId, Gid, JournalId, Op, Pattern, PayloadDigest, headers};
 
 /// Why the headers of a call cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,10 @@ pub struct BranchContext {
     /// Journal sequence number of the state that owed the call; never falls within one gid. 0 when the initiator of
     /// an open transaction makes the call.
     pub fence: u64,
+    /// Which journal the call comes from. None when the caller does not say, as coordinators of an earlier version.
+    pub journal: Option<JournalId>,
+    /// Digest of the payload that the journal holds for the branch, the same for every op. None as above.
+    pub payload_digest: Option<PayloadDigest>,
 }
 
 /// A check: the coordinator asks the initiator of a message for the outcome of its local transaction.
@@ -50,6 +54,8 @@ pub struct CheckContext {
     pub attempt: u32,
     /// Journal sequence number of the state that owed the call.
     pub fence: u64,
+    /// Which journal the call comes from, if it says.
+    pub journal: Option<JournalId>,
 }
 
 /// Either kind of call.
@@ -62,7 +68,17 @@ pub(crate) enum Call {
 impl BranchContext {
     /// The first attempt at `op`, as a test or an initiator would make it. The pattern follows from the op.
     pub fn new(gid: Gid, branch: BranchId, op: Op) -> Self {
-        Self { gid, branch, op, pattern: pattern_of(op), attempt: 1, fence: 0 }
+        let pattern = pattern_of(op);
+        Self { gid, branch, op, pattern, attempt: 1, fence: 0, journal: None, payload_digest: None }
+    }
+
+    /// Where the call comes from, as far as it says.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
+    pub(crate) fn origin(&self) -> crate::Origin {
+        crate::Origin {
+            journal: self.journal.as_ref().map(ToString::to_string),
+            payload_digest: self.payload_digest.as_ref().map(ToString::to_string),
+        }
     }
 
     /// `<gid>/<branch>/<op>`: the same for every attempt.
@@ -97,12 +113,16 @@ impl Call {
             return Err(invalid(headers::ATTEMPT, "attempts are counted from 1"));
         }
         let fence = need(headers::FENCE)?.parse().map_err(|error| invalid(headers::FENCE, error))?;
+        let journal = get(headers::JOURNAL).map(JournalId::parse).transpose();
+        let journal = journal.map_err(|error| invalid(headers::JOURNAL, error))?;
         if op == Op::Check {
-            return Ok(Self::Check(CheckContext { gid, attempt, fence }));
+            return Ok(Self::Check(CheckContext { gid, attempt, fence, journal }));
         }
+        let digest = get(headers::PAYLOAD_DIGEST).map(PayloadDigest::parse).transpose();
+        let payload_digest = digest.map_err(|error| invalid(headers::PAYLOAD_DIGEST, error))?.flatten();
         let branch =
             BranchId::parse(need(headers::BRANCH)?).map_err(|error| invalid(headers::BRANCH, error))?;
-        Ok(Self::Branch(BranchContext { gid, branch, op, pattern, attempt, fence }))
+        Ok(Self::Branch(BranchContext { gid, branch, op, pattern, attempt, fence, journal, payload_digest }))
     }
 
     #[cfg(feature = "participant")]
@@ -175,6 +195,31 @@ mod tests {
             (Op::Try, Pattern::Tcc, 3, 17)
         );
         assert_eq!(context.idempotency_key(), "order-42/stock/try");
+    }
+
+    #[test]
+    fn where_a_call_comes_from_may_be_unsaid_and_must_be_readable() {
+        let digest = PayloadDigest::of(b"null");
+        let said = |journal: Option<&'static str>, payload: Option<&str>| {
+            Call::from_headers(|asked| match asked {
+                headers::JOURNAL => journal,
+                headers::PAYLOAD_DIGEST => payload,
+                _ => CALL.iter().find(|(known, _)| *known == asked).map(|(_, value)| *value),
+            })
+        };
+        let Ok(Call::Branch(context)) = said(Some("j-1"), Some(digest.as_str())) else { panic!("not read") };
+        assert_eq!(context.journal.as_ref().map(JournalId::as_str), Some("j-1"));
+        assert_eq!(context.payload_digest, Some(digest));
+        let Ok(Call::Branch(context)) = said(None, None) else { panic!("not read") };
+        assert_eq!((context.journal, context.payload_digest), (None, None));
+        for (journal, payload, name) in
+            [(Some("a b"), None, headers::JOURNAL), (None, Some("7"), headers::PAYLOAD_DIGEST)]
+        {
+            let Err(HeaderError::Invalid { name: found, .. }) = said(journal, payload) else {
+                panic!("{name}")
+            };
+            assert_eq!(found, name);
+        }
     }
 
     #[test]

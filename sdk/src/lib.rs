@@ -113,6 +113,13 @@
 //! send. Every call carries a fence that never falls within one transaction ([`BranchContext::fence`]), and the barrier
 //! gives calls with a lower one than it has seen no effect ([`Fenced`], answered 412).
 //!
+//! # A fifth: calls that mean somebody else
+//!
+//! A coordinator whose store was made anew may use a gid again, and two installations may share a participant. Every call
+//! says which journal it comes from and carries a digest of the branch's payload ([`BranchContext::journal`],
+//! [`BranchContext::payload_digest`]); the guards keep both of a branch's first call, and a call that says otherwise has no
+//! effect and is not answered from the record ([`Conflict`], answered 412 with `Trine-Conflict`). The coordinator parks the branch.
+//!
 //! # How long rows are kept
 //!
 //! For ever, unless a [`barrier::Cleaner`] runs. It deletes all rows of a branch together, once nobody has asked for the
@@ -126,6 +133,7 @@
 //! between, the coordinator asks its check URL, which [`barrier::Barrier::check`] answers from the database: and if the
 //! answer is no, it makes sure that it stays no.
 
+mod conflict;
 mod context;
 mod fenced;
 mod outcome;
@@ -145,11 +153,12 @@ pub mod workflow;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod xa;
 
+pub use conflict::{Conflict, Differs, Origin};
 pub use context::{BranchContext, CheckContext, HeaderError};
 pub use fenced::Fenced;
 pub use outcome::{CheckAnswer, Outcome};
 pub use trine_protocol::errors::Problem;
-pub use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, v1};
+pub use trine_protocol::{BranchId, Gid, JournalId, Op, Pattern, PayloadDigest, Status, Target, v1};
 
 #[cfg(feature = "client")]
 pub use client::{

@@ -54,6 +54,7 @@ type Handler = Arc<dyn Fn(Call, Vec<u8>) -> Running + Send + Sync>;
 /// | `Refused` where the protocol knows no "no" | 500, and an error in the log: a defect of the service |
 /// | `Ongoing(after)` | 425 with `Retry-After` in whole seconds, at least 1 |
 /// | `Err` of a call that is [`Fenced`](crate::Fenced) off, by itself or as a cause | 412 |
+/// | `Err` of a call that is in [`Conflict`](crate::Conflict) with the record, by itself or as a cause | 412 with `Trine-Conflict` |
 /// | any other `Err`, a panic | 500; details are logged, not answered |
 ///
 /// A call with missing or ill-formed headers, with an op that nothing is mounted for at this path, or with a payload

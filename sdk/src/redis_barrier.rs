@@ -27,7 +27,7 @@
 //! `done ` into it. An effect that fails before it has written runs again. What counts as writing is every command but the
 //! well-known reading ones.
 //!
-//! Duplicates, empty compensation, hanging, refusals and fences are as in the SQL barriers. There is no message
+//! Duplicates, empty compensation, hanging, refusals, fences and conflicts are as in the SQL barriers. There is no message
 //! initiator's side (`record_local`, `check`).
 //!
 //! # Keys, and clusters
@@ -60,12 +60,12 @@ use serde_json::Value;
 use trine_protocol::Op;
 
 use crate::role::Role;
-use crate::{BranchContext, Fenced, Outcome};
+use crate::{BranchContext, Conflict, Differs, Fenced, Outcome};
 
 /// The shortest time [`RedisBarrier::keep`] takes: one day.
 pub const KEEP_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*.
+/// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*; a conflict parks.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisBarrierError {
@@ -75,6 +75,10 @@ pub enum RedisBarrierError {
     /// The call came after one with a higher fence. It has no effect.
     #[error("the call is fenced off")]
     Fenced(#[source] Fenced),
+    /// The gid and branch are on record from another journal, or with another payload. The call has no effect, and the
+    /// coordinator parks the branch.
+    #[error("the call is of another transaction with the same gid")]
+    Conflict(#[source] Conflict),
     /// A confirm or commit found no effect of try or prepare to make permanent.
     #[error("{0}: there is nothing on record to make permanent")]
     NothingToConfirm(String),
@@ -211,7 +215,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisBarrier<C> {
             .arg(forward)
             .arg(undo)
             .arg(confirm);
-        call.arg(self.keep_ms).arg(args);
+        let origin = context.origin();
+        call.arg(self.keep_ms)
+            .arg(origin.journal.unwrap_or_default())
+            .arg(origin.payload_digest.unwrap_or_default())
+            .arg(args);
         let (word, text): (String, String) = call.invoke_async(&mut self.connection.clone()).await?;
         answer(context, &word, text)
     }
@@ -243,10 +251,28 @@ fn answer(context: &BranchContext, word: &str, text: String) -> Result<Outcome, 
             fence: context.fence,
             highest: text.parse().unwrap_or_default(),
         })),
+        "journal" => Err(conflict(context, Differs::Journal, text)),
+        "payload_digest" => Err(conflict(context, Differs::Payload, text)),
         "nothing" => Err(RedisBarrierError::NothingToConfirm(op)),
         "permanent" => Err(RedisBarrierError::AlreadyPermanent(op)),
         "failed" => Err(RedisBarrierError::Failed { op, reason: text }),
         "broken" => Err(RedisBarrierError::HalfDone { op, reason: text }),
         _ => Err(RedisBarrierError::Damaged(op)),
     }
+}
+
+fn conflict(context: &BranchContext, differs: Differs, recorded: String) -> RedisBarrierError {
+    let origin = context.origin();
+    let asked = match differs {
+        Differs::Journal => origin.journal,
+        Differs::Payload => origin.payload_digest,
+    };
+    RedisBarrierError::Conflict(Conflict {
+        gid: context.gid.to_string(),
+        branch: context.branch.to_string(),
+        op: context.op,
+        differs,
+        asked: asked.unwrap_or_default(),
+        recorded,
+    })
 }

@@ -11,7 +11,7 @@ mod member;
 mod shared;
 
 use fastrand::Rng;
-use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, Release, Ticket};
+use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, ParkCause, Release, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
 use crate::initiator::{Ask, Initiated, Question, arrive};
@@ -192,9 +192,13 @@ impl Pack {
     }
 
     fn answer(&mut self, m: usize, call: Call, outcome: Outcome) {
+        self.answer_with(m, call, outcome, None);
+    }
+
+    fn answer_with(&mut self, m: usize, call: Call, outcome: Outcome, parks: Option<ParkCause>) {
         self.verdict.answers_to_zombies += u64::from(self.shared.owner(&call.gid) != Some(m));
         let random_permille = self.rng.u32(0..=1_000);
-        let answer = Answer { outcome, report: CallReport::default(), random_permille };
+        let answer = Answer { outcome, parks, report: CallReport::default(), random_permille };
         let member = &mut self.members[m];
         let now = member.now(self.now);
         member.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, now);

@@ -61,6 +61,8 @@ verdict! {
         empty,
         /// Forward calls that came after they were undone.
         hanging,
+        /// Answers that park, since no retry mends them.
+        conflicts_answered,
         /// Parked transactions set going again by a person.
         replays,
         /// Callbacks made for workflows.
@@ -123,6 +125,8 @@ verdict! {
         empty,
         /// Forward calls that came after they were undone.
         hanging,
+        /// Answers that park, since no retry mends them.
+        conflicts_answered,
         /// Parked transactions set going again by a person.
         replays,
         /// Callbacks made for workflows.

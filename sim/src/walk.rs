@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use trine_engine::{
-    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, Record, Release, Shard,
+    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, ParkCause, Record, Release, Shard,
     ShardOptions, Ticket,
 };
 use trine_protocol::{Gid, Op, Timestamp};
@@ -121,6 +121,9 @@ impl Walk {
         let (gid, command) = (self.initiated[index].gid.clone(), self.initiated[index].command(ask));
         let question = Question::new(ask, self.now, self.rng.u64(1..30_000));
         self.asked.insert(ticket, (index, question));
+        if let (Ask::Replay, Some(executor)) = (ask, &mut self.initiated[index].executor) {
+            executor.is_replayed();
+        }
         let reply_on = question.reply_on();
         self.shard.handle(Message::Command { ticket, gid, command, reply_on }, self.now);
     }
@@ -208,7 +211,11 @@ impl Walk {
                 self.late_calls.push(call.clone());
                 Outcome::Refused { reason: "no".into() }
             }
-            0 | 1 => Outcome::Unknown,
+            0 => Outcome::Unknown,
+            1 => {
+                self.verdict.conflicts_answered += 1;
+                return self.answer_with(call, Outcome::Unknown, Some(ParkCause::Conflict));
+            }
             2 => {
                 self.verdict.answers_lost += 1;
                 self.execute(&call);
@@ -231,8 +238,12 @@ impl Walk {
     }
 
     fn answer(&mut self, call: Call, outcome: Outcome) {
+        self.answer_with(call, outcome, None);
+    }
+
+    fn answer_with(&mut self, call: Call, outcome: Outcome, parks: Option<ParkCause>) {
         let random_permille = self.rng.u32(0..=1_000);
-        let answer = Answer { outcome, report: CallReport::default(), random_permille };
+        let answer = Answer { outcome, parks, report: CallReport::default(), random_permille };
         self.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, self.now);
     }
 

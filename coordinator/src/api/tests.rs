@@ -58,7 +58,7 @@ impl Caller for Participant {
             });
             let error = missing.then(|| "HTTP 404: there is nothing at this path".to_owned());
             let report = CallReport { status_code, duration_ms: 5, error };
-            Returned::Answer(Answer { outcome, report, random_permille: 0 })
+            Returned::Answer(Answer { outcome, parks: None, report, random_permille: 0 })
         })
     }
 }

@@ -42,6 +42,12 @@ pub(super) fn is_client_error(status: u16) -> bool {
     matches!(status, 301 | 308 | 400 | 401 | 403..=406 | 410 | 411 | 413..=415 | 422 | 426 | 431 | 501 | 505)
 }
 
+/// Why no retry mends what the participant said, if that is so: the call is somebody else's to it.
+pub(super) fn conflict(status: u16, headers: &HeaderMap, body: &Body) -> Option<String> {
+    let meaning = hints::conflict(headers.get(headers::CONFLICT).filter(|_| status == 412))?;
+    Some(clean(&with_words(status, meaning, &said(headers, body).unwrap_or_default())))
+}
+
 fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
     let (read_only, vote_error) = hints::read_only(op, headers.get(headers::VOTE));
     let (output, output_error) = output(headers, body);
@@ -70,6 +76,11 @@ fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<String>) {
 
 /// Why a participant refused, in its own words.
 fn reason(headers: &HeaderMap, body: &Body) -> String {
+    said(headers, body).unwrap_or_else(|| hints::NO_REASON.into())
+}
+
+/// What a problem document says, or else the body as it is.
+fn said(headers: &HeaderMap, body: &Body) -> Option<String> {
     /// The members of problem+json that say something.
     #[derive(Deserialize)]
     struct Problem {
@@ -82,7 +93,6 @@ fn reason(headers: &HeaderMap, body: &Body) -> String {
         .filter(|words| !words.is_empty())
         .or_else(|| Some(clean(&body.words(headers))))
         .filter(|words| !words.is_empty())
-        .unwrap_or_else(|| hints::NO_REASON.into())
 }
 
 /// What the answer means and what to do about it, then its own words.
@@ -111,7 +121,10 @@ fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
 }
 
 fn in_words(status: u16, meaning: &str, headers: &HeaderMap, body: &Body) -> String {
-    let words = clean(&body.words(headers));
+    with_words(status, meaning, &clean(&body.words(headers)))
+}
+
+fn with_words(status: u16, meaning: &str, words: &str) -> String {
     let separator = if words.is_empty() { "" } else { ": " };
     format!("HTTP {status}: {meaning}{separator}{words}")
 }

@@ -215,3 +215,25 @@ fn a_reason_is_read_in_the_charset_it_is_in_and_is_no_binary() {
     let (_, error) = classify(Op::Action, 500, &HeaderMap::new(), &Body::Whole(vec![0xff; 3]), NOW);
     assert!(error.unwrap().ends_with(": 3 bytes of no stated type"));
 }
+
+#[test]
+fn a_412_that_names_a_conflict_parks_and_says_what_is_on_record() {
+    let asked = |status, value: Option<&'static str>, body: &str| {
+        let pairs: Vec<_> = value.map(|value| (headers::CONFLICT, value)).into_iter().collect();
+        conflict(status, &headers(&pairs), &whole(body))
+    };
+    let problem = r#"{"title":"On record","detail":"order-1/stock is of journal 7"}"#;
+    for (value, words) in [
+        ("journal", "from another journal, and nothing was done: order-1/stock is of journal 7"),
+        (" Payload ", "with another payload, and nothing was done: order-1/stock is of journal 7"),
+        ("tenant", "from somebody else: order-1/stock is of journal 7"),
+    ] {
+        let said = asked(412, Some(value), problem).unwrap();
+        assert!(said.starts_with("HTTP 412: ") && said.ends_with(words), "{said}");
+    }
+    assert!(asked(412, Some("journal"), "").unwrap().ends_with("nothing was done"));
+    assert_eq!(asked(412, None, problem), None);
+    for status in [200, 409, 425, 500] {
+        assert_eq!(asked(status, Some("journal"), problem), None, "{status}");
+    }
+}

@@ -7,8 +7,8 @@ use std::sync::{Arc, Once};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use trine_engine::{Answer, Call, CallReport, Outcome};
-use trine_protocol::Target;
+use trine_engine::{Answer, Call, CallReport, Outcome, ParkCause};
+use trine_protocol::{JournalId, Target};
 
 use super::address::Address;
 use super::directory::Unresolved;
@@ -27,6 +27,7 @@ pub struct Dispatcher {
     names: Names,
     hosts: Arc<Hosts>,
     directory: Arc<Directory>,
+    journal: JournalId,
 }
 
 /// How long a call that had nowhere to go waits before it is tried again, before jitter.
@@ -51,8 +52,18 @@ enum Nowhere {
 pub(super) struct Heard {
     pub(super) status_code: u16,
     pub(super) outcome: Outcome,
+    /// Why no retry mends it, if that is so.
+    pub(super) parks: Option<ParkCause>,
     /// What an operator should know about it.
     pub(super) error: Option<String>,
+}
+
+impl Heard {
+    /// The participant has the gid and branch on record from somebody else.
+    pub(super) fn conflict(status_code: u16, words: String) -> Self {
+        let (outcome, parks) = (Outcome::Unknown, Some(ParkCause::Conflict));
+        Self { status_code, outcome, parks, error: Some(words) }
+    }
 }
 
 /// A call that failed before there was anything to classify.
@@ -72,13 +83,13 @@ pub(super) enum Trouble {
 }
 
 impl Dispatcher {
-    /// A dispatcher with its own connections. Named targets are resolved in `directory`.
-    pub fn new(options: Options, directory: Arc<Directory>) -> Self {
+    /// A dispatcher with its own connections. Named targets are resolved in `directory`; calls come from `journal`.
+    pub fn new(options: Options, directory: Arc<Directory>, journal: JournalId) -> Self {
         install_tls();
         let names = Names::of(&options);
         let (http, grpc) =
             (http::Client::new(&options, names.clone()), grpc::Client::new(&options, names.clone()));
-        Self { http, grpc, names, hosts: Hosts::new(options), directory }
+        Self { http, grpc, names, hosts: Hosts::new(options), directory, journal }
     }
 
     async fn make(self, call: Call) -> Returned {
@@ -88,7 +99,7 @@ impl Dispatcher {
             tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
             Returned::NotSent { retry_after_ms, reason }
         };
-        let manner = match manner::of(&call) {
+        let manner = match manner::of(&call, &self.journal) {
             Ok(manner) => manner,
             Err(error) => return unmade(error),
         };
@@ -196,12 +207,12 @@ impl Destination {
 }
 
 pub(super) fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
-    let (outcome, status_code, error) = match end {
-        Ok(heard) => (heard.outcome, Some(heard.status_code), heard.error),
-        Err(failed) => (Outcome::Unknown, failed.status_code, Some(failed.error)),
+    let (outcome, parks, status_code, error) = match end {
+        Ok(heard) => (heard.outcome, heard.parks, Some(heard.status_code), heard.error),
+        Err(failed) => (Outcome::Unknown, None, failed.status_code, Some(failed.error)),
     };
     let report = CallReport { status_code, duration_ms, error };
-    Answer { outcome, report, random_permille: fastrand::u32(0..=1_000) }
+    Answer { outcome, parks, report, random_permille: fastrand::u32(0..=1_000) }
 }
 
 /// Both clients take the process's TLS provider, and are built with none without it.

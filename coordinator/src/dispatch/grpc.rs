@@ -106,7 +106,7 @@ impl Client {
             }
             Ok(Err(Trouble::NotGrpc(status, words))) => {
                 let (outcome, error) = (manner.read_not_grpc(status), Some(clean(&words)));
-                Ok(Heard { status_code: status, outcome, error })
+                Ok(Heard { status_code: status, outcome, parks: None, error })
             }
             Ok(Err(Trouble::Broken(error))) => Err(failed(failure::broken(stage, host, &error))),
             Err(_) => Err(failed(failure::timeout(stage, host, call.timeout_ms))),

@@ -21,6 +21,19 @@ pub(super) fn read_only(op: Op, vote: Option<&HeaderValue>) -> (bool, Option<Str
     }
 }
 
+/// What a participant has on record instead, where an answer says that the gid and branch are somebody else's there. The
+/// status alone is not enough: a cache or a participant of its own make may answer it for other reasons.
+pub(super) fn conflict(stated: Option<&HeaderValue>) -> Option<&'static str> {
+    let stated = stated?.as_bytes().trim_ascii();
+    if stated.eq_ignore_ascii_case(headers::CONFLICT_JOURNAL.as_bytes()) {
+        Some("the participant has this gid and branch on record from another journal, and nothing was done")
+    } else if stated.eq_ignore_ascii_case(headers::CONFLICT_PAYLOAD.as_bytes()) {
+        Some("the participant has this gid and branch on record with another payload, and nothing was done")
+    } else {
+        Some("the participant has this gid and branch on record from somebody else")
+    }
+}
+
 fn unknown_vote(vote: &[u8]) -> String {
     format!(
         "{}: {} is not a vote this version knows; taken as yes",

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use trine_engine::{Call, Outcome};
-use trine_protocol::Timestamp;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
+use trine_protocol::{JournalId, Timestamp};
 
 use super::classify::{self, Dialect};
 use super::decode::Body;
@@ -41,10 +41,10 @@ pub(super) trait Manner: Send + Sync {
     fn read_grpc(&self, call: &Call, reply: &grpc::Reply, now: Timestamp) -> Heard;
 }
 
-/// The manner of a call.
-pub(super) fn of(call: &Call) -> Result<Box<dyn Manner>, String> {
+/// The manner of a call from this journal.
+pub(super) fn of(call: &Call, journal: &JournalId) -> Result<Box<dyn Manner>, String> {
     match &call.terms {
-        None => Ok(Box::new(Native)),
+        None => Ok(Box::new(Native(journal.clone()))),
         Some(terms) => match Dialect::of(terms) {
             Some(dialect) => Ok(Box::new(dialect)),
             None => Err("the transaction's terms cannot be read, so nothing was sent; \
@@ -54,25 +54,28 @@ pub(super) fn of(call: &Call) -> Result<Box<dyn Manner>, String> {
     }
 }
 
-/// Ours.
-struct Native;
+/// Ours. A participant tells by the journal whether it is the one that it has on record.
+struct Native(JournalId);
 
 impl Manner for Native {
     fn ask_http(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String> {
         let mut request = request::empty(Method::POST, location);
-        *request.headers_mut() =
-            request::headers(call).map_err(|error| format!("the call's headers cannot be built: {error}"))?;
+        *request.headers_mut() = request::headers(call, &self.0)
+            .map_err(|error| format!("the call's headers cannot be built: {error}"))?;
         *request.body_mut() = request::body(call).into();
         Ok(request)
     }
 
     fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard {
+        if let Some(words) = classify::conflict(status, headers, body) {
+            return Heard::conflict(status, words);
+        }
         let (outcome, error) = classify::classify(call.op(), status, headers, body, now);
-        Heard { status_code: status, outcome, error }
+        Heard { status_code: status, outcome, parks: None, error }
     }
 
     fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {
-        let metadata = request::identity(call)
+        let metadata = request::identity(call, &self.0)
             .map_err(|error| format!("the call's metadata cannot be built: {error}"))?;
         Ok(grpc::Question::new(metadata, call.payload.as_bytes()))
     }

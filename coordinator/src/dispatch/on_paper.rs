@@ -3,6 +3,7 @@
 
 use hyper::header::HeaderMap;
 use trine_engine::{Answer, Call};
+use trine_protocol::JournalId;
 
 use super::decode::Body;
 use super::location::Location;
@@ -12,9 +13,14 @@ use crate::clock;
 /// What every call has, and no reader of a test wants to see each time.
 const USUAL: [&str; 3] = ["content-length", "content-type", "traceparent"];
 
+/// Where calls come from in tests.
+pub(crate) fn journal() -> JournalId {
+    JournalId::parse("journal-1").unwrap()
+}
+
 /// The request of a call in one line: how, where to, unusual headers, and what it carries.
 pub(crate) fn asked(call: &Call) -> String {
-    let manner = manner::of(call).unwrap_or_else(|error| panic!("{error}"));
+    let manner = manner::of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
     if call.target.grpc().is_some() {
         let question = manner.ask_grpc(call).unwrap_or_else(|error| panic!("{error}"));
         let (metadata, message) = question.parts();
@@ -32,7 +38,7 @@ pub(crate) fn asked(call: &Call) -> String {
 
 /// An answer: over HTTP a status and a body, over gRPC a status and its words.
 pub(crate) fn heard(call: &Call, status: u16, words: &str) -> Answer {
-    let manner = manner::of(call).unwrap_or_else(|error| panic!("{error}"));
+    let manner = manner::of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
     let heard = if call.target.grpc().is_some() {
         manner.read_grpc(call, &grpc::Reply::of_status(status, words), clock::now())
     } else {

@@ -5,7 +5,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, In
 use hyper::{Method, Request};
 use sha2::{Digest, Sha256};
 use trine_engine::Call;
-use trine_protocol::headers;
+use trine_protocol::{JournalId, PayloadDigest, headers};
 
 use super::location::Location;
 
@@ -18,8 +18,8 @@ pub(super) fn empty(method: Method, location: &Location) -> Request<Bytes> {
 }
 
 /// Every header of a call over HTTP.
-pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
-    let mut map = identity(call)?;
+pub(super) fn headers(call: &Call, journal: &JournalId) -> Result<HeaderMap, InvalidHeaderValue> {
+    let mut map = identity(call, journal)?;
     let content_type = if call.payload.is_raw() { "application/octet-stream" } else { "application/json" };
     map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     map.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
@@ -27,7 +27,7 @@ pub(super) fn headers(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
 }
 
 /// What a call is, over either protocol. Ids are a subset of what headers may carry, so the error never comes up.
-pub(super) fn identity(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
+pub(super) fn identity(call: &Call, journal: &JournalId) -> Result<HeaderMap, InvalidHeaderValue> {
     let text = |text: &str| HeaderValue::from_str(text);
     let mut map = HeaderMap::with_capacity(16);
     map.insert(headers::GID, text(call.gid.as_str())?);
@@ -38,6 +38,9 @@ pub(super) fn identity(call: &Call) -> Result<HeaderMap, InvalidHeaderValue> {
     map.insert(headers::PATTERN, HeaderValue::from_static(call.pattern.as_str()));
     map.insert(headers::ATTEMPT, HeaderValue::from(call.key.attempt));
     map.insert(headers::FENCE, HeaderValue::from(call.fence));
+    map.insert(headers::JOURNAL, text(journal.as_str())?);
+    // Of the payload as HTTP has it, over gRPC as well: it is the same for every op of a branch, whichever way its calls go.
+    map.insert(headers::PAYLOAD_DIGEST, text(PayloadDigest::of(&body(call)).as_str())?);
     map.insert(headers::IDEMPOTENCY_KEY, text(&idempotency_key(call))?);
     map.insert(HeaderName::from_static("traceparent"), text(&traceparent(call))?);
     Ok(map)

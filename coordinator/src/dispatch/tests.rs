@@ -15,11 +15,12 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::oneshot;
-use trine_engine::{CallKey, Outcome, Payload};
+use trine_engine::{CallKey, Outcome, ParkCause, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
-use trine_protocol::{Op, Pattern, Target};
+use trine_protocol::{Op, Pattern, PayloadDigest, Target};
 
 use super::directory::participant;
+use super::on_paper::journal;
 use super::*;
 use support::{answer_of, call, caller, done, error_of, hang, raw_server, serve, unused_port};
 
@@ -43,6 +44,8 @@ async fn a_call_carries_its_identity_and_its_payload() {
             "trine-pattern",
             "trine-attempt",
             "trine-fence",
+            "trine-journal",
+            "trine-payload-digest",
             "idempotency-key",
             "content-type",
             "content-length",
@@ -66,6 +69,8 @@ async fn a_call_carries_its_identity_and_its_payload() {
             header("trine-pattern", r#""saga""#),
             header("trine-attempt", r#""3""#),
             header("trine-fence", r#""17""#),
+            header("trine-journal", r#""journal-1""#),
+            header("trine-payload-digest", &quoted(PayloadDigest::of(payload.as_bytes()).as_str())),
             header("idempotency-key", &quoted(key)),
             header("content-type", r#""application/json""#),
             header("content-length", &quoted(length)),
@@ -141,7 +146,7 @@ async fn every_call_of_a_transaction_is_in_one_trace_and_every_attempt_its_own_s
     let parent = |attempt| {
         let mut call = call("http://a/");
         call.key.attempt = attempt;
-        let headers = request::headers(&call).unwrap();
+        let headers = request::headers(&call, &journal()).unwrap();
         headers["traceparent"].to_str().unwrap().to_owned()
     };
     let (first, second) = (parent(1), parent(2));
@@ -316,7 +321,7 @@ async fn named_targets_go_round_the_live_instances() {
     let instance = |name: &'static str| Router::new().route("/v2/reserve", post(move || async move { name }));
     let (a, b) = (serve(instance("a")).await, serve(instance("b")).await);
     let directory = Arc::new(Directory::new());
-    let caller = Dispatcher::new(Options::default(), directory.clone());
+    let caller = Dispatcher::new(Options::default(), directory.clone(), journal());
     let far = u64::MAX;
     directory.replace(
         crate::clock::now(),
@@ -339,7 +344,7 @@ async fn named_targets_go_round_the_live_instances() {
 #[tokio::test]
 async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_attempt() {
     let directory = Arc::new(Directory::new());
-    let caller = Dispatcher::new(Options::default(), directory.clone());
+    let caller = Dispatcher::new(Options::default(), directory.clone(), journal());
     directory.replace(crate::clock::now(), vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
     let returned = caller.call(call("gone:/x")).await;
     let Returned::NotSent { retry_after_ms, reason } = returned else { panic!("{returned:?}") };
@@ -357,7 +362,7 @@ async fn urls_that_cannot_be_called_are_unknown_without_a_connection() {
             participant("b", &[("ftp://127.0.0.1:1", u64::MAX)]),
         ],
     );
-    let caller = Dispatcher::new(Options::default(), directory);
+    let caller = Dispatcher::new(Options::default(), directory, journal());
     for target in ["http://127.0.0.1:99999/", "http://[::1/", "a:/x", "b:/x"] {
         // As journals of earlier versions may have them.
         let target: Target = serde_json::from_value(target.into()).unwrap();
@@ -404,4 +409,22 @@ async fn only_post_is_used() {
     let answer = answer_of(&caller(), call(&base)).await;
     assert_eq!(answer.report.status_code, Some(405));
     assert!(error_of(&answer).contains("no POST"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_participant_that_has_the_gid_from_somebody_else_parks_the_branch() {
+    let answer = |of: &'static str| {
+        post(
+            move || async move { (StatusCode::PRECONDITION_FAILED, [("trine-conflict", of)], "of journal 7") },
+        )
+    };
+    let fenced = post(|| async { (StatusCode::PRECONDITION_FAILED, "fenced off") });
+    let routes = Router::new().route("/journal", answer("journal")).route("/payload", answer("payload"));
+    let base = serve(routes.route("/fenced", fenced)).await;
+    for path in ["journal", "payload"] {
+        let answer = answer_of(&caller(), call(&format!("{base}/{path}"))).await;
+        assert_eq!((answer.outcome, answer.parks), (Outcome::Unknown, Some(ParkCause::Conflict)), "{path}");
+        assert!(answer.report.error.unwrap().ends_with("nothing was done: of journal 7"), "{path}");
+    }
+    assert_eq!(answer_of(&caller(), call(&format!("{base}/fenced"))).await.parks, None);
 }

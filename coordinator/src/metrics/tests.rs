@@ -73,6 +73,7 @@ fn series_exist_before_the_first_event() {
         r#"trine_calls_total{op="check",outcome="refused"} 0"#,
         r#"trine_unfinished{pattern="two_phase",status="committing"} 0"#,
         r#"trine_admission_rejections_total{reason="busy"} 0"#,
+        r#"trine_ops_parked_total{op="action",cause="conflict"} 0"#,
         "trine_lane_panics_total 0",
     ] {
         assert!(text.contains(expected), "{expected} is missing");

@@ -165,7 +165,7 @@ pub(super) fn call(caller: &dyn Caller, call: Call, completions: UnboundedSender
     tokio::spawn(async move {
         let panicked = move || {
             let report = CallReport { error: Some("the call panicked".into()), ..CallReport::default() };
-            let answer = Answer { outcome: Outcome::Unknown, report, random_permille: 0 };
+            let answer = Answer { outcome: Outcome::Unknown, parks: None, report, random_permille: 0 };
             Completion::Returned { call: on_panic, returned: Returned::Answer(answer) }
         };
         let guard = Guard { completions, otherwise: Some(panicked) };

@@ -31,7 +31,7 @@ struct Made {
 impl Made {
     fn done(self) {
         let outcome = Outcome::Done { output: Payload::default(), read_only: false };
-        let answer = Answer { outcome, report: CallReport::default(), random_permille: 0 };
+        let answer = Answer { outcome, parks: None, report: CallReport::default(), random_permille: 0 };
         assert!(self.answer.send(Returned::Answer(answer)).is_ok());
     }
 }

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use trine_engine::Batch;
 use trine_protocol::v1::{Coordinator, Page};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture,
+    Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture, journal_id,
 };
 use state::State;
 
@@ -33,8 +33,9 @@ pub struct Memory {
     watcher: Arc<Watcher>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    journal_id: JournalId,
     state: Mutex<State>,
     faults: Faults,
 }
@@ -48,7 +49,9 @@ impl Shared {
 impl Memory {
     /// An empty store, and the coordinator `owner` in it.
     pub fn new(owner: &str) -> Self {
-        Self { owner: owner.into(), lanes_max: 1, shared: Arc::default(), watcher: Arc::default() }
+        let (state, faults) = (Mutex::default(), Faults::default());
+        let shared = Arc::new(Shared { journal_id: journal_id::new(), state, faults });
+        Self { owner: owner.into(), lanes_max: 1, shared, watcher: Arc::default() }
     }
 
     /// Lets this many lanes append side by side.
@@ -115,6 +118,10 @@ impl Store for Memory {
     /// By tests: see [`Self::another`].
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn journal_id(&self) -> JournalId {
+        self.shared.journal_id.clone()
     }
 }
 

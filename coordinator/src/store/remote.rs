@@ -35,7 +35,7 @@ use futures_util::future::BoxFuture;
 use sqlx::migrate::MigrateError;
 use trine_engine::Batch;
 use trine_protocol::v1::{Coordinator, Page};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
 use super::watched::Watcher;
@@ -75,6 +75,7 @@ pub(super) struct Remote<C: Client>(Arc<Inner<C>>);
 
 #[derive(Debug)]
 struct Inner<C: Client> {
+    journal_id: JournalId,
     identity: Arc<Identity>,
     lanes: Vec<Connections<C>>,
     loaders: Connections<C>,
@@ -105,6 +106,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
     if tables::is_taken(&mut client, &identity.name, patience).await.map_err(|error| failed(&error))? {
         return Err(OpenError::NameInUse { name: identity.name, store: hosts::shown(&options.url) });
     }
+    let journal_id = tables::journal_id(&mut client).await.map_err(|error| failed(&error))?;
     tables::join(&mut client, &identity).await.map_err(|error| failed(&error))?;
     client.close().await;
     let timeout = Duration::from_millis(options.timeout_ms);
@@ -113,6 +115,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
     let lanes = (0..options.lanes.max(1)).map(|_| Connections::new(&target, 1, timeout).patient()).collect();
     let name = identity.name.clone();
     Ok(Remote(Arc::new(Inner {
+        journal_id,
         identity: Arc::new(identity),
         lanes,
         loaders: Connections::new(&target, LOADERS_MAX, timeout).patient().settling(&name),
@@ -257,6 +260,10 @@ impl<C: Client> Store for Remote<C> {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn journal_id(&self) -> JournalId {
+        self.0.journal_id.clone()
     }
 }
 

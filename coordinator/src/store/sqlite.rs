@@ -29,7 +29,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use trine_engine::Batch;
 use trine_protocol::v1::{Coordinator, Page};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
 use super::watched::Watcher;
@@ -51,6 +51,7 @@ pub struct Sqlite(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    journal_id: JournalId,
     owner: Owner,
     writer: Writer,
     watcher: Watcher,
@@ -63,8 +64,10 @@ impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
         let owner = Owner::new(owner);
-        let schema::Opened { writer, readers, listers, guard } = schema::open(path, &owner).await?;
+        let schema::Opened { journal_id, writer, readers, listers, guard } =
+            schema::open(path, &owner).await?;
         Ok(Self(Arc::new(Inner {
+            journal_id,
             owner,
             writer: Writer::new(path, writer, Arc::clone(&guard)),
             watcher: Watcher::default(),
@@ -93,6 +96,10 @@ impl Store for Sqlite {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    fn journal_id(&self) -> JournalId {
+        self.0.journal_id.clone()
     }
 }
 

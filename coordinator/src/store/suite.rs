@@ -97,6 +97,7 @@ macro_rules! conformance {
             records_without_a_checksum_are_believed,
             dropped_appends_lose_no_acknowledged_write,
             what_was_appended_is_there_after_reopening,
+            a_journal_keeps_its_id,
             unfinished_names_what_belongs_in_memory_and_what_is_due,
             due_names_the_most_overdue_first,
             the_unfinished_of_another_owner_are_adopted,

@@ -7,6 +7,7 @@
 //! register c | register c other
 //! commit | commit_at 5000 | abort | replay | replay b | force committed | force rolled_back | quarantine
 //! b.action done|read_only|refused|unknown|client_error|ongoing|ongoing 500      the answer to the attempt that is owed
+//! b.action conflict          an unknown answer that no retry mends
 //! b.action#1 done            the answer to an attempt by number
 //! check done                 the same for an open message's check or a workflow's callback
 //! resume | record 01 action done|refused | finish committed|rolled_back      a workflow's executor
@@ -25,7 +26,7 @@ use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 use crate::event::{Event, Progress, Record, RollbackCause};
 use crate::input::{Answer, CallReport, Command, ForceTo, Input, Outcome};
 use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, Payload, Spec};
-use crate::transaction::{CallKey, Transaction, advance, decide};
+use crate::transaction::{CallKey, ParkCause, Transaction, advance, decide};
 
 /// Parsed once: histories ask for it millions of times.
 static GID: LazyLock<Gid> = LazyLock::new(|| Gid::parse("g").unwrap());
@@ -199,13 +200,14 @@ pub(super) fn answer(words: &[&str]) -> Answer {
         ["done"] => Outcome::Done { output: Payload::default(), read_only: false },
         ["read_only"] => Outcome::Done { output: Payload::default(), read_only: true },
         ["refused"] => Outcome::Refused { reason: "no".into() },
-        ["unknown"] => Outcome::Unknown,
+        ["unknown" | "conflict"] => Outcome::Unknown,
         ["client_error"] => Outcome::ClientError,
         ["ongoing"] => Outcome::Ongoing { retry_after_ms: None },
         ["ongoing", millis] => Outcome::Ongoing { retry_after_ms: Some(millis.parse().unwrap()) },
         other => panic!("{other:?} is no outcome"),
     };
-    Answer { outcome, report: CallReport::default(), random_permille: 0 }
+    let parks = (words == ["conflict"]).then_some(ParkCause::Conflict);
+    Answer { outcome, parks, report: CallReport::default(), random_permille: 0 }
 }
 
 fn event(event: &Event) -> String {

@@ -215,14 +215,19 @@ impl Transaction {
             }
         };
         let again_at = delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay));
-        vec![Event::CallAnswered {
+        // A late answer parks nothing: nobody repeats its call. What is parked stays parked for the reason it has.
+        let parks = answer.parks.filter(|_| outcome == Outcome::Unknown);
+        let parks = parks.filter(|_| !self.is_late_forward(key.op) && !progress.is_parked());
+        let parked = parks.map(|cause| Event::OpParked { branch: branch.clone(), op: key.op, cause });
+        let answered = Event::CallAnswered {
             branch,
             op: key.op,
             attempt: key.attempt,
             outcome,
             retry_at: again_at.map(|at| self.put_off_at_least(at)),
             report,
-        }]
+        };
+        std::iter::once(answered).chain(parked).collect()
     }
 
     /// The op an answer is about, if this state may see one.

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use crate::Origin;
+
 /// A database that can hold a barrier. Sealed: implementations are part of this crate.
 ///
 /// Every statement runs on the connection it is given, inside the transaction that is open there. Statements are few
@@ -23,6 +25,29 @@ pub trait BarrierDatabase: sqlx::Database + sealed::Sealed {
         branch: &str,
         fence: i64,
     ) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
+    /// Keeps where a branch's calls come from unless that is on record, and tells whether it did.
+    fn insert_origin(
+        connection: &mut Self::Connection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// Where a branch's calls come from, as committed last.
+    fn origin(
+        connection: &mut Self::Connection,
+        gid: &str,
+        branch: &str,
+    ) -> impl Future<Output = sqlx::Result<Option<Origin>>> + Send;
+
+    /// Adds to the record of where a branch's calls come from what it does not say.
+    fn complete_origin(
+        connection: &mut Self::Connection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
     /// Inserts a row unless its key is taken, and tells whether it did. Waits for a transaction under way that has
     /// inserted the same key.

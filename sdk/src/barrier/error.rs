@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use trine_protocol::{Gid, Op};
 
-use crate::Fenced;
+use crate::{Conflict, Fenced};
 
-/// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*.
+/// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*; a conflict parks.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BarrierError {
@@ -17,6 +17,10 @@ pub enum BarrierError {
     /// overtaken on its way. It has no effect. [`Participant`](crate::Participant) answers it with 412.
     #[error("the call is fenced off")]
     Fenced(#[source] Fenced),
+    /// The gid and branch are on record from another journal, or with another payload. The call has no effect.
+    /// [`Participant`](crate::Participant) answers it with 412 and `Trine-Conflict`, and the coordinator parks the branch.
+    #[error("the call is of another transaction with the same gid")]
+    Conflict(#[source] Conflict),
     /// A confirm or commit found no effect of try or prepare to make permanent: it was never made, was refused, or was
     /// undone. The coordinator never asks for that by itself: an initiator committed without trying, the ops of the
     /// branch use different databases, or barrier rows were deleted too early.

@@ -13,6 +13,7 @@
 use sqlx::{MySql, MySqlConnection};
 
 use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
+use crate::Origin;
 
 const TOUCH: &str = "INSERT INTO trine_barrier_branches (gid, branch, fence, used_at) \
                      VALUES (?, ?, ?, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)) ON DUPLICATE KEY UPDATE \
@@ -28,11 +29,21 @@ const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
     WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') AND f.outcome = 'done') \
     OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
     AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT ? FOR UPDATE SKIP LOCKED";
+const INSERT_ORIGIN: &str =
+    "INSERT INTO trine_barrier_origins (gid, branch, journal, payload_digest) VALUES (?, ?, ?, ?)";
+const ORIGIN: &str =
+    "SELECT journal, payload_digest FROM trine_barrier_origins WHERE gid = ? AND branch = ? FOR UPDATE";
+const COMPLETE_ORIGIN: &str = "UPDATE trine_barrier_origins SET journal = COALESCE(journal, ?), \
+    payload_digest = COALESCE(payload_digest, ?) WHERE gid = ? AND branch = ?";
+const FORGET_ORIGIN: &str = "DELETE FROM trine_barrier_origins WHERE gid = ? AND branch = ?";
 const FORGET_OPS: &str = "DELETE FROM trine_barrier WHERE gid = ? AND branch = ?";
 const FORGET_BRANCH: &str = "DELETE FROM trine_barrier_branches WHERE gid = ? AND branch = ?";
 
 impl BarrierDatabase for MySql {
-    const SCHEMA: &'static str = include_str!("../../../migrations/barrier/mysql/0001_barrier.sql");
+    const SCHEMA: &'static str = concat!(
+        include_str!("../../../migrations/barrier/mysql/0001_barrier.sql"),
+        include_str!("../../../migrations/barrier/mysql/0002_origins.sql"),
+    );
     const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
 
     async fn install(connection: &mut MySqlConnection) -> sqlx::Result<()> {
@@ -48,6 +59,47 @@ impl BarrierDatabase for MySql {
     ) -> sqlx::Result<i64> {
         sqlx::query(TOUCH).bind(gid).bind(branch).bind(fence).execute(&mut *connection).await?;
         sqlx::query_scalar(FENCE).bind(gid).bind(branch).fetch_one(connection).await
+    }
+
+    async fn insert_origin(
+        connection: &mut MySqlConnection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> sqlx::Result<bool> {
+        let inserted = sqlx::query(INSERT_ORIGIN)
+            .bind(gid)
+            .bind(branch)
+            .bind(&origin.journal)
+            .bind(&origin.payload_digest)
+            .execute(connection)
+            .await;
+        match inserted {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn origin(
+        connection: &mut MySqlConnection,
+        gid: &str,
+        branch: &str,
+    ) -> sqlx::Result<Option<Origin>> {
+        let row: Option<(Option<String>, Option<String>)> =
+            sqlx::query_as(ORIGIN).bind(gid).bind(branch).fetch_optional(connection).await?;
+        Ok(row.map(|(journal, payload_digest)| Origin { journal, payload_digest }))
+    }
+
+    async fn complete_origin(
+        connection: &mut MySqlConnection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> sqlx::Result<()> {
+        let complete = sqlx::query(COMPLETE_ORIGIN).bind(&origin.journal).bind(&origin.payload_digest);
+        complete.bind(gid).bind(branch).execute(connection).await?;
+        Ok(())
     }
 
     async fn insert(connection: &mut MySqlConnection, row: &NewRow<'_>) -> sqlx::Result<bool> {
@@ -100,6 +152,7 @@ impl BarrierDatabase for MySql {
 
     async fn forget(connection: &mut MySqlConnection, gid: &str, branch: &str) -> sqlx::Result<()> {
         sqlx::query(FORGET_OPS).bind(gid).bind(branch).execute(&mut *connection).await?;
+        sqlx::query(FORGET_ORIGIN).bind(gid).bind(branch).execute(&mut *connection).await?;
         sqlx::query(FORGET_BRANCH).bind(gid).bind(branch).execute(connection).await?;
         Ok(())
     }

@@ -8,6 +8,7 @@
 use sqlx::{PgConnection, Postgres};
 
 use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
+use crate::Origin;
 
 const TOUCH: &str = "INSERT INTO trine_barrier_branches AS b (gid, branch, fence) VALUES ($1, $2, $3) \
                      ON CONFLICT (gid, branch) DO UPDATE SET fence = GREATEST(b.fence, excluded.fence), \
@@ -22,30 +23,85 @@ const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
     FROM trine_barrier AS f WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') \
     AND f.outcome = 'done') OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
     AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT $2 FOR UPDATE OF b SKIP LOCKED";
+const INSERT_ORIGIN: &str = "INSERT INTO trine_barrier_origins (gid, branch, journal, payload_digest) VALUES ($1, $2, $3, $4) \
+    ON CONFLICT (gid, branch) DO NOTHING";
+const ORIGIN: &str =
+    "SELECT journal, payload_digest FROM trine_barrier_origins WHERE gid = $1 AND branch = $2";
+const COMPLETE_ORIGIN: &str = "UPDATE trine_barrier_origins SET journal = COALESCE(journal, $1), \
+    payload_digest = COALESCE(payload_digest, $2) WHERE gid = $3 AND branch = $4";
+const FORGET_ORIGIN: &str = "DELETE FROM trine_barrier_origins WHERE gid = $1 AND branch = $2";
 const FORGET_OPS: &str = "DELETE FROM trine_barrier WHERE gid = $1 AND branch = $2";
 const FORGET_BRANCH: &str = "DELETE FROM trine_barrier_branches WHERE gid = $1 AND branch = $2";
 /// Two instances that create the same table at once get into each other's way, `IF NOT EXISTS` or not.
-const INSTALL: &str = concat!(
-    "SELECT pg_advisory_xact_lock(6073291846201);",
-    include_str!("../../../migrations/barrier/postgres/0001_barrier.sql"),
-);
-
-const INSTALLED: &str = "SELECT to_regclass('trine_barrier_branches_unused') IS NOT NULL";
+const INSTALL: [(&str, &str); 2] = [
+    (
+        "SELECT to_regclass('trine_barrier_branches_unused') IS NOT NULL",
+        concat!(
+            "SELECT pg_advisory_xact_lock(6073291846201);",
+            include_str!("../../../migrations/barrier/postgres/0001_barrier.sql"),
+        ),
+    ),
+    (
+        "SELECT to_regclass('trine_barrier_origins') IS NOT NULL",
+        concat!(
+            "SELECT pg_advisory_xact_lock(6073291846201);",
+            include_str!("../../../migrations/barrier/postgres/0002_origins.sql"),
+        ),
+    ),
+];
 
 impl BarrierDatabase for Postgres {
-    const SCHEMA: &'static str = include_str!("../../../migrations/barrier/postgres/0001_barrier.sql");
+    const SCHEMA: &'static str = concat!(
+        include_str!("../../../migrations/barrier/postgres/0001_barrier.sql"),
+        include_str!("../../../migrations/barrier/postgres/0002_origins.sql"),
+    );
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
     async fn install(connection: &mut PgConnection) -> sqlx::Result<()> {
         // Asking again for an index that is there would wait for every op under way.
-        if !sqlx::query_scalar(INSTALLED).fetch_one(&mut *connection).await? {
-            sqlx::raw_sql(INSTALL).execute(connection).await?;
+        for (installed, install) in INSTALL {
+            if !sqlx::query_scalar(installed).fetch_one(&mut *connection).await? {
+                sqlx::raw_sql(install).execute(&mut *connection).await?;
+            }
         }
         Ok(())
     }
 
     async fn touch(connection: &mut PgConnection, gid: &str, branch: &str, fence: i64) -> sqlx::Result<i64> {
         sqlx::query_scalar(TOUCH).bind(gid).bind(branch).bind(fence).fetch_one(connection).await
+    }
+
+    async fn insert_origin(
+        connection: &mut PgConnection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> sqlx::Result<bool> {
+        let done = sqlx::query(INSERT_ORIGIN)
+            .bind(gid)
+            .bind(branch)
+            .bind(&origin.journal)
+            .bind(&origin.payload_digest)
+            .execute(connection)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn origin(connection: &mut PgConnection, gid: &str, branch: &str) -> sqlx::Result<Option<Origin>> {
+        let row: Option<(Option<String>, Option<String>)> =
+            sqlx::query_as(ORIGIN).bind(gid).bind(branch).fetch_optional(connection).await?;
+        Ok(row.map(|(journal, payload_digest)| Origin { journal, payload_digest }))
+    }
+
+    async fn complete_origin(
+        connection: &mut PgConnection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> sqlx::Result<()> {
+        let complete = sqlx::query(COMPLETE_ORIGIN).bind(&origin.journal).bind(&origin.payload_digest);
+        complete.bind(gid).bind(branch).execute(connection).await?;
+        Ok(())
     }
 
     async fn insert(connection: &mut PgConnection, row: &NewRow<'_>) -> sqlx::Result<bool> {
@@ -94,6 +150,7 @@ impl BarrierDatabase for Postgres {
 
     async fn forget(connection: &mut PgConnection, gid: &str, branch: &str) -> sqlx::Result<()> {
         sqlx::query(FORGET_OPS).bind(gid).bind(branch).execute(&mut *connection).await?;
+        sqlx::query(FORGET_ORIGIN).bind(gid).bind(branch).execute(&mut *connection).await?;
         sqlx::query(FORGET_BRANCH).bind(gid).bind(branch).execute(connection).await?;
         Ok(())
     }

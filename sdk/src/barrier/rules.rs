@@ -4,6 +4,10 @@
 //! statements matters: the branch's row is written first, the op's row next, and decided upon afterwards, so that of two
 //! concurrent calls the database lets one wait for the other, and the one that waited sees what the other did.
 //!
+//! Origins: a call from another journal than the one on record, or with another payload, means another transaction. It has
+//! no effect, raises no fence, and is not answered from the record. The branch counts, not the op: a cancel of somebody else
+//! would otherwise undo this one's try.
+//!
 //! Fences: a call with a lower fence than the branch has seen comes from a coordinator that has lost the transaction, or
 //! was overtaken on its way. It has no effect. What is on record is answered all the same: that has no effect either,
 //! and whoever asked gets the answer it would have got in time.
@@ -11,10 +15,11 @@
 use serde_json::Value;
 use trine_protocol::{Gid, Op};
 
+use super::LocalMessage;
 use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 use super::error::BarrierError;
 use crate::role::Role;
-use crate::{BranchContext, CheckAnswer, Fenced, Outcome};
+use crate::{BranchContext, CheckAnswer, Fenced, Origin, Outcome};
 
 /// The word for an initiator's row where others have their op.
 const LOCAL: &str = "local";
@@ -27,6 +32,7 @@ pub(super) struct Guarded {
     pub(super) op: Op,
     role: Role,
     fence: i64,
+    origin: Origin,
 }
 
 /// Whether an op runs.
@@ -46,12 +52,17 @@ impl Guarded {
             op: context.op,
             role,
             fence: i64::try_from(context.fence).unwrap_or(i64::MAX),
+            origin: context.origin(),
         })
     }
 
     fn row<'a>(&'a self, op: Op, outcome: Recorded, output: Option<&'a str>) -> NewRow<'a> {
         let key = Key { gid: &self.gid, branch: &self.branch, op: op.as_str() };
         NewRow { key, outcome, output, fence: self.fence }
+    }
+
+    fn key(&self) -> (&str, &str, Op) {
+        (&self.gid, &self.branch, self.op)
     }
 
     fn fenced(&self, highest: i64) -> BarrierError {
@@ -69,12 +80,33 @@ impl Guarded {
     }
 }
 
+/// Keeps where the first call for a branch comes from, and refuses those that come from elsewhere.
+async fn belong<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    (gid, branch, op): (&str, &str, Op),
+    origin: &Origin,
+) -> Result<(), BarrierError> {
+    if origin.is_unknown() || D::insert_origin(connection, gid, branch, origin).await? {
+        return Ok(());
+    }
+    let Some(recorded) = D::origin(connection, gid, branch).await? else {
+        return Err(BarrierError::Damaged(format!("{gid}/{branch}")));
+    };
+    origin.check(&recorded, gid, branch, op).map_err(BarrierError::Conflict)?;
+    if origin.adds_to(&recorded) {
+        D::complete_origin(connection, gid, branch, origin).await?;
+    }
+    Ok(())
+}
+
 /// Claims the op, and decides.
 pub(super) async fn admit<D: BarrierDatabase>(
     connection: &mut D::Connection,
     call: &Guarded,
 ) -> Result<Admission, BarrierError> {
     let highest = D::touch(connection, &call.gid, &call.branch, call.fence).await?;
+    // The branch's row is locked by now, so nobody else is here. An error makes the caller roll back, the fence with it.
+    belong::<D>(connection, call.key(), &call.origin).await?;
     let claimed = D::insert(connection, &call.row(call.op, Recorded::Done, None)).await?;
     if !claimed {
         let rows = D::rows(connection, &call.gid, &call.branch).await?;
@@ -141,11 +173,12 @@ pub(super) async fn complete<D: BarrierDatabase>(
     }
 }
 
-/// Keeps the fence of a call whose effects are rolled back.
+/// Keeps the fence of a call whose effects are rolled back, unless the branch is somebody else's.
 pub(super) async fn raise_fence<D: BarrierDatabase>(
     connection: &mut D::Connection,
     call: &Guarded,
 ) -> Result<(), BarrierError> {
+    belong::<D>(connection, call.key(), &call.origin).await?;
     D::touch(connection, &call.gid, &call.branch, call.fence).await?;
     Ok(())
 }
@@ -161,6 +194,8 @@ pub(super) async fn remember_refusal<D: BarrierDatabase>(
     // PostgreSQL keeps no NUL in a text.
     let reason = reason.replace('\0', "\u{fffd}");
     D::touch(connection, &call.gid, &call.branch, call.fence).await?;
+    // Between the two transactions the branch may have become somebody else's.
+    belong::<D>(connection, call.key(), &call.origin).await?;
     if D::insert(connection, &call.row(call.op, Recorded::Refused, Some(&reason))).await? {
         return Ok(Outcome::Refused(reason));
     }
@@ -209,9 +244,10 @@ fn already_permanent(call: &Guarded) -> BarrierError {
 /// Records that the local transaction of a message is about to commit.
 pub(super) async fn record_local<D: BarrierDatabase>(
     connection: &mut D::Connection,
-    gid: &Gid,
+    message: LocalMessage<'_>,
 ) -> Result<(), BarrierError> {
-    D::touch(connection, gid.as_str(), "", 0).await?;
+    let gid = message.gid;
+    of_this_journal::<D>(connection, message).await?;
     if D::insert(connection, &local_row(gid, Recorded::Done)).await? {
         return Ok(());
     }
@@ -224,13 +260,24 @@ pub(super) async fn record_local<D: BarrierDatabase>(
 /// Answers a check: the first of "committed" and "not committed" that is written stays.
 pub(super) async fn check<D: BarrierDatabase>(
     connection: &mut D::Connection,
-    gid: &Gid,
+    message: LocalMessage<'_>,
 ) -> Result<CheckAnswer, BarrierError> {
-    D::touch(connection, gid.as_str(), "", 0).await?;
+    let gid = message.gid;
+    of_this_journal::<D>(connection, message).await?;
     if D::insert(connection, &local_row(gid, Recorded::Blocked)).await? {
         return Ok(CheckAnswer::NotCommitted);
     }
     local_outcome::<D>(connection, gid).await
+}
+
+/// Locks the message's row, and refuses what is about another message of the same gid.
+async fn of_this_journal<D: BarrierDatabase>(
+    connection: &mut D::Connection,
+    LocalMessage { gid, journal }: LocalMessage<'_>,
+) -> Result<(), BarrierError> {
+    D::touch(connection, gid.as_str(), "", 0).await?;
+    let origin = Origin { journal: journal.map(ToString::to_string), payload_digest: None };
+    belong::<D>(connection, (gid.as_str(), "", Op::Check), &origin).await
 }
 
 fn local_row(gid: &Gid, outcome: Recorded) -> NewRow<'_> {

@@ -3,6 +3,7 @@
 use sqlx::{Sqlite, SqliteConnection};
 
 use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
+use crate::Origin;
 
 const TOUCH: &str = "INSERT INTO trine_barrier_branches (gid, branch, fence) VALUES (?, ?, ?) \
                      ON CONFLICT (gid, branch) DO UPDATE SET fence = MAX(fence, excluded.fence), \
@@ -17,6 +18,12 @@ const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
     WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') AND f.outcome = 'done') \
     OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
     AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT ?";
+const INSERT_ORIGIN: &str = "INSERT INTO trine_barrier_origins (gid, branch, journal, payload_digest) VALUES (?, ?, ?, ?) \
+    ON CONFLICT (gid, branch) DO NOTHING";
+const ORIGIN: &str = "SELECT journal, payload_digest FROM trine_barrier_origins WHERE gid = ? AND branch = ?";
+const COMPLETE_ORIGIN: &str = "UPDATE trine_barrier_origins SET journal = COALESCE(journal, ?), \
+    payload_digest = COALESCE(payload_digest, ?) WHERE gid = ? AND branch = ?";
+const FORGET_ORIGIN: &str = "DELETE FROM trine_barrier_origins WHERE gid = ? AND branch = ?";
 const FORGET_OPS: &str = "DELETE FROM trine_barrier WHERE gid = ? AND branch = ?";
 const FORGET_BRANCH: &str = "DELETE FROM trine_barrier_branches WHERE gid = ? AND branch = ?";
 
@@ -24,6 +31,7 @@ impl BarrierDatabase for Sqlite {
     const SCHEMA: &'static str = concat!(
         include_str!("../../../migrations/barrier/sqlite/0001_barrier.sql"),
         include_str!("../../../migrations/barrier/sqlite/0002_branches.sql"),
+        include_str!("../../../migrations/barrier/sqlite/0003_origins.sql"),
     );
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
@@ -39,6 +47,43 @@ impl BarrierDatabase for Sqlite {
         fence: i64,
     ) -> sqlx::Result<i64> {
         sqlx::query_scalar(TOUCH).bind(gid).bind(branch).bind(fence).fetch_one(connection).await
+    }
+
+    async fn insert_origin(
+        connection: &mut SqliteConnection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> sqlx::Result<bool> {
+        let done = sqlx::query(INSERT_ORIGIN)
+            .bind(gid)
+            .bind(branch)
+            .bind(&origin.journal)
+            .bind(&origin.payload_digest)
+            .execute(connection)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn origin(
+        connection: &mut SqliteConnection,
+        gid: &str,
+        branch: &str,
+    ) -> sqlx::Result<Option<Origin>> {
+        let row: Option<(Option<String>, Option<String>)> =
+            sqlx::query_as(ORIGIN).bind(gid).bind(branch).fetch_optional(connection).await?;
+        Ok(row.map(|(journal, payload_digest)| Origin { journal, payload_digest }))
+    }
+
+    async fn complete_origin(
+        connection: &mut SqliteConnection,
+        gid: &str,
+        branch: &str,
+        origin: &Origin,
+    ) -> sqlx::Result<()> {
+        let complete = sqlx::query(COMPLETE_ORIGIN).bind(&origin.journal).bind(&origin.payload_digest);
+        complete.bind(gid).bind(branch).execute(connection).await?;
+        Ok(())
     }
 
     async fn insert(connection: &mut SqliteConnection, row: &NewRow<'_>) -> sqlx::Result<bool> {
@@ -91,6 +136,7 @@ impl BarrierDatabase for Sqlite {
 
     async fn forget(connection: &mut SqliteConnection, gid: &str, branch: &str) -> sqlx::Result<()> {
         sqlx::query(FORGET_OPS).bind(gid).bind(branch).execute(&mut *connection).await?;
+        sqlx::query(FORGET_ORIGIN).bind(gid).bind(branch).execute(&mut *connection).await?;
         sqlx::query(FORGET_BRANCH).bind(gid).bind(branch).execute(connection).await?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! through every case.
 
 mod cleaning;
+mod conflicts;
 mod fences;
 mod lost;
 mod ops;
@@ -66,6 +67,18 @@ macro_rules! conformance {
                     a_body_that_swallows_an_error_is_not_taken_for_done_unless_it_is,
                     a_body_whose_transaction_the_database_gave_up_is_not_taken_for_done,
                     a_reason_with_a_nul_is_remembered,
+                }
+                conflicts {
+                    a_call_from_another_journal_has_no_effect_and_is_not_answered_from_the_record,
+                    a_call_with_another_payload_has_no_effect,
+                    an_undo_of_somebody_else_undoes_nothing_and_blocks_nothing,
+                    a_foreign_call_raises_no_fence,
+                    what_is_not_known_is_taken_and_kept_once_it_is,
+                    a_failed_call_keeps_its_branch,
+                    of_concurrent_calls_from_two_journals_one_takes_effect,
+                    the_joining_form_refuses_conflicts_too,
+                    a_check_from_another_journal_is_not_answered_from_the_record,
+                    a_barrier_installed_before_there_were_origins_gets_them,
                 }
                 cleaning {
                     old_branches_go_whole_and_young_ones_stay,

@@ -8,7 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use trine_protocol::limits::ONGOING_DELAY_MS_DEFAULT;
-use trine_protocol::{BranchId, Gid, Op, Pattern, Target, headers};
+use trine_protocol::{BranchId, Gid, JournalId, Op, Pattern, PayloadDigest, Target, headers};
 
 use super::open::Forward;
 use super::stopwatch::Stopwatch;
@@ -28,6 +28,10 @@ pub(crate) struct Call<'a> {
     pub(crate) target: &'a Target,
     /// JSON.
     pub(crate) payload: &'a [u8],
+    /// The journal of the transaction, if it is known.
+    pub(crate) journal: Option<&'a JournalId>,
+    /// Every op of the branch has this payload, as far as a coordinator calls it: then it counts for who the call is of.
+    pub(crate) one_payload: bool,
     /// How long one attempt may take; none: as long as a request to a coordinator.
     pub(crate) timeout: Option<Duration>,
 }
@@ -42,6 +46,7 @@ impl Client {
                 Ended::Answered(forward) => return Ok(forward),
                 Ended::Ongoing(pause) => (pause, "still ongoing".to_owned()),
                 Ended::Unknown(why) => (patience.pause(attempt), why),
+                Ended::Conflict(why) => return Ok(Forward::Unknown(why)),
             };
             if began.elapsed() + pause > patience.retry_for {
                 return Ok(Forward::Unknown(why));
@@ -64,7 +69,7 @@ impl Client {
         let url = Url::parse(&url).map_err(|error| Error::InvalidUrl { url, reason: error.to_string() })?;
         let timeout = call.timeout.unwrap_or(transport.call_timeout);
         let request = transport.http.post(url).timeout(timeout).body(call.payload.to_owned());
-        let request = request
+        let mut request = request
             .header(CONTENT_TYPE, "application/json")
             .header(headers::GID, call.gid.as_str())
             .header(headers::BRANCH, call.branch.as_str())
@@ -73,6 +78,12 @@ impl Client {
             .header(headers::ATTEMPT, attempt)
             .header(headers::FENCE, 0)
             .header(headers::IDEMPOTENCY_KEY, format!("{}/{}/{}", call.gid, call.branch, call.op));
+        if let Some(journal) = call.journal {
+            request = request.header(headers::JOURNAL, journal.as_str());
+        }
+        if call.one_payload {
+            request = request.header(headers::PAYLOAD_DIGEST, PayloadDigest::of(call.payload).as_str());
+        }
         match request.send().await {
             Ok(answer) => Ok(read(answer, call.op).await),
             Err(error) => Ok(Ended::Unknown(with_causes(&error))),
@@ -85,6 +96,8 @@ enum Ended {
     Answered(Forward),
     Ongoing(Duration),
     Unknown(String),
+    /// No repetition mends it.
+    Conflict(String),
 }
 
 /// Reads an answer by its status, as the coordinator does.
@@ -93,6 +106,7 @@ async fn read(answer: reqwest::Response, op: Op) -> Ended {
     let asked = retry_after(answer.headers());
     let vote = answer.headers().get(headers::VOTE).map(|vote| vote.as_bytes().trim_ascii());
     let read_only = vote.is_some_and(|vote| vote.eq_ignore_ascii_case(headers::VOTE_READ_ONLY.as_bytes()));
+    let conflict = answer.headers().contains_key(headers::CONFLICT);
     let body = match read_at_most(answer, ANSWER_BYTES_MAX).await {
         Ok(body) => body,
         Err(error) => return Ended::Unknown(with_causes(&error)),
@@ -109,6 +123,7 @@ async fn read(answer: reqwest::Response, op: Op) -> Ended {
         (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, Some(pause)) => {
             Ended::Ongoing(pause)
         }
+        (StatusCode::PRECONDITION_FAILED, _) if conflict => Ended::Conflict(reason(&body)),
         (status, _) => Ended::Unknown(format!("{status}: {}", excerpt(&body))),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use trine_protocol::v1::Answer;
-use trine_protocol::{Gid, Op};
+use trine_protocol::{Gid, JournalId, Op};
 
 use super::branch::{Branch, TccBranch, TwoPhaseBranch};
 use super::call::Call;
@@ -24,7 +24,8 @@ pub enum Forward {
     ReadOnly,
     /// A business "no": abort with this reason.
     Refused(String),
-    /// No usable answer in time: it may have run. Abort, or try again with the same branch.
+    /// No usable answer in time: it may have run. Abort, or try again with the same branch. Also at once, when the participant
+    /// has the gid and branch on record from another journal, or with another payload: then abort, and use another gid.
     Unknown(String),
 }
 
@@ -40,6 +41,7 @@ impl Forward {
 pub struct Open<P> {
     client: Client,
     gid: Gid,
+    journal: Option<JournalId>,
     pattern: PhantomData<P>,
 }
 
@@ -50,8 +52,15 @@ impl<P> fmt::Debug for Open<P> {
 }
 
 impl<P: Openable> Open<P> {
+    /// Of a transaction that a coordinator has just answered for.
     pub(crate) fn new(client: Client, gid: Gid) -> Self {
-        Self { client, gid, pattern: PhantomData }
+        let journal = client.inner.transport.journal();
+        Self { client, gid, journal, pattern: PhantomData }
+    }
+
+    /// The journal that holds it, if the coordinator says (one of an earlier version does not).
+    pub fn journal(&self) -> Option<&JournalId> {
+        self.journal.as_ref()
     }
 
     /// Its gid.
@@ -115,6 +124,9 @@ impl<P: Openable> Open<P> {
             pattern: P::PATTERN,
             target: &target,
             payload: document.payload.as_ref().map_or("null", |payload| payload.get()).as_bytes(),
+            journal: self.journal.as_ref(),
+            // Bytes are not tried from here: the body below is not what the coordinator would send.
+            one_payload: document.payload_base64.is_none(),
             timeout: document.options.call_timeout_ms.map(Duration::from_millis),
         };
         self.client.drive(&call).await

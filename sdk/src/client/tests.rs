@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use trine_protocol::errors::{Code, Problem};
+use trine_protocol::headers;
 
 use super::*;
 
@@ -329,6 +330,34 @@ async fn an_open_tcc_registers_before_it_tries_and_repeats_what_is_unknown() {
         assert_eq!((context.gid.as_str(), context.branch.as_str()), ("g-1", branch));
         assert_eq!((context.op, context.attempt.to_string().as_str()), (trine_protocol::Op::Try, attempt));
         assert_eq!(call.header("idempotency-key"), context.idempotency_key());
+    }
+}
+
+#[tokio::test]
+async fn a_try_says_which_journal_it_is_of_and_stops_at_a_conflict() {
+    let named = |mut answer: Response| {
+        answer.headers_mut().insert(headers::JOURNAL, "journal-7".parse().unwrap());
+        answer
+    };
+    let detail = axum::Json(json!({"detail": "it is of journal one"}));
+    let conflict =
+        (StatusCode::PRECONDITION_FAILED, [(headers::CONFLICT, "journal")], detail).into_response();
+    let participant = Server::start([StatusCode::OK.into_response(), conflict]).await;
+    let coordinator = Server::start((0..3).map(|_| named(answered(202, "open")))).await;
+    let open = coordinator.client().open(Tcc::new().gid("g-1")).await.unwrap();
+    assert_eq!(open.journal().map(|journal| journal.as_str()), Some("journal-7"));
+    let branch = |id| TccBranch::new(id).url(&participant.url).payload(&json!({"sku": "A-1"}));
+    assert!(open.try_branch(branch("stock")).await.unwrap().is_done());
+    // Asked once: nothing that a repetition would mend.
+    let refused = open.try_branch(branch("order")).await.unwrap();
+    assert_eq!(refused, Forward::Unknown("it is of journal one".into()));
+    let calls = participant.asked();
+    assert_eq!(calls.len(), 2);
+    for call in calls {
+        let context =
+            crate::BranchContext::from_headers(|name| call.headers.get(name)?.to_str().ok()).unwrap();
+        assert_eq!(context.journal.unwrap().as_str(), "journal-7");
+        assert_eq!(context.payload_digest, Some(crate::PayloadDigest::of(br#"{"sku":"A-1"}"#)));
     }
 }
 

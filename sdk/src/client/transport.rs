@@ -4,6 +4,7 @@
 //! without asking what the request means.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -11,6 +12,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use trine_protocol::errors::Problem;
 use trine_protocol::limits::RETRY_AFTER_MS_MAX;
+use trine_protocol::{JournalId, headers};
 
 use super::Error;
 use super::stopwatch::Stopwatch;
@@ -59,6 +61,8 @@ pub(crate) struct Transport {
     coordinators: Vec<Url>,
     /// Index of the coordinator that answered last; only a hint, so relaxed.
     current: AtomicUsize,
+    /// The journal that the last answer named.
+    journal: Mutex<Option<JournalId>>,
 }
 
 /// An answer, whatever it says.
@@ -83,7 +87,27 @@ impl Transport {
         patience: Patience,
         call_timeout: Duration,
     ) -> Self {
-        Self { http, patience, call_timeout, coordinators, current: AtomicUsize::new(0) }
+        Self {
+            http,
+            patience,
+            call_timeout,
+            coordinators,
+            current: AtomicUsize::new(0),
+            journal: Mutex::default(),
+        }
+    }
+
+    /// The journal behind the coordinators, if they say (those of an earlier version do not).
+    pub(crate) fn journal(&self) -> Option<JournalId> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_journal(&self, headers: &HeaderMap) {
+        let named =
+            headers.get(headers::JOURNAL).and_then(|value| JournalId::parse(value.to_str().ok()?).ok());
+        if named.is_some() {
+            *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = named;
+        }
     }
 
     /// Sends until there is an answer or patience ends, and reads the answer's document.
@@ -185,6 +209,7 @@ impl Transport {
         let transport = |source| Error::Transport { url: url.clone(), source };
         let answer = call.send().await.map_err(transport)?;
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
+        self.note_journal(answer.headers());
         let body = read_at_most(answer, ANSWER_BYTES_MAX).await.map_err(transport)?;
         Ok(Raw { url, status, retry_after, body })
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use trine_protocol::{Op, headers};
 
 use super::BoxError;
-use crate::{CheckAnswer, Fenced, HeaderError, Outcome};
+use crate::{CheckAnswer, Conflict, Fenced, HeaderError, Outcome};
 
 /// A problem document (RFC 9457) of a participant.
 #[derive(Serialize)]
@@ -89,23 +89,41 @@ pub(super) fn of_result(op: Op, result: Result<Outcome, BoxError>) -> Response {
             internal()
         }
         Ok(Outcome::Ongoing(after)) => ongoing(after),
-        Err(error) => match fenced_among(&*error) {
-            Some(fenced) => {
-                tracing::warn!(%fenced, "a call that was overtaken by a newer one had no effect");
-                let detail = fenced.to_string();
-                problem(
-                    StatusCode::PRECONDITION_FAILED,
-                    "urn:trine:participant:fenced",
-                    "Fenced off",
-                    &detail,
-                )
-            }
-            None => {
-                tracing::error!(error = with_causes(&*error), "{op} failed; it will be asked for again");
-                internal()
-            }
-        },
+        Err(error) => failed(op, &*error),
     }
+}
+
+/// An error, or one of its causes, may say that the call is not this participant's to run.
+fn failed(op: Op, error: &(dyn std::error::Error + 'static)) -> Response {
+    if let Some(conflict) = among::<Conflict>(error) {
+        return conflicting(conflict);
+    }
+    match among::<Fenced>(error) {
+        Some(fenced) => {
+            tracing::warn!(%fenced, "a call that was overtaken by a newer one had no effect");
+            let detail = fenced.to_string();
+            problem(StatusCode::PRECONDITION_FAILED, "urn:trine:participant:fenced", "Fenced off", &detail)
+        }
+        None => {
+            tracing::error!(error = with_causes(error), "{op} failed; it will be asked for again");
+            internal()
+        }
+    }
+}
+
+/// The answer that parks the branch. The header says so: a 412 alone may have other reasons.
+fn conflicting(conflict: &Conflict) -> Response {
+    tracing::error!(%conflict, "a call of another transaction with the same gid had no effect");
+    let detail = conflict.to_string();
+    let mut answer = problem(
+        StatusCode::PRECONDITION_FAILED,
+        "urn:trine:participant:conflict",
+        "On record from somewhere else",
+        &detail,
+    );
+    let differs = HeaderValue::from_static(conflict.differs.as_str());
+    answer.headers_mut().insert(HeaderName::from_static(headers::CONFLICT), differs);
+    answer
 }
 
 /// The answer that tells the coordinator nothing but to ask again.
@@ -131,8 +149,8 @@ fn problem(status: StatusCode, type_uri: &str, title: &str, detail: &str) -> Res
     answer
 }
 
-/// The fence that an error, or one of its causes, speaks of.
-fn fenced_among<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Fenced> {
+/// What an error, or one of its causes, is.
+fn among<'e, T: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e T> {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.find_map(|error| error.downcast_ref())
 }

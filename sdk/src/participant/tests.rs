@@ -274,3 +274,33 @@ async fn a_call_that_is_fenced_off_is_answered_412_however_deep_the_error_lies()
     assert_eq!(problem["type"], "urn:trine:participant:fenced");
     assert_eq!(problem["detail"], "action of g-1/b-1 carries fence 9, the branch has seen 12");
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the call is of another transaction")]
+struct Foreign(#[source] crate::Conflict);
+
+#[tokio::test]
+async fn a_call_that_is_in_conflict_with_the_record_is_answered_412_and_says_so() {
+    async fn foreign(_: (), call: BranchContext, _: Value) -> Result<Outcome, Foreign> {
+        Err(Foreign(crate::Conflict {
+            gid: call.gid.to_string(),
+            branch: call.branch.to_string(),
+            op: call.op,
+            differs: crate::Differs::Journal,
+            asked: call.journal.map_or_else(String::new, |journal| journal.to_string()),
+            recorded: "one".to_owned(),
+        }))
+    }
+    let router = Participant::new(()).action("/x", foreign).into_router();
+    let mut request = request("/x", Op::Action, "");
+    request.headers_mut().insert(headers::JOURNAL, "two".parse().unwrap());
+    let (status, conflict, problem) = call(router, request, headers::CONFLICT).await;
+    assert_eq!((status, conflict.as_str()), (412, "journal"));
+    assert_eq!(problem["type"], "urn:trine:participant:conflict");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with(
+            "action of g-1/b-1 comes from journal two, and on record here it is from journal one"
+        )
+    );
+}

@@ -3,7 +3,7 @@ end
 
 local keys, args = {}, {}
 for i = 2, #KEYS do keys[i - 1] = KEYS[i] end
-for i = 8, #ARGV do args[i - 7] = ARGV[i] end
+for i = 10, #ARGV do args[i - 9] = ARGV[i] end
 local ran, result, said = pcall(effect, keys, args)
 if not ran then
     local message = type(result) == 'table' and (result.err or 'an error') or tostring(result)

@@ -1,6 +1,7 @@
--- The guard, before the effect. KEYS[1] is the hash of the branch: `fence`, and one field per op: a word, a space, a text.
--- ARGV: op, role (forward, confirm, undo), fence, forward op, undo op, confirm op, milliseconds to keep (0: for ever), then
--- the effect's own arguments. Answers are {word, text}.
+-- The guard, before the effect. KEYS[1] is the hash of the branch: `fence`, where its calls come from (`journal` and
+-- `payload_digest`, each only once a call has said it), and one field per op: a word, a space, a text.
+-- ARGV: op, role (forward, confirm, undo), fence, forward op, undo op, confirm op, milliseconds to keep (0: for ever), journal
+-- and digest of the payload (empty: the call does not say), then the effect's own arguments. Answers are {word, text}.
 local branch, op, role, fence = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local forward, undo, confirm, keep = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local raw = redis
@@ -29,6 +30,14 @@ end
 local function note(of, word, text)
     raw.call('HSET', branch, of, word .. ' ' .. (text or ''))
 end
+
+-- Before anything is looked up or changed: what is on record from elsewhere is of another transaction.
+for field, asked in pairs({journal = ARGV[8], payload_digest = ARGV[9]}) do
+    local before = raw.call('HGET', branch, field)
+    if asked ~= '' and before and before ~= asked then return {field, before} end
+end
+if ARGV[8] ~= '' then raw.call('HSET', branch, 'journal', ARGV[8]) end
+if ARGV[9] ~= '' then raw.call('HSET', branch, 'payload_digest', ARGV[9]) end
 
 local word, text = recorded(op)
 local highest = tonumber(raw.call('HGET', branch, 'fence') or '0')

@@ -9,7 +9,7 @@ use trine_protocol::Op;
 use trine_testkit::redis::{Redis, shared};
 
 use super::{Effect, KEEP_MIN, RedisBarrier, RedisBarrierError};
-use crate::{BranchContext, Outcome};
+use crate::{BranchContext, Differs, Outcome};
 
 /// Notes the op, and ends as its argument says.
 const NOTE: &str = "if ARGV[2] == 'refused' then return 'refused', 'short' end
@@ -261,4 +261,30 @@ async fn an_answer_that_is_lost_is_an_error_and_the_repetition_finds_the_record(
     let again = Service::at(&server.url()).await;
     assert_eq!(again.call(Op::Action, 0, "done", "8").await.unwrap(), Outcome::Done(json!(7)));
     assert_eq!(again.effects().await, ["deliver", "action"]);
+}
+
+#[tokio::test]
+async fn a_call_of_somebody_else_has_no_effect_and_is_not_answered_from_the_record() {
+    let service = Service::new().await;
+    let run = async |journal: &str, payload: &str, op: Op, fence: u64| {
+        let mut context = context(op, fence);
+        context.journal = Some(journal.parse().unwrap());
+        context.payload_digest = Some(crate::PayloadDigest::of(payload.as_bytes()));
+        let args = [op.as_str(), "done", ""];
+        service.barrier.execute(&context, &service.note, &["effects"], &args).await
+    };
+    // Calls that do not say are taken; the first that does is kept.
+    service.done(Op::Try).await;
+    run("one", "1", Op::Try, 1).await.unwrap();
+    for (journal, payload, differs) in [("two", "1", Differs::Journal), ("one", "2", Differs::Payload)] {
+        for op in [Op::Try, Op::Confirm, Op::Cancel] {
+            let answer = run(journal, payload, op, 900).await;
+            let Err(RedisBarrierError::Conflict(conflict)) = answer else { panic!("{op}: {answer:?}") };
+            assert_eq!((conflict.op, conflict.differs), (op, differs));
+        }
+    }
+    // Neither blocked nor fenced off by what came in between.
+    run("one", "1", Op::Confirm, 2).await.unwrap();
+    service.done(Op::Confirm).await;
+    assert_eq!(service.effects().await, ["try", "confirm"]);
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trine_protocol::limits::BRANCHES_MAX;
-use trine_protocol::{BranchId, Gid, Op};
+use trine_protocol::{BranchId, Gid, JournalId, Op};
 
 use super::wire::{About, Coordinator, NO_BRANCH, Phase, Recorded, Settled, branch_id, clip};
 use super::{Failure, Step, WorkflowError};
@@ -40,6 +40,8 @@ pub struct Workflow {
 pub(super) struct Inner {
     pub(super) about: About,
     pub(super) coordinator: Coordinator,
+    /// The journal that holds the workflow, if the coordinator says.
+    journal: Option<JournalId>,
     /// The mark of this execution on what it records.
     executor: String,
     recorded: HashMap<(String, Phase), Recorded>,
@@ -92,7 +94,10 @@ impl Workflow {
     pub(super) fn new(about: About, coordinator: Coordinator, recorded: Vec<Recorded>) -> Self {
         let recorded = recorded.into_iter().map(|step| ((step.branch.clone(), step.phase), step)).collect();
         let executor = uuid::Uuid::now_v7().to_string();
-        Self { inner: Arc::new(Inner { about, coordinator, executor, recorded, state: Mutex::default() }) }
+        // Of the answer that said how far it is.
+        let journal = coordinator.client.inner.transport.journal();
+        let state = Mutex::default();
+        Self { inner: Arc::new(Inner { about, coordinator, journal, executor, recorded, state }) }
     }
 
     /// The workflow's gid.
@@ -144,7 +149,8 @@ impl Inner {
     }
 
     pub(super) fn step(&self, asked: &BranchId, op: Op) -> Step {
-        let context = BranchContext::new(self.about.gid.clone(), asked.clone(), op);
+        let mut context = BranchContext::new(self.about.gid.clone(), asked.clone(), op);
+        context.journal.clone_from(&self.journal);
         Step::new(context, self.coordinator.client.clone())
     }
 

@@ -72,6 +72,9 @@ impl Step {
             pattern: *pattern,
             target: &target,
             payload: &payload,
+            journal: self.context.journal.as_ref(),
+            // What a handler sends with one op need not be what it sends with another.
+            one_payload: false,
             timeout: None,
         };
         match self.client.drive(&call).await? {

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use trine_protocol::Xid;
 
+use crate::Origin;
 use crate::barrier::BarrierError;
 
 /// A database that can prepare transactions. Sealed: implementations are part of this crate.
@@ -77,6 +78,13 @@ pub trait XaDatabase: sqlx::Database + sealed::Sealed {
     /// Rolls the transaction that is open back.
     fn abandon(connection: &mut Self::Connection, xid: &Xid)
     -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Keeps where a branch's calls come from unless that is on record, and returns what is.
+    fn origin(
+        connection: &mut Self::Connection,
+        key: &Key,
+        origin: &Origin,
+    ) -> impl Future<Output = sqlx::Result<Origin>> + Send;
 
     /// Commits a prepared transaction; `false` when there is none, or its session has not let go of it yet.
     fn commit_prepared(

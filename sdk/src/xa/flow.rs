@@ -9,7 +9,7 @@ use trine_protocol::{Op, Xid};
 
 use super::database::{Key, Lock, Record, State, XaDatabase};
 use crate::barrier::{BarrierError, Body};
-use crate::{BranchContext, Fenced, Outcome};
+use crate::{BranchContext, Fenced, Origin, Outcome};
 
 /// How often a session that is about to let go of a prepared transaction is looked at again, and how long in between.
 const LOOKS_MAX: u32 = 100;
@@ -20,6 +20,7 @@ pub(super) struct Call {
     key: Key,
     op: Op,
     fence: i64,
+    origin: Origin,
 }
 
 /// Whether a prepare runs.
@@ -37,7 +38,20 @@ impl Call {
         }
         let xid = Xid::new(&context.gid, &context.branch);
         let key = Key { gid: context.gid.to_string(), branch: context.branch.to_string(), xid };
-        Ok(Self { key, op: context.op, fence: i64::try_from(context.fence).unwrap_or(i64::MAX) })
+        let fence = i64::try_from(context.fence).unwrap_or(i64::MAX);
+        Ok(Self { key, op: context.op, fence, origin: context.origin() })
+    }
+
+    /// A call from another journal than the branch's first one, or with another payload, means another transaction: it has no
+    /// effect, and is not answered from the record. On a connection with no transaction open, before anything else: what is
+    /// kept here must show to the next call at once.
+    async fn belong<D: XaDatabase>(&self, connection: &mut D::Connection) -> Result<(), BarrierError> {
+        if self.origin.is_unknown() {
+            return Ok(());
+        }
+        let recorded = D::origin(connection, &self.key, &self.origin).await?;
+        let check = self.origin.check(&recorded, &self.key.gid, &self.key.branch, self.op);
+        check.map_err(BarrierError::Conflict)
     }
 
     /// A call with a lower fence than the branch has seen has no effect.
@@ -126,6 +140,7 @@ where
 /// to be prepared shows to nobody until it is committed.
 async fn admit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Admission, BarrierError> {
     let mut connection = pool.acquire().await?;
+    call.belong::<D>(&mut connection).await?;
     loop {
         match D::find(&mut connection, &call.key).await? {
             Some(record) if record.state != State::Open => return Ok(call.answer(record)),
@@ -230,6 +245,7 @@ async fn refuse<D: XaDatabase>(pool: &Pool<D>, call: &Call, reason: String) -> R
 
 pub(super) async fn commit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Outcome, BarrierError> {
     let mut connection = pool.acquire().await?;
+    call.belong::<D>(&mut connection).await?;
     for _ in 0..LOOKS_MAX {
         let record = D::find(&mut connection, &call.key).await?.ok_or_else(|| call.nothing_to_commit())?;
         match record.state {
@@ -258,6 +274,7 @@ pub(super) async fn commit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result
 
 pub(super) async fn rollback<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Outcome, BarrierError> {
     let mut connection = pool.acquire().await?;
+    call.belong::<D>(&mut connection).await?;
     for _ in 0..LOOKS_MAX {
         match D::find(&mut connection, &call.key).await? {
             None => {

@@ -10,6 +10,7 @@ use trine_protocol::Xid;
 
 use super::database::{Key, Lock, Record, Row, State, XaDatabase, record};
 use super::literal::mysql as literal;
+use crate::Origin;
 use crate::barrier::BarrierError;
 
 const ISOLATE: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
@@ -24,9 +25,19 @@ const TOUCH: &str = "UPDATE trine_xa SET used_at = CAST(UNIX_TIMESTAMP(NOW(3)) *
 const OLD: &str = "SELECT gid, branch FROM trine_xa WHERE used_at < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - ? \
                    AND state <> 'open' ORDER BY used_at LIMIT ?";
 const FORGET: &str = "DELETE FROM trine_xa WHERE gid = ? AND branch = ? AND state <> 'open'";
+const INSERT_ORIGIN: &str =
+    "INSERT INTO trine_xa_origins (gid, branch, journal, payload_digest) VALUES (?, ?, ?, ?)";
+const COMPLETE_ORIGIN: &str = "UPDATE trine_xa_origins SET journal = COALESCE(journal, ?), \
+                               payload_digest = COALESCE(payload_digest, ?) WHERE gid = ? AND branch = ? \
+                               AND (journal IS NULL OR payload_digest IS NULL)";
+const ORIGIN: &str = "SELECT journal, payload_digest FROM trine_xa_origins WHERE gid = ? AND branch = ?";
+const FORGET_ORIGIN: &str = "DELETE FROM trine_xa_origins WHERE gid = ? AND branch = ?";
 
 impl XaDatabase for MySql {
-    const SCHEMA: &'static str = include_str!("../../../migrations/xa/mysql/0001_xa.sql");
+    const SCHEMA: &'static str = concat!(
+        include_str!("../../../migrations/xa/mysql/0001_xa.sql"),
+        include_str!("../../../migrations/xa/mysql/0002_origins.sql"),
+    );
     const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
 
     async fn install(connection: &mut MySqlConnection) -> Result<(), BarrierError> {
@@ -95,6 +106,7 @@ impl XaDatabase for MySql {
         let old: Vec<(String, String)> =
             sqlx::query_as(OLD).bind(age_ms).bind(limit).fetch_all(&mut *connection).await?;
         for (gid, branch) in &old {
+            sqlx::query(FORGET_ORIGIN).bind(gid).bind(branch).execute(&mut *connection).await?;
             sqlx::query(FORGET).bind(gid).bind(branch).execute(&mut *connection).await?;
         }
         Ok(old.len() as u64)
@@ -110,6 +122,23 @@ impl XaDatabase for MySql {
             }
         }
         Ok(false)
+    }
+
+    async fn origin(connection: &mut MySqlConnection, key: &Key, origin: &Origin) -> sqlx::Result<Origin> {
+        let insert = sqlx::query(INSERT_ORIGIN).bind(&key.gid).bind(&key.branch);
+        match insert.bind(&origin.journal).bind(&origin.payload_digest).execute(&mut *connection).await {
+            Ok(_) => {}
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
+            Err(error) => return Err(error),
+        }
+        let (journal, payload_digest) =
+            sqlx::query_as(ORIGIN).bind(&key.gid).bind(&key.branch).fetch_one(&mut *connection).await?;
+        let recorded = Origin { journal, payload_digest };
+        if origin.adds_to(&recorded) && origin.differs_from(&recorded).is_none() {
+            let complete = sqlx::query(COMPLETE_ORIGIN).bind(&origin.journal).bind(&origin.payload_digest);
+            complete.bind(&key.gid).bind(&key.branch).execute(connection).await?;
+        }
+        Ok(recorded)
     }
 
     async fn start(connection: &mut MySqlConnection, xid: &Xid) -> sqlx::Result<bool> {

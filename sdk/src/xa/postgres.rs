@@ -5,6 +5,7 @@ use trine_protocol::Xid;
 
 use super::database::{Key, Lock, Record, Row, State, XaDatabase, code, record};
 use super::literal::postgres as literal;
+use crate::Origin;
 use crate::barrier::BarrierError;
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -12,11 +13,23 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 const NOT_IN_PREREQUISITE_STATE: &str = "55000";
 const NO_SUCH_OBJECT: &str = "42704";
 
-const INSTALL: &str = concat!(
-    "SELECT pg_advisory_xact_lock(6073291846202);",
-    include_str!("../../../migrations/xa/postgres/0001_xa.sql"),
-);
-const INSTALLED: &str = "SELECT to_regclass('trine_xa_unused') IS NOT NULL";
+/// Whether a part of the schema is there, and that part.
+const INSTALL: [(&str, &str); 2] = [
+    (
+        "SELECT to_regclass('trine_xa_unused') IS NOT NULL",
+        concat!(
+            "SELECT pg_advisory_xact_lock(6073291846202);",
+            include_str!("../../../migrations/xa/postgres/0001_xa.sql"),
+        ),
+    ),
+    (
+        "SELECT to_regclass('trine_xa_origins') IS NOT NULL",
+        concat!(
+            "SELECT pg_advisory_xact_lock(6073291846202);",
+            include_str!("../../../migrations/xa/postgres/0002_origins.sql"),
+        ),
+    ),
+];
 const FIND: &str = "SELECT state, reason, fence FROM trine_xa WHERE gid = $1 AND branch = $2";
 const LOCK: &str =
     "SELECT state, reason, fence FROM trine_xa WHERE gid = $1 AND branch = $2 FOR UPDATE NOWAIT";
@@ -26,22 +39,35 @@ const WRITE: &str = "UPDATE trine_xa SET state = $1, reason = $2, fence = GREATE
                      used_at = (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT WHERE gid = $4 AND branch = $5";
 const TOUCH: &str = "UPDATE trine_xa SET used_at = (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT \
                      WHERE gid = $1 AND branch = $2";
-const CLEAN: &str = "DELETE FROM trine_xa WHERE (gid, branch) IN (SELECT gid, branch FROM trine_xa \
+const CLEAN: &str = "WITH old AS (DELETE FROM trine_xa WHERE (gid, branch) IN (SELECT gid, branch FROM trine_xa \
                      WHERE used_at < (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT - $1 AND state <> 'open' \
-                     ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+                     ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING gid, branch), \
+                     origins AS (DELETE FROM trine_xa_origins AS o USING old WHERE (o.gid, o.branch) = (old.gid, old.branch)) \
+                     SELECT COUNT(*) FROM old";
 const PREPARED: &str =
     "SELECT EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE gid = $1 AND database = current_database())";
 const ENABLED: &str = "SELECT current_setting('max_prepared_transactions')::BIGINT > 0";
+const INSERT_ORIGIN: &str = "INSERT INTO trine_xa_origins (gid, branch, journal, payload_digest) VALUES ($1, $2, $3, $4) \
+                             ON CONFLICT (gid, branch) DO NOTHING";
+const COMPLETE_ORIGIN: &str = "UPDATE trine_xa_origins SET journal = COALESCE(journal, $1), \
+                               payload_digest = COALESCE(payload_digest, $2) WHERE gid = $3 AND branch = $4 \
+                               AND (journal IS NULL OR payload_digest IS NULL)";
+const ORIGIN: &str = "SELECT journal, payload_digest FROM trine_xa_origins WHERE gid = $1 AND branch = $2";
 
 impl XaDatabase for Postgres {
-    const SCHEMA: &'static str = include_str!("../../../migrations/xa/postgres/0001_xa.sql");
+    const SCHEMA: &'static str = concat!(
+        include_str!("../../../migrations/xa/postgres/0001_xa.sql"),
+        include_str!("../../../migrations/xa/postgres/0002_origins.sql"),
+    );
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'";
 
     async fn install(connection: &mut PgConnection) -> Result<(), BarrierError> {
         // Even an index that is there is asked for by locking its table, and a prepared branch holds on to that: a service
         // that starts again must not wait for the branch it is to commit.
-        if !sqlx::query_scalar(INSTALLED).fetch_one(&mut *connection).await? {
-            sqlx::raw_sql(INSTALL).execute(&mut *connection).await?;
+        for (installed, install) in INSTALL {
+            if !sqlx::query_scalar(installed).fetch_one(&mut *connection).await? {
+                sqlx::raw_sql(install).execute(&mut *connection).await?;
+            }
         }
         let enabled: bool = sqlx::query_scalar(ENABLED).fetch_one(connection).await?;
         if enabled { Ok(()) } else { Err(BarrierError::PreparedTransactionsOff) }
@@ -97,11 +123,25 @@ impl XaDatabase for Postgres {
     }
 
     async fn clean(connection: &mut PgConnection, age_ms: i64, limit: i64) -> sqlx::Result<u64> {
-        Ok(sqlx::query(CLEAN).bind(age_ms).bind(limit).execute(connection).await?.rows_affected())
+        let cleaned: i64 = sqlx::query_scalar(CLEAN).bind(age_ms).bind(limit).fetch_one(connection).await?;
+        Ok(cleaned.unsigned_abs())
     }
 
     async fn is_prepared(connection: &mut PgConnection, xid: &Xid) -> sqlx::Result<bool> {
         sqlx::query_scalar(PREPARED).bind(xid.to_postgres()).fetch_one(connection).await
+    }
+
+    async fn origin(connection: &mut PgConnection, key: &Key, origin: &Origin) -> sqlx::Result<Origin> {
+        let insert = sqlx::query(INSERT_ORIGIN).bind(&key.gid).bind(&key.branch);
+        insert.bind(&origin.journal).bind(&origin.payload_digest).execute(&mut *connection).await?;
+        let (journal, payload_digest) =
+            sqlx::query_as(ORIGIN).bind(&key.gid).bind(&key.branch).fetch_one(&mut *connection).await?;
+        let recorded = Origin { journal, payload_digest };
+        if origin.adds_to(&recorded) && origin.differs_from(&recorded).is_none() {
+            let complete = sqlx::query(COMPLETE_ORIGIN).bind(&origin.journal).bind(&origin.payload_digest);
+            complete.bind(&key.gid).bind(&key.branch).execute(connection).await?;
+        }
+        Ok(recorded)
     }
 
     async fn start(connection: &mut PgConnection, _: &Xid) -> sqlx::Result<bool> {

@@ -187,6 +187,35 @@ async fn a_rollback_that_comes_first_blocks_the_late_prepare<D: TestDatabase>() 
     assert_eq!(service.seen().await, (0, 0));
 }
 
+async fn a_call_of_somebody_else_has_no_effect<D: TestDatabase>() {
+    let service = Service::<D>::new().await;
+    let from = |journal: &str, payload: &str, op| {
+        let mut context = service.context(op, 0);
+        context.journal = Some(journal.parse().unwrap());
+        context.payload_digest = Some(crate::PayloadDigest::of(payload.as_bytes()));
+        context
+    };
+    let is_conflict = |answer: Result<Outcome, Error>| match answer {
+        Err(error) => matches!(error.downcast_ref(), Some(BarrierError::Conflict(_))),
+        Ok(_) => false,
+    };
+    // A call that does not say is taken; the first that does is kept.
+    service.prepare(Outcome::empty()).await.unwrap();
+    service.prepare_as(&from("one", "1", Op::Prepare), Outcome::empty()).await.unwrap();
+    for (journal, payload) in [("two", "1"), ("one", "2")] {
+        let prepare = from(journal, payload, Op::Prepare);
+        assert!(is_conflict(service.prepare_as(&prepare, Outcome::empty()).await));
+        assert!(is_conflict(
+            service.xa.commit(&from(journal, payload, Op::Commit)).await.map_err(Error::from)
+        ));
+        let rollback = service.xa.rollback(&from(journal, payload, Op::Rollback)).await;
+        assert!(is_conflict(rollback.map_err(Error::from)));
+    }
+    assert_eq!(service.seen().await, (0, 1));
+    service.xa.commit(&from("one", "1", Op::Commit)).await.unwrap();
+    assert_eq!(service.seen().await, (1, 1));
+}
+
 async fn a_commit_of_nothing_is_an_error<D: TestDatabase>() {
     let service = Service::<D>::new().await;
     assert!(matches!(service.commit().await, Err(BarrierError::NothingToConfirm { .. })));
@@ -388,6 +417,7 @@ cases! {
     prepared_work_shows_once_it_is_committed,
     what_is_rolled_back_never_shows,
     a_rollback_that_comes_first_blocks_the_late_prepare,
+    a_call_of_somebody_else_has_no_effect,
     a_commit_of_nothing_is_an_error,
     votes_are_remembered,
     an_error_and_ongoing_leave_nothing_and_run_again,

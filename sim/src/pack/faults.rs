@@ -1,6 +1,6 @@
 //! What goes wrong while faults last.
 
-use trine_engine::{LoadFailure, Message, Outcome};
+use trine_engine::{LoadFailure, Message, Outcome, ParkCause};
 use trine_protocol::Op;
 
 use super::Pack;
@@ -227,7 +227,10 @@ impl Pack {
                 self.late_calls.push(call.clone());
                 Outcome::Refused { reason: "no".into() }
             }
-            0 => Outcome::Unknown,
+            0 => {
+                self.verdict.conflicts_answered += 1;
+                return self.answer_with(m, call, Outcome::Unknown, Some(ParkCause::Conflict));
+            }
             1 => {
                 self.execute(&call);
                 Outcome::Unknown

@@ -54,7 +54,8 @@ async fn orders(seen: &Seen) -> String {
 }
 
 fn api() -> Api {
-    let dispatcher = Dispatcher::new(Options::default(), Arc::new(Directory::new()));
+    let journal = crate::dispatch::on_paper::journal();
+    let dispatcher = Dispatcher::new(Options::default(), Arc::new(Directory::new()), journal);
     Api::start_with(Arc::new(dispatcher))
 }
 

@@ -109,6 +109,9 @@ pub(crate) fn parked_because(cause: &str) -> String {
     match cause {
         "exhausted" => "all attempts used up".to_owned(),
         "client_error" => "its participant answers what no retry mends".to_owned(),
+        "conflict" => {
+            "its participant has this gid on record from another journal, or with another payload".to_owned()
+        }
         "quarantined" => "quarantined, the coordinator itself fails on it".to_owned(),
         other => clean(other),
     }

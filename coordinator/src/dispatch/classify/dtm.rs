@@ -81,7 +81,7 @@ impl Manner for Dialect {
     fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, _: Timestamp) -> Heard {
         let read = if self.is_json_rpc(call) { answer::json_rpc } else { answer::http };
         let (outcome, error) = read(status, headers, body);
-        Heard { status_code: status, outcome, error }
+        Heard { status_code: status, outcome, parks: None, error }
     }
 
     // dtm repeats these for ever, and its users mend them while it does.
@@ -95,7 +95,7 @@ impl Manner for Dialect {
 
     fn read_grpc(&self, _: &Call, reply: &grpc::Reply, _: Timestamp) -> Heard {
         let (outcome, error) = answer::grpc(reply);
-        Heard { status_code: reply.status, outcome, error }
+        Heard { status_code: reply.status, outcome, parks: None, error }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::dispatch::text::clean;
 const RETRY_AFTER: &str = "retry-after";
 
 pub(in crate::dispatch) const OK: u16 = 0;
+pub(in crate::dispatch) const ALREADY_EXISTS: u16 = 6;
 pub(in crate::dispatch) const RESOURCE_EXHAUSTED: u16 = 8;
 pub(in crate::dispatch) const FAILED_PRECONDITION: u16 = 9;
 pub(in crate::dispatch) const ABORTED: u16 = 10;
@@ -22,6 +23,10 @@ pub(in crate::dispatch) const UNAVAILABLE: u16 = 14;
 
 /// The outcome, and what an operator should know about it.
 pub(in crate::dispatch) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
+    let stated = reply.metadata(headers::CONFLICT).filter(|_| reply.status == ALREADY_EXISTS);
+    if let Some(meaning) = hints::conflict(stated) {
+        return Heard::conflict(reply.status, clean(&in_words(reply, meaning)));
+    }
     let retry_after = reply.metadata(RETRY_AFTER);
     let (outcome, error) = match reply.status {
         OK => done(op, reply),
@@ -31,7 +36,7 @@ pub(in crate::dispatch) fn classify(op: Op, reply: &Reply, now: Timestamp) -> He
         status if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(reply)))),
         _ => (Outcome::Unknown, Some(clean(&advice(reply)))),
     };
-    Heard { status_code: reply.status, outcome, error }
+    Heard { status_code: reply.status, outcome, parks: None, error }
 }
 
 /// Whether the request is wrong for whoever is there, as it is: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED,

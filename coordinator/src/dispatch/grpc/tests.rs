@@ -14,6 +14,7 @@ use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Pattern, Target, status_code};
 
 use crate::dispatch::grpc_server::{GrpcServer, metadata, ok};
+use crate::dispatch::on_paper::journal;
 use crate::dispatch::{Caller, Directory, Dispatcher, Options, Returned};
 
 /// A message of protobuf: field 1 is text; and a byte that is no text.
@@ -24,7 +25,7 @@ fn caller() -> Dispatcher {
 }
 
 fn caller_with(options: Options) -> Dispatcher {
-    Dispatcher::new(options, Arc::new(Directory::new()))
+    Dispatcher::new(options, Arc::new(Directory::new()), journal())
 }
 
 fn call(target: &str) -> Call {

@@ -127,7 +127,7 @@ async fn a_participant_has_places_of_its_own_whatever_its_path() {
     let both = ["slow", "stock"].map(|name| participant(name, &[(&base, u64::MAX)]));
     directory.replace(crate::clock::now(), both.into());
     let options = Options { per_service_max: 1, queue_len_max: 0, ..Options::default() };
-    let caller = Dispatcher::new(options, directory);
+    let caller = Dispatcher::new(options, directory, super::journal());
     let stuck = tokio::spawn(caller.call(call("slow:/slow")));
     inside.notified().await;
     assert!(matches!(caller.call(call("slow:/reserve")).await, Returned::NotSent { .. }));

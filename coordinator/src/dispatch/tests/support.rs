@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use trine_engine::{Answer, Call, CallKey, Outcome, Payload};
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target};
 
+use super::super::on_paper::journal;
 use super::super::{Caller, Directory, Dispatcher, Options, Returned};
 
 pub(super) fn caller() -> Dispatcher {
@@ -18,7 +19,7 @@ pub(super) fn caller() -> Dispatcher {
 }
 
 pub(super) fn caller_with(options: Options) -> Dispatcher {
-    Dispatcher::new(options, Arc::new(Directory::new()))
+    Dispatcher::new(options, Arc::new(Directory::new()), journal())
 }
 
 pub(super) fn call(target: &str) -> Call {

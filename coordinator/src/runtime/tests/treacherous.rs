@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use trine_engine::Batch;
 use trine_protocol::v1::Coordinator;
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, JournalId, Timestamp};
 
 use crate::store::memory::Memory;
 use crate::store::{
@@ -33,6 +33,10 @@ impl Store for Treacherous {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    fn journal_id(&self) -> JournalId {
+        self.honest.journal_id()
     }
 }
 

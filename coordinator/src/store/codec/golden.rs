@@ -198,6 +198,10 @@ fn stops() -> Vec<(&'static str, Event)> {
             "op_parked_client_error",
             Event::OpParked { branch: Some(branch_id("b")), op: Op::Confirm, cause: ParkCause::ClientError },
         ),
+        (
+            "op_parked_conflict",
+            Event::OpParked { branch: Some(branch_id("b")), op: Op::Action, cause: ParkCause::Conflict },
+        ),
         ("op_parked_check", Event::OpParked { branch: None, op: Op::Check, cause: ParkCause::Exhausted }),
     ]
 }
@@ -353,6 +357,7 @@ kinds! {
     Event::CallAnswered { outcome: Outcome::ClientError, .. } => "unknown, a client error",
     Event::OpParked { cause: ParkCause::Exhausted, .. } => "op parked",
     Event::OpParked { cause: ParkCause::ClientError, .. } => "op parked, a client error",
+    Event::OpParked { cause: ParkCause::Conflict, .. } => "op parked: conflict",
     Event::Replayed { branch: None, .. } => "replayed",
     Event::Replayed { branch: Some(_), .. } => "replayed, one branch",
     Event::Quarantined { .. } => "quarantined",

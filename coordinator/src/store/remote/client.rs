@@ -251,6 +251,9 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) registered: &'static str,
     pub(in crate::store) deregister: &'static str,
     pub(in crate::store) sweep_participants: &'static str,
+    pub(in crate::store) journal_id: &'static str,
+    /// `$1`: what it is to be. Harmless, or undone, where there is one.
+    pub(in crate::store) make_journal_id: &'static str,
     pub(in crate::store) join: &'static str,
     pub(in crate::store) beat: &'static str,
     /// A small write that is committed only where everything before it is, by the name of a coordinator. None where

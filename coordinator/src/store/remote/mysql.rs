@@ -38,6 +38,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/mysql/0001_journal.sql")),
     (2, "key_values", include_str!("../../../../migrations/coordinator/mysql/0002_key_values.sql")),
     (3, "checksums", include_str!("../../../../migrations/coordinator/mysql/0003_checksums.sql")),
+    (4, "journal_id", include_str!("../../../../migrations/coordinator/mysql/0004_journal_id.sql")),
     (5, "watched", include_str!("../../../../migrations/coordinator/mysql/0005_watched.sql")),
 ];
 

@@ -4,16 +4,19 @@
 
 use std::time::Duration;
 
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::append::integer;
 use super::client::{Client, ClientError, Value};
 use super::queries;
 use crate::clock::Stopwatch;
-use crate::store::{Beat, Standing};
+use crate::store::{Beat, Standing, journal_id};
 
 /// How often a process that starts looks whether its name is used.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);
+
+/// How often it is looked for the journal's id, and made.
+const JOURNAL_ID_LOOKS_MAX: u32 = 5;
 
 /// Which coordinator this is.
 #[derive(Debug, Clone)]
@@ -85,6 +88,26 @@ pub(super) async fn is_taken<C: Client>(
         tokio::time::sleep((patience / 10).min(LOOK_EVERY_MAX)).await;
     }
     Ok(false)
+}
+
+/// Which journal the database holds; made if it is a new one. Of coordinators that start at once one is faster, and the
+/// others take its.
+pub(super) async fn journal_id<C: Client>(client: &mut C) -> Result<JournalId, ClientError> {
+    for _ in 0..JOURNAL_ID_LOOKS_MAX {
+        if let Some(row) = client.query(C::TEXTS.journal_id, &[]).await?.first() {
+            let unreadable = |error| ClientError::Unreadable(format!("journal_id.id {error}"));
+            return JournalId::parse(row.text(0)?).map_err(unreadable);
+        }
+        let made = journal_id::new();
+        match client.execute(C::TEXTS.make_journal_id, &[made.as_str().into()]).await {
+            Ok(_) => {}
+            Err(error) if C::undone(&error).is_some() => {
+                tracing::debug!(%error, "another coordinator makes the journal's id");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ClientError::Unreadable("the table journal_id stays empty".into()))
 }
 
 /// Takes the name, from whoever had it before.

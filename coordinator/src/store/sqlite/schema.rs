@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
+use trine_protocol::JournalId;
 
 use super::guard::{Guard, Refused};
 use super::owner::{self, Owner};
@@ -38,12 +39,14 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "coordinators", include_str!("../../../../migrations/coordinator/sqlite/0002_coordinators.sql")),
     (3, "key_values", include_str!("../../../../migrations/coordinator/sqlite/0003_key_values.sql")),
     (4, "checksums", include_str!("../../../../migrations/coordinator/sqlite/0004_checksums.sql")),
+    (5, "journal_id", include_str!("../../../../migrations/coordinator/sqlite/0005_journal_id.sql")),
     (6, "watched", include_str!("../../../../migrations/coordinator/sqlite/0006_watched.sql")),
 ];
 
 /// A file that is open and up to date.
 #[derive(Debug)]
 pub(super) struct Opened {
+    pub(super) journal_id: JournalId,
     pub(super) writer: SqliteConnection,
     pub(super) readers: SqlitePool,
     pub(super) listers: SqlitePool,
@@ -56,8 +59,22 @@ pub(super) async fn open(path: &Path, owner: &Owner) -> Result<Opened, OpenError
     let mut writer = connect(path).await.map_err(|error| failed(path, words::of(&error)))?;
     run_migrations(path, &mut writer).await?;
     owner::join(&mut writer, owner).await.map_err(|error| failed(path, words::of(&error)))?;
+    let journal_id = journal_id(&mut writer).await.map_err(|error| failed(path, words::of(&error)))?;
     let (readers, listers) = (readers(path, READERS_MAX, &guard), readers(path, LISTERS_MAX, &guard));
-    Ok(Opened { writer, readers, listers, guard })
+    Ok(Opened { journal_id, writer, readers, listers, guard })
+}
+
+/// Which journal the file holds; made if it is a new one. Nobody else has the file open.
+async fn journal_id(writer: &mut SqliteConnection) -> Result<JournalId, sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO journal_id (one, id, made_at) VALUES (1, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER)) \
+         ON CONFLICT (one) DO NOTHING",
+    )
+    .bind(crate::store::journal_id::new().as_str())
+    .execute(&mut *writer)
+    .await?;
+    let kept: String = sqlx::query_scalar("SELECT id FROM journal_id").fetch_one(writer).await?;
+    JournalId::parse(&kept).map_err(|error| sqlx::Error::Decode(format!("journal_id.id {error}").into()))
 }
 
 fn readers(path: &Path, connections_max: u32, guard: &Arc<Guard>) -> SqlitePool {

@@ -448,3 +448,28 @@ async fn a_connection_that_was_left_inside_a_transaction_is_replaced() {
     assert_eq!(store.append(0, batch(1)).await, Ok(Appended::default()));
     assert_eq!(length(&store).await, 1);
 }
+
+#[tokio::test]
+async fn a_copy_is_the_same_journal_and_a_new_file_is_another() {
+    let (one, copy, other) = (fresh(), fresh(), fresh());
+    let store = one.sqlite().await;
+    let id = store.journal_id();
+    store.close().await.unwrap();
+    std::fs::create_dir_all(copy.file().parent().unwrap()).unwrap();
+    std::fs::copy(one.file(), copy.file()).unwrap();
+    assert_eq!(copy.sqlite().await.journal_id(), id);
+    assert_ne!(other.sqlite().await.journal_id(), id);
+}
+
+#[tokio::test]
+async fn a_journal_that_is_older_than_ids_gets_one_and_keeps_it() {
+    let folder = fresh();
+    folder.sqlite().await.close().await.unwrap();
+    folder.execute("DROP TABLE journal_id").await;
+    folder.execute("DELETE FROM _sqlx_migrations WHERE version = 5").await;
+    let store = folder.sqlite().await;
+    let id = store.journal_id();
+    store.close().await.unwrap();
+    drop(store);
+    assert_eq!(folder.sqlite().await.journal_id(), id);
+}

@@ -103,3 +103,18 @@ pub(in crate::store) async fn appending_makes_the_appender_the_owner<S: Subject>
     let first = subject.open("first").await;
     assert_eq!(first.unfinished(None, at(0), 9).await, Ok(Vec::new()));
 }
+
+pub(in crate::store) async fn a_journal_keeps_its_id<S: Subject>(subject: &S) {
+    let first = subject.open("first").await;
+    let id = first.journal_id();
+    first.close().await.unwrap();
+    drop(first);
+    subject.lapse("first").await;
+    for owner in ["first", "second"] {
+        let store = subject.open(owner).await;
+        assert_eq!(store.journal_id(), id, "{owner}");
+        store.close().await.unwrap();
+        drop(store);
+        subject.lapse(owner).await;
+    }
+}

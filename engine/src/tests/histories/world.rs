@@ -327,7 +327,7 @@ impl<'a> World<'a> {
     }
 
     fn answer(&mut self, key: CallKey, outcome: Outcome) {
-        let answer = Answer { outcome, report: CallReport::default(), random_permille: 0 };
+        let answer = Answer { outcome, parks: None, report: CallReport::default(), random_permille: 0 };
         self.shard.handle(Message::Answer { gid: gid(), key, answer }, self.now);
     }
 

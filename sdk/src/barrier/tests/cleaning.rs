@@ -18,7 +18,9 @@ fn branch(name: &str, op: Op) -> BranchContext {
 pub(super) async fn old_branches_go_whole_and_young_ones_stay<F: Flavor>() {
     let service = Service::<F>::new().await;
     for op in [Op::Action, Op::Compensate] {
-        service.call_as(&branch("old", op), Outcome::empty()).await.unwrap();
+        let mut old = branch("old", op);
+        old.journal = Some("one".parse().unwrap());
+        service.call_as(&old, Outcome::empty()).await.unwrap();
         service.call_as(&branch("used", op), Outcome::empty()).await.unwrap();
     }
     service.commit_locally().await.unwrap();
@@ -29,6 +31,7 @@ pub(super) async fn old_branches_go_whole_and_young_ones_stay<F: Flavor>() {
     assert_eq!(service.barrier.clean(KEEP_MIN).await.unwrap(), 2);
     assert_eq!(F::Db::branches(&service.pool).await.unwrap(), ["used"]);
     assert_eq!(F::Db::op_rows(&service.pool).await.unwrap().len(), 2);
+    assert_eq!(F::Db::origins(&service.pool).await.unwrap(), 0);
     let before = service.effects().await.len();
     for op in [Op::Action, Op::Compensate] {
         service.call_as(&branch("used", op), Outcome::empty()).await.unwrap();

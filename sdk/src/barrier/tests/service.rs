@@ -29,6 +29,10 @@ pub(super) trait TestDatabase: BarrierDatabase {
     fn op_rows(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Vec<(i64, i64)>>> + Send;
     /// Branches that have a row of their own.
     fn branches(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<Vec<String>>> + Send;
+    /// Takes away the table of origins.
+    fn forget_origins(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// How many branches have said where their calls come from.
+    fn origins(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
     /// Makes everything older.
     fn age(pool: &Pool<Self>, by_ms: i64) -> impl Future<Output = sqlx::Result<()>> + Send;
     fn reset(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
@@ -63,14 +67,23 @@ macro_rules! test_database {
                     .fetch_all(pool)
                     .await
             }
+            async fn forget_origins(pool: &Pool<Self>) -> sqlx::Result<()> {
+                sqlx::query("DROP TABLE trine_barrier_origins").execute(pool).await.map(|_| ())
+            }
+            async fn origins(pool: &Pool<Self>) -> sqlx::Result<i64> {
+                sqlx::query_scalar("SELECT COUNT(*) FROM trine_barrier_origins").fetch_one(pool).await
+            }
             async fn age(pool: &Pool<Self>, by_ms: i64) -> sqlx::Result<()> {
                 let update = concat!("UPDATE trine_barrier_branches SET used_at = used_at - ", $mark);
                 sqlx::query(update).bind(by_ms).execute(pool).await.map(|_| ())
             }
             async fn reset(pool: &Pool<Self>) -> sqlx::Result<()> {
-                for table in
-                    ["DELETE FROM effects", "DELETE FROM trine_barrier", "DELETE FROM trine_barrier_branches"]
-                {
+                for table in [
+                    "DELETE FROM effects",
+                    "DELETE FROM trine_barrier",
+                    "DELETE FROM trine_barrier_branches",
+                    "DELETE FROM trine_barrier_origins",
+                ] {
                     sqlx::query(table).execute(pool).await?;
                 }
                 Ok(())

@@ -160,4 +160,18 @@ pub(super) const CANARIES: &[Canary] = &[
         replace: "Status::Open => min(self.unasked_check(), self.forward_deadline()),",
         with: "Status::Open => self.forward_deadline(),",
     },
+    Canary {
+        law: "conflict",
+        breaks: "a conflict is tried again and again",
+        file: DECIDE,
+        replace: "std::iter::once(answered).chain(parked).collect()",
+        with: "std::iter::once(answered).chain(parked.filter(|_| false)).collect()",
+    },
+    Canary {
+        law: "conflict",
+        breaks: "a conflict that comes late parks what undoes",
+        file: DECIDE,
+        replace: "parks.filter(|_| !self.is_late_forward(key.op) && !progress.is_parked())",
+        with: "parks.filter(|_| !progress.is_parked())",
+    },
 ];

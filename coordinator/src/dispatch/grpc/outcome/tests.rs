@@ -1,6 +1,7 @@
 //! Every status, with and without what may go with it.
 
 use hyper::header::HeaderMap;
+use trine_engine::ParkCause;
 use trine_protocol::OutcomeKind;
 use trine_protocol::limits::TEXT_BYTES_MAX;
 
@@ -53,7 +54,7 @@ fn every_status_has_its_outcome_and_every_unknown_one_says_what_to_do() {
     }
     for op in Op::ALL {
         let of = |status| classify(op, &reply(status, "ONGOING", b"FAILURE", &[]), NOW);
-        let heard = |status_code, outcome| Heard { status_code, outcome, error: None };
+        let heard = |status_code, outcome| Heard { status_code, outcome, parks: None, error: None };
         assert_eq!(of(0), heard(0, done(b"FAILURE", false)), "{op}");
         assert_eq!(of(9), heard(9, Outcome::Ongoing { retry_after_ms: None }), "{op}");
         assert_eq!(of(10), heard(10, Outcome::Refused { reason: "ONGOING".into() }), "{op}");
@@ -103,4 +104,17 @@ fn a_message_that_cannot_be_kept_leaves_done_done() {
     let heard = classify(Op::Try, &reply(0, "", &[7; OUTPUT_BYTES_MAX + 1], &[]), NOW);
     assert_eq!(heard.outcome, done(b"", false));
     assert!(heard.error.unwrap().starts_with("reply larger than 16384 bytes, not kept"));
+}
+
+#[test]
+fn what_exists_already_for_somebody_else_parks() {
+    let of =
+        |status, metadata: &[_]| classify(Op::Try, &reply(status, "it is of journal 7", b"", metadata), NOW);
+    let heard = of(6, &[("trine-conflict", "journal")]);
+    assert_eq!((heard.outcome, heard.parks), (Outcome::Unknown, Some(ParkCause::Conflict)));
+    let words = heard.error.unwrap();
+    assert!(words.contains("from another journal") && words.ends_with(": it is of journal 7"), "{words}");
+    assert_eq!(of(6, &[]).parks, None);
+    assert_eq!(of(10, &[("trine-conflict", "journal")]).parks, None);
+    assert_eq!(of(9, &[("trine-conflict", "journal")]).parks, None);
 }

@@ -17,7 +17,7 @@ fn nothing_but_ok() -> axum::http::Response<()> {
 async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outcome> {
     let call = Call { timeout_ms, ..call(target) };
     let destination = Destination::of(call.target.grpc().unwrap()).unwrap();
-    let manner = crate::dispatch::manner::of(&call).unwrap();
+    let manner = crate::dispatch::manner::of(&call, &crate::dispatch::on_paper::journal()).unwrap();
     client.exchange(&call, &*manner, &destination).await.ok().map(|heard| heard.outcome)
 }
 

@@ -10,6 +10,7 @@ use trine_protocol::{BranchId, Op};
 enum ParkWord {
     Exhausted,
     ClientError,
+    Conflict,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -24,6 +25,7 @@ pub(super) fn op_parked(branch: Option<&BranchId>, op: Op, cause: ParkCause) -> 
     let cause = match cause {
         ParkCause::Exhausted => ParkWord::Exhausted,
         ParkCause::ClientError => ParkWord::ClientError,
+        ParkCause::Conflict => ParkWord::Conflict,
     };
     OpParked { branch: branch.cloned(), op, cause }
 }
@@ -33,6 +35,7 @@ impl OpParked {
         let cause = match self.cause {
             ParkWord::Exhausted => ParkCause::Exhausted,
             ParkWord::ClientError => ParkCause::ClientError,
+            ParkWord::Conflict => ParkCause::Conflict,
         };
         Event::OpParked { branch: self.branch, op: self.op, cause }
     }

@@ -125,6 +125,8 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         " - $1"
     ),
+    journal_id: "SELECT id FROM journal_id",
+    make_journal_id: concat!("INSERT INTO journal_id (one, id, made_at) VALUES (1, $1, ", now!(), ")"),
     join: concat!(
         "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
          SELECT $1, $2, $3, n.now, n.now, n.now FROM (SELECT ",

@@ -105,6 +105,12 @@ pub(super) const TEXTS: Texts = Texts {
         " - $1 AND p.base_url <> (SELECT o.base_url \
          FROM participants AS o WHERE o.name = p.name ORDER BY o.expires_at DESC, o.base_url DESC LIMIT 1)"
     ),
+    journal_id: "SELECT id FROM journal_id",
+    make_journal_id: concat!(
+        "INSERT INTO journal_id (one, id, made_at) VALUES (1, $1, ",
+        now!(),
+        ") ON CONFLICT (one) DO NOTHING"
+    ),
     join: concat!(
         "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
          SELECT $1, $2, $3, n.now, n.now, n.now FROM (SELECT ",

@@ -104,14 +104,17 @@ async fn coordinators_that_start_at_once_do_not_collide() {
         for _ in 0..3 {
             let database = kind();
             let names = ["one", "two", "three", "four"];
+            let mut journals = std::collections::BTreeSet::new();
             let starting = names.map(|name| {
                 let options = database.options(name);
                 tokio::spawn(async move { open(&options).await })
             });
             for starting in starting {
                 let store = starting.await.unwrap().unwrap();
+                journals.insert(store.journal_id());
                 store.close().await.unwrap();
             }
+            assert_eq!(journals.len(), 1, "they share one journal: {journals:?}");
         }
     }
 }

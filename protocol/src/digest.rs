@@ -1,0 +1,95 @@
+//! The digest of a branch's payload, as calls carry it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// What stands in front of a digest, and after it, as in RFC 9530.
+const PREFIX: &str = "sha-256=:";
+const SUFFIX: char = ':';
+/// Bytes of SHA-256.
+const BYTES: usize = 32;
+
+/// A header's value is not a digest as RFC 9530 writes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a digest such as `sha-256=:<base64>:`")]
+pub struct DigestError;
+
+/// The SHA-256 of a branch's payload, written as RFC 9530 writes digests: `sha-256=:<base64>:`.
+///
+/// It has a header of its own rather than `Content-Digest`: that speaks of the bytes of one message, which a gateway may
+/// compress and gRPC frames. This one speaks of what the journal holds, and is the same whichever way a call goes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PayloadDigest(Arc<str>);
+
+impl PayloadDigest {
+    /// The digest of a payload; a branch without one counts as having the payload `null`.
+    pub fn of(payload: &[u8]) -> Self {
+        Self(format!("{PREFIX}{}{SUFFIX}", STANDARD.encode(Sha256::digest(payload))).into())
+    }
+
+    /// Reads a header. Digests by other algorithms may stand beside this one, and are passed over; none when it is not
+    /// among them.
+    ///
+    /// # Errors
+    /// When it does not follow its grammar.
+    pub fn parse(text: &str) -> Result<Option<Self>, DigestError> {
+        for member in text.split(',').map(str::trim) {
+            let (name, value) = member.split_once('=').ok_or(DigestError)?;
+            let base64 =
+                value.strip_prefix(SUFFIX).and_then(|rest| rest.strip_suffix(SUFFIX)).ok_or(DigestError)?;
+            if !name.eq_ignore_ascii_case("sha-256") {
+                continue;
+            }
+            let bytes = STANDARD.decode(base64).map_err(|_| DigestError)?;
+            if bytes.len() != BYTES {
+                return Err(DigestError);
+            }
+            return Ok(Some(Self(format!("{PREFIX}{}{SUFFIX}", STANDARD.encode(bytes)).into())));
+        }
+        Ok(None)
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PayloadDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PayloadDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_written_as_rfc_9530_writes_one_and_read_back() {
+        let digest = PayloadDigest::of(b"null");
+        assert_eq!(digest.as_str(), "sha-256=:dCNOmK/nSY+12vHzasLXiswzlGT5UHA7jAGYkvmCuQs=:");
+        assert_eq!(PayloadDigest::parse(digest.as_str()), Ok(Some(digest.clone())));
+        let among = format!("md5=:AAAA:, {digest}");
+        assert_eq!(PayloadDigest::parse(&among), Ok(Some(digest.clone())));
+        assert_ne!(PayloadDigest::of(b"NULL"), digest);
+    }
+
+    #[test]
+    fn another_algorithm_alone_is_no_digest_and_what_follows_no_grammar_is_an_error() {
+        assert_eq!(PayloadDigest::parse("sha-512=:AAAA:"), Ok(None));
+        for bad in ["", "sha-256", "sha-256=AAAA", "sha-256=:AAAA:", "sha-256=:%%%:", ":"] {
+            assert_eq!(PayloadDigest::parse(bad), Err(DigestError), "{bad:?}");
+        }
+    }
+}
