@@ -248,7 +248,7 @@ impl Inner {
         );
         registry.register(
             "ops_parked",
-            "Ops that were parked, by op and cause: exhausted, client_error",
+            "Ops that were parked, by op and cause: exhausted, client_error, not_sent",
             self.ops_parked.clone(),
         );
         registry.register_with_unit(
