@@ -123,7 +123,10 @@ async fn main() -> Result<(), Error> {
         println!("  {gid}: {booked:?}");
         // Like any other transaction it can be looked at.
         let v1::TransactionView { gid, pattern, status, settled, cause, .. } = client.get(&gid).await?;
-        expect(&v1::Answer { gid, pattern, status, settled, parked: false, cause }, expected)?;
+        expect(
+            &v1::Answer { gid, pattern, status, settled, parked: false, cause, waiting_on: None },
+            expected,
+        )?;
     }
     expect_number("free seats", seats.number("SELECT free FROM places").await?, 98)?;
     expect_number("free rooms", rooms.number("SELECT free FROM places").await?, 0)?;

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::problem::Refusal;
-use crate::api::{GidPath, JsonBody, OptionalJsonBody, State, check_text, command_answer};
+use crate::api::{GidPath, JsonBody, OptionalJsonBody, State, check_text, command_answer, waiting_on};
 
 /// The admin API, `/v1/admin`.
 pub fn router(state: State) -> Router {
@@ -53,7 +53,8 @@ async fn replay_one(
     let command = Command::Replay { branch: request.branch };
     let submitted = state.handle.submit(gid.clone(), command, ReplyOn::Durable).await;
     let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
-    Ok(Json(Replayed { gid: snapshot.gid, status: snapshot.status, parked: snapshot.parked }))
+    let waiting_on = snapshot.waiting_on.map(waiting_on);
+    Ok(Json(Replayed { gid: snapshot.gid, status: snapshot.status, parked: snapshot.parked, waiting_on }))
 }
 
 /// Who shares this store.

@@ -43,7 +43,7 @@ pub(crate) use body::{JsonBody, OptionalJsonBody};
 pub(crate) use params::GidPath;
 pub(crate) use v1::from_wire::check_text;
 pub(crate) use v1::list::{is_host, label as parse_label};
-pub(crate) use v1::to_wire::answer as command_answer;
+pub(crate) use v1::to_wire::{answer as command_answer, waiting_on};
 
 /// What handlers work with. Cheap to clone; the composition root fills it in.
 #[derive(Clone)]

@@ -56,6 +56,11 @@ pub enum Returned {
         /// Why it did not leave, in a short sentence for people.
         reason: String,
     },
+    /// It was not: this coordinator makes no calls for now, which says nothing of whom it would have called.
+    Held {
+        /// From now.
+        retry_after_ms: u64,
+    },
 }
 
 /// Makes calls. Every call ends exactly once, within its timeout plus a bounded wait for a place.

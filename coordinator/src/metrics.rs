@@ -256,7 +256,7 @@ impl Inner {
         registry.register(
             "ops_parked",
             "Ops that were parked, by op and cause: exhausted, client_error, conflict (on record there from another \
-             journal, or with another payload)",
+             journal, or with another payload), not_sent",
             self.ops_parked.clone(),
         );
         registry.register(

@@ -88,9 +88,7 @@ impl Standfast {
 impl Caller for Standfast {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
         if self.standing.is_cut_off() {
-            let reason =
-                "this coordinator is cut off from its store, and makes no calls until it is back".into();
-            return Box::pin(std::future::ready(Returned::NotSent { retry_after_ms: PUT_OFF_MS, reason }));
+            return Box::pin(std::future::ready(Returned::Held { retry_after_ms: PUT_OFF_MS }));
         }
         self.caller.call(call)
     }

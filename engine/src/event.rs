@@ -69,6 +69,18 @@ pub enum Event {
         /// For people.
         report: CallReport,
     },
+    /// Its calls have not been sent for a while: nobody to send them to, no place, or a shortage of our own. They are
+    /// offered again and again; no attempt is counted.
+    NotSent {
+        /// The branch; absent for a check.
+        branch: Option<BranchId>,
+        /// The op.
+        op: Op,
+        /// Since when.
+        since: Timestamp,
+        /// Why, for people.
+        reason: String,
+    },
     /// An op gets no more automatic attempts.
     OpParked {
         /// The branch; absent for a check.
@@ -150,6 +162,7 @@ impl Event {
             Self::CommitDecided => "commit_decided",
             Self::RollbackBegun { .. } => "rollback_begun",
             Self::CallAnswered { .. } => "call_answered",
+            Self::NotSent { .. } => "not_sent",
             Self::OpParked { .. } => "op_parked",
             Self::Replayed { .. } => "replayed",
             Self::Quarantined { .. } => "quarantined",
@@ -174,7 +187,12 @@ pub enum RollbackCause {
         reason: String,
     },
     /// Going forward took too long, or the initiator of an open transaction fell silent.
-    Deadline,
+    Deadline {
+        /// The branch that was waited for; absent when it was the initiator.
+        branch: Option<BranchId>,
+        /// What was wrong with it, if that is known.
+        reason: Option<String>,
+    },
     /// The initiator, or an operator, said so.
     Aborted {
         /// In their words.
@@ -184,6 +202,8 @@ pub enum RollbackCause {
     Exhausted {
         /// Which branch.
         branch: BranchId,
+        /// What was wrong with it, if that is known.
+        reason: Option<String>,
     },
     /// The initiator of a message said its local transaction did not commit.
     CheckRefused {
@@ -197,7 +217,7 @@ impl RollbackCause {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refused",
-            Self::Deadline => "deadline",
+            Self::Deadline { .. } => "deadline",
             Self::Aborted { .. } => "aborted",
             Self::Exhausted { .. } => "exhausted",
             Self::CheckRefused { .. } => "check_refused",

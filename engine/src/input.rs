@@ -16,6 +16,15 @@ pub enum Input {
     Command(Command),
     /// A call came back.
     Answer(CallKey, Answer),
+    /// A call that is owed could not be sent.
+    NotSent {
+        /// Which.
+        key: CallKey,
+        /// For how long this has been so, as far as whoever tries remembers.
+        tried_ms: u64,
+        /// Why, in words for people.
+        reason: String,
+    },
     /// Time passed.
     Tick,
     /// Its lane gave up on it.

@@ -25,7 +25,8 @@ pub use spec::{
     SpecErrorKind,
 };
 pub use transaction::{
-    Agenda, Branch, CallKey, Corrupt, OpProgress, OpState, Owed, ParkCause, Transaction, advance, decide,
+    Agenda, Branch, CallKey, Corrupt, NotSent, OpProgress, OpState, Owed, ParkCause, Transaction, WaitingOn,
+    advance, decide,
 };
 
 #[cfg(test)]

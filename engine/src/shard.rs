@@ -181,6 +181,8 @@ pub struct Shard {
     loading: BTreeMap<Gid, Loading>,
     /// Calls under way whose transaction was forgotten; they are still answered.
     orphans: BTreeMap<Gid, BTreeSet<CallKey>>,
+    /// Calls that could not be sent, and since when. Kept while their transaction is read again, as often happens.
+    unsent: BTreeMap<Gid, BTreeMap<CallKey, Timestamp>>,
     forming: Forming,
     sealed: Option<Sealed>,
     releases: VecDeque<Release>,
@@ -205,6 +207,7 @@ impl Shard {
             residents: BTreeMap::new(),
             loading: BTreeMap::new(),
             orphans: BTreeMap::new(),
+            unsent: BTreeMap::new(),
             forming: Forming::new(BatchId(1)),
             sealed: None,
             releases: VecDeque::new(),

@@ -21,4 +21,5 @@ mod spec_rules;
 mod tcc;
 mod trace;
 mod two_phase;
+mod waiting;
 mod workflow;

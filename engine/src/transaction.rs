@@ -11,6 +11,7 @@ mod agenda;
 mod apply;
 mod decide;
 mod rules;
+mod waiting;
 mod workflow;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::spec::{BranchSpec, Payload, Spec};
 pub use agenda::{Agenda, CallKey, Owed};
 pub use apply::Corrupt;
 pub use decide::decide;
+pub use waiting::{NotSent, WaitingOn};
 
 /// The state of one transaction: a fold of its records. Read it through its getters; only `apply` writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,12 @@ pub struct OpProgress {
     pub client_errors: u32,
     /// How the last attempt ended.
     pub last: Option<OutcomeKind>,
+    /// What the last attempt that was in vain came to, bounded.
+    pub last_error: Option<String>,
+    /// The first attempt since the last replay that was in vain.
+    pub since: Option<Timestamp>,
+    /// Its calls cannot be sent, and have not been for a while.
+    pub not_sent: Option<NotSent>,
     /// Where it stands.
     pub state: OpState,
 }
@@ -121,11 +129,13 @@ pub enum ParkCause {
     /// The participant has this gid and branch on record from another journal, or with another payload: the call
     /// would act on somebody else's work. No retry mends that.
     Conflict,
+    /// Its calls could not be sent for as long as its attempts would have taken.
+    NotSent,
 }
 
 impl ParkCause {
     /// Every cause.
-    pub const ALL: [Self; 3] = [Self::Exhausted, Self::ClientError, Self::Conflict];
+    pub const ALL: [Self; 4] = [Self::Exhausted, Self::ClientError, Self::Conflict, Self::NotSent];
 
     /// The cause's wire word.
     pub fn as_str(self) -> &'static str {
@@ -133,6 +143,7 @@ impl ParkCause {
             Self::Exhausted => "exhausted",
             Self::ClientError => "client_error",
             Self::Conflict => "conflict",
+            Self::NotSent => "not_sent",
         }
     }
 }

@@ -20,6 +20,8 @@ pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 /// Longest reason or error text that is kept.
 pub const TEXT_BYTES_MAX: usize = 1_024;
+/// As much of an error as is kept with the op it befell. The history has all of it.
+pub const LAST_ERROR_BYTES_MAX: usize = 512;
 /// Longest duration any option takes: one year.
 pub const DURATION_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1_000;
 /// Longest `Prefer: wait`.
@@ -39,6 +41,10 @@ pub const RETRY_JITTER_PERMILLE_DEFAULT: u32 = 500;
 pub const CLIENT_ERROR_ATTEMPTS_DEFAULT: u32 = 5;
 /// First delay after such an answer; it doubles, so that the default number of attempts takes about a minute.
 pub const CLIENT_ERROR_DELAY_MS: u64 = 6_000;
+/// A call that could not be sent for so long is recorded.
+pub const NOT_SENT_TOLD_AFTER_MS: u64 = 10_000;
+/// Where attempts are limited, a call that cannot be sent is given up after the time they would have taken, and not before.
+pub const NOT_SENT_PARKS_AFTER_MS: u64 = 60_000;
 /// When an `ongoing` answer states no delay.
 pub const ONGOING_DELAY_MS_DEFAULT: u64 = 1_000;
 /// Longest delay a participant can ask for.

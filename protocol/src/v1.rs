@@ -19,4 +19,5 @@ pub use operations::{
 pub use strict::Object;
 pub use view::{
     Answer, BranchView, CauseView, NextCall, OpState, OpView, Page, TransactionSummary, TransactionView,
+    WaitingOn,
 };

@@ -229,7 +229,8 @@ impl Walk {
             6 => Outcome::ClientError,
             5 => {
                 let retry_at = self.now.plus_millis(50);
-                let message = Message::NotSent { gid: call.gid, key: call.key, retry_at };
+                let reason = self.rng.bool().then(|| "nobody there".to_owned());
+                let message = Message::NotSent { gid: call.gid, key: call.key, retry_at, reason };
                 return self.shard.handle(message, self.now);
             }
             _ => self.execute(&call),

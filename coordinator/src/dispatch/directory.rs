@@ -54,9 +54,15 @@ pub(super) enum Unresolved {
     NeverRegistered(String),
     /// All of its instances lapsed.
     #[error(
-        "no live instance of participant `{0}`; it is called again once an instance registers or sends a heartbeat"
+        "no live instance of participant `{name}`{}; it is called again once an instance registers or sends a heartbeat",
+        .since.map(|at| format!(" since {at}")).unwrap_or_default()
     )]
-    NoneAlive(String),
+    NoneAlive {
+        /// Whose.
+        name: String,
+        /// When the last one lapsed, unless it was deleted.
+        since: Option<Timestamp>,
+    },
 }
 
 impl Directory {
@@ -94,10 +100,12 @@ impl Directory {
         let turn = entry.next.fetch_add(1, Ordering::Relaxed);
         let alive = || entry.instances.iter().filter(|one| one.expires_at > now);
         let count = alive().count();
-        let instance = turn
-            .checked_rem(count)
-            .and_then(|index| alive().nth(index))
-            .ok_or_else(|| Unresolved::NoneAlive(name.to_owned()))?;
+        let instance = turn.checked_rem(count).and_then(|index| alive().nth(index)).ok_or_else(|| {
+            Unresolved::NoneAlive {
+                name: name.to_owned(),
+                since: entry.instances.iter().map(|one| one.expires_at).max(),
+            }
+        })?;
         Ok(format!("{}{path}", instance.base_url.trim_end_matches('/')))
     }
 
@@ -168,7 +176,10 @@ mod tests {
         assert!(resolve(&directory).starts_with("no participant is registered as `stock`"));
         directory.replace(NOW, vec![participant("stock", &[("http://a:1", 1_000)])]);
         assert!(directory.knows("stock"));
-        assert!(resolve(&directory).starts_with("no live instance of participant `stock`"));
+        assert!(
+            resolve(&directory)
+                .starts_with("no live instance of participant `stock` since 1970-01-01T00:00:01.000Z;")
+        );
         directory.replace(NOW, vec![participant("stock", &[])]);
         assert!(resolve(&directory).starts_with("no live instance of participant `stock`"));
     }

@@ -11,7 +11,6 @@ use trine_engine::{Answer, Call, CallReport, Outcome, ParkCause};
 use trine_protocol::{JournalId, Target};
 
 use super::address::Address;
-use super::directory::Unresolved;
 use super::hosts::{Hosts, Key, NoPlace};
 use super::location::{self, Location};
 use super::names::Names;
@@ -165,10 +164,9 @@ impl Dispatcher {
             return grpc::Destination::of(method).map(Destination::Grpc).map_err(|why| broken(&why));
         }
         let text = match target.participant() {
-            Some((name, path)) => self.directory.resolve(name, path).map_err(|error| match error {
-                Unresolved::NoneAlive(_) => Nowhere::Now(error.to_string()),
-                Unresolved::NeverRegistered(_) => Nowhere::Ever(clean(&error.to_string())),
-            })?,
+            Some((name, path)) => {
+                self.directory.resolve(name, path).map_err(|error| Nowhere::Now(error.to_string()))?
+            }
             None => target.as_str().to_owned(),
         };
         Location::of(&text).map(Destination::Http).map_err(|why| broken(&why))

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use trine_engine::{
-    Answer, Batch, BatchId, Call, CallKey, CallReport, Found, LoadFailure, Outcome, Transaction,
+    Answer, Batch, BatchId, Call, CallKey, CallReport, Found, LoadFailure, Message, Outcome, Transaction,
 };
-use trine_protocol::Gid;
+use trine_protocol::{Gid, Timestamp};
 
 use super::lane::Parts;
 use crate::clock::Stopwatch;
@@ -67,6 +67,17 @@ impl<F: FnOnce() -> Completion> Drop for Guard<F> {
             let _ = self.completions.send(otherwise());
         }
     }
+}
+
+/// What a shard is told of a call that came back.
+pub(super) fn message(call: CallIdentity, returned: Returned, now: Timestamp) -> Message {
+    let CallIdentity { gid, key } = call;
+    let (after_ms, reason) = match returned {
+        Returned::Answer(answer) => return Message::Answer { gid, key, answer },
+        Returned::NotSent { retry_after_ms, reason } => (retry_after_ms, Some(reason)),
+        Returned::Held { retry_after_ms } => (retry_after_ms, None),
+    };
+    Message::NotSent { gid, key, retry_at: now.plus_millis(after_ms.max(1)), reason }
 }
 
 pub(super) fn append(

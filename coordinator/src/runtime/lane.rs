@@ -25,7 +25,7 @@ use super::observe;
 use super::watch::Hub;
 use super::{Options, SubmitError};
 use crate::clock;
-use crate::dispatch::{Caller, Returned};
+use crate::dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::StoreClock;
 use crate::store::Store;
@@ -247,13 +247,9 @@ impl Lane {
             }
             // Calls outlive a loss of memory: their answers are matched by attempt.
             Completion::Returned { .. } if self.stopping => {}
-            Completion::Returned { call, returned } => self.handle(match returned {
-                Returned::Answer(answer) => Message::Answer { gid: call.gid, key: call.key, answer },
-                Returned::NotSent { retry_after_ms, reason: _ } => {
-                    let retry_at = clock::now().plus_millis(retry_after_ms.max(1));
-                    Message::NotSent { gid: call.gid, key: call.key, retry_at }
-                }
-            }),
+            Completion::Returned { call, returned } => {
+                self.handle(in_flight::message(*call, returned, clock::now()));
+            }
         }
     }
 

@@ -198,12 +198,14 @@ impl Shard {
             Message::Command { command, .. } => Input::Command(command.clone()),
             Message::Answer { key, answer, .. } => Input::Answer(*key, answer.clone()),
             Message::Quarantine { detail, .. } => Input::Quarantine { detail: detail.clone() },
-            Message::NotSent { key, retry_at, .. } => {
-                if let Some(resident) = self.residents.get_mut(&gid) {
-                    resident.deferred.insert(*key, *retry_at);
+            Message::NotSent { key, retry_at, reason, .. } => {
+                match self.put_off(&gid, *key, *retry_at, reason.as_deref(), now) {
+                    Some(input) => input,
+                    None => {
+                        self.schedule(&gid, now);
+                        return self.answer_if_quiet(&gid, now);
+                    }
                 }
-                self.schedule(&gid, now);
-                return self.answer_if_quiet(&gid, now);
             }
         };
         if let (Message::Command { command: Command::Replay { .. }, .. }, Some(resident)) =
@@ -216,7 +218,9 @@ impl Shard {
         match message {
             Message::Command { .. } => self.answer_command(&gid, message, moved),
             // Kept until durable: it is decided again if the batch is lost.
-            Message::Answer { .. } | Message::Quarantine { .. } if moved == Ok(true) => {
+            Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. }
+                if moved == Ok(true) =>
+            {
                 let message = Some(self.arrived(message));
                 self.forming.withheld.push(Withheld { gid: gid.clone(), release: None, message });
             }
@@ -257,7 +261,8 @@ impl Shard {
         let Message::Command { ticket, reply_on, .. } = message else { return };
         let message = self.arrived(message);
         let Some(resident) = self.residents.get_mut(gid) else { return };
-        let settled = resident.transaction.status().is_settled();
+        // What is parked stays as it is until somebody comes: there is nothing to wait for.
+        let settled = resident.transaction.status().is_settled() || resident.transaction.parked().is_some();
         let wait = match reply_on {
             ReplyOn::Durable => None,
             ReplyOn::Settled { until } => Some((until, false)),
@@ -349,13 +354,15 @@ impl Shard {
         resident.unflushed = None;
         resident.durable_seq = resident.transaction.seq();
         resident.fresh_at = now;
-        if resident.transaction.status().is_settled() {
+        let settled = resident.transaction.status().is_settled();
+        if !settled && resident.unsure {
+            return self.read_again(gid);
+        }
+        if settled || resident.transaction.parked().is_some() {
             let result = snapshot(&resident.transaction);
             for waiter in std::mem::take(&mut resident.waiters) {
                 self.reply_now(waiter.ticket, Ok(result.clone()));
             }
-        } else if resident.unsure {
-            return self.read_again(gid);
         } else if let Some(refresh_at) = resident.refresh_at(&self.options) {
             self.set_timer_at(gid, refresh_at);
         }

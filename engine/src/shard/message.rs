@@ -7,7 +7,7 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 use crate::event::RollbackCause;
 use crate::input::{Answer, Command};
 use crate::spec::Spec;
-use crate::transaction::{CallKey, Transaction};
+use crate::transaction::{CallKey, Transaction, WaitingOn};
 
 /// Names a reply that somebody outside waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +18,7 @@ pub struct Ticket(pub u64);
 pub enum ReplyOn {
     /// As soon as it is durable.
     Durable,
-    /// When the transaction is settled, or at that time with what is durable then.
+    /// When the transaction is settled or has parked, or at that time with what is durable then.
     Settled {
         /// Not later than this.
         until: Timestamp,
@@ -54,7 +54,7 @@ pub enum Message {
         /// With what.
         answer: Answer,
     },
-    /// A released call was not made: its host had no room. It stays owed; nothing is recorded.
+    /// A released call was not made. It stays owed; that is recorded only if it lasts.
     NotSent {
         /// Of which transaction.
         gid: Gid,
@@ -62,6 +62,9 @@ pub enum Message {
         key: CallKey,
         /// Offer it again then.
         retry_at: Timestamp,
+        /// Why, in words for people. None: this coordinator holds its calls back for now, and that says nothing of
+        /// whom they go to.
+        reason: Option<String>,
     },
     /// The lane gives up on a transaction that brought it down repeatedly.
     Quarantine {
@@ -105,6 +108,8 @@ pub struct Snapshot {
     pub parked: bool,
     /// Why it rolls back.
     pub cause: Option<RollbackCause>,
+    /// What it waits for.
+    pub waiting_on: Option<WaitingOn>,
     /// What was asked for.
     pub spec: Arc<Spec>,
     /// The command led to this; otherwise it was a repetition, and found this, or nobody knows: its own doubtful write
@@ -119,6 +124,7 @@ pub(super) fn snapshot(transaction: &Transaction) -> Snapshot {
         status: transaction.status(),
         parked: transaction.parked().is_some(),
         cause: transaction.cause().cloned(),
+        waiting_on: transaction.waiting_on(),
         spec: Arc::clone(transaction.spec()),
         changed: true,
     }

@@ -64,7 +64,7 @@ impl Shard {
         let settled = resident.transaction.status().is_settled();
         let result = snapshot(&resident.transaction);
         for waiter in waiters {
-            if settled || waiter.until <= now {
+            if settled || waiter.until <= now || resident.transaction.parked().is_some() {
                 self.reply_now(waiter.ticket, Ok(result.clone()));
             } else {
                 resident.waiters.push(waiter);
@@ -101,6 +101,8 @@ impl Shard {
         if resident.unflushed == Some(self.forming.id) || resident.unsure {
             return;
         }
+        self.forget_sent(gid);
+        let Some(resident) = self.residents.get_mut(gid) else { return };
         if !resident.owned {
             let watch_at = now.plus_millis(self.options.reload_delay_ms);
             let waited_for = resident.waiters.iter().map(|waiter| waiter.until).min();
@@ -133,6 +135,39 @@ impl Shard {
         self.set_timer(gid, wake_at);
         for call in calls {
             self.withhold(gid, Release::Call(call), None);
+        }
+    }
+
+    /// A call was not made: it is offered again then. The input this is, where it says something of whom it goes to.
+    pub(super) fn put_off(
+        &mut self,
+        gid: &Gid,
+        key: CallKey,
+        retry_at: Timestamp,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Input> {
+        self.residents.get_mut(gid)?.deferred.insert(key, retry_at);
+        // Giving up for want of somebody to call goes by the time, like a deadline: not by a clock that may be wrong.
+        let Some(reason) = reason.filter(|_| !self.distrusts_time) else {
+            // Nobody tried: what was not sent before this may go out after it.
+            self.unsent.remove(gid);
+            return None;
+        };
+        let since = *self.unsent.entry(gid.clone()).or_default().entry(key).or_insert(now);
+        Some(Input::NotSent { key, tried_ms: now.millis_since(since), reason: reason.to_owned() })
+    }
+
+    /// Forgets since when calls could not be sent that are no longer owed.
+    fn forget_sent(&mut self, gid: &Gid) {
+        let Some(unsent) = self.unsent.get_mut(gid) else { return };
+        let owed = self.residents.get(gid).filter(|resident| resident.owned);
+        let owed: BTreeSet<CallKey> = owed
+            .map(|one| one.transaction.owed().into_iter().map(|owed| owed.key).collect())
+            .unwrap_or_default();
+        unsent.retain(|key, _| owed.contains(key));
+        if unsent.is_empty() {
+            self.unsent.remove(gid);
         }
     }
 
@@ -220,6 +255,7 @@ impl Shard {
         let settled = resident.transaction.status().is_settled();
         if settled || !resident.owned || resident.may_leave(now, self.options.evict_after_ms) {
             self.set_timer(gid, None);
+            self.unsent.remove(gid);
             // What is under way must be known if the transaction comes back before it has ended.
             if let Some(left) = self.let_go(gid)
                 && !settled

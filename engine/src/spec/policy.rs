@@ -1,9 +1,9 @@
 //! How calls are made and repeated.
 
 use trine_protocol::limits::{
-    CALL_TIMEOUT_MS_DEFAULT, CLIENT_ERROR_ATTEMPTS_DEFAULT, CLIENT_ERROR_DELAY_MS, ONGOING_DELAY_MS_DEFAULT,
-    RETRY_FACTOR_PERMILLE_DEFAULT, RETRY_INITIAL_MS_DEFAULT, RETRY_JITTER_PERMILLE_DEFAULT,
-    RETRY_MAX_INTERVAL_MS_DEFAULT,
+    CALL_TIMEOUT_MS_DEFAULT, CLIENT_ERROR_ATTEMPTS_DEFAULT, CLIENT_ERROR_DELAY_MS, NOT_SENT_PARKS_AFTER_MS,
+    ONGOING_DELAY_MS_DEFAULT, RETRY_FACTOR_PERMILLE_DEFAULT, RETRY_INITIAL_MS_DEFAULT,
+    RETRY_JITTER_PERMILLE_DEFAULT, RETRY_MAX_INTERVAL_MS_DEFAULT,
 };
 
 /// When a call without a usable answer is repeated. Delays grow by `factor`, are capped, and then shortened by a
@@ -55,6 +55,31 @@ impl RetryPolicy {
         own_ms.max(spread.delay_ms(errors, random_permille))
     }
 
+    /// How long a call may go unsent after `failures` answers without use: as long as the attempts that are left would
+    /// take, and a minute at least. None: for ever.
+    pub fn not_sent_ms_max(&self, failures: u32) -> Option<u64> {
+        let pauses = self.max_attempts?.saturating_sub(failures.saturating_add(1));
+        let mut delay = self.delay_ms(failures.saturating_add(1), 0);
+        let mut sum: u64 = 0;
+        for left in (1..=pauses).rev() {
+            if delay >= self.max_interval_ms || self.factor_permille <= 1_000 {
+                sum = sum.saturating_add(delay.saturating_mul(left.into()));
+                break;
+            }
+            sum = sum.saturating_add(delay);
+            delay = self.grown(delay);
+        }
+        Some(sum.max(NOT_SENT_PARKS_AFTER_MS))
+    }
+
+    /// The delay after this one.
+    fn grown(&self, delay: u64) -> u64 {
+        // Wide, so that nothing saturates; and at least one longer, so that rounding down does not stop the growth.
+        let grown = u128::from(delay) * u128::from(self.factor_permille) / 1_000;
+        let grown = u64::try_from(grown).unwrap_or(u64::MAX).max(delay.saturating_add(1));
+        grown.min(self.max_interval_ms)
+    }
+
     /// Delay after the `failures`-th unknown answer (from 1). `random_permille` is drawn by the caller, 0 to 1000.
     pub fn delay_ms(&self, failures: u32, random_permille: u32) -> u64 {
         let mut delay = self.initial_ms.min(self.max_interval_ms);
@@ -62,10 +87,7 @@ impl RetryPolicy {
             if delay == 0 || delay >= self.max_interval_ms || self.factor_permille <= 1_000 {
                 break;
             }
-            // Wide, so that nothing saturates; and at least one longer, so that rounding down does not stop the growth.
-            let grown = u128::from(delay) * u128::from(self.factor_permille) / 1_000;
-            let grown = u64::try_from(grown).unwrap_or(u64::MAX).max(delay.saturating_add(1));
-            delay = grown.min(self.max_interval_ms);
+            delay = self.grown(delay);
         }
         let share = u128::from(self.jitter_permille.min(1_000)) * u128::from(random_permille.min(1_000));
         let shortened = u128::from(delay) * share / 1_000_000;

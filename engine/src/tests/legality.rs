@@ -37,7 +37,8 @@ fn in_status(pattern: Pattern, status: Status) -> Option<Transaction> {
         Status::Open | Status::Running => {}
         Status::Committing if Op::on_commit(pattern).is_some() => events.push(Event::CommitDecided),
         Status::RollingBack if Op::on_rollback(pattern).is_some() => {
-            events.push(Event::RollbackBegun { cause: RollbackCause::Deadline });
+            events
+                .push(Event::RollbackBegun { cause: RollbackCause::Deadline { branch: None, reason: None } });
         }
         Status::Committed => events.push(force(ForceTo::Committed)),
         Status::RolledBack => events.push(force(ForceTo::RolledBack)),
@@ -73,7 +74,7 @@ fn every_event(transaction: &Transaction) -> Vec<Event> {
         Event::Started,
         Event::Submitted { start_at: None },
         Event::CommitDecided,
-        Event::RollbackBegun { cause: RollbackCause::Deadline },
+        Event::RollbackBegun { cause: RollbackCause::Deadline { branch: None, reason: None } },
         Event::CallAnswered { branch: asked.clone(), op, attempt: 1, outcome, retry_at, report },
         Event::OpParked { branch: asked, op, cause: ParkCause::Exhausted },
         Event::Replayed { branch: None, due_at: Timestamp::default() },

@@ -135,24 +135,24 @@ fn the_deadline_of_an_open_saga_counts_from_its_creation() {
         draft,
         "create; +800; commit; +199; +1; a.compensate done",
         expect![[r#"
-        > create
-        created
-        = open  wake @1000
-        > +800
-        = open  wake @1000
-        > commit
-        submitted
-        = running  a.action#1  wake @1000
-        > +199
-        = running  a.action#1  wake @1000
-        > +1
-        rollback_begun: deadline
-        = rolling_back  a.compensate#1
-        > a.compensate done
-        a.compensate#1 done
-        rolled_back
-        = rolled_back
-    "#]],
+            > create
+            created
+            = open  wake @1000
+            > +800
+            = open  wake @1000
+            > commit
+            submitted
+            = running  a.action#1  wake @1000
+            > +199
+            = running  a.action#1  wake @1000
+            > +1
+            rollback_begun: deadline, waiting for a
+            = rolling_back  a.compensate#1
+            > a.compensate done
+            a.compensate#1 done
+            rolled_back
+            = rolled_back
+        "#]],
     );
 }
 
@@ -337,23 +337,23 @@ fn a_deadline_after_the_start_counts_from_creation_all_the_same() {
         draft,
         "create; commit_at 5000; +5000; +1000; a.compensate done",
         expect![[r#"
-        > create
-        created
-        = open  wake @6000
-        > commit_at 5000
-        submitted, from @5000
-        = running  wake @5000
-        > +5000
-        started
-        = running  a.action#1  wake @6000
-        > +1000
-        rollback_begun: deadline
-        = rolling_back  a.compensate#1
-        > a.compensate done
-        a.compensate#1 done
-        rolled_back
-        = rolled_back
-    "#]],
+            > create
+            created
+            = open  wake @6000
+            > commit_at 5000
+            submitted, from @5000
+            = running  wake @5000
+            > +5000
+            started
+            = running  a.action#1  wake @6000
+            > +1000
+            rollback_begun: deadline, waiting for a
+            = rolling_back  a.compensate#1
+            > a.compensate done
+            a.compensate#1 done
+            rolled_back
+            = rolled_back
+        "#]],
     );
 }
 

@@ -306,7 +306,7 @@ fn quarantine_stops_calls_answers_and_time_until_a_replay() {
             replayed
             = running  a.action#1  wake @1000
             > +0
-            rollback_begun: deadline
+            rollback_begun: deadline, waiting for a
             = rolling_back  a.compensate#1
             > a.compensate done
             a.compensate#1 done

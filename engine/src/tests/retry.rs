@@ -161,7 +161,7 @@ fn exhausted_attempts_park_and_the_deadline_still_counts() {
             b.action#1 done
             = running, parked (exhausted)  wake @10000
             > +10000
-            rollback_begun: deadline
+            rollback_begun: deadline, waiting for a
             = rolling_back  a.compensate#1  b.compensate#1
             > a.compensate done
             a.compensate#1 done

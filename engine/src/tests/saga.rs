@@ -419,7 +419,7 @@ fn a_deadline_rolls_back() {
             > +999
             = running  b.action#1  wake @1000
             > +1
-            rollback_begun: deadline
+            rollback_begun: deadline, waiting for b
             = rolling_back  b.compensate#1
             > b.compensate done
             b.compensate#1 done
@@ -463,20 +463,20 @@ fn a_start_delay_holds_the_first_calls_and_the_deadline_counts_from_there() {
         draft.clone(),
         "create; +499; +1; +999; +1",
         expect![[r#"
-        > create
-        created
-        = running  wake @500
-        > +499
-        = running  wake @500
-        > +1
-        started
-        = running  a.action#1  wake @1500
-        > +999
-        = running  a.action#1  wake @1500
-        > +1
-        rollback_begun: deadline
-        = rolling_back  a.compensate#1
-    "#]],
+            > create
+            created
+            = running  wake @500
+            > +499
+            = running  wake @500
+            > +1
+            started
+            = running  a.action#1  wake @1500
+            > +999
+            = running  a.action#1  wake @1500
+            > +1
+            rollback_begun: deadline, waiting for a
+            = rolling_back  a.compensate#1
+        "#]],
     );
     check(
         draft,

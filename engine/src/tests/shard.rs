@@ -8,6 +8,7 @@ mod quiet;
 mod refresh;
 mod release;
 mod trust;
+mod unsent;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

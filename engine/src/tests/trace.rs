@@ -8,6 +8,7 @@
 //! commit | commit_at 5000 | abort | replay | replay b | force committed | force rolled_back | quarantine
 //! b.action done|read_only|refused|unknown|client_error|ongoing|ongoing 500      the answer to the attempt that is owed
 //! b.action conflict          an unknown answer that no retry mends
+//! b.action unsent 0 nobody   the call that is owed cannot be sent, since @0, because of "nobody"
 //! b.action#1 done            the answer to an attempt by number
 //! check done                 the same for an open message's check or a workflow's callback
 //! resume | record 01 action done|refused | finish committed|rolled_back      a workflow's executor
@@ -106,6 +107,15 @@ pub(super) fn check(draft: Draft, script: &str, expect: Expect) {
     expect.assert_eq(&run.trace);
 }
 
+/// The state a script leads to.
+pub(super) fn state_after(draft: Draft, script: &str) -> Transaction {
+    let spec = Arc::new(draft.build().unwrap());
+    let mut run =
+        Script { spec, now: Timestamp::default(), state: None, journal: Vec::new(), trace: String::new() };
+    script.split(';').map(str::trim).for_each(|step| run.step(step));
+    run.state.unwrap()
+}
+
 impl Script {
     fn step(&mut self, step: &str) {
         writeln!(self.trace, "> {step}").unwrap();
@@ -173,6 +183,11 @@ impl Script {
                 Input::Command(Command::Force { to, reason: "by hand".into(), by: Some("ops".into()) })
             }
             ["quarantine"] => Input::Quarantine { detail: "it panics".into() },
+            [call, "unsent", since, reason @ ..] => {
+                let since = Timestamp::from_millis(since.parse().unwrap());
+                let (key, tried_ms) = (self.key(call), self.now.millis_since(since));
+                Input::NotSent { key, tried_ms, reason: reason.join(" ") }
+            }
             [call, outcome @ ..] => Input::Answer(self.key(call), answer(outcome)),
             [] => panic!("an empty step"),
         }
@@ -200,14 +215,16 @@ pub(super) fn answer(words: &[&str]) -> Answer {
         ["done"] => Outcome::Done { output: Payload::default(), read_only: false },
         ["read_only"] => Outcome::Done { output: Payload::default(), read_only: true },
         ["refused"] => Outcome::Refused { reason: "no".into() },
-        ["unknown" | "conflict"] => Outcome::Unknown,
+        ["unknown", ..] | ["conflict"] => Outcome::Unknown,
         ["client_error"] => Outcome::ClientError,
         ["ongoing"] => Outcome::Ongoing { retry_after_ms: None },
         ["ongoing", millis] => Outcome::Ongoing { retry_after_ms: Some(millis.parse().unwrap()) },
         other => panic!("{other:?} is no outcome"),
     };
+    let error =
+        words.strip_prefix(&["unknown"]).filter(|words| !words.is_empty()).map(|words| words.join(" "));
     let parks = (words == ["conflict"]).then_some(ParkCause::Conflict);
-    Answer { outcome, parks, report: CallReport::default(), random_permille: 0 }
+    Answer { outcome, parks, report: CallReport { error, ..CallReport::default() }, random_permille: 0 }
 }
 
 fn event(event: &Event) -> String {
@@ -239,6 +256,9 @@ fn event(event: &Event) -> String {
             let error = report.error.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
             format!("{}#{attempt} {}{again}{error}", call(branch, op), outcome.kind())
         }
+        Event::NotSent { branch, op, since, reason } => {
+            format!("{name} {}, since @{}: {reason}", call(branch, op), since.millis())
+        }
         Event::OpParked { branch, op, cause } => format!("{name} {}: {}", call(branch, op), cause.as_str()),
         Event::Replayed { branch, .. } => {
             branch.as_ref().map_or_else(|| name.to_owned(), |id| format!("{name} {id}"))
@@ -254,10 +274,16 @@ fn cause_of(cause: &RollbackCause) -> String {
     let kind = cause.kind();
     match cause {
         RollbackCause::Refused { branch, reason } => format!("{kind} by {branch}, {reason}"),
-        RollbackCause::Exhausted { branch } => format!("{kind} {branch}"),
+        RollbackCause::Exhausted { branch, reason } => {
+            format!("{kind} {branch}{}", reason.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())
+        }
         RollbackCause::Aborted { reason } => format!("{kind}, {}", reason.as_deref().unwrap_or("no reason")),
         RollbackCause::CheckRefused { reason } => format!("{kind}, {reason}"),
-        RollbackCause::Deadline => kind.to_owned(),
+        RollbackCause::Deadline { branch: None, .. } => kind.to_owned(),
+        RollbackCause::Deadline { branch: Some(branch), reason } => {
+            let reason = reason.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+            format!("{kind}, waiting for {branch}{reason}")
+        }
     }
 }
 

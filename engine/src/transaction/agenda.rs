@@ -90,7 +90,7 @@ impl Transaction {
     }
 
     /// Branches whose turn it is in phase two.
-    fn finish_ready(&self) -> Vec<bool> {
+    pub(super) fn finish_ready(&self) -> Vec<bool> {
         let ready = if self.status == Status::RollingBack {
             self.rollback_ready()
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
-use super::{Branch, OpProgress, OpState, ParkCause, Transaction};
+use super::{Branch, NotSent, OpProgress, OpState, ParkCause, Transaction};
 use crate::event::{Event, Record, RollbackCause};
 use crate::input::Outcome;
 use crate::spec::{BranchSpec, Payload, Spec};
@@ -141,10 +141,11 @@ impl Transaction {
             (Running, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Message => {
                 self.begin_rollback(cause)
             }
-            (
-                Open | Running | Committing | RollingBack,
-                Event::CallAnswered { branch, op, attempt, outcome, retry_at, .. },
-            ) => self.answered(branch.as_ref(), *op, *attempt, outcome, *retry_at),
+            (Open | Running | Committing | RollingBack, Event::CallAnswered { .. }) => self.heard(record),
+            (Open | Running | Committing | RollingBack, Event::NotSent { branch, op, since, reason }) => {
+                let not_sent = NotSent { since: *since, reason: reason.clone(), told_at: record.at };
+                self.unsent(branch.as_ref(), *op, not_sent)
+            }
             (Open | Running | Committing | RollingBack, Event::OpParked { branch, op, cause }) => {
                 self.park(branch.as_ref(), *op, *cause)
             }
@@ -196,6 +197,17 @@ impl Transaction {
     fn begin_rollback(&mut self, cause: &RollbackCause) -> Result<(), String> {
         self.status = Status::RollingBack;
         self.cause = Some(cause.clone());
+        Ok(())
+    }
+
+    fn heard(&mut self, record: &Record) -> Result<(), String> {
+        let Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } = &record.event else {
+            unreachable!("the caller matched CallAnswered");
+        };
+        self.answered(branch.as_ref(), *op, *attempt, outcome, *retry_at)?;
+        if let Some(progress) = self.op_mut(branch.as_ref(), *op) {
+            progress.remember(outcome, report, record.at);
+        }
         Ok(())
     }
 
@@ -273,6 +285,17 @@ impl Transaction {
         Some(if forward { &mut branch.forward } else { &mut branch.finish })
     }
 
+    fn unsent(&mut self, branch: Option<&BranchId>, op: Op, not_sent: NotSent) -> Result<(), String> {
+        let late = self.is_late_forward(op);
+        let progress = self.op_mut(branch, op).filter(|_| !late);
+        let progress = progress.ok_or_else(|| format!(", which does not ask for {op}"))?;
+        if !matches!(progress.state, OpState::Pending | OpState::Waiting { .. }) {
+            return Err(format!(" with {op} in state {:?}", progress.state));
+        }
+        progress.not_sent = Some(not_sent);
+        Ok(())
+    }
+
     fn park(&mut self, branch: Option<&BranchId>, op: Op, cause: ParkCause) -> Result<(), String> {
         let progress = self.op_mut(branch, op).ok_or_else(|| format!(", which does not ask for {op}"))?;
         if !progress.is_unsettled() {
@@ -294,6 +317,9 @@ impl Transaction {
             };
             if later {
                 (progress.failures, progress.client_errors) = (0, 0);
+                if progress.is_parked() {
+                    (progress.since, progress.not_sent) = (None, None);
+                }
                 progress.state = OpState::Waiting { until: due_at };
             }
         };

@@ -18,9 +18,14 @@ pub fn decide(state: Option<&Transaction>, input: &Input, now: Timestamp) -> Dec
     match (state, input) {
         (None, Input::Command(Command::Create(spec))) => Ok(vec![created(spec, now)]),
         (None, Input::Command(_)) => Err(Rejection::NotFound),
-        (None, Input::Answer(..) | Input::Tick | Input::Quarantine { .. }) => Ok(Vec::new()),
+        (None, Input::Answer(..) | Input::NotSent { .. } | Input::Tick | Input::Quarantine { .. }) => {
+            Ok(Vec::new())
+        }
         (Some(transaction), Input::Command(command)) => transaction.command(command, now),
         (Some(transaction), Input::Answer(key, answer)) => Ok(transaction.answer(*key, answer, now)),
+        (Some(transaction), Input::NotSent { key, tried_ms, reason }) => {
+            Ok(transaction.not_sent(*key, *tried_ms, reason, now))
+        }
         (Some(transaction), Input::Tick) => Ok(transaction.tick(now)),
         (Some(transaction), Input::Quarantine { detail }) => Ok(transaction.quarantine(detail)),
     }
@@ -162,7 +167,10 @@ impl Transaction {
     fn tick(&self, now: Timestamp) -> Vec<Event> {
         let forward = matches!(self.status, Status::Open | Status::Running) && self.quarantined.is_none();
         if forward && self.forward_deadline().is_some_and(|deadline| deadline <= now) {
-            return vec![Event::RollbackBegun { cause: RollbackCause::Deadline }];
+            // Going forward is given up on whoever was waited for.
+            let waited_for = self.waiting_on().filter(|_| self.status == Status::Running);
+            let (branch, reason) = waited_for.map_or((None, None), |on| (on.branch, on.last_error));
+            return vec![Event::RollbackBegun { cause: RollbackCause::Deadline { branch, reason } }];
         }
         if forward && self.status == Status::Open && self.unasked_check().is_some_and(|at| at <= now) {
             return vec![Event::Submitted { start_at: self.not_before() }];
@@ -231,7 +239,7 @@ impl Transaction {
     }
 
     /// The op an answer is about, if this state may see one.
-    fn owed_op(&self, key: CallKey) -> Option<(Option<BranchId>, &OpProgress, &CallPolicy)> {
+    pub(super) fn owed_op(&self, key: CallKey) -> Option<(Option<BranchId>, &OpProgress, &CallPolicy)> {
         if self.quarantined.is_some() || self.status.is_settled() {
             return None;
         }

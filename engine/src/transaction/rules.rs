@@ -51,7 +51,8 @@ impl Transaction {
             let rolls_back = branch.spec.forward_policy().on_exhausted == OnExhausted::RollBack
                 && pattern != Pattern::Message;
             return Some(if rolls_back {
-                Event::RollbackBegun { cause: RollbackCause::Exhausted { branch: id } }
+                let reason = branch.forward.error().map(str::to_owned);
+                Event::RollbackBegun { cause: RollbackCause::Exhausted { branch: id, reason } }
             } else {
                 Event::OpParked { branch: Some(id), op: Op::forward(pattern), cause }
             });

@@ -103,6 +103,7 @@ impl Transaction {
             | Event::CommitDecided
             | Event::RollbackBegun { .. }
             | Event::CallAnswered { .. }
+            | Event::NotSent { .. }
             | Event::OpParked { .. }
             | Event::Replayed { .. }
             | Event::Quarantined { .. }
@@ -116,6 +117,7 @@ impl Transaction {
     fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;
         (check.failures, check.client_errors) = (0, 0);
+        (check.last_error, check.since, check.not_sent) = (None, None, None);
         check.state = OpState::Waiting { until: check_at };
         Ok(())
     }

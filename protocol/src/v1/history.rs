@@ -37,7 +37,7 @@ pub struct HistoryEvent {
     pub seq: u64,
     /// When it was decided.
     pub at: Timestamp,
-    /// `created`, `branch_registered`, `started`, `submitted`, `commit_decided`, `rollback_begun`, `call_answered`,
+    /// `created`, `branch_registered`, `started`, `submitted`, `commit_decided`, `rollback_begun`, `call_answered`, `not_sent`,
     /// `op_parked`, `replayed`, `quarantined`, `forced`, `resumed`, `progressed`, `finished`, `committed` or `rolled_back`.
     pub event: String,
     /// The branch it is about.
@@ -67,6 +67,9 @@ pub struct HistoryEvent {
     /// When the next attempt was scheduled for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// `not_sent`: since when the call could not be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// What the participant answered, as JSON; text that is not JSON stands here as a string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]

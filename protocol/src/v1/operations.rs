@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::WaitingOn;
 use crate::duration::HumanDuration;
 use crate::{BranchId, Gid, Pattern, Status, Timestamp};
 
@@ -36,6 +37,9 @@ pub struct Replayed {
     pub status: Status,
     /// Still parked (only when one branch was named and another is parked too).
     pub parked: bool,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_on: Option<WaitingOn>,
 }
 
 /// What an operator settles a transaction as.

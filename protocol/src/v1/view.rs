@@ -25,6 +25,36 @@ pub struct Answer {
     /// Why it is rolled back, once it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CauseView>,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_on: Option<WaitingOn>,
+}
+
+/// What a transaction waits for: of all ops that are asked for now, the one that needs somebody most. What is parked comes
+/// first, then what cannot be sent, then what answers with errors. Absent once it is settled, and while it waits for its
+/// initiator or its start alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WaitingOn {
+    /// The branch; absent for a check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchId>,
+    /// The op.
+    pub op: Op,
+    /// Answered attempts so far.
+    pub attempts: u32,
+    /// How the last attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_outcome: Option<OutcomeKind>,
+    /// What went wrong last: the words of the last attempt, or why a call could not be sent. At most 512 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When the next attempt is due; absent: now, or under way, or never by itself when it is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    /// Since when it has been asked in vain; absent while nothing is known to be wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// Why a transaction rolls back.
@@ -33,10 +63,10 @@ pub struct Answer {
 pub struct CauseView {
     /// `refused`, `deadline`, `aborted`, `exhausted`, `check_refused` or `forced`.
     pub kind: String,
-    /// The branch that said no or used up its attempts.
+    /// The branch that said no, used up its attempts, or was waited for when the deadline passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<BranchId>,
-    /// In the words of whoever said no.
+    /// In the words of whoever said no; or what was wrong with the branch last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -92,6 +122,9 @@ pub struct TransactionView {
     /// Why it rolls or rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CauseView>,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_on: Option<WaitingOn>,
     /// As given at creation.
     pub labels: BTreeMap<String, String>,
     /// Created open.
@@ -184,6 +217,15 @@ pub struct OpView {
     /// How the last attempt ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_outcome: Option<OutcomeKind>,
+    /// What went wrong last: the words of the last attempt, or why a call could not be sent. At most 512 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// Since when it has been asked in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Its calls cannot be sent; no attempt is counted, and they are offered again and again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_sent: bool,
 }
 
 /// A call that is owed.

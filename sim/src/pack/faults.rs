@@ -245,7 +245,8 @@ impl Pack {
                 let member = &mut self.members[m];
                 let now = member.now(self.now);
                 let retry_at = now.plus_millis(50);
-                let message = Message::NotSent { gid: call.gid, key: call.key, retry_at };
+                let reason = self.rng.bool().then(|| "nobody there".to_owned());
+                let message = Message::NotSent { gid: call.gid, key: call.key, retry_at, reason };
                 return member.shard.handle(message, now);
             }
             _ => self.execute(&call),

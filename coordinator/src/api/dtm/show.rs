@@ -54,7 +54,7 @@ pub(super) fn rollback_reason(transaction: &Transaction, terms: &Terms) -> Strin
             let url = known.and_then(|known| known.spec.forward.as_ref()).map(url).unwrap_or_default();
             with_failure(&format!("url:{url} return failed: {reason}"))
         }
-        Some(RollbackCause::Deadline) => {
+        Some(RollbackCause::Deadline { .. }) => {
             let given = terms.timeout_to_fail;
             format!("Timeout after {} seconds", if given > 0 { given } else { plan::TIMEOUT_TO_FAIL_S })
         }

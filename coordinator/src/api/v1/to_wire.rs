@@ -3,11 +3,11 @@
 use serde_json::value::RawValue;
 use trine_engine::{
     Branch, CallReport, Event, ForceTo, OpProgress, OpState, Outcome, Payload, Record, RollbackCause,
-    Snapshot, Transaction,
+    Snapshot, Transaction, WaitingOn,
 };
 use trine_protocol::v1::{
     Answer, Base64, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView,
-    TransactionView,
+    TransactionView, WaitingOn as WaitingOnView,
 };
 use trine_protocol::{Op, OutcomeKind, Status, Target, Timestamp};
 
@@ -18,6 +18,7 @@ pub(crate) fn answer(snapshot: Snapshot) -> Answer {
     Answer {
         settled: snapshot.status.is_settled(),
         cause: snapshot.cause.as_ref().map(cause),
+        waiting_on: snapshot.waiting_on.map(waiting_on),
         gid: snapshot.gid,
         pattern: snapshot.pattern,
         status: snapshot.status,
@@ -25,13 +26,19 @@ pub(crate) fn answer(snapshot: Snapshot) -> Answer {
     }
 }
 
+/// What it waits for.
+pub(crate) fn waiting_on(on: WaitingOn) -> WaitingOnView {
+    let WaitingOn { branch, op, attempts, last, last_error, next_at, since } = on;
+    WaitingOnView { branch, op, attempts, last_outcome: last, last_error, next_at, since }
+}
+
 fn cause(cause: &RollbackCause) -> CauseView {
     let (branch, reason) = match cause {
         RollbackCause::Refused { branch, reason } => (Some(branch.clone()), Some(reason.clone())),
-        RollbackCause::Exhausted { branch } => (Some(branch.clone()), None),
+        RollbackCause::Exhausted { branch, reason } => (Some(branch.clone()), reason.clone()),
         RollbackCause::Aborted { reason } => (None, reason.clone()),
         RollbackCause::CheckRefused { reason } => (None, Some(reason.clone())),
-        RollbackCause::Deadline => (None, None),
+        RollbackCause::Deadline { branch, reason } => (branch.clone(), reason.clone()),
     };
     CauseView { kind: cause.kind().into(), branch, reason }
 }
@@ -47,6 +54,7 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
         settled: transaction.status().is_settled(),
         parked: transaction.parked().map(str::to_owned),
         cause: transaction.cause().map(cause).or_else(forced),
+        waiting_on: transaction.waiting_on().map(waiting_on),
         labels: spec.labels.clone(),
         opened: spec.open,
         seq: transaction.seq(),
@@ -116,6 +124,9 @@ fn op_view(op: Op, progress: &OpProgress, target: Option<&Target>) -> OpView {
         reason: None,
         retry_at: None,
         last_outcome: progress.last,
+        last_error: progress.error().map(str::to_owned),
+        since: progress.in_vain_since(),
+        not_sent: progress.not_sent.is_some(),
     };
     match &progress.state {
         OpState::Pending => {}
@@ -190,6 +201,12 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
             view.retry_at = *retry_at;
             answered(&mut view, outcome, report);
         }
+        Event::NotSent { branch, op, since, reason } => {
+            view.branch = branch.clone();
+            view.op = Some(*op);
+            view.since = Some(*since);
+            view.reason = Some(reason.clone());
+        }
         Event::OpParked { branch, op, cause } => {
             view.branch = branch.clone();
             view.op = Some(*op);
@@ -240,6 +257,7 @@ fn bare(record: &Record) -> HistoryEvent {
         duration_ms: None,
         error: None,
         retry_at: None,
+        since: None,
         output: None,
         output_base64: None,
         read_only: false,

@@ -5,11 +5,12 @@ use trine_protocol::v1::{
     self, Answer, ForceOutcome, ReplayMany, ReplayManyAnswer, Replayed, TransactionView,
 };
 
-use super::show::parked_because;
+use super::show::{parked_because, waits};
 use crate::cli::args::{Abort, Force, Replay};
 use crate::cli::client::{Client, Query};
 use crate::cli::failure::Failure;
 use crate::cli::output;
+use crate::clock;
 
 const ADMIN: &str = "/v1/admin";
 
@@ -32,7 +33,12 @@ pub(super) async fn replay(client: &Client, args: Replay, json: bool) -> Result<
     }
     let replayed: Replayed = client.read(&body)?;
     let rest = if replayed.parked { "; another branch is still parked" } else { "" };
-    output::line(&format!("{gid} goes on: {}{rest}\nfollow it with: trine tx watch {gid}", replayed.status))
+    let waits = replayed.waiting_on.as_ref().and_then(|on| waits(on, clock::now()));
+    let waits = waits.map(|waits| format!("\nit has waited {waits}")).unwrap_or_default();
+    output::line(&format!(
+        "{gid} goes on: {}{rest}{waits}\nfollow it with: trine tx watch {gid}",
+        replayed.status
+    ))
 }
 
 async fn replay_many(client: &Client, filter: &ReplayMany, json: bool) -> Result<(), Failure> {

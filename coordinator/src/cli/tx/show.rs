@@ -1,8 +1,6 @@
 //! `trine tx show`: where a transaction stands, its branches, and in plain words what happens next.
 
-use std::collections::BTreeMap;
-
-use trine_protocol::v1::{BranchView, CauseView, History, OpState, OpView, TransactionView};
+use trine_protocol::v1::{BranchView, CauseView, NextCall, OpState, OpView, TransactionView, WaitingOn};
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
 use crate::cli::client::{Client, Query};
@@ -22,35 +20,14 @@ pub(super) async fn run(client: &Client, gid: &Gid, json: bool) -> Result<(), Fa
         return super::print_json(&body);
     }
     let view: TransactionView = client.read(&body)?;
-    let errors = if needs_errors(&view) {
-        let history: History =
-            client.read(&client.get(&super::path(gid, "/history"), &Query::new()).await?)?;
-        last_errors(history)
-    } else {
-        Errors::new()
-    };
-    output::print(&render(&view, &errors, clock::now(), Paper::stdout()))
-}
-
-/// The newest error of each op. A branch is absent for a check.
-type Errors = BTreeMap<(Option<BranchId>, Op), String>;
-
-/// Whether something waits or is parked: then why is what the reader wants to know first.
-fn needs_errors(view: &TransactionView) -> bool {
-    let stands = |op: &OpView| matches!(op.state, OpState::Waiting | OpState::Parked);
-    view.check.iter().chain(view.branches.iter().flat_map(|branch| &branch.ops)).any(stands)
-}
-
-fn last_errors(history: History) -> Errors {
-    let events = history.events.into_iter();
-    events.filter_map(|event| Some(((event.branch, event.op?), event.error?))).collect()
+    output::print(&render(&view, clock::now(), Paper::stdout()))
 }
 
 /// The whole page.
-fn render(view: &TransactionView, errors: &Errors, now: Timestamp, paper: Paper) -> String {
+fn render(view: &TransactionView, now: Timestamp, paper: Paper) -> String {
     let mut text = header(view, now);
     text.push('\n');
-    text.push_str(&branches(view, errors, now, paper));
+    text.push_str(&branches(view, now, paper));
     text.push_str("\nNext:\n");
     for sentence in next(view, now) {
         text.push_str(&format!("  {sentence}\n"));
@@ -67,6 +44,9 @@ fn header(view: &TransactionView, now: Timestamp) -> String {
     }
     if let Some(cause) = &view.cause {
         field("cause", because(cause));
+    }
+    if let Some(waits) = view.waiting_on.as_ref().and_then(|on| waits(on, now)) {
+        field("waits", waits);
     }
     field("created", format!("{} UTC ({})", date_time(view.created_at), ago(view.created_at, now)));
     match view.settled_at {
@@ -86,6 +66,21 @@ fn header(view: &TransactionView, now: Timestamp) -> String {
     text
 }
 
+/// `for action of branch stock, in vain since 12:00:01 UTC (59s ago), 3 attempts: HTTP 500: not now`. Nothing while
+/// nothing is wrong.
+pub(super) fn waits(on: &WaitingOn, now: Timestamp) -> Option<String> {
+    let since = on.since?;
+    let whom = on.branch.as_ref().map_or("its initiator".to_owned(), |branch| format!("branch {branch}"));
+    let attempts = match on.attempts {
+        0 => "no attempt yet".to_owned(),
+        1 => "1 attempt".to_owned(),
+        many => format!("{many} attempts"),
+    };
+    let error = on.last_error.as_ref().map(|error| format!(": {}", clean(error))).unwrap_or_default();
+    let since = format!("{} UTC ({})", date_time(since), ago(since, now));
+    Some(format!("for {} of {whom}, in vain since {since}, {attempts}{error}", on.op))
+}
+
 /// `refused by branch stock: only 7 left`.
 pub(crate) fn because(cause: &CauseView) -> String {
     let mut text = match cause.kind.as_str() {
@@ -96,7 +91,8 @@ pub(crate) fn because(cause: &CauseView) -> String {
         other => clean(other),
     };
     if let Some(branch) = &cause.branch {
-        text.push_str(&format!(" by branch {branch}"));
+        let by = if cause.kind == "deadline" { "while it waited for" } else { "by" };
+        text.push_str(&format!(" {by} branch {branch}"));
     }
     if let Some(reason) = &cause.reason {
         text.push_str(&format!(": {}", clean(reason)));
@@ -108,6 +104,7 @@ pub(crate) fn because(cause: &CauseView) -> String {
 pub(crate) fn parked_because(cause: &str) -> String {
     match cause {
         "exhausted" => "all attempts used up".to_owned(),
+        "not_sent" => "its calls could not be sent".to_owned(),
         "client_error" => "its participant answers what no retry mends".to_owned(),
         "conflict" => {
             "its participant has this gid on record from another journal, or with another payload".to_owned()
@@ -117,7 +114,7 @@ pub(crate) fn parked_because(cause: &str) -> String {
     }
 }
 
-fn branches(view: &TransactionView, errors: &Errors, now: Timestamp, paper: Paper) -> String {
+fn branches(view: &TransactionView, now: Timestamp, paper: Paper) -> String {
     if view.branches.is_empty() && view.check.is_none() {
         return "no branches yet\n".to_owned();
     }
@@ -128,7 +125,7 @@ fn branches(view: &TransactionView, errors: &Errors, now: Timestamp, paper: Pape
     let mut add = |branch: Option<&BranchView>, first: bool, op: &OpView| {
         let id = branch.map(|one| one.id.clone());
         let owed = view.next.iter().any(|call| call.branch == id && call.op == op.op);
-        let row = Row { branch, first, op, owed, error: errors.get(&(id, op.op)) };
+        let row = Row { branch, first, op, owed };
         sheet.row(row.values(view.settled, now));
     };
     if let Some(check) = &view.check {
@@ -154,15 +151,15 @@ struct Row<'a> {
     op: &'a OpView,
     /// It will be called again.
     owed: bool,
-    error: Option<&'a String>,
 }
 
 impl Row<'_> {
     fn values(&self, settled: bool, now: Timestamp) -> [Value; 9] {
         let op = self.op;
-        let stands = matches!(op.state, OpState::Waiting | OpState::Parked);
+        let stands = matches!(op.state, OpState::Waiting | OpState::Parked) || op.not_sent;
         let state = match op.state {
             OpState::Pending if settled => "not asked",
+            OpState::Pending | OpState::Waiting if op.not_sent && self.owed => "not sent",
             OpState::Pending => "pending",
             // Its outcome is unknown for ever, since going back has overtaken going forward.
             OpState::Waiting if !self.owed => "abandoned",
@@ -173,13 +170,13 @@ impl Row<'_> {
         };
         let tries = if op.attempts == 0 { String::new() } else { op.attempts.to_string() };
         let last = op.last_outcome.map(|outcome| Value::toned(outcome.as_str(), outcome));
-        let retry = op.retry_at.filter(|_| op.state == OpState::Waiting && self.owed);
+        let retry = op.retry_at.filter(|_| op.state == OpState::Waiting && self.owed && !op.not_sent);
         let after =
             self.branch.filter(|_| self.first).map(|branch| branch.after.as_slice()).unwrap_or_default();
         let after: Vec<&str> = after.iter().map(BranchId::as_str).collect();
         let read_only = self.first && self.branch.is_some_and(|branch| branch.read_only);
         // An error says more than that there have been too many of them.
-        let reason = match (self.error.filter(|_| stands), &op.reason) {
+        let reason = match (op.last_error.as_ref().filter(|_| stands), &op.reason) {
             (Some(error), _) => Some(error.clone()),
             (None, Some(reason)) if op.state == OpState::Parked => Some(parked_because(reason)),
             (None, reason) => reason.clone(),
@@ -239,7 +236,11 @@ fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
     for call in view.next.iter().take(NEXT_SHOWN_MAX) {
         let whom =
             call.branch.as_ref().map_or("its initiator".to_owned(), |branch| format!("branch {branch}"));
-        let when = call.due_at.map_or("now, or under way".to_owned(), |at| moment(at, now));
+        let when = if is_unsent(view, call) {
+            "cannot be sent for now, and is offered again and again".to_owned()
+        } else {
+            call.due_at.map_or("now, or under way".to_owned(), |at| moment(at, now))
+        };
         sentences.push(format!("{} of {whom}, attempt {}: {when}", call.op, call.attempt));
     }
     if view.next.len() > NEXT_SHOWN_MAX {
@@ -263,6 +264,13 @@ fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
         sentences.push(format!("nothing is due by itself; see  trine tx history {gid}"));
     }
     sentences
+}
+
+/// Whether a call that is owed cannot be sent.
+fn is_unsent(view: &TransactionView, call: &NextCall) -> bool {
+    let branch = view.branches.iter().find(|branch| call.branch.as_ref() == Some(&branch.id));
+    let ops = branch.map_or(view.check.as_slice(), |branch| branch.ops.as_slice());
+    ops.iter().any(|op| op.op == call.op && op.not_sent)
 }
 
 /// Whether a settled transaction was settled by an operator's word. A committed one does not say so; its branches do.
@@ -299,9 +307,7 @@ mod tests {
     fn check(view: Json, expected: Expect) {
         let view: TransactionView = serde_json::from_value(view).unwrap();
         let now = Timestamp::parse_rfc3339("2026-01-31T12:01:00Z").unwrap();
-        let key = (Some(BranchId::parse("pay").unwrap()), Op::Confirm);
-        let errors = Errors::from([(key, "HTTP 500: out of order\u{1b}[2J".to_owned())]);
-        expected.assert_eq(&render(&view, &errors, now, Paper::PIPE));
+        expected.assert_eq(&render(&view, now, Paper::PIPE));
     }
 
     #[test]
@@ -340,6 +346,34 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_that_cannot_be_sent_says_since_when_and_why() {
+        check(
+            json!({
+                "gid": "g-1", "pattern": "saga", "status": "running", "settled": false, "opened": false, "labels": {}, "seq": 2,
+                "created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-01-31T12:00:10Z",
+                "waiting_on": {"branch": "a", "op": "action", "attempts": 0, "since": "2026-01-31T12:00:00Z",
+                               "last_error": "no live instance of participant `ghost`"},
+                "branches": [{"id": "a", "exposed": true, "ops": [
+                    {"op": "action", "state": "pending", "attempts": 0, "target": "ghost:/x", "not_sent": true,
+                     "last_error": "no live instance of participant `ghost`"}]}],
+                "next": [{"branch": "a", "op": "action", "attempt": 1}]
+            }),
+            expect![[r#"
+                g-1: running (saga)
+                  waits    for action of branch a, in vain since 2026-01-31 12:00:00 UTC (1m ago), no attempt yet: no live instance of participant `ghost`
+                  created  2026-01-31 12:00:00 UTC (1m ago)
+                  last     2026-01-31 12:00:10 UTC (50.0s ago)
+
+                BRANCH  OP      STATE     TARGET    NOTE
+                a       action  not sent  ghost:/x  no live instance of participant `ghost`
+
+                Next:
+                  action of branch a, attempt 1: cannot be sent for now, and is offered again and again
+            "#]],
+        );
+    }
+
+    #[test]
     fn a_parked_transaction_says_why_and_what_a_person_can_do() {
         check(
             json!({
@@ -350,7 +384,8 @@ mod tests {
                     {"id": "stock", "exposed": true, "ops": [
                         {"op": "confirm", "state": "parked", "attempts": 3, "reason": "exhausted", "last_outcome": "unknown"}]},
                     {"id": "pay", "exposed": true, "ops": [
-                        {"op": "confirm", "state": "parked", "attempts": 20, "reason": "exhausted", "last_outcome": "unknown"}]}],
+                        {"op": "confirm", "state": "parked", "attempts": 20, "reason": "exhausted", "last_outcome": "unknown",
+                         "last_error": "HTTP 500: out of order\u{1b}[2J"}]}],
                 "next": []
             }),
             expect![[r"

@@ -45,7 +45,7 @@ fn call(target: &str) -> Call {
 async fn answer_of(caller: &Dispatcher, call: Call) -> Answer {
     match caller.call(call).await {
         Returned::Answer(answer) => answer,
-        Returned::NotSent { .. } => panic!("not sent"),
+        Returned::NotSent { .. } | Returned::Held { .. } => panic!("not sent"),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn call(target: &str) -> Call {
 pub(super) async fn answer_of(caller: &dyn Caller, call: Call) -> Answer {
     match caller.call(call).await {
         Returned::Answer(answer) => answer,
-        Returned::NotSent { .. } => panic!("not sent"),
+        Returned::NotSent { .. } | Returned::Held { .. } => panic!("not sent"),
     }
 }
 

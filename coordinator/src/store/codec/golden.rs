@@ -189,7 +189,17 @@ fn answers() -> Vec<(String, Event)> {
 
 /// Why nothing more happens by itself.
 fn stops() -> Vec<(&'static str, Event)> {
+    let not_sent = |branch, op| {
+        let reason = "no live instance of participant `ghost`".to_owned();
+        Event::NotSent { branch, op, since: at(3), reason }
+    };
     vec![
+        ("not_sent", not_sent(Some(branch_id("b")), Op::Action)),
+        ("not_sent_check", not_sent(None, Op::Check)),
+        (
+            "op_parked_not_sent",
+            Event::OpParked { branch: Some(branch_id("b")), op: Op::Try, cause: ParkCause::NotSent },
+        ),
         (
             "op_parked",
             Event::OpParked { branch: Some(branch_id("b")), op: Op::Confirm, cause: ParkCause::Exhausted },
@@ -210,10 +220,18 @@ fn causes() -> Vec<(&'static str, RollbackCause)> {
     let reason = || "no".to_owned();
     vec![
         ("refused", RollbackCause::Refused { branch: branch_id("b"), reason: reason() }),
-        ("deadline", RollbackCause::Deadline),
+        ("deadline", RollbackCause::Deadline { branch: None, reason: None }),
+        (
+            "deadline_waiting",
+            RollbackCause::Deadline { branch: Some(branch_id("b")), reason: Some("HTTP 500".to_owned()) },
+        ),
         ("aborted", RollbackCause::Aborted { reason: None }),
         ("aborted_with_reason", RollbackCause::Aborted { reason: Some(reason()) }),
-        ("exhausted", RollbackCause::Exhausted { branch: branch_id("b") }),
+        ("exhausted", RollbackCause::Exhausted { branch: branch_id("b"), reason: None }),
+        (
+            "exhausted_because",
+            RollbackCause::Exhausted { branch: branch_id("b"), reason: Some("HTTP 500".to_owned()) },
+        ),
         ("check_refused", RollbackCause::CheckRefused { reason: reason() }),
     ]
 }
@@ -343,10 +361,12 @@ kinds! {
     Event::Finished { committed: false, .. } => "finished, rolled back",
     Event::CommitDecided => "commit decided",
     Event::RollbackBegun { cause: RollbackCause::Refused { .. } } => "rollback: refused",
-    Event::RollbackBegun { cause: RollbackCause::Deadline } => "rollback: deadline",
+    Event::RollbackBegun { cause: RollbackCause::Deadline { branch: None, .. } } => "rollback: deadline",
+    Event::RollbackBegun { cause: RollbackCause::Deadline { branch: Some(_), .. } } => "rollback: deadline, waiting for a branch",
     Event::RollbackBegun { cause: RollbackCause::Aborted { reason: None } } => "rollback: aborted",
     Event::RollbackBegun { cause: RollbackCause::Aborted { reason: Some(_) } } => "rollback: aborted, and why",
-    Event::RollbackBegun { cause: RollbackCause::Exhausted { .. } } => "rollback: exhausted",
+    Event::RollbackBegun { cause: RollbackCause::Exhausted { reason: None, .. } } => "rollback: exhausted",
+    Event::RollbackBegun { cause: RollbackCause::Exhausted { reason: Some(_), .. } } => "rollback: exhausted, and why",
     Event::RollbackBegun { cause: RollbackCause::CheckRefused { .. } } => "rollback: check refused",
     Event::CallAnswered { outcome: Outcome::Done { read_only: true, .. }, .. } => "done, read-only",
     Event::CallAnswered { outcome: Outcome::Done { read_only: false, .. }, .. } => "done",
@@ -358,6 +378,9 @@ kinds! {
     Event::OpParked { cause: ParkCause::Exhausted, .. } => "op parked",
     Event::OpParked { cause: ParkCause::ClientError, .. } => "op parked, a client error",
     Event::OpParked { cause: ParkCause::Conflict, .. } => "op parked: conflict",
+    Event::OpParked { cause: ParkCause::NotSent, .. } => "op parked, not sent",
+    Event::NotSent { branch: None, .. } => "check not sent",
+    Event::NotSent { branch: Some(_), .. } => "not sent",
     Event::Replayed { branch: None, .. } => "replayed",
     Event::Replayed { branch: Some(_), .. } => "replayed, one branch",
     Event::Quarantined { .. } => "quarantined",

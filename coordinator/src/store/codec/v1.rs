@@ -180,6 +180,9 @@ pub(super) fn encode(event: &Event) -> String {
             body.retry_at_ms = millis(*retry_at);
             text("call_answered", body)
         }
+        Event::NotSent { branch, op, since, reason } => {
+            text("not_sent", parked::not_sent(branch.as_ref(), *op, *since, reason))
+        }
         Event::OpParked { branch, op, cause } => {
             text("op_parked", parked::op_parked(branch.as_ref(), *op, *cause))
         }
@@ -222,9 +225,9 @@ fn millis(at: Option<Timestamp>) -> Option<u64> {
 fn rollback_begun(cause: &RollbackCause) -> RollbackBegun<'_> {
     let (cause, branch, reason) = match cause {
         RollbackCause::Refused { branch, reason } => (CauseWord::Refused, Some(branch), Some(reason)),
-        RollbackCause::Deadline => (CauseWord::Deadline, None, None),
+        RollbackCause::Deadline { branch, reason } => (CauseWord::Deadline, branch.as_ref(), reason.as_ref()),
         RollbackCause::Aborted { reason } => (CauseWord::Aborted, None, reason.as_ref()),
-        RollbackCause::Exhausted { branch } => (CauseWord::Exhausted, Some(branch), None),
+        RollbackCause::Exhausted { branch, reason } => (CauseWord::Exhausted, Some(branch), reason.as_ref()),
         RollbackCause::CheckRefused { reason } => (CauseWord::CheckRefused, None, Some(reason)),
     };
     RollbackBegun { cause, branch: branch.cloned(), reason: reason.map(Cow::from) }
@@ -291,6 +294,7 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
             Event::RollbackBegun { cause: serde_json::from_str::<RollbackBegun<'_>>(text)?.into_cause()? }
         }
         "call_answered" => serde_json::from_str::<CallAnswered<'_>>(text)?.into_event()?,
+        "not_sent" => serde_json::from_str::<parked::NotSent<'_>>(text)?.into_event(),
         "op_parked" => serde_json::from_str::<parked::OpParked>(text)?.into_event(),
         "replayed" => {
             let body: Replayed = serde_json::from_str(text)?;
@@ -337,9 +341,11 @@ impl RollbackBegun<'_> {
                 branch: required(self.branch, "branch")?,
                 reason: required(reason, "reason")?,
             },
-            CauseWord::Deadline => RollbackCause::Deadline,
+            CauseWord::Deadline => RollbackCause::Deadline { branch: self.branch, reason },
             CauseWord::Aborted => RollbackCause::Aborted { reason },
-            CauseWord::Exhausted => RollbackCause::Exhausted { branch: required(self.branch, "branch")? },
+            CauseWord::Exhausted => {
+                RollbackCause::Exhausted { branch: required(self.branch, "branch")?, reason }
+            }
             CauseWord::CheckRefused => RollbackCause::CheckRefused { reason: required(reason, "reason")? },
         })
     }

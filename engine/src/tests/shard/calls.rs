@@ -26,7 +26,7 @@ fn an_answer_nobody_asked_for_changes_nothing() {
     let key = CallKey { branch: Some(9), op: Op::Action, attempt: 1 };
     bench.handle(Message::Answer { gid: g("g"), key, answer: answer(&["done"]) });
     bench.handle(Message::Answer { gid: g("nobody"), key, answer: answer(&["done"]) });
-    bench.handle(Message::NotSent { gid: g("nobody"), key, retry_at: bench.now });
+    bench.handle(Message::NotSent { gid: g("nobody"), key, retry_at: bench.now, reason: None });
     assert!(bench.batch.is_none() && bench.loads.is_empty());
 }
 
@@ -59,7 +59,7 @@ fn a_call_that_found_no_room_is_offered_again_and_nothing_is_recorded() {
     let mut bench = Bench::running(saga());
     let call = bench.calls.remove(0);
     let retry_at = bench.now.plus_millis(50);
-    bench.handle(Message::NotSent { gid: g("g"), key: call.key, retry_at });
+    bench.handle(Message::NotSent { gid: g("g"), key: call.key, retry_at, reason: None });
     assert!(bench.batch.is_none() && bench.calls.is_empty());
     assert_eq!(bench.shard.poll_timeout(), Some(retry_at));
     bench.wait(49);
@@ -73,7 +73,7 @@ fn a_deferred_call_is_not_offered_when_it_is_no_longer_owed() {
     let mut bench = Bench::running(saga());
     let call = bench.calls.remove(0);
     let retry_at = bench.now.plus_millis(50);
-    bench.handle(Message::NotSent { gid: g("g"), key: call.key, retry_at });
+    bench.handle(Message::NotSent { gid: g("g"), key: call.key, retry_at, reason: None });
     bench.send(2, "g", abort());
     bench.commit();
     assert_eq!(bench.under_way(), ["g/a.compensate#1"]);

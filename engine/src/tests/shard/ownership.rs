@@ -427,7 +427,7 @@ fn a_call_that_ends_while_its_transaction_is_taken_for_a_new_one_has_ended() {
     bench.send(1, "g", create(saga()));
     let call = bench.calls.remove(0);
     let retry_at = bench.now.plus_millis(50);
-    bench.handle(Message::NotSent { gid: g("g"), key: call.key, retry_at });
+    bench.handle(Message::NotSent { gid: g("g"), key: call.key, retry_at, reason: None });
     bench.commit();
     bench.load();
     bench.adopt();

@@ -83,7 +83,12 @@ fn quiet_is_not_told_between_one_step_and_the_next() {
 fn quiet_is_not_told_while_a_call_waits_for_room() {
     let mut bench = waiting(one());
     let call = bench.calls.remove(0);
-    bench.handle(Message::NotSent { gid: g("g"), key: call.key, retry_at: bench.now.plus_millis(50) });
+    bench.handle(Message::NotSent {
+        gid: g("g"),
+        key: call.key,
+        retry_at: bench.now.plus_millis(50),
+        reason: None,
+    });
     assert!(bench.replies.is_empty());
     bench.wait(50);
     assert_eq!((bench.replies.len(), bench.calls.len()), (0, 1));
@@ -259,7 +264,12 @@ fn quiet_that_a_call_leaves_which_was_not_sent_and_is_no_longer_due_is_told() {
     bench.tell(2, "g", Command::Resume, QUIET);
     bench.commit();
     assert_eq!(bench.replies.len(), 1, "the callback is under way");
-    bench.handle(Message::NotSent { gid: g("g"), key: callback.key, retry_at: bench.now.plus_millis(50) });
+    bench.handle(Message::NotSent {
+        gid: g("g"),
+        key: callback.key,
+        retry_at: bench.now.plus_millis(50),
+        reason: None,
+    });
     assert_eq!(bench.told()[1..], [(2, Ok(Status::Open))]);
     bench.wait(50);
     assert!(bench.calls.is_empty(), "and it is not offered again before its new time");

@@ -1,0 +1,176 @@
+//! What a transaction waits for: errors that are remembered, calls that could not be sent, and which op comes first when
+//! somebody asks.
+//!
+//! A call that could not be sent counts as no attempt. When that lasts it is recorded, sparsely, and where the policy
+//! limits attempts it is given up after the time these would have taken.
+
+use trine_protocol::limits::{LAST_ERROR_BYTES_MAX, NOT_SENT_PARKS_AFTER_MS, NOT_SENT_TOLD_AFTER_MS};
+use trine_protocol::{BranchId, Op, OutcomeKind, Pattern, Status, Timestamp};
+
+use super::{CallKey, OpProgress, OpState, ParkCause, Transaction};
+use crate::event::{Event, RollbackCause};
+use crate::input::{CallReport, Outcome};
+use crate::spec::OnExhausted;
+
+/// Calls of an op could not be sent for so long that it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotSent {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in words for people.
+    pub reason: String,
+    /// When that was recorded last.
+    pub told_at: Timestamp,
+}
+
+/// What a transaction waits for: of all ops that are asked for, the one that needs somebody most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingOn {
+    /// The branch; absent for a check.
+    pub branch: Option<BranchId>,
+    /// The op.
+    pub op: Op,
+    /// Answered attempts so far.
+    pub attempts: u32,
+    /// How the last attempt ended.
+    pub last: Option<OutcomeKind>,
+    /// What went wrong last: the newest answer's words, or why a call could not be sent.
+    pub last_error: Option<String>,
+    /// When the next attempt is due; absent: now, or never by itself when it is parked.
+    pub next_at: Option<Timestamp>,
+    /// Since when it has been asked in vain; absent while nothing is known to be wrong.
+    pub since: Option<Timestamp>,
+}
+
+impl Transaction {
+    /// What it waits for, beside the initiator of an open transaction and a start delay. Nothing once it is settled.
+    pub fn waiting_on(&self) -> Option<WaitingOn> {
+        if self.quarantined.is_some() || self.status.is_settled() {
+            return None;
+        }
+        let Some(op) = self.phase_op() else {
+            let check = self.check.as_ref().filter(|_| self.spec.check.is_some())?;
+            return check.is_unsettled().then(|| waiting_on(None, Op::Check, check));
+        };
+        let ready = match self.status {
+            Status::Running if !self.started => return None,
+            Status::Running => self.forward_ready(),
+            Status::Open
+            | Status::Committing
+            | Status::RollingBack
+            | Status::Committed
+            | Status::RolledBack => self.finish_ready(),
+        };
+        let asked =
+            (0..self.branches.len()).filter_map(|position| Some((position, self.progress(position)?)));
+        let (position, progress) = asked
+            .filter(|(position, progress)| {
+                progress.is_parked() || (ready[*position] && progress.is_unsettled())
+            })
+            .min_by_key(|(_, progress)| urgency(progress))?;
+        Some(waiting_on(Some(self.branches[position].spec.id.clone()), op, progress))
+    }
+
+    /// What a call that could not be sent leads to. `tried_ms`: for how long somebody has tried. What lasted while nobody
+    /// tried, because no coordinator ran, is not held against anybody.
+    pub(super) fn not_sent(&self, key: CallKey, tried_ms: u64, reason: &str, now: Timestamp) -> Vec<Event> {
+        let Some((branch, progress, policy)) = self.owed_op(key) else { return Vec::new() };
+        let waits = matches!(progress.state, OpState::Pending | OpState::Waiting { .. });
+        let owed = waits && progress.attempts + 1 == key.attempt && !self.is_late_forward(key.op);
+        if !owed || tried_ms < NOT_SENT_TOLD_AFTER_MS {
+            return Vec::new();
+        }
+        let known = progress.not_sent.as_ref();
+        let since = Timestamp::from_millis(now.millis().saturating_sub(tried_ms));
+        let since = known.map_or(since, |known| known.since.min(since));
+        let lasted_ms = now.millis_since(since);
+        let is_news = known.is_none_or(|known| {
+            known.reason != bounded(reason) && lasted_ms >= 2 * known.told_at.millis_since(known.since)
+        });
+        let limit_ms = policy.retry.not_sent_ms_max(progress.failures);
+        let over =
+            tried_ms >= NOT_SENT_PARKS_AFTER_MS && limit_ms.is_some_and(|limit_ms| lasted_ms >= limit_ms);
+        let mut events = Vec::new();
+        if is_news || over {
+            let (branch, reason) = (branch.clone(), bounded(reason));
+            events.push(Event::NotSent { branch, op: key.op, since, reason });
+        }
+        if over {
+            let forward = key.op == Op::forward(self.pattern()) && self.pattern() != Pattern::Message;
+            events.push(match branch {
+                Some(branch) if forward && policy.on_exhausted == OnExhausted::RollBack => {
+                    let cause = RollbackCause::Exhausted { branch, reason: Some(bounded(reason)) };
+                    Event::RollbackBegun { cause }
+                }
+                branch => Event::OpParked { branch, op: key.op, cause: ParkCause::NotSent },
+            });
+        }
+        events
+    }
+}
+
+impl OpProgress {
+    /// Keeps what went wrong, and since when.
+    pub(super) fn remember(&mut self, outcome: &Outcome, report: &CallReport, at: Timestamp) {
+        self.not_sent = None;
+        match outcome {
+            Outcome::Done { .. } | Outcome::Refused { .. } => (self.last_error, self.since) = (None, None),
+            Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError => {
+                self.last_error = report.error.as_deref().map(bounded);
+                self.since.get_or_insert(at);
+            }
+        }
+    }
+
+    /// What is wrong now, in words for people.
+    pub fn error(&self) -> Option<&str> {
+        let unsent = self.not_sent.as_ref().map(|not_sent| not_sent.reason.as_str());
+        unsent.or(self.last_error.as_deref())
+    }
+
+    /// Since when it has been asked in vain.
+    pub fn in_vain_since(&self) -> Option<Timestamp> {
+        let unsent = self.not_sent.as_ref().map(|not_sent| not_sent.since);
+        unsent.into_iter().chain(self.since).min()
+    }
+}
+
+/// What is parked needs somebody most, then what cannot be sent, then what answers with errors, then what is at it.
+fn urgency(progress: &OpProgress) -> u8 {
+    if progress.is_parked() {
+        0
+    } else if progress.not_sent.is_some() {
+        1
+    } else {
+        match progress.last {
+            Some(OutcomeKind::Unknown) => 2,
+            Some(OutcomeKind::Ongoing) => 3,
+            Some(OutcomeKind::Done | OutcomeKind::Refused) | None => 4,
+        }
+    }
+}
+
+fn waiting_on(branch: Option<BranchId>, op: Op, progress: &OpProgress) -> WaitingOn {
+    let next_at = match progress.state {
+        OpState::Waiting { until } if progress.not_sent.is_none() => Some(until),
+        OpState::Waiting { .. }
+        | OpState::Pending
+        | OpState::Done { .. }
+        | OpState::Refused { .. }
+        | OpState::Parked { .. } => None,
+    };
+    WaitingOn {
+        branch,
+        op,
+        attempts: progress.attempts,
+        last: progress.last,
+        last_error: progress.error().map(str::to_owned),
+        next_at,
+        since: progress.in_vain_since(),
+    }
+}
+
+/// As much of a text as is kept in memory and in what follows from it.
+pub(super) fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(LAST_ERROR_BYTES_MAX)].to_owned()
+}
