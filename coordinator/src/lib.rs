@@ -21,4 +21,5 @@ pub mod server;
 pub mod skew;
 pub mod store;
 pub mod telemetry;
+pub mod vitals;
 pub mod xa;

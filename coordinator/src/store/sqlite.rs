@@ -100,6 +100,14 @@ impl Journal for Sqlite {
         self.run(async move |inner| queries::load(&inner.readers, &inner.owner, gids).await)
     }
 
+    fn warm(&self) -> StoreFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn remove_probe(&self, _lane: usize, gid: Gid) -> StoreFuture<()> {
+        self.run(async move |inner| tables::remove_probe(&inner.writer, gid).await)
+    }
+
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
         self.run(async move |inner| {
             queries::unfinished(&inner.readers, &inner.owner, after, due_by, limit).await
@@ -165,7 +173,7 @@ impl Membership for Sqlite {
 
     /// Adopting has forgotten them.
     fn sweep_coordinators(&self) -> StoreFuture<u64> {
-        Box::pin(std::future::ready(Ok(0)))
+        self.run(async move |inner| tables::sweep_probes(&inner.writer).await.map(|_| 0))
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Faults {
     gate: Mutex<Option<Gate>>,
     reads_down: AtomicBool,
     writes_down: AtomicBool,
+    appends_down: AtomicBool,
 }
 
 impl Faults {
@@ -54,6 +55,11 @@ impl Faults {
         self.writes_down.store(down, Ordering::SeqCst);
     }
 
+    /// Whether appends fail, and everything else goes on.
+    pub fn set_appends_down(&self, down: bool) {
+        self.appends_down.store(down, Ordering::SeqCst);
+    }
+
     pub(super) fn before_read(&self) -> Result<(), StoreError> {
         unavailable_if(self.reads_down.load(Ordering::SeqCst))
     }
@@ -69,7 +75,8 @@ impl Faults {
         if let Some(gate) = gate {
             gate.pass().await;
         }
-        if self.writes_down.load(Ordering::SeqCst) { Some(Fault::Failed) } else { fault }
+        let down = self.writes_down.load(Ordering::SeqCst) || self.appends_down.load(Ordering::SeqCst);
+        if down { Some(Fault::Failed) } else { fault }
     }
 
     fn appends(&self) -> std::sync::MutexGuard<'_, VecDeque<Option<Fault>>> {

@@ -108,6 +108,12 @@ impl State {
         lines.filter(|line| line.0 == seq).map(|line| text.clone_into(&mut line.2)).count() > 0
     }
 
+    pub(super) fn remove_probe(&mut self, gid: &Gid) {
+        if !self.index.contains_key(gid) {
+            self.journal.remove(gid);
+        }
+    }
+
     pub(super) fn load(&self, owner: &str, gids: Vec<Gid>) -> Journals {
         let found = gids.into_iter().filter(|gid| self.journal.contains_key(gid));
         found

@@ -2,6 +2,7 @@
 
 mod faults;
 mod key_values;
+mod proof;
 mod schema;
 mod sharing;
 
