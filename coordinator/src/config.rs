@@ -97,6 +97,8 @@ impl Grpc {
 pub struct Store {
     /// `sqlite:PATH`, `postgres://..`, `mysql://..` or `memory:`.
     pub url: SecretText,
+    /// Where the password is, if not in the URL.
+    pub password_file: String,
     /// Batches written side by side.
     pub lanes: usize,
     /// Longest time for one piece of work.
@@ -243,6 +245,7 @@ impl Config {
             timeout_ms: self.store.timeout.millis(),
             // Checked when it was loaded.
             allow: kind::risks(&self.store.allow).unwrap_or_default(),
+            password_file: Some(&self.store.password_file).filter(|file| !file.is_empty()).map(Into::into),
         }
     }
 
@@ -278,6 +281,7 @@ impl Config {
                 refresh_after_ms: Some(section.refresh_after.millis()),
             },
             busy_retry_after_ms: section.busy_retry_after.millis(),
+            ..runtime::Options::default()
         }
     }
 

@@ -162,8 +162,8 @@ pub async fn heartbeat(context: Context) {
 /// Takes over what coordinators own that are gone, and reads which participants are alive.
 pub async fn look_around(context: Context) {
     refresh_directory(context.clone()).await;
-    // Who is cut off from its store is about to be adopted from.
-    if context.standing.is_cut_off() {
+    // Who is cut off from its store is about to be adopted from, and whose lanes fail has no use for more.
+    if context.standing.is_cut_off() || context.handle.vitals().failing_for().is_some() {
         return;
     }
     if let Err(error) = ownership::adopt(&*context.store, &context.handle, &context.metrics).await {
@@ -224,6 +224,22 @@ async fn retention(context: Context) {
     }
     if retired > 0 {
         tracing::info!(retired, "settled transactions past their retention were deleted");
+    }
+}
+
+/// Keeps the lanes' connections open, and tries what fails until it works again.
+pub async fn keep_fit(context: Context) {
+    if let Err(error) = context.store.warm().await {
+        tracing::debug!(%error, "a connection could not be kept open");
+    }
+    let vitals = context.handle.vitals();
+    let Some(failing_for) = vitals.failing_for() else { return };
+    match vitals.prove(&context.store).await {
+        Ok(()) => tracing::info!(?failing_for, "the lanes can work again"),
+        Err(error) => {
+            context.metrics.store_error("proof");
+            tracing::warn!(?failing_for, %error, "the lanes cannot work");
+        }
     }
 }
 

@@ -22,4 +22,5 @@ pub mod server;
 pub mod skew;
 pub mod store;
 pub mod telemetry;
+pub mod vitals;
 pub mod xa;

@@ -36,7 +36,8 @@ type Seconds<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// What the store is used for, as far as failures are counted.
-const STORE_USES: [&str; 7] = ["adopt", "append", "census", "heartbeat", "retention", "sweep", "watch"];
+const STORE_USES: [&str; 8] =
+    ["adopt", "append", "census", "heartbeat", "proof", "retention", "sweep", "watch"];
 
 /// The coordinator's metrics. Cheap to clone; clones count together.
 #[derive(Clone)]
@@ -176,6 +177,11 @@ impl Metrics {
     /// This coordinator's heartbeat was late.
     pub fn lapsed(&self) {
         self.inner.fitness.lapses.inc();
+    }
+
+    /// This coordinator let the others take over.
+    pub fn gave_up(&self) {
+        self.inner.fitness.gave_up.inc();
     }
 
     /// How far this machine's clock is ahead of the store's.

@@ -38,6 +38,8 @@ pub struct Standing {
     superseded: Notify,
     /// Another process has the name: nothing is to be done under it any more.
     is_superseded: AtomicBool,
+    /// Its lanes cannot work, and it has said so in its own row: others take over.
+    given_up: AtomicBool,
     /// What was last said of this process's clock.
     told: Mutex<Verdict>,
 }
@@ -50,6 +52,7 @@ impl Standing {
             beaten: Mutex::new(Stopwatch::start()),
             superseded: Notify::new(),
             is_superseded: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             told: Mutex::new(Verdict::Together),
         }
     }
@@ -57,6 +60,7 @@ impl Standing {
     /// Others may have adopted what this coordinator owns, or will: its heartbeat has lapsed, or is about to be found so.
     pub fn is_cut_off(&self) -> bool {
         self.is_superseded.load(Ordering::SeqCst)
+            || self.given_up.load(Ordering::SeqCst)
             || self.beaten.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.lapse_after
     }
 
@@ -67,6 +71,7 @@ impl Standing {
 
     fn beat(&self, since: Stopwatch) {
         *self.beaten.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        self.given_up.store(false, Ordering::SeqCst);
     }
 }
 
@@ -111,8 +116,13 @@ pub async fn every<Work: Future<Output = ()>>(
     }
 }
 
-/// Says that this coordinator is alive, and draws the conclusions from what it hears.
+/// Says that this coordinator is alive, and draws the conclusions from what it hears. One whose lanes have not been able to
+/// work for as long as others would wait for a heartbeat says that it is not, however well its heart beats.
 pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metrics: &Metrics) {
+    let failing_for = handle.vitals().failing_for().unwrap_or_default();
+    if store.is_shared() && failing_for > standing.lapse_after {
+        return give_up(store, standing, metrics).await;
+    }
     let since = Stopwatch::start();
     let answer = store.heartbeat().await;
     if let Ok(store::Beat { at: Some(at), .. }) = answer {
@@ -140,6 +150,20 @@ pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metri
             let cut_off = standing.is_cut_off();
             tracing::warn!(%error, cut_off, "no heartbeat");
         }
+    }
+}
+
+/// Lets the others take over. Said again at every heartbeat until it can work: saying it may fail, too.
+async fn give_up(store: &dyn Store, standing: &Standing, metrics: &Metrics) {
+    if !standing.given_up.swap(true, Ordering::SeqCst) {
+        metrics.gave_up();
+        tracing::error!(
+            "this coordinator's lanes cannot do their work; the others take over what it owns, and it goes on trying"
+        );
+    }
+    if let Err(error) = store.leave().await {
+        metrics.store_error("heartbeat");
+        tracing::warn!(%error, "the others could not be told that they are to take over");
     }
 }
 
@@ -192,7 +216,10 @@ pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Res
 mod tests {
     use super::*;
     use crate::runtime::{Lanes, Options};
+    use crate::store::Membership as _;
     use crate::store::memory::Memory;
+    use trine_engine::{Command, Draft, ReplyOn};
+    use trine_protocol::{Gid, Pattern};
 
     #[derive(Debug)]
     struct Nobody;
@@ -205,7 +232,7 @@ mod tests {
 
     fn lanes(store: &Arc<dyn Store>, metrics: &Metrics) -> Lanes {
         let caller: Arc<dyn Caller> = Arc::new(Nobody);
-        Lanes::start(store, &caller, metrics, Options::default())
+        Lanes::start(store, &caller, metrics, Options { proof_holds_ms: 0, ..Options::default() })
     }
 
     /// The store answers "alive" to the second beat after a pause, whatever became of the answer to the first.
@@ -220,6 +247,37 @@ mod tests {
         assert!(late.is_cut_off());
         beat(&*store, lanes.handle(), &late, &metrics).await;
         assert!(metrics.render().contains("trine_lapses_total 1"));
+        lanes.stop().await;
+    }
+
+    /// Its heartbeats go through all the while.
+    #[tokio::test]
+    async fn a_coordinator_whose_lanes_cannot_write_lets_the_others_take_over_and_comes_back() {
+        let (memory, metrics) = (Memory::new("a"), Metrics::new());
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let (lanes, other) = (lanes(&store, &metrics), memory.another("b"));
+        let standing = Standing::new(60_000);
+        let vitals = lanes.handle().vitals();
+        beat(&*store, lanes.handle(), &standing, &metrics).await;
+        let spec = Draft { open: true, ..Draft::new(Pattern::Tcc) }.build().unwrap();
+        let (gid, create) = (Gid::parse("tx").unwrap(), Command::Create(Arc::new(spec)));
+        lanes.handle().submit(gid.clone(), create, ReplyOn::Durable).await.unwrap();
+        memory.faults().set_appends_down(true);
+        assert!(vitals.prove(&store).await.is_err());
+        beat(&*store, lanes.handle(), &standing, &metrics).await;
+        assert_eq!(other.adopt(9).await, Ok(Vec::new()), "it may be over in a moment");
+        assert!(!standing.is_cut_off());
+
+        let impatient = Standing::new(0);
+        beat(&*store, lanes.handle(), &impatient, &metrics).await;
+        assert!(metrics.render().contains("trine_gave_up_total 1"));
+        assert_eq!(other.adopt(9).await, Ok(vec![gid]));
+
+        memory.faults().set_appends_down(false);
+        assert_eq!(vitals.prove(&store).await, Ok(()));
+        beat(&*store, lanes.handle(), &standing, &metrics).await;
+        assert!(metrics.render().contains("trine_lapses_total 1"), "what others have is let go");
+        assert_eq!(store.heartbeat().await.unwrap().standing, store::Standing::Alive);
         lanes.stop().await;
     }
 

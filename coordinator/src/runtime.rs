@@ -16,6 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::{self, StoreClock, Verdict};
 use crate::store::Store;
+use crate::vitals::Vitals;
 use door::{Admission, Adoption};
 use lane::Lane;
 use watch::Hub;
@@ -48,6 +50,8 @@ pub struct Options {
     pub shard: ShardOptions,
     /// What `Busy` asks the sender to wait.
     pub busy_retry_after_ms: u64,
+    /// How long a proof that lanes can write holds.
+    pub proof_holds_ms: u64,
 }
 
 impl Default for Options {
@@ -58,6 +62,7 @@ impl Default for Options {
             resident_bytes_max: 1 << 30,
             shard: ShardOptions { refresh_after_ms: Some(5_000), ..ShardOptions::default() },
             busy_retry_after_ms: 1_000,
+            proof_holds_ms: 1_000,
         }
     }
 }
@@ -90,6 +95,7 @@ pub struct Handle {
     damaged: Damaged,
     closed: Arc<AtomicBool>,
     clock: Arc<StoreClock>,
+    vitals: Arc<Vitals>,
     busy_retry_after_ms: u64,
 }
 
@@ -189,6 +195,11 @@ impl Handle {
         })
     }
 
+    /// Whether the lanes can do their work.
+    pub fn vitals(&self) -> &Arc<Vitals> {
+        &self.vitals
+    }
+
     /// Whether every lane could take more transactions into memory.
     pub fn has_room(&self) -> bool {
         let full = |lane: &LaneSender| lane.residents.load(Ordering::Relaxed) >= lane.residents_max;
@@ -242,6 +253,8 @@ impl Lanes {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let clock = Arc::<StoreClock>::default();
+        let holds = Duration::from_millis(options.proof_holds_ms);
+        let vitals = Arc::new(Vitals::new(store.lanes_max().max(1), holds));
         let lanes = (0..store.lanes_max().max(1)).map(|index| {
             let (commands_in, commands) = mpsc::channel(options.inbox_len_max.max(1));
             let (adoptions_in, adoptions) = mpsc::channel(1);
@@ -257,6 +270,7 @@ impl Lanes {
                 residents: Arc::clone(&residents),
                 stop: stop.clone(),
                 clock: Arc::clone(&clock),
+                vitals: Arc::clone(&vitals),
             });
             tasks.spawn(lane.run(commands, adoptions));
             let residents_max = options.residents_max as u64;
@@ -268,6 +282,7 @@ impl Lanes {
             damaged,
             closed: Arc::default(),
             clock,
+            vitals,
             busy_retry_after_ms: options.busy_retry_after_ms,
         };
         Self { handle, stop, tasks }

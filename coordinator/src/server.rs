@@ -30,6 +30,10 @@ use crate::{admin, api, http, ownership, recovery};
 /// How long `/readyz` waits for the store.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What `/readyz` says of one whose work others take over.
+const CUT_OFF: &str = "lapsed: others take over what this coordinator owns, because its heartbeats do not arrive or its \
+     lanes cannot write; its log says why, and it goes on by itself when they can";
+
 /// Why the server did not start. The text is for whoever starts it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -173,8 +177,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 async fn pulse(period: Duration, context: jobs::Context, shutdown: CancellationToken) {
     let beats = ownership::every(period, shutdown.clone(), || jobs::heartbeat(context.clone()));
     let looks = ownership::every(period, shutdown.clone(), || jobs::look_around(context.clone()));
+    let fit = ownership::every(period, shutdown.clone(), || jobs::keep_fit(context.clone()));
     let watch = ownership::every(store::WATCH_EVERY, shutdown, || jobs::watch(context.clone()));
-    futures_util::future::join3(beats, looks, watch).await;
+    futures_util::future::join4(beats, looks, watch, fit).await;
 }
 
 async fn recover(context: jobs::Context, shutdown: CancellationToken) {
@@ -207,11 +212,16 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         shutdown: shutdown.clone(),
     };
     let (metrics, damaged) = (context.metrics.clone(), context.handle.damaged().clone());
-    let handle = context.handle.clone();
+    let (handle, standing) = (context.handle.clone(), Arc::clone(&context.standing));
+    let (vitals, store) = (Arc::clone(context.handle.vitals()), Arc::clone(&context.store));
     let health = api::health::Health {
         store: context.store.clone(),
+        prove: Arc::new(move || vitals.prove(&store)),
         ready_timeout: READY_TIMEOUT,
-        complaint: Arc::new(move || handle.complaint()),
+        complaint: Arc::new(move || {
+            let cut_off = standing.is_cut_off().then(|| CUT_OFF.to_owned());
+            handle.complaint().or(cut_off)
+        }),
         damaged: Arc::new(move || damaged.len()),
         metrics: Arc::new(move || metrics.render()),
         shutdown: shutdown.clone(),

@@ -44,6 +44,9 @@ pub use upkeep::{Beat, Maintenance, Membership, Registrations, Registry, Standin
 pub use watched::{Leap, WATCH_EVERY};
 
 use scheme::{Scheme, scheme};
+/// How gids begin that belong to no transaction: records that were appended to see whether that works. Nothing in the
+/// index points to them.
+pub const PROBES: &str = "trine-probe:";
 
 /// What every store call returns.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
@@ -79,6 +82,8 @@ pub struct Options {
     pub timeout_ms: u64,
     /// Unsafe settings of the database server that are accepted.
     pub allow: Vec<Risk>,
+    /// Where the password of a database server is: read for each connection that is made.
+    pub password_file: Option<std::path::PathBuf>,
 }
 
 impl Options {
@@ -92,6 +97,7 @@ impl Options {
             name_wait_ms: 0,
             timeout_ms: 30_000,
             allow: Vec::new(),
+            password_file: None,
         }
     }
 }
@@ -193,6 +199,12 @@ pub trait Journal: Send + Sync + std::fmt::Debug + 'static {
     /// All records of each gid in `seq` order; absent gids are absent from the answer. A gid whose records cannot be
     /// decoded has an error of its own.
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals>;
+
+    /// Makes sure that a lane finds its connection open, so that it needs none when there are none to be had.
+    fn warm(&self) -> StoreFuture<()>;
+
+    /// Removes a record that was appended to see whether that works; see [`PROBES`]. Over the lane's own connection.
+    fn remove_probe(&self, lane: usize, gid: Gid) -> StoreFuture<()>;
 
     /// Gids this coordinator owns that are not settled and either belong in memory (`due_at` absent) or are due by
     /// `due_by`, in gid order, after `after`.

@@ -21,11 +21,14 @@ use utoipa_axum::routes;
 use super::problem::Refusal;
 use crate::metrics;
 use crate::store::{Maintenance, StoreError};
+use crate::vitals::Proof;
 
 /// What health is judged by.
 #[derive(Clone)]
 pub struct Health {
-    /// Asked whether it would take a write.
+    /// Finds out whether the work can be done.
+    pub prove: Arc<dyn Fn() -> Proof + Send + Sync>,
+    /// Asked whether the server is one to write to.
     pub store: Arc<dyn Maintenance>,
     /// Within this time.
     pub ready_timeout: Duration,
@@ -83,7 +86,8 @@ async fn healthz() -> Json<HealthView> {
     Json(HealthView { status: "alive", damaged_transactions: None })
 }
 
-/// Whether requests would be served: the store answers, the clock is right, and no shutdown has begun.
+/// Whether requests would be served: a record was just appended, read and removed over a lane's own connection, the clock is
+/// right, and no shutdown has begun.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -98,12 +102,27 @@ async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
     if let Some(complaint) = (health.complaint)() {
         return Err(Refusal::new(Code::NotReady, complaint));
     }
-    match tokio::time::timeout(health.ready_timeout, health.store.ping()).await {
-        Ok(answered) => answered?,
-        Err(_) => return Err(StoreError::Unavailable("the ping took too long".into()).into()),
+    let proved = tokio::time::timeout(health.ready_timeout, (health.prove)());
+    let judged = tokio::time::timeout(health.ready_timeout, health.store.ping());
+    let (proved, judged) = futures_util::future::join(proved, judged).await;
+    // Whether the server is looked at over a connection of its own does not matter while the lanes have theirs.
+    if let Ok(Err(unfit @ StoreError::Unfit(_))) = judged {
+        return Err(unfit.into());
     }
-    let damaged_transactions = Some((health.damaged)()).filter(|damaged| *damaged > 0);
-    Ok(Json(HealthView { status: "ready", damaged_transactions }))
+    let error = match proved {
+        Ok(Ok(())) => {
+            let damaged_transactions = Some((health.damaged)()).filter(|damaged| *damaged > 0);
+            return Ok(Json(HealthView { status: "ready", damaged_transactions }));
+        }
+        Ok(Err(error)) => error,
+        Err(_) => StoreError::Unavailable("it took too long".into()),
+    };
+    // The words may name users and hosts; they are for the log.
+    tracing::warn!(%error, "not ready");
+    Err(Refusal::new(
+        Code::NotReady,
+        "journal: a record could not be appended over a lane's own connection and read back; the log says why",
+    ))
 }
 
 /// Every metric, for Prometheus.

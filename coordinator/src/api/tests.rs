@@ -81,7 +81,8 @@ impl Api {
         let memory = Memory::new("a");
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let metrics = Metrics::new();
-        let lanes = Lanes::start(&store, &caller, &metrics, Options::default());
+        let lanes =
+            Lanes::start(&store, &caller, &metrics, Options { proof_holds_ms: 0, ..Options::default() });
         let shutdown = CancellationToken::new();
         let state = State {
             handle: lanes.handle().clone(),
@@ -95,6 +96,10 @@ impl Api {
         };
         let health = Health {
             store: Arc::new(memory.clone()),
+            prove: {
+                let (vitals, store) = (Arc::clone(lanes.handle().vitals()), Arc::clone(&store));
+                Arc::new(move || vitals.prove(&store))
+            },
             ready_timeout: Duration::from_secs(2),
             complaint: {
                 let handle = lanes.handle().clone();

@@ -76,6 +76,8 @@ pub(super) const KEYS: &[Key] = &[
 
     key("store.url", Kind::StoreUrl, "sqlite:./trine-data/trine.db",
         "Where the journal is: `sqlite:PATH`, `postgres://user:password@host:5432/database`, `mysql://user:password@host:3306/database` (MariaDB, too), or `memory:` (nothing survives a restart). A PostgreSQL or MySQL URL may name several hosts, `@one:5432,two:5432/`: the one that may be written to is used"),
+    key("store.password_file", Kind::Path, "",
+        "File with the password of a PostgreSQL or MySQL database, instead of one in `store.url`. Read for every connection that is made, so a password may be changed under a running coordinator: first in the database, then here"),
     key("store.lanes", count(64), "4",
         "How many batches are written side by side to PostgreSQL or MySQL, each on a connection of its own. SQLite has one"),
     key("store.timeout", duration(SECOND_MS, 10 * MINUTE_MS), "30s",

@@ -26,6 +26,8 @@ pub(super) enum Kind {
     AddrOrOff,
     /// A store's URL.
     StoreUrl,
+    /// A file, or an empty text for none.
+    Path,
     /// Names of risks, separated by commas.
     Risks,
     /// Addresses with ports, separated by commas.
@@ -91,6 +93,8 @@ impl Kind {
             Self::AddrOrOff if is_off(text) => Ok(()),
             Self::AddrOrOff => addr(text).map_err(|error| format!("{error}, or off")),
             Self::StoreUrl => store_url(text),
+            Self::Path if text.contains('\0') => Err("is no path: it has a NUL in it".into()),
+            Self::Path => Ok(()),
             Self::Risks => risks(text).map(drop),
             Self::NameServers => name_servers(text).map(drop),
             Self::Count { .. } => Ok(()),

@@ -79,6 +79,7 @@ fn range(kind: Kind) -> String {
         | Kind::AddrOrOff
         | Kind::StoreUrl
         | Kind::NameServers
+        | Kind::Path
         | Kind::Keep
         | Kind::LogFormat
         | Kind::LogFilter => String::new(),

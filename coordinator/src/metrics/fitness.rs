@@ -11,6 +11,7 @@ use super::FloatGauge;
 #[derive(Default)]
 pub(super) struct FitnessMetrics {
     pub(super) lapses: Counter,
+    pub(super) gave_up: Counter,
     pub(super) clock_leaps: Counter,
     clock_skew_seconds: FloatGauge,
 }
@@ -26,6 +27,11 @@ impl FitnessMetrics {
             "lapses",
             "Times this coordinator was silent for so long that others may have taken over what it owned",
             self.lapses.clone(),
+        );
+        registry.register(
+            "gave_up",
+            "Times this coordinator let the others take over because its lanes could not work",
+            self.gave_up.clone(),
         );
         registry.register_with_unit(
             "clock_skew",

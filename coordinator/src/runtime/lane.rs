@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use trine_engine::{Command, Message, Rejection, Release, Shard, Ticket};
+use trine_engine::{Command, LoadFailure, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
 use super::damaged::Damaged;
@@ -29,6 +29,7 @@ use crate::dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::StoreClock;
 use crate::store::Store;
+use crate::vitals::{self, Vitals};
 
 /// Messages handled before the lane looks at what they led to.
 const DRAIN_MAX: usize = 512;
@@ -48,6 +49,7 @@ pub(super) struct Parts {
     pub(super) residents: Arc<AtomicU64>,
     pub(super) stop: CancellationToken,
     pub(super) clock: Arc<StoreClock>,
+    pub(super) vitals: Arc<Vitals>,
 }
 
 #[derive(Debug)]
@@ -235,11 +237,21 @@ impl Lane {
                 if let Ok(appended) = &result {
                     observe::durable(&self.parts, &batch, &appended.conflicts);
                 }
+                match &result {
+                    Ok(_) => self.parts.vitals.wrote(self.parts.index),
+                    Err(_) => self.parts.vitals.write_failed(self.parts.index, vitals::weight(&batch)),
+                }
                 if generation == self.generation {
                     self.appended(id, result);
                 }
             }
             Completion::Loaded { generation, found, adopters } => {
+                let away = |(_, state): &Read| matches!(state, Err(LoadFailure::Unavailable));
+                if found.iter().any(away) {
+                    self.parts.vitals.read_failed();
+                } else {
+                    self.parts.vitals.read();
+                }
                 if generation == self.generation {
                     found.into_iter().for_each(|found| self.loaded(found));
                 }

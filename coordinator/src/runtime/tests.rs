@@ -315,3 +315,18 @@ async fn a_difference_between_the_clocks_is_measured() {
     assert!((3_590.0..3_610.0).contains(&seconds), "{line}");
     lanes.stop().await;
 }
+
+#[tokio::test]
+async fn lanes_tell_how_they_fare() {
+    let store = Memory::new("one");
+    let (lanes, _calls) = start(store.clone(), Options::default());
+    lanes.handle().submit(gid("a"), create(), ReplyOn::Durable).await.unwrap();
+    assert_eq!(lanes.handle().vitals().failing_for(), None);
+    store.faults().set_appends_down(true);
+    assert!(lanes.handle().submit(gid("b"), create(), ReplyOn::Durable).await.is_err());
+    assert!(lanes.handle().vitals().failing_for().is_some());
+    store.faults().set_appends_down(false);
+    lanes.handle().submit(gid("c"), create(), ReplyOn::Durable).await.unwrap();
+    assert_eq!(lanes.handle().vitals().failing_for(), None);
+    lanes.stop().await;
+}

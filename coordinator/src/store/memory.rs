@@ -147,6 +147,14 @@ impl Journal for Memory {
         self.read(move |state, owner| Ok(state.load(owner, gids)))
     }
 
+    fn warm(&self) -> StoreFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn remove_probe(&self, _lane: usize, gid: Gid) -> StoreFuture<()> {
+        self.write(move |state, _| state.remove_probe(&gid))
+    }
+
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
         self.read(move |state, owner| Ok(state.unfinished(owner, after.as_ref(), due_by, limit)))
     }

@@ -13,6 +13,7 @@
 mod append;
 mod client;
 mod connections;
+mod galera;
 mod hosts;
 mod inspector;
 mod key_values;
@@ -101,7 +102,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         node: inspection.node.unwrap_or_default(),
         lapse_ms,
     };
-    check_writers(options, &target, &identity, &mut client).await?;
+    galera::check_writers(options, &target, &identity, &mut client).await?;
     let patience = Duration::from_millis(options.name_wait_ms);
     if tables::is_taken(&mut client, &identity.name, patience).await.map_err(|error| failed(&error))? {
         return Err(OpenError::NameInUse { name: identity.name, store: hosts::shown(&options.url) });
@@ -174,6 +175,7 @@ fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenE
         allowed: options.allow.iter().copied().collect(),
         last_good: AtomicUsize::new(0),
         connect_timeout: Duration::from_millis(options.timeout_ms.min(CONNECT_TIMEOUT_MS_MAX)),
+        password_file: options.password_file.clone(),
         sessions: AtomicU64::new(0),
         condemned: AtomicU64::new(0),
         settled: AtomicU64::new(0),
@@ -182,37 +184,6 @@ fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenE
 
 fn failed(options: &Options, error: &dyn fmt::Display) -> OpenError {
     OpenError::Failed { store: hosts::shown(&options.url), detail: error.to_string() }
-}
-
-/// In a Galera cluster all coordinators must write to one node.
-async fn check_writers<C: Client>(
-    options: &Options,
-    target: &Target<C::Address>,
-    identity: &Identity,
-    client: &mut C,
-) -> Result<(), OpenError> {
-    if identity.node.is_empty() || options.allow.contains(&Risk::GaleraMultiWriter) {
-        return Ok(());
-    }
-    let refused = |found: String| failed(options, &safety::refusal(Risk::GaleraMultiWriter, &found));
-    if target.addresses.len() > 1 {
-        let found =
-            "the URL names several nodes of a Galera cluster, and each coordinator might take another";
-        return Err(refused(format!("{found} (put one writer endpoint in front of them)")));
-    }
-    let others = queries::coordinators(client, identity.lapse_ms).await.map_err(|e| failed(options, &e))?;
-    let elsewhere = others.iter().find(|other| {
-        let node = other.store_node.as_deref().unwrap_or_default();
-        other.alive && other.name != identity.name && !node.is_empty() && node != identity.node
-    });
-    elsewhere.map_or(Ok(()), |other| {
-        let name = &other.name;
-        Err(refused(format!(
-            "the coordinator {name} writes to another node of the Galera cluster (if the writer has just moved, start \
-             again in {} s)",
-            options.lapse_after_ms.div_ceil(1_000)
-        )))
-    })
 }
 
 impl<C: Client> Remote<C> {
@@ -240,6 +211,17 @@ impl<C: Client> Remote<C> {
         + 'static,
     ) -> StoreFuture<T> {
         self.run(|inner| &inner.readers, work)
+    }
+
+    /// For what is to be driven: over the connections that lanes read with, so that either both work or neither.
+    fn find<T: Send + 'static>(
+        &self,
+        work: impl for<'c> Fn(&'c mut C, Arc<Identity>) -> BoxFuture<'c, Result<T, ClientError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> StoreFuture<T> {
+        self.run(|inner| &inner.loaders, work)
     }
 
     fn keep<T: Send + 'static>(
@@ -287,8 +269,33 @@ impl<C: Client> Journal for Remote<C> {
         )
     }
 
+    fn warm(&self) -> StoreFuture<()> {
+        let inner = Arc::clone(&self.0);
+        detached(async move {
+            let mut all = Ok(());
+            for connections in inner.lanes.iter().chain([&inner.loaders]) {
+                all = connections.warm().await.and(all);
+            }
+            all.map_err(StoreError::from)
+        })
+    }
+
+    fn remove_probe(&self, lane: usize, gid: Gid) -> StoreFuture<()> {
+        let inner = Arc::clone(&self.0);
+        detached(async move {
+            let lane = &inner.lanes[lane % inner.lanes.len()];
+            let removed = lane.run(|client| {
+                let gid = gid.clone();
+                Box::pin(
+                    async move { client.execute(C::TEXTS.remove_probe, &[(&gid).into()]).await.map(drop) },
+                )
+            });
+            removed.await.map_err(StoreError::from)
+        })
+    }
+
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.read(move |client, me| {
+        self.find(move |client, me| {
             let after = after.clone();
             Box::pin(
                 async move { queries::unfinished(client, &me.name, after.as_ref(), due_by, limit).await },
@@ -297,7 +304,7 @@ impl<C: Client> Journal for Remote<C> {
     }
 
     fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.read(move |client, me| {
+        self.find(move |client, me| {
             Box::pin(async move { queries::due(client, &me.name, due_by, limit).await })
         })
     }
@@ -363,8 +370,9 @@ impl<C: Client> Membership for Remote<C> {
         self.keep(move |client, me| Box::pin(async move { tables::adopt(client, &me, limit).await }))
     }
 
+    /// Over the connection that is there for heartbeats: it is for those who can do nothing else any more.
     fn leave(&self) -> StoreFuture<()> {
-        self.keep(|client, me| Box::pin(async move { tables::leave(client, &me).await }))
+        self.run(|inner| &inner.pulse, |client, me| Box::pin(async move { tables::leave(client, &me).await }))
     }
 
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {

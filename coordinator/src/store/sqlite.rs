@@ -113,6 +113,14 @@ impl Journal for Sqlite {
         self.run(async move |inner| queries::load(&inner.readers, &inner.owner.name, gids).await)
     }
 
+    fn warm(&self) -> StoreFuture<()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn remove_probe(&self, _lane: usize, gid: Gid) -> StoreFuture<()> {
+        self.run(async move |inner| tables::remove_probe(&inner.writer, gid).await)
+    }
+
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
         self.run(async move |inner| {
             queries::unfinished(&inner.readers, &inner.owner.name, after, due_by, limit).await
@@ -181,7 +189,7 @@ impl Membership for Sqlite {
 
     /// Adopting has forgotten them.
     fn sweep_coordinators(&self) -> StoreFuture<u64> {
-        Box::pin(std::future::ready(Ok(0)))
+        self.run(async move |inner| tables::sweep_probes(&inner.writer).await.map(|_| 0))
     }
 }
 

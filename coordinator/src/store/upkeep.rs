@@ -66,13 +66,14 @@ pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
     /// Every coordinator known, by name, with what it owns.
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>>;
 
-    /// Forgets coordinators that have been silent for long and own nothing; returns how many.
+    /// Forgets coordinators that have been silent for long and own nothing, and probes that were left behind; returns how
+    /// many coordinators.
     fn sweep_coordinators(&self) -> StoreFuture<u64>;
 }
 
 /// Housekeeping.
 pub trait Maintenance: Send + Sync + std::fmt::Debug + 'static {
-    /// Whether a write would be accepted now.
+    /// Whether the server is one to write to: its settings, not whether the work can be done.
     fn ping(&self) -> StoreFuture<()>;
 
     /// Notes the store's time, so that what passes until the next note counts as watched, and tells of a leap. To be

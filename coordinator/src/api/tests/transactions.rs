@@ -368,6 +368,18 @@ async fn health_says_alive_ready_and_what_is_measured() {
         {"status":"ready"}
     "#]],
     );
+    api.memory.faults().set_appends_down(true);
+    check(
+        api.get("/readyz").await,
+        expect![[r#"
+        503 Service Unavailable
+        retry-after: 1
+        content-type: application/problem+json
+        {"type":"urn:trine:error:TX0027","title":"The coordinator is not ready","status":503,"detail":"journal: a record could not be appended over a lane's own connection and read back; the log says why","code":"TX0027"}
+    "#]],
+    );
+    api.memory.faults().set_appends_down(false);
+    assert!(api.get("/readyz").await.starts_with("200"));
     let asked = crate::clock::Stopwatch::start();
     let store_now =
         |behind_ms: u64| trine_protocol::Timestamp::from_millis(crate::clock::now().millis() - behind_ms);

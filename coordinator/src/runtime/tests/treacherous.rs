@@ -57,6 +57,14 @@ impl Journal for Treacherous {
         })
     }
 
+    fn warm(&self) -> StoreFuture<()> {
+        self.honest.warm()
+    }
+
+    fn remove_probe(&self, lane: usize, gid: Gid) -> StoreFuture<()> {
+        self.honest.remove_probe(lane, gid)
+    }
+
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
         self.honest.unfinished(after, due_by, limit)
     }

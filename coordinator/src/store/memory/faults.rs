@@ -43,6 +43,7 @@ pub struct Faults {
     reads_down: AtomicBool,
     reads: AtomicU64,
     writes_down: AtomicBool,
+    appends_down: AtomicBool,
 }
 
 impl Faults {
@@ -76,6 +77,11 @@ impl Faults {
         self.reads.load(Ordering::SeqCst)
     }
 
+    /// Whether appends fail, and everything else goes on.
+    pub fn set_appends_down(&self, down: bool) {
+        self.appends_down.store(down, Ordering::SeqCst);
+    }
+
     pub(super) fn before_read(&self) -> Result<(), StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         unavailable_if(self.reads_down.load(Ordering::SeqCst))
@@ -92,7 +98,8 @@ impl Faults {
         if let Some(gate) = gate {
             gate.pass().await;
         }
-        if self.writes_down.load(Ordering::SeqCst) { Some(Fault::Failed) } else { fault }
+        let down = self.writes_down.load(Ordering::SeqCst) || self.appends_down.load(Ordering::SeqCst);
+        if down { Some(Fault::Failed) } else { fault }
     }
 
     fn appends(&self) -> std::sync::MutexGuard<'_, VecDeque<Option<Fault>>> {

@@ -129,6 +129,12 @@ impl State {
         true
     }
 
+    pub(super) fn remove_probe(&mut self, gid: &Gid) {
+        if !self.index.contains_key(gid) {
+            self.journal.remove(gid);
+        }
+    }
+
     pub(super) fn load(&self, owner: &str, gids: Vec<Gid>) -> Journals {
         let found = gids.into_iter().filter(|gid| self.journal.contains_key(gid));
         found

@@ -104,6 +104,9 @@ pub(in crate::store) enum ClientError {
     /// A row is not what its table says.
     #[error("a row cannot be understood: {0}")]
     Unreadable(String),
+    /// The file with the password cannot be read.
+    #[error("the password of the store cannot be read from {0}")]
+    Password(String),
     /// This coordinator has closed its store.
     #[error("the store is closed")]
     Closed,
@@ -153,6 +156,9 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
 
     /// The server a URL names; the URL has one host.
     fn address(url: &str) -> Result<Self::Address, String>;
+
+    /// The same server with another password.
+    fn with_password(address: &Self::Address, password: &str) -> Self::Address;
 
     /// Connects, and sets what every session needs.
     fn connect(address: &Self::Address) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
@@ -268,6 +274,9 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) coordinators: &'static str,
     pub(in crate::store) sweep_coordinators: &'static str,
     pub(in crate::store) ping: &'static str,
+    pub(in crate::store) alive: &'static str,
+    pub(in crate::store) remove_probe: &'static str,
+    pub(in crate::store) sweep_probes: &'static str,
     /// Newest first.
     pub(in crate::store) spans: &'static str,
     /// Now, and the time of the newest record.

@@ -3,6 +3,7 @@
 //! A URL may name several servers of one cluster; a connection is made to the first that may be written to. Every piece
 //! of work has a deadline: a server that vanished without a word does not hold its callers for ever.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,10 @@ use crate::clock::Stopwatch;
 
 /// A connection unused for longer may have been closed by the server or by something in between: it is not trusted.
 const IDLE_MAX: Duration = Duration::from_secs(10);
+/// A connection unused for so long is tried, where it is to be kept.
+const WARM_AFTER: Duration = Duration::from_secs(4);
+/// How long one may take to say that it lives.
+const WARM_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long somebody waits for a place, where not waiting is an answer, too.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -23,6 +28,8 @@ const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Target<A> {
     pub(super) addresses: Vec<A>,
     pub(super) allowed: Allowed,
+    /// Where the password is, if not in the URL.
+    pub(super) password_file: Option<PathBuf>,
     /// The place of the address that worked last.
     pub(super) last_good: AtomicUsize,
     /// How long one server may take to let us in before the next is asked.
@@ -121,6 +128,28 @@ impl<C: Client> Connections<C> {
         }
         let client = connect::<C>(&self.target).await?;
         Ok(Lease { client, made_at, reused: false, home: self, _place: place })
+    }
+
+    /// Makes sure that a connection is open and answers, unless all are in use: then there is one.
+    pub(super) async fn warm(&self) -> Result<(), ClientError> {
+        let made_at = self.target.condemned.load(Ordering::SeqCst);
+        let fresh = self
+            .idle()
+            .last()
+            .is_some_and(|idle| idle.since.elapsed() < WARM_AFTER && idle.made_at == made_at);
+        if fresh || self.places.available_permits() == 0 {
+            return Ok(());
+        }
+        let mut lease = self.lease().await?;
+        if lease.reused {
+            let answer = tokio::time::timeout(WARM_TIMEOUT, lease.client.query(C::TEXTS.alive, &[])).await;
+            if !matches!(answer, Ok(Ok(_))) {
+                drop(lease);
+                lease = self.lease().await?;
+            }
+        }
+        lease.give_back();
+        Ok(())
     }
 
     /// Runs `work`, which may be run twice: when a connection that lay idle turns out to be dead, a new one is tried.
@@ -229,12 +258,16 @@ impl<C: Client> Lease<'_, C> {
 
 /// A connection to the first server that may be written to, beginning with the one that was the last time.
 pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C, ClientError> {
+    let password = password(target).await?;
     let first = target.last_good.load(Ordering::Relaxed);
     let mut why = Vec::new();
     for place in 0..target.addresses.len() {
         let place = (first + place) % target.addresses.len();
         let limit = target.connect_timeout;
-        let attempt = tokio::time::timeout(limit, connect_to::<C>(&target.addresses[place], &target.allowed));
+        let address = &target.addresses[place];
+        let with_password = password.as_ref().map(|password| C::with_password(address, password));
+        let address = with_password.as_ref().unwrap_or(address);
+        let attempt = tokio::time::timeout(limit, connect_to::<C>(address, &target.allowed));
         match attempt.await.unwrap_or_else(|_| Err(too_late(limit))) {
             Ok(client) => {
                 target.sessions.fetch_add(1, Ordering::SeqCst);
@@ -247,6 +280,14 @@ pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C,
     // Of several servers most are standbys, as they should be: what is worth telling is the other thing.
     let position = why.iter().position(|error| !matches!(error, ClientError::Unfit(_))).unwrap_or(0);
     if why.is_empty() { Err(ClientError::Closed) } else { Err(why.swap_remove(position)) }
+}
+
+/// The password as it is now: it may have been changed since the last connection was made.
+async fn password<A>(target: &Target<A>) -> Result<Option<String>, ClientError> {
+    let Some(file) = &target.password_file else { return Ok(None) };
+    let text = tokio::fs::read_to_string(file).await;
+    let text = text.map_err(|error| ClientError::Password(format!("{}: {error}", file.display())))?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 async fn connect_to<C: Client>(address: &C::Address, allowed: &Allowed) -> Result<C, ClientError> {

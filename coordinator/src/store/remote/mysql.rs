@@ -58,6 +58,10 @@ impl Client for MySql {
         Ok(options.charset("utf8mb4").statement_cache_capacity(STATEMENTS_MAX).disable_statement_logging())
     }
 
+    fn with_password(address: &MySqlConnectOptions, password: &str) -> MySqlConnectOptions {
+        address.clone().password(password)
+    }
+
     async fn connect(address: &MySqlConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = address.connect().await?;
         let settings = format!(
@@ -199,6 +203,7 @@ impl Client for MySql {
             | ClientError::Slow(_)
             | ClientError::Unfit(_)
             | ClientError::Crowded
+            | ClientError::Password(_)
             | ClientError::Closed => false,
         }
     }

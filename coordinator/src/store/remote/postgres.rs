@@ -57,6 +57,10 @@ impl Client for Postgres {
             .disable_statement_logging())
     }
 
+    fn with_password(address: &PgConnectOptions, password: &str) -> PgConnectOptions {
+        address.clone().password(password)
+    }
+
     async fn connect(address: &PgConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = address.connect().await?;
         sqlx::raw_sql(SESSION).execute(&mut connection).await?;
@@ -161,9 +165,11 @@ impl Client for Postgres {
         match error {
             ClientError::Sql(_) => Self::undone(error).is_some(),
             ClientError::Unreadable(_) => true,
-            ClientError::Slow(_) | ClientError::Unfit(_) | ClientError::Crowded | ClientError::Closed => {
-                false
-            }
+            ClientError::Slow(_)
+            | ClientError::Unfit(_)
+            | ClientError::Crowded
+            | ClientError::Password(_)
+            | ClientError::Closed => false,
         }
     }
 

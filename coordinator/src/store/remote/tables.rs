@@ -175,5 +175,6 @@ pub(super) async fn sweep_coordinators<C: Client>(
     silent_ms: u64,
 ) -> Result<u64, ClientError> {
     client.execute(C::TEXTS.recall, &[]).await?;
+    client.execute(C::TEXTS.sweep_probes, &[]).await?;
     client.execute(C::TEXTS.sweep_coordinators, &[integer(silent_ms).into()]).await
 }

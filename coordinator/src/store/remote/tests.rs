@@ -3,6 +3,7 @@
 mod faults;
 mod key_values;
 mod pooler;
+mod proof;
 mod schema;
 mod sharing;
 

@@ -15,6 +15,9 @@ pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN 
      (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 \
       AND EXISTS (SELECT 1 FROM coordinators WHERE id = ?1 AND incarnation = ?3) LIMIT ?2) RETURNING gid";
 
+/// No proof that a write works takes longer.
+const PROBE_MS_MAX: u64 = 60 * 60 * 1_000;
+
 /// See [`crate::store::Registry::register`].
 pub(super) async fn register(
     writer: &Writer,
@@ -60,6 +63,24 @@ pub(super) async fn adopt(writer: &Writer, owner: &Owner, limit: usize) -> Resul
     let claimed = adopt.fetch_all(&mut session.connection).await;
     let rows = session.end(claimed)?;
     Ok(super::queries::gids(&rows))
+}
+
+/// See [`crate::store::Journal::remove_probe`].
+pub(super) async fn remove_probe(writer: &Writer, gid: Gid) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query(
+        "DELETE FROM journal WHERE gid = ?1 AND NOT EXISTS (SELECT 1 FROM transactions WHERE gid = ?1)",
+    );
+    alone(writer, statement.bind(gid.as_str().to_owned())).await.map(drop)
+}
+
+/// What a process left behind that was killed while it looked whether it can write.
+pub(super) async fn sweep_probes(writer: &Writer) -> Result<u64, sqlx::Error> {
+    let statement = sqlx::query(
+        "DELETE FROM journal WHERE gid > 'trine-probe:' AND gid < 'trine-probe;' AND at < ?1 \
+         AND NOT EXISTS (SELECT 1 FROM transactions WHERE transactions.gid = journal.gid)",
+    );
+    let old = clock::now().millis().saturating_sub(PROBE_MS_MAX);
+    alone(writer, statement.bind(millis(Timestamp::from_millis(old)))).await
 }
 
 /// See [`crate::store::Maintenance::ping`]. Asking costs no durable write while the last one succeeded; after trouble

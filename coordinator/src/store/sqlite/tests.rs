@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{Connection, Row};
 use tempfile::TempDir;
@@ -16,6 +17,7 @@ use crate::store::{
     AppendError, Appended, Cursor, Filter, Journal, Maintenance, Membership, OpenError, Options, Queries,
     Standing, Store, StoreError, Why, migrate, open,
 };
+use crate::vitals::Vitals;
 
 struct Folder(TempDir);
 
@@ -368,7 +370,13 @@ async fn a_full_disk_fails_appends_until_there_is_room() {
         assert!(text.contains("full"), "{text}");
         assert_eq!(length(&store).await, 1);
     }
+    let (shared, vitals): (Arc<dyn Store>, _) =
+        (Arc::new(store.clone()), Arc::new(Vitals::new(1, Duration::ZERO)));
+    vitals.write_failed(0, crate::vitals::weight(&large));
+    assert!(vitals.prove(&shared).await.is_err(), "a large write does not go through");
     limit("PRAGMA max_page_count = 1000000").await;
+    assert_eq!(vitals.prove(&shared).await, Ok(()));
+    assert_eq!(length(&store).await, 1);
     assert_eq!(store.append(0, large).await, Ok(Appended::default()));
     assert_eq!(store.ping().await, Ok(()));
 }

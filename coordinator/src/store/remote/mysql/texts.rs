@@ -171,6 +171,13 @@ pub(super) const TEXTS: Texts = Texts {
     ),
     // Writes nothing, and fails where nothing can be written.
     ping: "DELETE FROM coordinators WHERE id IS NULL",
+    alive: "SELECT 1",
+    remove_probe: "DELETE FROM journal WHERE gid = $1 AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.gid = $1)",
+    sweep_probes: concat!(
+        "DELETE FROM journal WHERE gid > 'trine-probe:' AND gid < 'trine-probe;' AND at < ",
+        now!(),
+        " - 3600000 AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.gid = journal.gid)"
+    ),
     spans: "SELECT from_at, until_at FROM watched ORDER BY from_at DESC",
     clock: concat!(
         "SELECT ",
