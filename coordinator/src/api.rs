@@ -30,7 +30,7 @@ use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 use trine_protocol::errors::Code;
 
-use crate::metrics::Metrics;
+use crate::metrics::{AdmissionReason, Metrics};
 use crate::runtime::Handle;
 use crate::store::{Membership, Queries, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
@@ -132,6 +132,20 @@ pub fn compose(routers: impl IntoIterator<Item = Router>) -> Router {
         .fold(Router::new(), Router::merge)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
+        .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(axum::middleware::map_response(no_sniffing))
+}
+
+/// Health, and a 503 for everything else: what a connection above the limit may ask.
+pub fn reserved(health: Router, metrics: Metrics) -> Router {
+    let turn_away = async move || {
+        metrics.admission_rejected(AdmissionReason::Connections);
+        let detail = "as many connections are open as this coordinator takes; nothing was done, try again";
+        Refusal::new(Code::Busy, detail)
+    };
+    health
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(turn_away)
         .layer(CatchPanicLayer::custom(problem::from_panic))
         .layer(axum::middleware::map_response(no_sniffing))
 }

@@ -10,6 +10,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod descriptors;
 pub mod dispatch;
 pub mod http;
 pub mod jobs;
