@@ -79,6 +79,8 @@ pub struct Limits {
     pub store_timeout: Duration,
     /// How often a live stream looks at the journal when nothing woke it.
     pub events_poll: Duration,
+    /// What a live stream keeps of a history that its client has not got yet; at least one event.
+    pub events_ahead_bytes_max: usize,
     /// Transactions that one replay of many sets going side by side.
     pub replays_in_flight_max: usize,
 }
@@ -89,6 +91,7 @@ impl Default for Limits {
             body_bytes_max: trine_protocol::limits::BODY_BYTES_MAX,
             store_timeout: Duration::from_secs(10),
             events_poll: Duration::from_secs(2),
+            events_ahead_bytes_max: 1024 * 1024,
             replays_in_flight_max: 16,
         }
     }

@@ -226,10 +226,9 @@ async fn connection(
             (_, Wire::Http2) => http2::serve(stream, front, options.header_timeout, stopping).await,
         }
     };
-    match cut.run_until_cancelled(serving).await {
-        // Clients that vanish or send rubbish are their own affair.
-        Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
-        Some(Ok(())) | None => {}
+    // Clients that vanish or send rubbish are their own affair.
+    if let Some(Err(error)) = cut.run_until_cancelled(serving).await {
+        tracing::debug!(%error, "a connection ended early");
     }
     drop(place);
 }

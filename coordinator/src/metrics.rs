@@ -59,8 +59,6 @@ struct Inner {
     residents: Gauge,
     inbox_len: Gauge,
     http: HttpMetrics,
-    body_bytes: Gauge,
-    bodies_refused: Counter,
     admission_rejections: Family<Labels<1>, Counter>,
     store_errors: Family<Labels<1>, Counter>,
     lane_panics: Counter,
@@ -149,18 +147,6 @@ impl Metrics {
         self.inner.inbox_len.set(i64::try_from(len).unwrap_or(i64::MAX));
     }
 
-    /// A request was answered. `route` is the template it matched, never its path.
-    pub fn http_request(&self, route: Option<&str>, method: &str, status: u16, took_s: f64) {
-        self.inner.http.request(route, method, status, took_s);
-    }
-
-    /// What bodies of requests and answers hold now, and how many found no room so far.
-    pub fn bodies(&self, bytes: usize, refused: u64) {
-        self.inner.body_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        // Counted elsewhere; it only grows.
-        self.inner.bodies_refused.inner().store(refused, std::sync::atomic::Ordering::Relaxed);
-    }
-
     /// A request was turned away.
     pub fn admission_rejected(&self, reason: AdmissionReason) {
         self.inner.admission_rejections.get_or_create(&[("reason", reason.as_str())]).inc();
@@ -225,8 +211,6 @@ impl Inner {
             residents: Gauge::default(),
             inbox_len: Gauge::default(),
             http: HttpMetrics::new(),
-            body_bytes: Gauge::default(),
-            bodies_refused: Counter::default(),
             admission_rejections: Family::default(),
             store_errors: Family::default(),
             lane_panics: Counter::default(),
@@ -299,17 +283,6 @@ impl Inner {
         );
         registry.register("residents", "Transactions in memory", self.residents.clone());
         registry.register("inbox_commands", "Commands waiting in front of the lanes", self.inbox_len.clone());
-        registry.register_with_unit(
-            "http_bodies",
-            "Memory that bodies of requests and answers hold, beyond the first 16 KiB of each connection",
-            Unit::Bytes,
-            self.body_bytes.clone(),
-        );
-        registry.register(
-            "http_bodies_refused",
-            "Bodies that found no room within `http.bodies_bytes_max`",
-            self.bodies_refused.clone(),
-        );
         registry.register(
             "admission_rejections",
             "Commands turned away before they were decided, by reason",

@@ -119,6 +119,6 @@ impl HttpBody for Sized {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }

@@ -190,6 +190,25 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_a_stream_is_cut_off() {
+    let (held, mut dropped) = tokio::sync::mpsc::channel::<()>(1);
+    let held = Arc::new(std::sync::Mutex::new(Some(held)));
+    let endless = move || {
+        let held = held.lock().unwrap().take();
+        let chunks = futures_util::stream::repeat_with(move || {
+            let _stays = &held;
+            Ok::<_, std::io::Error>(vec![b'x'; 40_000])
+        });
+        async move { Body::from_stream(chunks) }
+    };
+    let options = Options { write_timeout: Duration::from_millis(50), ..Options::default() };
+    let served = start(Router::new().route("/", get(endless)), options).await;
+    let mut stream = TcpStream::connect(served.addr).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    assert_eq!(dropped.recv().await, None);
+}
+
+#[tokio::test]
 async fn an_answer_that_is_not_fetched_is_given_up_although_its_connection_asks_on() {
     let (router, mut dropped) = large(1 << 20);
     let options =
