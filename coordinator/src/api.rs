@@ -32,7 +32,7 @@ use trine_engine::Record;
 use trine_protocol::Gid;
 use trine_protocol::errors::Code;
 
-use crate::metrics::Metrics;
+use crate::metrics::{AdmissionReason, Metrics};
 use crate::runtime::Handle;
 use crate::store::{Membership, Queries, Readable, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
@@ -81,6 +81,8 @@ pub struct Limits {
     pub store_timeout: Duration,
     /// How often a live stream looks at the journal when nothing woke it.
     pub events_poll: Duration,
+    /// What a live stream keeps of a history that its client has not got yet; at least one event.
+    pub events_ahead_bytes_max: usize,
     /// Transactions that one replay of many sets going side by side.
     pub replays_in_flight_max: usize,
 }
@@ -91,6 +93,7 @@ impl Default for Limits {
             body_bytes_max: trine_protocol::limits::BODY_BYTES_MAX,
             store_timeout: Duration::from_secs(10),
             events_poll: Duration::from_secs(2),
+            events_ahead_bytes_max: 1024 * 1024,
             replays_in_flight_max: 16,
         }
     }
@@ -154,6 +157,20 @@ pub fn compose(routers: impl IntoIterator<Item = Router>) -> Router {
         .fold(Router::new(), Router::merge)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
+        .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(axum::middleware::map_response(no_sniffing))
+}
+
+/// Health, and a 503 for everything else: what a connection above the limit may ask.
+pub fn reserved(health: Router, metrics: Metrics) -> Router {
+    let turn_away = async move || {
+        metrics.admission_rejected(AdmissionReason::Connections);
+        let detail = "as many connections are open as this coordinator takes; nothing was done, try again";
+        Refusal::new(Code::Busy, detail)
+    };
+    health
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(turn_away)
         .layer(CatchPanicLayer::custom(problem::from_panic))
         .layer(axum::middleware::map_response(no_sniffing))
 }

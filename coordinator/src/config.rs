@@ -70,10 +70,25 @@ pub struct Http {
     pub body_bytes_max: usize,
     /// Longest time for a request's headers to arrive.
     pub header_timeout: HumanDuration,
+    /// Longest time for a request's body to arrive.
+    pub body_timeout: HumanDuration,
+    /// How long a client may take nothing of what is sent.
+    pub write_timeout: HumanDuration,
+    /// Most bytes of bodies in memory.
+    pub bodies_bytes_max: usize,
     /// Most open connections.
     pub connections_max: usize,
+    /// `host:port` to listen on for health alone, or `off`.
+    pub health_addr: String,
     /// How long a shutdown waits for requests under way.
     pub drain_timeout: HumanDuration,
+}
+
+impl Http {
+    /// Where to listen for health alone, if anywhere.
+    pub fn health_listens(&self) -> Option<&str> {
+        (!kind::is_off(&self.health_addr)).then_some(self.health_addr.as_str())
+    }
 }
 
 /// Section `grpc`.
@@ -195,7 +210,9 @@ impl Config {
             ConfigError::from(Problem::Defect { detail: error.message().to_owned() })
         })?;
         let config = Self { origins, ..config };
-        ConfigError::check(config.too_few_heartbeats().into_iter().collect())?;
+        ConfigError::check(
+            config.too_few_heartbeats().into_iter().chain(config.too_little_room()).collect(),
+        )?;
         Ok(config)
     }
 
@@ -219,6 +236,19 @@ impl Config {
             )
         };
         Some(Problem::Value { at: self.origin(key)?.clone(), key: (*key).to_owned(), detail })
+    }
+
+    /// The largest body has to find room, also beside answers that nobody fetches.
+    fn too_little_room(&self) -> Option<Problem> {
+        let Http { body_bytes_max, bodies_bytes_max, .. } = self.http;
+        if bodies_bytes_max / 2 >= body_bytes_max {
+            return None;
+        }
+        let key = "http.bodies_bytes_max";
+        let detail = format!(
+            "is {bodies_bytes_max}; it must be at least twice `http.body_bytes_max`, which is {body_bytes_max}"
+        );
+        Some(Problem::Value { at: self.origin(key)?.clone(), key: key.to_owned(), detail })
     }
 
     /// The coordinator's name, or one made up from host, process and chance.

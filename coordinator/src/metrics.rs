@@ -154,11 +154,6 @@ impl Metrics {
         self.inner.inbox_len.set(i64::try_from(len).unwrap_or(i64::MAX));
     }
 
-    /// A request was answered. `route` is the template it matched, never its path.
-    pub fn http_request(&self, route: Option<&str>, method: &str, status: u16, took_s: f64) {
-        self.inner.http.request(route, method, status, took_s);
-    }
-
     /// A request was turned away.
     pub fn admission_rejected(&self, reason: AdmissionReason) {
         self.inner.admission_rejections.get_or_create(&[("reason", reason.as_str())]).inc();

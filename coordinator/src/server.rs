@@ -2,6 +2,8 @@
 //!
 //! The one place that knows all rooms. No logic: whatever needs a decision belongs into one of them.
 
+mod listeners;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,6 @@ use axum::extract::{MatchedPath, Request, State as Ext};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trine_protocol::{JournalId, headers};
@@ -19,13 +20,13 @@ use trine_protocol::{JournalId, headers};
 use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::dispatch::{Caller, Directory, Dispatcher, Measured};
-use crate::http::Wire;
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
 use crate::runtime::Lanes;
 use crate::store::{self, OpenError, Store};
 use crate::{admin, api, http, ownership, recovery};
+use listeners::Listeners;
 
 /// How long `/readyz` waits for the store.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,7 +46,9 @@ pub enum StartError {
     StoreSilent(#[from] store::StoreError),
     /// The address cannot be listened on.
     #[error(
-        "cannot listen on {addr}: {error}; is another coordinator running? choose another address with {flag}"
+        "cannot listen on {addr}: {error}; another program, perhaps another coordinator, listens there, or the port is \
+         the local end of an outgoing connection (`ss -tan` shows both; docs/operating.md says how to reserve a port): \
+         choose another address with {flag}"
     )]
     Listen {
         /// The flag that says where.
@@ -65,6 +68,7 @@ pub enum StartError {
 pub struct Server {
     addr: SocketAddr,
     grpc_addr: Option<SocketAddr>,
+    health_addr: Option<SocketAddr>,
     store: Arc<dyn Store>,
     standing: Arc<Standing>,
     lanes: Lanes,
@@ -78,13 +82,12 @@ pub struct Server {
 impl Server {
     /// Opens the store, starts the lanes, hands them what is unfinished, and listens. Prints nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let (listener, addr) = listen("--http", &config.http.addr).await?;
-        let grpc = match config.grpc.listens() {
-            Some(addr) => Some(listen("--grpc (or none with `off`)", addr).await?),
-            None => None,
-        };
-        let grpc_addr = grpc.as_ref().map(|(_, addr)| *addr);
         let options = config.store_options();
+        // Before the ports: whoever mistyped the URL is not told about a port.
+        store::check(&options.url)?;
+        let listeners = Listeners::bind(&config).await?;
+        let (addr, grpc_addr) = (listeners.http.1, listeners.grpc.as_ref().map(|(_, addr)| *addr));
+        let health_addr = listeners.health.as_ref().map(|(_, addr)| *addr);
         let store = store::open(&options).await?;
         store.heartbeat().await?;
         let standing = Arc::new(Standing::new(options.lapse_after_ms));
@@ -111,16 +114,29 @@ impl Server {
         let recovering = tokio::spawn(recover(context.clone(), shutdown.clone()));
         let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), shutdown.clone()));
         let jobs = Jobs::start(&config.schedules(), &context).await?;
-        let routed = router(&config, &context, &shutdown);
-        let serve = |listener, router, wire| {
-            tokio::spawn(http::serve(listener, router, http_options(&config, wire), shutdown.clone()))
-        };
-        let mut listening = vec![serve(listener, routed, Wire::Http1)];
-        listening
-            .extend(grpc.map(|(listener, _)| serve(listener, grpc_router(&config, &context), Wire::Http2)));
+        let listening = listeners.serve(&config, &context, &shutdown);
         let journal = store.journal_id();
-        tracing::info!(%addr, grpc = grpc_addr.map(tracing::field::display), name = options.owner, %journal, "listening");
-        Ok(Self { addr, grpc_addr, store, standing, lanes, jobs, shutdown, listening, recovering, pulse })
+        tracing::info!(
+            %addr,
+            grpc = grpc_addr.map(tracing::field::display),
+            health = health_addr.map(tracing::field::display),
+            name = options.owner,
+            %journal,
+            "listening"
+        );
+        Ok(Self {
+            addr,
+            grpc_addr,
+            health_addr,
+            store,
+            standing,
+            lanes,
+            jobs,
+            shutdown,
+            listening,
+            recovering,
+            pulse,
+        })
     }
 
     /// Where it listens; the port is the real one when 0 was asked for.
@@ -131,6 +147,11 @@ impl Server {
     /// Where it listens for gRPC, if it does.
     pub fn grpc_addr(&self) -> Option<SocketAddr> {
         self.grpc_addr
+    }
+
+    /// Where it listens for health alone, if it does.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_addr
     }
 
     /// Resolves when another process has started under this coordinator's name: then this one is to stop.
@@ -161,13 +182,6 @@ impl Server {
     }
 }
 
-async fn listen(flag: &'static str, addr: &str) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen { flag, addr: addr.to_owned(), error };
-    let listener = TcpListener::bind(addr).await.map_err(failed)?;
-    let addr = listener.local_addr().map_err(failed)?;
-    Ok((listener, addr))
-}
-
 /// The description of everything the server answers.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     api::openapi()
@@ -189,16 +203,7 @@ async fn recover(context: jobs::Context, shutdown: CancellationToken) {
     }
 }
 
-fn http_options(config: &Config, wire: Wire) -> http::Options {
-    http::Options {
-        wire,
-        header_timeout: Duration::from_millis(config.http.header_timeout.millis()),
-        connections_max: config.http.connections_max,
-        drain: Duration::from_millis(config.http.drain_timeout.millis()),
-    }
-}
-
-fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken) -> Router {
+fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken, health: Router) -> Router {
     let directory = Arc::clone(&context.directory);
     let refresh = context.clone();
     let state = api::State {
@@ -211,7 +216,25 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
         shutdown: shutdown.clone(),
     };
-    let (metrics, damaged) = (context.metrics.clone(), context.handle.damaged().clone());
+    // The seams: authentication becomes a layer here, one per router.
+    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
+    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
+    let names = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
+    let (native, dialect) = (api::router(state.clone()), api::dtm::router(front(config, context)));
+    let (native, dialect) = (api::guard(native, names.clone()), api::guard(dialect, names));
+    api::compose([
+        api::guard(api::guard(native, count.clone()), measure.clone()),
+        api::guard(api::guard(admin::router(state), count.clone()), measure.clone()),
+        api::guard(api::guard(dialect, count), measure.clone()),
+        health,
+        api::docs_router(),
+    ])
+}
+
+/// Health, measured.
+fn health_router(context: &jobs::Context, shutdown: &CancellationToken, budget: &http::Budget) -> Router {
+    let (metrics, budget) = (context.metrics.clone(), budget.clone());
+    let damaged = context.handle.damaged().clone();
     let (handle, standing) = (context.handle.clone(), Arc::clone(&context.standing));
     let (vitals, store) = (Arc::clone(context.handle.vitals()), Arc::clone(&context.store));
     let health = api::health::Health {
@@ -223,22 +246,14 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
             handle.complaint().or(cut_off)
         }),
         damaged: Arc::new(move || damaged.len()),
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(move || {
+            metrics.bodies(budget.used_bytes(), budget.refused());
+            metrics.render()
+        }),
         shutdown: shutdown.clone(),
     };
-    // The seams: authentication becomes a layer here, one per router.
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
-    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
-    let names = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
-    let (native, dialect) = (api::router(state.clone()), api::dtm::router(front(config, context)));
-    let (native, dialect) = (api::guard(native, names.clone()), api::guard(dialect, names));
-    api::compose([
-        api::guard(api::guard(native, count.clone()), measure.clone()),
-        api::guard(api::guard(admin::router(state), count.clone()), measure.clone()),
-        api::guard(api::guard(dialect, count), measure.clone()),
-        api::guard(api::health::router(health), measure),
-        api::docs_router(),
-    ])
+    api::guard(api::health::router(health), measure)
 }
 
 fn grpc_router(config: &Config, context: &jobs::Context) -> Router {

@@ -115,6 +115,18 @@ pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     })
 }
 
+/// Whether a URL names a store at all. Nothing is opened.
+pub fn check(url: &str) -> Result<(), OpenError> {
+    match scheme(url)? {
+        Scheme::Memory | Scheme::Sqlite(_) => Ok(()),
+        Scheme::Postgres | Scheme::MySql => check_server_url(url).map_err(|detail| OpenError::Url {
+            // The rest of the URL may carry a password.
+            url: url.split_once(':').map_or_else(String::new, |(scheme, _)| format!("{scheme}:")),
+            detail,
+        }),
+    }
+}
+
 /// Brings the tables of a store up to date without running a coordinator on it; returns how many migrations that took.
 pub async fn migrate(options: &Options) -> Result<u64, OpenError> {
     match scheme(&options.url)? {

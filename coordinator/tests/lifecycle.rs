@@ -272,3 +272,40 @@ async fn what_cannot_be_used_ends_with_exit_code_2_and_without_a_word_of_a_passw
     assert_eq!(code, Some(3), "a database that does not answer is another matter: {words}");
     assert!(words.contains("--db: the database: ") && !words.contains("hunter"), "{words}");
 }
+
+#[tokio::test]
+async fn health_is_served_while_every_connection_is_in_use_and_descriptors_are_short() {
+    let folder = tempfile::tempdir().unwrap();
+    // Four connections for clients, after the store's descriptors and those for calls.
+    let coordinator = Coordinator::start_limited(&folder.path().join("t.db"), 64).await;
+    let mut idle = Vec::new();
+    for _ in 0..80 {
+        idle.push(tokio::net::TcpStream::connect(coordinator.addr()).await.unwrap());
+    }
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let response = reqwest::get(format!("{}{path}", coordinator.url())).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+    }
+    let (code, words) = trine(&["health", "--url", coordinator.url()]).await;
+    assert_eq!(code, Some(0), "{words}");
+    let refused = reqwest::get(format!("{}/v1/transactions", coordinator.url())).await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
+    drop(idle);
+    assert_eq!(coordinator.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_named_is_told_before_a_port_that_is_taken() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let serve = |store: &'static str| {
+        let addr = addr.clone();
+        async move { trine(&["serve", "--http", &addr, "--grpc", "off", "--store", store]).await }
+    };
+    let (code, words) = serve("sqlite:./folder/").await;
+    assert_eq!(code, Some(2), "{words}");
+    assert!(words.contains("names no file"), "{words}");
+    let (code, words) = serve("memory:").await;
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("local end of an outgoing connection"), "{words}");
+}

@@ -32,10 +32,22 @@ impl Coordinator {
         Self::launch(folder, &["serve", "--http", http, "--store", store], variables).await
     }
 
+    /// Starts `trine serve` on a file, with so many file descriptors and no more.
+    pub(crate) async fn start_limited(db: &Path, descriptors: usize) -> Self {
+        let mut program = limited(descriptors);
+        program.args(["serve", "--store", &format!("sqlite:{}", db.display())]);
+        Self::listening(program, db.parent().expect("a file is in a folder"), &[]).await
+    }
+
     /// Starts `trine` with arguments that make it serve, and waits until it listens.
     pub(crate) async fn launch(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = program()
-            .args(arguments)
+        let mut program = program();
+        program.args(arguments);
+        Self::listening(program, folder, variables).await
+    }
+
+    async fn listening(mut program: Command, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut child = program
             .env("TRINE_LOG_FILTER", "error")
             .envs(variables.iter().copied())
             .current_dir(folder)
@@ -83,12 +95,24 @@ impl Coordinator {
     }
 }
 
+const TRINE: &str = env!("CARGO_BIN_EXE_trine");
+
 /// `trine`, to be given arguments and started: the one way in which these tests start it (tidy sees to that).
 ///
 /// The default ports may be somebody's who works on this machine. So where the arguments name no address, it listens on
 /// free ports, and a command that asks a coordinator finds nobody.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trine"));
+    alone(Command::new(TRINE))
+}
+
+/// The same with so many file descriptors and no more.
+fn limited(descriptors: usize) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {descriptors} && exec \"$@\""), "sh", TRINE]);
+    alone(shell)
+}
+
+fn alone(mut command: Command) -> Command {
     for name in ["TRINE_HTTP_ADDR", "TRINE_GRPC_ADDR"] {
         command.env(name, "127.0.0.1:0");
     }

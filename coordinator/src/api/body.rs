@@ -2,31 +2,28 @@
 //!
 //! What the fields mean is checked by `from_wire`; here it is only JSON, of the right shape, or not.
 
+use std::error::Error;
 use std::io::Read as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
+use axum::RequestExt as _;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Buf as _;
 use flate2::read::MultiGzDecoder;
+use futures_util::stream;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use trine_protocol::errors::Code;
 use trine_protocol::v1::Object;
 
 use super::problem::{Refusal, echo};
-use crate::http::BodyPlaces;
-
-/// How long the whole body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::http::BodyFault;
 
 /// What a body may be packed in.
 const ENCODINGS: &str = "gzip, identity";
-/// How much is unpacked at once.
+/// How much is unpacked, or reserved for what is announced, at once.
 const PIECE_BYTES: usize = 16 * 1_024;
 
 /// A mandatory JSON object.
@@ -40,10 +37,10 @@ pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         require_json(request.headers(), true)?;
         require_encoding(request.headers())?;
-        let bytes = read(request, state).await?;
+        let bytes = read(request).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -51,11 +48,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJsonBody<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         let headers = request.headers().clone();
         require_json(&headers, false)?;
         require_encoding(&headers)?;
-        let bytes = read(request, state).await?;
+        let bytes = read(request).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -65,23 +62,14 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
 }
 
 /// Why a body did not arrive whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unread {
-    TooLarge,
-    CutShort,
-    TooSlow,
-    /// It is not in the encoding that its headers name.
-    Garbled,
-}
+pub(super) type Unread = BodyFault;
 
 impl Unread {
     /// For people.
-    pub(super) fn detail(self) -> &'static str {
+    pub(super) fn detail(self) -> String {
         match self {
-            Self::TooLarge => "the body has more bytes than this coordinator reads",
-            Self::CutShort => "the body ended before it was complete",
-            Self::TooSlow => "the body took too long to arrive",
-            Self::Garbled => "the body is not the gzip that `Content-Encoding` says it is",
+            Self::NoRoom => format!("{self}; nothing was done, try again"),
+            _ => self.to_string(),
         }
     }
 
@@ -91,7 +79,22 @@ impl Unread {
             Self::TooLarge => Code::BodyTooLarge,
             Self::CutShort | Self::Garbled => Code::MalformedJson,
             Self::TooSlow => Code::BodyTimeout,
+            Self::NoRoom => Code::Busy,
         }
+    }
+
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(fault) = error.downcast_ref::<Self>() {
+                return *fault;
+            }
+            if error.is::<http_body_util::LengthLimitError>() {
+                return Self::TooLarge;
+            }
+            cause = error.source();
+        }
+        Self::CutShort
     }
 }
 
@@ -101,55 +104,44 @@ impl From<Unread> for Refusal {
     }
 }
 
-/// The whole body, within the router's limit and in bounded time. One in gzip is unpacked, and the limit is that of what
-/// comes out of it, too.
-pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Unread> {
-    let places = request.extensions().get::<BodyPlaces>().cloned();
-    let reading = async {
-        let _place = match &places {
-            Some(places) => places.take().await,
-            None => None,
-        };
-        unpacked(request, state).await
-    };
-    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(bytes)) => bytes.ok_or(Unread::Garbled),
-        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            Err(Unread::TooLarge)
-        }
-        Ok(Err(_)) => Err(Unread::CutShort),
-        Err(_) => Err(Unread::TooSlow),
-    }
-}
-
-/// The bytes of a body as they were before they were packed; none: they are not what they should be.
-async fn unpacked<S: Send + Sync>(request: Request, state: &S) -> Result<Option<Bytes>, BytesRejection> {
+/// The whole body, within the router's limit. One in gzip is unpacked, and the limit is that of what comes out of it, too.
+/// How long it may take, and how much memory, is bounded by whoever serves the connection.
+pub(super) async fn read(request: Request) -> Result<Bytes, Unread> {
     if !is_gzip(request.headers()) {
-        return Bytes::from_request(request, state).await.map(Some);
+        return whole(request).await;
     }
     // A request of the same head has the same limit.
     let (head, body) = request.into_parts();
-    let packed = Bytes::from_request(Request::from_parts(head.clone(), body), state).await?;
-    let mut decoder = MultiGzDecoder::new(packed.reader());
-    let garbled = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&garbled);
+    let packed = whole(Request::from_parts(head.clone(), body)).await?;
+    let decoder = MultiGzDecoder::new(packed.reader());
     // Piece by piece, so that a body of a few bytes that stands for gigabytes is given up at the limit.
-    let pieces = futures_util::stream::iter(std::iter::from_fn(move || {
+    let pieces = stream::try_unfold(decoder, |mut decoder| async move {
         let mut piece = vec![0; PIECE_BYTES];
-        match decoder.read(&mut piece) {
-            Ok(0) => None,
-            Ok(len) => {
-                piece.truncate(len);
-                Some(Ok::<_, std::io::Error>(Bytes::from(piece)))
-            }
-            Err(_) => {
-                seen.store(true, Ordering::Relaxed);
-                None
-            }
+        let len = decoder.read(&mut piece).map_err(|_| Unread::Garbled)?;
+        if len == 0 {
+            return Ok(None);
         }
-    }));
-    let bytes = Bytes::from_request(Request::from_parts(head, Body::from_stream(pieces)), state).await?;
-    Ok((!garbled.load(Ordering::Relaxed)).then_some(bytes))
+        if !crate::http::body_grows(len).await {
+            return Err(Unread::NoRoom);
+        }
+        piece.truncate(len);
+        Ok(Some((Bytes::from(piece), decoder)))
+    });
+    whole(Request::from_parts(head, Body::from_stream(pieces))).await
+}
+
+async fn whole(request: Request) -> Result<Bytes, Unread> {
+    let announced: Option<usize> =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let mut body = request.into_limited_body();
+    // Frames may be tiny: they are not kept, only what is in them.
+    let mut whole = Vec::with_capacity(announced.unwrap_or_default().min(PIECE_BYTES));
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame.map_err(|error| Unread::of(&error))?.into_data() {
+            whole.extend_from_slice(&bytes);
+        }
+    }
+    Ok(whole.into())
 }
 
 fn encoding(headers: &HeaderMap) -> String {

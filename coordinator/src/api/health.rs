@@ -10,7 +10,7 @@ use axum::extract::State as Ext;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use trine_protocol::errors::Code;
@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem::Refusal;
+use crate::http::AboutHealth;
 use crate::metrics;
 use crate::store::{Maintenance, StoreError};
 use crate::vitals::Proof;
@@ -135,5 +136,5 @@ async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
 )]
 async fn render_metrics(Ext(health): Ext<Health>) -> Response {
     let content_type = (CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
-    ([content_type], (health.metrics)()).into_response()
+    ([content_type], Extension(AboutHealth), (health.metrics)()).into_response()
 }

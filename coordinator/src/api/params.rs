@@ -1,6 +1,6 @@
 //! What comes in beside the body: the path, the query, and the headers that mean something to us.
 //!
-//! An unusable path or query is a 400 that names the parameter; preferences are never a reason to refuse.
+//! An unusable path, query or wait is a 400 that names it.
 
 use std::time::Duration;
 
@@ -103,19 +103,36 @@ fn split_offset(text: &str) -> Option<(&str, i64)> {
     }
 }
 
-/// `Prefer: wait=<seconds>` (RFC 7240), capped. Decimals are taken. Other preferences, and a `wait` that is no positive
-/// number, are ignored, as the RFC asks; `Preference-Applied` in the answer tells what was done.
-pub(crate) fn prefer_wait(headers: &HeaderMap) -> Option<Duration> {
-    let preferences = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
-    let value = preferences.flat_map(|line| line.split(',')).find_map(|preference| {
-        let preference = preference.split(';').next().unwrap_or_default();
-        let (name, value) = preference.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').to_owned())
-    })?;
-    let plain = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let seconds: f64 = value.parse().ok().filter(|_| plain)?;
-    let millis = (seconds * 1_000.0).min(WAIT_MS_MAX as f64);
-    (millis >= 1.0).then(|| Duration::from_millis(millis as u64))
+/// `Prefer: wait=<seconds>` (RFC 7240), capped; `Preference-Applied` in the answer tells what was granted. Decimals are
+/// taken, 0 is no wait. Other preferences are ignored, as the RFC asks. A `wait` that cannot be read is refused all the same:
+/// ignored, it would cost whoever wrote `wait=10s` the answer that was waited for, without a word.
+pub(crate) fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+    let unreadable = || {
+        Refusal::parameter(
+            "Prefer",
+            "`wait` is a number of seconds without a unit, such as `wait=10` or `wait=0.5`",
+        )
+    };
+    let mut wait = None;
+    for line in headers.get_all("prefer") {
+        // A name that is no text is not `wait`.
+        let line = String::from_utf8_lossy(line.as_bytes());
+        for preference in line.split(',') {
+            let preference = preference.split(';').next().unwrap_or_default();
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            // The first one counts.
+            if wait.is_none() && name.trim().eq_ignore_ascii_case("wait") {
+                wait = Some(seconds(value.trim().trim_matches('"')).ok_or_else(unreadable)?);
+            }
+        }
+    }
+    Ok(wait.filter(|wait| !wait.is_zero()))
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds: f64 = text.parse().ok().filter(|_| plain)?;
+    Some(Duration::from_millis((seconds * 1_000.0).min(WAIT_MS_MAX as f64) as u64))
 }
 
 /// The gid an `Idempotency-Key` stands for, if there is one: `ik.` and the key, or its SHA-256 when the key does not fit

@@ -91,7 +91,12 @@ impl Api {
             membership: Arc::new(memory.clone()),
             knows_participant: Arc::new(|_| false),
             participants_changed: Arc::new(|| {}),
-            limits: Limits { events_poll: Duration::from_millis(50), ..Limits::default() },
+            // Live streams take one event at a time, and read the rest again.
+            limits: Limits {
+                events_poll: Duration::from_millis(50),
+                events_ahead_bytes_max: 1,
+                ..Limits::default()
+            },
             shutdown: shutdown.clone(),
         };
         let health = Health {

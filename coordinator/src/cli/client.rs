@@ -4,8 +4,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::header::ACCEPT;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::header::{ACCEPT, SERVER};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trine_protocol::errors::Problem;
@@ -121,11 +121,28 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
+        let server = response.headers().get(SERVER).and_then(|value| value.to_str().ok());
+        let server = server.unwrap_or_default().to_owned();
         let body = response.text().await.map_err(|error| self.no_answer(&error))?;
         Err(match serde_json::from_str::<Problem>(&body) {
             Ok(problem) => Failure::problem(&problem),
-            Err(_) => self.not_ours(&format!("HTTP {status}, {}", shortened(&body))),
+            Err(_) => self.foreign(status, &server, &body),
         })
+    }
+
+    /// An answer that is not a coordinator's. What stands between answers like this when no coordinator answers it.
+    fn foreign(&self, status: StatusCode, server: &str, body: &str) -> Failure {
+        let gateway = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+        if !gateway.contains(&status) {
+            return self.not_ours(&format!("HTTP {status}, {}", shortened(body)));
+        }
+        let who = if server.is_empty() { String::new() } else { format!(" ({})", clean(server)) };
+        Failure::unreachable(format!(
+            "a proxy{who} at {} answers, and no coordinator behind it: HTTP {status}, {}",
+            self.address(),
+            shortened(body)
+        ))
+        .hint("see whether coordinators run and are ready, and what the proxy's log says of them")
     }
 
     /// Reads what the coordinator wrote.
@@ -202,6 +219,22 @@ mod tests {
             failure.to_string().contains("does not answer like a coordinator: `<html>\\u{1b}`"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn an_answer_of_a_proxy_is_not_taken_for_a_coordinators() {
+        let client = Client::new("http://h").unwrap();
+        let page = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>";
+        let failure = client.foreign(StatusCode::SERVICE_UNAVAILABLE, "nginx/1.22.1", page);
+        assert_eq!(failure.exit(), Exit::Unreachable);
+        let said = failure.to_string();
+        assert!(
+            said.contains(
+                "a proxy (nginx/1.22.1) at http://h answers, and no coordinator behind it: HTTP 503"
+            ),
+            "{said}"
+        );
+        assert!(!client.foreign(StatusCode::NOT_FOUND, "nginx", page).to_string().contains("a proxy"));
     }
 
     #[tokio::test]

@@ -18,15 +18,16 @@ use super::serve::Signals;
 use scene::Scene;
 
 const DIR_DEFAULT: &str = "trine-data/dev";
-const HTTP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 36789);
-const HTTP_ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const HTTP_PORT: u16 = 36789;
 
 /// Starts everything, runs the tour, and either exits with its result or serves until Ctrl-C.
 pub(crate) async fn run(args: Dev) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let folder = Folder::of(&args)?;
-    let http = args.http.unwrap_or(if args.exit { HTTP_ANY } else { HTTP_DEFAULT });
-    let scene = Scene::set(&folder.path, http, args.exit, args.dir.as_deref()).await?;
+    // With --exit nobody pastes anything, and who asks for any port means it: several can run at once.
+    let any = args.exit || args.http.is_some_and(|http| http.port() == 0);
+    let http = args.http.unwrap_or_else(|| local(HTTP_PORT, any));
+    let scene = Scene::set(&folder.path, http, any, args.exit, args.dir.as_deref()).await?;
     let stop = signals.stop();
     tokio::pin!(stop);
     let toured = tokio::select! {
@@ -54,6 +55,13 @@ pub(crate) async fn run(args: Dev) -> Result<(), Failure> {
     output::line("\nstopping; Ctrl-C again exits at once")?;
     scene.strike().await;
     toured
+}
+
+/// An address of this machine with the port that the README names, unless another program has that port or any will do.
+fn local(port: u16, any: bool) -> SocketAddr {
+    // Another program may take it in between: then starting says so.
+    let is_free = !any && std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    SocketAddr::from((Ipv4Addr::LOCALHOST, if is_free { port } else { 0 }))
 }
 
 /// Where the databases are, and whether they are wanted afterwards.
@@ -86,5 +94,19 @@ impl Drop for Folder {
             // What cannot be deleted is in the system's folder for temporary things.
             let _ = std::fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_left_to_its_owner() {
+        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        assert_eq!(local(port, false).port(), 0);
+        drop(taken);
+        assert_eq!(local(port, true).port(), 0);
     }
 }

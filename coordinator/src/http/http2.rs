@@ -1,69 +1,43 @@
 //! One connection of HTTP/2.
 //!
-//! The library bounds neither the handshake, nor the wait for a request, nor what the bodies of many streams come to in
-//! memory.
+//! The library bounds neither the handshake nor the wait for a request.
 
-use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::{Request, Response};
+use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tower::ServiceExt as _;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::watch;
 
+use super::front::Front;
+use super::patient::Patient;
 use super::{HEADER_BYTES_MAX, Stopping};
 
 /// Requests at once on a connection; a client waits with further ones.
 const STREAMS_MAX: u32 = 200;
-/// Bodies that are put together at once for a connection; further ones wait in their streams' windows.
-const BODIES_MAX: usize = 8;
 /// What a stream may send before anybody reads it.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// Streams that wait must not take the window from those that are read.
-const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
+/// What all of them may: bodies are read as they come, or refused, so that none takes the window from others for long.
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// How long the answer to a ping may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// In the extensions of each request: whoever puts a body together in memory takes a place while it is incomplete.
-#[derive(Debug, Clone)]
-pub(crate) struct BodyPlaces(Arc<Semaphore>);
-
-impl BodyPlaces {
-    /// Room for so many.
-    pub(crate) fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count)))
-    }
-
-    /// Waits for a place. It is free again when what is returned is dropped.
-    pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
-        // Nobody closes it.
-        Arc::clone(&self.0).acquire_owned().await.ok()
-    }
-}
 
 /// Until the client leaves, the shutdown begins or nothing has been asked for a time. Then it is told to go (which loses no
 /// request of it), and once there is nothing left to answer it has as long again.
 pub(super) async fn serve(
-    stream: TokioIo<TcpStream>,
-    router: Router,
+    stream: Patient,
+    front: Front,
     idle_max: Duration,
     stopping: Stopping,
 ) -> hyper::Result<()> {
     let under_way = watch::Sender::new(0);
     let idle = under_way.subscribe();
-    let places = BodyPlaces::new(BODIES_MAX);
-    let service = tower::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(places.clone());
-        let (asked, router) = (Asked::new(&under_way), router.clone());
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (asked, front) = (Asked::new(&under_way), front.clone());
         async move {
-            let answered: Result<Response<_>, Infallible> = router.oneshot(request).await;
+            let answered = front.serve(request).await;
             drop(asked);
             answered
         }
@@ -77,7 +51,7 @@ pub(super) async fn serve(
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_BYTES_MAX)
-            .serve_connection(stream, TowerToHyperService::new(service))
+            .serve_connection(stream, service)
     );
     tokio::select! {
         served = served.as_mut() => return served,

@@ -16,11 +16,21 @@ struct Served {
 }
 
 async fn start(router: Router, options: Options) -> Served {
+    start_with(Routers { all: router, reserved: None }, options, Budget::new(1 << 24)).await
+}
+
+async fn start_with(routers: Routers, options: Options, budget: Budget) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, router, options, shutdown.clone()));
+    let task = tokio::spawn(serve(listener, routers, options, budget, shutdown.clone()));
     Served { addr, shutdown, task }
+}
+
+async fn said(addr: std::net::SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    read_all(&mut stream).await
 }
 
 fn quick() -> Router {
@@ -202,23 +212,4 @@ async fn an_answer_that_is_not_fetched_holds_no_connection_of_http2() {
     let _ = connection.await.unwrap();
 }
 
-#[tokio::test]
-async fn the_requests_of_a_connection_of_http2_share_its_places_for_bodies() {
-    let (held, told) = tokio::sync::mpsc::unbounded_channel();
-    let handler = move |axum::Extension(places): axum::Extension<BodyPlaces>| async move {
-        held.send(places.take().await).unwrap();
-        "done"
-    };
-    let options = Options { wire: Wire::Http2, ..Options::default() };
-    let served = start(Router::new().route("/", get(handler)), options).await;
-    let (mut client, _connection) = client(served.addr).await;
-    for _ in 0..8 {
-        let (answer, _) = client.send_request(asking(), true).unwrap();
-        assert_eq!(answer.await.unwrap().status(), 200);
-    }
-    let (ninth, _) = client.send_request(asking(), true).unwrap();
-    let mut ninth = std::pin::pin!(ninth);
-    let early = tokio::time::timeout(Duration::from_millis(100), ninth.as_mut()).await;
-    assert!(early.is_err(), "there were more places");
-    drop(told);
-}
+mod bounds;

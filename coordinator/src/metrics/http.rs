@@ -1,13 +1,17 @@
 //! Requests answered, by route template, method and class of status.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, RwLock};
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::Metrics;
 use super::labels::{method, status_class};
 
 /// Route templates that get series of their own. The router has fewer; this holds when a caller passes paths.
@@ -19,6 +23,8 @@ const ROUTE_NONE: &str = "none";
 pub(super) struct HttpMetrics {
     seconds: Family<HttpLabels, Histogram, fn() -> Histogram>,
     routes: RwLock<HashSet<String>>,
+    body_bytes: Gauge,
+    bodies_refused: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,7 +36,12 @@ struct HttpLabels {
 
 impl HttpMetrics {
     pub(super) fn new() -> Self {
-        Self { seconds: Family::new_with_constructor(histogram), routes: RwLock::default() }
+        Self {
+            seconds: Family::new_with_constructor(histogram),
+            routes: RwLock::default(),
+            body_bytes: Gauge::default(),
+            bodies_refused: Counter::default(),
+        }
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -40,6 +51,23 @@ impl HttpMetrics {
             Unit::Seconds,
             self.seconds.clone(),
         );
+        registry.register_with_unit(
+            "http_bodies",
+            "Memory that bodies of requests and answers hold, beyond the first 16 KiB of each connection",
+            Unit::Bytes,
+            self.body_bytes.clone(),
+        );
+        registry.register(
+            "http_bodies_refused",
+            "Bodies that found no room within `http.bodies_bytes_max`",
+            self.bodies_refused.clone(),
+        );
+    }
+
+    pub(super) fn bodies(&self, bytes: usize, refused: u64) {
+        self.body_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        // Counted elsewhere; it only grows.
+        self.bodies_refused.inner().store(refused, Ordering::Relaxed);
     }
 
     pub(super) fn request(&self, route: Option<&str>, verb: &str, status: u16, took_s: f64) {
@@ -59,6 +87,18 @@ impl HttpMetrics {
         }
         routes.insert(route.to_owned());
         true
+    }
+}
+
+impl Metrics {
+    /// A request was answered. `route` is the template it matched, never its path.
+    pub fn http_request(&self, route: Option<&str>, method: &str, status: u16, took_s: f64) {
+        self.inner.http.request(route, method, status, took_s);
+    }
+
+    /// What bodies of requests and answers hold now, and how many found no room so far.
+    pub fn bodies(&self, bytes: usize, refused: u64) {
+        self.inner.http.bodies(bytes, refused);
     }
 }
 

@@ -26,11 +26,14 @@ pub enum AdmissionReason {
     StoreUnavailable,
     /// The body is larger than is read.
     BodyTooLarge,
+    /// As many connections are open as may be.
+    Connections,
 }
 
 impl AdmissionReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::Busy, Self::ShuttingDown, Self::StoreUnavailable, Self::BodyTooLarge];
+    pub const ALL: [Self; 5] =
+        [Self::Busy, Self::ShuttingDown, Self::StoreUnavailable, Self::BodyTooLarge, Self::Connections];
 
     /// The label's value.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +42,7 @@ impl AdmissionReason {
             Self::ShuttingDown => "shutting_down",
             Self::StoreUnavailable => "store_unavailable",
             Self::BodyTooLarge => "body_too_large",
+            Self::Connections => "connections",
         }
     }
 }

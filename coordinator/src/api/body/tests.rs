@@ -1,6 +1,7 @@
 //! What is told of a body that cannot be read.
 
-use futures_util::FutureExt as _;
+use axum::body::Body;
+use axum::response::IntoResponse as _;
 use trine_protocol::v1::CreateTransaction;
 
 use super::*;
@@ -53,19 +54,33 @@ fn where_in_the_text_it_is_wrong_is_left_out_however_often_it_is_told() {
     assert_eq!(without_place("unknown field `x at line y`"), "unknown field `x at line y`");
 }
 
+fn broken_off_by(fault: BodyFault) -> Request {
+    let body = futures_util::stream::iter([Ok(Bytes::from("{")), Err(fault)]);
+    Request::post("/").header(CONTENT_TYPE, "application/json").body(Body::from_stream(body)).unwrap()
+}
+
 #[tokio::test]
-async fn a_body_waits_for_a_place_and_gives_it_back() {
-    let places = BodyPlaces::new(1);
-    let request = || {
-        let request = Request::builder().extension(places.clone());
-        request.body(axum::body::Body::from("{}")).unwrap()
-    };
-    let taken = places.take().await;
-    let mut waiting = std::pin::pin!(read(request(), &()));
-    assert_eq!(waiting.as_mut().now_or_never(), None);
-    drop(taken);
-    assert_eq!(waiting.await, Ok(Bytes::from("{}")));
-    assert_eq!(read(request(), &()).await, Ok(Bytes::from("{}")));
+async fn what_bounds_a_body_on_its_way_is_told_with_its_code() {
+    for (fault, status, code) in [
+        (BodyFault::TooLarge, 413, "TX0003"),
+        (BodyFault::CutShort, 400, "TX0001"),
+        (BodyFault::TooSlow, 408, "TX0020"),
+        (BodyFault::NoRoom, 503, "TX0010"),
+    ] {
+        let read = JsonBody::<CreateTransaction>::from_request(broken_off_by(fault), &()).await;
+        let refusal = read.unwrap_err();
+        assert_eq!(refusal.problem().code, code);
+        let response = refusal.into_response();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers().contains_key("retry-after"), status == 503);
+    }
+}
+
+#[tokio::test]
+async fn tiny_parts_of_a_body_are_put_together() {
+    let parts = (0..40_000).map(|_| Ok::<_, BodyFault>(Bytes::from_static(b"x")));
+    let request = Request::post("/").body(Body::from_stream(futures_util::stream::iter(parts))).unwrap();
+    assert_eq!(read(request).await.unwrap().len(), 40_000);
 }
 
 fn packed(bytes: &[u8]) -> Vec<u8> {

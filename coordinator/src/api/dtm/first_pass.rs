@@ -22,6 +22,7 @@ impl Service {
     /// Waits until a transaction has ended as wanted, or has nothing to do for now, and says how far that got.
     pub(super) async fn first_pass(&self, gid: &Gid, wanted: Status) -> Done {
         let until = clock::now().plus_millis(PASS_MS_MAX);
+        crate::http::body_is_used();
         match self.submit_for(gid, Command::Look, ReplyOn::Quiet { until }).await {
             Ok(snapshot) if snapshot.status == wanted => return Ok(()),
             Ok(_) => {}

@@ -115,7 +115,7 @@ where
     F: Future<Output = Result<O, Trouble>> + Send,
 {
     let (head, body) = request.into_parts();
-    let body = match body::read(Request::from_parts(head.clone(), body), &()).await {
+    let body = match body::read(Request::from_parts(head.clone(), body)).await {
         Ok(bytes) => Body::from(bytes),
         Err(unread) => return envelope::coded(unreadable(unread).into_http(), unread.code()),
     };
@@ -160,6 +160,7 @@ fn unreadable(unread: Unread) -> Status {
         Unread::CutShort => Code::Cancelled,
         Unread::Garbled => Code::InvalidArgument,
         Unread::TooSlow => Code::DeadlineExceeded,
+        Unread::NoRoom => Code::Unavailable,
     };
     Status::new(code, unread.detail())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State as Ext};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -106,14 +106,19 @@ pub(super) struct Whole(pub(super) Bytes);
 impl<S: Send + Sync> FromRequest<S> for Whole {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        body::read(request, state).await.map(Self).map_err(|unread| {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        body::read(request).await.map(Self).map_err(|unread| {
             let status = match unread {
                 Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 Unread::CutShort | Unread::Garbled => StatusCode::BAD_REQUEST,
                 Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
+                Unread::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             };
-            envelope::coded(envelope::message(status, unread.detail()), unread.code())
+            let mut response = envelope::message(status, &unread.detail());
+            if unread == Unread::NoRoom {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            envelope::coded(response, unread.code())
         })
     }
 }

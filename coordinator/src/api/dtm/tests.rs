@@ -93,3 +93,17 @@ pub(super) async fn answered(response: axum::response::Response) -> Answered {
     let body = String::from_utf8_lossy(&body).into_owned();
     Answered { status: head.status, headers: head.headers, body }
 }
+
+#[tokio::test]
+async fn a_body_that_finds_no_room_is_told_to_come_back() {
+    let (front, _lanes) = front();
+    let request = |uri: &str| {
+        let parts = futures_util::stream::iter([Err::<bytes::Bytes, _>(crate::http::BodyFault::NoRoom)]);
+        Request::post(uri).body(Body::from_stream(parts)).unwrap()
+    };
+    let asked = router(front.clone()).oneshot(request("/api/dtmsvr/submit")).await.unwrap();
+    let asked = answered(asked).await;
+    assert_eq!((asked.status.as_u16(), asked.header("retry-after")), (503, "1"));
+    let asked = grpc_router(front).oneshot(request("/dtmgimp.Dtm/Submit")).await.unwrap();
+    assert_eq!(asked.headers()["grpc-status"], (tonic::Code::Unavailable as i32).to_string().as_str());
+}

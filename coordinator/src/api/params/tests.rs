@@ -12,28 +12,31 @@ fn headers(pairs: &[(&'static str, &'static [u8])]) -> HeaderMap {
 }
 
 #[test]
-fn a_wait_is_read_capped_or_ignored() {
+fn a_wait_is_read_and_capped_and_refused_when_it_cannot_be_read() {
     for (value, millis) in [
         ("wait=2", Some(2_000)),
         ("respond-async, wait=0.5", Some(500)),
         ("Wait = \"3\"; x=1", Some(3_000)),
         ("wait=99999999999999999999", Some(WAIT_MS_MAX)),
         ("wait=0", None),
-        ("wait=-1", None),
-        ("wait=1e3", None),
-        ("wait=nan", None),
-        ("wait", None),
+        ("wait=2, wait=10s", Some(2_000)),
         ("return=minimal", None),
+        ("waiting=10s", None),
     ] {
-        let wait = prefer_wait(&headers(&[("prefer", value.as_bytes())]));
+        let wait = prefer_wait(&headers(&[("prefer", value.as_bytes())])).unwrap();
         assert_eq!(wait.map(|wait| wait.as_millis() as u64), millis, "{value}");
+    }
+    for value in ["wait=10s", "wait=-1", "wait=1e3", "wait=nan", "wait=.", "wait=", "wait", "wait=\u{b2}"] {
+        let refusal = prefer_wait(&headers(&[("prefer", value.as_bytes())])).unwrap_err();
+        let problem = refusal.problem();
+        assert_eq!((problem.code.as_str(), problem.field.as_deref()), ("TX0019", Some("Prefer")), "{value}");
     }
     let two = [("prefer", b"return=minimal".as_slice()), ("prefer", b"wait=1")];
     let mut both = HeaderMap::new();
     for (name, value) in two {
         both.append(name, HeaderValue::from_bytes(value).unwrap());
     }
-    assert_eq!(prefer_wait(&both), Some(Duration::from_secs(1)));
+    assert_eq!(prefer_wait(&both), Ok(Some(Duration::from_secs(1))));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A transaction's history as it happens: Server-Sent Events.
 //!
-//! Every stream reads the journal at its own pace: it holds what it read last and nothing else, so a slow client costs
-//! memory for one reading and holds nobody up. It ends when the transaction has settled or the coordinator stops.
+//! Every stream reads the journal at its own pace: of what it read last it holds a bounded part that its client has not got
+//! yet, and reads the rest again when the client is that far, so a slow client costs little memory and holds nobody up. It
+//! ends when the transaction has settled or the coordinator stops.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use trine_engine::{Event, Record};
 use trine_protocol::Gid;
-use trine_protocol::v1::HistoryEvent;
 
 use super::super::State;
 use super::super::params::{GidPath, last_event_id};
@@ -65,7 +65,8 @@ pub(super) async fn events(
     if settles(last) && last.seq <= seen {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let mut follower = Follower { state, gid, watch, seen, ready: VecDeque::new(), ended: false };
+    let mut follower =
+        Follower { state, gid, watch, seen, ready: VecDeque::new(), has_more: false, ended: false };
     follower.take(&records);
     drop(records);
     Ok(Sse::new(follower.into_stream()).keep_alive(KeepAlive::default()).into_response())
@@ -80,9 +81,11 @@ struct Follower {
     state: State,
     gid: Gid,
     watch: Watch,
-    /// The seq of the newest record that was read.
+    /// The seq of the newest record that was taken.
     seen: u64,
-    ready: VecDeque<HistoryEvent>,
+    ready: VecDeque<SseEvent>,
+    /// There were more records than it holds at a time.
+    has_more: bool,
     /// Nothing more will be read.
     ended: bool,
 }
@@ -91,11 +94,11 @@ impl Follower {
     fn into_stream(self) -> impl Stream<Item = Result<SseEvent, Infallible>> {
         stream::unfold(self, |mut follower| async move {
             let event = follower.next().await?;
-            Some((Ok(sse(&event)), follower))
+            Some((Ok(event), follower))
         })
     }
 
-    async fn next(&mut self) -> Option<HistoryEvent> {
+    async fn next(&mut self) -> Option<SseEvent> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
@@ -103,7 +106,9 @@ impl Follower {
             if self.ended {
                 return None;
             }
-            self.wait().await;
+            if !self.has_more {
+                self.wait().await;
+            }
             if self.state.shutdown.is_cancelled() {
                 return None;
             }
@@ -112,6 +117,7 @@ impl Follower {
                 // The store may be back at the next look; the client keeps what it has.
                 Err(error) if error.is_transient() => {
                     tracing::debug!(gid = %self.gid, %error, "a live stream could not read");
+                    self.has_more = false;
                 }
                 Err(error) => {
                     self.state.handle.damaged().met(&self.gid, &error);
@@ -130,17 +136,21 @@ impl Follower {
     }
 
     fn take(&mut self, records: &[Record]) {
-        let fresh = records.iter().filter(|record| record.seq > self.seen);
-        self.ready.extend(fresh.map(to_wire::history_event));
-        if let Some(last) = records.last() {
-            self.seen = self.seen.max(last.seq);
-            self.ended = settles(last);
+        let (mut bytes, seen) = (0, self.seen);
+        self.has_more = false;
+        for record in records.iter().filter(|record| record.seq > seen) {
+            if bytes >= self.state.limits.events_ahead_bytes_max {
+                self.has_more = true;
+                return;
+            }
+            let event = to_wire::history_event(record);
+            // A document of plain fields: writing it cannot fail. Outputs are compact, so there is no line break in it.
+            let data = serde_json::to_string(&event).unwrap_or_default();
+            bytes += data.len();
+            let id = event.seq.to_string();
+            self.ready.push_back(SseEvent::default().id(id).event(event.event.as_str()).data(data));
+            self.seen = record.seq;
+            self.ended = settles(record);
         }
     }
-}
-
-fn sse(event: &HistoryEvent) -> SseEvent {
-    // A document of plain fields: writing it cannot fail. Outputs are compact, so there is no line break in it.
-    let data = serde_json::to_string(event).unwrap_or_default();
-    SseEvent::default().id(event.seq.to_string()).event(event.event.as_str()).data(data)
 }

@@ -228,7 +228,10 @@ async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Transaction), Re
 
 /// Submits a command that may be waited for.
 async fn decide(state: &State, headers: &HeaderMap, gid: Gid, command: Command) -> Result<Response, Refusal> {
-    let wait = prefer_wait(headers);
+    let wait = prefer_wait(headers)?;
+    if wait.is_some() {
+        crate::http::body_is_used();
+    }
     let reply_on = wait.map_or(ReplyOn::Durable, |wait| ReplyOn::Settled {
         until: clock::now().plus_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
     });

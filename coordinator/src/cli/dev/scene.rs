@@ -1,14 +1,14 @@
 //! The processes-in-one of the tour: starting coordinator and services, introducing them to each other, and stopping
 //! them. What happens on the scene is in `tour`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use trine_participants::{Running, inventory, order};
 use trine_protocol::v1::ParticipantList;
 
-use super::left_over;
+use super::{HTTP_PORT, left_over, local};
 use crate::cli::client::{Client, Query, install_crypto};
 use crate::cli::failure::Failure;
 use crate::cli::output;
@@ -41,13 +41,16 @@ pub(super) struct Scene {
     /// The folder was made for this run alone: nothing but the tour happened in it.
     pub(super) fresh: bool,
     dir: Option<String>,
+    /// The coordinator is not where the README says, and nobody asked for that.
+    moved: bool,
 }
 
 impl Scene {
-    /// Starts coordinator and services on the databases in `folder`.
+    /// Starts coordinator and services on the databases in `folder`. `any`: on any ports, not on those that the README names.
     pub(super) async fn set(
         folder: &Path,
         http: SocketAddr,
+        any: bool,
         exit: bool,
         dir: Option<&Path>,
     ) -> Result<Self, Failure> {
@@ -67,9 +70,7 @@ impl Scene {
             config.register = vec![url.clone()];
             // After a kill -9 the old addresses are soon forgotten.
             config.ttl = TTL;
-            // With --exit nobody pastes anything, and who asks for any port means it: several can run at once.
-            let port = if exit || http.port() == 0 { 0 } else { free_or_any(port) };
-            config.http = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            config.http = local(port, any);
             config
         };
         let order = order::Service::start(service("order", ORDER_PORT)).await.map_err(Failure::bad)?;
@@ -82,6 +83,7 @@ impl Scene {
             run: run_name(clock::now().millis() / 1_000),
             fresh: exit && dir.is_none(),
             dir: dir.map(|dir| dir.display().to_string()),
+            moved: http.port() == 0 && !any,
             server,
             order,
             inventory,
@@ -101,8 +103,13 @@ impl Scene {
         }
         self.forget_former().await?;
         output::line(&format!(
-            "coordinator        listening on {}   (browse {0}/docs)",
-            self.client.address()
+            "coordinator        listening on {}   (browse {0}/docs){}",
+            self.client.address(),
+            if self.moved {
+                format!("   ({HTTP_PORT} is taken: use this address in what you paste)")
+            } else {
+                String::new()
+            }
         ))?;
         for (service, port) in [(&self.order, ORDER_PORT), (&self.inventory, INVENTORY_PORT)] {
             let moved = if self.fresh || service.addr().port() == port {
@@ -170,12 +177,6 @@ fn config(store: &str, http: SocketAddr) -> Result<Config, Failure> {
     Config::load(&Sources { flags, ..Sources::default() }).map_err(Failure::usage)
 }
 
-/// The port if nobody has it; otherwise 0, which takes any.
-fn free_or_any(port: u16) -> u16 {
-    // Another program may take it in between: then starting the service says so.
-    if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() { port } else { 0 }
-}
-
 /// Seconds since 1970 in letters and digits: short, and different from run to run.
 fn run_name(mut seconds: u64) -> String {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
@@ -196,11 +197,5 @@ mod tests {
     fn runs_have_short_names_that_differ() {
         assert_eq!(run_name(1_790_000_000), "tlpwu8");
         assert_ne!(run_name(1_790_000_000), run_name(1_790_000_001));
-    }
-
-    #[test]
-    fn a_taken_port_is_left_to_its_owner() {
-        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        assert_eq!(free_or_any(taken.local_addr().unwrap().port()), 0);
     }
 }

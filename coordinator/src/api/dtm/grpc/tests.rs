@@ -12,7 +12,7 @@ use tonic_reflection::pb::{v1, v1alpha};
 
 use super::*;
 use crate::api::dtm::tests::{BODY_BYTES_MAX, answered, front};
-use crate::http::{Options, Wire, serve};
+use crate::http::{Budget, Options, Routers, Wire, serve};
 use crate::runtime::Lanes;
 
 struct Served {
@@ -28,7 +28,8 @@ async fn start() -> Served {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let options = Options { wire: Wire::Http2, drain: Duration::from_secs(60), ..Options::default() };
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, router(front), options, shutdown.clone()));
+    let routers = Routers { all: router(front), reserved: None };
+    let task = tokio::spawn(serve(listener, routers, options, Budget::new(1 << 20), shutdown.clone()));
     let channel = Channel::from_shared(url).unwrap().connect_lazy();
     Served { channel, shutdown, task, _lanes: lanes }
 }

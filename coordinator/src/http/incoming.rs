@@ -1,0 +1,74 @@
+//! A request's body on its way in: within its limit, within the budget, in bounded time.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Sleep;
+
+use super::budget::Room;
+
+/// Why a body does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyFault {
+    /// It has, or announces, more bytes than are read.
+    #[error("the body has more bytes than this coordinator reads")]
+    TooLarge,
+    /// It ended early.
+    #[error("the body ended before it was complete")]
+    CutShort,
+    /// It is not in the encoding that its headers name.
+    #[error("the body is not the gzip that `Content-Encoding` says it is")]
+    Garbled,
+    /// It took too long.
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    /// The bodies of other requests take all the memory there is for bodies.
+    #[error("the bodies of other requests use up the memory there is for bodies")]
+    NoRoom,
+}
+
+struct Arriving {
+    body: Incoming,
+    room: Room,
+    within: Pin<Box<Sleep>>,
+}
+
+/// The body behind its bounds. Nothing is read before somebody asks for the first bytes: a client that waits for `100
+/// Continue` is not asked to send what will be refused.
+pub(super) fn bounded(body: Incoming, room: Room, bytes_max: usize, timeout: Duration) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Body::from_stream(stream::iter([Err::<Bytes, _>(BodyFault::TooLarge)]));
+    }
+    let arriving = Arriving { body, room, within: Box::pin(tokio::time::sleep(timeout)) };
+    Body::from_stream(stream::try_unfold(arriving, |mut arriving| async move {
+        let next = arriving.next().await?;
+        Ok::<_, BodyFault>(next.map(|bytes| (bytes, arriving)))
+    }))
+}
+
+impl Arriving {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        loop {
+            let frame = tokio::select! {
+                frame = self.body.frame() => frame,
+                () = self.within.as_mut() => return Err(BodyFault::TooSlow),
+            };
+            let Some(frame) = frame else { return Ok(None) };
+            // Trailers of a request mean nothing here.
+            if let Ok(bytes) = frame.map_err(|_| BodyFault::CutShort)?.into_data() {
+                if !self.room.grow(bytes.len()).await {
+                    return Err(BodyFault::NoRoom);
+                }
+                return Ok(Some(bytes));
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The listening sockets of a coordinator, and who answers on each: HTTP, gRPC, and health alone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, grpc_router, health_router, router};
+use crate::config::Config;
+use crate::http::{self, Budget, Routers, Wire};
+use crate::{api, descriptors, jobs};
+
+type Bound = (TcpListener, SocketAddr);
+
+/// Everything that is listened on. Nothing is accepted before [`Listeners::serve`].
+pub(super) struct Listeners {
+    pub(super) http: Bound,
+    pub(super) grpc: Option<Bound>,
+    pub(super) health: Option<Bound>,
+}
+
+impl Listeners {
+    pub(super) async fn bind(config: &Config) -> Result<Self, StartError> {
+        let http = listen("--http", &config.http.addr).await?;
+        let grpc = match config.grpc.listens() {
+            Some(addr) => Some(listen("--grpc (or none with `off`)", addr).await?),
+            None => None,
+        };
+        let health = match config.http.health_listens() {
+            Some(addr) => Some(listen("TRINE_HTTP_HEALTH_ADDR (or none with `off`)", addr).await?),
+            None => None,
+        };
+        Ok(Self { http, grpc, health })
+    }
+
+    /// Serves on all of them, each in a task of its own, until `shutdown` and the end of its requests.
+    pub(super) fn serve(
+        self,
+        config: &Config,
+        context: &jobs::Context,
+        shutdown: &CancellationToken,
+    ) -> Vec<JoinHandle<()>> {
+        let options = options(config, 1 + usize::from(self.grpc.is_some()));
+        let budget = Budget::new(config.http.bodies_bytes_max);
+        let health = health_router(context, shutdown, &budget);
+        let reserved = api::reserved(health.clone(), context.metrics.clone());
+        let start = |(listener, _): Bound, all, reserved, options| {
+            let routers = Routers { all, reserved };
+            tokio::spawn(http::serve(listener, routers, options, budget.clone(), shutdown.clone()))
+        };
+        let routed = router(config, context, shutdown, health.clone());
+        let mut listening = vec![start(self.http, routed, Some(reserved), options)];
+        if let Some(bound) = self.grpc {
+            let options = http::Options { wire: Wire::Http2, ..options };
+            listening.push(start(bound, grpc_router(config, context), None, options));
+        }
+        if let Some(bound) = self.health {
+            // Each connection is like one above the limit: who asks nothing gives way to who does.
+            let options = http::Options { connections_max: 0, ..options };
+            let health = api::compose([health]);
+            listening.push(start(bound, health.clone(), Some(health), options));
+        }
+        listening
+    }
+}
+
+async fn listen(flag: &'static str, addr: &str) -> Result<Bound, StartError> {
+    let failed = |error| StartError::Listen { flag, addr: addr.to_owned(), error };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
+}
+
+/// The bounds of each listener: what is configured, as far as there are file descriptors for it.
+fn options(config: &Config, listeners: usize) -> http::Options {
+    let limit = descriptors::raise();
+    let section = &config.http;
+    let reserved_max = http::Options::default().reserved_max;
+    let wanted = descriptors::Share { connections_max: section.connections_max, reserved_max };
+    let share = descriptors::share(limit.raised, wanted, listeners);
+    let (was, descriptors) = (limit.found, limit.raised);
+    if share.connections_max < wanted.connections_max {
+        tracing::warn!(
+            descriptors,
+            was,
+            connections_max = share.connections_max,
+            configured = wanted.connections_max,
+            "the limit of file descriptors (ulimit -n) is low: fewer connections are taken on each listener"
+        );
+    } else {
+        tracing::info!(descriptors, was, connections_max = share.connections_max, "file descriptors");
+    }
+    let time = |duration: trine_protocol::duration::HumanDuration| Duration::from_millis(duration.millis());
+    http::Options {
+        wire: Wire::Http1,
+        header_timeout: time(section.header_timeout),
+        body_timeout: time(section.body_timeout),
+        body_bytes_max: section.body_bytes_max,
+        write_timeout: time(section.write_timeout),
+        connections_max: share.connections_max,
+        reserved_max: share.reserved_max,
+        drain: time(section.drain_timeout),
+    }
+}
