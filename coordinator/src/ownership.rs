@@ -207,7 +207,7 @@ mod tests {
 
     fn lanes(store: &Arc<dyn Store>, metrics: &Metrics) -> Lanes {
         let caller: Arc<dyn Caller> = Arc::new(Nobody);
-        Lanes::start(store, &caller, metrics, Options::default())
+        Lanes::start(store, &caller, metrics, &crate::clock::Clock::system(), Options::default())
     }
 
     /// The store answers "alive" to the second beat after a pause, whatever became of the answer to the first.

@@ -15,14 +15,15 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
-use trine_protocol::Gid;
+use trine_protocol::{Gid, Timestamp};
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::{self, StoreClock, Verdict};
@@ -85,8 +86,9 @@ pub enum SubmitError {
 pub struct Handle {
     lanes: Arc<[LaneSender]>,
     hub: Hub,
+    clock: Clock,
     closed: Arc<AtomicBool>,
-    clock: Arc<StoreClock>,
+    store_clock: Arc<StoreClock>,
     busy_retry_after_ms: u64,
 }
 
@@ -119,6 +121,11 @@ impl Handle {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
         }
+    }
+
+    /// When a wait that begins now is over, as [`ReplyOn`] has it: in steady time.
+    pub fn within(&self, wait: Duration) -> Timestamp {
+        self.clock.steady().plus_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Resolves each time new records of the gid may be durable. Spurious wake-ups happen; poll the journal as well.
@@ -166,14 +173,14 @@ impl Handle {
 
     /// How far the clock that lanes go by is from the store's. While that is too far, time alone decides nothing here.
     pub fn store_clock(&self) -> &StoreClock {
-        &self.clock
+        &self.store_clock
     }
 
     /// Why nothing is to be sent here, if that is so.
     pub fn complaint(&self) -> Option<String> {
         let now = clock::now();
-        (self.clock.judge(now) == Verdict::Wrong).then(|| {
-            let skew = skew::in_words(self.clock.skew_ms(now));
+        (self.store_clock.judge(now) == Verdict::Wrong).then(|| {
+            let skew = skew::in_words(self.store_clock.skew_ms(now));
             format!(
                 "clock: this machine's clock is {skew} the store's, so no deadline passes here and nothing is deleted; set the \
                  clock (NTP), or the store's"
@@ -225,6 +232,7 @@ impl Lanes {
         store: &Arc<dyn Store>,
         caller: &Arc<dyn Caller>,
         metrics: &Metrics,
+        clock: &Clock,
         mut options: Options,
     ) -> Self {
         if !store.is_shared() {
@@ -233,7 +241,7 @@ impl Lanes {
         let hub = Hub::default();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let clock = Arc::<StoreClock>::default();
+        let store_clock = Arc::<StoreClock>::default();
         let lanes = (0..store.lanes_max().max(1)).map(|index| {
             let (commands_in, commands) = mpsc::channel(options.inbox_len_max.max(1));
             let (adoptions_in, adoptions) = mpsc::channel(1);
@@ -244,10 +252,11 @@ impl Lanes {
                 store: Arc::clone(store),
                 caller: Arc::clone(caller),
                 metrics: metrics.clone(),
+                clock: clock.clone(),
                 hub: hub.clone(),
                 residents: Arc::clone(&residents),
                 stop: stop.clone(),
-                clock: Arc::clone(&clock),
+                store_clock: Arc::clone(&store_clock),
             });
             tasks.spawn(lane.run(commands, adoptions));
             let residents_max = options.residents_max as u64;
@@ -256,8 +265,9 @@ impl Lanes {
         let handle = Handle {
             lanes: lanes.collect(),
             hub: hub.clone(),
+            clock: clock.clone(),
             closed: Arc::default(),
-            clock,
+            store_clock,
             busy_retry_after_ms: options.busy_retry_after_ms,
         };
         Self { handle, stop, tasks }

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::dispatch::{Caller, Directory, Dispatcher, Measured};
 use crate::http::Wire;
@@ -72,6 +72,11 @@ pub struct Server {
 impl Server {
     /// Opens the store, starts the lanes, hands them what is unfinished, and listens. Prints nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_by(config, Clock::system()).await
+    }
+
+    /// The same, by a clock of one's own.
+    pub async fn start_by(config: Config, clock: Clock) -> Result<Self, StartError> {
         let (listener, addr) = listen("--http", &config.http.addr).await?;
         let grpc = match config.grpc.listens() {
             Some(addr) => Some(listen("--grpc (or none with `off`)", addr).await?),
@@ -88,13 +93,14 @@ impl Server {
         let dispatcher = Dispatcher::new(config.dispatch_options(), Arc::clone(&directory));
         let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
         let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
-        let lanes = Lanes::start(&store, &caller, &metrics, config.runtime_options());
+        let lanes = Lanes::start(&store, &caller, &metrics, &clock, config.runtime_options());
         let context = jobs::Context {
             store: Arc::clone(&store),
             handle: lanes.handle().clone(),
             standing: Arc::clone(&standing),
             directory,
             metrics,
+            clock,
             retention_ms: config.retention_ms(),
         };
         // Before anything is driven: calls to names need to know who is alive, and deadlines whether the clock is right.
@@ -169,8 +175,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 async fn pulse(period: Duration, context: jobs::Context, shutdown: CancellationToken) {
     let beats = ownership::every(period, shutdown.clone(), || jobs::heartbeat(context.clone()));
     let looks = ownership::every(period, shutdown.clone(), || jobs::look_around(context.clone()));
-    let watch = ownership::every(store::WATCH_EVERY, shutdown, || jobs::watch(context.clone()));
-    futures_util::future::join3(beats, looks, watch).await;
+    let watch = ownership::every(store::WATCH_EVERY, shutdown.clone(), || jobs::watch(context.clone()));
+    let clock = context.clock.clone().watch_over(context.metrics.clone(), shutdown);
+    futures_util::future::join4(beats, looks, watch, clock).await;
 }
 
 async fn recover(context: jobs::Context, shutdown: CancellationToken) {

@@ -67,6 +67,11 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "curl",
         reason: "the examples of the documents are run",
     },
+    Requirement {
+        probe: &["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"],
+        package: "libfaketime",
+        reason: "the clock of a running coordinator is set",
+    },
     Requirement { probe: &["go", "version"], package: "golang-go", reason: "dtm's client for Go is tested" },
 ];
 

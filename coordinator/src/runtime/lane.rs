@@ -23,7 +23,7 @@ use super::in_flight::{self, Completion, Read};
 use super::observe;
 use super::watch::Hub;
 use super::{Options, SubmitError};
-use crate::clock;
+use crate::clock::Clock;
 use crate::dispatch::{Caller, Returned};
 use crate::metrics::Metrics;
 use crate::skew::StoreClock;
@@ -42,10 +42,11 @@ pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) caller: Arc<dyn Caller>,
     pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
     pub(super) hub: Hub,
     pub(super) residents: Arc<AtomicU64>,
     pub(super) stop: CancellationToken,
-    pub(super) clock: Arc<StoreClock>,
+    pub(super) store_clock: Arc<StoreClock>,
 }
 
 #[derive(Debug)]
@@ -107,7 +108,12 @@ impl Lane {
         mut adoptions: mpsc::Receiver<Adoption>,
     ) {
         let stop = self.parts.stop.clone();
+        let mut wall = self.parts.clock.follow();
+        wall.mark_changed();
         loop {
+            if wall.has_changed().unwrap_or(false) {
+                self.shard.handle_clock(wall.borrow_and_update().clone());
+            }
             let now = self.now();
             self.pump(now);
             if self.stopping && !self.append_in_flight {
@@ -128,6 +134,7 @@ impl Lane {
                 Some(admission) = commands.recv(), if open && !self.shard.is_full() => self.admit(admission),
                 Some(adoption) = adoptions.recv(), if open => self.adopt(adoption),
                 Some(adoption) = self.again.recv(), if open => self.adopt(adoption),
+                Ok(()) = wall.changed(), if open => wall.mark_changed(),
                 () = timer, if open => {}
             }
             self.drain(&mut commands);
@@ -245,7 +252,7 @@ impl Lane {
             Completion::Returned { call, returned } => self.handle(match returned {
                 Returned::Answer(answer) => Message::Answer { gid: call.gid, key: call.key, answer },
                 Returned::NotSent { retry_after_ms, reason: _ } => {
-                    let retry_at = clock::now().plus_millis(retry_after_ms.max(1));
+                    let retry_at = self.parts.clock.steady().plus_millis(retry_after_ms.max(1));
                     Message::NotSent { gid: call.gid, key: call.key, retry_at }
                 }
             }),
