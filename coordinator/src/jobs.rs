@@ -2,25 +2,28 @@
 //! fields, UTC). Heartbeats and what goes with them are here as well, and run by the server at a steady pace instead.
 //!
 //! No transaction's timing rests on these: retries and deadlines are the lanes' own timers. A job that is late
-//! or fails is tried again at its next tick; a job never runs twice at once. A wall clock that is put back delays what is on
-//! the schedule, and nothing that cannot wait is.
+//! or fails is tried again at its next tick; a job never runs twice at once. When the wall clock is set the schedule is
+//! worked out anew.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trine_protocol::Timestamp;
 
+use crate::clock::Clock;
 use crate::dispatch::Directory;
 use crate::metrics::Metrics;
 use crate::ownership::{self, Standing};
+use crate::recovery;
 use crate::runtime::Handle;
 use crate::skew::Verdict;
 use crate::store::{Leap, Store};
-use crate::{clock, recovery};
 
 /// Gids a sweep hands on at once.
 const SWEEP_MAX: usize = 1_000;
@@ -28,6 +31,8 @@ const SWEEP_MAX: usize = 1_000;
 const RETIRE_CHUNK: usize = 200;
 /// Pause between two steps: lanes come first.
 const RETIRE_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+/// Pause before another try to schedule the jobs.
+const SCHEDULE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// A lapsed participant instance is forgotten after this long.
 const PARTICIPANT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -68,80 +73,130 @@ pub struct Context {
     pub directory: Arc<Directory>,
     /// The gauges.
     pub metrics: Metrics,
+    /// What time it is.
+    pub clock: Clock,
     /// How long settled transactions are kept; absent: for ever.
     pub retention_ms: Option<u64>,
 }
 
-/// The running jobs.
-pub struct Jobs {
-    scheduler: JobScheduler,
+/// A piece of housekeeping, and when it is done.
+#[derive(Clone)]
+struct Chore {
+    name: &'static str,
+    schedule: String,
+    work: fn(Context) -> BoxFuture<'static, ()>,
+    running: Arc<AtomicBool>,
+}
+
+/// What the chores of all schedulers share.
+#[derive(Clone)]
+struct House {
+    chores: Vec<Chore>,
+    context: Context,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
 
+/// The running jobs.
+pub struct Jobs {
+    house: House,
+    keeper: JoinHandle<()>,
+}
+
 impl std::fmt::Debug for Jobs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jobs").field("running", &self.tracker.len()).finish_non_exhaustive()
+        f.debug_struct("Jobs").field("running", &self.house.tracker.len()).finish_non_exhaustive()
     }
 }
 
 impl Jobs {
     /// Starts every job.
     pub async fn start(schedules: &Schedules, context: &Context) -> Result<Self, JobSchedulerError> {
-        let scheduler = JobScheduler::new().await?;
-        let jobs = Self { scheduler, tracker: TaskTracker::new(), stop: CancellationToken::new() };
-        jobs.add("sweep", &schedules.sweep, context, sweep).await?;
-        jobs.add("reconcile", &schedules.reconcile, context, reconcile).await?;
-        jobs.add("retention", &schedules.retention, context, retention).await?;
-        jobs.add("census", &schedules.census, context, census).await?;
-        jobs.scheduler.start().await?;
-        Ok(jobs)
-    }
-
-    async fn add<F, Work>(
-        &self,
-        name: &'static str,
-        schedule: &str,
-        context: &Context,
-        work: F,
-    ) -> Result<(), JobSchedulerError>
-    where
-        F: Fn(Context) -> Work + Send + Sync + Copy + 'static,
-        Work: Future<Output = ()> + Send + 'static,
-    {
-        let running = Arc::new(AtomicBool::new(false));
-        let (context, tracker, stop) = (context.clone(), self.tracker.clone(), self.stop.clone());
-        let job = Job::new_async(schedule, move |_, _| {
-            let (running, context, tracker) = (Arc::clone(&running), context.clone(), tracker.clone());
-            let stop = stop.clone();
-            Box::pin(async move {
-                // The scheduler may still start what it had picked when it was stopped.
-                if tracker.is_closed() {
-                    return;
-                }
-                if running.swap(true, Ordering::AcqRel) {
-                    tracing::debug!(job = name, "still running; this tick is skipped");
-                    return;
-                }
-                let done = Reset(running);
-                // A job that is cut short has nothing half done: every store call is a task of its own.
-                let work = stop.run_until_cancelled(work(context));
-                tracker.track_future(work).await;
-                drop(done);
-            })
-        })?;
-        self.scheduler.add(job).await?;
-        Ok(())
+        let chore = |name, schedule: &String, work| Chore {
+            name,
+            schedule: schedule.clone(),
+            work,
+            running: Arc::default(),
+        };
+        let chores = vec![
+            chore("sweep", &schedules.sweep, |context| sweep(context).boxed()),
+            chore("reconcile", &schedules.reconcile, |context| reconcile(context).boxed()),
+            chore("retention", &schedules.retention, |context| retention(context).boxed()),
+            chore("census", &schedules.census, |context| census(context).boxed()),
+        ];
+        let (context, tracker) = (context.clone(), TaskTracker::new());
+        let house = House { chores, context, tracker, stop: CancellationToken::new() };
+        let scheduler = house.schedule().await?;
+        let keeper = tokio::spawn(house.clone().keep(scheduler));
+        Ok(Self { house, keeper })
     }
 
     /// Starts no more jobs, and ends those that run at their next await.
-    pub async fn stop(mut self) {
-        self.tracker.close();
-        self.stop.cancel();
-        if let Err(error) = self.scheduler.shutdown().await {
-            tracing::debug!(%error, "the job scheduler was already stopped");
+    pub async fn stop(self) {
+        self.house.tracker.close();
+        self.house.stop.cancel();
+        if let Err(error) = self.keeper.await {
+            tracing::error!(%error, "the keeper of the jobs ended badly");
         }
-        self.tracker.wait().await;
+        self.house.tracker.wait().await;
+    }
+}
+
+impl House {
+    async fn schedule(&self) -> Result<JobScheduler, JobSchedulerError> {
+        let scheduler = JobScheduler::new().await?;
+        for chore in &self.chores {
+            let (chore, house) = (chore.clone(), self.clone());
+            let job = Job::new_async(chore.schedule.clone(), move |_, _| {
+                Box::pin(house.clone().run(chore.clone()))
+            })?;
+            scheduler.add(job).await?;
+        }
+        scheduler.start().await?;
+        Ok(scheduler)
+    }
+
+    async fn run(self, chore: Chore) {
+        // The scheduler may still start what it had picked when it was stopped.
+        if self.tracker.is_closed() {
+            return;
+        }
+        if chore.running.swap(true, Ordering::AcqRel) {
+            tracing::debug!(job = chore.name, "still running; this tick is skipped");
+            return;
+        }
+        let done = Reset(chore.running);
+        // A job that is cut short has nothing half done: every store call is a task of its own.
+        let work = self.stop.run_until_cancelled((chore.work)(self.context.clone()));
+        self.tracker.track_future(work).await;
+        drop(done);
+    }
+
+    /// The scheduler has worked out its next ticks by the wall clock. When that is set it works them out anew: otherwise a
+    /// clock that is set back an hour would stop all jobs for an hour.
+    async fn keep(self, mut scheduler: JobScheduler) {
+        let mut wall = self.context.clock.follow();
+        while let Some(Ok(())) = self.stop.run_until_cancelled(wall.changed()).await {
+            end(scheduler).await;
+            scheduler = loop {
+                match self.schedule().await {
+                    Ok(scheduler) => break scheduler,
+                    Err(error) => {
+                        tracing::error!(%error, "the jobs could not be scheduled anew; trying again")
+                    }
+                }
+                tokio::time::sleep(SCHEDULE_PAUSE).await;
+            };
+            let work = after_the_clock_was_set(self.context.clone());
+            self.tracker.spawn(self.stop.clone().run_until_cancelled_owned(work));
+        }
+        end(scheduler).await;
+    }
+}
+
+async fn end(mut scheduler: JobScheduler) {
+    if let Err(error) = scheduler.shutdown().await {
+        tracing::debug!(%error, "the job scheduler was already stopped");
     }
 }
 
@@ -173,13 +228,15 @@ pub async fn look_around(context: Context) {
 }
 
 /// A clock that is ahead does not fill the memory with what is not due.
-fn due_by(handle: &Handle) -> Timestamp {
-    let now = clock::now();
-    handle.store_clock().now().map_or(now, |store_now| now.min(store_now))
+fn due_by(context: &Context) -> Timestamp {
+    let now = context.clock.now();
+    context.handle.store_clock().now().map_or(now, |store_now| now.min(store_now))
 }
 
 async fn sweep(context: Context) {
-    match context.store.due(due_by(&context.handle), SWEEP_MAX).await {
+    match context.store.due(due_by(&context), SWEEP_MAX).await {
+        // What is due by its row may wait on in memory, after the clock was set: that must not hide the rest.
+        Ok(gids) if gids.len() == SWEEP_MAX => bring_back(&context, due_by(&context)).await,
         Ok(gids) => context.handle.bring_back(gids).await,
         Err(error) => {
             context.metrics.store_error("sweep");
@@ -192,10 +249,16 @@ async fn reconcile(context: Context) {
     if let Err(error) = context.store.sweep_coordinators().await {
         tracing::warn!(%error, "coordinators that are gone for long were not swept");
     }
-    recovery::for_each_unfinished(&*context.store, due_by(&context.handle), |gids| {
-        context.handle.bring_back(gids)
-    })
-    .await;
+    bring_back(&context, due_by(&context)).await;
+}
+
+async fn bring_back(context: &Context, due_by: Timestamp) {
+    recovery::for_each_unfinished(&*context.store, due_by, |gids| context.handle.bring_back(gids)).await;
+}
+
+/// Rows of what waits long say when it is due by the clock as it was. In memory it waits as long as it was asked to.
+async fn after_the_clock_was_set(context: Context) {
+    bring_back(&context, recovery::ANY_TIME).await;
 }
 
 async fn retention(context: Context) {
@@ -205,7 +268,7 @@ async fn retention(context: Context) {
     let Some(retention_ms) = context.retention_ms else { return };
     // The store's clock says what is old. Where that and this machine's are far apart, a person has to find out which of
     // them is wrong, and deleting can wait for that.
-    if context.handle.store_clock().judge(clock::now()) == Verdict::Wrong {
+    if context.handle.store_clock().judge(context.clock.now()) == Verdict::Wrong {
         tracing::debug!("nothing is deleted while the clocks differ");
         return;
     }
@@ -284,7 +347,7 @@ async fn census(context: Context) {
     context.metrics.residents(context.handle.residents());
     context.metrics.inbox_len(context.handle.inbox_len());
     match context.store.census().await {
-        Ok(census) => context.metrics.census(&census, clock::now()),
+        Ok(census) => context.metrics.census(&census, context.clock.now()),
         Err(error) => {
             context.metrics.store_error("census");
             tracing::warn!(%error, "no census");

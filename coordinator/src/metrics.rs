@@ -189,6 +189,11 @@ impl Metrics {
         self.inner.fitness.clock_leaps.inc();
     }
 
+    /// The wall clock was found to differ from steady time by so much.
+    pub fn clock_set(&self, by_ms: i64) {
+        self.inner.fitness.clock_set(by_ms);
+    }
+
     /// A lane lost its memory.
     pub fn lane_panicked(&self) {
         self.inner.lane_panics.inc();

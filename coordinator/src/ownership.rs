@@ -232,7 +232,8 @@ mod tests {
 
     fn lanes(store: &Arc<dyn Store>, metrics: &Metrics) -> Lanes {
         let caller: Arc<dyn Caller> = Arc::new(Nobody);
-        Lanes::start(store, &caller, metrics, Options { proof_holds_ms: 0, ..Options::default() })
+        let options = Options { proof_holds_ms: 0, ..Options::default() };
+        Lanes::start(store, &caller, metrics, &crate::clock::Clock::system(), options)
     }
 
     /// The store answers "alive" to the second beat after a pause, whatever became of the answer to the first.

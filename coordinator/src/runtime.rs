@@ -22,9 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
-use trine_protocol::Gid;
+use trine_protocol::{Gid, Timestamp};
 
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::{self, StoreClock, Verdict};
@@ -93,8 +93,9 @@ pub struct Handle {
     lanes: Arc<[LaneSender]>,
     hub: Hub,
     damaged: Damaged,
+    clock: Clock,
     closed: Arc<AtomicBool>,
-    clock: Arc<StoreClock>,
+    store_clock: Arc<StoreClock>,
     vitals: Arc<Vitals>,
     busy_retry_after_ms: u64,
 }
@@ -128,6 +129,11 @@ impl Handle {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
         }
+    }
+
+    /// When a wait that begins now is over, as [`ReplyOn`] has it: in steady time.
+    pub fn within(&self, wait: Duration) -> Timestamp {
+        self.clock.steady().plus_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Resolves each time new records of the gid may be durable. Spurious wake-ups happen; poll the journal as well.
@@ -180,14 +186,14 @@ impl Handle {
 
     /// How far the clock that lanes go by is from the store's. While that is too far, time alone decides nothing here.
     pub fn store_clock(&self) -> &StoreClock {
-        &self.clock
+        &self.store_clock
     }
 
     /// Why nothing is to be sent here, if that is so.
     pub fn complaint(&self) -> Option<String> {
         let now = clock::now();
-        (self.clock.judge(now) == Verdict::Wrong).then(|| {
-            let skew = skew::in_words(self.clock.skew_ms(now));
+        (self.store_clock.judge(now) == Verdict::Wrong).then(|| {
+            let skew = skew::in_words(self.store_clock.skew_ms(now));
             format!(
                 "clock: this machine's clock is {skew} the store's, so no deadline passes here and nothing is deleted; set the \
                  clock (NTP), or the store's"
@@ -244,6 +250,7 @@ impl Lanes {
         store: &Arc<dyn Store>,
         caller: &Arc<dyn Caller>,
         metrics: &Metrics,
+        clock: &Clock,
         mut options: Options,
     ) -> Self {
         if !store.is_shared() {
@@ -252,7 +259,7 @@ impl Lanes {
         let (hub, damaged) = (Hub::default(), Damaged::new(metrics.clone()));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let clock = Arc::<StoreClock>::default();
+        let store_clock = Arc::<StoreClock>::default();
         let holds = Duration::from_millis(options.proof_holds_ms);
         let vitals = Arc::new(Vitals::new(store.lanes_max().max(1), holds));
         let lanes = (0..store.lanes_max().max(1)).map(|index| {
@@ -265,11 +272,12 @@ impl Lanes {
                 store: Arc::clone(store),
                 caller: Arc::clone(caller),
                 metrics: metrics.clone(),
+                clock: clock.clone(),
                 hub: hub.clone(),
                 damaged: damaged.clone(),
                 residents: Arc::clone(&residents),
                 stop: stop.clone(),
-                clock: Arc::clone(&clock),
+                store_clock: Arc::clone(&store_clock),
                 vitals: Arc::clone(&vitals),
             });
             tasks.spawn(lane.run(commands, adoptions));
@@ -280,8 +288,9 @@ impl Lanes {
             lanes: lanes.collect(),
             hub: hub.clone(),
             damaged,
+            clock: clock.clone(),
             closed: Arc::default(),
-            clock,
+            store_clock,
             vitals,
             busy_retry_after_ms: options.busy_retry_after_ms,
         };

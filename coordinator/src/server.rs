@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trine_protocol::{JournalId, headers};
 
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::dispatch::{Caller, Directory, Dispatcher, Measured};
 use crate::jobs::{self, Jobs};
@@ -82,6 +82,11 @@ pub struct Server {
 impl Server {
     /// Opens the store, starts the lanes, hands them what is unfinished, and listens. Prints nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_by(config, Clock::system()).await
+    }
+
+    /// The same, by a clock of one's own.
+    pub async fn start_by(config: Config, clock: Clock) -> Result<Self, StartError> {
         let options = config.store_options();
         // Before the ports: whoever mistyped the URL is not told about a port.
         store::check(&options.url)?;
@@ -98,13 +103,14 @@ impl Server {
             Dispatcher::new(config.dispatch_options(), Arc::clone(&directory), store.journal_id());
         let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
         let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
-        let lanes = Lanes::start(&store, &caller, &metrics, config.runtime_options());
+        let lanes = Lanes::start(&store, &caller, &metrics, &clock, config.runtime_options());
         let context = jobs::Context {
             store: Arc::clone(&store),
             handle: lanes.handle().clone(),
             standing: Arc::clone(&standing),
             directory,
             metrics,
+            clock,
             retention_ms: config.retention_ms(),
         };
         // Before anything is driven: calls to names need to know who is alive, and deadlines whether the clock is right.
@@ -192,8 +198,9 @@ async fn pulse(period: Duration, context: jobs::Context, shutdown: CancellationT
     let beats = ownership::every(period, shutdown.clone(), || jobs::heartbeat(context.clone()));
     let looks = ownership::every(period, shutdown.clone(), || jobs::look_around(context.clone()));
     let fit = ownership::every(period, shutdown.clone(), || jobs::keep_fit(context.clone()));
-    let watch = ownership::every(store::WATCH_EVERY, shutdown, || jobs::watch(context.clone()));
-    futures_util::future::join4(beats, looks, watch, fit).await;
+    let watch = ownership::every(store::WATCH_EVERY, shutdown.clone(), || jobs::watch(context.clone()));
+    let clock = context.clock.clone().watch_over(context.metrics.clone(), shutdown);
+    futures_util::future::join5(beats, looks, watch, fit, clock).await;
 }
 
 async fn recover(context: jobs::Context, shutdown: CancellationToken) {

@@ -1,5 +1,6 @@
 //! The product from outside: real processes, real HTTP, real databases. One target, one module per subject.
 
+mod clock;
 mod cluster;
 mod conflict;
 mod crash;

@@ -215,6 +215,12 @@ impl Http {
         self.send(self.0.post(url).json(body)).await.unwrap_or_else(|error| panic!("POST {url}: {error}"))
     }
 
+    /// The same, with a preference.
+    pub(crate) async fn post_with(&self, url: &str, prefer: &str, body: &Value) -> (u16, Value) {
+        let request = self.0.post(url).header("prefer", prefer).json(body);
+        self.send(request).await.unwrap_or_else(|error| panic!("POST {url}: {error}"))
+    }
+
     /// The same, or none when nobody answers.
     pub(crate) async fn try_post(&self, url: &str, body: &Value) -> Option<(u16, Value)> {
         self.send(self.0.post(url).json(body)).await.ok()

@@ -18,7 +18,7 @@ pub use event::{Event, Progress, Record, RollbackCause};
 pub use input::{Answer, CallReport, Command, ForceTo, Input, Outcome, Rejection};
 pub use shard::{
     Batch, BatchId, Call, Found, IndexRow, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions,
-    Snapshot, Ticket,
+    Snapshot, Ticket, Wall,
 };
 pub use spec::{
     BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec, SpecError,

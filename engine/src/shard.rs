@@ -12,12 +12,16 @@
 //! - at most one call per branch is under way, so a compensation does not overtake its own action from here;
 //! - a new gid is appended without reading first: `(gid, 1)` conflicts if it exists;
 //! - what another coordinator owns is answered for and not driven (see `ownership`).
+//!
+//! `now` is steady time: it runs at an even pace, whatever is done to the wall clock. How far the wall clock is ahead of
+//! it, [`Shard::handle_clock`] is told (see `wall`).
 
 mod batch;
 mod flow;
 mod message;
 mod ownership;
 mod schedule;
+mod wall;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,9 +34,11 @@ use crate::transaction::{CallKey, Transaction};
 use batch::{Arrived, Forming, Sealed};
 use message::snapshot;
 use ownership::Loading;
+use wall::{KnownTime, Times};
 
 pub use batch::{Batch, BatchId, IndexRow};
 pub use message::{Message, ReplyOn, Snapshot, Ticket};
+pub use wall::Wall;
 
 /// A call to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +150,8 @@ struct Resident {
     unflushed: Option<BatchId>,
     /// The journal had at least so many records: they are durable.
     durable_seq: u64,
+    /// The transaction's own time less steady time.
+    lead_ms: i64,
     /// When that was learnt, by a read or a write.
     fresh_at: Timestamp,
     /// Calls under way, or withheld until a batch is durable.
@@ -187,6 +195,7 @@ pub struct Shard {
     sealed: Option<Sealed>,
     releases: VecDeque<Release>,
     timers: BTreeSet<(Timestamp, Gid)>,
+    times: Times,
     next_batch: u64,
     /// The weight of all residents.
     bytes: usize,
@@ -212,6 +221,7 @@ impl Shard {
             sealed: None,
             releases: VecDeque::new(),
             timers: BTreeSet::new(),
+            times: Times::default(),
             next_batch: 2,
             bytes: 0,
             failures_in_a_row: 0,
@@ -254,6 +264,11 @@ impl Shard {
             self.set_timer(&gid, None);
             self.wake(&gid, now);
         }
+    }
+
+    /// The wall clock was set, or is ahead of steady time from the start. What is in memory waits on as before.
+    pub fn handle_clock(&mut self, wall: Wall) {
+        self.times.set(wall);
     }
 
     /// Answers everybody who waits for an outcome with what is durable now: the shard is about to go away.
@@ -310,6 +325,11 @@ impl Shard {
     /// A transaction in memory, durable or not: for tests and checkers, never for answers.
     pub fn resident(&self, gid: &Gid) -> Option<&Transaction> {
         self.residents.get(gid).map(|resident| &resident.transaction)
+    }
+
+    /// What a transaction in memory takes for the time, and the wall clock for one that is not: for tests and checkers.
+    pub fn time_of(&self, gid: &Gid, now: Timestamp) -> Timestamp {
+        self.residents.get(gid).map_or_else(|| self.times.wall.at(now), |resident| resident.own(now))
     }
 
     /// Whether a gid is in memory or being read.

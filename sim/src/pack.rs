@@ -14,6 +14,7 @@ use fastrand::Rng;
 use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, ParkCause, Release, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
+use crate::clock::{Clock, START};
 use crate::initiator::{Ask, Initiated, Question, arrive};
 use crate::participants::{Happened, Participants};
 use crate::verdict::PackVerdict;
@@ -22,12 +23,16 @@ use shared::{Appended, Shared};
 
 const FAULTY_STEPS: usize = 800;
 const SKEW_MS_MAX: u64 = 3_000;
+/// Every wait ends, at the latest.
+const ANY_TIME: Timestamp = Timestamp::from_millis(Timestamp::MAX.millis() - 1);
 
 /// One seed: coordinators under faults, then none, and what must hold.
 #[derive(Debug)]
 pub struct Pack {
     rng: Rng,
     members: Vec<Member>,
+    /// Wall clocks are set now and then.
+    sets_clocks: bool,
     shared: Shared,
     participants: Participants,
     now: Timestamp,
@@ -45,13 +50,16 @@ impl Pack {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let size = rng.usize(2..=3);
-        let members = (0..size).map(|_| Member::new(rng.u64(0..SKEW_MS_MAX))).collect();
+        let members =
+            (0..size).map(|_| Member::new(Clock::ahead_by(rng.i64(0..SKEW_MS_MAX.cast_signed())))).collect();
+        let sets_clocks = rng.bool();
         Self {
             rng,
             members,
+            sets_clocks,
             shared: Shared::default(),
             participants: Participants::default(),
-            now: Timestamp::from_millis(1_000_000),
+            now: START,
             initiated: Vec::new(),
             tickets: 0,
             late_calls: Vec::new(),
@@ -185,8 +193,12 @@ impl Pack {
     }
 
     fn reconcile(&mut self, m: usize) {
-        let now = self.members[m].now(self.now);
-        for gid in self.shared.unfinished(m, now) {
+        self.bring_back(m, self.members[m].wall(self.now));
+    }
+
+    /// What a member owns and what is due by then belongs in its memory.
+    fn bring_back(&mut self, m: usize, due_by: Timestamp) {
+        for gid in self.shared.unfinished(m, due_by) {
             self.members[m].shard.handle_wanted(&gid);
         }
     }

@@ -43,6 +43,8 @@ verdict! {
         calls,
         /// Crashes of the coordinator.
         crashes,
+        /// Times the wall clock was set.
+        clocks_set,
         /// Commits that failed.
         commits_failed,
         /// Commits that succeeded without an acknowledgement.
@@ -89,6 +91,8 @@ verdict! {
         answers_to_zombies,
         /// Crashes of coordinators.
         crashes,
+        /// Times a coordinator's wall clock was set.
+        clocks_set,
         /// Coordinators that were paused and came back with what they remembered.
         pauses,
         /// Appends that landed while their coordinator was paused or gone.

@@ -11,6 +11,7 @@ use trine_engine::{
 };
 use trine_protocol::{Gid, Op, Timestamp};
 
+use crate::clock::{CALM_MS_MAX, Clock, START};
 use crate::initiator::{Ask, Initiated, Question, arrive};
 use crate::participants::{Happened, Participants};
 use crate::store::Store;
@@ -20,6 +21,7 @@ const TRANSACTIONS: usize = 12;
 const FAULTY_STEPS: usize = 400;
 const CALM_STEPS_MAX: usize = 10_000;
 const SHARE_OF_CRASHES: usize = 60;
+const SHARE_OF_CLOCKS_SET: usize = 80;
 const SHARE_OF_DEAD_EXECUTORS: usize = 4;
 
 /// See the crate's documentation.
@@ -30,6 +32,11 @@ pub struct Walk {
     store: Store,
     participants: Participants,
     now: Timestamp,
+    clock: Clock,
+    /// Its wall clock is set now and then.
+    sets_clock: bool,
+    /// A process began with a wall clock that had been set: it cannot know by how much.
+    has_lost_time: bool,
     initiated: Vec<Initiated>,
     asked: BTreeMap<Ticket, (usize, Question)>,
     tickets: u64,
@@ -47,12 +54,17 @@ pub struct Walk {
 impl Walk {
     /// A walk; nothing has happened yet.
     pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let sets_clock = rng.bool();
         Self {
-            rng: Rng::with_seed(seed),
+            rng,
             shard: Shard::new(ShardOptions::default()),
             store: Store::default(),
             participants: Participants::default(),
-            now: Timestamp::from_millis(1_000_000),
+            now: START,
+            clock: Clock::default(),
+            sets_clock,
+            has_lost_time: false,
             initiated: Vec::new(),
             asked: BTreeMap::new(),
             tickets: 0,
@@ -86,6 +98,9 @@ impl Walk {
         if self.one_in(SHARE_OF_CRASHES) {
             return self.crash();
         }
+        if self.sets_clock && self.one_in(SHARE_OF_CLOCKS_SET) {
+            self.set_clock();
+        }
         match self.rng.u8(..10) {
             0 if self.initiated.len() < TRANSACTIONS => self.initiate(),
             0 | 1 => self.initiator_acts(),
@@ -97,6 +112,16 @@ impl Walk {
             _ => self.faulty_answer(),
         }
         Ok(())
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.clock.steady(self.now)
+    }
+
+    fn set_clock(&mut self) {
+        self.verdict.clocks_set += 1;
+        self.clock.set(&mut self.rng, self.now);
+        self.shard.handle_clock(self.clock.wall.clone());
     }
 
     fn initiate(&mut self) {
@@ -119,13 +144,15 @@ impl Walk {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let (gid, command) = (self.initiated[index].gid.clone(), self.initiated[index].command(ask));
-        let question = Question::new(ask, self.now, self.rng.u64(1..30_000));
+        let question = Question::new(ask, self.steady(), self.rng.u64(1..30_000));
+        let question = Question { at: self.now, ..question };
         self.asked.insert(ticket, (index, question));
         if let (Ask::Replay, Some(executor)) = (ask, &mut self.initiated[index].executor) {
             executor.is_replayed();
         }
         let reply_on = question.reply_on();
-        self.shard.handle(Message::Command { ticket, gid, command, reply_on }, self.now);
+        let now = self.steady();
+        self.shard.handle(Message::Command { ticket, gid, command, reply_on }, now);
     }
 
     fn kill_executor(&mut self) {
@@ -143,7 +170,8 @@ impl Walk {
         let conflicts = self.store.append(&batch.records)?;
         self.verdict.conflicts += conflicts.len() as u64;
         self.overtaken.retain(|gid| !conflicts.contains(gid));
-        self.shard.on_committed(batch.id, &conflicts, self.now);
+        let now = self.steady();
+        self.shard.on_committed(batch.id, &conflicts, now);
         Ok(())
     }
 
@@ -161,7 +189,8 @@ impl Walk {
             2 if self.late_write.is_none() => self.late_write = Some(batch.records),
             _ => self.verdict.commits_failed += 1,
         }
-        self.shard.on_commit_failed(batch.id, self.now);
+        let now = self.steady();
+        self.shard.on_commit_failed(batch.id, now);
         Ok(())
     }
 
@@ -170,7 +199,8 @@ impl Walk {
             self.overtaken.remove(&gid);
             let owned = |transaction| Found { transaction, owned: true };
             let found = found.map(|()| self.store.load(&gid).map(owned));
-            self.shard.on_loaded(&gid, found, self.now);
+            let now = self.steady();
+            self.shard.on_loaded(&gid, found, now);
         }
     }
 
@@ -194,9 +224,10 @@ impl Walk {
     }
 
     fn pass_time(&mut self) {
-        let next = self.shard.poll_timeout().map_or(0, |at| at.millis_since(self.now));
+        let next = self.shard.poll_timeout().map_or(0, |at| at.millis_since(self.steady()));
         self.now = self.now.plus_millis(self.rng.u64(0..=next.clamp(1, 5_000)));
-        self.shard.handle_timeout(self.now);
+        let now = self.steady();
+        self.shard.handle_timeout(now);
     }
 
     fn faulty_answer(&mut self) {
@@ -228,10 +259,11 @@ impl Walk {
             4 => Outcome::Ongoing { retry_after_ms: Some(100) },
             6 => Outcome::ClientError,
             5 => {
-                let retry_at = self.now.plus_millis(50);
+                let now = self.steady();
+                let retry_at = now.plus_millis(50);
                 let reason = self.rng.bool().then(|| "nobody there".to_owned());
                 let message = Message::NotSent { gid: call.gid, key: call.key, retry_at, reason };
-                return self.shard.handle(message, self.now);
+                return self.shard.handle(message, now);
             }
             _ => self.execute(&call),
         };
@@ -245,7 +277,8 @@ impl Walk {
     fn answer_with(&mut self, call: Call, outcome: Outcome, parks: Option<ParkCause>) {
         let random_permille = self.rng.u32(0..=1_000);
         let answer = Answer { outcome, parks, report: CallReport::default(), random_permille };
-        self.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, self.now);
+        let now = self.steady();
+        self.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, now);
     }
 
     fn execute(&mut self, call: &Call) -> Outcome {
@@ -275,6 +308,8 @@ impl Walk {
             }
         }
         self.shard = Shard::new(ShardOptions::default());
+        self.has_lost_time |= self.clock.was_set();
+        self.clock = self.clock.restarted();
         (self.loads, self.asked, self.overtaken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let unfinished = self.store.states().filter(|state| !state.status().is_settled());
         for gid in unfinished.map(|state| state.gid().clone()).collect::<Vec<_>>() {
@@ -292,6 +327,7 @@ impl Walk {
         if self.rng.bool() {
             self.kill_executor();
         }
+        let calm_since = self.now;
         for _ in 0..CALM_STEPS_MAX {
             self.pump()?;
             self.arrive_late()?;
@@ -313,8 +349,12 @@ impl Walk {
                 self.verdict.replays += 1;
                 self.ask(index, Ask::Replay);
             } else if let Some(at) = self.shard.poll_timeout() {
-                self.now = self.now.max(at);
-                self.shard.handle_timeout(self.now);
+                self.now = self.now.max(self.clock.reached(at));
+                let now = self.steady();
+                self.shard.handle_timeout(now);
+            }
+            if self.now.millis_since(calm_since) > CALM_MS_MAX {
+                return Err(format!("something waited until {:?}, since {calm_since:?}", self.now));
             }
         }
         let stuck = self.store.states().find(|state| !state.status().is_settled());
@@ -359,7 +399,8 @@ impl Walk {
                     Release::Load(gid) => self.loads.push(gid),
                 }
             }
-            match self.shard.poll_batch(self.now) {
+            let now = self.steady();
+            match self.shard.poll_batch(now) {
                 Some(_) if self.batch.is_some() => return Err("two batches are in flight".into()),
                 Some(batch) => self.batch = Some(batch),
                 None => return Ok(()),

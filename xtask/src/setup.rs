@@ -72,6 +72,11 @@ const REQUIREMENTS: &[Requirement] = &[
         package: "pgbouncer",
         reason: "a coordinator is tested behind a pooler of connections",
     },
+    Requirement {
+        probe: &["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"],
+        package: "libfaketime",
+        reason: "the clock of a running coordinator is set",
+    },
     Requirement { probe: &["go", "version"], package: "golang-go", reason: "dtm's client for Go is tested" },
 ];
 

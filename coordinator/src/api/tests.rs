@@ -81,8 +81,13 @@ impl Api {
         let memory = Memory::new("a");
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let metrics = Metrics::new();
-        let lanes =
-            Lanes::start(&store, &caller, &metrics, Options { proof_holds_ms: 0, ..Options::default() });
+        let lanes = Lanes::start(
+            &store,
+            &caller,
+            &metrics,
+            &crate::clock::Clock::system(),
+            Options { proof_holds_ms: 0, ..Options::default() },
+        );
         let shutdown = CancellationToken::new();
         let state = State {
             handle: lanes.handle().clone(),

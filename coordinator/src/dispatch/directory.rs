@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use trine_protocol::Timestamp;
-use trine_protocol::v1::Participant;
+use trine_protocol::v1::{Participant, ParticipantInstance};
 
 use crate::clock::Stopwatch;
 
@@ -17,17 +17,16 @@ pub struct Directory {
     names: RwLock<Arc<Snapshot>>,
 }
 
-/// What was read, and when: who lives is judged by the store's clock, which this process carries on.
+/// What was read, and since when: who lives is judged by the store's clock, which this process carries on.
 #[derive(Debug)]
 struct Snapshot {
     names: HashMap<String, Entry>,
-    at: Timestamp,
     read: Stopwatch,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { names: HashMap::new(), at: Timestamp::default(), read: Stopwatch::start() }
+        Self { names: HashMap::new(), read: Stopwatch::start() }
     }
 }
 
@@ -41,7 +40,23 @@ struct Entry {
 #[derive(Debug)]
 struct Instance {
     base_url: String,
+    /// As its registration says.
     expires_at: Timestamp,
+    /// How long it lives from when it was read: setting a clock neither ends a registration nor draws it out.
+    left_ms: u64,
+}
+
+impl Instance {
+    fn read(one: ParticipantInstance, at: Timestamp, name: &str, old: &Snapshot) -> Self {
+        let (base_url, expires_at) = (one.base_url, one.expires_at);
+        let known = |old: &&Self| old.base_url == base_url && old.expires_at == expires_at;
+        let known = old.names.get(name).and_then(|entry| entry.instances.iter().find(known));
+        let left_ms = match known {
+            Some(known) => known.left_ms.saturating_sub(old.read.elapsed_ms()),
+            None => expires_at.millis_since(at).min(expires_at.millis_since(one.registered_at)),
+        };
+        Self { base_url, expires_at, left_ms }
+    }
 }
 
 /// Why a name leads nowhere.
@@ -76,14 +91,11 @@ impl Directory {
         let old = self.snapshot();
         let names = participants.into_iter().map(|participant| {
             let next = old.names.get(&participant.name).map(|entry| entry.next.clone()).unwrap_or_default();
-            let instances = participant
-                .instances
-                .into_iter()
-                .map(|one| Instance { base_url: one.base_url, expires_at: one.expires_at })
-                .collect();
+            let read = |one| Instance::read(one, at, &participant.name, &old);
+            let instances = participant.instances.into_iter().map(read).collect();
             (participant.name, Entry { instances, next })
         });
-        let snapshot = Snapshot { names: names.collect(), at, read: Stopwatch::start() };
+        let snapshot = Snapshot { names: names.collect(), read: Stopwatch::start() };
         *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
@@ -95,10 +107,10 @@ impl Directory {
     /// The URL of `path` at the instance whose turn it is.
     pub(super) fn resolve(&self, name: &str, path: &str) -> Result<String, Unresolved> {
         let snapshot = self.snapshot();
-        let now = snapshot.at.plus_millis(snapshot.read.elapsed_ms());
+        let passed_ms = snapshot.read.elapsed_ms();
         let entry = snapshot.names.get(name).ok_or_else(|| Unresolved::NeverRegistered(name.to_owned()))?;
         let turn = entry.next.fetch_add(1, Ordering::Relaxed);
-        let alive = || entry.instances.iter().filter(|one| one.expires_at > now);
+        let alive = || entry.instances.iter().filter(|one| one.left_ms > passed_ms);
         let count = alive().count();
         let instance = turn.checked_rem(count).and_then(|index| alive().nth(index)).ok_or_else(|| {
             Unresolved::NoneAlive {
@@ -182,5 +194,19 @@ mod tests {
         );
         directory.replace(NOW, vec![participant("stock", &[])]);
         assert!(resolve(&directory).starts_with("no live instance of participant `stock`"));
+    }
+
+    #[test]
+    fn setting_the_clock_neither_ends_a_registration_nor_draws_it_out() {
+        let hour_ms = 3_600_000;
+        let registered = || vec![participant("stock", &[("http://a:1", 2 * hour_ms + 60_000)])];
+        for set_to in [hour_ms, 3 * hour_ms] {
+            let directory = Directory::new();
+            directory.replace(Timestamp::from_millis(2 * hour_ms), registered());
+            directory.replace(Timestamp::from_millis(set_to), registered());
+            assert_eq!(resolve(&directory), "http://a:1/reserve", "set to {set_to}");
+            let left_ms = directory.snapshot().names["stock"].instances[0].left_ms;
+            assert!(left_ms <= 60_000, "set to {set_to}: {left_ms}");
+        }
     }
 }

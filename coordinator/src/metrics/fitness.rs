@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::FloatGauge;
+use super::{FloatGauge, Labels};
 
 /// Counted at heartbeats.
 #[derive(Default)]
@@ -14,12 +15,20 @@ pub(super) struct FitnessMetrics {
     pub(super) gave_up: Counter,
     pub(super) clock_leaps: Counter,
     clock_skew_seconds: FloatGauge,
+    clock_set: Family<Labels<1>, Counter>,
 }
+
+/// Where the wall clock is set to.
+const DIRECTIONS: [&str; 2] = ["forward", "back"];
 
 impl FitnessMetrics {
     pub(super) fn clock_skew(&self, skew_ms: i64) {
         let seconds = Duration::from_millis(skew_ms.unsigned_abs()).as_secs_f64();
         self.clock_skew_seconds.set(if skew_ms < 0 { -seconds } else { seconds });
+    }
+
+    pub(super) fn clock_set(&self, by_ms: i64) {
+        self.clock_set.get_or_create(&[("direction", DIRECTIONS[usize::from(by_ms < 0)])]).inc();
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -43,6 +52,14 @@ impl FitnessMetrics {
             "clock_leaps",
             "Times the store's clock moved in a way that the passing of time does not explain",
             self.clock_leaps.clone(),
+        );
+        for direction in DIRECTIONS {
+            drop(self.clock_set.get_or_create(&[("direction", direction)]));
+        }
+        registry.register(
+            "clock_set",
+            "Times the wall clock was set by more than a second, or the machine slept",
+            self.clock_set.clone(),
         );
     }
 }

@@ -24,7 +24,7 @@ use super::in_flight::{self, Completion, Read};
 use super::observe;
 use super::watch::Hub;
 use super::{Options, SubmitError};
-use crate::clock;
+use crate::clock::Clock;
 use crate::dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::StoreClock;
@@ -44,11 +44,12 @@ pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) caller: Arc<dyn Caller>,
     pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
     pub(super) hub: Hub,
     pub(super) damaged: Damaged,
     pub(super) residents: Arc<AtomicU64>,
     pub(super) stop: CancellationToken,
-    pub(super) clock: Arc<StoreClock>,
+    pub(super) store_clock: Arc<StoreClock>,
     pub(super) vitals: Arc<Vitals>,
 }
 
@@ -111,7 +112,12 @@ impl Lane {
         mut adoptions: mpsc::Receiver<Adoption>,
     ) {
         let stop = self.parts.stop.clone();
+        let mut wall = self.parts.clock.follow();
+        wall.mark_changed();
         loop {
+            if wall.has_changed().unwrap_or(false) {
+                self.shard.handle_clock(wall.borrow_and_update().clone());
+            }
             let now = self.now();
             self.pump(now);
             if self.stopping && !self.append_in_flight {
@@ -132,6 +138,7 @@ impl Lane {
                 Some(admission) = commands.recv(), if open && !self.shard.is_full() => self.admit(admission),
                 Some(adoption) = adoptions.recv(), if open => self.adopt(adoption),
                 Some(adoption) = self.again.recv(), if open => self.adopt(adoption),
+                Ok(()) = wall.changed(), if open => wall.mark_changed(),
                 () = timer, if open => {}
             }
             self.drain(&mut commands);
@@ -260,7 +267,7 @@ impl Lane {
             // Calls outlive a loss of memory: their answers are matched by attempt.
             Completion::Returned { .. } if self.stopping => {}
             Completion::Returned { call, returned } => {
-                self.handle(in_flight::message(*call, returned, clock::now()));
+                self.handle(in_flight::message(*call, returned, self.parts.clock.steady()));
             }
         }
     }

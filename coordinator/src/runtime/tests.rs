@@ -1,6 +1,7 @@
 //! Lanes over the memory store and a scripted caller: what is answered when the store fails, the inbox is full, a lane
 //! panics or stops.
 
+mod clock;
 mod damaged;
 mod treacherous;
 
@@ -14,7 +15,7 @@ use trine_engine::{
 };
 use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 
-use super::{Lanes, Options, SubmitError};
+use super::{Handle, Lanes, Options, SubmitError};
 use crate::dispatch::{Caller, Returned};
 use crate::metrics::Metrics;
 use crate::ownership::{self, Standing};
@@ -57,7 +58,7 @@ impl Caller for Script {
 fn start(store: impl Store, options: Options) -> (Lanes, mpsc::UnboundedReceiver<Made>) {
     let (made, calls) = mpsc::unbounded_channel();
     let (store, caller): (Arc<dyn Store>, Arc<dyn Caller>) = (Arc::new(store), Arc::new(Script(made)));
-    (Lanes::start(&store, &caller, &Metrics::new(), options), calls)
+    (Lanes::start(&store, &caller, &Metrics::new(), &crate::clock::Clock::system(), options), calls)
 }
 
 fn gid(text: &str) -> Gid {
@@ -85,8 +86,8 @@ fn create_with(payload: &str) -> Command {
     Command::Create(Arc::new(spec))
 }
 
-fn later() -> ReplyOn {
-    ReplyOn::Settled { until: crate::clock::now().plus_millis(60_000) }
+fn later(handle: &Handle) -> ReplyOn {
+    ReplyOn::Settled { until: handle.within(std::time::Duration::from_secs(60)) }
 }
 
 #[tokio::test]
@@ -155,7 +156,7 @@ async fn too_many_bytes_in_memory_are_answered_busy() {
     assert!(matches!(refused, Err(SubmitError::Busy { .. })), "{refused:?}");
     // What settles makes room.
     calls.recv().await.unwrap().done();
-    lanes.handle().submit(gid("g"), create_with("{}"), later()).await.unwrap();
+    lanes.handle().submit(gid("g"), create_with("{}"), later(lanes.handle())).await.unwrap();
     lanes.handle().submit(gid("h"), create_with("{}"), ReplyOn::Durable).await.unwrap();
     lanes.stop().await;
 }
@@ -182,7 +183,7 @@ async fn a_panic_costs_a_lane_its_memory_but_no_transaction() {
     }
     // The other transaction was read back; the answer to its first call still counts.
     first.done();
-    let settled = handle.submit(gid("good"), create(), later()).await.unwrap();
+    let settled = handle.submit(gid("good"), create(), later(&handle)).await.unwrap();
     assert_eq!(settled.status, Status::Committed);
     lanes.stop().await;
 }
@@ -199,7 +200,7 @@ async fn stopping_makes_durable_what_was_admitted_and_answers_who_waits() {
     };
     let admitted = submit(ReplyOn::Durable);
     gate.arrived(1).await;
-    let waiting = submit(later());
+    let waiting = submit(later(lanes.handle()));
     tokio::task::yield_now().await;
     let stopping = tokio::spawn(lanes.stop());
     gate.open();
@@ -248,7 +249,7 @@ async fn a_store_that_comes_back_finds_everything_going_on() {
     call.done();
     store.faults().set_reads_down(false);
     store.faults().set_writes_down(false);
-    let settled = handle.submit(gid("g"), create(), later()).await.unwrap();
+    let settled = handle.submit(gid("g"), create(), later(&handle)).await.unwrap();
     assert_eq!(settled.status, Status::Committed);
     lanes.stop().await;
 }
@@ -263,7 +264,7 @@ async fn an_end_given_at_one_coordinator_is_told_to_who_waits_at_another() {
     driving.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
     let _under_way = calls.recv().await.unwrap();
     let handle = driving.handle().clone();
-    let waiting = tokio::spawn(async move { handle.submit(gid("g"), create(), later()).await });
+    let waiting = tokio::spawn(async move { handle.submit(gid("g"), create(), later(&handle)).await });
     let force = Command::Force { to: ForceTo::Committed, reason: "by hand".into(), by: None };
     other.handle().submit(gid("g"), force, ReplyOn::Durable).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap().status, Status::Committed);
@@ -290,13 +291,13 @@ async fn a_coordinator_whose_clock_is_wrong_lets_no_deadline_pass() {
         assert!(lanes.handle().complaint().is_some_and(|words| words.starts_with("clock: ")));
         lanes.handle().submit(gid("g"), open_for(20), ReplyOn::Durable).await.unwrap();
         // The answer comes when the time is over, and so is the deadline.
-        let until = crate::clock::now().plus_millis(200);
+        let until = lanes.handle().within(std::time::Duration::from_millis(200));
         let waiting = lanes.handle().submit(gid("g"), open_for(20), ReplyOn::Settled { until });
         assert_eq!(waiting.await.unwrap().status, Status::Open, "{ahead_ms}");
         memory.set_clock_ahead(0);
         beat().await;
         assert_eq!(lanes.handle().complaint(), None);
-        let settled = lanes.handle().submit(gid("g"), open_for(20), later()).await.unwrap();
+        let settled = lanes.handle().submit(gid("g"), open_for(20), later(lanes.handle())).await.unwrap();
         assert_eq!(settled.status, Status::RolledBack, "{ahead_ms}");
         lanes.stop().await;
     }

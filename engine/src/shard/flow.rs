@@ -96,8 +96,8 @@ impl Shard {
         }
         if loading.wanted {
             self.timers.insert((retry_at, gid.clone()));
-            let (durable_seq, retry_at) = (loading.durable_seq, Some(retry_at));
-            let again = Loading { messages: kept, durable_seq, retry_at, ..Loading::wanted() };
+            let (durable_seq, time, retry_at) = (loading.durable_seq, loading.time, Some(retry_at));
+            let again = Loading { messages: kept, durable_seq, time, retry_at, ..Loading::wanted() };
             self.loading.insert(gid.clone(), again);
         }
     }
@@ -112,7 +112,7 @@ impl Shard {
                 // Answers that wait count as under way until they are handled: their calls are not made again.
                 let answered = loading.messages.iter().chain(&loading.late).filter_map(Message::answers);
                 self.orphans.entry(gid.clone()).or_default().extend(answered);
-                self.settle_in(found, loading.waiters, loading.durable_seq, now);
+                self.settle_in(found, loading.waiters, loading.durable_seq, loading.time, now);
                 for message in loading.messages {
                     message.answers().into_iter().for_each(|key| self.call_ended(gid, key));
                     self.decide_resident(message, now);
@@ -174,12 +174,13 @@ impl Shard {
             return self.decide_resident(message, now);
         }
         let Message::Command { ticket, command, .. } = &message else { return };
-        match decide(None, &Input::Command(command.clone()), now) {
+        let wall_now = self.times.wall.at(now);
+        match decide(None, &Input::Command(command.clone()), wall_now) {
             Err(rejection) => self.reply_now(*ticket, Err(rejection)),
             Ok(events) => {
-                let (created, records) = advance(None, &gid, events, now);
+                let (created, records) = advance(None, &gid, events, wall_now);
                 let Some(transaction) = created else { return };
-                self.keep(&gid, Resident::new(transaction, true, now));
+                self.keep(&gid, Resident::new(transaction, true, self.times.wall.lead_ms(), now));
                 self.take_records(&gid, records);
                 self.answer_command(&gid, message, Ok(true));
             }
@@ -233,11 +234,12 @@ impl Shard {
     /// Decides one input; true when it moved the transaction.
     pub(super) fn feed(&mut self, gid: &Gid, input: &Input, now: Timestamp) -> Result<bool, Rejection> {
         let Some(resident) = self.residents.get_mut(gid) else { return Ok(false) };
-        let events = decide(Some(&resident.transaction), input, now)?;
+        let own_now = resident.own(now);
+        let events = decide(Some(&resident.transaction), input, own_now)?;
         if events.is_empty() {
             return Ok(false);
         }
-        let (next, records) = advance(Some(resident.transaction.clone()), gid, events, now);
+        let (next, records) = advance(Some(resident.transaction.clone()), gid, events, own_now);
         if let Some(next) = next {
             resident.transaction = next;
             // Whoever moves it drives it; if somebody else moved it meanwhile, the append conflicts.
@@ -331,6 +333,8 @@ impl Shard {
                 messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
                 self.orphan(&gid, resident.under_way);
                 loading.durable_seq = resident.durable_seq;
+                // A creation that is not durable may be a repetition: then what is read has a time of its own.
+                loading.time.lead_ms = (resident.durable_seq > 0).then_some(resident.lead_ms);
             }
             messages.sort_by_key(|arrived| arrived.order);
             loading.messages = messages.into_iter().map(|arrived| arrived.message).collect();

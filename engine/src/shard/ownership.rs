@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use trine_protocol::{Gid, Timestamp};
 
 use super::schedule::believable;
-use super::{CallStage, Found, Message, Release, Resident, Shard, ShardOptions, Waiter};
+use super::{CallStage, Found, KnownTime, Message, Release, Resident, Shard, ShardOptions, Waiter};
 use crate::input::Input;
 use crate::transaction::{CallKey, decide};
 
@@ -35,6 +35,8 @@ pub(super) struct Loading {
     pub(super) wanted: bool,
     /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
     pub(super) durable_seq: u64,
+    /// What is known of its own time.
+    pub(super) time: KnownTime,
     /// The read failed; ask again then.
     pub(super) retry_at: Option<Timestamp>,
     /// Others may have taken it over since the read was asked for: that it is owned must be read again.
@@ -74,7 +76,7 @@ impl Resident {
             return false;
         }
         let age_ms = now.millis_since(self.fresh_at);
-        let due = believable(self.transaction.agenda(now), distrusts_time).calls;
+        let due = believable(self.transaction.agenda(self.own(now)), distrusts_time).calls;
         let is_old = |key: &CallKey| age_ms > if key.branch.is_none() { 0 } else { CALLS_OLD_AFTER_MS };
         due.iter().any(|key| is_old(key) && !self.under_way.contains_key(key))
     }
@@ -90,7 +92,7 @@ impl Resident {
         if self.unflushed.is_some() || self.outdated_at(options).is_none_or(|outdated_at| outdated_at > now) {
             return false;
         }
-        let events = decide(Some(&self.transaction), &Input::Command(command.clone()), now);
+        let events = decide(Some(&self.transaction), &Input::Command(command.clone()), self.own(now));
         events.map_or(true, |events| events.is_empty())
     }
 }
@@ -102,8 +104,10 @@ impl Shard {
         if let Some(loading) = self.loading.get_mut(gid) {
             loading.wanted = true;
             loading.may_be_won = true;
-        } else if self.residents.get(gid).is_none_or(|resident| !resident.owned) {
-            self.handle_adopted(gid);
+        } else if !self.residents.contains_key(gid) {
+            self.load(gid, Loading::wanted());
+        } else if !self.drives(gid) {
+            self.read_again(gid);
         }
     }
 
@@ -114,7 +118,8 @@ impl Shard {
         } else if self.loading.contains_key(gid) {
             self.handle_wanted(gid);
         } else {
-            self.load(gid, Loading::wanted());
+            let time = KnownTime { is_adopted: true, ..KnownTime::default() };
+            self.load(gid, Loading { time, ..Loading::wanted() });
         }
     }
 
@@ -147,9 +152,9 @@ impl Shard {
 
     /// Asks for a gid's journal.
     pub(super) fn load(&mut self, gid: &Gid, loading: Loading) {
-        let Loading { mut messages, late, waiters, wanted, durable_seq, .. } = loading;
+        let Loading { mut messages, late, waiters, wanted, durable_seq, time, .. } = loading;
         messages.extend(late);
-        let loading = Loading { messages, waiters, wanted, durable_seq, ..Loading::default() };
+        let loading = Loading { messages, waiters, wanted, durable_seq, time, ..Loading::default() };
         self.loading.insert(gid.clone(), loading);
         self.releases.push_back(Release::Load(gid.clone()));
     }
@@ -173,8 +178,9 @@ impl Shard {
         }
         resident.waiters.sort_by_key(|waiter| waiter.message.order);
         self.orphan(gid, resident.under_way);
-        let Resident { waiters, durable_seq, .. } = resident;
-        self.load(gid, Loading { waiters, durable_seq, ..Loading::wanted() });
+        let Resident { waiters, durable_seq, lead_ms, owned, .. } = resident;
+        let time = KnownTime { lead_ms: owned.then_some(lead_ms), is_adopted: !owned };
+        self.load(gid, Loading { waiters, durable_seq, time, ..Loading::wanted() });
     }
 
     /// What is sealed from now on is written together with its row, and thereby is this coordinator's.

@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trine_protocol::{Gid, Op, Timestamp};
 
-use super::{Call, CallStage, Found, IndexRow, Indexed, Release, Resident, Shard, Waiter, snapshot};
+use super::{
+    Call, CallStage, Found, IndexRow, Indexed, KnownTime, Release, Resident, Shard, Waiter, snapshot,
+};
 use crate::input::Input;
 use crate::transaction::{Agenda, CallKey, Transaction};
 
 impl Resident {
-    pub(super) fn new(transaction: Transaction, owned: bool, now: Timestamp) -> Self {
+    pub(super) fn new(transaction: Transaction, owned: bool, lead_ms: i64, now: Timestamp) -> Self {
         Self {
             transaction,
             owned,
             unsure: false,
             unflushed: None,
             durable_seq: 0,
+            lead_ms,
             fresh_at: now,
             under_way: BTreeMap::new(),
             deferred: BTreeMap::new(),
@@ -32,16 +35,22 @@ impl Resident {
             return false;
         }
         // What is due waits for room at its host, or came due meanwhile and goes out when time passes here, too.
-        let agenda = self.transaction.agenda(now);
-        agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > now)
+        let own_now = self.own(now);
+        let agenda = self.transaction.agenda(own_now);
+        agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > own_now)
     }
 
     /// Long waits may leave memory: nothing is under way, and the index row says when to come back.
     fn may_leave(&self, now: Timestamp, evict_after_ms: u64) -> bool {
         let due_at = self.indexed.and_then(|indexed| indexed.due_at);
-        due_at.is_some_and(|due_at| due_at > now.plus_millis(evict_after_ms))
+        due_at.is_some_and(|due_at| due_at > self.own(now).plus_millis(evict_after_ms))
             && self.under_way.is_empty()
             && self.deferred.is_empty()
+    }
+
+    /// Time alone never moves it.
+    fn waits_for_a_person(&self) -> bool {
+        self.indexed.is_some_and(|indexed| indexed.due_at == Some(Timestamp::MAX))
     }
 }
 
@@ -51,10 +60,18 @@ impl Shard {
     ///
     /// A journal that is shorter than it was has lost what was acknowledged, in a failover to a server that had not got
     /// it, perhaps. Going on would be silent, and participants may have done what nobody remembers: a person has to look.
-    pub(super) fn settle_in(&mut self, found: Found, waiters: Vec<Waiter>, durable_seq: u64, now: Timestamp) {
+    pub(super) fn settle_in(
+        &mut self,
+        found: Found,
+        waiters: Vec<Waiter>,
+        durable_seq: u64,
+        time: KnownTime,
+        now: Timestamp,
+    ) {
         let gid = found.transaction.gid().clone();
         self.touching = Some(gid.clone());
-        let mut resident = Resident::new(found.transaction, found.owned, now);
+        let lead_ms = self.times.lead_of(&found, time, now);
+        let mut resident = Resident::new(found.transaction, found.owned, lead_ms, now);
         let seq = resident.transaction.seq();
         resident.durable_seq = seq.max(durable_seq);
         // Whoever moves what is somebody else's writes its row, and by that becomes its owner.
@@ -108,17 +125,18 @@ impl Shard {
             let waited_for = resident.waiters.iter().map(|waiter| waiter.until).min();
             return self.set_timer(gid, waited_for.map(|until| until.min(watch_at)));
         }
-        let mut agenda = believable(resident.transaction.agenda(now), self.distrusts_time);
-        if self.distrusts_time {
-            // What time would decide stays due: it is not looked at again and again meanwhile.
-            let later = now.plus_millis(self.options.reload_delay_ms);
-            agenda.wake_at = agenda.wake_at.map(|wake_at| wake_at.max(later));
-        }
+        let agenda = believable(resident.transaction.agenda(resident.own(now)), self.distrusts_time);
         if !resident.deferred.is_empty() {
             let owed: BTreeSet<CallKey> = agenda.calls.iter().copied().collect();
             resident.deferred.retain(|key, until| *until > now && owed.contains(key));
         }
-        let mut wake_at = agenda.wake_at.into_iter().chain(resident.deferred.values().copied()).min();
+        let mut wake_at = agenda.wake_at.map(|own| resident.steady(own));
+        if self.distrusts_time {
+            // What time would decide stays due: it is not looked at again and again meanwhile.
+            let later = now.plus_millis(self.options.reload_delay_ms);
+            wake_at = wake_at.map(|wake_at| wake_at.max(later));
+        }
+        wake_at = wake_at.into_iter().chain(resident.deferred.values().copied()).min();
         wake_at = wake_at.into_iter().chain(resident.waiters.iter().map(|waiter| waiter.until)).min();
         wake_at = wake_at.into_iter().chain(resident.refresh_at(&self.options)).min();
         let mut calls = Vec::new();
@@ -253,7 +271,12 @@ impl Shard {
             return;
         }
         let settled = resident.transaction.status().is_settled();
-        if settled || !resident.owned || resident.may_leave(now, self.options.evict_after_ms) {
+        let waits_long = resident.may_leave(now, self.options.evict_after_ms)
+            && (resident.keeps_wall_time(&self.times.wall) || resident.waits_for_a_person());
+        if settled || !resident.owned || waits_long {
+            if !settled && resident.owned {
+                self.times.left(gid, now);
+            }
             self.set_timer(gid, None);
             self.unsent.remove(gid);
             // What is under way must be known if the transaction comes back before it has ended.

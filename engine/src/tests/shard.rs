@@ -1,6 +1,7 @@
 //! Tests of the shard: what leaves when, and what is forgotten (laws L4 to L9).
 
 mod calls;
+mod clock;
 mod lost;
 mod memory;
 mod ownership;

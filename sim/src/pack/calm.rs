@@ -1,8 +1,7 @@
 //! No more faults: one driver for each transaction, then everything settles and every memory is empty.
 
-use trine_protocol::Timestamp;
-
 use super::Pack;
+use crate::clock::CALM_MS_MAX;
 use crate::initiator::{Ask, Initiated};
 
 const CALM_STEPS_MAX: usize = 20_000;
@@ -27,7 +26,11 @@ impl Pack {
         if self.rng.bool() {
             self.kill_executor();
         }
+        let calm_since = self.now;
         for _ in 0..CALM_STEPS_MAX {
+            if self.now.millis_since(calm_since) > CALM_MS_MAX {
+                return Err(format!("something waited until {:?}, since {calm_since:?}", self.now));
+            }
             self.be_quiet()?;
             let callers: Vec<usize> =
                 (0..self.members.len()).filter(|&m| !self.members[m].calls.is_empty()).collect();
@@ -135,11 +138,14 @@ impl Pack {
     }
 
     fn pass_to_next(&mut self) {
-        let due = |m: &super::Member| {
-            let at = m.shard.poll_timeout()?;
-            Some(Timestamp::from_millis(at.millis().saturating_sub(m.skew_ms)))
+        let due = |m: usize| {
+            let member = &self.members[m];
+            let in_memory = member.shard.poll_timeout().map(|at| member.clock.reached(at));
+            let by_row = self.shared.next_due(m, member.wall(self.now));
+            let by_row = by_row.map(|at| member.clock.shown(at));
+            in_memory.into_iter().chain(by_row).min()
         };
-        if let Some(at) = self.members.iter().filter_map(due).min() {
+        if let Some(at) = (0..self.members.len()).filter_map(due).min() {
             self.now = self.now.max(at);
             for member in &mut self.members {
                 member.shard.handle_timeout(member.now(self.now));

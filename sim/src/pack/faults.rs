@@ -3,14 +3,15 @@
 use trine_engine::{LoadFailure, Message, Outcome, ParkCause};
 use trine_protocol::Op;
 
-use super::Pack;
 use super::member::{Append, Member};
+use super::{ANY_TIME, Pack};
 use crate::initiator::{Ask, Initiated};
 
 const TRANSACTIONS: usize = 12;
 const SHARE_OF_CRASHES: usize = 100;
 const SHARE_OF_PAUSES: usize = 50;
 const SHARE_OF_SLOW_HEARTBEATS: usize = 60;
+const SHARE_OF_CLOCKS_SET: usize = 100;
 const PAUSE_STEPS: usize = 60;
 const SHARE_OF_DEAD_EXECUTORS: usize = 4;
 const CLAIM_MAX: usize = 4;
@@ -26,6 +27,9 @@ impl Pack {
             self.verdict.pauses += 1;
             self.members[any].paused = self.rng.usize(1..PAUSE_STEPS);
             return Ok(());
+        }
+        if self.sets_clocks && self.one_in(SHARE_OF_CLOCKS_SET) && self.members[any].is_running() {
+            self.set_clock(any);
         }
         if self.one_in(SHARE_OF_SLOW_HEARTBEATS) {
             self.members[any].is_lapsed = true;
@@ -83,7 +87,17 @@ impl Pack {
     pub(super) fn start(&mut self, m: usize) {
         // A process that starts has nothing that others could have taken over.
         self.members[m].is_lapsed = false;
-        self.reconcile(m);
+        // Its clock may have been set back: then rows say that what waits is due later than it is.
+        self.bring_back(m, ANY_TIME);
+    }
+
+    /// A wall clock is set. Rows of what waits long say when it is due by the clock as it was.
+    fn set_clock(&mut self, m: usize) {
+        self.verdict.clocks_set += 1;
+        let member = &mut self.members[m];
+        member.clock.set(&mut self.rng, self.now);
+        member.shard.handle_clock(member.clock.wall.clone());
+        self.bring_back(m, ANY_TIME);
     }
 
     /// The process dies: memory and connections are gone, requests under way may or may not arrive.
@@ -92,9 +106,9 @@ impl Pack {
             return Ok(());
         }
         self.verdict.crashes += 1;
-        let skew_ms = self.members[m].skew_ms;
         let down = if self.rng.bool() { 1 } else { self.rng.usize(1..3 * PAUSE_STEPS) };
-        let fresh = Member { down, is_lapsed: self.members[m].is_lapsed, ..Member::new(skew_ms) };
+        let clock = self.members[m].clock.restarted();
+        let fresh = Member { down, is_lapsed: self.members[m].is_lapsed, ..Member::new(clock) };
         let dead = std::mem::replace(&mut self.members[m], fresh);
         if let Some(Append::Sent(batch)) = dead.append {
             match self.rng.u8(..3) {

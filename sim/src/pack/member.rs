@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use trine_engine::{Batch, BatchId, Call, Found, Shard, ShardOptions, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
+use crate::clock::Clock;
 use crate::initiator::Question;
+
+/// Waits that are longer leave memory.
+const EVICT_AFTER_MS: u64 = 10_000;
 
 /// An append of a coordinator.
 #[derive(Debug)]
@@ -31,8 +35,8 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) shard: Shard,
-    /// Its clock is ahead of the first one's by this.
-    pub(super) skew_ms: u64,
+    /// Its clocks, which are ahead of the first one's.
+    pub(super) clock: Clock,
     pub(super) asked: BTreeMap<Ticket, Asked>,
     pub(super) calls: Vec<Call>,
     pub(super) append: Option<Append>,
@@ -54,10 +58,11 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(skew_ms: u64) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
+        let (evict_after_ms, refresh_after_ms) = (EVICT_AFTER_MS, Some(2_000));
         Self {
-            shard: Shard::new(ShardOptions { refresh_after_ms: Some(2_000), ..ShardOptions::default() }),
-            skew_ms,
+            shard: Shard::new(ShardOptions { evict_after_ms, refresh_after_ms, ..ShardOptions::default() }),
+            clock,
             asked: BTreeMap::new(),
             calls: Vec::new(),
             append: None,
@@ -77,7 +82,12 @@ impl Member {
     }
 
     pub(super) fn now(&self, now: Timestamp) -> Timestamp {
-        now.plus_millis(self.skew_ms)
+        self.clock.steady(now)
+    }
+
+    /// What its wall clock shows.
+    pub(super) fn wall(&self, now: Timestamp) -> Timestamp {
+        self.clock.wall.at(self.now(now))
     }
 
     /// Nothing is under way between it and the store, and nothing is left to bring into memory.

@@ -86,6 +86,13 @@ impl Shared {
         owned.map(|(gid, _)| gid.clone()).collect()
     }
 
+    /// When the next of what a coordinator owns is due after `now`, as its row says.
+    pub(super) fn next_due(&self, owner: usize, now: Timestamp) -> Option<Timestamp> {
+        let owned = self.unsettled().filter(|(_, of)| *of == owner);
+        let due = owned.filter_map(|(gid, _)| self.index.get(gid)?.due_at);
+        due.filter(|at| now < *at && *at < Timestamp::MAX).min()
+    }
+
     /// Takes over up to `limit` unsettled transactions of owners that are gone; returns them with those.
     pub(super) fn adopt(
         &mut self,

@@ -24,7 +24,8 @@ impl Walk {
         if call.pattern == Pattern::Workflow {
             self.verdict.callbacks += 1;
             let called = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
-            if let Some(executor) = called.and_then(|initiated| initiated.executor.as_ref()) {
+            let executor = called.and_then(|initiated| initiated.executor.as_ref());
+            if let Some(executor) = executor.filter(|_| !self.has_lost_time) {
                 executor
                     .check_callback(self.now, call.fence, 0)
                     .map_err(|error| format!("{what}: {error}"))?;
@@ -44,7 +45,7 @@ impl Walk {
         result: &Result<Snapshot, Rejection>,
     ) -> Result<(), String> {
         let (index, question) = self.asked.remove(&ticket).ok_or("a reply for nobody, or twice")?;
-        if question.is_told_quiet(result, self.now) {
+        if question.is_told_quiet(result, self.steady()) {
             self.verdict.told_quiet += 1;
             self.check_quiet(index)?;
         }
@@ -60,7 +61,7 @@ impl Walk {
         if let Some(call) = self.calls.iter().find(|call| call.gid == *gid) {
             return Err(format!("{gid} is told to be quiet while {:?} is under way", call.key));
         }
-        match self.store.state(gid).map(|state| state.agenda(self.now).calls) {
+        match self.store.state(gid).map(|state| state.agenda(self.shard.time_of(gid, self.steady())).calls) {
             Some(due) if !due.is_empty() && !self.overtaken.contains(gid) => {
                 Err(format!("{gid} is told to be quiet and {due:?} is due"))
             }

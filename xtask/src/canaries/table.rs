@@ -1,5 +1,6 @@
 //! The laws (ARCHITECTURE.md) and how to break them.
 
+mod clocks;
 mod ownership;
 mod rules;
 
@@ -26,7 +27,7 @@ const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 
 /// All of them.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
-    CANARIES.iter().chain(ownership::CANARIES).chain(rules::CANARIES)
+    CANARIES.iter().chain(ownership::CANARIES).chain(rules::CANARIES).chain(clocks::CANARIES)
 }
 
 const CANARIES: &[Canary] = &[

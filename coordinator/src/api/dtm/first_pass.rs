@@ -3,6 +3,8 @@
 //! A client that is told FAILURE may do its business again under another gid. So FAILURE is said only where the end is
 //! certain to be the other one; a transaction that goes on is ONGOING, whatever a participant answered last.
 
+use std::time::Duration;
+
 use trine_engine::{Command, Event, Outcome, Record, Rejection, ReplyOn, Transaction};
 use trine_protocol::dtm::Terms;
 use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
@@ -13,15 +15,14 @@ use super::initiate::other;
 use super::plan;
 use super::service::{Done, Refused, Service, Trouble};
 use super::show;
-use crate::clock;
 
 /// Longest wait for a first pass. Longer than clients wait by themselves.
-const PASS_MS_MAX: u64 = 60_000;
+const PASS_MAX: Duration = Duration::from_secs(60);
 
 impl Service {
     /// Waits until a transaction has ended as wanted, or has nothing to do for now, and says how far that got.
     pub(super) async fn first_pass(&self, gid: &Gid, wanted: Status) -> Done {
-        let until = clock::now().plus_millis(PASS_MS_MAX);
+        let until = self.handle.within(PASS_MAX);
         crate::http::body_is_used();
         match self.submit_for(gid, Command::Look, ReplyOn::Quiet { until }).await {
             Ok(snapshot) if snapshot.status == wanted => return Ok(()),

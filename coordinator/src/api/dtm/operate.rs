@@ -71,7 +71,7 @@ impl Service {
     /// Makes what waits for a retry due now, when it would wait longer than `timeout_s`; at most `limit` transactions.
     /// Returns how many that were, and whether there are more.
     pub(crate) async fn reset_cron_time(&self, timeout_s: u64, limit: usize) -> Result<(u64, bool), Trouble> {
-        let after = clock::now().plus_millis(timeout_s.saturating_mul(1_000));
+        let wait_ms = timeout_s.saturating_mul(1_000);
         let filter = Filter { statuses: UNSETTLED.into(), ..Filter::default() };
         let (mut hurried, mut looked_at, mut cursor) = (0_u64, 0, None);
         while looked_at < ROWS_LOOKED_AT_MAX {
@@ -79,7 +79,8 @@ impl Service {
             looked_at += page.transactions.len();
             let gids = page.transactions.into_iter().map(|row| row.gid).collect();
             for transaction in self.load_all(gids).await? {
-                if waits_until(&transaction).is_none_or(|until| until <= after) {
+                let now = clock::now().max(transaction.updated_at());
+                if waits_until(&transaction).is_none_or(|until| until <= now.plus_millis(wait_ms)) {
                     continue;
                 }
                 if hurried >= limit as u64 {

@@ -54,7 +54,13 @@ impl Caller for Silent {
 pub(super) fn front() -> (Front, Lanes) {
     let store: Arc<dyn Store> = Arc::new(Memory::new("a"));
     let caller: Arc<dyn Caller> = Arc::new(Silent);
-    let lanes = Lanes::start(&store, &caller, &crate::metrics::Metrics::new(), Options::default());
+    let lanes = Lanes::start(
+        &store,
+        &caller,
+        &crate::metrics::Metrics::new(),
+        &crate::clock::Clock::system(),
+        Options::default(),
+    );
     let metrics = Arc::new(|| -> String { panic!("a secret of the metrics") });
     let front = Front::new(lanes.handle().clone(), store, Duration::from_secs(10), BODY_BYTES_MAX, metrics);
     (front, lanes)

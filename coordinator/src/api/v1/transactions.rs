@@ -191,7 +191,9 @@ pub(super) async fn show(
     GidPath(gid): GidPath,
 ) -> Result<Json<TransactionView>, Refusal> {
     let (records, transaction) = load(&state, &gid).await?;
-    Ok(Json(to_wire::view(&transaction, &records, clock::now())))
+    // Its own time may be ahead of a clock that was set back.
+    let now = clock::now().max(transaction.updated_at());
+    Ok(Json(to_wire::view(&transaction, &records, now)))
 }
 
 /// Show a transaction's history.
@@ -232,9 +234,8 @@ async fn decide(state: &State, headers: &HeaderMap, gid: Gid, command: Command) 
     if wait.is_some() {
         crate::http::body_is_used();
     }
-    let reply_on = wait.map_or(ReplyOn::Durable, |wait| ReplyOn::Settled {
-        until: clock::now().plus_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-    });
+    let reply_on =
+        wait.map_or(ReplyOn::Durable, |wait| ReplyOn::Settled { until: state.handle.within(wait) });
     let submitted = state.handle.submit(gid.clone(), command, reply_on).await;
     let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
     Ok(decided(snapshot, wait))

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use trine_engine::{Message, Shard};
+use trine_engine::{Message, Shard, Wall};
 use trine_protocol::Gid;
 
 use super::super::door::Adoption;
 use super::super::lane_of;
 use super::Lane;
-use crate::clock;
+use crate::recovery;
 
 /// Panics of one gid after which it is quarantined.
 const PANICS_MAX: u32 = 3;
@@ -19,6 +19,9 @@ impl Lane {
         self.parts.metrics.lane_panicked();
         self.generation += 1;
         self.shard = Shard::new(self.parts.options.shard);
+        // What the clock has shown before is left out: nobody knows any more what was written when.
+        let lead_ms = self.parts.clock.follow().borrow().lead_ms();
+        self.shard.handle_clock(Wall::new(lead_ms));
         self.tickets.clear();
         self.refill = true;
         // A new shard believes what it is told.
@@ -47,7 +50,7 @@ impl Lane {
         let stop = self.parts.stop.clone();
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             let mine = |gid: &Gid| lane_of(gid, lanes) == lane && !banned.contains(gid);
-            crate::recovery::for_each_unfinished(&*store, clock::now(), |gids| {
+            recovery::for_each_unfinished(&*store, recovery::ANY_TIME, |gids| {
                 let (done, adopted) = oneshot::channel();
                 let adoption =
                     Adoption::Wanted { gids: gids.into_iter().filter(mine).collect(), taken: false, done };

@@ -12,11 +12,11 @@ use crate::skew::Verdict;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Lane {
-    /// Now. A shard is told what the time is worth before it is told the time: also a clock that was set a moment ago
+    /// Now, in steady time: what is due is due by it. A shard is told what the time is worth before it is told the time: also a clock that was set a moment ago
     /// decides nothing before it was compared with the store's.
     pub(super) fn now(&mut self) -> Timestamp {
-        let now = clock::now();
-        let trusts_time = self.parts.clock.judge(now) != Verdict::Wrong;
+        let now = self.parts.clock.steady();
+        let trusts_time = self.parts.store_clock.judge(clock::now()) != Verdict::Wrong;
         if trusts_time != self.trusts_time {
             self.trusts_time = trusts_time;
             self.guarded(None, |shard| shard.handle_trust(trusts_time, now));

@@ -21,7 +21,8 @@ impl Counted {
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let caller: Arc<dyn Caller> = Arc::new(Silent);
         let metrics = Metrics::new();
-        let lanes = Lanes::start(&store, &caller, &metrics, Options::default());
+        let lanes =
+            Lanes::start(&store, &caller, &metrics, &crate::clock::Clock::system(), Options::default());
         let rendered = Arc::new(String::new);
         let front =
             Front::new(lanes.handle().clone(), store, Duration::from_secs(10), BODY_BYTES_MAX, rendered);

@@ -17,7 +17,7 @@ use trine_protocol::{Pattern, Status, Timestamp};
 
 use super::*;
 use crate::api::tests::masked;
-use crate::clock;
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::runtime::Lanes;
 use crate::store::memory::{Damage, Faults};
@@ -49,7 +49,7 @@ impl Stage {
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let participants = Participants::default();
         let caller: Arc<dyn Caller> = Arc::new(participants.clone());
-        let lanes = Lanes::start(&store, &caller, &Metrics::new(), Options::default());
+        let lanes = Lanes::start(&store, &caller, &Metrics::new(), &Clock::system(), Options::default());
         let handle = lanes.handle().clone();
         let metrics = Arc::new(String::new);
         let front = Front::new(handle.clone(), store, Duration::from_secs(10), 1 << 20, metrics);
@@ -135,14 +135,14 @@ impl Stage {
 
     /// Waits until a transaction has ended.
     pub(super) async fn settled(&self, gid: &str) {
-        let until = clock::now().plus_millis(PATIENCE_MS);
+        let until = self.handle.within(Duration::from_millis(PATIENCE_MS));
         let status = self.look(gid, ReplyOn::Settled { until }).await;
         assert!(status.is_settled(), "{gid} is still {status}\n{}", self.story);
     }
 
     /// Waits until a transaction has nothing to do for now.
     pub(super) async fn quiet(&self, gid: &str) {
-        let until = clock::now().plus_millis(PATIENCE_MS);
+        let until = self.handle.within(Duration::from_millis(PATIENCE_MS));
         self.look(gid, ReplyOn::Quiet { until }).await;
     }
 

@@ -1,0 +1,57 @@
+//! Ways to let the wall clock decide how long something waits.
+
+use super::{Canary, FLOW, SCHEDULE};
+
+const WALL: &str = "engine/src/shard/wall.rs";
+
+pub(super) const CANARIES: &[Canary] = &[
+    Canary {
+        law: "time",
+        breaks: "what is read again takes the time that the wall clock shows",
+        file: WALL,
+        replace: "Some(lead_ms) => lead_ms,",
+        with: "Some(_) => self.wall.lead_ms(),",
+    },
+    Canary {
+        law: "time",
+        breaks: "waits of a journal that ends in the future are as long as that is away",
+        file: WALL,
+        replace: "lead_ms.max(difference(newest, steady))",
+        with: "lead_ms.min(difference(newest, steady).abs().max(lead_ms))",
+    },
+    Canary {
+        law: "time",
+        breaks: "a time that was shown twice is always taken for the first showing",
+        file: WALL,
+        replace: "!self.left.contains(found.transaction.gid())",
+        with: "!self.left.is_empty() || self.left.is_empty()",
+    },
+    Canary {
+        law: "time",
+        breaks: "what left memory before the clock was set comes back when its row says",
+        file: WALL,
+        replace: "return era.lead_ms;",
+        with: "return current.lead_ms;",
+    },
+    Canary {
+        law: "time",
+        breaks: "timers are set by the wall clock",
+        file: SCHEDULE,
+        replace: "agenda.wake_at.map(|own| resident.steady(own))",
+        with: "agenda.wake_at",
+    },
+    Canary {
+        law: "time",
+        breaks: "what waits by a clock that was set leaves memory, and its row is believed",
+        file: SCHEDULE,
+        replace: "(resident.keeps_wall_time(&self.times.wall) || resident.waits_for_a_person())",
+        with: "resident.own(now) <= Timestamp::MAX",
+    },
+    Canary {
+        law: "time",
+        breaks: "a new transaction is written down by steady time",
+        file: FLOW,
+        replace: "let wall_now = self.times.wall.at(now);",
+        with: "let wall_now = now;",
+    },
+];
