@@ -254,15 +254,11 @@ impl Inner {
             "Transactions not settled, by pattern and status, as of the last census",
             self.unfinished.clone(),
         );
-        registry.register(
-            "parked",
-            "Transactions that need a person, as of the last census",
-            self.parked.clone(),
-        );
+        let help = "Transactions that need a person, as of the last census";
+        registry.register("parked", help, self.parked.clone());
         registry.register(
             "ops_parked",
-            "Ops that were parked, by op and cause: exhausted, client_error, conflict (on record there from another \
-             journal, or with another payload), not_sent",
+            "Ops that were parked, by op and cause: exhausted, client_error, conflict, not_sent",
             self.ops_parked.clone(),
         );
         registry.register(

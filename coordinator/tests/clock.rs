@@ -1,5 +1,7 @@
 //! The wall clock of a running coordinator is set, with libfaketime: nothing stands still, and nothing ends early.
 
+#![expect(clippy::disallowed_methods, reason = "how long something took is only measured")]
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

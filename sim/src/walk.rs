@@ -1,19 +1,17 @@
 //! One seed: faults, then none, and what must hold.
 
+mod answers;
 mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
-use trine_engine::{
-    Answer, Batch, Call, CallReport, Found, LoadFailure, Message, Outcome, ParkCause, Record, Release, Shard,
-    ShardOptions, Ticket,
-};
-use trine_protocol::{Gid, Op, Timestamp};
+use trine_engine::{Batch, Call, Found, LoadFailure, Message, Record, Release, Shard, ShardOptions, Ticket};
+use trine_protocol::{Gid, Timestamp};
 
 use crate::clock::{CALM_MS_MAX, Clock, START};
-use crate::initiator::{Ask, Initiated, Question, arrive};
-use crate::participants::{Happened, Participants};
+use crate::initiator::{Ask, Initiated, Question};
+use crate::participants::Participants;
 use crate::store::Store;
 use crate::verdict::Verdict;
 
@@ -228,68 +226,6 @@ impl Walk {
         self.now = self.now.plus_millis(self.rng.u64(0..=next.clamp(1, 5_000)));
         let now = self.steady();
         self.shard.handle_timeout(now);
-    }
-
-    fn faulty_answer(&mut self) {
-        if self.calls.is_empty() {
-            return;
-        }
-        let call = self.calls.swap_remove(self.rng.usize(..self.calls.len()));
-        let forward = call.op() == Op::forward(call.pattern) && call.op().may_be_refused();
-        let outcome = match self.rng.u8(..17) {
-            0 if forward => {
-                self.verdict.refusals += 1;
-                self.late_calls.push(call.clone());
-                Outcome::Refused { reason: "no".into() }
-            }
-            0 => Outcome::Unknown,
-            1 => {
-                self.verdict.conflicts_answered += 1;
-                return self.answer_with(call, Outcome::Unknown, Some(ParkCause::Conflict));
-            }
-            2 => {
-                self.verdict.answers_lost += 1;
-                self.execute(&call);
-                Outcome::Unknown
-            }
-            3 => {
-                self.late_calls.push(call.clone());
-                Outcome::Unknown
-            }
-            4 => Outcome::Ongoing { retry_after_ms: Some(100) },
-            6 => Outcome::ClientError,
-            5 => {
-                let now = self.steady();
-                let retry_at = now.plus_millis(50);
-                let reason = self.rng.bool().then(|| "nobody there".to_owned());
-                let message = Message::NotSent { gid: call.gid, key: call.key, retry_at, reason };
-                return self.shard.handle(message, now);
-            }
-            _ => self.execute(&call),
-        };
-        self.answer(call, outcome);
-    }
-
-    fn answer(&mut self, call: Call, outcome: Outcome) {
-        self.answer_with(call, outcome, None);
-    }
-
-    fn answer_with(&mut self, call: Call, outcome: Outcome, parks: Option<ParkCause>) {
-        let random_permille = self.rng.u32(0..=1_000);
-        let answer = Answer { outcome, parks, report: CallReport::default(), random_permille };
-        let now = self.steady();
-        self.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, now);
-    }
-
-    fn execute(&mut self, call: &Call) -> Outcome {
-        let (outcome, happened) = arrive(call, &mut self.initiated, &mut self.participants);
-        match happened {
-            Some(Happened::Hanging) => self.verdict.hanging += 1,
-            Some(Happened::Empty) => self.verdict.empty += 1,
-            Some(Happened::Duplicate) => self.verdict.duplicates += 1,
-            Some(Happened::Effect) | None => {}
-        }
-        outcome
     }
 
     /// The process dies: memory and connections are gone, requests under way may or may not arrive.

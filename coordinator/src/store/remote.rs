@@ -44,7 +44,7 @@ use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
     OpenError, Options, Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture,
 };
-use client::{Client, ClientError, Row};
+use client::{Client, ClientError};
 use connections::{Connections, Target};
 use tables::Identity;
 
@@ -92,7 +92,7 @@ struct Inner<C: Client> {
 pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, OpenError> {
     let target = target::<C>(options)?;
     let failed = |error: &dyn fmt::Display| failed(options, error);
-    let mut client = first::<C>(options, &target).await?;
+    let mut client = sessions::first::<C>(&target).await.map_err(|why| failed(&why))?;
     migrate_with(options, &mut client).await?;
     let inspection = client.inspect().await.map_err(|error| failed(&error))?;
     let lapse_ms = append::integer(options.lapse_after_ms);
@@ -131,19 +131,10 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
 /// See [`super::migrate`].
 pub(super) async fn migrate<C: Client>(options: &Options) -> Result<u64, OpenError> {
     let target = target::<C>(options)?;
-    let mut client = first::<C>(options, &target).await?;
+    let mut client = sessions::first::<C>(&target).await.map_err(|why| failed(options, &why))?;
     let applied = migrate_with(options, &mut client).await;
     client.close().await;
     applied
-}
-
-/// The first connection, once it is known to be a session of its own.
-async fn first<C: Client>(options: &Options, target: &Target<C::Address>) -> Result<C, OpenError> {
-    let refused = |why: String| failed(options, &why);
-    let mut client =
-        connections::connect::<C>(target).await.map_err(|error| refused(sessions::told(&error)))?;
-    sessions::check(target, &mut client).await.map_err(refused)?;
-    Ok(client)
 }
 
 async fn migrate_with<C: Client>(options: &Options, client: &mut C) -> Result<u64, OpenError> {
@@ -153,14 +144,6 @@ async fn migrate_with<C: Client>(options: &Options, client: &mut C) -> Result<u6
         }
         other => failed(options, &other),
     })
-}
-
-/// Whether exactly the migrations of this version have been applied, by rows of version and success.
-fn is_up_to_date(rows: &[Row], migrations: &[(i64, &str, &str)]) -> bool {
-    rows.len() == migrations.len()
-        && migrations.iter().all(|(number, ..)| {
-            rows.iter().any(|row| row.int(0).ok() == Some(*number) && row.int(1).ok() == Some(1))
-        })
 }
 
 fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenError> {

@@ -42,7 +42,12 @@ fn spec(draft: impl FnOnce(Draft) -> Draft) -> Command {
 
 impl Made {
     fn unknown(self) {
-        let answer = Answer { outcome: Outcome::Unknown, report: CallReport::default(), random_permille: 0 };
+        let answer = Answer {
+            outcome: Outcome::Unknown,
+            parks: None,
+            report: CallReport::default(),
+            random_permille: 0,
+        };
         assert!(self.answer.send(Returned::Answer(answer)).is_ok());
     }
 }

@@ -27,7 +27,7 @@ async fn a_damaged_transaction_is_left_alone_and_the_others_go_on() {
     let made = calls.recv().await.unwrap();
     assert_eq!(made.call.gid, gid("good"));
     made.done();
-    let settled = handle.submit(gid("good"), create(), later()).await.unwrap();
+    let settled = handle.submit(gid("good"), create(), later(handle)).await.unwrap();
     assert_eq!(settled.status, Status::Committed);
     for command in [create(), Command::Abort { reason: None }, Command::Replay { branch: None }] {
         let refused = handle.submit(gid("bad"), command, ReplyOn::Durable).await;

@@ -86,6 +86,14 @@ fn unexpected(column: usize, found: Option<&Cell>) -> ClientError {
     ClientError::Unreadable(format!("column {column} is {found:?}"))
 }
 
+/// Whether exactly the migrations of this version have been applied, by rows of version and success.
+pub(super) fn is_up_to_date(rows: &[Row], migrations: &[(i64, &str, &str)]) -> bool {
+    rows.len() == migrations.len()
+        && migrations.iter().all(|(number, ..)| {
+            rows.iter().any(|row| row.int(0).ok() == Some(*number) && row.int(1).ok() == Some(1))
+        })
+}
+
 /// Why a server did not do what it was asked. The texts never hold a password: drivers do not put one in theirs.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store) enum ClientError {

@@ -147,7 +147,11 @@ impl Client for Postgres {
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
         let migrator = migrator();
         // Once everything is applied, a role that may not create tables will do.
-        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| super::is_up_to_date(&rows, MIGRATIONS)) {
+        if self
+            .query(texts::APPLIED, &[])
+            .await
+            .is_ok_and(|rows| super::client::is_up_to_date(&rows, MIGRATIONS))
+        {
             return Ok(0);
         }
         let before = applied(&mut self.0, &migrator).await?;

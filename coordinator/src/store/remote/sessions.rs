@@ -13,8 +13,15 @@ const SHARED: &str = "something in front of the database hands one session to se
 /// PostgreSQL's words for a statement that is prepared already, or is not, though this connection knows better.
 const FOREIGN_STATEMENTS: [&str; 2] = ["42P05", "26000"];
 
+/// The first connection of a coordinator, once it is known to be a session of its own; otherwise why not, for the operator.
+pub(super) async fn first<C: Client>(target: &Target<C::Address>) -> Result<C, String> {
+    let mut client = connections::connect::<C>(target).await.map_err(|error| told(&error))?;
+    check(target, &mut client).await?;
+    Ok(client)
+}
+
 /// Looks through a second connection while the first is open: both must be sessions of their own.
-pub(super) async fn check<C: Client>(target: &Target<C::Address>, first: &mut C) -> Result<(), String> {
+async fn check<C: Client>(target: &Target<C::Address>, first: &mut C) -> Result<(), String> {
     let ours = async {
         let mine = id(first).await?;
         let mut second = connections::connect::<C>(target).await?;
@@ -30,7 +37,7 @@ pub(super) async fn check<C: Client>(target: &Target<C::Address>, first: &mut C)
 }
 
 /// An error of a first connection, in words that name the cause.
-pub(super) fn told(error: &ClientError) -> String {
+fn told(error: &ClientError) -> String {
     let code = match error {
         ClientError::Sql(sqlx::Error::Database(error)) => error.code(),
         _ => None,

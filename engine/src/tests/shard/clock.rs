@@ -124,7 +124,7 @@ const TIMERS: [(&str, Waits); 12] = [
     ("a call that found no place", |clocked| {
         clocked.create(saga());
         let (call, retry_at) = (clocked.bench.calls.remove(0), clocked.bench.now.plus_millis(4_000));
-        clocked.bench.handle(Message::NotSent { gid: call.gid, key: call.key, retry_at });
+        clocked.bench.handle(Message::NotSent { gid: call.gid, key: call.key, retry_at, reason: None });
         4_000
     }),
     ("a read that failed", |clocked| {
