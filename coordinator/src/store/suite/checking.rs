@@ -7,7 +7,7 @@ use trine_engine::{Batch, BatchId, IndexRow, Record, Transaction};
 
 use super::fixture::{Tx, append};
 use crate::check::{Kind, check};
-use crate::store::{Options, inspect, open};
+use crate::store::{Options, PROBES, inspect, open};
 
 /// Each is damaged in its way; the last one is not.
 const DAMAGE: [(&str, &str, Kind); 8] = [
@@ -44,6 +44,9 @@ pub(in crate::store) async fn everything_that_is_damaged_is_found(
         }
         append(&*store, Arc::new(Batch { id: BatchId(1), records, rows: vec![row] })).await;
     }
+    // A coordinator that was cut off while it proved that it can write leaves this.
+    let records = Tx::new(&format!("{PROBES}left")).records([1]);
+    append(&*store, Arc::new(Batch { id: BatchId(1), records, rows: Vec::new() })).await;
     let inspector = inspect(options).await.unwrap();
     let sound = check(&*inspector, |_| {}).await.unwrap();
     let found: Vec<&str> = sound.findings.iter().filter_map(|finding| finding.gid.as_deref()).collect();
@@ -58,6 +61,6 @@ pub(in crate::store) async fn everything_that_is_damaged_is_found(
         .map(|finding| (finding.gid.as_deref().unwrap_or_default(), finding.kind))
         .collect();
     assert_eq!(found, DAMAGE.iter().map(|(name, _, kind)| (*name, *kind)).collect());
-    assert_eq!((report.transactions, report.records_without_checksum, report.findings_total), (9, 1, 8));
+    assert_eq!((report.transactions, report.records_without_checksum, report.findings_total), (10, 1, 8));
     store.close().await.unwrap();
 }

@@ -131,7 +131,9 @@ async fn a_probe_that_was_left_behind_is_swept_and_no_transaction_is() {
         let database = kind();
         let store = database.open("a").await;
         append(&*store, Tx::new("trine-probe:mine").batch([1])).await;
-        database.execute("INSERT INTO journal SELECT 'trine-probe:0', seq, 0, event FROM journal");
+        database.execute(
+            "INSERT INTO journal (gid, seq, at, event) SELECT 'trine-probe:0', seq, 0, event FROM journal",
+        );
         database.execute("UPDATE journal SET at = 0");
         assert_eq!(database.journals(), "2");
         store.sweep_coordinators().await.unwrap();
