@@ -31,6 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use trine_protocol::errors::Code;
 
 use crate::metrics::{AdmissionReason, Metrics};
+use crate::registrar::Registrar;
 use crate::runtime::Handle;
 use crate::store::{Membership, Queries, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
@@ -50,14 +51,14 @@ pub struct State {
     pub handle: Handle,
     /// For reads.
     pub queries: Arc<dyn Queries>,
-    /// For participants.
+    /// For registering participants.
+    pub registrar: Registrar,
+    /// For reading about participants.
     pub registry: Arc<dyn Registry>,
     /// For coordinators.
     pub membership: Arc<dyn Membership>,
     /// Whether this coordinator has heard of a participant. A quick yes; after a no the registry is asked.
     pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Told after a participant registered or left.
-    pub participants_changed: Arc<dyn Fn() + Send + Sync>,
     /// Bounds.
     pub limits: Limits,
     /// Cancelled when the shutdown begins: live streams end then.

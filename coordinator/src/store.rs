@@ -31,7 +31,7 @@ pub use key_values::{
     Change, Entry, KEY_BYTES_MAX, Key, KeyValues, OutOfBounds, Revision, VALUE_BYTES_MAX, Value,
 };
 pub use remote::{Risk, Unfit, Why};
-pub use upkeep::{Beat, Maintenance, Membership, Registrations, Registry, Standing};
+pub use upkeep::{Beat, Maintenance, Membership, Registration, Registrations, Registry, Standing};
 pub use watched::{Leap, WATCH_EVERY};
 
 /// What every store call returns.

@@ -47,13 +47,15 @@ pub enum Code {
     InvalidParameter,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// As many instances of participants are registered as may be.
+    TooManyParticipants,
     /// The coordinator is not to be sent anything; `detail` says why.
     NotReady,
 }
 
 impl Code {
     /// Every code, for documentation and checks.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedJson,
         Self::InvalidField,
         Self::BodyTooLarge,
@@ -74,6 +76,7 @@ impl Code {
         Self::ParticipantNotFound,
         Self::InvalidParameter,
         Self::BodyTimeout,
+        Self::TooManyParticipants,
         Self::NotReady,
     ];
 
@@ -100,6 +103,7 @@ impl Code {
             Self::ParticipantNotFound => ("TX0018", 404, "No such participant instance"),
             Self::InvalidParameter => ("TX0019", 400, "A parameter or header cannot be used"),
             Self::BodyTimeout => ("TX0020", 408, "The body did not arrive in time"),
+            Self::TooManyParticipants => ("TX0022", 429, "Too many participants are registered"),
             Self::NotReady => ("TX0027", 503, "The coordinator is not ready"),
         }
     }

@@ -1,8 +1,9 @@
-//! Where registered participants are: a snapshot of their instances, and whose turn it is.
+//! Where registered participants are: what is known of their instances, and whose turn it is.
 //!
-//! The snapshot comes from elsewhere ([`Directory::replace`]); nothing is read or kept here.
+//! What is known comes from elsewhere: all of it at once ([`Refresh`]), or one instance at a time ([`Directory::put`],
+//! [`Directory::remove`]). Nothing is read or kept here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,37 +12,53 @@ use trine_protocol::v1::Participant;
 
 use crate::clock::Stopwatch;
 
-/// Names of participants and their live instances. Shared: whoever reads the registry replaces it, calls resolve in it.
+/// Names of participants and their live instances. Shared: whoever reads the registry or changes it tells it, calls resolve
+/// in it.
 #[derive(Debug, Default)]
 pub struct Directory {
-    names: RwLock<Arc<Snapshot>>,
+    known: RwLock<Known>,
 }
 
-/// What was read, and when: who lives is judged by the store's clock, which this process carries on.
+/// Who lives is judged by the store's clock, which this process carries on.
 #[derive(Debug)]
-struct Snapshot {
+struct Known {
     names: HashMap<String, Entry>,
+    instances: usize,
     at: Timestamp,
-    read: Stopwatch,
+    told: Stopwatch,
+    /// All of it was read once.
+    is_whole: bool,
+    /// Changes since the oldest refresh that is under way began: they are newer than what it reads.
+    changes: Vec<Change>,
+    refreshes: usize,
 }
 
-impl Default for Snapshot {
+impl Default for Known {
     fn default() -> Self {
-        Self { names: HashMap::new(), at: Timestamp::default(), read: Stopwatch::start() }
+        Self {
+            names: HashMap::new(),
+            instances: 0,
+            at: Timestamp::default(),
+            told: Stopwatch::start(),
+            is_whole: false,
+            changes: Vec::new(),
+            refreshes: 0,
+        }
     }
 }
 
-#[derive(Debug)]
+/// Base URLs, and until when each lives.
+#[derive(Debug, Default)]
 struct Entry {
-    instances: Vec<Instance>,
+    instances: BTreeMap<String, Timestamp>,
     /// Counts picks; shared with the entry's successors, so that a refresh does not start the round again.
     next: Arc<AtomicUsize>,
 }
 
-#[derive(Debug)]
-struct Instance {
-    base_url: String,
-    expires_at: Timestamp,
+#[derive(Debug, Clone)]
+enum Change {
+    Put { name: String, base_url: String, expires_at: Timestamp },
+    Remove { name: String, base_url: Option<String> },
 }
 
 /// Why a name leads nowhere.
@@ -59,51 +76,131 @@ pub(super) enum Unresolved {
     NoneAlive(String),
 }
 
+/// A reading of the whole registry that is under way. Changes that are told meanwhile are newer than what it finds.
+#[derive(Debug)]
+pub struct Refresh<'a>(&'a Directory);
+
+impl Refresh<'_> {
+    /// Replaces everything that was known before it began. `at`: when it was read, by the store's clock.
+    pub fn found(self, at: Timestamp, participants: Vec<Participant>) {
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::take(&mut known.names);
+        known.instances = participants.iter().map(|participant| participant.instances.len()).sum();
+        let names = participants.into_iter().map(|participant| {
+            let next = old.get(&participant.name).map(|entry| entry.next.clone()).unwrap_or_default();
+            let instances = participant.instances.into_iter().map(|one| (one.base_url, one.expires_at));
+            (participant.name, Entry { instances: instances.collect(), next })
+        });
+        known.names = names.collect();
+        for change in known.changes.clone() {
+            known.apply(change);
+        }
+        known.tell_time(at);
+        known.is_whole = true;
+    }
+}
+
+impl Drop for Refresh<'_> {
+    fn drop(&mut self) {
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.refreshes -= 1;
+        if known.refreshes == 0 {
+            known.changes = Vec::new();
+        }
+    }
+}
+
 impl Directory {
     /// An empty directory.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Replaces everything that is known. `at`: when it was read, by the store's clock.
-    pub fn replace(&self, at: Timestamp, participants: Vec<Participant>) {
-        let old = self.snapshot();
-        let names = participants.into_iter().map(|participant| {
-            let next = old.names.get(&participant.name).map(|entry| entry.next.clone()).unwrap_or_default();
-            let instances = participant
-                .instances
-                .into_iter()
-                .map(|one| Instance { base_url: one.base_url, expires_at: one.expires_at })
-                .collect();
-            (participant.name, Entry { instances, next })
-        });
-        let snapshot = Snapshot { names: names.collect(), at, read: Stopwatch::start() };
-        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    /// Call it before the registry is read.
+    pub fn refresh(&self) -> Refresh<'_> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).refreshes += 1;
+        Refresh(self)
+    }
+
+    /// An instance was registered, or lives on; `at`: when, by the store's clock.
+    pub fn put(&self, name: &str, base_url: &str, at: Timestamp, expires_at: Timestamp) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.change(Change::Put { name: name.to_owned(), base_url: base_url.to_owned(), expires_at });
+        known.tell_time(at);
+    }
+
+    /// An instance was removed, or all of a name.
+    pub fn remove(&self, name: &str, base_url: Option<&str>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.change(Change::Remove { name: name.to_owned(), base_url: base_url.map(str::to_owned) });
+    }
+
+    /// Whether the registry was read at least once.
+    pub fn is_whole(&self) -> bool {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).is_whole
     }
 
     /// Whether the name was ever registered; its instances may have lapsed.
     pub fn knows(&self, name: &str) -> bool {
-        self.snapshot().names.contains_key(name)
+        self.known.read().unwrap_or_else(PoisonError::into_inner).names.contains_key(name)
+    }
+
+    /// Whether the instance is registered; it may have lapsed.
+    pub fn has(&self, name: &str, base_url: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.names.get(name).is_some_and(|entry| entry.instances.contains_key(base_url))
+    }
+
+    /// Instances of all names, those that have lapsed and are not forgotten yet included.
+    pub fn instances(&self) -> usize {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).instances
     }
 
     /// The URL of `path` at the instance whose turn it is.
     pub(super) fn resolve(&self, name: &str, path: &str) -> Result<String, Unresolved> {
-        let snapshot = self.snapshot();
-        let now = snapshot.at.plus_millis(snapshot.read.elapsed_ms());
-        let entry = snapshot.names.get(name).ok_or_else(|| Unresolved::NeverRegistered(name.to_owned()))?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let now = known.at.plus_millis(known.told.elapsed_ms());
+        let entry = known.names.get(name).ok_or_else(|| Unresolved::NeverRegistered(name.to_owned()))?;
         let turn = entry.next.fetch_add(1, Ordering::Relaxed);
-        let alive = || entry.instances.iter().filter(|one| one.expires_at > now);
+        let alive = || entry.instances.iter().filter(|(_, expires_at)| **expires_at > now);
         let count = alive().count();
-        let instance = turn
+        let (base_url, _) = turn
             .checked_rem(count)
             .and_then(|index| alive().nth(index))
             .ok_or_else(|| Unresolved::NoneAlive(name.to_owned()))?;
-        Ok(format!("{}{path}", instance.base_url.trim_end_matches('/')))
+        Ok(format!("{}{path}", base_url.trim_end_matches('/')))
+    }
+}
+
+impl Known {
+    fn change(&mut self, change: Change) {
+        if self.refreshes > 0 {
+            self.changes.push(change.clone());
+        }
+        self.apply(change);
     }
 
-    fn snapshot(&self) -> Arc<Snapshot> {
-        // A poisoned lock still holds a whole snapshot: writers only swap it.
-        self.names.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put { name, base_url, expires_at } => {
+                let entry = self.names.entry(name).or_default();
+                let is_new = entry.instances.insert(base_url, expires_at).is_none();
+                self.instances += usize::from(is_new);
+            }
+            Change::Remove { name, base_url } => {
+                let Some(entry) = self.names.get_mut(&name) else { return };
+                let before = entry.instances.len();
+                entry.instances.retain(|url, _| base_url.as_ref().is_some_and(|base_url| url != base_url));
+                self.instances -= before - entry.instances.len();
+                if entry.instances.is_empty() {
+                    self.names.remove(&name);
+                }
+            }
+        }
+    }
+
+    fn tell_time(&mut self, at: Timestamp) {
+        (self.at, self.told) = (at, Stopwatch::start());
     }
 }
 
@@ -137,7 +234,7 @@ mod tests {
     #[test]
     fn live_instances_take_turns_and_lapsed_ones_are_skipped() {
         let directory = Directory::new();
-        directory.replace(
+        directory.refresh().found(
             NOW,
             vec![participant(
                 "stock",
@@ -155,9 +252,9 @@ mod tests {
     fn a_refresh_does_not_start_the_round_again() {
         let directory = Directory::new();
         let two = || vec![participant("stock", &[("http://a:1", 90_000), ("http://b:1", 90_000)])];
-        directory.replace(NOW, two());
+        directory.refresh().found(NOW, two());
         assert_eq!(resolve(&directory), "http://a:1/reserve");
-        directory.replace(NOW, two());
+        directory.refresh().found(NOW, two());
         assert_eq!(resolve(&directory), "http://b:1/reserve");
     }
 
@@ -166,10 +263,39 @@ mod tests {
         let directory = Directory::new();
         assert!(!directory.knows("stock"));
         assert!(resolve(&directory).starts_with("no participant is registered as `stock`"));
-        directory.replace(NOW, vec![participant("stock", &[("http://a:1", 1_000)])]);
+        directory.refresh().found(NOW, vec![participant("stock", &[("http://a:1", 1_000)])]);
         assert!(directory.knows("stock"));
         assert!(resolve(&directory).starts_with("no live instance of participant `stock`"));
-        directory.replace(NOW, vec![participant("stock", &[])]);
+        directory.refresh().found(NOW, vec![participant("stock", &[])]);
         assert!(resolve(&directory).starts_with("no live instance of participant `stock`"));
+    }
+
+    #[test]
+    fn one_instance_is_put_and_removed_without_touching_the_others() {
+        let directory = Directory::new();
+        directory.refresh().found(NOW, vec![participant("stock", &[("http://a:1", 90_000)])]);
+        directory.put("stock", "http://b:1", NOW, Timestamp::from_millis(90_000));
+        directory.put("stock", "http://b:1", NOW, Timestamp::from_millis(95_000));
+        assert_eq!(directory.instances(), 2);
+        assert_eq!(
+            (resolve(&directory), resolve(&directory)),
+            ("http://a:1/reserve".into(), "http://b:1/reserve".into())
+        );
+        directory.remove("stock", Some("http://a:1"));
+        assert_eq!((resolve(&directory), directory.instances()), ("http://b:1/reserve".into(), 1));
+        directory.remove("stock", None);
+        assert!(!directory.knows("stock") && directory.instances() == 0);
+    }
+
+    #[test]
+    fn a_change_is_not_undone_by_a_reading_that_had_begun_before_it() {
+        let directory = Directory::new();
+        let reading = directory.refresh();
+        directory.put("new", "http://n", NOW, Timestamp::from_millis(90_000));
+        directory.remove("gone", Some("http://g"));
+        reading.found(NOW, vec![participant("gone", &[("http://g", 90_000)])]);
+        assert!(directory.has("new", "http://n") && !directory.knows("gone"));
+        directory.refresh().found(NOW, Vec::new());
+        assert!(!directory.knows("new") && directory.instances() == 0);
     }
 }
