@@ -33,6 +33,7 @@ use trine_protocol::Gid;
 use trine_protocol::errors::Code;
 
 use crate::metrics::{AdmissionReason, Metrics};
+use crate::registrar::Registrar;
 use crate::runtime::Handle;
 use crate::store::{Membership, Queries, Readable, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
@@ -52,14 +53,14 @@ pub struct State {
     pub handle: Handle,
     /// For reads.
     pub queries: Arc<dyn Queries>,
-    /// For participants.
+    /// For registering participants.
+    pub registrar: Registrar,
+    /// For reading about participants.
     pub registry: Arc<dyn Registry>,
     /// For coordinators.
     pub membership: Arc<dyn Membership>,
     /// Whether this coordinator has heard of a participant. A quick yes; after a no the registry is asked.
     pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Told after a participant registered or left.
-    pub participants_changed: Arc<dyn Fn() + Send + Sync>,
     /// Bounds.
     pub limits: Limits,
     /// Cancelled when the shutdown begins: live streams end then.

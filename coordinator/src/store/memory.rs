@@ -18,7 +18,7 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture, journal_id,
+    Queries, Readable, Registration, Registrations, Registry, Store, StoreError, StoreFuture, journal_id,
 };
 use state::State;
 
@@ -179,8 +179,12 @@ impl Queries for Memory {
 }
 
 impl Registry for Memory {
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
-        self.write(move |state, _| state.register(name, base_url, ttl_ms))
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
+        self.write(move |state, _| state.register(registrations))
+    }
+
+    fn is_registered(&self, name: String) -> StoreFuture<bool> {
+        self.read(move |state, _| Ok(state.is_registered(&name)))
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {

@@ -35,7 +35,7 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    OpenError, Queries, Readable, Registrations, Registry, Store, StoreFuture,
+    OpenError, Queries, Readable, Registration, Registrations, Registry, Store, StoreFuture,
 };
 use guard::Guard;
 use owner::Owner;
@@ -147,8 +147,12 @@ impl Queries for Sqlite {
 }
 
 impl Registry for Sqlite {
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
-        self.run(async move |inner| tables::register(&inner.writer, name, base_url, ttl_ms).await)
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
+        self.run(async move |inner| tables::register(&inner.writer, &registrations).await)
+    }
+
+    fn is_registered(&self, name: String) -> StoreFuture<bool> {
+        self.run(async move |inner| queries::is_registered(&inner.readers, name).await)
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {

@@ -1,5 +1,6 @@
 //! Creating, extending, deciding and reading one transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -253,15 +254,15 @@ fn decided(snapshot: Snapshot, wait: Option<Duration>) -> Response {
 
 /// Refuses participants nobody ever registered. The registry is asked only about those this coordinator has not heard of.
 async fn require_participants(state: &State, named: Vec<(String, String)>) -> Result<(), Refusal> {
-    let mut unheard: Vec<_> =
-        named.into_iter().filter(|(_, name)| !(state.knows_participant)(name)).collect();
-    if unheard.is_empty() {
-        return Ok(());
+    let mut asked = BTreeSet::new();
+    for (field, name) in named {
+        if (state.knows_participant)(&name) || asked.contains(&name) {
+            continue;
+        }
+        if !state.bounded(state.registry.is_registered(name.clone())).await? {
+            return Err(from_wire::unknown_participant(field, &name));
+        }
+        asked.insert(name);
     }
-    let registered = state.bounded(state.registry.participants()).await?.participants;
-    unheard.retain(|(_, name)| !registered.iter().any(|participant| participant.name == *name));
-    match unheard.into_iter().next() {
-        Some((field, name)) => Err(from_wire::unknown_participant(field, &name)),
-        None => Ok(()),
-    }
+    Ok(())
 }

@@ -9,8 +9,8 @@ use trine_protocol::{Gid, JournalId, Timestamp};
 use crate::store::memory::Memory;
 use crate::store::{
     AppendError, Appended, Beat, Census, Change, Cursor, Entry, Filter, Journal, Journals, Key, KeyValues,
-    Leap, Loaded, Maintenance, Membership, Queries, Readable, Registrations, Registry, Revision, Store,
-    StoreFuture, Value,
+    Leap, Loaded, Maintenance, Membership, Queries, Readable, Registration, Registrations, Registry,
+    Revision, Store, StoreFuture, Value,
 };
 
 /// A memory store that answers the read of one gid with the journal of another.
@@ -94,8 +94,12 @@ impl Queries for Treacherous {
 }
 
 impl Registry for Treacherous {
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
-        self.honest.register(name, base_url, ttl_ms)
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
+        self.honest.register(registrations)
+    }
+
+    fn is_registered(&self, name: String) -> StoreFuture<bool> {
+        self.honest.is_registered(name)
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {

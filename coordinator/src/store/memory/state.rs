@@ -11,7 +11,9 @@ use super::key_values::Entries;
 use crate::clock;
 use crate::store::group::{self, Stored, Unreadable, Written};
 use crate::store::watched::{self, Note, Span, Watcher};
-use crate::store::{Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registrations, Standing};
+use crate::store::{
+    Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registration, Registrations, Standing,
+};
 
 /// Nothing settled longer than this before it is written.
 const BEHIND_MS_MAX: u64 = 60_000;
@@ -208,13 +210,19 @@ impl State {
         }
     }
 
-    pub(super) fn register(&mut self, name: String, base_url: String, ttl_ms: u64) -> Timestamp {
+    pub(super) fn register(&mut self, registrations: Vec<Registration>) -> Timestamp {
         let now = self.now();
-        let expires_at = now.plus_millis(ttl_ms);
-        let instances = self.participants.entry(name).or_default();
-        let lease = instances.entry(base_url).or_insert(Lease { registered_at: now, expires_at });
-        lease.expires_at = expires_at;
-        expires_at
+        for Registration { name, base_url, ttl_ms } in registrations {
+            let expires_at = now.plus_millis(ttl_ms);
+            let instances = self.participants.entry(name).or_default();
+            let lease = instances.entry(base_url).or_insert(Lease { registered_at: now, expires_at });
+            lease.expires_at = expires_at;
+        }
+        now
+    }
+
+    pub(super) fn is_registered(&self, name: &str) -> bool {
+        self.participants.contains_key(name)
     }
 
     pub(super) fn deregister(&mut self, name: &str, base_url: Option<&str>) -> u64 {

@@ -293,6 +293,12 @@ pub(super) async fn census(readers: &SqlitePool) -> Result<Census, sqlx::Error> 
     Ok(census)
 }
 
+/// See [`crate::store::Registry::is_registered`].
+pub(super) async fn is_registered(readers: &SqlitePool, name: String) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query("SELECT 1 FROM participants WHERE name = ? LIMIT 1");
+    Ok(found.bind(name).fetch_optional(readers).await?.is_some())
+}
+
 /// See [`crate::store::Registry::participants`].
 pub(super) async fn participants(readers: &SqlitePool) -> Result<Registrations, sqlx::Error> {
     let now = clock::now();

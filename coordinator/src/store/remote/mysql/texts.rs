@@ -110,13 +110,8 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         " FROM participants ORDER BY name, base_url"
     ),
-    register: concat!(
-        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
-         SELECT $1, $2, n.now, n.now + $3 FROM (SELECT ",
-        now!(),
-        " AS now) AS n ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)"
-    ),
-    registered: "SELECT expires_at FROM participants WHERE name = $1 AND base_url = $2",
+    now: concat!("SELECT ", now!()),
+    is_registered: "SELECT 1 FROM participants WHERE name = $1 LIMIT 1",
     deregister: "DELETE FROM participants WHERE name = $1 AND ($2 IS NULL OR base_url = $2)",
     // The instance of a name that expires last stays.
     sweep_participants: concat!(

@@ -9,6 +9,11 @@ macro_rules! now {
     };
 }
 
+/// Instances by arrays: names, base URLs, now, when each expires.
+pub(super) const REGISTER: &str = "INSERT INTO participants (name, base_url, registered_at, expires_at) \
+     SELECT r.name, r.base_url, $3, r.expires_at FROM unnest($1::text[], $2::text[], $4::bigint[]) \
+     AS r(name, base_url, expires_at) ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at";
+
 /// Columns and conditions of a list. `$1` to `$3`: where it starts and ends, in the order of the index it walks.
 macro_rules! list {
     ($from:literal, $place:literal, $more:literal) => {
@@ -90,13 +95,8 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         " FROM participants ORDER BY name, base_url"
     ),
-    register: concat!(
-        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
-         SELECT $1, $2, n.now, n.now + $3 FROM (SELECT ",
-        now!(),
-        " AS now) AS n ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at"
-    ),
-    registered: "SELECT expires_at FROM participants WHERE name = $1 AND base_url = $2",
+    now: concat!("SELECT ", now!()),
+    is_registered: "SELECT 1 FROM participants WHERE name = $1 LIMIT 1",
     deregister: "DELETE FROM participants WHERE name = $1 AND ($2::text IS NULL OR base_url = $2)",
     // The instance of a name that expires last stays.
     sweep_participants: concat!(
