@@ -332,6 +332,9 @@ pub trait Queries: Send + Sync + std::fmt::Debug + 'static {
     /// A gid's records with `seq` greater than `after_seq`, in order. Empty when there are none.
     fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>>;
 
+    /// The first `limit` of these.
+    fn records_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<Vec<Record>>;
+
     /// A page of the index, newest first (`created_at`, then gid, descending).
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page>;
 

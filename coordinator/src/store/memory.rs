@@ -154,6 +154,14 @@ impl Queries for Memory {
         self.read(move |state, _| state.records(&gid, after_seq))
     }
 
+    fn records_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.read(move |state, _| {
+            let mut records = state.records(&gid, after_seq)?;
+            records.truncate(limit);
+            Ok(records)
+        })
+    }
+
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
         self.read(move |state, _| Ok(state.list(&filter, cursor.as_ref(), limit)))
     }

@@ -293,6 +293,14 @@ impl<C: Client> Queries for Remote<C> {
         Box::pin(async move { read.await? })
     }
 
+    fn records_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<Vec<Record>> {
+        let read = self.read(move |client, _| {
+            let gid = gid.clone();
+            Box::pin(async move { queries::records_page(client, &gid, after_seq, limit).await })
+        });
+        Box::pin(async move { read.await? })
+    }
+
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
         let asked = Arc::new((filter, cursor));
         self.run(

@@ -117,6 +117,11 @@ impl Queries for Sqlite {
         detached(async move { queries::records(&inner.readers, gid, after_seq).await })
     }
 
+    fn records_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<Vec<Record>> {
+        let inner = self.0.clone();
+        detached(async move { queries::records_page(&inner.readers, gid, after_seq, limit).await })
+    }
+
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
         self.run(async move |inner| queries::list(&inner.listers, filter, cursor, limit).await)
     }

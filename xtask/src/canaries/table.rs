@@ -2,6 +2,7 @@
 
 mod ownership;
 mod rules;
+mod waiting;
 
 /// One deliberate bug.
 pub(super) struct Canary {
@@ -26,7 +27,7 @@ const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 
 /// All of them.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
-    CANARIES.iter().chain(ownership::CANARIES).chain(rules::CANARIES)
+    CANARIES.iter().chain(ownership::CANARIES).chain(rules::CANARIES).chain(waiting::CANARIES)
 }
 
 const CANARIES: &[Canary] = &[

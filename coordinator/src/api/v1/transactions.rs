@@ -192,25 +192,6 @@ pub(super) async fn show(
     Ok(Json(to_wire::view(&transaction, &records, clock::now())))
 }
 
-/// Show a transaction's history.
-///
-/// Every event in order, with every attempt: op, attempt, outcome, status code, duration, error.
-#[utoipa::path(
-    get,
-    path = "/v1/transactions/{gid}/history",
-    operation_id = "getHistory",
-    tag = "transactions",
-    params(("gid" = Gid, Path, description = "The transaction")),
-    responses((status = 200, description = "Its events, oldest first", body = History))
-)]
-pub(super) async fn history(Ext(state): Ext<State>, GidPath(gid): GidPath) -> Result<Json<History>, Refusal> {
-    let records = state.bounded(state.queries.records(gid.clone(), 0)).await?;
-    if records.is_empty() {
-        return Err(Refusal::not_found(&gid));
-    }
-    Ok(Json(History { gid, events: records.iter().map(to_wire::history_event).collect() }))
-}
-
 async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Transaction), Refusal> {
     let records = state.bounded(state.queries.records(gid.clone(), 0)).await?;
     match Transaction::fold(&records) {

@@ -67,6 +67,10 @@ impl Queries for Treacherous {
         self.honest.records(gid, after_seq)
     }
 
+    fn records_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<Vec<Record>> {
+        self.honest.records_page(gid, after_seq, limit)
+    }
+
     fn list(
         &self,
         filter: Filter,

@@ -231,6 +231,7 @@ pub(in crate::store) struct Refusal {
 #[derive(Debug)]
 pub(in crate::store) struct Texts {
     pub(in crate::store) records: &'static str,
+    pub(in crate::store) records_page: &'static str,
     pub(in crate::store) unfinished: &'static str,
     pub(in crate::store) due: &'static str,
     pub(in crate::store) list_all: &'static str,

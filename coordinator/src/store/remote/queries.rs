@@ -41,8 +41,24 @@ pub(super) async fn records<C: Client>(
     after_seq: u64,
 ) -> Result<Result<Vec<Record>, StoreError>, ClientError> {
     let rows = client.query(C::TEXTS.records, &[gid.into(), integer(after_seq).into()]).await?;
+    records_of(gid, &rows)
+}
+
+/// See [`crate::store::Queries::records_page`].
+pub(super) async fn records_page<C: Client>(
+    client: &mut C,
+    gid: &Gid,
+    after_seq: u64,
+    limit: usize,
+) -> Result<Result<Vec<Record>, StoreError>, ClientError> {
+    let values = [gid.into(), integer(after_seq).into(), count(limit)];
+    let rows = client.query(C::TEXTS.records_page, &values).await?;
+    records_of(gid, &rows)
+}
+
+fn records_of(gid: &Gid, rows: &[Row]) -> Result<Result<Vec<Record>, StoreError>, ClientError> {
     let mut records = Vec::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         match record(gid, row)? {
             Ok(record) => records.push(record),
             Err(corrupt) => return Ok(Err(corrupt)),

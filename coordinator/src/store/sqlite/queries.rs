@@ -16,7 +16,10 @@ use crate::store::{Census, Cursor, Filter, Journals, Loaded, Registrations, Stor
 macro_rules! list {
     ($from:literal, $place:literal, $more:literal) => {
         concat!(
-            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, t.updated_at, t.settled_at FROM ",
+            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, ",
+            // The row is written when it changes; the last event is the journal's to tell: one look-up by its key.
+            "coalesce((SELECT j.at FROM journal AS j WHERE j.gid = t.gid ORDER BY j.seq DESC LIMIT 1), t.updated_at), ",
+            "t.settled_at FROM ",
             $from,
             " WHERE ",
             $place,
@@ -63,6 +66,9 @@ pub(super) const LOAD: &str = "SELECT journal.gid, journal.seq, journal.at, jour
      FROM json_each(?1) AS asked CROSS JOIN journal ON journal.gid = asked.value \
      LEFT JOIN transactions AS t ON t.gid = asked.value WHERE journal.seq > ?2 ORDER BY asked.key, journal.seq";
 
+const RECORDS_PAGE: &str =
+    "SELECT gid, seq, at, event FROM journal WHERE gid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+
 /// Gids as a JSON array: one bound parameter, however many they are. Their grammar leaves nothing to escape.
 pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
     let mut text = String::from("[");
@@ -106,6 +112,20 @@ pub(super) async fn records(
     let after_seq = i64::try_from(after_seq).unwrap_or(i64::MAX);
     let query = sqlx::query(LOAD).bind(json(std::iter::once(&gid))).bind(after_seq).bind("");
     let rows = query.fetch_all(readers).await.map_err(unavailable)?;
+    rows.iter().map(|row| record(&gid, row).map_err(unavailable)?).collect()
+}
+
+/// See [`crate::store::Queries::records_page`].
+pub(super) async fn records_page(
+    readers: &SqlitePool,
+    gid: Gid,
+    after_seq: u64,
+    limit: usize,
+) -> Result<Vec<Record>, StoreError> {
+    let unavailable = |error: sqlx::Error| StoreError::Unavailable(error.to_string());
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let query = sqlx::query(RECORDS_PAGE).bind(gid.as_str().to_owned()).bind(number(after_seq));
+    let rows = query.bind(number(limit as u64)).fetch_all(readers).await.map_err(unavailable)?;
     rows.iter().map(|row| record(&gid, row).map_err(unavailable)?).collect()
 }
 

@@ -32,6 +32,17 @@ pub(in crate::store) async fn records_after_a_seq_are_only_those<S: Subject>(sub
     assert_eq!(store.records(gid("one"), u64::MAX).await, Ok(Vec::new()));
 }
 
+pub(in crate::store) async fn records_are_read_page_by_page<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    let tx = Tx::new("one");
+    append(&*store, tx.batch(1..=12)).await;
+    assert_eq!(store.records_page(gid("one"), 0, 5).await, Ok(tx.records(1..=5)));
+    assert_eq!(store.records_page(gid("one"), 5, 5).await, Ok(tx.records(6..=10)));
+    assert_eq!(store.records_page(gid("one"), 10, 5).await, Ok(tx.records(11..=12)));
+    assert_eq!(store.records_page(gid("one"), 12, 5).await, Ok(Vec::new()));
+    assert_eq!(store.records_page(gid("two"), 0, 5).await, Ok(Vec::new()));
+}
+
 pub(in crate::store) async fn an_empty_batch_is_appended<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     append(&*store, Arc::new(Batch { id: BatchId(1), records: Vec::new(), rows: Vec::new() })).await;

@@ -13,7 +13,10 @@ macro_rules! now {
 macro_rules! list {
     ($from:literal, $place:literal, $more:literal) => {
         concat!(
-            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, t.updated_at, t.settled_at FROM ",
+            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, ",
+            // The row is written when it changes; the last event is the journal's to tell: one look-up by its key.
+            "coalesce((SELECT j.at FROM journal AS j WHERE j.gid = t.gid ORDER BY j.seq DESC LIMIT 1), t.updated_at), ",
+            "t.settled_at FROM ",
             $from,
             " WHERE ",
             $place,
@@ -63,6 +66,7 @@ pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM t
 
 pub(super) const TEXTS: Texts = Texts {
     records: "SELECT gid, seq, at, event FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    records_page: "SELECT gid, seq, at, event FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq LIMIT $3",
     unfinished: "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 AND gid > $2 \
          AND (due_at IS NULL OR due_at <= $3) ORDER BY gid LIMIT $4",
     due: "SELECT gid FROM transactions WHERE settled_at IS NULL AND due_at IS NOT NULL AND owner = $1 \
