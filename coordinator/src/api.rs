@@ -35,7 +35,7 @@ use trine_protocol::errors::Code;
 use crate::metrics::{AdmissionReason, Metrics};
 use crate::registrar::Registrar;
 use crate::runtime::Handle;
-use crate::store::{Membership, Queries, Readable, Registry, StoreError, StoreFuture};
+use crate::store::{Membership, Queries, Readable, ReadablePage, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
 
 pub use docs::{openapi, router as docs_router};
@@ -117,10 +117,26 @@ impl State {
     /// The records of a transaction, as far as they can be read. Damage is kept in mind.
     pub(crate) async fn readable(&self, gid: &Gid) -> Result<Readable, Refusal> {
         let found = self.bounded(self.queries.readable(gid.clone(), 0)).await?;
+        self.keep_in_mind(gid, &found);
+        Ok(found)
+    }
+
+    /// A page of these.
+    pub(crate) async fn readable_page(
+        &self,
+        gid: &Gid,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<ReadablePage, Refusal> {
+        let page = self.bounded(self.queries.readable_page(gid.clone(), after_seq, limit)).await?;
+        self.keep_in_mind(gid, &page.found);
+        Ok(page)
+    }
+
+    fn keep_in_mind(&self, gid: &Gid, found: &Readable) {
         if let Some(damaged) = found.damaged.first() {
             self.handle.damaged().met(gid, &format_args!("seq {}: {}", damaged.seq, damaged.detail));
         }
-        Ok(found)
     }
 
     /// A journal that is none: kept in mind, and refused.

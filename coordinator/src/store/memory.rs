@@ -18,7 +18,8 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    Queries, Readable, Registration, Registrations, Registry, Store, StoreError, StoreFuture, journal_id,
+    Queries, Readable, ReadablePage, Registration, Registrations, Registry, Store, StoreError, StoreFuture,
+    journal_id,
 };
 use state::State;
 
@@ -167,6 +168,10 @@ impl Journal for Memory {
 impl Queries for Memory {
     fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
         self.read(move |state, _| Ok(Readable::after(after_seq, state.rows(&gid, after_seq))))
+    }
+
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
+        self.read(move |state, _| Ok(ReadablePage::after(after_seq, state.rows(&gid, after_seq), limit)))
     }
 
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {

@@ -42,8 +42,8 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    OpenError, Options, Queries, Readable, Registration, Registrations, Registry, Store, StoreError,
-    StoreFuture,
+    OpenError, Options, Queries, Readable, ReadablePage, Registration, Registrations, Registry, Store,
+    StoreError, StoreFuture,
 };
 use client::{Client, ClientError};
 use connections::{Connections, Target};
@@ -299,6 +299,13 @@ impl<C: Client> Queries for Remote<C> {
         self.read(move |client, _| {
             let gid = gid.clone();
             Box::pin(async move { queries::readable(client, &gid, after_seq).await })
+        })
+    }
+
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
+        self.read(move |client, _| {
+            let gid = gid.clone();
+            Box::pin(async move { queries::readable_page(client, &gid, after_seq, limit).await })
         })
     }
 

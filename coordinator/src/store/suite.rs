@@ -80,6 +80,7 @@ macro_rules! conformance {
         $crate::store::suite::cases! { $make:
             what_is_appended_is_read_back_in_order,
             records_after_a_seq_are_only_those,
+            records_are_read_page_by_page,
             an_empty_batch_is_appended,
             a_batch_of_a_thousand_records_is_appended_whole,
             a_payload_of_one_mebibyte_survives,
@@ -103,6 +104,7 @@ macro_rules! conformance {
             the_unfinished_of_another_owner_are_adopted,
             appending_makes_the_appender_the_owner,
             each_filter_finds_its_rows_and_no_others,
+            a_list_says_when_the_last_event_was_recorded,
             a_host_is_matched_whole,
             labels_are_those_of_the_first_record,
             pages_lose_and_repeat_nothing_while_rows_are_inserted,

@@ -9,8 +9,8 @@ use trine_protocol::{Gid, JournalId, Timestamp};
 use crate::store::memory::Memory;
 use crate::store::{
     AppendError, Appended, Beat, Census, Change, Cursor, Entry, Filter, Journal, Journals, Key, KeyValues,
-    Leap, Loaded, Maintenance, Membership, Queries, Readable, Registration, Registrations, Registry,
-    Revision, Store, StoreFuture, Value,
+    Leap, Loaded, Maintenance, Membership, Queries, Readable, ReadablePage, Registration, Registrations,
+    Registry, Revision, Store, StoreFuture, Value,
 };
 
 /// A memory store that answers the read of one gid with the journal of another.
@@ -77,6 +77,10 @@ impl Journal for Treacherous {
 impl Queries for Treacherous {
     fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
         self.honest.readable(gid, after_seq)
+    }
+
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
+        self.honest.readable_page(gid, after_seq, limit)
     }
 
     fn list(

@@ -191,7 +191,7 @@ impl State {
         let next = rows.last().filter(|_| more);
         let next_cursor =
             next.map(|row| Cursor { created_at: row.row.created_at, gid: row.row.gid.clone() }.encode());
-        Page { transactions: rows.into_iter().map(summary).collect(), next_cursor }
+        Page { transactions: rows.into_iter().map(|row| self.summary(row)).collect(), next_cursor }
     }
 
     pub(super) fn census(&self) -> Census {
@@ -370,14 +370,17 @@ impl State {
     }
 }
 
-fn summary(row: &Row) -> TransactionSummary {
-    TransactionSummary {
-        gid: row.row.gid.clone(),
-        pattern: row.row.pattern,
-        status: row.row.status,
-        parked: row.row.parked.map(str::to_owned),
-        created_at: row.row.created_at,
-        updated_at: row.row.updated_at,
-        settled_at: row.settled_at(),
+impl State {
+    fn summary(&self, row: &Row) -> TransactionSummary {
+        let last = self.journal.get(&row.row.gid).and_then(|lines| lines.last());
+        TransactionSummary {
+            gid: row.row.gid.clone(),
+            pattern: row.row.pattern,
+            status: row.row.status,
+            parked: row.row.parked.map(str::to_owned),
+            created_at: row.row.created_at,
+            updated_at: last.map_or(row.row.updated_at, |line| line.at),
+            settled_at: row.settled_at(),
+        }
     }
 }

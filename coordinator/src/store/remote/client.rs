@@ -256,6 +256,7 @@ pub(in crate::store) struct Texts {
     /// The number of the server's session behind this connection.
     pub(in crate::store) session: &'static str,
     pub(in crate::store) records: &'static str,
+    pub(in crate::store) records_page: &'static str,
     /// Names after another one, in order, from each table that has them.
     pub(in crate::store) names: [&'static str; 3],
     pub(in crate::store) index_row: &'static str,

@@ -18,7 +18,10 @@ pub(super) const REGISTER: &str = "INSERT INTO participants (name, base_url, reg
 macro_rules! list {
     ($from:literal, $place:literal, $more:literal) => {
         concat!(
-            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, t.updated_at, t.settled_at FROM ",
+            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, ",
+            // The row is written when it changes; the last event is the journal's to tell: one look-up by its key.
+            "coalesce((SELECT j.at FROM journal AS j WHERE j.gid = t.gid ORDER BY j.seq DESC LIMIT 1), t.updated_at), ",
+            "t.settled_at FROM ",
             $from,
             " WHERE ",
             $place,
@@ -69,6 +72,8 @@ pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM t
 pub(super) const TEXTS: Texts = Texts {
     session: "SELECT pg_backend_pid()::bigint",
     records: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    records_page: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq \
+         LIMIT $3",
     names: [
         "SELECT DISTINCT gid FROM journal WHERE gid > $1 ORDER BY gid LIMIT $2",
         "SELECT gid FROM transactions WHERE gid > $1 ORDER BY gid LIMIT $2",
