@@ -33,8 +33,9 @@ use trine_protocol::Gid;
 use trine_protocol::errors::Code;
 
 use crate::metrics::{AdmissionReason, Metrics};
+use crate::registrar::Registrar;
 use crate::runtime::Handle;
-use crate::store::{Membership, Queries, Readable, Registry, StoreError, StoreFuture};
+use crate::store::{Membership, Queries, Readable, ReadablePage, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
 
 pub use docs::{openapi, router as docs_router};
@@ -52,14 +53,14 @@ pub struct State {
     pub handle: Handle,
     /// For reads.
     pub queries: Arc<dyn Queries>,
-    /// For participants.
+    /// For registering participants.
+    pub registrar: Registrar,
+    /// For reading about participants.
     pub registry: Arc<dyn Registry>,
     /// For coordinators.
     pub membership: Arc<dyn Membership>,
     /// Whether this coordinator has heard of a participant. A quick yes; after a no the registry is asked.
     pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Told after a participant registered or left.
-    pub participants_changed: Arc<dyn Fn() + Send + Sync>,
     /// Bounds.
     pub limits: Limits,
     /// Cancelled when the shutdown begins: live streams end then.
@@ -116,10 +117,26 @@ impl State {
     /// The records of a transaction, as far as they can be read. Damage is kept in mind.
     pub(crate) async fn readable(&self, gid: &Gid) -> Result<Readable, Refusal> {
         let found = self.bounded(self.queries.readable(gid.clone(), 0)).await?;
+        self.keep_in_mind(gid, &found);
+        Ok(found)
+    }
+
+    /// A page of these.
+    pub(crate) async fn readable_page(
+        &self,
+        gid: &Gid,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<ReadablePage, Refusal> {
+        let page = self.bounded(self.queries.readable_page(gid.clone(), after_seq, limit)).await?;
+        self.keep_in_mind(gid, &page.found);
+        Ok(page)
+    }
+
+    fn keep_in_mind(&self, gid: &Gid, found: &Readable) {
         if let Some(damaged) = found.damaged.first() {
             self.handle.damaged().met(gid, &format_args!("seq {}: {}", damaged.seq, damaged.detail));
         }
-        Ok(found)
     }
 
     /// A journal that is none: kept in mind, and refused.

@@ -141,6 +141,7 @@ pub struct Dispatch {
     pub name_servers: String,
     pub idle_timeout: HumanDuration,
     pub idle_per_host_max: usize,
+    pub instances_max: usize,
 }
 
 /// Section `runtime`; see [`runtime::Options`].

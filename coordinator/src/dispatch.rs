@@ -40,7 +40,7 @@ use std::net::SocketAddr;
 use futures_util::future::BoxFuture;
 use trine_engine::{Answer, Call};
 
-pub use directory::Directory;
+pub use directory::{Directory, Refresh};
 pub use dispatcher::Dispatcher;
 pub use measured::Measured;
 

@@ -216,7 +216,10 @@ pub async fn heartbeat(context: Context) {
 
 /// Takes over what coordinators own that are gone, and reads which participants are alive.
 pub async fn look_around(context: Context) {
-    refresh_directory(context.clone()).await;
+    // Registrations at this coordinator are told to the directory; those at others are read.
+    if context.store.is_shared() || !context.directory.is_whole() {
+        refresh_directory(context.clone()).await;
+    }
     // Who is cut off from its store is about to be adopted from, and whose lanes fail has no use for more.
     if context.standing.is_cut_off() || context.handle.vitals().failing_for().is_some() {
         return;
@@ -249,6 +252,8 @@ async fn reconcile(context: Context) {
     if let Err(error) = context.store.sweep_coordinators().await {
         tracing::warn!(%error, "coordinators that are gone for long were not swept");
     }
+    // Whatever the directory was not told.
+    refresh_directory(context.clone()).await;
     bring_back(&context, due_by(&context)).await;
 }
 
@@ -357,8 +362,10 @@ async fn census(context: Context) {
 
 /// Reads which participants are alive, for the dispatcher.
 pub async fn refresh_directory(context: Context) {
+    // What is registered or removed here meanwhile is newer than what is read.
+    let refresh = context.directory.refresh();
     match context.store.participants().await {
-        Ok(found) => context.directory.replace(found.at, found.participants),
+        Ok(found) => refresh.found(found.at, found.participants),
         Err(error) => {
             tracing::warn!(%error, "the participants could not be read; calls go by what was known")
         }

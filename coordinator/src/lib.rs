@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod ownership;
 pub mod recovery;
+pub mod registrar;
 pub mod runtime;
 pub mod server;
 pub mod skew;

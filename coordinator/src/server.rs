@@ -23,6 +23,7 @@ use crate::dispatch::{Caller, Directory, Dispatcher, Measured};
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
+use crate::registrar::Registrar;
 use crate::runtime::Lanes;
 use crate::store::{self, OpenError, Store};
 use crate::{admin, api, http, ownership, recovery};
@@ -212,14 +213,17 @@ async fn recover(context: jobs::Context, shutdown: CancellationToken) {
 
 fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken, health: Router) -> Router {
     let directory = Arc::clone(&context.directory);
-    let refresh = context.clone();
     let state = api::State {
         handle: context.handle.clone(),
         queries: context.store.clone(),
+        registrar: Registrar::start(
+            context.store.clone(),
+            Arc::clone(&context.directory),
+            config.dispatch.instances_max,
+        ),
         registry: context.store.clone(),
         membership: context.store.clone(),
         knows_participant: Arc::new(move |name| directory.knows(name)),
-        participants_changed: Arc::new(move || drop(tokio::spawn(jobs::refresh_directory(refresh.clone())))),
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
         shutdown: shutdown.clone(),
     };

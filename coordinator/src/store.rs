@@ -32,7 +32,7 @@ use trine_engine::{Batch, Record};
 use trine_protocol::v1::Page;
 use trine_protocol::{Gid, JournalId, Pattern, Status, Timestamp};
 
-pub use group::{Readable, Unreadable};
+pub use group::{Readable, ReadablePage, Unreadable};
 pub use inspect::{IndexColumns, Inspect, Inspected, inspect};
 pub use key_values::{
     Change, Entry, KEY_BYTES_MAX, Key, KeyValues, OutOfBounds, Revision, VALUE_BYTES_MAX, Value,
@@ -40,7 +40,7 @@ pub use key_values::{
 pub use open_error::OpenError;
 pub use remote::{Risk, Unfit, Why};
 pub use sqlite::outlive_file_limit;
-pub use upkeep::{Beat, Maintenance, Membership, Registrations, Registry, Standing};
+pub use upkeep::{Beat, Maintenance, Membership, Registration, Registrations, Registry, Standing};
 pub use watched::{Leap, WATCH_EVERY};
 
 use scheme::{Scheme, scheme};
@@ -291,6 +291,9 @@ pub trait Queries: Send + Sync + std::fmt::Debug + 'static {
         let read = self.readable(gid.clone(), after_seq);
         Box::pin(async move { read.await?.whole(&gid) })
     }
+
+    /// The first `limit` of a gid's records with `seq` greater than `after_seq`, in order, as far as they can be read.
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage>;
 
     /// A page of the index, newest first (`created_at`, then gid, descending).
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page>;

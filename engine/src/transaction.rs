@@ -11,6 +11,7 @@ mod agenda;
 mod apply;
 mod decide;
 mod rules;
+mod standing;
 mod waiting;
 mod workflow;
 
@@ -85,6 +86,8 @@ pub struct OpProgress {
     pub last_error: Option<String>,
     /// The first attempt since the last replay that was in vain.
     pub since: Option<Timestamp>,
+    /// Since when all its answers have been ongoing.
+    pub ongoing_since: Option<Timestamp>,
     /// Its calls cannot be sent, and have not been for a while.
     pub not_sent: Option<NotSent>,
     /// Where it stands.

@@ -49,13 +49,15 @@ pub enum Code {
     BodyTimeout,
     /// The journal of the transaction cannot be read, and no repetition mends that.
     DamagedRecord,
+    /// As many instances of participants are registered as may be.
+    TooManyParticipants,
     /// The coordinator is not to be sent anything; `detail` says why.
     NotReady,
 }
 
 impl Code {
     /// Every code, for documentation and checks.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedJson,
         Self::InvalidField,
         Self::BodyTooLarge,
@@ -77,6 +79,7 @@ impl Code {
         Self::InvalidParameter,
         Self::BodyTimeout,
         Self::DamagedRecord,
+        Self::TooManyParticipants,
         Self::NotReady,
     ];
 
@@ -104,6 +107,7 @@ impl Code {
             Self::InvalidParameter => ("TX0019", 400, "A parameter or header cannot be used"),
             Self::BodyTimeout => ("TX0020", 408, "The body did not arrive in time"),
             Self::DamagedRecord => ("TX0021", 500, "The transaction's journal cannot be read"),
+            Self::TooManyParticipants => ("TX0022", 429, "Too many participants are registered"),
             Self::NotReady => ("TX0027", 503, "The coordinator is not ready"),
         }
     }

@@ -47,6 +47,11 @@ pub const NOT_SENT_TOLD_AFTER_MS: u64 = 10_000;
 pub const NOT_SENT_PARKS_AFTER_MS: u64 = 60_000;
 /// When an `ongoing` answer states no delay.
 pub const ONGOING_DELAY_MS_DEFAULT: u64 = 1_000;
+/// Shortest delay after an `ongoing` answer, whatever it asks for.
+pub const ONGOING_DELAY_MS_MIN: u64 = 100;
+/// An op that goes on answering `ongoing` is asked less and less often: again after a sixteenth of the time it has been at
+/// it, if that is longer than the delay it asks for, and not longer than this.
+pub const ONGOING_PATIENCE_MS_MAX: u64 = 60_000;
 /// Longest delay a participant can ask for.
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 /// How long an open tcc or two_phase transaction waits for its initiator by default.

@@ -232,7 +232,15 @@ impl Client {
     /// # Errors
     /// As [`Self::get`].
     pub async fn history(&self, gid: &Gid) -> Result<History, Error> {
-        self.inner.transport.send(&get(format!("/v1/transactions/{gid}/history"))).await
+        let path = format!("/v1/transactions/{gid}/history");
+        let mut history: History = self.inner.transport.send(&get(path.clone())).await?;
+        while let Some(seq) = history.next_after_seq.take() {
+            let page: History = self.inner.transport.send(&get(format!("{path}?after_seq={seq}"))).await?;
+            history.events.extend(page.events);
+            history.unreadable.extend(page.unreadable);
+            history.next_after_seq = page.next_after_seq;
+        }
+        Ok(history)
     }
 
     /// Registers a branch on an open transaction. Repeating it with the same branch changes nothing.

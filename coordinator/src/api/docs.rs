@@ -121,6 +121,7 @@ fn codes_of(path: &str, is_write: bool, operation: &Operation) -> Vec<Code> {
         Some("registerBranch") => {
             codes.extend([Code::TooManyBranches, Code::UnknownParticipant, Code::BranchConflict])
         }
+        Some("registerParticipant") => codes.push(Code::TooManyParticipants),
         Some("replayTransaction") => codes.extend([Code::IllegalState, Code::BranchNotFound]),
         _ => {}
     }

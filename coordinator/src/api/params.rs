@@ -160,7 +160,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The largest integer every JSON reader agrees on; no history is that long.
-const EVENT_ID_MAX: u64 = (1 << 53) - 1;
+pub(crate) const EVENT_ID_MAX: u64 = (1 << 53) - 1;
 
 /// `Last-Event-ID`: the seq of the last event the client has seen.
 pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<u64, Refusal> {

@@ -20,11 +20,15 @@ use trine_engine::{Answer, Call, CallReport, Outcome, Payload};
 use super::health::Health;
 use super::{Limits, State, compose, docs_router, guard, health, router};
 use crate::admin;
-use crate::dispatch::{Caller, Returned};
+use crate::dispatch::{Caller, Directory, Returned};
 use crate::metrics::Metrics;
+use crate::registrar::Registrar;
 use crate::runtime::{Lanes, Options};
 use crate::store::Store;
 use crate::store::memory::Memory;
+
+/// Participants that may be registered.
+const INSTANCES_MAX: usize = 3;
 
 /// Answers by the path it is called at: `/refuse` is a no, `/broken` gives no usable answer, nothing is mounted at `/missing`,
 /// anything else takes effect.
@@ -92,10 +96,10 @@ impl Api {
         let state = State {
             handle: lanes.handle().clone(),
             queries: Arc::new(memory.clone()),
+            registrar: Registrar::start(Arc::new(memory.clone()), Arc::new(Directory::new()), INSTANCES_MAX),
             registry: Arc::new(memory.clone()),
             membership: Arc::new(memory.clone()),
             knows_participant: Arc::new(|_| false),
-            participants_changed: Arc::new(|| {}),
             // Live streams take one event at a time, and read the rest again.
             limits: Limits {
                 events_poll: Duration::from_millis(50),

@@ -5,6 +5,7 @@
 mod digest;
 mod events;
 pub(super) mod from_wire;
+mod history;
 pub(super) mod list;
 mod options;
 mod participants;
@@ -24,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(transactions::register_branch))
         .routes(routes!(transactions::commit))
         .routes(routes!(transactions::abort))
-        .routes(routes!(transactions::history))
+        .routes(routes!(history::history))
         .routes(routes!(events::events))
         .routes(routes!(participants::register, participants::list_participants))
         .routes(routes!(participants::deregister))

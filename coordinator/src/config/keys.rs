@@ -117,6 +117,8 @@ pub(super) const KEYS: &[Key] = &[
         "How long an unused connection is kept. Shorter than participants keep theirs, or calls meet connections that are just being closed"),
     key("dispatch.idle_per_host_max", count_or_none(100_000), "128",
         "Most unused connections kept per host"),
+    key("dispatch.instances_max", count(1_000_000), "10000",
+        "Most instances of participants that are registered, those that have lapsed within a day included; another one is refused with 429"),
 
     key("runtime.inbox_len_max", count(10_000_000), "10000",
         "Most commands waiting in front of a lane; more are answered 503 with `Retry-After`"),

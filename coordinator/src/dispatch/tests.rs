@@ -323,7 +323,7 @@ async fn named_targets_go_round_the_live_instances() {
     let directory = Arc::new(Directory::new());
     let caller = Dispatcher::new(Options::default(), directory.clone(), journal());
     let far = u64::MAX;
-    directory.replace(
+    directory.refresh().found(
         crate::clock::now(),
         vec![participant(
             "inventory",
@@ -346,7 +346,7 @@ async fn named_targets_go_round_the_live_instances() {
 async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_attempt() {
     let directory = Arc::new(Directory::new());
     let caller = Dispatcher::new(Options::default(), directory.clone(), journal());
-    directory.replace(crate::clock::now(), vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
+    directory.refresh().found(crate::clock::now(), vec![participant("gone", &[("http://127.0.0.1:1", 1)])]);
     let returned = caller.call(call("gone:/x")).await;
     let Returned::NotSent { retry_after_ms, reason } = returned else { panic!("{returned:?}") };
     assert!(retry_after_ms > 0);
@@ -356,7 +356,7 @@ async fn a_call_to_a_participant_without_a_live_instance_waits_and_counts_as_no_
 #[tokio::test]
 async fn urls_that_cannot_be_called_are_unknown_without_a_connection() {
     let directory = Arc::new(Directory::new());
-    directory.replace(
+    directory.refresh().found(
         crate::clock::now(),
         vec![
             participant("a", &[("http://joe:hunter2@127.0.0.1:1", u64::MAX)]),

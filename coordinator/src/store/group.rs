@@ -116,6 +116,32 @@ impl Readable {
     }
 }
 
+/// A page of a gid's records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadablePage {
+    /// What stands on it, and what is damaged of it.
+    pub found: Readable,
+    /// After which record the next page begins, if there is one.
+    pub next_after_seq: Option<u64>,
+}
+
+impl ReadablePage {
+    /// The first `limit` of what follows the record with the seq `after`, in order. One row more says that there is a next page.
+    pub(super) fn after(
+        after: u64,
+        rows: impl IntoIterator<Item = Result<Record, Unreadable>>,
+        limit: usize,
+    ) -> Self {
+        let mut rows = rows.into_iter();
+        let page: Vec<_> = rows.by_ref().take(limit).collect();
+        let last =
+            page.iter().map(|row| row.as_ref().map_or_else(|damaged| damaged.seq, |record| record.seq)).max();
+        // A row whose seq cannot be read leads nowhere: each page begins behind the one before it.
+        let next_after_seq = last.filter(|last| *last > after && rows.next().is_some());
+        Self { found: Readable::after(after, page), next_after_seq }
+    }
+}
+
 /// A row of the journal as a record, if it is what was written.
 pub(super) fn record(gid: &Gid, stored: Stored<'_>) -> Result<Record, Unreadable> {
     let (seq, at) = (stored.seq.cast_unsigned(), Timestamp::from_millis(stored.at.cast_unsigned()));
@@ -182,5 +208,20 @@ mod tests {
         assert_eq!(damaged(0, vec![row(2), row(3), row(6)]), [1, 4]);
         let bad = Err(Unreadable { seq: 2, detail: "damaged".to_owned() });
         assert_eq!(damaged(0, vec![row(1), bad, row(3)]), [2]);
+    }
+
+    #[test]
+    fn a_page_ends_with_its_last_row_damaged_or_not() {
+        let bad = |seq| Err(Unreadable { seq, detail: "damaged".to_owned() });
+        let page = |after, rows: Vec<_>| {
+            let page = ReadablePage::after(after, rows, 2);
+            let seqs: Vec<_> = page.found.records.iter().map(|record| record.seq).collect();
+            let damaged: Vec<_> = page.found.damaged.iter().map(|damaged| damaged.seq).collect();
+            (seqs, damaged, page.next_after_seq)
+        };
+        assert_eq!(page(0, vec![row(1), row(2)]), (vec![1, 2], vec![], None));
+        assert_eq!(page(0, vec![row(1), bad(2), row(3)]), (vec![1], vec![2], Some(2)));
+        assert_eq!(page(2, vec![row(4), row(5), row(6)]), (vec![4, 5], vec![3], Some(5)));
+        assert_eq!(page(5, vec![bad(0), bad(0), bad(0)]).2, None);
     }
 }

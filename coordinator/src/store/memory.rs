@@ -18,7 +18,8 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture, journal_id,
+    Queries, Readable, ReadablePage, Registration, Registrations, Registry, Store, StoreError, StoreFuture,
+    journal_id,
 };
 use state::State;
 
@@ -169,6 +170,10 @@ impl Queries for Memory {
         self.read(move |state, _| Ok(Readable::after(after_seq, state.rows(&gid, after_seq))))
     }
 
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
+        self.read(move |state, _| Ok(ReadablePage::after(after_seq, state.rows(&gid, after_seq), limit)))
+    }
+
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
         self.read(move |state, _| Ok(state.list(&filter, cursor.as_ref(), limit)))
     }
@@ -179,8 +184,12 @@ impl Queries for Memory {
 }
 
 impl Registry for Memory {
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
-        self.write(move |state, _| state.register(name, base_url, ttl_ms))
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
+        self.write(move |state, _| state.register(registrations))
+    }
+
+    fn is_registered(&self, name: String) -> StoreFuture<bool> {
+        self.read(move |state, _| Ok(state.is_registered(&name)))
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {

@@ -42,7 +42,8 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    OpenError, Options, Queries, Readable, Registrations, Registry, Store, StoreError, StoreFuture,
+    OpenError, Options, Queries, Readable, ReadablePage, Registration, Registrations, Registry, Store,
+    StoreError, StoreFuture,
 };
 use client::{Client, ClientError};
 use connections::{Connections, Target};
@@ -301,6 +302,13 @@ impl<C: Client> Queries for Remote<C> {
         })
     }
 
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
+        self.read(move |client, _| {
+            let gid = gid.clone();
+            Box::pin(async move { queries::readable_page(client, &gid, after_seq, limit).await })
+        })
+    }
+
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
         let asked = Arc::new((filter, cursor));
         self.run(
@@ -318,10 +326,20 @@ impl<C: Client> Queries for Remote<C> {
 }
 
 impl<C: Client> Registry for Remote<C> {
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
+        let registrations: Arc<[Registration]> = registrations.into();
         self.keep(move |client, _| {
-            let (name, base_url) = (name.clone(), base_url.clone());
-            Box::pin(async move { tables::register(client, &name, &base_url, ttl_ms).await })
+            let registrations = Arc::clone(&registrations);
+            Box::pin(async move { tables::register(client, &registrations).await })
+        })
+    }
+
+    fn is_registered(&self, name: String) -> StoreFuture<bool> {
+        self.read(move |client, _| {
+            let name = name.clone();
+            Box::pin(async move {
+                Ok(!client.query(C::TEXTS.is_registered, &[name.as_str().into()]).await?.is_empty())
+            })
         })
     }
 

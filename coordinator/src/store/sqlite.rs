@@ -5,7 +5,7 @@
 //! - `writer`: who may use the writing connection, and what happens to it after trouble;
 //! - `append`: one batch, one database transaction;
 //! - `statements`: the only SQL that is put together while running;
-//! - `queries`, `tables`, `key_values`: everything else.
+//! - `queries`, `listing`, `tables`, `key_values`: everything else.
 //!
 //! One process at a time has the file: whatever is not settled in it belongs to nobody else, and nobody else's heartbeat is
 //! waited for. All methods start their work in a task of its own.
@@ -14,6 +14,7 @@ mod append;
 mod guard;
 mod inspector;
 mod key_values;
+mod listing;
 mod owner;
 mod queries;
 mod retention;
@@ -35,7 +36,7 @@ use super::detach::detached;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
-    OpenError, Queries, Readable, Registrations, Registry, Store, StoreFuture,
+    OpenError, Queries, Readable, ReadablePage, Registration, Registrations, Registry, Store, StoreFuture,
 };
 use guard::Guard;
 use owner::Owner;
@@ -137,8 +138,12 @@ impl Queries for Sqlite {
         self.run(async move |inner| queries::readable(&inner.readers, gid, after_seq).await)
     }
 
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
+        self.run(async move |inner| queries::readable_page(&inner.readers, gid, after_seq, limit).await)
+    }
+
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
-        self.run(async move |inner| queries::list(&inner.listers, filter, cursor, limit).await)
+        self.run(async move |inner| listing::list(&inner.listers, filter, cursor, limit).await)
     }
 
     fn census(&self) -> StoreFuture<Census> {
@@ -147,8 +152,12 @@ impl Queries for Sqlite {
 }
 
 impl Registry for Sqlite {
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
-        self.run(async move |inner| tables::register(&inner.writer, name, base_url, ttl_ms).await)
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
+        self.run(async move |inner| tables::register(&inner.writer, &registrations).await)
+    }
+
+    fn is_registered(&self, name: String) -> StoreFuture<bool> {
+        self.run(async move |inner| queries::is_registered(&inner.readers, name).await)
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {

@@ -15,10 +15,25 @@ pub struct Registrations {
     pub participants: Vec<Participant>,
 }
 
+/// An instance of a participant that is to be registered, or whose life is to be extended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The participant.
+    pub name: String,
+    /// The instance.
+    pub base_url: String,
+    /// It lives for so long from now.
+    pub ttl_ms: u64,
+}
+
 /// Participants that registered themselves.
 pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
-    /// Inserts an instance or extends its life by `ttl_ms` from now, by the store's clock; returns until when.
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp>;
+    /// Inserts instances, or extends their lives, in one write or a few; no instance may be there twice. Returns the store's
+    /// time, from which on they live.
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp>;
+
+    /// Whether a name was ever registered.
+    fn is_registered(&self, name: String) -> StoreFuture<bool>;
 
     /// Removes one instance, or all of a name; returns how many.
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64>;

@@ -98,9 +98,7 @@ struct Script {
 /// Runs a script and compares its trace. After every step the journal is folded again: it must give the same state.
 #[track_caller]
 pub(super) fn check(draft: Draft, script: &str, expect: Expect) {
-    let spec = Arc::new(draft.build().expect("a test needs a spec that can be built"));
-    let mut run =
-        Script { spec, now: Timestamp::default(), state: None, journal: Vec::new(), trace: String::new() };
+    let mut run = Script::new(draft);
     for step in script.split(';').map(str::trim).filter(|step| !step.is_empty()) {
         run.step(step);
     }
@@ -109,14 +107,46 @@ pub(super) fn check(draft: Draft, script: &str, expect: Expect) {
 
 /// The state a script leads to.
 pub(super) fn state_after(draft: Draft, script: &str) -> Transaction {
-    let spec = Arc::new(draft.build().unwrap());
-    let mut run =
-        Script { spec, now: Timestamp::default(), state: None, journal: Vec::new(), trace: String::new() };
+    let mut run = Run(Script::new(draft));
     script.split(';').map(str::trim).for_each(|step| run.step(step));
-    run.state.unwrap()
+    run.0.state.unwrap()
+}
+
+/// A script that is made while it runs, of a transaction that was created.
+pub(super) struct Run(Script);
+
+impl Run {
+    pub(super) fn new(draft: Draft) -> Self {
+        let mut run = Self(Script::new(draft));
+        run.step("create");
+        run
+    }
+
+    pub(super) fn step(&mut self, step: &str) {
+        self.0.step(step);
+    }
+
+    /// Time passes until there is something to do.
+    pub(super) fn pass(&mut self) {
+        let agenda = self.0.state.as_ref().unwrap().agenda(self.0.now);
+        self.0.now = agenda.wake_at.unwrap();
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.0.now.millis()
+    }
+
+    pub(super) fn records(&self) -> usize {
+        self.0.journal.len()
+    }
 }
 
 impl Script {
+    fn new(draft: Draft) -> Self {
+        let spec = Arc::new(draft.build().expect("a test needs a spec that can be built"));
+        Self { spec, now: Timestamp::default(), state: None, journal: Vec::new(), trace: String::new() }
+    }
+
     fn step(&mut self, step: &str) {
         writeln!(self.trace, "> {step}").unwrap();
         let input = self.input(step);

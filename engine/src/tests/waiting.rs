@@ -4,7 +4,7 @@ use expect_test::expect;
 use trine_protocol::Pattern::{Message, Saga, Tcc};
 use trine_protocol::{Op, OutcomeKind, Timestamp};
 
-use super::trace::{calling, check, declared, open, state_after};
+use super::trace::{Run, calling, check, declared, open, state_after};
 use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
 
 fn limited(max_attempts: u32, on_exhausted: OnExhausted) -> CallPolicy {
@@ -349,4 +349,84 @@ fn what_is_kept_of_an_error_is_bounded() {
     let on =
         state_after(declared(Saga, "a"), &format!("create; a.action unknown {long}")).waiting_on().unwrap();
     assert_eq!(on.last_error.unwrap(), "ä".repeat(256));
+}
+
+#[test]
+fn an_op_that_goes_on_being_ongoing_is_asked_less_and_less_often() {
+    let mut records = Vec::new();
+    for hours in [1, 2, 3] {
+        let mut run = Run::new(declared(Saga, "a"));
+        while run.now() < hours * 3_600_000 {
+            run.step("a.action ongoing 0");
+            run.pass();
+        }
+        records.push(run.records());
+    }
+    // Asked again at once each time, it would have been ten times a second.
+    assert!(records[0] < 200, "{records:?}");
+    // At least once a minute, all the same.
+    assert!((60..=62).contains(&(records[2] - records[1])), "{records:?}");
+}
+
+#[test]
+fn another_answer_ends_the_patience_and_a_longer_delay_is_kept() {
+    check(
+        declared(Saga, "a"),
+        "create; a.action ongoing 0; +1600; a.action ongoing 0; +3200; a.action ongoing 5000; +5000; \
+         a.action unknown; a.action ongoing 0; +800000; a.action ongoing; +3600000; a.action ongoing",
+        expect![[r#"
+            > create
+            created
+            = running  a.action#1
+            > a.action ongoing 0
+            a.action#1 ongoing, again @100
+            = running  a.action#2@100  wake @100
+            > +1600
+            = running  a.action#2
+            > a.action ongoing 0
+            a.action#2 ongoing, again @1700
+            = running  a.action#3@1700  wake @1700
+            > +3200
+            = running  a.action#3
+            > a.action ongoing 5000
+            a.action#3 ongoing, again @9800
+            = running  a.action#4@9800  wake @9800
+            > +5000
+            = running  a.action#4
+            > a.action unknown
+            a.action#4 unknown, again @10000
+            = running  a.action#5@10000  wake @10000
+            > a.action ongoing 0
+            a.action#5 ongoing, again @9900
+            = running  a.action#6@9900  wake @9900
+            > +800000
+            = running  a.action#6
+            > a.action ongoing
+            a.action#6 ongoing, again @859800
+            = running  a.action#7@859800  wake @859800
+            > +3600000
+            = running  a.action#7
+            > a.action ongoing
+            a.action#7 ongoing, again @4469800
+            = running  a.action#8@4469800  wake @4469800
+        "#]],
+    );
+}
+
+#[test]
+fn what_nothing_undid_may_stand() {
+    let stands = |draft: Draft, script: &str| {
+        let state = state_after(draft, script);
+        state.may_stand().into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    // `!`: nothing to undo it with.
+    let saga = || declared(Saga, "!a !b<a c<b !d<c");
+    assert_eq!(stands(saga(), "create; a.action unknown"), "", "it goes on");
+    assert_eq!(stands(saga(), "create; a.action unknown; abort"), "a", "it may have run");
+    assert_eq!(stands(saga(), "create; a.action done; b.action refused"), "a", "b says that it did not");
+    let undone = "create; a.action done; b.action done; c.action unknown; abort; c.compensate done";
+    assert_eq!(stands(saga(), undone), "a b", "c was undone, d was never asked");
+    assert_eq!(stands(declared(Saga, "a b"), "create; abort; a.compensate done; b.compensate done"), "");
+    assert_eq!(stands(declared(Saga, "a b"), "create; abort; a.compensate done; force rolled_back"), "b");
+    assert_eq!(stands(declared(Saga, "a"), "create; force committed"), "");
 }

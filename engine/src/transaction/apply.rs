@@ -178,7 +178,7 @@ impl Transaction {
     }
 
     /// Its initiator makes the forward calls.
-    fn tries_itself(&self) -> bool {
+    pub(super) fn tries_itself(&self) -> bool {
         self.spec.open && self.is_driven_by_initiator()
     }
 

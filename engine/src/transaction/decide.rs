@@ -3,13 +3,19 @@
 
 use std::sync::Arc;
 
-use trine_protocol::limits::{BRANCHES_MAX, RETRY_AFTER_MS_MAX};
+use trine_protocol::limits::{
+    BRANCHES_MAX, ONGOING_DELAY_MS_MIN, ONGOING_PATIENCE_MS_MAX, RETRY_AFTER_MS_MAX,
+};
 use trine_protocol::{BranchId, Op, Pattern, Status, Timestamp};
 
 use super::{CallKey, OpProgress, Transaction};
 use crate::event::{Event, RollbackCause};
 use crate::input::{Answer, Command, ForceTo, Input, Outcome, Rejection};
 use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind};
+
+/// Of the time an op has been ongoing, this part passes before it is asked again. Each answer is a record, because each
+/// attempt needs a number of its own that survives a crash: so their number grows with the logarithm of the time.
+const ONGOING_SHARE: u64 = 16;
 
 pub(super) type Decision = Result<Vec<Event>, Rejection>;
 
@@ -214,7 +220,10 @@ impl Transaction {
             }
             Outcome::Ongoing { .. } if policy.ongoing_counts => Some(unknown_ms()),
             Outcome::Ongoing { retry_after_ms } => {
-                Some(retry_after_ms.map_or(policy.ongoing_ms, |asked_ms| asked_ms.min(RETRY_AFTER_MS_MAX)))
+                let asked_ms = retry_after_ms.map_or(policy.ongoing_ms, |ms| ms.min(RETRY_AFTER_MS_MAX));
+                let at_it_ms = progress.ongoing_since.map_or(0, |since| now.millis_since(since));
+                let patience_ms = (at_it_ms / ONGOING_SHARE).min(ONGOING_PATIENCE_MS_MAX);
+                Some(asked_ms.max(patience_ms).max(ONGOING_DELAY_MS_MIN))
             }
             Outcome::Unknown => Some(unknown_ms()),
             Outcome::ClientError => {

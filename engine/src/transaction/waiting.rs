@@ -113,6 +113,8 @@ impl OpProgress {
     /// Keeps what went wrong, and since when.
     pub(super) fn remember(&mut self, outcome: &Outcome, report: &CallReport, at: Timestamp) {
         self.not_sent = None;
+        let ongoing = matches!(outcome, Outcome::Ongoing { .. });
+        self.ongoing_since = ongoing.then(|| self.ongoing_since.unwrap_or(at));
         match outcome {
             Outcome::Done { .. } | Outcome::Refused { .. } => (self.last_error, self.since) = (None, None),
             Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError => {

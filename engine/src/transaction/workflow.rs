@@ -118,6 +118,7 @@ impl Transaction {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;
         (check.failures, check.client_errors) = (0, 0);
         (check.last_error, check.since, check.not_sent) = (None, None, None);
+        check.ongoing_since = None;
         check.state = OpState::Waiting { until: check_at };
         Ok(())
     }

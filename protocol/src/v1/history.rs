@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::Base64;
 use crate::{BranchId, Gid, Op, OutcomeKind, Timestamp};
 
-/// Every event of a transaction in order.
+/// Events of a transaction in order: a page of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct History {
@@ -17,6 +17,9 @@ pub struct History {
     /// Records that are damaged or missing; absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableRecord>,
+    /// Pass as `after_seq` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after_seq: Option<u64>,
 }
 
 /// A record that is no event any more.

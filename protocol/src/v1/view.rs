@@ -125,6 +125,10 @@ pub struct TransactionView {
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<WaitingOn>,
+    /// Rolled back: branches that took effect, or may have, and that nothing undid. A saga's branch without `compensate`,
+    /// and what was not undone before an operator settled it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_stand: Vec<BranchId>,
     /// As given at creation.
     pub labels: BTreeMap<String, String>,
     /// Created open.

@@ -3,6 +3,7 @@
 mod clocks;
 mod ownership;
 mod rules;
+mod waiting;
 
 /// One deliberate bug.
 pub(super) struct Canary {
@@ -27,7 +28,8 @@ const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 
 /// All of them.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
-    CANARIES.iter().chain(ownership::CANARIES).chain(rules::CANARIES).chain(clocks::CANARIES)
+    let more = ownership::CANARIES.iter().chain(rules::CANARIES).chain(clocks::CANARIES);
+    CANARIES.iter().chain(more).chain(waiting::CANARIES)
 }
 
 const CANARIES: &[Canary] = &[

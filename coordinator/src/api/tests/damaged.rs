@@ -42,6 +42,10 @@ async fn the_history_shows_what_can_be_read_and_what_cannot() {
         {"gid":"bad","events":[{"seq":1,"at":"<time>","event":"created"}],"unreadable":[{"seq":2,"detail":"not what was written: its checksum is another one"}]}
     "#]]
     .assert_eq(&history);
+    let page = api.get("/v1/transactions/bad/history?limit=1").await;
+    assert!(page.ends_with("\"event\":\"created\"}],\"next_after_seq\":1}\n"), "{page}");
+    let page = api.get("/v1/transactions/bad/history?limit=1&after_seq=1").await;
+    assert!(page.contains(r#""events":[],"unreadable":[{"seq":2,"#), "{page}");
     assert!(!api.get("/v1/transactions/good/history").await.contains("unreadable"));
 }
 

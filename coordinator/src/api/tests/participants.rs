@@ -52,3 +52,17 @@ async fn what_cannot_be_a_participant_is_refused_with_its_field() {
         assert!(answer.contains(&format!("\"field\":\"{field}\"")), "{body}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn more_instances_than_may_be_registered_are_refused_and_heartbeats_are_not() {
+    let api = Api::start();
+    let register = |n: u32| format!(r#"{{"name":"n{n}","base_url":"http://a:{n}"}}"#);
+    for n in 0..3 {
+        assert!(api.post("/v1/participants", &register(n)).await.starts_with("200"));
+    }
+    let refused = api.post("/v1/participants", &register(3)).await;
+    assert!(refused.starts_with("429") && refused.contains("TX0022"), "{refused}");
+    assert!(api.post("/v1/participants", &register(2)).await.starts_with("200"));
+    api.delete("/v1/participants/n2").await;
+    assert!(api.post("/v1/participants", &register(3)).await.starts_with("200"));
+}

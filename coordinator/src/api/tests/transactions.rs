@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use expect_test::{Expect, expect};
+use trine_protocol::v1::History;
 
 use super::{Api, shown};
 
@@ -327,6 +328,50 @@ async fn an_answer_that_no_retry_mends_parks_and_says_so_in_view_list_and_metric
     );
     let metrics = api.get("/metrics").await;
     assert!(metrics.contains(r#"trine_ops_parked_total{op="action",cause="client_error"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_history_is_read_page_by_page() {
+    let api = Api::start();
+    let saga = r#"{"gid":"h-1","pattern":"saga","branches":[{"id":"a","action":"http://a/x"},{"id":"b","action":"http://a/y"}]}"#;
+    api.post_with("/v1/transactions", &WAIT, saga).await;
+    let (mut pages, mut path) = (Vec::new(), "/v1/transactions/h-1/history?limit=2".to_owned());
+    loop {
+        let answer = api.get(&path).await;
+        let body: History = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
+        pages.push(body.events.iter().map(|event| event.seq).collect::<Vec<_>>());
+        let Some(seq) = body.next_after_seq else { break };
+        path = format!("/v1/transactions/h-1/history?limit=2&after_seq={seq}");
+    }
+    assert_eq!(pages, [vec![1, 2], vec![3, 4]]);
+    let after = api.get("/v1/transactions/h-1/history?after_seq=4").await;
+    assert!(after.ends_with("{\"gid\":\"h-1\",\"events\":[]}\n"), "{after}");
+    assert!(api.get("/v1/transactions/nobody/history").await.starts_with("404"));
+    for unusable in ["limit=0", "limit=1001", "after_seq=-1", "after_seq=x", "page=2", "limit=1&limit=2"] {
+        let answer = api.get(&format!("/v1/transactions/h-1/history?{unusable}")).await;
+        assert!(answer.starts_with("400"), "{unusable}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_aborted_saga_says_what_nothing_undid() {
+    let api = Api::start();
+    let saga = r#"{"gid":"l-1","pattern":"saga","branches":[{"id":"mail","action":"http://a/broken"}]}"#;
+    api.post("/v1/transactions", saga).await;
+    api.follow_until("l-1", "call_answered").await;
+    api.post_with("/v1/transactions/l-1/abort", &WAIT, "").await;
+    let view = api.get("/v1/transactions/l-1").await;
+    assert!(view.contains(r#""status":"rolled_back""#) && view.contains(r#""may_stand":["mail"]"#), "{view}");
+}
+
+#[tokio::test]
+async fn waiting_ends_when_the_transaction_has_parked() {
+    let api = Api::start();
+    let saga = r#"{"gid":"w-1","pattern":"saga","options":{"retry":{"max_attempts":1}},
+        "branches":[{"id":"a","action":"http://a/missing"}]}"#;
+    let answer = api.post_with("/v1/transactions", &[("prefer", "wait=300")], saga).await;
+    assert!(answer.starts_with("202") && answer.contains(r#""parked":true"#), "{answer}");
+    assert!(answer.contains(r#""waiting_on":{"branch":"a","op":"action","attempts":1"#), "{answer}");
 }
 
 #[tokio::test]

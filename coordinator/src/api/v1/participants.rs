@@ -14,6 +14,8 @@ use super::super::body::JsonBody;
 use super::super::params::{Pairs, segment, set_once, unknown};
 use super::super::problem::{Refusal, echo};
 use super::options::duration;
+use crate::registrar::Refused;
+use crate::store::{Registration, StoreError};
 
 const NAME_BYTES_MAX: usize = 64;
 const TTL_MS_DEFAULT: u64 = 30_000;
@@ -22,7 +24,8 @@ const TTL_MS_MAX: u64 = 3_600_000;
 
 /// Register a participant's instance.
 ///
-/// Repeated before the TTL is over, it is a heartbeat.
+/// Repeated before the TTL is over, it is a heartbeat. There is a bound on how many instances are registered; those that
+/// are do not meet it.
 #[utoipa::path(
     post,
     path = "/v1/participants",
@@ -38,9 +41,8 @@ pub(super) async fn register(
     check_name(&request.name).map_err(|detail| Refusal::field("name", detail))?;
     let base_url = base_url(&request.base_url).map_err(|detail| Refusal::field("base_url", detail))?;
     let ttl_ms = ttl_ms(&request)?;
-    let register = state.registry.register(request.name.clone(), base_url.clone(), ttl_ms);
-    let expires_at = state.bounded(register).await?;
-    (state.participants_changed)();
+    let registration = Registration { name: request.name.clone(), base_url: base_url.clone(), ttl_ms };
+    let expires_at = in_time(&state, state.registrar.register(registration)).await?;
     Ok(Json(Registered { name: request.name, base_url, expires_at }))
 }
 
@@ -83,12 +85,25 @@ pub(super) async fn deregister(
         let url = base_url(value).map_err(|detail| Refusal::parameter("base_url", detail))?;
         set_once(&mut instance, parameter, url)?;
     }
-    let removed = state.bounded(state.registry.deregister(name, instance)).await?;
-    (state.participants_changed)();
+    let removed = in_time(&state, state.registrar.deregister(name, instance)).await?;
     if removed == 0 {
         return Err(Refusal::new(Code::ParticipantNotFound, "nothing is registered under this name and URL"));
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn in_time<T>(state: &State, asked: impl Future<Output = Result<T, Refused>>) -> Result<T, Refusal> {
+    let Ok(answered) = tokio::time::timeout(state.limits.store_timeout, asked).await else {
+        return Err(StoreError::Unavailable("it took too long".into()).into());
+    };
+    answered.map_err(|refused| match refused {
+        Refused::TooMany { .. } => Refusal::new(
+            Code::TooManyParticipants,
+            format!("{refused}; remove instances that are gone, or raise `dispatch.instances_max`"),
+        ),
+        Refused::Busy => Refusal::new(Code::Busy, format!("{refused}; nothing was done, try again")),
+        Refused::Store(error) => error.into(),
+    })
 }
 
 /// The participant's name in the path.

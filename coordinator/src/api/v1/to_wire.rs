@@ -55,6 +55,7 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
         parked: transaction.parked().map(str::to_owned),
         cause: transaction.cause().map(cause).or_else(forced),
         waiting_on: transaction.waiting_on().map(waiting_on),
+        may_stand: transaction.may_stand().into_iter().cloned().collect(),
         labels: spec.labels.clone(),
         opened: spec.open,
         seq: transaction.seq(),

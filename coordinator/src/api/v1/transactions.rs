@@ -1,5 +1,6 @@
 //! Creating, extending, deciding and reading one transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use trine_engine::{Command, Record, ReplyOn, Snapshot, Transaction};
 use trine_protocol::Gid;
-use trine_protocol::v1::{
-    self, Answer, CreateTransaction, History, RegisterBranch, TransactionView, UnreadableRecord,
-};
+use trine_protocol::v1::{self, Answer, CreateTransaction, RegisterBranch, TransactionView};
 
 use super::super::body::{JsonBody, OptionalJsonBody};
 use super::super::params::{GidPath, idempotency_gid, prefer_wait};
@@ -20,7 +19,6 @@ use super::super::problem::Refusal;
 use super::super::{State, check_text};
 use super::{from_wire, to_wire};
 use crate::clock;
-use crate::store::Unreadable;
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -196,29 +194,6 @@ pub(super) async fn show(
     Ok(Json(to_wire::view(&transaction, &records, now)))
 }
 
-/// Show a transaction's history.
-///
-/// Every event in order, with every attempt: op, attempt, outcome, status code, duration, error. Of a damaged journal: what can
-/// be read, and which records cannot.
-#[utoipa::path(
-    get,
-    path = "/v1/transactions/{gid}/history",
-    operation_id = "getHistory",
-    tag = "transactions",
-    params(("gid" = Gid, Path, description = "The transaction")),
-    responses((status = 200, description = "Its events, oldest first", body = History))
-)]
-pub(super) async fn history(Ext(state): Ext<State>, GidPath(gid): GidPath) -> Result<Json<History>, Refusal> {
-    let found = state.readable(&gid).await?;
-    if found.is_empty() {
-        return Err(Refusal::not_found(&gid));
-    }
-    let events = found.records.iter().map(to_wire::history_event).collect();
-    let unreadable = found.damaged.into_iter();
-    let unreadable = unreadable.map(|Unreadable { seq, detail }| UnreadableRecord { seq, detail }).collect();
-    Ok(Json(History { gid, events, unreadable }))
-}
-
 async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Transaction), Refusal> {
     let records = state.records(gid).await?;
     match Transaction::fold(&records) {
@@ -253,15 +228,15 @@ fn decided(snapshot: Snapshot, wait: Option<Duration>) -> Response {
 
 /// Refuses participants nobody ever registered. The registry is asked only about those this coordinator has not heard of.
 async fn require_participants(state: &State, named: Vec<(String, String)>) -> Result<(), Refusal> {
-    let mut unheard: Vec<_> =
-        named.into_iter().filter(|(_, name)| !(state.knows_participant)(name)).collect();
-    if unheard.is_empty() {
-        return Ok(());
+    let mut asked = BTreeSet::new();
+    for (field, name) in named {
+        if (state.knows_participant)(&name) || asked.contains(&name) {
+            continue;
+        }
+        if !state.bounded(state.registry.is_registered(name.clone())).await? {
+            return Err(from_wire::unknown_participant(field, &name));
+        }
+        asked.insert(name);
     }
-    let registered = state.bounded(state.registry.participants()).await?.participants;
-    unheard.retain(|(_, name)| !registered.iter().any(|participant| participant.name == *name));
-    match unheard.into_iter().next() {
-        Some((field, name)) => Err(from_wire::unknown_participant(field, &name)),
-        None => Ok(()),
-    }
+    Ok(())
 }

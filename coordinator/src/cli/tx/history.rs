@@ -1,7 +1,7 @@
 //! `trine tx history`: every event as a table; and one event as a line, for whoever prints them as they happen.
 
 use trine_protocol::v1::{CauseView, History, HistoryEvent, UnreadableRecord};
-use trine_protocol::{Gid, Timestamp, status_code};
+use trine_protocol::{Gid, OutcomeKind, Timestamp, status_code};
 
 use super::show::{because, parked_because};
 use crate::cli::client::{Client, Query};
@@ -12,11 +12,32 @@ use crate::cli::table::{Paper, Sheet, Tone, Value};
 
 /// Prints the history of one transaction.
 pub(super) async fn run(client: &Client, gid: &Gid, json: bool) -> Result<(), Failure> {
-    let body = client.get(&super::path(gid, "/history"), &Query::new()).await?;
+    let mut whole: Option<History> = None;
+    let mut query = Query::new();
+    loop {
+        let body = client.get(&super::path(gid, "/history"), &query).await?;
+        let page: History = client.read(&body)?;
+        let next = page.next_after_seq;
+        match &mut whole {
+            // One page is all there is of most: as it came.
+            None if json && next.is_none() => return super::print_json(&body),
+            None => whole = Some(page),
+            Some(whole) => {
+                whole.events.extend(page.events);
+                whole.unreadable.extend(page.unreadable);
+            }
+        }
+        match next {
+            Some(seq) => query = vec![("after_seq", seq.to_string())],
+            None => break,
+        }
+    }
+    let Some(mut history) = whole else { return Ok(()) };
+    history.next_after_seq = None;
     if json {
+        let body = serde_json::to_string(&history).expect("a document of plain fields can always be written");
         return super::print_json(&body);
     }
-    let history: History = client.read(&body)?;
     output::print(&render(&history, Paper::stdout()))
 }
 
@@ -42,7 +63,16 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
     .right(&["OFFSET", "TRY", "TOOK"])
     .wordy(&["DETAIL"])
     .spare(&["OFFSET"]);
+    let mut run = 0;
     for (position, event) in history.events.iter().enumerate() {
+        let next = history.events.get(position + 1);
+        run += 1;
+        if next.is_some_and(|next| goes_on(event, next)) {
+            continue;
+        }
+        let since = &history.events[position + 1 - run];
+        let times = (run > 1).then(|| format!("{run} times since {}", time(since.at)));
+        run = 0;
         let at = if one_day { time(event.at) } else { format!("{} {}", date(event.at), time(event.at)) };
         let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
         sheet.row([
@@ -55,7 +85,7 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
             event.outcome.map_or_else(|| "".into(), |outcome| Value::toned(outcome.as_str(), outcome)),
             event.status_code.map(status_code::in_short).unwrap_or_default().into(),
             event.duration_ms.map(span).unwrap_or_default().into(),
-            detail(event, history.events.get(position + 1)).into(),
+            times.into_iter().chain([detail(event, next)]).collect::<Vec<_>>().join("; ").into(),
         ]);
     }
     let day = if one_day { format!(" on {}", date(first.at)) } else { String::new() };
@@ -66,6 +96,12 @@ pub(crate) fn render(history: &History, paper: Paper) -> String {
 /// A line about a record that is missing in the table above.
 fn unreadable(record: &UnreadableRecord) -> String {
     format!("seq {} cannot be read: {} (TX0021)\n", record.seq, clean(&record.detail))
+}
+
+/// Whether an answer says "not yet" as the one before it did: then both are one row.
+fn goes_on(event: &HistoryEvent, next: &HistoryEvent) -> bool {
+    let ongoing = |event: &HistoryEvent| event.outcome == Some(OutcomeKind::Ongoing) && event.error.is_none();
+    ongoing(event) && ongoing(next) && (&event.branch, event.op) == (&next.branch, next.op)
 }
 
 fn tone(event: &HistoryEvent) -> Tone {
@@ -181,6 +217,21 @@ mod tests {
             12:00:01.000  +1.000s  rolled_back
         "]]
         .assert_eq(&render(&history(), Paper::PIPE));
+    }
+
+    #[test]
+    fn answers_that_say_not_yet_one_after_the_other_are_one_row_that_counts() {
+        let ongoing = |seq: u64, branch: &str| {
+            json!({"seq": seq, "at": format!("2026-01-31T12:00:{seq:02}Z"), "event": "call_answered", "branch": branch,
+                   "op": "action", "attempt": seq, "outcome": "ongoing", "status_code": 425, "duration_ms": 1,
+                   "retry_at": format!("2026-01-31T12:00:{:02}Z", seq + 1)})
+        };
+        let events: Vec<_> = (1..=40).map(|seq| ongoing(seq, if seq == 20 { "b" } else { "a" })).collect();
+        let history: History = serde_json::from_value(json!({"gid": "g-1", "events": events})).unwrap();
+        let text = render(&history, Paper::PIPE);
+        assert!(text.contains("19 times since 12:00:01"), "{text}");
+        assert!(text.contains("20 times since 12:00:21"), "{text}");
+        assert_eq!(text.matches("call_answered").count(), 3, "{text}");
     }
 
     #[test]

@@ -208,18 +208,21 @@ fn in_short(at: Timestamp, now: Timestamp) -> String {
 fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
     let gid = &view.gid;
     if view.settled && is_forced(view) {
-        return vec![
-            format!(
-                "nothing: it was settled as {} by hand, and no participant is called any more",
-                view.status
-            ),
-            format!("who and why:  trine tx history {gid}"),
-        ];
+        let by_hand = format!(
+            "nothing: it was settled as {} by hand, and no participant is called any more",
+            view.status
+        );
+        let why = format!("who and why:  trine tx history {gid}");
+        return [Some(by_hand), left_standing(view), Some(why)].into_iter().flatten().collect();
     }
     match view.status {
         Status::Committed => return vec!["nothing: it is committed, every branch took effect".to_owned()],
         Status::RolledBack => {
-            return vec!["nothing: it is rolled back, what may have run was undone".to_owned()];
+            let undone = "nothing: it is rolled back, what may have run was undone".to_owned();
+            return match left_standing(view) {
+                None => vec![undone],
+                Some(left) => vec!["nothing: it is rolled back".to_owned(), left],
+            };
         }
         Status::Open | Status::Running | Status::Committing | Status::RollingBack => {}
     }
@@ -264,6 +267,15 @@ fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
         sentences.push(format!("nothing is due by itself; see  trine tx history {gid}"));
     }
     sentences
+}
+
+/// What nothing undid.
+fn left_standing(view: &TransactionView) -> Option<String> {
+    let branches: Vec<&str> = view.may_stand.iter().map(BranchId::as_str).collect();
+    let which = if branches.len() == 1 { "branch" } else { "branches" };
+    (!branches.is_empty()).then(|| {
+        format!("not undone, so what they did or may have done stands: {which} {}", branches.join(", "))
+    })
 }
 
 /// Whether a call that is owed cannot be sent.
@@ -371,6 +383,25 @@ mod tests {
                   action of branch a, attempt 1: cannot be sent for now, and is offered again and again
             "#]],
         );
+    }
+
+    #[test]
+    fn what_nothing_undid_is_left_standing_and_named() {
+        let rolled_back = |cause: &str| {
+            json!({
+                "gid": "g-1", "pattern": "saga", "status": "rolled_back", "settled": true, "opened": false, "labels": {},
+                "seq": 4, "created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-01-31T12:00:10Z",
+                "settled_at": "2026-01-31T12:00:10Z", "cause": {"kind": cause}, "may_stand": ["mail"], "next": [],
+                "branches": [{"id": "mail", "exposed": true, "ops": [
+                    {"op": "action", "state": "waiting", "attempts": 1, "last_outcome": "unknown"}]}]
+            })
+        };
+        for cause in ["aborted", "forced"] {
+            let view: TransactionView = serde_json::from_value(rolled_back(cause)).unwrap();
+            let sentences = next(&view, Timestamp::default()).join("\n");
+            assert!(sentences.contains("what they did or may have done stands: branch mail"), "{sentences}");
+            assert!(!sentences.contains("was undone"), "{sentences}");
+        }
     }
 
     #[test]

@@ -132,7 +132,7 @@ async fn a_participant_has_places_of_its_own_whatever_its_path() {
     let directory = Arc::new(Directory::new());
     let base = format!("{gateway}/v1");
     let both = ["slow", "stock"].map(|name| participant(name, &[(&base, u64::MAX)]));
-    directory.replace(crate::clock::now(), both.into());
+    directory.refresh().found(crate::clock::now(), both.into());
     let options = Options { per_service_max: 1, queue_len_max: 0, ..Options::default() };
     let caller = Dispatcher::new(options, directory, super::journal());
     let stuck = tokio::spawn(caller.call(call("slow:/slow")));

@@ -9,8 +9,8 @@ use trine_protocol::{Gid, JournalId, Timestamp};
 use crate::store::memory::Memory;
 use crate::store::{
     AppendError, Appended, Beat, Census, Change, Cursor, Entry, Filter, Journal, Journals, Key, KeyValues,
-    Leap, Loaded, Maintenance, Membership, Queries, Readable, Registrations, Registry, Revision, Store,
-    StoreFuture, Value,
+    Leap, Loaded, Maintenance, Membership, Queries, Readable, ReadablePage, Registration, Registrations,
+    Registry, Revision, Store, StoreFuture, Value,
 };
 
 /// A memory store that answers the read of one gid with the journal of another.
@@ -79,6 +79,10 @@ impl Queries for Treacherous {
         self.honest.readable(gid, after_seq)
     }
 
+    fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
+        self.honest.readable_page(gid, after_seq, limit)
+    }
+
     fn list(
         &self,
         filter: Filter,
@@ -94,8 +98,12 @@ impl Queries for Treacherous {
 }
 
 impl Registry for Treacherous {
-    fn register(&self, name: String, base_url: String, ttl_ms: u64) -> StoreFuture<Timestamp> {
-        self.honest.register(name, base_url, ttl_ms)
+    fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
+        self.honest.register(registrations)
+    }
+
+    fn is_registered(&self, name: String) -> StoreFuture<bool> {
+        self.honest.is_registered(name)
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {

@@ -11,7 +11,9 @@ use super::key_values::Entries;
 use crate::clock;
 use crate::store::group::{self, Stored, Unreadable, Written};
 use crate::store::watched::{self, Note, Span, Watcher};
-use crate::store::{Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registrations, Standing};
+use crate::store::{
+    Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registration, Registrations, Standing,
+};
 
 /// Nothing settled longer than this before it is written.
 const BEHIND_MS_MAX: u64 = 60_000;
@@ -189,7 +191,7 @@ impl State {
         let next = rows.last().filter(|_| more);
         let next_cursor =
             next.map(|row| Cursor { created_at: row.row.created_at, gid: row.row.gid.clone() }.encode());
-        Page { transactions: rows.into_iter().map(summary).collect(), next_cursor }
+        Page { transactions: rows.into_iter().map(|row| self.summary(row)).collect(), next_cursor }
     }
 
     pub(super) fn census(&self) -> Census {
@@ -208,13 +210,19 @@ impl State {
         }
     }
 
-    pub(super) fn register(&mut self, name: String, base_url: String, ttl_ms: u64) -> Timestamp {
+    pub(super) fn register(&mut self, registrations: Vec<Registration>) -> Timestamp {
         let now = self.now();
-        let expires_at = now.plus_millis(ttl_ms);
-        let instances = self.participants.entry(name).or_default();
-        let lease = instances.entry(base_url).or_insert(Lease { registered_at: now, expires_at });
-        lease.expires_at = expires_at;
-        expires_at
+        for Registration { name, base_url, ttl_ms } in registrations {
+            let expires_at = now.plus_millis(ttl_ms);
+            let instances = self.participants.entry(name).or_default();
+            let lease = instances.entry(base_url).or_insert(Lease { registered_at: now, expires_at });
+            lease.expires_at = expires_at;
+        }
+        now
+    }
+
+    pub(super) fn is_registered(&self, name: &str) -> bool {
+        self.participants.contains_key(name)
     }
 
     pub(super) fn deregister(&mut self, name: &str, base_url: Option<&str>) -> u64 {
@@ -362,14 +370,17 @@ impl State {
     }
 }
 
-fn summary(row: &Row) -> TransactionSummary {
-    TransactionSummary {
-        gid: row.row.gid.clone(),
-        pattern: row.row.pattern,
-        status: row.row.status,
-        parked: row.row.parked.map(str::to_owned),
-        created_at: row.row.created_at,
-        updated_at: row.row.updated_at,
-        settled_at: row.settled_at(),
+impl State {
+    fn summary(&self, row: &Row) -> TransactionSummary {
+        let last = self.journal.get(&row.row.gid).and_then(|lines| lines.last());
+        TransactionSummary {
+            gid: row.row.gid.clone(),
+            pattern: row.row.pattern,
+            status: row.row.status,
+            parked: row.row.parked.map(str::to_owned),
+            created_at: row.row.created_at,
+            updated_at: last.map_or(row.row.updated_at, |line| line.at),
+            settled_at: row.settled_at(),
+        }
     }
 }

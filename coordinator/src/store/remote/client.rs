@@ -9,7 +9,7 @@ use trine_protocol::Gid;
 
 use super::append::Writing;
 use super::safety::{Inspection, Unfit};
-use crate::store::StoreError;
+use crate::store::{Registration, StoreError};
 
 /// A value to bind.
 #[derive(Debug, Clone)]
@@ -222,6 +222,13 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
     /// Deletes everything of at most `limit` transactions that settled before `before`; returns how many.
     fn retire(&mut self, before: i64, limit: i64) -> impl Future<Output = Result<u64, ClientError>> + Send;
 
+    /// Inserts instances of participants, or extends their lives, which begin at `now`.
+    fn register(
+        &mut self,
+        registrations: &[Registration],
+        now: i64,
+    ) -> impl Future<Output = Result<(), ClientError>> + Send;
+
     /// Applies the migrations that are missing; returns how many.
     fn migrate(&mut self) -> impl Future<Output = Result<u64, sqlx::migrate::MigrateError>> + Send;
 
@@ -249,6 +256,7 @@ pub(in crate::store) struct Texts {
     /// The number of the server's session behind this connection.
     pub(in crate::store) session: &'static str,
     pub(in crate::store) records: &'static str,
+    pub(in crate::store) records_page: &'static str,
     /// Names after another one, in order, from each table that has them.
     pub(in crate::store) names: [&'static str; 3],
     pub(in crate::store) index_row: &'static str,
@@ -260,9 +268,9 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) list_labelled: &'static str,
     pub(in crate::store) census: &'static str,
     pub(in crate::store) participants: &'static str,
-    pub(in crate::store) register: &'static str,
-    /// Until when an instance is registered.
-    pub(in crate::store) registered: &'static str,
+    /// The server's time.
+    pub(in crate::store) now: &'static str,
+    pub(in crate::store) is_registered: &'static str,
     pub(in crate::store) deregister: &'static str,
     pub(in crate::store) sweep_participants: &'static str,
     pub(in crate::store) journal_id: &'static str,

@@ -18,10 +18,11 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::append::Writing;
+use super::append::{Writing, integer};
 use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
-use statements::Gids;
+use crate::store::Registration;
+use statements::{Gids, REGISTRATIONS};
 
 /// Prepared statements kept per connection. There must be fewer texts than that: closing one costs 40 ms over TCP.
 const STATEMENTS_MAX: usize = 512;
@@ -163,6 +164,18 @@ impl Client for MySql {
         }
         write::commit(&mut self.0).await?;
         Ok(rows.len() as u64)
+    }
+
+    async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
+        let weight = |one: &Registration| one.name.len() + one.base_url.len() + 32;
+        let bound = REGISTRATIONS.bound(registrations, weight, |query, one| {
+            let expires_at = now.saturating_add(integer(one.ttl_ms));
+            query.bind(one.name.clone()).bind(one.base_url.clone()).bind(now).bind(expires_at)
+        });
+        for (_, statement) in bound {
+            statement.execute(&mut self.0).await?;
+        }
+        Ok(())
     }
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {

@@ -14,9 +14,10 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::append::Writing;
+use super::append::{Writing, integer};
 use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
+use crate::store::Registration;
 
 /// Prepared statements kept per connection; there are fewer texts than that.
 const STATEMENTS_MAX: usize = 256;
@@ -142,6 +143,21 @@ impl Client for Postgres {
     async fn retire(&mut self, before: i64, limit: i64) -> Result<u64, ClientError> {
         let rows = self.query(texts::RETIRE, &[before.into(), limit.into()]).await?;
         rows.first().map_or(Ok(0), |row| row.int(0)).map(i64::cast_unsigned)
+    }
+
+    async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
+        let names: Vec<&str> = registrations.iter().map(|one| one.name.as_str()).collect();
+        let urls: Vec<&str> = registrations.iter().map(|one| one.base_url.as_str()).collect();
+        let expire = registrations.iter().map(|one| now.saturating_add(integer(one.ttl_ms)));
+        let expire: Vec<i64> = expire.collect();
+        sqlx::query(texts::REGISTER)
+            .bind(names)
+            .bind(urls)
+            .bind(now)
+            .bind(expire)
+            .execute(&mut self.0)
+            .await?;
+        Ok(())
     }
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {

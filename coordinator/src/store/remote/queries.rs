@@ -9,7 +9,7 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 use super::append::{integer, millis};
 use super::client::{Client, ClientError, Row, Value};
 use crate::store::group::{self, Stored, Unreadable};
-use crate::store::{Census, Cursor, Filter, Journals, Loaded, Readable, Registrations};
+use crate::store::{Census, Cursor, Filter, Journals, Loaded, Readable, ReadablePage, Registrations};
 
 /// See [`crate::store::Journal::load`].
 pub(super) async fn load<C: Client>(
@@ -43,6 +43,19 @@ pub(super) async fn readable<C: Client>(
 ) -> Result<Readable, ClientError> {
     let rows = client.query(C::TEXTS.records, &[gid.into(), integer(after_seq).into()]).await?;
     Ok(Readable::after(after_seq, rows.iter().map(|row| record(gid, row))))
+}
+
+/// See [`crate::store::Queries::readable_page`].
+pub(super) async fn readable_page<C: Client>(
+    client: &mut C,
+    gid: &Gid,
+    after_seq: u64,
+    limit: usize,
+) -> Result<ReadablePage, ClientError> {
+    // One more than is shown says whether there is a next page.
+    let values = [gid.into(), integer(after_seq).into(), count(limit.saturating_add(1))];
+    let rows = client.query(C::TEXTS.records_page, &values).await?;
+    Ok(ReadablePage::after(after_seq, rows.iter().map(|row| record(gid, row)), limit))
 }
 
 /// A row whose values are not even of their kinds is as damaged as one with another checksum.

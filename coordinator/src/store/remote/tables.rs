@@ -10,7 +10,7 @@ use super::append::integer;
 use super::client::{Client, ClientError, Value};
 use super::queries;
 use crate::clock::Stopwatch;
-use crate::store::{Beat, Standing, journal_id};
+use crate::store::{Beat, Registration, Standing, journal_id};
 
 /// How often a process that starts looks whether its name is used.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);
@@ -34,14 +34,12 @@ pub(super) struct Identity {
 /// See [`crate::store::Registry::register`].
 pub(super) async fn register<C: Client>(
     client: &mut C,
-    name: &str,
-    base_url: &str,
-    ttl_ms: u64,
+    registrations: &[Registration],
 ) -> Result<Timestamp, ClientError> {
-    client.execute(C::TEXTS.register, &[name.into(), base_url.into(), integer(ttl_ms).into()]).await?;
-    let rows = client.query(C::TEXTS.registered, &[name.into(), base_url.into()]).await?;
-    let gone = || ClientError::Unreadable("it was removed as soon as it was registered".into());
-    queries::timestamp(rows.first().ok_or_else(gone)?, 0)
+    let rows = client.query(C::TEXTS.now, &[]).await?;
+    let now = rows.first().ok_or_else(|| ClientError::Unreadable("there is no time".into()))?.int(0)?;
+    client.register(registrations, now).await?;
+    Ok(Timestamp::from_millis(now.unsigned_abs()))
 }
 
 /// See [`crate::store::Registry::deregister`].

@@ -5,51 +5,13 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use trine_engine::Record;
-use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
+use trine_protocol::v1::{Coordinator, Participant, ParticipantInstance};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::millis;
 use crate::clock;
 use crate::store::group::{self, Stored, Unreadable};
-use crate::store::{Census, Cursor, Filter, Journals, Loaded, Readable, Registrations};
-
-/// Columns and conditions of a list. `?1` to `?3`: where it starts and ends, in the order of the index it walks.
-macro_rules! list {
-    ($from:literal, $place:literal, $more:literal) => {
-        concat!(
-            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, t.updated_at, t.settled_at FROM ",
-            $from,
-            " WHERE ",
-            $place,
-            ".created_at >= ?1 AND (",
-            $place,
-            ".created_at, ",
-            $place,
-            ".gid) < (?2, ?3)",
-            " AND (?4 IS NULL OR instr(?4, ',' || t.status || ',') > 0)",
-            " AND (?5 IS NULL OR t.pattern = ?5)",
-            " AND (?6 IS NULL OR (t.parked IS NOT NULL) = ?6)",
-            " AND (?7 IS NULL OR instr(char(10) || t.hosts || char(10), char(10) || ?7 || char(10)) > 0)",
-            $more,
-            " ORDER BY ",
-            $place,
-            ".created_at DESC, ",
-            $place,
-            ".gid DESC LIMIT ?8"
-        )
-    };
-}
-
-/// Walks all transactions.
-pub(super) const LIST_ALL: &str = list!("transactions AS t", "t", "");
-/// Walks what is not settled: nearly always a small part.
-pub(super) const LIST_UNSETTLED: &str = list!("transactions AS t", "t", " AND t.settled_at IS NULL");
-/// Walks what has a label.
-pub(super) const LIST_LABELLED: &str = list!(
-    "transaction_labels AS l CROSS JOIN transactions AS t ON t.gid = l.gid",
-    "l",
-    " AND l.key = ?9 AND l.value = ?10"
-);
+use crate::store::{Census, Journals, Loaded, Readable, ReadablePage, Registrations};
 
 pub(super) const UNFINISHED: &str = "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = ?1 AND gid > ?2 \
      AND (due_at IS NULL OR due_at <= ?3) ORDER BY gid LIMIT ?4";
@@ -65,8 +27,12 @@ pub(super) const LOAD: &str = "SELECT asked.value, journal.seq, journal.at, jour
      FROM json_each(?1) AS asked CROSS JOIN journal ON journal.gid = asked.value \
      LEFT JOIN transactions AS t ON t.gid = asked.value WHERE journal.seq > ?2 ORDER BY asked.key, journal.seq";
 
+/// Records of one gid, in the columns of [`LOAD`]; a negative limit is none.
+const RECORDS: &str = "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq > ?2 \
+     ORDER BY seq LIMIT ?3";
+
 /// The seqs of a gid, from the index of the primary key alone.
-const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > ?2 ORDER BY seq";
+const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 
 /// One record, in the columns of [`LOAD`].
 const ONE: &str = "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq = ?2";
@@ -130,27 +96,49 @@ pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| [11, 26].contains(&(code & 0xff)))
 }
 
-/// See [`crate::store::Queries::readable`]. Where a page is damaged, records are read one by one.
+/// See [`crate::store::Queries::readable`].
 pub(super) async fn readable(
     readers: &SqlitePool,
     gid: Gid,
     after_seq: u64,
 ) -> Result<Readable, sqlx::Error> {
+    Ok(Readable::after(after_seq, stored(readers, &gid, after_seq, -1).await?))
+}
+
+/// See [`crate::store::Queries::readable_page`].
+pub(super) async fn readable_page(
+    readers: &SqlitePool,
+    gid: Gid,
+    after_seq: u64,
+    limit: usize,
+) -> Result<ReadablePage, sqlx::Error> {
+    // One more than is shown says whether there is a next page.
+    let rows_max = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    Ok(ReadablePage::after(after_seq, stored(readers, &gid, after_seq, rows_max).await?, limit))
+}
+
+/// Records of a gid, understood or not. Where a page of the file is damaged, they are read one by one.
+async fn stored(
+    readers: &SqlitePool,
+    gid: &Gid,
+    after_seq: u64,
+    rows_max: i64,
+) -> Result<Vec<Result<Record, Unreadable>>, sqlx::Error> {
     let after = i64::try_from(after_seq).unwrap_or(i64::MAX);
-    let query = sqlx::query(LOAD).bind(json(std::iter::once(&gid))).bind(after).bind("");
+    let query = sqlx::query(RECORDS).bind(gid.as_str().to_owned()).bind(after).bind(rows_max);
     let error = match query.fetch_all(readers).await {
-        Ok(rows) => return Ok(Readable::after(after_seq, rows.iter().map(|row| record(&gid, row)))),
+        Ok(rows) => return Ok(rows.iter().map(|row| record(gid, row)).collect()),
         Err(error) => error,
     };
     if !is_damage(&error) {
         return Err(error);
     }
-    let query = sqlx::query(SEQS).bind(gid.as_str().to_owned()).bind(after);
+    let query = sqlx::query(SEQS).bind(gid.as_str().to_owned()).bind(after).bind(rows_max);
     let seqs = match query.fetch_all(readers).await {
         Ok(seqs) => seqs,
         Err(found) if is_damage(&found) => {
             let damaged = Unreadable { seq: after_seq.saturating_add(1), detail: error.to_string() };
-            return Ok(Readable { damaged: vec![damaged], ..Readable::default() });
+            return Ok(vec![Err(damaged)]);
         }
         Err(found) => return Err(found),
     };
@@ -158,11 +146,11 @@ pub(super) async fn readable(
     for seq in &seqs {
         let seq: i64 = seq.try_get(0)?;
         match sqlx::query(ONE).bind(gid.as_str().to_owned()).bind(seq).fetch_one(readers).await {
-            Ok(row) => rows.push(record(&gid, &row)),
+            Ok(row) => rows.push(record(gid, &row)),
             Err(error) => rows.push(Err(Unreadable { seq: seq.cast_unsigned(), detail: error.to_string() })),
         }
     }
-    Ok(Readable::after(after_seq, rows))
+    Ok(rows)
 }
 
 /// A row whose values are not even of their kinds is as damaged as one with another checksum.
@@ -208,70 +196,9 @@ pub(super) async fn due(
     Ok(gids(&rows))
 }
 
-/// See [`crate::store::Queries::list`].
-pub(super) async fn list(
-    readers: &SqlitePool,
-    filter: Filter,
-    cursor: Option<Cursor>,
-    limit: usize,
-) -> Result<Page, sqlx::Error> {
-    let Filter { statuses, pattern, parked, label, host, created_from, created_to } = filter;
-    if host.as_ref().is_some_and(|host| host.is_empty() || host.contains('\n')) {
-        // No host is like that; between the lines of the column it would be found all the same.
-        return Ok(Page { transactions: Vec::new(), next_cursor: None });
-    }
-    let wanted = |status: &Status| statuses.is_empty() || statuses.contains(status);
-    let unsettled = parked == Some(true) || !Status::ALL.iter().any(|s| s.is_settled() && wanted(s));
-    let text = match (&label, unsettled) {
-        (Some(_), _) => LIST_LABELLED,
-        (None, true) => LIST_UNSETTLED,
-        (None, false) => LIST_ALL,
-    };
-    // No gid is empty, so (time, "") is before every row of that time: "created before" is a cursor, too.
-    let cursor =
-        cursor.as_ref().map_or((i64::MAX, ""), |cursor| (millis(cursor.created_at), cursor.gid.as_str()));
-    let end = created_to.map_or(cursor, |to| cursor.min((millis(to), "")));
-    let words: String = statuses.iter().map(|status| format!("{status},")).collect();
-    let mut query = sqlx::query(text)
-        .bind(created_from.map_or(0, millis))
-        .bind(end.0)
-        .bind(end.1)
-        .bind((!statuses.is_empty()).then(|| format!(",{words}")))
-        .bind(pattern.map(Pattern::as_str))
-        .bind(parked)
-        .bind(host)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1));
-    if let Some((key, value)) = label {
-        query = query.bind(key).bind(value);
-    }
-    let rows = query.fetch_all(readers).await?;
-    let transactions = group::legible(rows.iter().take(limit).map(summary));
-    // A row that is passed over may be the last one of its page.
-    let last = rows.iter().take(limit).filter_map(|row| cursor_at(row).ok()).next_back();
-    let next_cursor = last.filter(|_| rows.len() > limit).map(|cursor| cursor.encode());
-    Ok(Page { transactions, next_cursor })
-}
-
-fn cursor_at(row: &SqliteRow) -> Result<Cursor, sqlx::Error> {
-    Ok(Cursor { created_at: timestamp(row, 4)?, gid: gid_of(row.try_get(0)?)? })
-}
-
 /// What rows of gids name.
 pub(super) fn gids(rows: &[SqliteRow]) -> Vec<Gid> {
     group::legible(rows.iter().map(|row| gid_of(row.try_get(0)?)))
-}
-
-fn summary(row: &SqliteRow) -> Result<TransactionSummary, sqlx::Error> {
-    let settled_at: Option<i64> = row.try_get(6)?;
-    Ok(TransactionSummary {
-        gid: gid_of(row.try_get(0)?)?,
-        pattern: word(row.try_get(1)?, Pattern::parse)?,
-        status: word(row.try_get(2)?, Status::parse)?,
-        parked: row.try_get(3)?,
-        created_at: timestamp(row, 4)?,
-        updated_at: timestamp(row, 5)?,
-        settled_at: settled_at.map(|at| Timestamp::from_millis(at.cast_unsigned())),
-    })
 }
 
 /// See [`crate::store::Queries::census`].
@@ -291,6 +218,12 @@ pub(super) async fn census(readers: &SqlitePool) -> Result<Census, sqlx::Error> 
     }
     census.unfinished.sort_unstable();
     Ok(census)
+}
+
+/// See [`crate::store::Registry::is_registered`].
+pub(super) async fn is_registered(readers: &SqlitePool, name: String) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query("SELECT 1 FROM participants WHERE name = ? LIMIT 1");
+    Ok(found.bind(name).fetch_optional(readers).await?.is_some())
 }
 
 /// See [`crate::store::Registry::participants`].
@@ -342,7 +275,7 @@ pub(super) fn gid_of(text: &str) -> Result<Gid, sqlx::Error> {
     Gid::parse(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
-fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
+pub(super) fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
     parse(text)
         .ok_or_else(|| sqlx::Error::Decode(format!("{text:?} is not a word this version knows").into()))
 }

@@ -10,6 +10,7 @@ use super::append::millis;
 use super::owner::{self, Owner};
 use super::writer::Writer;
 use crate::clock;
+use crate::store::Registration;
 
 pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
      (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 \
@@ -18,21 +19,23 @@ pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN 
 /// No proof that a write works takes longer.
 const PROBE_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// See [`crate::store::Registry::register`].
+/// See [`crate::store::Registry::register`]. One statement, so one database transaction.
 pub(super) async fn register(
     writer: &Writer,
-    name: String,
-    base_url: String,
-    ttl_ms: u64,
+    registrations: &[Registration],
 ) -> Result<Timestamp, sqlx::Error> {
     let now = clock::now();
-    let expires_at = now.plus_millis(ttl_ms);
+    let rows = registrations.iter().map(|Registration { name, base_url, ttl_ms }| {
+        serde_json::json!([name, base_url, millis(now.plus_millis(*ttl_ms))])
+    });
+    // `WHERE true`: without it the parser takes ON CONFLICT for the condition of a join.
     let statement = sqlx::query(
-        "INSERT INTO participants (name, base_url, registered_at, expires_at) VALUES (?, ?, ?, ?) \
+        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
+         SELECT value ->> 0, value ->> 1, ?2, value ->> 2 FROM json_each(?1) WHERE true \
          ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at",
     );
-    let statement = statement.bind(name).bind(base_url).bind(millis(now)).bind(millis(expires_at));
-    alone(writer, statement).await.map(|_| expires_at)
+    let rows = serde_json::Value::Array(rows.collect()).to_string();
+    alone(writer, statement.bind(rows).bind(millis(now))).await.map(|_| now)
 }
 
 /// See [`crate::store::Registry::deregister`].

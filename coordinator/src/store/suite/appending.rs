@@ -8,7 +8,7 @@ use trine_protocol::Status;
 
 use super::Subject;
 use super::fixture::{Tx, append, batch, create, find, gid, gids, load, seqs};
-use crate::store::{Appended, Filter};
+use crate::store::{Appended, Filter, Readable, ReadablePage};
 
 pub(in crate::store) async fn what_is_appended_is_read_back_in_order<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
@@ -27,9 +27,17 @@ pub(in crate::store) async fn records_after_a_seq_are_only_those<S: Subject>(sub
     let store = subject.open("a").await;
     let tx = Tx::new("one");
     append(&*store, tx.batch(1..=12)).await;
-    assert_eq!(store.records(gid("one"), 9).await, Ok(tx.records(10..=12)));
-    assert_eq!(store.records(gid("one"), 12).await, Ok(Vec::new()));
-    assert_eq!(store.records(gid("one"), u64::MAX).await, Ok(Vec::new()));
+    let page = |name: &str, after, limit| store.readable_page(gid(name), after, limit);
+    let of = |seqs, next_after_seq| {
+        let found = Readable { records: tx.records(seqs), ..Readable::default() };
+        Ok(ReadablePage { found, next_after_seq })
+    };
+    assert_eq!(page("one", 0, 5).await, of(1..=5, Some(5)));
+    assert_eq!(page("one", 5, 5).await, of(6..=10, Some(10)));
+    assert_eq!(page("one", 10, 5).await, of(11..=12, None));
+    assert_eq!(page("one", 7, 5).await, of(8..=12, None));
+    assert_eq!(page("one", 12, 5).await, Ok(ReadablePage::default()));
+    assert_eq!(page("two", 0, 5).await, Ok(ReadablePage::default()));
 }
 
 pub(in crate::store) async fn an_empty_batch_is_appended<S: Subject>(subject: &S) {

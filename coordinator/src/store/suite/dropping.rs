@@ -5,7 +5,7 @@ use trine_protocol::Timestamp;
 
 use super::Subject;
 use super::fixture::{Tx, append, batch, create, find, gid, gids, seqs};
-use crate::store::{Appended, Filter};
+use crate::store::{Appended, Filter, Registration};
 
 /// Some futures are never polled, some once, some by a task that is aborted; in between, writes that are waited for.
 pub(in crate::store) async fn dropped_appends_lose_no_acknowledged_write<S: Subject>(subject: &S) {
@@ -57,7 +57,8 @@ pub(in crate::store) async fn what_was_appended_is_there_after_reopening<S: Subj
     let (one, two) = (Tx::new("one").label("k", "v"), Tx::new("two"));
     append(&*store, batch([(&one, vec![1, 2]), (&two, vec![1])])).await;
     let now = Timestamp::from_millis(1);
-    store.register("inventory".into(), "http://a".into(), 60_000).await.unwrap();
+    let instance = Registration { name: "inventory".into(), base_url: "http://a".into(), ttl_ms: 60_000 };
+    store.register(vec![instance]).await.unwrap();
     store.close().await.unwrap();
     drop(store);
     let store = subject.open("a").await;

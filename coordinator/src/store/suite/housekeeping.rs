@@ -6,7 +6,7 @@ use trine_protocol::v1::Participant;
 use super::fixture::{Tx, append, at, batch, create, find, gid, gids, seqs};
 use super::{Rewrite, Subject};
 use crate::clock;
-use crate::store::{Filter, Leap, Registrations, Standing, Store};
+use crate::store::{Filter, Leap, Registration, Registrations, Standing, Store};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 const MINUTE: i64 = 60 * 1_000;
@@ -16,8 +16,12 @@ fn now() -> i64 {
     clock::now().millis().cast_signed()
 }
 
+fn registration(name: &str, url: &str, ttl_ms: u64) -> Registration {
+    Registration { name: name.into(), base_url: url.into(), ttl_ms }
+}
+
 async fn register(store: &dyn Store, name: &str, url: &str) {
-    store.register(name.into(), url.into(), 60_000).await.unwrap();
+    store.register(vec![registration(name, url, 60_000)]).await.unwrap();
 }
 
 /// Lets a registration end so long from now, or so long ago.
@@ -48,7 +52,9 @@ async fn registered(store: &dyn Store) -> Vec<String> {
 pub(in crate::store) async fn participants_live_as_long_as_they_say<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let before = now();
-    let until = store.register("orders".into(), "http://o".into(), 50_000).await.unwrap();
+    let at = store.register(vec![registration("orders", "http://o", 50_000)]).await.unwrap();
+    let until = store.participants().await.unwrap().participants[0].instances[0].expires_at;
+    assert_eq!(until, at.plus_millis(50_000));
     register(&*store, "inventory", "http://b").await;
     register(&*store, "inventory", "http://a").await;
     let after = now();
@@ -65,6 +71,27 @@ pub(in crate::store) async fn participants_live_as_long_as_they_say<S: Subject>(
     let again = store.participants().await.unwrap();
     let since = |found: &Registrations| found.participants[1].instances[0].registered_at;
     assert_eq!(since(&again), since(&first), "it has been registered all along");
+}
+
+pub(in crate::store) async fn many_registrations_are_one_call<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    register(&*store, "n7", "http://host/7").await;
+    let first = store.participants().await.unwrap().participants[0].instances[0].clone();
+    // More than one statement takes on any store; one of them is known already.
+    let many = (0..150).map(|n| registration(&format!("n{n}"), &format!("http://host/{n}"), 90_000 + n));
+    let at = store.register(many.collect()).await.unwrap();
+    let found = store.participants().await.unwrap().participants;
+    assert_eq!(found.len(), 150);
+    for Participant { name, instances } in found {
+        let n: u64 = name[1..].parse().unwrap();
+        assert_eq!(instances.len(), 1, "{name}");
+        assert_eq!(instances[0].base_url, format!("http://host/{n}"));
+        assert_eq!(instances[0].expires_at, at.plus_millis(90_000 + n));
+        assert!(n != 7 || instances[0].registered_at == first.registered_at, "it was registered before");
+    }
+    assert_eq!(store.is_registered("n149".into()).await, Ok(true));
+    assert_eq!(store.is_registered("N149".into()).await, Ok(false));
+    assert_eq!(store.is_registered("n150".into()).await, Ok(false));
 }
 
 pub(in crate::store) async fn a_participant_is_removed_by_instance_or_by_name<S: Subject>(subject: &S) {

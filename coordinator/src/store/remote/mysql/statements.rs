@@ -64,6 +64,14 @@ pub(super) const LABELS: Many = Many {
     tail: " ON DUPLICATE KEY UPDATE value = VALUES(value), created_at = VALUES(created_at)",
 };
 
+/// Binds: name, base_url, registered_at, expires_at.
+pub(super) const REGISTRATIONS: Many = Many {
+    head: "INSERT INTO participants (name, base_url, registered_at, expires_at) VALUES ",
+    row: "(?,?,?,?)",
+    between: ",",
+    tail: " ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)",
+};
+
 impl Many {
     /// The statement for this many rows.
     fn text(&self, rows: usize) -> String {
@@ -152,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_a_row_binds_is_counted_right() {
-        for many in [JOURNAL, INDEX, LABELS] {
+        for many in [JOURNAL, INDEX, LABELS, REGISTRATIONS] {
             let columns = many.head.matches(',').count() + 1;
             assert_eq!(many.row.matches('?').count(), columns, "{}", many.head);
         }

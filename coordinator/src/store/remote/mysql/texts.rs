@@ -13,7 +13,10 @@ macro_rules! now {
 macro_rules! list {
     ($from:literal, $place:literal, $more:literal) => {
         concat!(
-            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, t.updated_at, t.settled_at FROM ",
+            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, ",
+            // The row is written when it changes; the last event is the journal's to tell: one look-up by its key.
+            "coalesce((SELECT j.at FROM journal AS j WHERE j.gid = t.gid ORDER BY j.seq DESC LIMIT 1), t.updated_at), ",
+            "t.settled_at FROM ",
             $from,
             " WHERE ",
             $place,
@@ -84,6 +87,8 @@ pub(super) const MEND: &str = "DELETE FROM trine_migrations WHERE NOT success";
 pub(super) const TEXTS: Texts = Texts {
     session: "SELECT CAST(CONNECTION_ID() AS SIGNED)",
     records: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    records_page: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq \
+         LIMIT $3",
     names: [
         "SELECT DISTINCT gid FROM journal WHERE gid > $1 ORDER BY gid LIMIT $2",
         "SELECT gid FROM transactions WHERE gid > $1 ORDER BY gid LIMIT $2",
@@ -110,13 +115,8 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         " FROM participants ORDER BY name, base_url"
     ),
-    register: concat!(
-        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
-         SELECT $1, $2, n.now, n.now + $3 FROM (SELECT ",
-        now!(),
-        " AS now) AS n ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)"
-    ),
-    registered: "SELECT expires_at FROM participants WHERE name = $1 AND base_url = $2",
+    now: concat!("SELECT ", now!()),
+    is_registered: "SELECT 1 FROM participants WHERE name = $1 LIMIT 1",
     deregister: "DELETE FROM participants WHERE name = $1 AND ($2 IS NULL OR base_url = $2)",
     // The instance of a name that expires last stays.
     sweep_participants: concat!(

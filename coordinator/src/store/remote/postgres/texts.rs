@@ -9,11 +9,19 @@ macro_rules! now {
     };
 }
 
+/// Instances by arrays: names, base URLs, now, when each expires.
+pub(super) const REGISTER: &str = "INSERT INTO participants (name, base_url, registered_at, expires_at) \
+     SELECT r.name, r.base_url, $3, r.expires_at FROM unnest($1::text[], $2::text[], $4::bigint[]) \
+     AS r(name, base_url, expires_at) ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at";
+
 /// Columns and conditions of a list. `$1` to `$3`: where it starts and ends, in the order of the index it walks.
 macro_rules! list {
     ($from:literal, $place:literal, $more:literal) => {
         concat!(
-            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, t.updated_at, t.settled_at FROM ",
+            "SELECT t.gid, t.pattern, t.status, t.parked, t.created_at, ",
+            // The row is written when it changes; the last event is the journal's to tell: one look-up by its key.
+            "coalesce((SELECT j.at FROM journal AS j WHERE j.gid = t.gid ORDER BY j.seq DESC LIMIT 1), t.updated_at), ",
+            "t.settled_at FROM ",
             $from,
             " WHERE ",
             $place,
@@ -64,6 +72,8 @@ pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM t
 pub(super) const TEXTS: Texts = Texts {
     session: "SELECT pg_backend_pid()::bigint",
     records: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq",
+    records_page: "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = $1 AND seq > $2 ORDER BY seq \
+         LIMIT $3",
     names: [
         "SELECT DISTINCT gid FROM journal WHERE gid > $1 ORDER BY gid LIMIT $2",
         "SELECT gid FROM transactions WHERE gid > $1 ORDER BY gid LIMIT $2",
@@ -90,13 +100,8 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         " FROM participants ORDER BY name, base_url"
     ),
-    register: concat!(
-        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
-         SELECT $1, $2, n.now, n.now + $3 FROM (SELECT ",
-        now!(),
-        " AS now) AS n ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at"
-    ),
-    registered: "SELECT expires_at FROM participants WHERE name = $1 AND base_url = $2",
+    now: concat!("SELECT ", now!()),
+    is_registered: "SELECT 1 FROM participants WHERE name = $1 LIMIT 1",
     deregister: "DELETE FROM participants WHERE name = $1 AND ($2::text IS NULL OR base_url = $2)",
     // The instance of a name that expires last stays.
     sweep_participants: concat!(
