@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use trine_participants::{Config, Location, Running, Synchronous, inventory, order};
 
 /// A coordinator in a process of its own. Dropping it kills it with -9.
@@ -37,6 +37,13 @@ impl Coordinator {
         let mut program = limited(descriptors);
         program.args(["serve", "--store", &format!("sqlite:{}", db.display())]);
         Self::listening(program, db.parent().expect("a file is in a folder"), &[]).await
+    }
+
+    /// Starts `trine serve` on a file; nobody reads its log.
+    pub(crate) async fn start_unread(db: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut program = program();
+        program.args(["serve", "--store", &format!("sqlite:{}", db.display())]).stderr(Stdio::piped());
+        Self::listening(program, db.parent().expect("a file is in a folder"), variables).await
     }
 
     /// Starts `trine` with arguments that make it serve, and waits until it listens.
@@ -74,6 +81,11 @@ impl Coordinator {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it is running")
+    }
+
+    /// Its log, where nobody has read it so far.
+    pub(crate) fn take_log(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("its log is piped, and was not taken before")
     }
 
     /// Where it listens, without the scheme.
