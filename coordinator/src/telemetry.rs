@@ -139,7 +139,8 @@ fn subscriber(
     queue: Queue,
 ) -> Box<dyn Subscriber + Send + Sync> {
     // It would complain on standard error, and panic when nobody reads that any more.
-    let lines = tracing_subscriber::fmt::layer().with_writer(queue).with_ansi(terminal).log_internal_errors(false);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(queue).with_ansi(terminal).log_internal_errors(false);
     let rest = tracing_subscriber::registry().with(filter).with(Limited(limit));
     match format {
         LogFormat::Json => Box::new(rest.with(lines.json().flatten_event(true).with_current_span(false))),
@@ -148,7 +149,8 @@ fn subscriber(
 }
 
 fn as_json(level: Level, target: &str, text: &str) -> Vec<u8> {
-    let line = serde_json::json!({"timestamp": time(), "level": level.as_str(), "message": text, "target": target});
+    let line =
+        serde_json::json!({"timestamp": time(), "level": level.as_str(), "message": text, "target": target});
     format!("{line}\n").into_bytes()
 }
 
@@ -199,19 +201,22 @@ mod tests {
             let note: Note = if format == LogFormat::Json { as_json } else { as_text };
             let queue = Queue::start(reader.clone(), Arc::clone(&limit), note).unwrap();
             let filter = parse_filter("debug").unwrap();
-            tracing::subscriber::with_default(subscriber(format, false, filter, limit, queue.clone()), || {
-                for number in 0..360 {
-                    tracing::warn!(gid = number, "parked: needs a person");
-                }
-                for number in 0..50 {
-                    tracing::debug!(number, "whoever asks for details gets them");
-                }
-                tracing::info!("something else");
-                reader.goes_on();
-                queue.flush(Duration::from_secs(30));
-                tracing::info!("afterwards");
-                queue.flush(Duration::from_secs(30));
-            });
+            tracing::subscriber::with_default(
+                subscriber(format, false, filter, limit, queue.clone()),
+                || {
+                    for number in 0..360 {
+                        tracing::warn!(gid = number, "parked: needs a person");
+                    }
+                    for number in 0..50 {
+                        tracing::debug!(number, "whoever asks for details gets them");
+                    }
+                    tracing::info!("something else");
+                    reader.goes_on();
+                    queue.flush(Duration::from_secs(30));
+                    tracing::info!("afterwards");
+                    queue.flush(Duration::from_secs(30));
+                },
+            );
             let read = reader.read();
             let count = |text: &str| read.lines().filter(|line| line.contains(text)).count();
             let admitted = limit::LINES_MAX as usize;

@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A coordinator that logs all there is, whose log nobody reads, and that has dropped lines already.
 async fn overflowing(folder: &tempfile::TempDir, http: &Http) -> Coordinator {
-    let coordinator = Coordinator::start_unread(&folder.path().join("trine.db"), &[("TRINE_LOG_FILTER", "trace")]);
+    let file = folder.path().join("trine.db");
+    let coordinator = Coordinator::start_unread(&file, &[("TRINE_LOG_FILTER", "trace")]);
     let coordinator = tokio::time::timeout(PATIENCE, coordinator).await.expect("it says where it listens");
     for _ in 0..REQUESTS_MAX {
         let url = format!("{}/metrics", coordinator.url());

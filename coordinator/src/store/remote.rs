@@ -24,12 +24,12 @@ mod retention;
 mod safety;
 mod sessions;
 mod tables;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -46,8 +46,9 @@ use super::{
     StoreError, StoreFuture,
 };
 use client::{Client, ClientError};
-use connections::{Connections, Target};
+use connections::Connections;
 use tables::Identity;
+use target::{failed, target};
 
 pub(crate) use client::driver_words;
 pub(super) use hosts::check as check_url;
@@ -145,29 +146,6 @@ async fn migrate_with<C: Client>(options: &Options, client: &mut C) -> Result<u6
         }
         other => failed(options, &other),
     })
-}
-
-fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenError> {
-    let wrong = |detail: String| OpenError::Url { url: hosts::shown(&options.url), detail };
-    let urls = hosts::split(&options.url).map_err(wrong)?;
-    if let Some(name) = hosts::unknown_parameter(&options.url, C::PARAMETERS) {
-        return Err(wrong(format!("it has no parameter {name:?}; known are {}", C::PARAMETERS.join(", "))));
-    }
-    let addresses = urls.iter().map(|url| C::address(url)).collect::<Result<_, _>>().map_err(wrong)?;
-    Ok(Arc::new(Target {
-        addresses,
-        allowed: options.allow.iter().copied().collect(),
-        last_good: AtomicUsize::new(0),
-        connect_timeout: Duration::from_millis(options.timeout_ms.min(CONNECT_TIMEOUT_MS_MAX)),
-        password_file: options.password_file.clone(),
-        sessions: AtomicU64::new(0),
-        condemned: AtomicU64::new(0),
-        settled: AtomicU64::new(0),
-    }))
-}
-
-fn failed(options: &Options, error: &dyn fmt::Display) -> OpenError {
-    OpenError::Failed { store: hosts::shown(&options.url), detail: error.to_string() }
 }
 
 impl<C: Client> Remote<C> {
