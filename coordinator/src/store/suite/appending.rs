@@ -27,6 +27,15 @@ pub(in crate::store) async fn records_after_a_seq_are_only_those<S: Subject>(sub
     let store = subject.open("a").await;
     let tx = Tx::new("one");
     append(&*store, tx.batch(1..=12)).await;
+    assert_eq!(store.records(gid("one"), 9).await, Ok(tx.records(10..=12)));
+    assert_eq!(store.records(gid("one"), 12).await, Ok(Vec::new()));
+    assert_eq!(store.records(gid("one"), u64::MAX).await, Ok(Vec::new()));
+}
+
+pub(in crate::store) async fn records_are_read_page_by_page<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    let tx = Tx::new("one");
+    append(&*store, tx.batch(1..=12)).await;
     let page = |name: &str, after, limit| store.readable_page(gid(name), after, limit);
     let of = |seqs, next_after_seq| {
         let found = Readable { records: tx.records(seqs), ..Readable::default() };
