@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use trine_coordinator::cli::{self, Cli, Failure};
+use trine_coordinator::telemetry;
 
 /// How long work that nobody waits for any more may hold up the exit.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(cli::run(cli));
     runtime.shutdown_timeout(LEAVE_WITHIN);
+    telemetry::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -4,12 +4,35 @@
 //! a transaction has the field `gid` (`tracing::info!(gid = %gid, ..)`), beside it where they apply `branch`, `op`,
 //! `attempt`, `lane`, `host` and `error`; a gid never stands in a span's name or inside the message. Payloads and
 //! outputs are never logged. Not here: metrics.
+//!
+//! Logging never waits for whoever reads the lines: they go through a bounded queue ([`queue`]), and lines that repeat are
+//! limited ([`limit`]).
+
+mod limit;
+mod queue;
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::SubscriberBuilder;
-use tracing_subscriber::fmt::format::{DefaultFields, Format};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use limit::{Limit, Limited};
+use queue::{Note, Queue};
+
+pub(crate) use queue::dropped;
+
+/// The way to standard error, once logging is set up.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// How long lines that are not written yet may hold up the exit.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +85,9 @@ pub enum LogError {
     /// Somebody has set up logging in this process already.
     #[error("logging is set up already")]
     Taken,
+    /// No thread can be started.
+    #[error("there is no thread to write the log: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// Whether a filter can be used.
@@ -72,11 +98,29 @@ pub fn check_filter(filter: &str) -> Result<(), LogError> {
 /// Sets up logging for the whole process. Once.
 pub fn init(options: &LogOptions) -> Result<(), LogError> {
     let filter = parse_filter(&options.filter)?;
-    let set = match resolve(options.format, std::io::stderr().is_terminal()) {
-        LogFormat::Json => builder(filter).json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Auto | LogFormat::Pretty => builder(filter).compact().try_init(),
-    };
-    set.map_err(|_| LogError::Taken)
+    let (terminal, limit) = (std::io::stderr().is_terminal(), Arc::<Limit>::default());
+    let format = resolve(options.format, terminal);
+    let note: Note = if format == LogFormat::Json { as_json } else { as_text };
+    let queue = Queue::start(std::io::stderr(), Arc::clone(&limit), note)?;
+    subscriber(format, terminal, filter, limit, queue.clone()).try_init().map_err(|_| LogError::Taken)?;
+    let _ = QUEUE.set(queue);
+    // The usual one writes to standard error itself, and waits for whoever reads there.
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Waits until what was logged is written, but not for long: nobody may be reading.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_WITHIN);
+    }
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(tracing::field::display);
+    let thread = std::thread::current();
+    let detail = panic.payload_as_str().unwrap_or("a panic without a text");
+    tracing::error!(place, thread = thread.name(), detail, "panicked");
 }
 
 fn resolve(format: LogFormat, terminal: bool) -> LogFormat {
@@ -87,15 +131,38 @@ fn resolve(format: LogFormat, terminal: bool) -> LogFormat {
     }
 }
 
-fn builder(
+fn subscriber(
+    format: LogFormat,
+    terminal: bool,
     filter: EnvFilter,
-) -> SubscriberBuilder<DefaultFields, Format, EnvFilter, fn() -> std::io::Stderr> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr as fn() -> std::io::Stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter)
-        // It would complain on standard error, and panic when nobody reads that any more.
-        .log_internal_errors(false)
+    limit: Arc<Limit>,
+    queue: Queue,
+) -> Box<dyn Subscriber + Send + Sync> {
+    // It would complain on standard error, and panic when nobody reads that any more.
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(queue).with_ansi(terminal).log_internal_errors(false);
+    let rest = tracing_subscriber::registry().with(filter).with(Limited(limit));
+    match format {
+        LogFormat::Json => Box::new(rest.with(lines.json().flatten_event(true).with_current_span(false))),
+        LogFormat::Auto | LogFormat::Pretty => Box::new(rest.with(lines.compact())),
+    }
+}
+
+fn as_json(level: Level, target: &str, text: &str) -> Vec<u8> {
+    let line =
+        serde_json::json!({"timestamp": time(), "level": level.as_str(), "message": text, "target": target});
+    format!("{line}\n").into_bytes()
+}
+
+fn as_text(level: Level, target: &str, text: &str) -> Vec<u8> {
+    format!("{} {level:>5} {target}: {text}\n", time()).into_bytes()
+}
+
+fn time() -> String {
+    let mut text = String::new();
+    // Without a time, the line is still of use.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
 }
 
 fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
@@ -124,6 +191,46 @@ mod tests {
         }
         for bad in ["", " ", "trine=loud", "a=b=c"] {
             assert!(check_filter(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lines_of_one_kind_are_limited_and_counted_and_hold_no_others_back() {
+        for format in [LogFormat::Json, LogFormat::Pretty] {
+            let (reader, limit) = (queue::tests::Reader::default(), Arc::<Limit>::default());
+            let note: Note = if format == LogFormat::Json { as_json } else { as_text };
+            let queue = Queue::start(reader.clone(), Arc::clone(&limit), note).unwrap();
+            let filter = parse_filter("debug").unwrap();
+            tracing::subscriber::with_default(
+                subscriber(format, false, filter, limit, queue.clone()),
+                || {
+                    for number in 0..360 {
+                        tracing::warn!(gid = number, "parked: needs a person");
+                    }
+                    for number in 0..50 {
+                        tracing::debug!(number, "whoever asks for details gets them");
+                    }
+                    tracing::info!("something else");
+                    reader.goes_on();
+                    queue.flush(Duration::from_secs(30));
+                    tracing::info!("afterwards");
+                    queue.flush(Duration::from_secs(30));
+                },
+            );
+            let read = reader.read();
+            let count = |text: &str| read.lines().filter(|line| line.contains(text)).count();
+            let admitted = limit::LINES_MAX as usize;
+            // One more says how many there were.
+            assert_eq!(count("parked: needs a person"), admitted + 1, "{read}");
+            assert_eq!(count(&format!("and {} more: parked: needs a person", 360 - admitted)), 1, "{read}");
+            assert_eq!(count("gets them"), 50);
+            assert_eq!((count("something else"), count("afterwards")), (1, 1));
+            if format == LogFormat::Json {
+                for line in read.lines() {
+                    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                    assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+                }
+            }
         }
     }
 

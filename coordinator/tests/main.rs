@@ -10,6 +10,7 @@ mod examples;
 mod grpc;
 mod interop;
 mod lifecycle;
+mod logs;
 mod support;
 mod workflow;
 mod xa;

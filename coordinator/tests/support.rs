@@ -39,6 +39,13 @@ impl Coordinator {
         Self::listening(program, db.parent().expect("a file is in a folder"), &[]).await
     }
 
+    /// Starts `trine serve` on a file; nobody reads its log.
+    pub(crate) async fn start_unread(db: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut program = program();
+        program.args(["serve", "--store", &format!("sqlite:{}", db.display())]).stderr(Stdio::piped());
+        Self::listening(program, db.parent().expect("a file is in a folder"), variables).await
+    }
+
     /// Starts `trine` with arguments that make it serve, and waits until it listens.
     pub(crate) async fn launch(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut program = program();

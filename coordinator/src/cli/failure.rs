@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use trine_protocol::errors::{Code, Problem};
 
 use super::human::clean;
+use super::output;
 use crate::store::OpenError;
 
 /// Why a command ends with something other than 0.
@@ -116,7 +117,7 @@ impl Failure {
     /// Says it on standard error and returns the exit code.
     pub fn report(&self) -> ExitCode {
         if !self.message.is_empty() {
-            eprint!("{self}");
+            output::complain(self.to_string());
         }
         ExitCode::from(self.exit as u8)
     }

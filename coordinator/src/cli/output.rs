@@ -1,8 +1,14 @@
 //! Standard output and questions on the terminal. A reader that has left (`| head`) ends the command without noise.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use super::failure::Failure;
+
+/// How long the last words may hold up the exit.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// Prints text as it is and flushes it, so that a reader at the other end of a pipe sees it now.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
@@ -17,6 +23,18 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// Prints one line.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
+}
+
+/// Says how a command failed on standard error. Waits for whoever reads there, but not for ever: the process is to end.
+pub(crate) fn complain(text: String) {
+    let (said, hears) = mpsc::channel();
+    let say = move || {
+        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = said.send(());
+    };
+    if thread::Builder::new().spawn(say).is_ok() {
+        let _ = hears.recv_timeout(SAID_WITHIN);
+    }
 }
 
 /// Whether somebody is there to answer a question.

@@ -29,9 +29,12 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
     if let Some(addr) = server.grpc_addr() {
         lines.push_str(&format!("\nlistening for gRPC on {addr}"));
     }
-    if output::line(&lines).is_err() {
-        tracing::debug!("nobody reads standard output");
-    }
+    // Beside the work: whoever holds the other end may read nothing.
+    drop(tokio::task::spawn_blocking(move || {
+        if output::line(&lines).is_err() {
+            tracing::debug!("nobody reads standard output");
+        }
+    }));
     let superseded = tokio::select! {
         name = signals.stop() => {
             tracing::info!(signal = name, "stopping; a second signal exits at once");

@@ -1,4 +1,4 @@
-//! Whether this coordinator can do its work, and whether it may: lapses, and clocks.
+//! Whether this coordinator can do its work, and whether it may: lapses, and clocks; whether its log is read.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::{FloatGauge, Labels};
+use crate::telemetry;
 
 /// Counted at heartbeats.
 #[derive(Default)]
@@ -60,6 +61,11 @@ impl FitnessMetrics {
             "clock_set",
             "Times the wall clock was set by more than a second, or the machine slept",
             self.clock_set.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Lines of the log that were not written because nobody read them fast enough",
+            telemetry::dropped(),
         );
     }
 }
