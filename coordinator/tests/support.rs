@@ -94,10 +94,20 @@ impl Coordinator {
     }
 
     /// `kill -TERM`, and its exit code.
-    pub(crate) async fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().expect("it is running").to_string();
+    pub(crate) async fn terminate(self) -> Option<i32> {
+        self.send_term().await;
+        self.ended().await
+    }
+
+    /// `kill -TERM`.
+    pub(crate) async fn send_term(&self) {
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill is there");
         assert!(sent.success());
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) async fn ended(mut self) -> Option<i32> {
         self.child.wait().await.expect("it ends").code()
     }
 }
