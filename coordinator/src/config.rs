@@ -16,6 +16,7 @@ mod show;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trine_engine::ShardOptions;
@@ -80,7 +81,7 @@ pub struct Http {
     pub connections_max: usize,
     /// `host:port` to listen on for health alone, or `off`.
     pub health_addr: String,
-    /// How long a shutdown waits for requests under way.
+    /// How long a shutdown waits for requests and calls under way.
     pub drain_timeout: HumanDuration,
 }
 
@@ -312,6 +313,7 @@ impl Config {
                 refresh_after_ms: Some(section.refresh_after.millis()),
             },
             busy_retry_after_ms: section.busy_retry_after.millis(),
+            calls_drain: Duration::from_millis(self.http.drain_timeout.millis()),
             ..runtime::Options::default()
         }
     }

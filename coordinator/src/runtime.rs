@@ -52,6 +52,8 @@ pub struct Options {
     pub busy_retry_after_ms: u64,
     /// How long a proof that lanes can write holds.
     pub proof_holds_ms: u64,
+    /// How long a lane that stops waits for calls under way; then they are recorded as unknown.
+    pub calls_drain: Duration,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             shard: ShardOptions { refresh_after_ms: Some(5_000), ..ShardOptions::default() },
             busy_retry_after_ms: 1_000,
             proof_holds_ms: 1_000,
+            calls_drain: Duration::ZERO,
         }
     }
 }
@@ -303,7 +306,7 @@ impl Lanes {
     }
 
     /// Stops admitting, lets what is admitted become durable, answers who waits, drops withheld calls (they are
-    /// owed, hence made again after the next start), and resolves when every lane is gone.
+    /// owed, hence made after the next start), waits for calls under way, and resolves when every lane is gone.
     pub async fn stop(self) {
         self.handle.close();
         self.stop.cancel();

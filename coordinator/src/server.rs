@@ -75,6 +75,8 @@ pub struct Server {
     lanes: Lanes,
     jobs: Jobs,
     shutdown: CancellationToken,
+    /// Cancelled when the lanes are gone.
+    at_rest: CancellationToken,
     listening: Vec<JoinHandle<()>>,
     recovering: JoinHandle<()>,
     pulse: JoinHandle<()>,
@@ -119,7 +121,9 @@ impl Server {
         jobs::heartbeat(context.clone()).await;
         let shutdown = CancellationToken::new();
         let recovering = tokio::spawn(recover(context.clone(), shutdown.clone()));
-        let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), shutdown.clone()));
+        let at_rest = CancellationToken::new();
+        let stops = (shutdown.clone(), at_rest.clone());
+        let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), stops));
         let jobs = Jobs::start(&config.schedules(), &context).await?;
         let listening = listeners.serve(&config, &context, &shutdown);
         let journal = store.journal_id();
@@ -140,6 +144,7 @@ impl Server {
             lanes,
             jobs,
             shutdown,
+            at_rest,
             listening,
             recovering,
             pulse,
@@ -166,13 +171,15 @@ impl Server {
         self.standing.superseded().await;
     }
 
-    /// Stops admitting, lets what is admitted become durable, answers who waits, and closes the store. Owed calls are
-    /// dropped: they are made again after the next start.
+    /// Stops admitting, lets what is admitted become durable, answers who waits, waits for calls under way, and closes the
+    /// store. Owed calls are dropped: they are made after the next start.
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.shutdown.cancel();
         self.jobs.stop().await;
+        // It is alive until its lanes are gone: nobody else is to make the calls that it waits for.
         self.lanes.stop().await;
+        self.at_rest.cancel();
         // Requests under way have their answers by now.
         for task in [self.recovering, self.pulse].into_iter().chain(self.listening) {
             if let Err(error) = task.await {
@@ -194,13 +201,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api::openapi()
 }
 
-/// Heartbeats, and beside them what must not wait for each other's answers.
-async fn pulse(period: Duration, context: jobs::Context, shutdown: CancellationToken) {
-    let beats = ownership::every(period, shutdown.clone(), || jobs::heartbeat(context.clone()));
+/// Heartbeats, and beside them what must not wait for each other's answers. A coordinator that stops takes nothing over any
+/// more, and beats until its lanes are gone.
+async fn pulse(
+    period: Duration,
+    context: jobs::Context,
+    (shutdown, at_rest): (CancellationToken, CancellationToken),
+) {
+    let beats = ownership::every(period, at_rest.clone(), || jobs::heartbeat(context.clone()));
     let looks = ownership::every(period, shutdown.clone(), || jobs::look_around(context.clone()));
     let fit = ownership::every(period, shutdown.clone(), || jobs::keep_fit(context.clone()));
-    let watch = ownership::every(store::WATCH_EVERY, shutdown.clone(), || jobs::watch(context.clone()));
-    let clock = context.clock.clone().watch_over(context.metrics.clone(), shutdown);
+    let watch = ownership::every(store::WATCH_EVERY, shutdown, || jobs::watch(context.clone()));
+    let clock = context.clock.clone().watch_over(context.metrics.clone(), at_rest);
     futures_util::future::join5(beats, looks, watch, fit, clock).await;
 }
 

@@ -64,7 +64,8 @@ async fn sigterm_answers_who_waits_and_the_next_start_goes_on() {
     shop.stock(&http, "A-1", 10).await;
     shop.inventory.faults().set(Faults { hang: true, ..Faults::default() });
     let db = folder.path().join("trine.db");
-    let coordinator = Coordinator::start(&db).await;
+    // The call that hangs is not waited for.
+    let coordinator = Coordinator::start_with(&db, &[("TRINE_HTTP_DRAIN_TIMEOUT", "1s")]).await;
     let body = purchase(&shop, "tcc", "hanging", "A-1", 1);
     let (status, _) = http.create(coordinator.url(), &body, 0).await.expect("an answer");
     assert_eq!(status, 202);

@@ -11,6 +11,7 @@ mod grpc;
 mod interop;
 mod lifecycle;
 mod logs;
+mod stopping;
 mod support;
 mod workflow;
 mod xa;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, Command};
 use trine_participants::{Config, Location, Running, Synchronous, inventory, order};
 
 /// A coordinator in a process of its own. Dropping it kills it with -9.
@@ -83,11 +83,6 @@ impl Coordinator {
         self.child.id().expect("it is running")
     }
 
-    /// Its log, where nobody has read it so far.
-    pub(crate) fn take_log(&mut self) -> ChildStderr {
-        self.child.stderr.take().expect("its log is piped, and was not taken before")
-    }
-
     /// Where it listens, without the scheme.
     pub(crate) fn addr(&self) -> &str {
         self.url.trim_start_matches("http://")
@@ -99,10 +94,20 @@ impl Coordinator {
     }
 
     /// `kill -TERM`, and its exit code.
-    pub(crate) async fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().expect("it is running").to_string();
+    pub(crate) async fn terminate(self) -> Option<i32> {
+        self.send_term().await;
+        self.ended().await
+    }
+
+    /// `kill -TERM`.
+    pub(crate) async fn send_term(&self) {
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill is there");
         assert!(sent.success());
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) async fn ended(mut self) -> Option<i32> {
         self.child.wait().await.expect("it ends").code()
     }
 }

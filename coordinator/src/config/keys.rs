@@ -77,7 +77,7 @@ pub(super) const KEYS: &[Key] = &[
     key("http.health_addr", Kind::AddrOrOff, "off",
         "`host:port` of a listener for `/healthz`, `/readyz` and `/metrics` alone, or `off`. They are served on `http.addr` as well"),
     key("http.drain_timeout", duration(0, HOUR_MS), "10s",
-        "How long a shutdown waits for requests under way"),
+        "How long a shutdown waits for requests and calls under way"),
 
     key("grpc.addr", Kind::AddrOrOff, "127.0.0.1:36790",
         "`host:port` that gRPC clients are answered on, or `off`. Bounds are those of `http`. The default is reachable from this machine alone"),

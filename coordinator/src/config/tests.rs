@@ -40,7 +40,9 @@ fn the_table_of_keys_and_the_struct_have_the_same_keys() {
 fn the_defaults_are_those_of_the_modules() {
     let config = defaults();
     assert_eq!(config.dispatch_options(), dispatch::Options::default());
-    assert_eq!(config.runtime_options(), runtime::Options::default());
+    // A lane by itself waits for no call; a process gives calls the time that requests get.
+    let calls_drain = std::time::Duration::from_secs(10);
+    assert_eq!(config.runtime_options(), runtime::Options { calls_drain, ..runtime::Options::default() });
     assert_eq!(config.schedules(), jobs::Schedules::default());
     assert_eq!(config.log_options(), LogOptions::default());
     assert_eq!(config.retention_ms(), Some(30 * 24 * 60 * 60 * 1_000));

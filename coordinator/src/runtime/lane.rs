@@ -5,6 +5,7 @@
 //! the outcome is unknown, and what was in memory is read again. A gid that does it three times is quarantined.
 
 mod memory;
+mod stopping;
 mod time;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use trine_engine::{Command, LoadFailure, Message, Rejection, Release, Shard, Ticket};
+use trine_engine::{CallKey, Command, LoadFailure, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
 use super::damaged::Damaged;
@@ -30,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::skew::StoreClock;
 use crate::store::Store;
 use crate::vitals::{self, Vitals};
+use stopping::Stopping;
 
 /// Messages handled before the lane looks at what they led to.
 const DRAIN_MAX: usize = 512;
@@ -62,6 +64,9 @@ pub(super) struct Lane {
     tickets: HashMap<Ticket, Reply>,
     next_ticket: u64,
     append_in_flight: bool,
+    loads_in_flight: usize,
+    /// Calls that left and have not come back.
+    calls_out: BTreeSet<(Gid, CallKey)>,
     failures_in_a_row: u32,
     /// Told when the next reads are done.
     adopters: Vec<oneshot::Sender<()>>,
@@ -72,7 +77,7 @@ pub(super) struct Lane {
     refill: bool,
     /// The shard was told that its time can be believed.
     trusts_time: bool,
-    stopping: bool,
+    stopping: Option<Stopping>,
     completions_in: UnboundedSender<Completion>,
     completions: UnboundedReceiver<Completion>,
     /// What a refill brings back, one chunk at a time.
@@ -91,13 +96,15 @@ impl Lane {
             tickets: HashMap::new(),
             next_ticket: 0,
             append_in_flight: false,
+            loads_in_flight: 0,
+            calls_out: BTreeSet::new(),
             failures_in_a_row: 0,
             adopters: Vec::new(),
             panics: BTreeMap::new(),
             banned: BTreeSet::new(),
             refill: false,
             trusts_time: true,
-            stopping: false,
+            stopping: None,
             completions_in,
             completions,
             again_in,
@@ -120,7 +127,7 @@ impl Lane {
             }
             let now = self.now();
             self.pump(now);
-            if self.stopping && !self.append_in_flight {
+            if self.is_over() {
                 break;
             }
             let wake = self.pause(now);
@@ -130,7 +137,7 @@ impl Lane {
                     None => std::future::pending().await,
                 }
             };
-            let open = !self.stopping;
+            let open = self.stopping.is_none();
             tokio::select! {
                 biased;
                 Some(completion) = self.completions.recv() => self.complete(completion),
@@ -139,7 +146,8 @@ impl Lane {
                 Some(adoption) = adoptions.recv(), if open => self.adopt(adoption),
                 Some(adoption) = self.again.recv(), if open => self.adopt(adoption),
                 Ok(()) = wall.changed(), if open => wall.mark_changed(),
-                () = timer, if open => {}
+                () = timer, if self.stopping != Some(Stopping::GivenUp) => {}
+                () = Self::drained(self.stopping, now), if !open => self.give_up(),
             }
             self.drain(&mut commands);
             let now = self.now();
@@ -161,21 +169,12 @@ impl Lane {
             self.complete(completion);
         }
         for _ in 0..DRAIN_MAX {
-            if self.stopping || self.shard.is_full() {
+            if self.stopping.is_some() || self.shard.is_full() {
                 break;
             }
             let Ok(admission) = commands.try_recv() else { break };
             self.admit(admission);
         }
-    }
-
-    fn begin_stop(&mut self, commands: &mut mpsc::Receiver<Admission>) {
-        commands.close();
-        // What got through the door before it closed is served like the rest.
-        while let Ok(admission) = commands.try_recv() {
-            self.admit(admission);
-        }
-        self.stopping = true;
     }
 
     fn admit(&mut self, admission: Admission) {
@@ -253,6 +252,7 @@ impl Lane {
                 }
             }
             Completion::Loaded { generation, found, adopters } => {
+                self.loads_in_flight -= 1;
                 let away = |(_, state): &Read| matches!(state, Err(LoadFailure::Unavailable));
                 if found.iter().any(away) {
                     self.parts.vitals.read_failed();
@@ -265,8 +265,12 @@ impl Lane {
                 tell(adopters);
             }
             // Calls outlive a loss of memory: their answers are matched by attempt.
-            Completion::Returned { .. } if self.stopping => {}
             Completion::Returned { call, returned } => {
+                let was_out = self.calls_out.remove(&(call.gid.clone(), call.key));
+                // It was recorded as unknown meanwhile.
+                if !was_out && self.stopping == Some(Stopping::GivenUp) {
+                    return;
+                }
                 self.handle(in_flight::message(*call, returned, self.parts.clock.steady()));
             }
         }
@@ -312,6 +316,7 @@ impl Lane {
 
     /// Carries out what the shard lets go of, and starts the next append if none is in flight.
     fn pump(&mut self, now: Timestamp) {
+        self.answer_who_waits();
         if self.refill && !self.append_in_flight {
             self.refill = false;
             self.start_refill();
@@ -326,8 +331,9 @@ impl Lane {
                 }
                 Release::Load(gid) => loads.push(gid),
                 // Owed, hence made again after the next start.
-                Release::Call(_) if self.stopping => {}
+                Release::Call(_) if self.stopping.is_some() => {}
                 Release::Call(call) => {
+                    self.calls_out.insert((call.gid.clone(), call.key));
                     in_flight::call(&*self.parts.caller, call, self.completions_in.clone())
                 }
             }
@@ -345,7 +351,7 @@ impl Lane {
 
     /// Reads journals, a bounded number at a time. Whoever handed over transactions is told after the last of them.
     fn start_loads(&mut self, loads: Vec<Gid>) {
-        if loads.is_empty() || self.stopping {
+        if loads.is_empty() || self.stopping == Some(Stopping::GivenUp) {
             return tell(std::mem::take(&mut self.adopters));
         }
         let parts = loads.len().div_ceil(LOAD_MAX);
@@ -353,6 +359,7 @@ impl Lane {
             let adopters =
                 if position + 1 == parts { std::mem::take(&mut self.adopters) } else { Vec::new() };
             let completions = self.completions_in.clone();
+            self.loads_in_flight += 1;
             in_flight::load(&self.parts, self.generation, gids.to_vec(), adopters, completions);
         }
     }

@@ -3,6 +3,7 @@
 
 mod clock;
 mod damaged;
+mod stopping;
 mod treacherous;
 
 use std::sync::Arc;

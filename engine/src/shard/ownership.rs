@@ -201,6 +201,11 @@ impl Shard {
         }
     }
 
+    /// A call left before this memory began, and has not come back.
+    pub fn handle_under_way(&mut self, gid: &Gid, key: CallKey) {
+        self.orphans.entry(gid.clone()).or_default().insert(key);
+    }
+
     /// A call came back. Its transaction may be here, or gone, or be taken for a new one that is being created.
     pub(super) fn call_ended(&mut self, gid: &Gid, key: CallKey) {
         if let Some(resident) = self.residents.get_mut(gid) {

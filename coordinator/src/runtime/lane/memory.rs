@@ -22,6 +22,10 @@ impl Lane {
         // What the clock has shown before is left out: nobody knows any more what was written when.
         let lead_ms = self.parts.clock.follow().borrow().lead_ms();
         self.shard.handle_clock(Wall::new(lead_ms));
+        // Calls outlive the memory: one that is under way is not made a second time.
+        for (gid, key) in &self.calls_out {
+            self.shard.handle_under_way(gid, *key);
+        }
         self.tickets.clear();
         self.refill = true;
         // A new shard believes what it is told.

@@ -104,3 +104,18 @@ fn a_timeout_nobody_asked_for_changes_nothing() {
     assert!(bench.batch.is_none() && bench.loads.is_empty());
     assert_eq!(bench.calls.len(), 1);
 }
+
+#[test]
+fn a_call_that_left_before_this_memory_began_is_not_made_again() {
+    let mut bench = Bench::running(saga());
+    let call = bench.calls.remove(0);
+    bench.shard = Shard::new(ShardOptions::default());
+    bench.shard.handle_under_way(&call.gid, call.key);
+    bench.shard.handle_wanted(&call.gid);
+    bench.pump();
+    bench.load();
+    assert!(bench.is_quiet(), "attempt 1 is under way");
+    bench.answer_to(&call, "done");
+    bench.commit();
+    assert_eq!(bench.under_way(), ["g/b.action#1"]);
+}
