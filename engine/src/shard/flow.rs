@@ -263,8 +263,7 @@ impl Shard {
         let Message::Command { ticket, reply_on, .. } = message else { return };
         let message = self.arrived(message);
         let Some(resident) = self.residents.get_mut(gid) else { return };
-        // What is parked stays as it is until somebody comes: there is nothing to wait for.
-        let settled = resident.transaction.status().is_settled() || resident.transaction.parked().is_some();
+        let settled = resident.ends_a_wait(matches!(reply_on, ReplyOn::Quiet { .. }));
         let wait = match reply_on {
             ReplyOn::Durable => None,
             ReplyOn::Settled { until } => Some((until, false)),
@@ -364,7 +363,9 @@ impl Shard {
         }
         if settled || resident.transaction.parked().is_some() {
             let result = snapshot(&resident.transaction);
-            for waiter in std::mem::take(&mut resident.waiters) {
+            let told = |waiter: &mut Waiter| settled || !waiter.or_quiet;
+            let told: Vec<_> = resident.waiters.extract_if(.., told).collect();
+            for waiter in told {
                 self.reply_now(waiter.ticket, Ok(result.clone()));
             }
         } else if let Some(refresh_at) = resident.refresh_at(&self.options) {

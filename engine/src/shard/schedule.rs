@@ -40,6 +40,12 @@ impl Resident {
         agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > own_now)
     }
 
+    /// Whether who waits is told now. What is parked does not end until somebody comes, so there is no end to wait for;
+    /// who waits only until there is nothing to do waits for the calls of other branches all the same.
+    pub(super) fn ends_a_wait(&self, or_quiet: bool) -> bool {
+        self.transaction.status().is_settled() || (!or_quiet && self.transaction.parked().is_some())
+    }
+
     /// Long waits may leave memory: nothing is under way, and the index row says when to come back.
     fn may_leave(&self, now: Timestamp, evict_after_ms: u64) -> bool {
         let due_at = self.indexed.and_then(|indexed| indexed.due_at);
@@ -78,10 +84,9 @@ impl Shard {
         resident.indexed = found.owned.then(|| indexed(&resident.transaction, self.options.evict_after_ms));
         let orphans = self.orphans.remove(&gid).unwrap_or_default();
         resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
-        let settled = resident.transaction.status().is_settled();
         let result = snapshot(&resident.transaction);
         for waiter in waiters {
-            if settled || waiter.until <= now || resident.transaction.parked().is_some() {
+            if waiter.until <= now || resident.ends_a_wait(waiter.or_quiet) {
                 self.reply_now(waiter.ticket, Ok(result.clone()));
             } else {
                 resident.waiters.push(waiter);
