@@ -1,6 +1,6 @@
 //! MariaDB servers, alone and in clusters. They stand for MySQL too: same protocol, same URLs.
 //!
-//! With `TRINE_TEST_MYSQL=mysql` in the environment every server here is MySQL's own instead (clusters aside), so that all
+//! With `TESTKIT_MYSQL=mysql` in the environment every server here is MySQL's own instead (clusters aside), so that all
 //! tests that ask for one can be run on both.
 
 mod galera;

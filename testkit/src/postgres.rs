@@ -1,5 +1,5 @@
 //! PostgreSQL servers, alone and in pairs: the newest that is installed, or the one whose programs are in the folder that
-//! `TRINE_TEST_POSTGRES` names.
+//! `TESTKIT_POSTGRES` names.
 
 mod pair;
 
@@ -208,7 +208,7 @@ fn template_name() -> String {
 /// A program of the newest PostgreSQL. Debian keeps them apart by version, and off the `PATH`. A folder that is named need
 /// not have the client's.
 fn program(name: &str) -> PathBuf {
-    let named = std::env::var_os("TRINE_TEST_POSTGRES").map(|folder| PathBuf::from(folder).join(name));
+    let named = std::env::var_os("TESTKIT_POSTGRES").map(|folder| PathBuf::from(folder).join(name));
     if let Some(file) = named.filter(|file| file.is_file()) {
         return file;
     }

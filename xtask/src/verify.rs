@@ -73,7 +73,7 @@ fn on_mysql(root: &Path) -> Stage<'_> {
     let mut command = cargo(root, ["test", "--quiet", "--locked", "--all-targets"]);
     command.args(crates.iter().flat_map(|name| ["--package", name]));
     command.args(["--", "mysql", "mariadb", "store::remote", "--skip", "postgres", "--skip", "galera"]);
-    command.env("TRINE_TEST_MYSQL", "mysql");
+    command.env("TESTKIT_MYSQL", "mysql");
     let repeat = run::show(&command);
     let check = Box::new(move || {
         if !mysql::is_there(root) {

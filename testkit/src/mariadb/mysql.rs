@@ -29,11 +29,11 @@ const OWNER: Owner = Owner("root");
 /// Whether every server of this module is to be MySQL's own.
 #[must_use]
 pub fn is_chosen() -> bool {
-    match std::env::var("TRINE_TEST_MYSQL") {
+    match std::env::var("TESTKIT_MYSQL") {
         Err(_) => false,
         Ok(product) if product == "mysql" => true,
         Ok(product) if product.is_empty() || product == "mariadb" => false,
-        Ok(product) => panic!("TRINE_TEST_MYSQL is {product:?}: it is `mysql` or `mariadb`"),
+        Ok(product) => panic!("TESTKIT_MYSQL is {product:?}: it is `mysql` or `mariadb`"),
     }
 }
 
