@@ -108,7 +108,7 @@ impl Code {
             Self::BodyTimeout => ("TX0020", 408, "The body did not arrive in time"),
             Self::DamagedRecord => ("TX0021", 500, "The transaction's journal cannot be read"),
             Self::TooManyParticipants => ("TX0022", 429, "Too many participants are registered"),
-            Self::NotReady => ("TX0027", 503, "The coordinator is not ready"),
+            Self::NotReady => ("TX0023", 503, "The coordinator is not ready"),
         }
     }
 

@@ -420,7 +420,7 @@ async fn health_says_alive_ready_and_what_is_measured() {
         503 Service Unavailable
         retry-after: 1
         content-type: application/problem+json
-        {"type":"urn:trine:error:TX0027","title":"The coordinator is not ready","status":503,"detail":"journal: a record could not be appended over a lane's own connection and read back; the log says why","code":"TX0027"}
+        {"type":"urn:trine:error:TX0023","title":"The coordinator is not ready","status":503,"detail":"journal: a record could not be appended over a lane's own connection and read back; the log says why","code":"TX0023"}
     "#]],
     );
     api.memory.faults().set_appends_down(false);
@@ -430,7 +430,7 @@ async fn health_says_alive_ready_and_what_is_measured() {
         |behind_ms: u64| trine_protocol::Timestamp::from_millis(crate::clock::now().millis() - behind_ms);
     api.lanes.handle().store_clock().heard(store_now(40 * 24 * 60 * 60 * 1_000), asked);
     let answer = api.get("/readyz").await;
-    assert!(answer.starts_with("503") && answer.contains("TX0027"), "{answer}");
+    assert!(answer.starts_with("503") && answer.contains("TX0023"), "{answer}");
     assert!(answer.contains("clock: this machine's clock is 40 days ahead of the store's"), "{answer}");
     api.lanes.handle().store_clock().heard(store_now(1_500), asked);
     assert!(api.get("/readyz").await.starts_with("200"), "two seconds do no harm");
