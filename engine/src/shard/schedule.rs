@@ -40,8 +40,7 @@ impl Resident {
         agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > own_now)
     }
 
-    /// Whether who waits is told now. What is parked does not end until somebody comes, so there is no end to wait for;
-    /// who waits only until there is nothing to do waits for the calls of other branches all the same.
+    /// Whether a wait is over. A parked transaction has no end to wait for, but calls of other branches may be under way.
     pub(super) fn ends_a_wait(&self, or_quiet: bool) -> bool {
         self.transaction.status().is_settled() || (!or_quiet && self.transaction.parked().is_some())
     }
