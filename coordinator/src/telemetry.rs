@@ -5,8 +5,8 @@
 //! `attempt`, `lane`, `host` and `error`; a gid never stands in a span's name or inside the message. Payloads and
 //! outputs are never logged. Not here: metrics.
 //!
-//! Logging never waits for whoever reads the lines: they go through a bounded queue ([`queue`]), and lines that repeat are
-//! limited ([`limit`]).
+//! Logging never waits for whoever reads the lines: they go through a bounded queue (`queue`), and lines that repeat are
+//! limited (`limit`).
 
 mod limit;
 mod queue;

@@ -92,7 +92,7 @@ pub trait Maintenance: Send + Sync + std::fmt::Debug + 'static {
     fn ping(&self) -> StoreFuture<()>;
 
     /// Notes the store's time, so that what passes until the next note counts as watched, and tells of a leap. To be
-    /// called every [`WATCH_EVERY`].
+    /// called every [`WATCH_EVERY`](super::WATCH_EVERY).
     fn watch(&self) -> StoreFuture<Option<Leap>>;
 
     /// Deletes journal, labels and index rows of at most `limit` transactions that have been settled for `kept_ms` of watched
