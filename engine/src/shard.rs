@@ -233,13 +233,14 @@ impl Shard {
 
     /// Takes something in. What it leads to comes out of the `poll_*` functions.
     pub fn handle(&mut self, message: Message, now: Timestamp) {
-        match &message {
-            Message::Answer { gid, key, .. } | Message::NotSent { gid, key, .. } => {
-                self.call_ended(gid, *key)
-            }
-            Message::Command { .. } | Message::Quarantine { .. } => {}
-        }
+        let (Message::Answer { gid, key, .. } | Message::NotSent { gid, key, .. }) = &message else {
+            return self.receive(message, now);
+        };
+        let gid = gid.clone();
+        self.call_ended(&gid, *key);
         self.receive(message, now);
+        // An answer that moved nothing may have been all that kept the transaction in memory.
+        self.leave_if_idle(&gid, now);
     }
 
     /// Lets time pass: retries, deadlines, starts, waiters and failed reads that are due.

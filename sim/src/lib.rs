@@ -51,6 +51,15 @@ mod tests {
         }
     }
 
+    /// 2167: a parked transaction stayed in memory after the last answer to it, which moved nothing.
+    #[test]
+    fn seeds_that_failed_once_are_safe_and_settle() {
+        for seed in [2167] {
+            run(seed).unwrap();
+            run_pack(seed).unwrap();
+        }
+    }
+
     #[test]
     fn two_hundred_packs_are_safe_and_settle() {
         let mut sum = PackVerdict::default();
