@@ -54,7 +54,8 @@ mod tests {
     /// 2167: a parked transaction stayed in memory after the last answer to it, which moved nothing.
     #[test]
     fn seeds_that_failed_once_are_safe_and_settle() {
-        for seed in [2167] {
+        const FAILED_ONCE: [u64; 1] = [2167];
+        for seed in FAILED_ONCE {
             run(seed).unwrap();
             run_pack(seed).unwrap();
         }
