@@ -211,7 +211,7 @@ const HOT: [(&str, &[&str]); 5] = [
     (
         "SELECT c.id FROM coordinators AS c WHERE c.id <> 'b' AND EXISTS (SELECT 1 FROM transactions AS t \
          WHERE t.settled_at IS NULL AND t.owner = c.id) ORDER BY c.id",
-        &["transactions_owned"],
+        &["transactions_owned", "transactions_due"],
     ),
 ];
 
