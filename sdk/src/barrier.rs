@@ -38,6 +38,7 @@
 //! on after a deadlock on MySQL writes outside of any transaction. (The barrier then answers an error, too late for what
 //! was written.)
 
+mod age;
 mod cleaner;
 mod database;
 mod error;
@@ -58,9 +59,11 @@ use std::future::Future;
 use sqlx::{Connection, Pool, Transaction};
 use trine_protocol::{Gid, JournalId};
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use age::Lookback;
 pub use cleaner::{Clean, Cleaner, CleanerHandle, KEEP_DEFAULT, KEEP_MIN};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) use cleaner::{age_ms, sealed};
+pub(crate) use cleaner::{keep_ms, sealed};
 pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 pub use error::BarrierError;
 

@@ -175,6 +175,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisBarrier<C> {
     /// `retention.settled_after` on top. After that, a late duplicate takes effect again, and a late compensation is
     /// taken for an empty one.
     ///
+    /// The age counts by Redis's own clock. A clock that leaps ahead by `keep` makes Redis forget every branch at once,
+    /// and nothing on this side can prevent that: keep the clock of the machine in order, or leave `keep` unset.
+    ///
     /// # Errors
     /// [`RedisBarrierError::KeptTooShort`] below [`KEEP_MIN`].
     pub fn keep(self, keep: Duration) -> Result<Self, RedisBarrierError> {

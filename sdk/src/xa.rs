@@ -57,6 +57,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sqlx::Pool;
@@ -64,7 +65,7 @@ use trine_protocol::Op;
 
 pub use database::{Key, Lock, Record, State, XaDatabase};
 
-use crate::barrier::{self, BarrierError, Body, Clean};
+use crate::barrier::{self, BarrierError, Body, Clean, Lookback};
 use crate::{BranchContext, Outcome};
 use flow::Call;
 
@@ -101,15 +102,30 @@ impl<D: XaDatabase> barrier::sealed::Sealed for Xa<D> {}
 impl<D: XaDatabase> Clean for Xa<D> {
     /// Deletes records of settled branches. Those that are not settled are kept whatever their age.
     async fn clean(&self, keep: Duration) -> Result<u64, BarrierError> {
-        let age_ms = barrier::age_ms(keep)?;
+        let keep_ms = barrier::keep_ms(keep)?;
         let mut connection = self.pool.acquire().await?;
+        let Some(before) = unused_before::<D>(&mut connection, keep_ms).await? else { return Ok(0) };
         let mut cleaned = 0;
         loop {
-            let chunk = D::clean(&mut connection, age_ms, CHUNK).await?;
+            let chunk = D::clean(&mut connection, before, CHUNK).await?;
             cleaned += chunk;
             if chunk < CHUNK.unsigned_abs() {
                 return Ok(cleaned);
             }
+        }
+    }
+}
+
+/// The time before which records have been unused for long enough.
+async fn unused_before<D: XaDatabase>(
+    connection: &mut D::Connection,
+    keep_ms: i64,
+) -> sqlx::Result<Option<i64>> {
+    let mut lookback = Lookback::new(D::now(connection).await?, keep_ms);
+    loop {
+        let (from, until) = lookback.span();
+        if let ControlFlow::Break(before) = lookback.hear(D::uses(connection, from, until).await?) {
+            return Ok(before);
         }
     }
 }

@@ -2,11 +2,13 @@
 //! long time. Which those are is in [`Barrier::clean`].
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sqlx::{Connection as _, Pool};
 use tokio::task::JoinHandle;
 
+use super::age::Lookback;
 use super::database::BarrierDatabase;
 use super::{Barrier, BarrierError};
 
@@ -28,18 +30,20 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// the barrier, a branch whose rows are gone is one that never was: a late duplicate takes effect again, and a
     /// late compensation is taken for an empty one. A branch with a try or prepare that nobody has confirmed or undone
     /// is kept whatever its age, since its end is still to come. The age counts from the last call, by the database's
-    /// clock.
+    /// clock, in time that calls show to have passed: a day or more in which no call came at all counts for nothing, because
+    /// it may be a clock that leapt ahead.
     ///
     /// # Errors
     /// [`BarrierError::KeptTooShort`] below [`KEEP_MIN`]; otherwise the database's. Chunks that were deleted before the
     /// error stay deleted.
     pub async fn clean(&self, keep: Duration) -> Result<u64, BarrierError> {
-        let age_ms = age_ms(keep)?;
+        let keep_ms = keep_ms(keep)?;
         let pool = self.pool.clone();
         let task = tokio::spawn(async move {
+            let Some(before) = unused_before(&pool, keep_ms).await? else { return Ok(0) };
             let mut cleaned = 0;
             loop {
-                let chunk = clean_chunk(&pool, age_ms).await?;
+                let chunk = clean_chunk(&pool, before).await?;
                 cleaned += chunk;
                 if chunk < CHUNK.unsigned_abs() {
                     return Ok(cleaned);
@@ -50,17 +54,32 @@ impl<D: BarrierDatabase> Barrier<D> {
     }
 }
 
-pub(crate) fn age_ms(keep: Duration) -> Result<i64, BarrierError> {
+pub(crate) fn keep_ms(keep: Duration) -> Result<i64, BarrierError> {
     if keep < KEEP_MIN {
         return Err(BarrierError::KeptTooShort { asked: keep, least: KEEP_MIN });
     }
     Ok(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX / 2))
 }
 
-async fn clean_chunk<D: BarrierDatabase>(pool: &Pool<D>, age_ms: i64) -> Result<u64, BarrierError> {
+/// The time before which branches have been unused for long enough.
+async fn unused_before<D: BarrierDatabase>(
+    pool: &Pool<D>,
+    keep_ms: i64,
+) -> Result<Option<i64>, BarrierError> {
+    let mut connection = pool.acquire().await?;
+    let mut lookback = Lookback::new(D::now(&mut connection).await?, keep_ms);
+    loop {
+        let (from, until) = lookback.span();
+        if let ControlFlow::Break(before) = lookback.hear(D::uses(&mut connection, from, until).await?) {
+            return Ok(before);
+        }
+    }
+}
+
+async fn clean_chunk<D: BarrierDatabase>(pool: &Pool<D>, before: i64) -> Result<u64, BarrierError> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin_with(D::BEGIN).await?;
-    let unused = D::unused(&mut transaction, age_ms, CHUNK).await?;
+    let unused = D::unused(&mut transaction, before, CHUNK).await?;
     for (gid, branch) in &unused {
         D::forget(&mut transaction, gid, branch).await?;
     }
@@ -106,7 +125,7 @@ impl<T: Clean> Cleaner<T> {
     /// # Errors
     /// [`BarrierError::KeptTooShort`] below [`KEEP_MIN`].
     pub fn keep(self, keep: Duration) -> Result<Self, BarrierError> {
-        age_ms(keep)?;
+        keep_ms(keep)?;
         Ok(Self { keep, ..self })
     }
 

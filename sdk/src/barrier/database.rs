@@ -71,11 +71,22 @@ pub trait BarrierDatabase: sqlx::Database + sealed::Sealed {
         branch: &str,
     ) -> impl Future<Output = sqlx::Result<Vec<StoredRow>>> + Send;
 
-    /// Gids and branches that were asked for last more than `age_ms` ago, the longest first, locked; those that others
-    /// have locked, and those with a try or prepare that nobody has decided, are left out.
+    /// The time by the database's clock, in milliseconds since 1970.
+    fn now(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
+    /// Of the times at which branches were asked for last: the first from `from` on and before `until`, and the last before
+    /// `from`.
+    fn uses(
+        connection: &mut Self::Connection,
+        from: i64,
+        until: i64,
+    ) -> impl Future<Output = sqlx::Result<(Option<i64>, Option<i64>)>> + Send;
+
+    /// Gids and branches that were asked for last before `before`, the longest first, locked; those that others have
+    /// locked, and those with a try or prepare that nobody has decided, are left out.
     fn unused(
         connection: &mut Self::Connection,
-        age_ms: i64,
+        before: i64,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<Vec<(String, String)>>> + Send;
 

@@ -24,8 +24,12 @@ const INSERT: &str = "INSERT INTO trine_barrier (gid, branch, op, outcome, outpu
 const COMPLETE: &str =
     "UPDATE trine_barrier SET outcome = ?, output = ? WHERE gid = ? AND branch = ? AND op = ?";
 const ROWS: &str = "SELECT op, outcome, output FROM trine_barrier WHERE gid = ? AND branch = ? FOR UPDATE";
+const NOW: &str = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+const USES: &str = "SELECT \
+    (SELECT MIN(used_at) FROM trine_barrier_branches WHERE used_at >= ? AND used_at < ?), \
+    (SELECT MAX(used_at) FROM trine_barrier_branches WHERE used_at < ?)";
 const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
-    WHERE used_at < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - ? AND (NOT EXISTS (SELECT 1 FROM trine_barrier AS f \
+    WHERE used_at < ? AND (NOT EXISTS (SELECT 1 FROM trine_barrier AS f \
     WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') AND f.outcome = 'done') \
     OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
     AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT ? FOR UPDATE SKIP LOCKED";
@@ -142,12 +146,24 @@ impl BarrierDatabase for MySql {
         Ok(rows.into_iter().map(|(op, outcome, output)| StoredRow { op, outcome, output }).collect())
     }
 
+    async fn now(connection: &mut MySqlConnection) -> sqlx::Result<i64> {
+        sqlx::query_scalar(NOW).fetch_one(connection).await
+    }
+
+    async fn uses(
+        connection: &mut MySqlConnection,
+        from: i64,
+        until: i64,
+    ) -> sqlx::Result<(Option<i64>, Option<i64>)> {
+        sqlx::query_as(USES).bind(from).bind(until).bind(from).fetch_one(connection).await
+    }
+
     async fn unused(
         connection: &mut MySqlConnection,
-        age_ms: i64,
+        before: i64,
         limit: i64,
     ) -> sqlx::Result<Vec<(String, String)>> {
-        sqlx::query_as(UNUSED).bind(age_ms).bind(limit).fetch_all(connection).await
+        sqlx::query_as(UNUSED).bind(before).bind(limit).fetch_all(connection).await
     }
 
     async fn forget(connection: &mut MySqlConnection, gid: &str, branch: &str) -> sqlx::Result<()> {

@@ -18,8 +18,12 @@ const INSERT: &str = "INSERT INTO trine_barrier (gid, branch, op, outcome, outpu
 const COMPLETE: &str =
     "UPDATE trine_barrier SET outcome = $1, output = $2 WHERE gid = $3 AND branch = $4 AND op = $5";
 const ROWS: &str = "SELECT op, outcome, output FROM trine_barrier WHERE gid = $1 AND branch = $2";
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+const USES: &str = "SELECT \
+    (SELECT MIN(used_at) FROM trine_barrier_branches WHERE used_at >= $1 AND used_at < $2), \
+    (SELECT MAX(used_at) FROM trine_barrier_branches WHERE used_at < $1)";
 const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
-    WHERE used_at < (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT - $1 AND (NOT EXISTS (SELECT 1 \
+    WHERE used_at < $1 AND (NOT EXISTS (SELECT 1 \
     FROM trine_barrier AS f WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') \
     AND f.outcome = 'done') OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
     AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT $2 FOR UPDATE OF b SKIP LOCKED";
@@ -140,12 +144,24 @@ impl BarrierDatabase for Postgres {
         Ok(rows.into_iter().map(|(op, outcome, output)| StoredRow { op, outcome, output }).collect())
     }
 
+    async fn now(connection: &mut PgConnection) -> sqlx::Result<i64> {
+        sqlx::query_scalar(NOW).fetch_one(connection).await
+    }
+
+    async fn uses(
+        connection: &mut PgConnection,
+        from: i64,
+        until: i64,
+    ) -> sqlx::Result<(Option<i64>, Option<i64>)> {
+        sqlx::query_as(USES).bind(from).bind(until).fetch_one(connection).await
+    }
+
     async fn unused(
         connection: &mut PgConnection,
-        age_ms: i64,
+        before: i64,
         limit: i64,
     ) -> sqlx::Result<Vec<(String, String)>> {
-        sqlx::query_as(UNUSED).bind(age_ms).bind(limit).fetch_all(connection).await
+        sqlx::query_as(UNUSED).bind(before).bind(limit).fetch_all(connection).await
     }
 
     async fn forget(connection: &mut PgConnection, gid: &str, branch: &str) -> sqlx::Result<()> {

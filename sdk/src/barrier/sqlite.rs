@@ -13,8 +13,12 @@ const INSERT: &str = "INSERT INTO trine_barrier (gid, branch, op, outcome, outpu
 const COMPLETE: &str =
     "UPDATE trine_barrier SET outcome = ?, output = ? WHERE gid = ? AND branch = ? AND op = ?";
 const ROWS: &str = "SELECT op, outcome, output FROM trine_barrier WHERE gid = ? AND branch = ?";
+const NOW: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+const USES: &str = "SELECT \
+    (SELECT MIN(used_at) FROM trine_barrier_branches WHERE used_at >= ?1 AND used_at < ?2), \
+    (SELECT MAX(used_at) FROM trine_barrier_branches WHERE used_at < ?1)";
 const UNUSED: &str = "SELECT gid, branch FROM trine_barrier_branches AS b \
-    WHERE used_at < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ? AND (NOT EXISTS (SELECT 1 FROM trine_barrier AS f \
+    WHERE used_at < ? AND (NOT EXISTS (SELECT 1 FROM trine_barrier AS f \
     WHERE f.gid = b.gid AND f.branch = b.branch AND f.op IN ('try', 'prepare') AND f.outcome = 'done') \
     OR EXISTS (SELECT 1 FROM trine_barrier AS e WHERE e.gid = b.gid AND e.branch = b.branch \
     AND e.op IN ('confirm', 'cancel', 'commit', 'rollback'))) ORDER BY used_at LIMIT ?";
@@ -126,12 +130,24 @@ impl BarrierDatabase for Sqlite {
         Ok(rows.into_iter().map(|(op, outcome, output)| StoredRow { op, outcome, output }).collect())
     }
 
+    async fn now(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+        sqlx::query_scalar(NOW).fetch_one(connection).await
+    }
+
+    async fn uses(
+        connection: &mut SqliteConnection,
+        from: i64,
+        until: i64,
+    ) -> sqlx::Result<(Option<i64>, Option<i64>)> {
+        sqlx::query_as(USES).bind(from).bind(until).fetch_one(connection).await
+    }
+
     async fn unused(
         connection: &mut SqliteConnection,
-        age_ms: i64,
+        before: i64,
         limit: i64,
     ) -> sqlx::Result<Vec<(String, String)>> {
-        sqlx::query_as(UNUSED).bind(age_ms).bind(limit).fetch_all(connection).await
+        sqlx::query_as(UNUSED).bind(before).bind(limit).fetch_all(connection).await
     }
 
     async fn forget(connection: &mut SqliteConnection, gid: &str, branch: &str) -> sqlx::Result<()> {

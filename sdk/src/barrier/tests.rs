@@ -82,6 +82,7 @@ macro_rules! conformance {
                 }
                 cleaning {
                     old_branches_go_whole_and_young_ones_stay,
+                    a_clock_that_leaps_makes_no_branch_old,
                     a_reservation_nobody_has_decided_is_kept_whatever_its_age,
                     more_than_a_chunk_is_cleaned_in_chunks,
                     a_branch_in_use_is_not_cleaned_under_its_call,

@@ -46,10 +46,20 @@ pub trait XaDatabase: sqlx::Database + sealed::Sealed {
     /// Makes the record young.
     fn touch(connection: &mut Self::Connection, key: &Key) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Deletes records that are settled and were used last more than `age_ms` ago, and tells how many.
+    /// The time by the database's clock, in milliseconds since 1970.
+    fn now(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
+    /// Of the times at which records were used last: the first from `from` on and before `until`, and the last before `from`.
+    fn uses(
+        connection: &mut Self::Connection,
+        from: i64,
+        until: i64,
+    ) -> impl Future<Output = sqlx::Result<(Option<i64>, Option<i64>)>> + Send;
+
+    /// Deletes records that are settled and were used last before `before`, and tells how many.
     fn clean(
         connection: &mut Self::Connection,
-        age_ms: i64,
+        before: i64,
         limit: i64,
     ) -> impl Future<Output = sqlx::Result<u64>> + Send;
 

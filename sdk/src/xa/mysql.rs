@@ -22,7 +22,11 @@ const WRITE: &str = "UPDATE trine_xa SET state = ?, reason = ?, fence = GREATEST
                      used_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) WHERE gid = ? AND branch = ?";
 const TOUCH: &str = "UPDATE trine_xa SET used_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) \
                      WHERE gid = ? AND branch = ?";
-const OLD: &str = "SELECT gid, branch FROM trine_xa WHERE used_at < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - ? \
+const NOW: &str = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+const USES: &str = "SELECT \
+    (SELECT MIN(used_at) FROM trine_xa WHERE used_at >= ? AND used_at < ?), \
+    (SELECT MAX(used_at) FROM trine_xa WHERE used_at < ?)";
+const OLD: &str = "SELECT gid, branch FROM trine_xa WHERE used_at < ? \
                    AND state <> 'open' ORDER BY used_at LIMIT ?";
 const FORGET: &str = "DELETE FROM trine_xa WHERE gid = ? AND branch = ? AND state <> 'open'";
 const INSERT_ORIGIN: &str =
@@ -100,11 +104,23 @@ impl XaDatabase for MySql {
         sqlx::query(TOUCH).bind(&key.gid).bind(&key.branch).execute(connection).await.map(|_| ())
     }
 
-    async fn clean(connection: &mut MySqlConnection, age_ms: i64, limit: i64) -> sqlx::Result<u64> {
+    async fn now(connection: &mut MySqlConnection) -> sqlx::Result<i64> {
+        sqlx::query_scalar(NOW).fetch_one(connection).await
+    }
+
+    async fn uses(
+        connection: &mut MySqlConnection,
+        from: i64,
+        until: i64,
+    ) -> sqlx::Result<(Option<i64>, Option<i64>)> {
+        sqlx::query_as(USES).bind(from).bind(until).bind(from).fetch_one(connection).await
+    }
+
+    async fn clean(connection: &mut MySqlConnection, before: i64, limit: i64) -> sqlx::Result<u64> {
         // Found without locks and deleted one by one: a `DELETE` of a range would wait for records that prepared
         // transactions have locked. What is settled is locked by nobody.
         let old: Vec<(String, String)> =
-            sqlx::query_as(OLD).bind(age_ms).bind(limit).fetch_all(&mut *connection).await?;
+            sqlx::query_as(OLD).bind(before).bind(limit).fetch_all(&mut *connection).await?;
         for (gid, branch) in &old {
             sqlx::query(FORGET_ORIGIN).bind(gid).bind(branch).execute(&mut *connection).await?;
             sqlx::query(FORGET).bind(gid).bind(branch).execute(&mut *connection).await?;

@@ -39,8 +39,12 @@ const WRITE: &str = "UPDATE trine_xa SET state = $1, reason = $2, fence = GREATE
                      used_at = (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT WHERE gid = $4 AND branch = $5";
 const TOUCH: &str = "UPDATE trine_xa SET used_at = (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT \
                      WHERE gid = $1 AND branch = $2";
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+const USES: &str = "SELECT \
+    (SELECT MIN(used_at) FROM trine_xa WHERE used_at >= $1 AND used_at < $2), \
+    (SELECT MAX(used_at) FROM trine_xa WHERE used_at < $1)";
 const CLEAN: &str = "WITH old AS (DELETE FROM trine_xa WHERE (gid, branch) IN (SELECT gid, branch FROM trine_xa \
-                     WHERE used_at < (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT - $1 AND state <> 'open' \
+                     WHERE used_at < $1 AND state <> 'open' \
                      ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING gid, branch), \
                      origins AS (DELETE FROM trine_xa_origins AS o USING old WHERE (o.gid, o.branch) = (old.gid, old.branch)) \
                      SELECT COUNT(*) FROM old";
@@ -122,8 +126,20 @@ impl XaDatabase for Postgres {
         sqlx::query(TOUCH).bind(&key.gid).bind(&key.branch).execute(connection).await.map(|_| ())
     }
 
-    async fn clean(connection: &mut PgConnection, age_ms: i64, limit: i64) -> sqlx::Result<u64> {
-        let cleaned: i64 = sqlx::query_scalar(CLEAN).bind(age_ms).bind(limit).fetch_one(connection).await?;
+    async fn now(connection: &mut PgConnection) -> sqlx::Result<i64> {
+        sqlx::query_scalar(NOW).fetch_one(connection).await
+    }
+
+    async fn uses(
+        connection: &mut PgConnection,
+        from: i64,
+        until: i64,
+    ) -> sqlx::Result<(Option<i64>, Option<i64>)> {
+        sqlx::query_as(USES).bind(from).bind(until).fetch_one(connection).await
+    }
+
+    async fn clean(connection: &mut PgConnection, before: i64, limit: i64) -> sqlx::Result<u64> {
+        let cleaned: i64 = sqlx::query_scalar(CLEAN).bind(before).bind(limit).fetch_one(connection).await?;
         Ok(cleaned.unsigned_abs())
     }
 

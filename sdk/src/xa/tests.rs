@@ -28,7 +28,10 @@ trait TestDatabase: XaDatabase {
     fn fail(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
     fn make_table(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
     fn effects(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
+    /// Makes everything two days older.
     fn age(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Somebody else's branches, which were called every half day of the last two days, and are open.
+    fn others(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
     fn records(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
     fn terminate(server: &Self::Server, database: &str);
 }
@@ -61,6 +64,18 @@ macro_rules! test_database {
             async fn age(pool: &Pool<Self>) -> sqlx::Result<()> {
                 let update = "UPDATE trine_xa SET used_at = used_at - 172800000";
                 sqlx::query(update).execute(pool).await.map(|_| ())
+            }
+            async fn others(pool: &Pool<Self>) -> sqlx::Result<()> {
+                let now = <Self as XaDatabase>::now(&mut *pool.acquire().await?).await?;
+                for call in 1..=4 {
+                    let used_at = now - call * 12 * 60 * 60 * 1_000;
+                    let insert = format!(
+                        "INSERT INTO trine_xa (gid, branch, xid, state, fence, used_at) \
+                         VALUES ('others', 'b{call}', 'others-{call}', 'open', 0, {used_at})"
+                    );
+                    sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(pool).await?;
+                }
+                Ok(())
             }
             async fn records(pool: &Pool<Self>) -> sqlx::Result<i64> {
                 sqlx::query_scalar("SELECT COUNT(*) FROM trine_xa").fetch_one(pool).await
@@ -393,8 +408,10 @@ async fn settled_records_are_cleaned_and_open_ones_kept<D: TestDatabase>() {
     assert!(matches!(service.xa.clean(KEEP_MIN / 2).await, Err(BarrierError::KeptTooShort { .. })));
     // What is prepared keeps its record locked; the cleaner does not wait for it.
     service.prepare(Outcome::empty()).await.unwrap();
+    assert_eq!(service.xa.clean(KEEP_MIN).await.unwrap(), 0, "the clock may have leapt ahead");
+    D::others(&service.pool).await.unwrap();
     assert_eq!(service.xa.clean(KEEP_MIN).await.unwrap(), 1);
-    assert_eq!(D::records(&service.pool).await.unwrap(), 2);
+    assert_eq!(D::records(&service.pool).await.unwrap(), 6);
     service.commit().await.unwrap();
     // Its age counts from the commit.
     assert_eq!(service.xa.clean(KEEP_MIN).await.unwrap(), 0);

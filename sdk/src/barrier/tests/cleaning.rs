@@ -39,6 +39,18 @@ pub(super) async fn old_branches_go_whole_and_young_ones_stay<F: Flavor>() {
     assert_eq!(service.effects().await.len(), before);
 }
 
+pub(super) async fn a_clock_that_leaps_makes_no_branch_old<F: Flavor>() {
+    let service = Service::<F>::new().await;
+    service.done(Op::Compensate).await;
+    F::Db::leap(&service.pool, 1_000 * DAY_MS).await.unwrap();
+    assert_eq!(service.barrier.clean(KEEP_MIN).await.unwrap(), 0);
+    service.done(Op::Action).await;
+    assert!(service.effects().await.is_empty(), "an action that was undone before it arrived took effect");
+    // Time that passes after the leap counts.
+    F::Db::age(&service.pool, 2 * DAY_MS).await.unwrap();
+    assert_eq!(service.barrier.clean(KEEP_MIN).await.unwrap(), 1);
+}
+
 pub(super) async fn a_reservation_nobody_has_decided_is_kept_whatever_its_age<F: Flavor>() {
     let service = Service::<F>::new().await;
     for (forward, end) in [(Op::Try, Op::Confirm), (Op::Prepare, Op::Rollback)] {

@@ -33,12 +33,19 @@ pub(super) trait TestDatabase: BarrierDatabase {
     fn forget_origins(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// How many branches have said where their calls come from.
     fn origins(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
-    /// Makes everything older.
+    /// Lets days pass: everything becomes older, and somebody else's branch is called every half day.
     fn age(pool: &Pool<Self>, by_ms: i64) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// The database's clock leaps ahead: everything is older at once.
+    fn leap(pool: &Pool<Self>, by_ms: i64) -> impl Future<Output = sqlx::Result<()>> + Send;
     fn reset(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// Calls that wait for a lock of another.
     fn waiting(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
 }
+
+/// How often somebody else's branch is called while days pass.
+const CALLED_EVERY_MS: i64 = 12 * 60 * 60 * 1_000;
+/// Enough for every time that tests keep records.
+const CALLS_MAX: i64 = 8;
 
 macro_rules! test_database {
     ($database:ty, $connection:ty, $mark:literal, $waiting:literal) => {
@@ -60,12 +67,16 @@ macro_rules! test_database {
                 sqlx::query_scalar("SELECT op FROM effects ORDER BY number").fetch_all(pool).await
             }
             async fn op_rows(pool: &Pool<Self>) -> sqlx::Result<Vec<(i64, i64)>> {
-                sqlx::query_as("SELECT fence, created_at FROM trine_barrier").fetch_all(pool).await
-            }
-            async fn branches(pool: &Pool<Self>) -> sqlx::Result<Vec<String>> {
-                sqlx::query_scalar("SELECT branch FROM trine_barrier_branches ORDER BY branch")
+                sqlx::query_as("SELECT fence, created_at FROM trine_barrier WHERE gid <> 'others'")
                     .fetch_all(pool)
                     .await
+            }
+            async fn branches(pool: &Pool<Self>) -> sqlx::Result<Vec<String>> {
+                sqlx::query_scalar(
+                    "SELECT branch FROM trine_barrier_branches WHERE gid <> 'others' ORDER BY branch",
+                )
+                .fetch_all(pool)
+                .await
             }
             async fn forget_origins(pool: &Pool<Self>) -> sqlx::Result<()> {
                 sqlx::query("DROP TABLE trine_barrier_origins").execute(pool).await.map(|_| ())
@@ -74,6 +85,26 @@ macro_rules! test_database {
                 sqlx::query_scalar("SELECT COUNT(*) FROM trine_barrier_origins").fetch_one(pool).await
             }
             async fn age(pool: &Pool<Self>, by_ms: i64) -> sqlx::Result<()> {
+                for table in ["trine_barrier", "trine_barrier_branches"] {
+                    let delete = format!("DELETE FROM {table} WHERE gid = 'others'");
+                    sqlx::raw_sql(sqlx::AssertSqlSafe(delete)).execute(pool).await?;
+                }
+                Self::leap(pool, by_ms).await?;
+                let now = <Self as BarrierDatabase>::now(&mut *pool.acquire().await?).await?;
+                for call in 1..=(by_ms / CALLED_EVERY_MS).min(CALLS_MAX) {
+                    let used_at = now - call * CALLED_EVERY_MS;
+                    // A try that nobody has decided: the cleaner leaves it.
+                    let insert = format!(
+                        "INSERT INTO trine_barrier_branches (gid, branch, fence, used_at) \
+                         VALUES ('others', 'b{call}', 0, {used_at}); \
+                         INSERT INTO trine_barrier (gid, branch, op, outcome, fence, created_at) \
+                         VALUES ('others', 'b{call}', 'try', 'done', 0, {used_at})"
+                    );
+                    sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(pool).await?;
+                }
+                Ok(())
+            }
+            async fn leap(pool: &Pool<Self>, by_ms: i64) -> sqlx::Result<()> {
                 let update = concat!("UPDATE trine_barrier_branches SET used_at = used_at - ", $mark);
                 sqlx::query(update).bind(by_ms).execute(pool).await.map(|_| ())
             }
