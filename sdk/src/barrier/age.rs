@@ -2,17 +2,22 @@
 //!
 //! A clock that leaps ahead by months would make every record old at once, and a record that is deleted too early lets a
 //! late duplicate take effect again. So the age of a record is not the difference between two readings of a clock. It is
-//! counted along the calls that came after it: they show that the clock went through that time. A silence of more than a
-//! day does not count, because nobody can tell a leap of the clock from a time without calls.
+//! counted along the calls that came after it: they show that the clock went through that time. A long silence does not
+//! count, because nobody can tell a leap of the clock from a time without calls.
 
 use std::ops::ControlFlow;
 
-/// A silence that still counts.
+/// A longer silence never counts.
 const SILENCE_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
+/// Of the time that records are kept, a silence may take this part and still count. One leap of the clock that is taken
+/// for a silence then makes nothing much older.
+const SILENCE_PART: i64 = 8;
 
 /// Looks for the time before which records have been unused for long enough. Goes back from now, question by question.
 #[derive(Debug)]
 pub(crate) struct Lookback {
+    /// A silence that still counts.
+    silence_ms: i64,
     /// What still has to be counted.
     rest_ms: i64,
     /// Everything after this has been looked at.
@@ -22,12 +27,13 @@ pub(crate) struct Lookback {
 impl Lookback {
     /// From `now` by the database's clock, for records that were unused for `keep_ms`.
     pub(crate) fn new(now: i64, keep_ms: i64) -> Self {
-        Self { rest_ms: keep_ms, at: now }
+        let silence_ms = (keep_ms / SILENCE_PART).min(SILENCE_MS_MAX);
+        Self { silence_ms, rest_ms: keep_ms, at: now }
     }
 
     /// The span to ask for: from, inclusive, and until, exclusive.
     pub(crate) fn span(&self) -> (i64, i64) {
-        (self.at.saturating_sub(SILENCE_MS_MAX), self.at)
+        (self.at.saturating_sub(self.silence_ms), self.at)
     }
 
     /// Takes the answer: the first use of a record within the span, and the last use before it. Ends with the time before
@@ -90,6 +96,9 @@ mod tests {
         assert_eq!(old_before(91 * DAY, 50 * DAY, &used), Some(DAY - HOUR));
         assert_eq!(old_before(91 * DAY, 60 * DAY, &used), None);
         assert_eq!(old_before(900 * DAY, DAY, &hourly(0..1).collect::<Vec<_>>()), None);
+        // Half a day ahead is much where records are kept for a day.
+        let half: Vec<i64> = hourly(0..1).map(|at| at + DAY / 2).chain([2 * DAY]).collect();
+        assert_eq!(old_before(2 * DAY + HOUR, DAY, &half), Some(DAY / 2));
     }
 
     #[test]

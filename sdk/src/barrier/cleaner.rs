@@ -30,8 +30,8 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// the barrier, a branch whose rows are gone is one that never was: a late duplicate takes effect again, and a
     /// late compensation is taken for an empty one. A branch with a try or prepare that nobody has confirmed or undone
     /// is kept whatever its age, since its end is still to come. The age counts from the last call, by the database's
-    /// clock, in time that calls show to have passed: a day or more in which no call came at all counts for nothing, because
-    /// it may be a clock that leapt ahead.
+    /// clock, in time that calls show to have passed: a silence of more than a day (or of an eighth of `keep`, where that
+    /// is shorter) counts for nothing, because it may be a clock that leapt ahead.
     ///
     /// # Errors
     /// [`BarrierError::KeptTooShort`] below [`KEEP_MIN`]; otherwise the database's. Chunks that were deleted before the

@@ -30,7 +30,7 @@ trait TestDatabase: XaDatabase {
     fn effects(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
     /// Makes everything two days older.
     fn age(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
-    /// Somebody else's branches, which were called every half day of the last two days, and are open.
+    /// Somebody else's branches, which were called every two hours of the last two days, and are open.
     fn others(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
     fn records(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
     fn terminate(server: &Self::Server, database: &str);
@@ -67,8 +67,8 @@ macro_rules! test_database {
             }
             async fn others(pool: &Pool<Self>) -> sqlx::Result<()> {
                 let now = <Self as XaDatabase>::now(&mut *pool.acquire().await?).await?;
-                for call in 1..=4 {
-                    let used_at = now - call * 12 * 60 * 60 * 1_000;
+                for call in 1..=24 {
+                    let used_at = now - call * 2 * 60 * 60 * 1_000;
                     let insert = format!(
                         "INSERT INTO trine_xa (gid, branch, xid, state, fence, used_at) \
                          VALUES ('others', 'b{call}', 'others-{call}', 'open', 0, {used_at})"
@@ -411,7 +411,7 @@ async fn settled_records_are_cleaned_and_open_ones_kept<D: TestDatabase>() {
     assert_eq!(service.xa.clean(KEEP_MIN).await.unwrap(), 0, "the clock may have leapt ahead");
     D::others(&service.pool).await.unwrap();
     assert_eq!(service.xa.clean(KEEP_MIN).await.unwrap(), 1);
-    assert_eq!(D::records(&service.pool).await.unwrap(), 6);
+    assert_eq!(D::records(&service.pool).await.unwrap(), 26);
     service.commit().await.unwrap();
     // Its age counts from the commit.
     assert_eq!(service.xa.clean(KEEP_MIN).await.unwrap(), 0);

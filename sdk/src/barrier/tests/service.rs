@@ -33,7 +33,7 @@ pub(super) trait TestDatabase: BarrierDatabase {
     fn forget_origins(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// How many branches have said where their calls come from.
     fn origins(pool: &Pool<Self>) -> impl Future<Output = sqlx::Result<i64>> + Send;
-    /// Lets days pass: everything becomes older, and somebody else's branch is called every half day.
+    /// Lets days pass: everything becomes older, and somebody else's branch is called every two hours.
     fn age(pool: &Pool<Self>, by_ms: i64) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// The database's clock leaps ahead: everything is older at once.
     fn leap(pool: &Pool<Self>, by_ms: i64) -> impl Future<Output = sqlx::Result<()>> + Send;
@@ -43,9 +43,9 @@ pub(super) trait TestDatabase: BarrierDatabase {
 }
 
 /// How often somebody else's branch is called while days pass.
-const CALLED_EVERY_MS: i64 = 12 * 60 * 60 * 1_000;
+const CALLED_EVERY_MS: i64 = 2 * 60 * 60 * 1_000;
 /// Enough for every time that tests keep records.
-const CALLS_MAX: i64 = 8;
+const CALLS_MAX: i64 = 48;
 
 macro_rules! test_database {
     ($database:ty, $connection:ty, $mark:literal, $waiting:literal) => {
