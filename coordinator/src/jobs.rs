@@ -371,3 +371,6 @@ pub async fn refresh_directory(context: Context) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,3 +137,24 @@ async fn a_clock_that_is_set_is_noticed_by_how_much_and_counted_once() {
         assert!(clock.steady().millis_since(before) < 7_000, "steady time is not set");
     }
 }
+
+#[tokio::test]
+async fn a_lane_that_has_lost_its_memory_knows_what_the_clock_shows() {
+    for jump_ms in JUMPS_MS {
+        let (clock, set) = clock();
+        let (made, _calls) = mpsc::unbounded_channel();
+        let (store, caller): (Arc<dyn Store>, Arc<dyn Caller>) =
+            (Arc::new(Treacherous::new("bad")), Arc::new(Script(made)));
+        let lanes = Lanes::start(&store, &caller, &Metrics::new(), &clock, Options::default());
+        let submit = |name, command| lanes.handle().submit(gid(name), command, ReplyOn::Durable);
+        submit("good", create()).await.unwrap();
+        set.store(jump_ms, Ordering::SeqCst);
+        assert!(clock.look().is_some());
+        assert_eq!(submit("bad", Command::Commit).await, Err(SubmitError::Lost));
+        submit("new", create()).await.unwrap();
+        let created_at = store.records(gid("new"), 0).await.unwrap()[0].at;
+        let apart_ms = clock.now().millis().abs_diff(created_at.millis());
+        assert!(apart_ms < 60_000, "{apart_ms}, {jump_ms}");
+        lanes.stop().await;
+    }
+}
