@@ -357,14 +357,21 @@ async fn hot_queries_walk_an_index() {
     }
 }
 
+/// Pages of the file, those included that are not in use.
+async fn pages(store: &Sqlite) -> i64 {
+    let mut session = store.0.writer.session().await.unwrap();
+    let pages = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut session.connection).await.unwrap();
+    session.end(Ok(pages)).unwrap()
+}
+
 #[tokio::test]
 async fn a_full_disk_fails_appends_until_there_is_room() {
     let folder = fresh();
     let store = folder.sqlite().await;
     store.append(0, batch(1)).await.unwrap();
-    let limit = async |sql: &'static str| {
+    let limit = async |sql: &str| {
         let mut session = store.0.writer.session().await.unwrap();
-        sqlx::query(sql).execute(&mut session.connection).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut session.connection).await.unwrap();
         session.end(Ok(())).unwrap();
     };
     limit("PRAGMA max_page_count = 1").await;
@@ -378,6 +385,9 @@ async fn a_full_disk_fails_appends_until_there_is_room() {
     }
     let (shared, vitals): (Arc<dyn Store>, _) =
         (Arc::new(store.clone()), Arc::new(Vitals::new(1, Duration::ZERO)));
+    // Room for a small write alone.
+    limit(&format!("PRAGMA max_page_count = {}", pages(&store).await + 10)).await;
+    assert_eq!(vitals.prove(&shared).await, Ok(()));
     vitals.write_failed(0, crate::vitals::weight(&large));
     assert!(vitals.prove(&shared).await.is_err(), "a large write does not go through");
     limit("PRAGMA max_page_count = 1000000").await;
