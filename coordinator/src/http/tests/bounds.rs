@@ -191,21 +191,52 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_a_stream_is_cut_off() {
-    let (held, mut dropped) = tokio::sync::mpsc::channel::<()>(1);
-    let held = Arc::new(std::sync::Mutex::new(Some(held)));
-    let endless = move || {
-        let held = held.lock().unwrap().take();
-        let chunks = futures_util::stream::repeat_with(move || {
-            let _stays = &held;
-            Ok::<_, std::io::Error>(vec![b'x'; 40_000])
-        });
-        async move { Body::from_stream(chunks) }
+    // Small parts take nothing of the budget, and no time is kept for them.
+    for part in [4_000, 40_000] {
+        let (held, mut dropped) = tokio::sync::mpsc::channel::<()>(1);
+        let held = Arc::new(std::sync::Mutex::new(Some(held)));
+        let endless = move || {
+            let held = held.lock().unwrap().take();
+            let chunks = futures_util::stream::repeat_with(move || {
+                let _stays = &held;
+                Ok::<_, std::io::Error>(vec![b'x'; part])
+            });
+            async move { Body::from_stream(chunks) }
+        };
+        let options = Options { write_timeout: Duration::from_millis(50), ..Options::default() };
+        let served = start(Router::new().route("/", get(endless)), options).await;
+        let mut stream = TcpStream::connect(served.addr).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        let late = tokio::time::timeout(Duration::from_secs(20), dropped.recv()).await.is_err();
+        assert!(!late, "parts of {part} bytes hold the connection");
+    }
+}
+
+#[tokio::test]
+async fn the_parts_of_streams_share_the_budget() {
+    const PART: usize = 200_000;
+    let endless = || {
+        let chunks = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; PART]));
+        async { Body::from_stream(chunks) }
     };
-    let options = Options { write_timeout: Duration::from_millis(50), ..Options::default() };
-    let served = start(Router::new().route("/", get(endless)), options).await;
-    let mut stream = TcpStream::connect(served.addr).await.unwrap();
-    stream.write_all(REQUEST).await.unwrap();
-    assert_eq!(dropped.recv().await, None);
+    // Answers may take half of it: there is room for one part.
+    let budget = Budget::new(2 * PART + 2 * 1024);
+    let routers = Routers { all: Router::new().route("/", get(endless)), reserved: None };
+    let served = start_with(routers, Options::default(), budget.clone()).await;
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let mut stream = TcpStream::connect(served.addr).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        clients.push(stream);
+    }
+    let refused = async {
+        while budget.refused() == 0 {
+            assert!(budget.used_bytes() <= PART + 1024);
+            tokio::task::yield_now().await;
+        }
+    };
+    let late = tokio::time::timeout(Duration::from_secs(20), refused).await.is_err();
+    assert!(!late, "parts that nobody fetches hold {} bytes of the budget", budget.used_bytes());
 }
 
 #[tokio::test]
