@@ -276,7 +276,7 @@ async fn what_cannot_be_used_ends_with_exit_code_2_and_without_a_word_of_a_passw
 
 #[tokio::test]
 async fn health_is_served_while_every_connection_is_in_use_and_descriptors_are_short() {
-    let folder = tempfile::tempdir().unwrap();
+    let (http, folder) = (Http::new(), tempfile::tempdir().unwrap());
     // Four connections for clients, after the store's descriptors and those for calls.
     let coordinator = Coordinator::start_limited(&folder.path().join("t.db"), 64).await;
     let mut idle = Vec::new();
@@ -284,14 +284,33 @@ async fn health_is_served_while_every_connection_is_in_use_and_descriptors_are_s
         idle.push(tokio::net::TcpStream::connect(coordinator.addr()).await.unwrap());
     }
     for path in ["/healthz", "/readyz", "/metrics"] {
-        let response = reqwest::get(format!("{}{path}", coordinator.url())).await.unwrap();
+        let response = http.stream(&format!("{}{path}", coordinator.url())).await;
         assert_eq!(response.status(), 200, "{path}");
     }
     let (code, words) = trine(&["health", "--url", coordinator.url()]).await;
     assert_eq!(code, Some(0), "{words}");
-    let refused = reqwest::get(format!("{}/v1/transactions", coordinator.url())).await.unwrap();
+    let refused = http.stream(&format!("{}/v1/transactions", coordinator.url())).await;
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
     drop(idle);
+    assert_eq!(coordinator.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn health_has_a_listener_of_its_own_where_one_is_named() {
+    let (http, folder) = (Http::new(), tempfile::tempdir().unwrap());
+    let health = format!("127.0.0.1:{}", trine_testkit::ports::free_port());
+    let variables = [("TRINE_HTTP_HEALTH_ADDR", health.as_str())];
+    let coordinator = Coordinator::start_with(&folder.path().join("t.db"), &variables).await;
+    // Who asks nothing gives way.
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        idle.push(tokio::net::TcpStream::connect(&health).await.unwrap());
+    }
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/v1/transactions", 404)]
+    {
+        let response = http.stream(&format!("http://{health}{path}")).await;
+        assert_eq!(response.status(), status, "{path}");
+    }
     assert_eq!(coordinator.terminate().await, Some(0));
 }
 
