@@ -109,6 +109,25 @@ async fn a_file_that_is_open_is_refused_by_name_until_it_is_closed() {
     assert!(matches!(first.ping().await, Err(StoreError::Unavailable(_))));
 }
 
+/// SQLite's locks are of a kind that a process loses when it closes the file, whichever of its openings that is.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn who_is_refused_a_file_costs_the_one_that_has_it_no_lock() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let inode = format!(":{} ", std::fs::metadata(folder.file()).unwrap().ino());
+    let locks = || {
+        let all = std::fs::read_to_string("/proc/locks").unwrap();
+        all.lines().filter(|line| line.contains("POSIX") && line.contains(&inode)).count()
+    };
+    let before = locks();
+    assert!(before > 0, "SQLite has none");
+    assert!(matches!(open(&Options::new(&folder.url(), "b")).await.err(), Some(OpenError::InUse { .. })));
+    assert_eq!(locks(), before);
+}
+
 #[tokio::test]
 async fn urls_name_a_file_or_are_refused_with_the_forms_that_work() {
     let folder = fresh();
