@@ -244,6 +244,7 @@ fn lane_of(gid: &Gid, lanes: usize) -> usize {
 pub struct Lanes {
     handle: Handle,
     stop: CancellationToken,
+    hurry: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -260,7 +261,7 @@ impl Lanes {
             options.shard.refresh_after_ms = None;
         }
         let (hub, damaged) = (Hub::default(), Damaged::new(metrics.clone()));
-        let stop = CancellationToken::new();
+        let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let store_clock = Arc::<StoreClock>::default();
         let holds = Duration::from_millis(options.proof_holds_ms);
@@ -280,6 +281,7 @@ impl Lanes {
                 damaged: damaged.clone(),
                 residents: Arc::clone(&residents),
                 stop: stop.clone(),
+                hurry: hurry.clone(),
                 store_clock: Arc::clone(&store_clock),
                 vitals: Arc::clone(&vitals),
             });
@@ -297,7 +299,7 @@ impl Lanes {
             vitals,
             busy_retry_after_ms: options.busy_retry_after_ms,
         };
-        Self { handle, stop, tasks }
+        Self { handle, stop, hurry, tasks }
     }
 
     /// The way in.
@@ -305,8 +307,14 @@ impl Lanes {
         &self.handle
     }
 
+    /// When this is cancelled, lanes that stop wait for no call any more: they record what they know, and leave.
+    pub fn hurry(&self) -> &CancellationToken {
+        &self.hurry
+    }
+
     /// Stops admitting, lets what is admitted become durable, answers who waits, drops withheld calls (they are
-    /// owed, hence made after the next start), waits for calls under way, and resolves when every lane is gone.
+    /// owed, hence made after the next start), waits for calls under way, and resolves when every lane is gone: a few
+    /// seconds after `calls_drain` also when the store does not answer.
     pub async fn stop(self) {
         self.handle.close();
         self.stop.cancel();
