@@ -23,6 +23,7 @@ mod queries;
 mod retention;
 mod safety;
 mod sessions;
+mod sightings;
 mod tables;
 mod target;
 #[cfg(test)]
@@ -47,6 +48,7 @@ use super::{
 };
 use client::{Client, ClientError};
 use connections::Connections;
+use sightings::Sightings;
 use tables::Identity;
 use target::{failed, target};
 
@@ -103,6 +105,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         incarnation: format!("{:016x}", fastrand::u64(..)),
         node: inspection.node.unwrap_or_default(),
         lapse_ms,
+        seen: Sightings::default(),
     };
     galera::check_writers(options, &target, &identity, &mut client).await?;
     let patience = Duration::from_millis(options.name_wait_ms);
@@ -354,8 +357,16 @@ impl<C: Client> Membership for Remote<C> {
         self.run(|inner| &inner.pulse, |client, me| Box::pin(async move { tables::leave(client, &me).await }))
     }
 
+    /// The same.
+    fn give_up(&self) -> StoreFuture<()> {
+        self.run(
+            |inner| &inner.pulse,
+            |client, me| Box::pin(async move { tables::give_up(client, &me).await }),
+        )
+    }
+
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
-        self.read(|client, me| Box::pin(queries::coordinators(client, me.lapse_ms)))
+        self.read(|client, me| Box::pin(async move { queries::coordinators(client, &me).await }))
     }
 
     fn sweep_coordinators(&self) -> StoreFuture<u64> {
