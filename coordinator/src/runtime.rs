@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, Pattern, Timestamp};
 
 use crate::clock::{self, Clock};
 use crate::dispatch::Caller;
@@ -82,6 +82,14 @@ pub enum SubmitError {
         /// Try again after.
         retry_after_ms: u64,
     },
+    /// Times that the command would write down come from a clock that is wrong; nothing was done.
+    #[error(
+        "this machine's clock is {skew} the store's: repeat this at another coordinator, or here when the clock is right"
+    )]
+    ClockWrong {
+        /// By how much, in words.
+        skew: String,
+    },
     /// No longer taking anything in; nothing was done.
     #[error("shutting down")]
     ShuttingDown,
@@ -122,6 +130,11 @@ impl Handle {
     ) -> Result<Snapshot, SubmitError> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(SubmitError::ShuttingDown);
+        }
+        if stamps_a_time(&command)
+            && let Some(skew) = self.wrong_by()
+        {
+            return Err(SubmitError::ClockWrong { skew });
         }
         let (reply, answer) = oneshot::channel();
         let lane = &self.lanes[lane_of(&gid, self.lanes.len())];
@@ -194,14 +207,19 @@ impl Handle {
 
     /// Why nothing is to be sent here, if that is so.
     pub fn complaint(&self) -> Option<String> {
-        let now = clock::now();
-        (self.store_clock.judge(now) == Verdict::Wrong).then(|| {
-            let skew = skew::in_words(self.store_clock.skew_ms(now));
+        self.wrong_by().map(|skew| {
             format!(
                 "clock: this machine's clock is {skew} the store's, so no deadline passes here and nothing is deleted; set the \
                  clock (NTP), or the store's"
             )
         })
+    }
+
+    /// How far the clock of this machine is from the store's, in words, if nothing may be decided by it.
+    fn wrong_by(&self) -> Option<String> {
+        let now = clock::now();
+        let is_wrong = self.store_clock.judge(now) == Verdict::Wrong;
+        is_wrong.then(|| skew::in_words(self.store_clock.skew_ms(now)))
     }
 
     /// Whether the lanes can do their work.
@@ -228,6 +246,28 @@ impl Handle {
     /// From now on every command is answered `ShuttingDown`.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a command writes down when something is to happen. Whoever adopts the transaction goes by that time, and its own
+/// clock is right.
+fn stamps_a_time(command: &Command) -> bool {
+    match command {
+        Command::Create(spec) => {
+            let is_checked = spec.open && matches!(spec.pattern, Pattern::Message | Pattern::Workflow);
+            spec.deadline_ms.is_some() || spec.start_delay_ms > 0 || is_checked
+        }
+        // The age is counted from a creation, which may have been elsewhere, and the clock says whether it is reached.
+        Command::CommitAt { .. } => true,
+        Command::Register(_)
+        | Command::Commit
+        | Command::Look
+        | Command::Resume
+        | Command::Record(_)
+        | Command::Finish { .. }
+        | Command::Abort { .. }
+        | Command::Replay { .. }
+        | Command::Force { .. } => false,
     }
 }
 
