@@ -99,13 +99,22 @@ impl Server {
     /// The same, by a clock of one's own.
     pub async fn start_by(config: Config, clock: Clock) -> Result<Self, StartError> {
         let options = config.store_options();
-        // Before the ports: whoever mistyped the URL is not told about a port.
-        store::check(&options.url)?;
-        let listeners = Listeners::bind(&config).await?;
+        // Before the ports: whoever has a store that cannot be used is not told about a port.
+        let store = store::open(&options).await?;
+        let bound = async {
+            store.heartbeat().await?;
+            Listeners::bind(&config).await
+        };
+        let listeners = match bound.await {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                // It has the name by now: the others are not to wait for a heartbeat of it.
+                take_leave(&*store).await;
+                return Err(error);
+            }
+        };
         let (addr, grpc_addr) = (listeners.http.1, listeners.grpc.as_ref().map(|(_, addr)| *addr));
         let health_addr = listeners.health.as_ref().map(|(_, addr)| *addr);
-        let store = store::open(&options).await?;
-        store.heartbeat().await?;
         let standing = Arc::new(Standing::new(options.lapse_after_ms));
 
         let metrics = Metrics::new();
@@ -225,12 +234,17 @@ impl Server {
             () = tasks => {}
             () = after(&hurry, ANSWER_WITHIN_HURRIED) => {}
         }
-        if let Err(error) = self.store.leave().await {
-            tracing::debug!(%error, "the others will notice by the missing heartbeat");
-        }
-        if let Err(error) = self.store.close().await {
-            tracing::warn!(%error, "the store did not close cleanly; the next start recovers it");
-        }
+        take_leave(&*self.store).await;
+    }
+}
+
+/// Lets the others take over what this coordinator owns, and closes the store.
+async fn take_leave(store: &dyn Store) {
+    if let Err(error) = store.leave().await {
+        tracing::debug!(%error, "the others will notice by the missing heartbeat");
+    }
+    if let Err(error) = store.close().await {
+        tracing::warn!(%error, "the store did not close cleanly; the next start recovers it");
     }
 }
 
