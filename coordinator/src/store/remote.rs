@@ -48,7 +48,6 @@ use super::{
 };
 use client::{Client, ClientError};
 use connections::Connections;
-use sightings::Sightings;
 use tables::Identity;
 use target::{failed, target};
 
@@ -99,14 +98,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
     let mut client = sessions::first::<C>(&target).await.map_err(|why| failed(&why))?;
     migrate_with(options, &mut client).await?;
     let inspection = client.inspect().await.map_err(|error| failed(&error))?;
-    let lapse_ms = append::integer(options.lapse_after_ms);
-    let identity = Identity {
-        name: options.owner.clone(),
-        incarnation: format!("{:016x}", fastrand::u64(..)),
-        node: inspection.node.unwrap_or_default(),
-        lapse_ms,
-        seen: Sightings::default(),
-    };
+    let identity = Identity::new(options, inspection.node.unwrap_or_default());
     galera::check_writers(options, &target, &identity, &mut client).await?;
     let patience = Duration::from_millis(options.name_wait_ms);
     if tables::is_taken(&mut client, &identity.name, patience).await.map_err(|error| failed(&error))? {

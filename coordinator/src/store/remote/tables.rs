@@ -12,7 +12,7 @@ use super::client::{Client, ClientError, Row, Value};
 use super::queries;
 use super::sightings::{Heartbeat, Sightings};
 use crate::clock::Stopwatch;
-use crate::store::{Beat, Registration, Standing, journal_id};
+use crate::store::{Beat, Options, Registration, Standing, journal_id};
 
 /// How often a process that starts looks whether its name is used.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);
@@ -43,6 +43,17 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// A new process, on this node.
+    pub(super) fn new(options: &Options, node: String) -> Self {
+        Self {
+            name: options.owner.clone(),
+            incarnation: format!("{:016x}", fastrand::u64(..)),
+            node,
+            lapse_ms: integer(options.lapse_after_ms),
+            seen: Sightings::default(),
+        }
+    }
+
     /// Whether a silence is as long as a lapse.
     pub(super) fn is_lapse(&self, silence: Duration) -> bool {
         i64::try_from(silence.as_millis()).unwrap_or(i64::MAX) >= self.lapse_ms
