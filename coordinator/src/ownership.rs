@@ -161,7 +161,7 @@ async fn give_up(store: &dyn Store, standing: &Standing, metrics: &Metrics) {
             "this coordinator's lanes cannot do their work; the others take over what it owns, and it goes on trying"
         );
     }
-    if let Err(error) = store.leave().await {
+    if let Err(error) = store.give_up().await {
         metrics.store_error("heartbeat");
         tracing::warn!(%error, "the others could not be told that they are to take over");
     }

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, Pattern, Timestamp};
 
 use crate::clock::{self, Clock};
 use crate::dispatch::Caller;
@@ -82,6 +82,14 @@ pub enum SubmitError {
         /// Try again after.
         retry_after_ms: u64,
     },
+    /// Times that the command would write down come from a clock that is wrong; nothing was done.
+    #[error(
+        "this machine's clock is {skew} the store's: repeat this at another coordinator, or here when the clock is right"
+    )]
+    ClockWrong {
+        /// By how much, in words.
+        skew: String,
+    },
     /// No longer taking anything in; nothing was done.
     #[error("shutting down")]
     ShuttingDown,
@@ -122,6 +130,11 @@ impl Handle {
     ) -> Result<Snapshot, SubmitError> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(SubmitError::ShuttingDown);
+        }
+        if stamps_a_time(&command)
+            && let Some(skew) = self.wrong_by()
+        {
+            return Err(SubmitError::ClockWrong { skew });
         }
         let (reply, answer) = oneshot::channel();
         let lane = &self.lanes[lane_of(&gid, self.lanes.len())];
@@ -194,14 +207,19 @@ impl Handle {
 
     /// Why nothing is to be sent here, if that is so.
     pub fn complaint(&self) -> Option<String> {
-        let now = clock::now();
-        (self.store_clock.judge(now) == Verdict::Wrong).then(|| {
-            let skew = skew::in_words(self.store_clock.skew_ms(now));
+        self.wrong_by().map(|skew| {
             format!(
                 "clock: this machine's clock is {skew} the store's, so no deadline passes here and nothing is deleted; set the \
                  clock (NTP), or the store's"
             )
         })
+    }
+
+    /// How far the clock of this machine is from the store's, in words, if nothing may be decided by it.
+    fn wrong_by(&self) -> Option<String> {
+        let now = clock::now();
+        let is_wrong = self.store_clock.judge(now) == Verdict::Wrong;
+        is_wrong.then(|| skew::in_words(self.store_clock.skew_ms(now)))
     }
 
     /// Whether the lanes can do their work.
@@ -231,6 +249,28 @@ impl Handle {
     }
 }
 
+/// Whether a command writes down when something is to happen. Whoever adopts the transaction goes by that time, and its own
+/// clock is right.
+fn stamps_a_time(command: &Command) -> bool {
+    match command {
+        Command::Create(spec) => {
+            let is_checked = spec.open && matches!(spec.pattern, Pattern::Message | Pattern::Workflow);
+            spec.deadline_ms.is_some() || spec.start_delay_ms > 0 || is_checked
+        }
+        // The age is counted from a creation, which may have been elsewhere, and the clock says whether it is reached.
+        Command::CommitAt { .. } => true,
+        Command::Register(_)
+        | Command::Commit
+        | Command::Look
+        | Command::Resume
+        | Command::Record(_)
+        | Command::Finish { .. }
+        | Command::Abort { .. }
+        | Command::Replay { .. }
+        | Command::Force { .. } => false,
+    }
+}
+
 /// FNV-1a: the same gid meets the same lane as long as the number of lanes stays.
 fn lane_of(gid: &Gid, lanes: usize) -> usize {
     let hash = gid.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -244,6 +284,7 @@ fn lane_of(gid: &Gid, lanes: usize) -> usize {
 pub struct Lanes {
     handle: Handle,
     stop: CancellationToken,
+    hurry: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -260,7 +301,7 @@ impl Lanes {
             options.shard.refresh_after_ms = None;
         }
         let (hub, damaged) = (Hub::default(), Damaged::new(metrics.clone()));
-        let stop = CancellationToken::new();
+        let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
         let store_clock = Arc::<StoreClock>::default();
         let holds = Duration::from_millis(options.proof_holds_ms);
@@ -280,6 +321,7 @@ impl Lanes {
                 damaged: damaged.clone(),
                 residents: Arc::clone(&residents),
                 stop: stop.clone(),
+                hurry: hurry.clone(),
                 store_clock: Arc::clone(&store_clock),
                 vitals: Arc::clone(&vitals),
             });
@@ -297,7 +339,7 @@ impl Lanes {
             vitals,
             busy_retry_after_ms: options.busy_retry_after_ms,
         };
-        Self { handle, stop, tasks }
+        Self { handle, stop, hurry, tasks }
     }
 
     /// The way in.
@@ -305,8 +347,14 @@ impl Lanes {
         &self.handle
     }
 
+    /// When this is cancelled, lanes that stop wait for no call any more: they record what they know, and leave.
+    pub fn hurry(&self) -> &CancellationToken {
+        &self.hurry
+    }
+
     /// Stops admitting, lets what is admitted become durable, answers who waits, drops withheld calls (they are
-    /// owed, hence made after the next start), waits for calls under way, and resolves when every lane is gone.
+    /// owed, hence made after the next start), waits for calls under way, and resolves when every lane is gone: a few
+    /// seconds after `calls_drain` also when the store does not answer.
     pub async fn stop(self) {
         self.handle.close();
         self.stop.cancel();

@@ -32,6 +32,13 @@ use listeners::Listeners;
 /// How long `/readyz` waits for the store.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How much longer than `http.drain_timeout` a stop may take, whatever the store does.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take from when somebody asked twice.
+const STOP_WITHIN_HURRIED: Duration = Duration::from_secs(4);
+/// How long answers that were just given may take to go out then.
+const ANSWER_WITHIN_HURRIED: Duration = Duration::from_millis(500);
+
 /// What `/readyz` says of one whose work others take over.
 const CUT_OFF: &str = "lapsed: others take over what this coordinator owns, because its heartbeats do not arrive or its \
      lanes cannot write; its log says why, and it goes on by itself when they can";
@@ -74,6 +81,7 @@ pub struct Server {
     standing: Arc<Standing>,
     lanes: Lanes,
     jobs: Jobs,
+    drain: Duration,
     shutdown: CancellationToken,
     /// Cancelled when the lanes are gone.
     at_rest: CancellationToken,
@@ -91,13 +99,22 @@ impl Server {
     /// The same, by a clock of one's own.
     pub async fn start_by(config: Config, clock: Clock) -> Result<Self, StartError> {
         let options = config.store_options();
-        // Before the ports: whoever mistyped the URL is not told about a port.
-        store::check(&options.url)?;
-        let listeners = Listeners::bind(&config).await?;
+        // Before the ports: whoever has a store that cannot be used is not told about a port.
+        let store = store::open(&options).await?;
+        let bound = async {
+            store.heartbeat().await?;
+            Listeners::bind(&config).await
+        };
+        let listeners = match bound.await {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                // It has the name by now: the others are not to wait for a heartbeat of it.
+                take_leave(&*store).await;
+                return Err(error);
+            }
+        };
         let (addr, grpc_addr) = (listeners.http.1, listeners.grpc.as_ref().map(|(_, addr)| *addr));
         let health_addr = listeners.health.as_ref().map(|(_, addr)| *addr);
-        let store = store::open(&options).await?;
-        store.heartbeat().await?;
         let standing = Arc::new(Standing::new(options.lapse_after_ms));
 
         let metrics = Metrics::new();
@@ -143,6 +160,7 @@ impl Server {
             standing,
             lanes,
             jobs,
+            drain: Duration::from_millis(config.http.drain_timeout.millis()),
             shutdown,
             at_rest,
             listening,
@@ -171,29 +189,69 @@ impl Server {
         self.standing.superseded().await;
     }
 
+    /// When this is cancelled, a stop waits for no call and no client any more.
+    pub fn hurry(&self) -> CancellationToken {
+        self.lanes.hurry().clone()
+    }
+
     /// Stops admitting, lets what is admitted become durable, answers who waits, waits for calls under way, and closes the
-    /// store. Owed calls are dropped: they are made after the next start.
+    /// store. Owed calls are dropped: they are made after the next start. A few seconds after `http.drain_timeout` it is
+    /// over, whatever the store does.
     pub async fn stop(self) {
+        let (hurry, longest) = (self.hurry(), self.drain.saturating_add(STOP_WITHIN));
+        let too_long = async {
+            tokio::select! {
+                () = tokio::time::sleep(longest) => {}
+                () = after(&hurry, STOP_WITHIN_HURRIED) => {}
+            }
+        };
+        tokio::select! {
+            () = self.stop_in_order() => tracing::info!("stopped"),
+            () = too_long => tracing::error!(
+                "the store, or a client, held up the stop for too long; leaving all the same. The others notice by the \
+                 missing heartbeat"
+            ),
+        }
+    }
+
+    async fn stop_in_order(self) {
         tracing::info!("stopping");
         self.shutdown.cancel();
         self.jobs.stop().await;
+        let hurry = self.lanes.hurry().clone();
         // It is alive until its lanes are gone: nobody else is to make the calls that it waits for.
         self.lanes.stop().await;
         self.at_rest.cancel();
         // Requests under way have their answers by now.
-        for task in [self.recovering, self.pulse].into_iter().chain(self.listening) {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task ended badly");
+        let tasks = async {
+            for task in [self.recovering, self.pulse].into_iter().chain(self.listening) {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a task ended badly");
+                }
             }
+        };
+        tokio::select! {
+            () = tasks => {}
+            () = after(&hurry, ANSWER_WITHIN_HURRIED) => {}
         }
-        if let Err(error) = self.store.leave().await {
-            tracing::debug!(%error, "the others will notice by the missing heartbeat");
-        }
-        if let Err(error) = self.store.close().await {
-            tracing::warn!(%error, "the store did not close cleanly; the next start recovers it");
-        }
-        tracing::info!("stopped");
+        take_leave(&*self.store).await;
     }
+}
+
+/// Lets the others take over what this coordinator owns, and closes the store.
+async fn take_leave(store: &dyn Store) {
+    if let Err(error) = store.leave().await {
+        tracing::debug!(%error, "the others will notice by the missing heartbeat");
+    }
+    if let Err(error) = store.close().await {
+        tracing::warn!(%error, "the store did not close cleanly; the next start recovers it");
+    }
+}
+
+/// Resolves so long after `token` was cancelled.
+async fn after(token: &CancellationToken, wait: Duration) {
+    token.cancelled().await;
+    tokio::time::sleep(wait).await;
 }
 
 /// The description of everything the server answers.

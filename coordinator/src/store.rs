@@ -74,7 +74,7 @@ pub struct Options {
     pub owner: String,
     /// How many lanes append side by side, where the database can do that.
     pub lanes: usize,
-    /// A coordinator whose heartbeat is older has lost what it owns to whoever adopts it.
+    /// A coordinator of which another has seen no new heartbeat for so long has lost what it owns to whoever adopts it.
     pub lapse_after_ms: u64,
     /// A process that has the name already is given so long to show by a heartbeat that it lives; 0: it is not looked for.
     pub name_wait_ms: u64,
@@ -113,18 +113,6 @@ pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
         Scheme::Postgres => Arc::new(remote::open::<remote::Postgres>(options).await?),
         Scheme::MySql => Arc::new(remote::open::<remote::MySql>(options).await?),
     })
-}
-
-/// Whether a URL names a store at all. Nothing is opened.
-pub fn check(url: &str) -> Result<(), OpenError> {
-    match scheme(url)? {
-        Scheme::Memory | Scheme::Sqlite(_) => Ok(()),
-        Scheme::Postgres | Scheme::MySql => check_server_url(url).map_err(|detail| OpenError::Url {
-            // The rest of the URL may carry a password.
-            url: url.split_once(':').map_or_else(String::new, |(scheme, _)| format!("{scheme}:")),
-            detail,
-        }),
-    }
 }
 
 /// Brings the tables of a store up to date without running a coordinator on it; returns how many migrations that took.

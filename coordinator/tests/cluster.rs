@@ -6,7 +6,7 @@ mod chaos;
 mod failover;
 mod handover;
 mod load;
-mod pack;
+pub(crate) mod pack;
 mod pause;
 mod shop;
 mod slow;

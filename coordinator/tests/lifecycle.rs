@@ -3,6 +3,7 @@
 use serde_json::json;
 use trine_participants::faults::Faults;
 
+use crate::cluster::pack::Kind;
 use crate::support::{Coordinator, Http, Shop, purchase, trine};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,17 +316,35 @@ async fn health_has_a_listener_of_its_own_where_one_is_named() {
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_named_is_told_before_a_port_that_is_taken() {
+async fn a_store_that_cannot_be_used_is_told_before_a_port_that_is_taken() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let serve = |store: &'static str| {
-        let addr = addr.clone();
-        async move { trine(&["serve", "--http", &addr, "--grpc", "off", "--store", store]).await }
+    let serve = async |store: &str| {
+        let arguments = ["serve", "--http", &addr, "--grpc", "off", "--name", "late", "--store", store];
+        trine(&arguments).await
     };
     let (code, words) = serve("sqlite:./folder/").await;
     assert_eq!(code, Some(2), "{words}");
     assert!(words.contains("names no file"), "{words}");
+    let folder = tempfile::tempdir().unwrap();
+    let (code, words) = serve(&format!("sqlite:{}", folder.path().display())).await;
+    assert_eq!(code, Some(1), "a folder is no file: {words}");
+    assert!(words.contains("cannot open") && !words.contains("cannot listen"), "{words}");
+    let postgres = Kind::Postgres.fresh();
+    let (code, words) = serve(&format!("{postgres}_of_nobody")).await;
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("cannot open") && !words.contains("cannot listen"), "{words}");
     let (code, words) = serve("memory:").await;
     assert_eq!(code, Some(1), "{words}");
     assert!(words.contains("local end of an outgoing connection"), "{words}");
+    // It was among the coordinators for a moment, and has taken its leave.
+    let (code, words) = serve(&postgres).await;
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("cannot listen"), "{words}");
+    let other = Coordinator::serve(&postgres, "127.0.0.1:0", folder.path(), &[]).await;
+    let (_, list) = Http::new().get(&format!("{}/v1/admin/coordinators", other.url())).await;
+    let late = list["coordinators"].as_array().unwrap().iter().find(|one| one["name"] == "late").unwrap();
+    let state = (&late["alive"], &late["heartbeat_at"]);
+    assert_eq!(state, (&json!(false), &json!("1970-01-01T00:00:00.000Z")), "{list}");
+    assert_eq!(other.terminate().await, Some(0));
 }

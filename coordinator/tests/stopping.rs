@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cluster::pack::{Kind, through_proxy};
 use crate::support::{Coordinator, Http};
 
 /// A call that the test answers.
@@ -95,4 +96,51 @@ async fn a_call_that_outlasts_the_drain_is_unknown_and_the_next_process_makes_at
     let made = attempts(&http, &db, &body).await;
     assert_eq!(made, [(1, "unknown".to_owned()), (2, "done".to_owned())]);
     answering.await.expect("the second attempt is the second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sigterm_waits_for_no_call_and_the_next_process_makes_attempt_two() {
+    let (http, folder) = (Http::new(), tempfile::tempdir().expect("a temporary folder"));
+    let (participant, mut calls) = participant().await;
+    let (db, body) = (folder.path().join("trine.db"), saga(&participant));
+    let coordinator = Coordinator::start_with(&db, &[("TRINE_HTTP_DRAIN_TIMEOUT", "1h")]).await;
+    let (status, _) = http.create(coordinator.url(), &body, 0).await.expect("an answer");
+    assert_eq!(status, 202);
+    let first = calls.recv().await.expect("it is called");
+    assert_eq!(first.attempt, "1");
+    coordinator.send_term().await;
+    let url = format!("{}/v1/transactions", coordinator.url());
+    while http.try_post(&url, &body).await.is_some_and(|(status, _)| status != 503) {}
+    coordinator.send_term().await;
+    assert_eq!(coordinator.ended().await, Some(0));
+    let answering = tokio::spawn(async move {
+        let second = calls.recv().await.expect("it is called again");
+        assert_eq!(second.attempt, "2");
+        second.answer.send(()).expect("the call is under way");
+    });
+    let made = attempts(&http, &db, &body).await;
+    assert_eq!(made, [(1, "unknown".to_owned()), (2, "done".to_owned())]);
+    answering.await.expect("the second attempt is the second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_falls_silent_does_not_hold_up_a_stop() {
+    for kind in [Kind::Postgres, Kind::MariaDb] {
+        let (http, folder) = (Http::new(), tempfile::tempdir().expect("a temporary folder"));
+        let (participant, mut calls) = participant().await;
+        let (proxy, store) = through_proxy(&kind.fresh());
+        let drain = [("TRINE_HTTP_DRAIN_TIMEOUT", "1s")];
+        let coordinator = Coordinator::serve(&store, "127.0.0.1:0", folder.path(), &drain).await;
+        let (status, _) = http.create(coordinator.url(), &saga(&participant), 0).await.expect("an answer");
+        assert_eq!(status, 202);
+        let call = calls.recv().await.expect("it is called");
+        proxy.black_hole(true);
+        // Its lane has something to write, and waits for the database when it is told to stop.
+        call.answer.send(()).expect("the call is under way");
+        #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+        let begun = std::time::Instant::now();
+        assert_eq!(coordinator.terminate().await, Some(0));
+        let took = begun.elapsed();
+        assert!(took < std::time::Duration::from_secs(15), "{kind:?}: {took:?}");
+    }
 }

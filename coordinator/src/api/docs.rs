@@ -116,7 +116,7 @@ fn codes_of(path: &str, is_write: bool, operation: &Operation) -> Vec<Code> {
     }
     match operation.operation_id.as_deref() {
         Some("createTransaction") => {
-            codes.extend([Code::TooManyBranches, Code::UnknownParticipant, Code::GidConflict])
+            codes.extend([Code::TooManyBranches, Code::UnknownParticipant, Code::GidConflict, Code::NotReady])
         }
         Some("registerBranch") => {
             codes.extend([Code::TooManyBranches, Code::UnknownParticipant, Code::BranchConflict])

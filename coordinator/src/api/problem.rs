@@ -99,6 +99,9 @@ impl Refusal {
                 busy.retry_after_ms = Some(retry_after_ms);
                 busy
             }
+            clock @ SubmitError::ClockWrong { .. } => {
+                Self::new(Code::NotReady, format!("clock: nothing was done, because {clock}"))
+            }
             SubmitError::ShuttingDown => Self::shutting_down(),
             SubmitError::Lost => Self::new(
                 Code::StoreUnavailable,
@@ -267,9 +270,12 @@ mod tests {
     #[test]
     fn everything_transient_carries_retry_after() {
         let gid = Gid::parse("g-1").unwrap();
-        for error in
-            [SubmitError::ShuttingDown, SubmitError::Lost, SubmitError::Rejected(Rejection::Unavailable)]
-        {
+        for error in [
+            SubmitError::ShuttingDown,
+            SubmitError::Lost,
+            SubmitError::ClockWrong { skew: "2m ahead of".into() },
+            SubmitError::Rejected(Rejection::Unavailable),
+        ] {
             let response = Refusal::from_submit(error.clone(), &gid).into_response();
             assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{error:?}");
             assert!(response.headers().contains_key(RETRY_AFTER), "{error:?}");

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: Dev) -> Result<(), Failure> {
     let any = args.exit || args.http.is_some_and(|http| http.port() == 0);
     let http = args.http.unwrap_or_else(|| local(HTTP_PORT, any));
     let scene = Scene::set(&folder.path, http, any, args.exit, args.dir.as_deref()).await?;
-    let stop = signals.stop();
+    let stop = signals.stop(scene.hurry());
     tokio::pin!(stop);
     let toured = tokio::select! {
         toured = tour::run(&scene) => toured,
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Dev) -> Result<(), Failure> {
     }
     tour::how_to_break_it(&scene)?;
     stop.await;
-    output::line("\nstopping; Ctrl-C again exits at once")?;
+    output::line("\nstopping; Ctrl-C again does not wait for calls under way")?;
     scene.strike().await;
     toured
 }

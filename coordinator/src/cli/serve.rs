@@ -2,6 +2,7 @@
 //! server is made of is `server.rs`'s business.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Serve, Sources};
 use super::client::install_crypto;
@@ -36,8 +37,11 @@ pub(crate) async fn run(args: Serve) -> Result<(), Failure> {
         }
     }));
     let superseded = tokio::select! {
-        name = signals.stop() => {
-            tracing::info!(signal = name, "stopping; a second signal exits at once");
+        name = signals.stop(server.hurry()) => {
+            tracing::info!(
+                signal = name,
+                "stopping; a second signal waits for no call any more, and a third one exits at once"
+            );
             false
         }
         () = server.superseded() => true,
@@ -83,11 +87,15 @@ impl Signals {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first and returns its name. From then on the next one ends the process on the spot: whoever sends
+    /// Waits for the first and returns its name. From then on the second cancels `hurry`: what is known is still
+    /// recorded, so that no attempt is made twice under one number. The third ends the process on the spot: whoever sends
     /// it has waited long enough, and a coordinator survives worse.
-    pub(crate) async fn stop(mut self) -> &'static str {
+    pub(crate) async fn stop(mut self, hurry: CancellationToken) -> &'static str {
         let name = self.next().await;
         tokio::spawn(async move {
+            let second = self.next().await;
+            tracing::warn!(signal = second, "stopping at once; calls under way are recorded as unknown");
+            hurry.cancel();
             self.next().await;
             std::process::exit(INTERRUPTED);
         });

@@ -95,7 +95,7 @@ pub(super) const KEYS: &[Key] = &[
     key("store.heartbeat_every", duration(100, HOUR_MS / 3), "2s",
         "How often this coordinator says that it is alive, looks for others that are gone, and reads which participants are alive"),
     key("store.lapse_after", duration(3 * SECOND_MS, HOUR_MS), "10s",
-        "A coordinator that was silent for so long, by the database's clock, is taken for gone: the others take over what it owns. The same for all coordinators of a store; at least three times `store.heartbeat_every`"),
+        "A coordinator of which the others have seen no new heartbeat for so long is taken for gone: the others take over what it owns. The same for all coordinators of a store; at least three times `store.heartbeat_every`"),
 
     key("dispatch.per_host_max", count(100_000), "512",
         "Most calls under way at one host (scheme, name and port), all services behind it together. A place that becomes free goes to the service in line that has the fewest"),

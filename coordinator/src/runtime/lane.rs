@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::skew::StoreClock;
 use crate::store::Store;
 use crate::vitals::{self, Vitals};
-use stopping::Stopping;
+use stopping::{RECORD_WITHIN_HURRIED, Stopping};
 
 /// Messages handled before the lane looks at what they led to.
 const DRAIN_MAX: usize = 512;
@@ -51,6 +51,7 @@ pub(super) struct Parts {
     pub(super) damaged: Damaged,
     pub(super) residents: Arc<AtomicU64>,
     pub(super) stop: CancellationToken,
+    pub(super) hurry: CancellationToken,
     pub(super) store_clock: Arc<StoreClock>,
     pub(super) vitals: Arc<Vitals>,
 }
@@ -118,7 +119,7 @@ impl Lane {
         mut commands: mpsc::Receiver<Admission>,
         mut adoptions: mpsc::Receiver<Adoption>,
     ) {
-        let stop = self.parts.stop.clone();
+        let (stop, hurry) = (self.parts.stop.clone(), self.parts.hurry.clone());
         let mut wall = self.parts.clock.follow();
         wall.mark_changed();
         loop {
@@ -127,7 +128,7 @@ impl Lane {
             }
             let now = self.now();
             self.pump(now);
-            if self.is_over() {
+            if self.is_over(now) {
                 break;
             }
             let wake = self.pause(now);
@@ -146,8 +147,9 @@ impl Lane {
                 Some(adoption) = adoptions.recv(), if open => self.adopt(adoption),
                 Some(adoption) = self.again.recv(), if open => self.adopt(adoption),
                 Ok(()) = wall.changed(), if open => wall.mark_changed(),
-                () = timer, if self.stopping != Some(Stopping::GivenUp) => {}
-                () = Self::drained(self.stopping, now), if !open => self.give_up(),
+                () = timer, if !self.has_given_up() => {}
+                () = Stopping::over(self.stopping, now), if !open => self.wait_no_longer(),
+                () = hurry.cancelled(), if !open && !self.has_given_up() => self.give_up(RECORD_WITHIN_HURRIED),
             }
             self.drain(&mut commands);
             let now = self.now();
@@ -268,7 +270,7 @@ impl Lane {
             Completion::Returned { call, returned } => {
                 let was_out = self.calls_out.remove(&(call.gid.clone(), call.key));
                 // It was recorded as unknown meanwhile.
-                if !was_out && self.stopping == Some(Stopping::GivenUp) {
+                if !was_out && self.has_given_up() {
                     return;
                 }
                 self.handle(in_flight::message(*call, returned, self.parts.clock.steady()));
@@ -351,7 +353,7 @@ impl Lane {
 
     /// Reads journals, a bounded number at a time. Whoever handed over transactions is told after the last of them.
     fn start_loads(&mut self, loads: Vec<Gid>) {
-        if loads.is_empty() || self.stopping == Some(Stopping::GivenUp) {
+        if loads.is_empty() || self.has_given_up() {
             return tell(std::mem::take(&mut self.adopters));
         }
         let parts = loads.len().div_ceil(LOAD_MAX);

@@ -279,27 +279,73 @@ fn open_for(deadline_ms: u64) -> Command {
     Command::Create(Arc::new(draft.build().unwrap()))
 }
 
-#[tokio::test]
+/// How far clocks are from the store's that are wrong.
+const WRONG_BY_MS: [i64; 2] = [-40 * 24 * 60 * 60 * 1_000, 40 * 24 * 60 * 60 * 1_000];
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_whose_clock_is_wrong_lets_no_deadline_pass() {
     let metrics = Metrics::new();
-    for ahead_ms in [-40_i64, 40].map(|days| days * 24 * 60 * 60 * 1_000) {
+    for ahead_ms in WRONG_BY_MS {
         let memory = Memory::new("one");
         let (lanes, _calls) = start(memory.clone(), Options::default());
         let standing = Standing::new(60_000);
         let beat = async || ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+        lanes.handle().submit(gid("g"), open_for(20_000), ReplyOn::Durable).await.unwrap();
         memory.set_clock_ahead(ahead_ms);
         beat().await;
         assert!(lanes.handle().complaint().is_some_and(|words| words.starts_with("clock: ")));
-        lanes.handle().submit(gid("g"), open_for(20), ReplyOn::Durable).await.unwrap();
         // The answer comes when the time is over, and so is the deadline.
-        let until = lanes.handle().within(std::time::Duration::from_millis(200));
-        let waiting = lanes.handle().submit(gid("g"), open_for(20), ReplyOn::Settled { until });
+        let until = lanes.handle().within(std::time::Duration::from_secs(30));
+        let waiting = lanes.handle().submit(gid("g"), Command::Look, ReplyOn::Settled { until });
         assert_eq!(waiting.await.unwrap().status, Status::Open, "{ahead_ms}");
         memory.set_clock_ahead(0);
         beat().await;
         assert_eq!(lanes.handle().complaint(), None);
-        let settled = lanes.handle().submit(gid("g"), open_for(20), later(lanes.handle())).await.unwrap();
+        let settled = lanes.handle().submit(gid("g"), Command::Look, later(lanes.handle())).await.unwrap();
         assert_eq!(settled.status, Status::RolledBack, "{ahead_ms}");
+        lanes.stop().await;
+    }
+}
+
+/// Whoever adopts goes by the times that stand in the journal.
+#[tokio::test]
+async fn a_coordinator_whose_clock_is_wrong_writes_no_time_down_that_others_would_go_by() {
+    let metrics = Metrics::new();
+    let open = |pattern, check| Draft { open: true, check, ..Draft::new(pattern) };
+    let target = || Some(Target::parse("http://service/check").unwrap());
+    let Command::Create(plain) = create() else { unreachable!("it creates") };
+    let branches = || plain.branches.clone();
+    let timed = [
+        Draft { deadline_ms: Some(60_000), ..open(Pattern::Tcc, None) },
+        Draft { deadline_ms: Some(60_000), branches: branches(), ..Draft::new(Pattern::Saga) },
+        Draft { start_delay_ms: 60_000, branches: branches(), ..Draft::new(Pattern::Saga) },
+        open(Pattern::Message, target()),
+        open(Pattern::Workflow, target()),
+    ];
+    let timed: Vec<Command> =
+        timed.into_iter().map(|draft| Command::Create(Arc::new(draft.build().unwrap()))).collect();
+    for ahead_ms in WRONG_BY_MS {
+        let memory = Memory::new("one");
+        let (lanes, _calls) = start(memory.clone(), Options::default());
+        let standing = Standing::new(60_000);
+        let submit = async |name: &str, command: &Command| {
+            lanes.handle().submit(gid(name), command.clone(), ReplyOn::Durable).await
+        };
+        memory.set_clock_ahead(ahead_ms);
+        ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+        submit("plain", &create()).await.unwrap();
+        for command in timed.iter().chain([&Command::CommitAt { age_ms: 60_000 }]) {
+            let refused = submit("timed", command).await.unwrap_err();
+            let SubmitError::ClockWrong { skew } = &refused else { panic!("{refused}") };
+            assert!(skew.contains(" days "), "{skew}");
+        }
+        let open = Command::Create(Arc::new(open(Pattern::Tcc, None).build().unwrap()));
+        submit("untimed", &open).await.unwrap();
+        memory.set_clock_ahead(0);
+        ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+        for (number, command) in timed.iter().enumerate() {
+            submit(&format!("timed-{number}"), command).await.unwrap();
+        }
         lanes.stop().await;
     }
 }

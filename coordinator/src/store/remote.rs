@@ -23,6 +23,7 @@ mod queries;
 mod retention;
 mod safety;
 mod sessions;
+mod sightings;
 mod tables;
 mod target;
 #[cfg(test)]
@@ -97,13 +98,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
     let mut client = sessions::first::<C>(&target).await.map_err(|why| failed(&why))?;
     migrate_with(options, &mut client).await?;
     let inspection = client.inspect().await.map_err(|error| failed(&error))?;
-    let lapse_ms = append::integer(options.lapse_after_ms);
-    let identity = Identity {
-        name: options.owner.clone(),
-        incarnation: format!("{:016x}", fastrand::u64(..)),
-        node: inspection.node.unwrap_or_default(),
-        lapse_ms,
-    };
+    let identity = Identity::new(options, inspection.node.unwrap_or_default());
     galera::check_writers(options, &target, &identity, &mut client).await?;
     let patience = Duration::from_millis(options.name_wait_ms);
     if tables::is_taken(&mut client, &identity.name, patience).await.map_err(|error| failed(&error))? {
@@ -354,8 +349,16 @@ impl<C: Client> Membership for Remote<C> {
         self.run(|inner| &inner.pulse, |client, me| Box::pin(async move { tables::leave(client, &me).await }))
     }
 
+    /// The same.
+    fn give_up(&self) -> StoreFuture<()> {
+        self.run(
+            |inner| &inner.pulse,
+            |client, me| Box::pin(async move { tables::give_up(client, &me).await }),
+        )
+    }
+
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
-        self.read(|client, me| Box::pin(queries::coordinators(client, me.lapse_ms)))
+        self.read(|client, me| Box::pin(async move { queries::coordinators(client, &me).await }))
     }
 
     fn sweep_coordinators(&self) -> StoreFuture<u64> {

@@ -39,7 +39,7 @@ pub(super) trait Subject {
     /// Changes the times that stand in a row: what only the passing of time brings about.
     fn rewrite(&self, what: Rewrite<'_>) -> impl Future<Output = ()> + Send;
 
-    /// Lets the heartbeat of a coordinator lapse.
+    /// Has a coordinator taken for gone.
     fn lapse(&self, _owner: &str) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }

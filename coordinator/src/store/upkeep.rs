@@ -51,7 +51,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
 pub enum Standing {
     /// Its heartbeats have been on time.
     Alive,
-    /// The one before this came too late: others may have adopted what it owned.
+    /// Its row said that it is gone, by its own word or another's: others may have adopted what it owned.
     Lapsed,
     /// Another process has taken its name: it must stop.
     Superseded,
@@ -68,15 +68,23 @@ pub struct Beat {
 
 /// Coordinators that share this store.
 pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
-    /// Says that this coordinator is alive, and learns how it stands. All times are the database's.
+    /// Says that this coordinator is alive, and learns how it stands. All times are the database's; none of them says who
+    /// is gone.
     fn heartbeat(&self) -> StoreFuture<Beat>;
 
     /// Takes over at most `limit` unsettled transactions whose owner is not this coordinator and, in a store that
-    /// several coordinators may share, whose owner's heartbeat has lapsed; returns which.
+    /// several coordinators may share, whose owner is gone: it said so, it has no row, or this coordinator has seen in
+    /// earlier calls, by its own steady time, that the owner's heartbeat did not change for `lapse_after_ms`. An owner that
+    /// beats meanwhile keeps what it has. Returns which.
     fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>>;
 
-    /// Lets the others adopt at once what this coordinator owns: its heartbeat has lapsed.
+    /// Lets the others adopt at once what this coordinator owns: it stops.
     fn leave(&self) -> StoreFuture<()>;
+
+    /// Lets the others adopt at once what this coordinator owns: it lives, and cannot do its work.
+    fn give_up(&self) -> StoreFuture<()> {
+        self.leave()
+    }
 
     /// Every coordinator known, by name, with what it owns.
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>>;

@@ -187,7 +187,10 @@ pub struct Coordinator {
     pub alive: bool,
     /// When the process that has the name started. By the store's clock, as all times here.
     pub started_at: Timestamp,
-    /// When it last said that it is alive; the beginning of time when it has stopped in good order.
+    /// It lives, and has let the others take over by its own word, because its lanes cannot work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gave_up: bool,
+    /// When it last said that it is alive, or that it has given up; the beginning of time when it has stopped in good order.
     pub heartbeat_at: Timestamp,
     /// Transactions it owns that are not settled.
     pub unfinished: u64,

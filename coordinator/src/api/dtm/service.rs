@@ -134,6 +134,10 @@ impl Service {
                 let after_s = retry_after_ms.div_ceil(1_000);
                 unavailable(Code::Busy, "too much is in flight; nothing was done", after_s).into()
             }
+            clock @ SubmitError::ClockWrong { .. } => {
+                let text = format!("nothing was done, because {clock}");
+                unavailable(Code::NotReady, &text, RETRY_AFTER_S).into()
+            }
             SubmitError::ShuttingDown => {
                 let text = "shutting down; nothing was done, ask another coordinator";
                 unavailable(Code::ShuttingDown, text, RETRY_AFTER_S).into()

@@ -101,6 +101,25 @@ pub(super) async fn answered(response: axum::response::Response) -> Answered {
 }
 
 #[tokio::test]
+async fn a_coordinator_whose_clock_is_wrong_prepares_no_message_that_would_be_asked_about() {
+    let (front, lanes) = front();
+    let (router, asked) = (router(front), crate::clock::Stopwatch::start());
+    let wrong = trine_protocol::Timestamp::from_millis(crate::clock::now().millis() - 3_600_500);
+    lanes.handle().store_clock().heard(wrong, asked);
+    let message = r#"{"gid":"m","trans_type":"msg","query_prepared":"http://p/asked"}"#;
+    let answered = send(&router, Method::POST, "/api/dtmsvr/prepare", message).await;
+    let said = (answered.status.as_u16(), answered.header("retry-after"));
+    assert_eq!(said, (500, "1"), "as whatever is temporary: {}", answered.body);
+    let words =
+        "nothing was done, because this machine's clock is 1h ahead of the store's: repeat this at another";
+    assert!(answered.body.contains(words), "{}", answered.body);
+    assert!(!answered.body.contains("FAILURE"), "it may be done elsewhere: {}", answered.body);
+    let saga = r#"{"gid":"s","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#;
+    let answered = send(&router, Method::POST, "/api/dtmsvr/submit", saga).await;
+    assert_eq!(answered.status, StatusCode::OK, "it has no time: {}", answered.body);
+}
+
+#[tokio::test]
 async fn a_body_that_finds_no_room_is_told_to_come_back() {
     let (front, _lanes) = front();
     let request = |uri: &str| {

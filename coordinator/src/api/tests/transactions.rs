@@ -428,10 +428,21 @@ async fn health_says_alive_ready_and_what_is_measured() {
     let asked = crate::clock::Stopwatch::start();
     let store_now =
         |behind_ms: u64| trine_protocol::Timestamp::from_millis(crate::clock::now().millis() - behind_ms);
-    api.lanes.handle().store_clock().heard(store_now(40 * 24 * 60 * 60 * 1_000), asked);
+    api.lanes.handle().store_clock().heard(store_now(40 * 24 * 60 * 60 * 1_000 + 5_000), asked);
     let answer = api.get("/readyz").await;
     assert!(answer.starts_with("503") && answer.contains("TX0023"), "{answer}");
     assert!(answer.contains("clock: this machine's clock is 40 days ahead of the store's"), "{answer}");
+    let timed = r#"{"gid":"late-1","pattern":"tcc","open":true,"options":{"deadline":"1m"}}"#;
+    check(
+        api.post("/v1/transactions", timed).await,
+        expect![[r#"
+        503 Service Unavailable
+        retry-after: 1
+        content-type: application/problem+json
+        {"type":"urn:trine:error:TX0023","title":"The coordinator is not ready","status":503,"detail":"clock: nothing was done, because this machine's clock is 40 days ahead of the store's: repeat this at another coordinator, or here when the clock is right","code":"TX0023","gid":"late-1"}
+    "#]],
+    );
+    assert!(api.post("/v1/transactions", SAGA).await.starts_with("202"), "it has no time");
     api.lanes.handle().store_clock().heard(store_now(1_500), asked);
     assert!(api.get("/readyz").await.starts_with("200"), "two seconds do no harm");
     let metrics = api.get("/metrics").await;

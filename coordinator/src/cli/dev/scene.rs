@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use trine_participants::{Running, inventory, order};
 use trine_protocol::v1::ParticipantList;
 
@@ -153,6 +154,11 @@ impl Scene {
             _ => String::new(),
         };
         format!("{program} {command}{url}{dir}")
+    }
+
+    /// Cancelled, it lets [`Self::strike`] wait for no call any more.
+    pub(super) fn hurry(&self) -> CancellationToken {
+        self.server.hurry()
     }
 
     /// Stops everything: the services first, while there is a coordinator to take leave of.

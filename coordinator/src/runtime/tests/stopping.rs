@@ -75,6 +75,45 @@ async fn what_is_still_out_when_a_lane_has_to_go_is_unknown_and_the_next_attempt
 }
 
 #[tokio::test]
+async fn who_asks_a_second_time_waits_for_no_call_and_what_is_out_is_on_record_as_unknown() {
+    let store = Memory::new("one");
+    let (lanes, mut calls) = start(store.clone(), draining(LONG));
+    lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+    let hanging = calls.recv().await.unwrap();
+    let hurry = lanes.hurry().clone();
+    let stopping = tokio::spawn(lanes.stop());
+    tokio::task::yield_now().await;
+    assert!(!stopping.is_finished(), "a call is under way");
+    hurry.cancel();
+    stopping.await.unwrap();
+    assert_eq!(hanging.call.key.attempt, 1);
+    assert_eq!(on_record(&store).await, [(1, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_silent_holds_up_a_stop_for_a_few_seconds_and_no_longer() {
+    for asked_twice in [false, true] {
+        let store = Memory::new("one");
+        let drain = if asked_twice { LONG } else { Duration::from_secs(10) };
+        let (lanes, mut calls) = start(store.clone(), draining(drain));
+        let handle = lanes.handle().clone();
+        handle.submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
+        let _hanging = calls.recv().await.unwrap();
+        let gate = store.faults().hold_appends();
+        let other = tokio::spawn(async move { handle.submit(gid("h"), create(), ReplyOn::Durable).await });
+        gate.arrived(1).await;
+        let begun = tokio::time::Instant::now();
+        if asked_twice {
+            lanes.hurry().cancel();
+        }
+        lanes.stop().await;
+        let (took, most) = (begun.elapsed(), if asked_twice { 3 } else { 14 });
+        assert!(took <= Duration::from_secs(most), "it took {took:?}");
+        assert_eq!(other.await.unwrap(), Err(SubmitError::Lost), "it may be written yet");
+    }
+}
+
+#[tokio::test]
 async fn a_lane_that_stops_does_not_begin_the_next_call() {
     let store = Memory::new("one");
     let (lanes, mut calls) = start(store.clone(), draining(LONG));

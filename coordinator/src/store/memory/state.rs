@@ -282,6 +282,7 @@ impl State {
         let coordinator = |name: &String| Coordinator {
             name: name.clone(),
             alive: self.alive.contains(name),
+            gave_up: false,
             started_at: Timestamp::from_millis(0),
             heartbeat_at: Timestamp::from_millis(0),
             unfinished: self

@@ -177,8 +177,8 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
     /// The node of a cluster it is connected to, where that matters.
     fn node(&self) -> &str;
 
-    /// Says that a coordinator is alive: name, incarnation, node. Answers whose the name is, and how long the heartbeat
-    /// was due; nothing when that must be asked.
+    /// Says that a coordinator is alive: name, incarnation, node. Answers whose the name is, the heartbeat
+    /// before this one, and this one; nothing when that must be asked.
     fn beat(&mut self, values: &[Value]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
     /// Runs a text that answers rows.
@@ -209,13 +209,12 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
     /// of no more use: then the error is [`Verdict::Doubtful`] or [`Verdict::Failed`].
     fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`, unless that has beaten within
-    /// `lapse_ms`; returns their gids.
+    /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`, if the row of `from` says that it is
+    /// gone ([`super::tables::GONE_MAX`]); returns their gids.
     fn claim(
         &mut self,
         owner: &str,
         from: &str,
-        lapse_ms: i64,
         limit: i64,
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
@@ -283,9 +282,14 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) settle: Option<&'static str>,
     pub(in crate::store) standing: &'static str,
     pub(in crate::store) leave: &'static str,
+    /// `$3`: the word for that.
+    pub(in crate::store) give_up: &'static str,
+    /// Writes the word `$4` in the place of the heartbeat `$3`, if that is still the last one.
+    pub(in crate::store) take_for_gone: &'static str,
     /// When the process that has a name has last beaten, and how long ago that was.
     pub(in crate::store) beaten: &'static str,
-    pub(in crate::store) lapsed: &'static str,
+    /// The other coordinators: id, incarnation, heartbeat, whether they own what is not settled.
+    pub(in crate::store) others: &'static str,
     pub(in crate::store) recall: &'static str,
     pub(in crate::store) coordinators: &'static str,
     pub(in crate::store) sweep_coordinators: &'static str,

@@ -23,7 +23,7 @@ pub(super) async fn check_writers<C: Client>(
             "the URL names several nodes of a Galera cluster, and each coordinator might take another";
         return Err(refused(format!("{found} (put one writer endpoint in front of them)")));
     }
-    let others = queries::coordinators(client, identity.lapse_ms).await.map_err(|e| failed(options, &e))?;
+    let others = queries::coordinators(client, identity).await.map_err(|e| failed(options, &e))?;
     let elsewhere = others.iter().find(|other| {
         let node = other.store_node.as_deref().unwrap_or_default();
         other.alive && other.name != identity.name && !node.is_empty() && node != identity.node

@@ -21,6 +21,7 @@ use trine_protocol::Gid;
 use super::append::{Writing, integer};
 use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
+use super::tables::GONE_MAX;
 use crate::store::Registration;
 use statements::{Gids, REGISTRATIONS};
 
@@ -131,16 +132,10 @@ impl Client for MySql {
         write::write(&mut self.0, writing).await
     }
 
-    async fn claim(
-        &mut self,
-        owner: &str,
-        from: &str,
-        lapse_ms: i64,
-        limit: i64,
-    ) -> Result<Vec<Row>, ClientError> {
+    async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
         let mut claimed = Vec::new();
         write::begin(&mut self.0).await?;
-        let rows = self.query(texts::CLAIMABLE, &[from.into(), limit.into(), lapse_ms.into()]).await?;
+        let rows = self.query(texts::CLAIMABLE, &[from.into(), limit.into(), GONE_MAX.into()]).await?;
         let gids = super::queries::gids(&rows)?;
         let gids: Vec<&Gid> = gids.iter().collect();
         for part in Gids::parts(&gids) {

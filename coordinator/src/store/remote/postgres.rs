@@ -17,6 +17,7 @@ use trine_protocol::Gid;
 use super::append::{Writing, integer};
 use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
+use super::tables::GONE_MAX;
 use crate::store::Registration;
 
 /// Prepared statements kept per connection; there are fewer texts than that.
@@ -130,14 +131,8 @@ impl Client for Postgres {
         })
     }
 
-    async fn claim(
-        &mut self,
-        owner: &str,
-        from: &str,
-        lapse_ms: i64,
-        limit: i64,
-    ) -> Result<Vec<Row>, ClientError> {
-        self.query(texts::CLAIM, &[owner.into(), from.into(), limit.into(), lapse_ms.into()]).await
+    async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
+        self.query(texts::CLAIM, &[owner.into(), from.into(), limit.into(), GONE_MAX.into()]).await
     }
 
     async fn retire(&mut self, before: i64, limit: i64) -> Result<u64, ClientError> {

@@ -8,6 +8,8 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::{integer, millis};
 use super::client::{Client, ClientError, Row, Value};
+use super::sightings::Heartbeat;
+use super::tables::{GAVE_UP, GONE_MAX, Identity, TAKEN_FOR_GONE};
 use crate::store::group::{self, Stored, Unreadable};
 use crate::store::{Census, Cursor, Filter, Journals, Loaded, Readable, ReadablePage, Registrations};
 
@@ -195,16 +197,25 @@ pub(super) async fn participants<C: Client>(client: &mut C) -> Result<Registrati
 /// See [`crate::store::Membership::coordinators`].
 pub(super) async fn coordinators<C: Client>(
     client: &mut C,
-    lapse_ms: i64,
+    me: &Identity,
 ) -> Result<Vec<Coordinator>, ClientError> {
     let rows = client.query(C::TEXTS.coordinators, &[]).await?;
     let coordinator = |row: &Row| {
-        let (heartbeat_at, silent_ms) = (row.int(3)?, row.int(4)?);
+        let (name, silent_ms) = (row.text(0)?, row.int(4)?);
+        let heartbeat = Heartbeat { incarnation: row.text(6)?.to_owned(), at: row.int(3)? };
+        // Of itself, and before its first look at the others, it has only the database's clock to go by.
+        let seen = me.seen.silent_for(name, &heartbeat);
+        let is_silent = seen.map_or(silent_ms > me.lapse_ms, |silence| me.is_lapse(silence));
+        let beat_last = match heartbeat.at {
+            GAVE_UP | TAKEN_FOR_GONE => 7,
+            _ => 3,
+        };
         Ok(Coordinator {
-            name: row.text(0)?.to_owned(),
-            alive: heartbeat_at > 0 && silent_ms <= lapse_ms,
+            name: name.to_owned(),
+            alive: heartbeat.at > GONE_MAX && !is_silent,
+            gave_up: heartbeat.at == GAVE_UP,
             started_at: timestamp(row, 2)?,
-            heartbeat_at: timestamp(row, 3)?,
+            heartbeat_at: timestamp(row, beat_last)?,
             unfinished: row.int(5)?.cast_unsigned(),
             store_node: Some(row.text(1)?.to_owned()).filter(|node| !node.is_empty()),
         })

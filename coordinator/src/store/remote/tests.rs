@@ -104,7 +104,7 @@ impl Subject for Database {
 
     async fn lapse(&self, owner: &str) {
         self.execute(&format!(
-            "UPDATE coordinators SET heartbeat_at = heartbeat_at - 60000 WHERE id = '{owner}'"
+            "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = 2 WHERE id = '{owner}'"
         ));
     }
 }

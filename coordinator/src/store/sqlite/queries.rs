@@ -261,6 +261,7 @@ pub(super) async fn coordinators(readers: &SqlitePool, owner: &str) -> Result<Ve
         Ok(Coordinator {
             // Whoever has the file is alive, and nobody else is.
             alive: name == owner,
+            gave_up: false,
             name,
             started_at: timestamp(row, 1)?,
             heartbeat_at: timestamp(row, 2)?,

@@ -60,7 +60,7 @@ pub(super) const ENDS: &str =
 /// Rows that another adopter is claiming at the same moment are passed over, not waited for.
 pub(super) const CLAIMABLE: &str = "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = $1 \
      AND EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = $1 \
-         AND c.heartbeat_at < CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - $3) \
+         AND c.heartbeat_at <= $3) \
      ORDER BY gid LIMIT $2 FOR UPDATE SKIP LOCKED";
 
 pub(super) const CLAIM: &str = "UPDATE transactions SET owner = ? WHERE gid IN (*)";
@@ -135,37 +135,46 @@ pub(super) const TEXTS: Texts = Texts {
          started_at = VALUES(started_at), heartbeat_at = VALUES(heartbeat_at), previous_at = VALUES(previous_at)"
     ),
     // Assigned from left to right here, and from what was before elsewhere: the same.
+    // Differs from the last one also when the clock stands still: others look whether it changes.
     beat: concat!(
-        "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = ",
+        "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = CASE WHEN ",
         now!(),
-        ", node = $3 WHERE id = $1 AND incarnation = $2"
+        " BETWEEN heartbeat_at - 1000 AND heartbeat_at THEN heartbeat_at + 1 ELSE ",
+        now!(),
+        " END, node = $3 WHERE id = $1 AND incarnation = $2"
     ),
     // Galera's reads wait for what others have acknowledged; other replication is not promised anything.
     settle: None,
-    standing: "SELECT incarnation, heartbeat_at - previous_at, heartbeat_at FROM coordinators WHERE id = $1",
+    standing: "SELECT incarnation, previous_at, heartbeat_at FROM coordinators WHERE id = $1",
     // Its name stays known, so that whoever adopts sees that it is gone.
     leave: "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2",
+    give_up: concat!(
+        "UPDATE coordinators SET heartbeat_at = $3, previous_at = ",
+        now!(),
+        " WHERE id = $1 AND incarnation = $2"
+    ),
+    // Whoever beats first has the row: then nothing is taken over.
+    take_for_gone: "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = $4 \
+         WHERE id = $1 AND incarnation = $2 AND heartbeat_at = $3",
     beaten: concat!(
         "SELECT incarnation, heartbeat_at, ",
         now!(),
         " - heartbeat_at FROM coordinators WHERE id = $1"
     ),
-    lapsed: concat!(
-        "SELECT c.id FROM coordinators AS c WHERE c.id <> $1 AND c.heartbeat_at < ",
-        now!(),
-        " - $2 AND EXISTS (SELECT 1 FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = c.id) ORDER BY c.id"
-    ),
+    others: "SELECT c.id, c.incarnation, c.heartbeat_at, CASE WHEN EXISTS (SELECT 1 FROM transactions AS t \
+         WHERE t.settled_at IS NULL AND t.owner = c.id) THEN 1 ELSE 0 END \
+         FROM coordinators AS c WHERE c.id <> $1 ORDER BY c.id",
     recall: "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
          SELECT DISTINCT t.owner, '', '', 0, 0, 0 FROM transactions AS t WHERE t.settled_at IS NULL \
          AND NOT EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = t.owner) ON DUPLICATE KEY UPDATE id = VALUES(id)",
     coordinators: concat!(
         "SELECT c.id, c.node, c.started_at, c.heartbeat_at, ",
         now!(),
-        " - c.heartbeat_at, (SELECT count(*) FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = c.id) \
-         FROM coordinators AS c ORDER BY c.id"
+        " - c.heartbeat_at, (SELECT count(*) FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = c.id), \
+         c.incarnation, c.previous_at FROM coordinators AS c ORDER BY c.id"
     ),
     sweep_coordinators: concat!(
-        "DELETE FROM coordinators WHERE heartbeat_at < ",
+        "DELETE FROM coordinators WHERE greatest(heartbeat_at, previous_at) < ",
         now!(),
         " - $1 AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = coordinators.id)"
     ),

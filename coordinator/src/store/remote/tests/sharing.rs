@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use trine_protocol::Status;
 
-use super::{KINDS, standing};
+use super::{Database, KINDS, standing};
 use crate::store::suite::Subject;
 use crate::store::suite::fixture::{Tx, append, at, create, gid};
 use crate::store::{OpenError, Options, Standing, open};
@@ -124,6 +124,93 @@ async fn coordinators_are_listed_with_what_they_own() {
         assert_eq!(found, [("one", false, 1), ("two", true, 1)]);
         one.leave().await.unwrap();
         assert_eq!(two.coordinators().await.unwrap()[0].heartbeat_at.millis(), 0);
+    }
+}
+
+/// What a clock that leaps by so much does to rows that were written before.
+fn leap(database: &Database, by_ms: i64) {
+    database.execute(&format!(
+        "UPDATE coordinators SET previous_at = previous_at - ({by_ms}), heartbeat_at = heartbeat_at - ({by_ms})"
+    ));
+}
+
+#[tokio::test]
+async fn when_the_databases_clock_leaps_ahead_nobody_adopts_from_the_living_and_nobody_lapses() {
+    for kind in KINDS {
+        let database = kind();
+        let (one, two) = (database.open("one").await, database.open("two").await);
+        create(&*one, &[&Tx::new("tx")]).await;
+        leap(&database, 60_000);
+        for _ in 0..3 {
+            assert_eq!(two.adopt(9).await, Ok(Vec::new()), "it is alive");
+        }
+        let seen = two.coordinators().await.unwrap();
+        assert!(seen.iter().any(|other| other.name == "one" && other.alive), "{seen:?}");
+        assert_eq!(standing(&*one).await, Ok(Standing::Alive), "nobody has adopted");
+        assert_eq!(two.adopt(9).await, Ok(Vec::new()));
+    }
+}
+
+#[tokio::test]
+async fn a_dead_coordinator_is_adopted_from_although_its_heartbeat_lies_in_the_future() {
+    for kind in KINDS {
+        let database = kind();
+        let dead = database.open("dead").await;
+        create(&*dead, &[&Tx::new("tx")]).await;
+        let impatient = |name| Options { lapse_after_ms: 100, ..database.options(name) };
+        let (one, two) = (open(&impatient("one")).await.unwrap(), database.open("two").await);
+        leap(&database, -600_000);
+        let adopted = async {
+            loop {
+                let adopted = one.adopt(9).await.unwrap();
+                if !adopted.is_empty() {
+                    return adopted;
+                }
+            }
+        };
+        let adopted = tokio::time::timeout(std::time::Duration::from_secs(60), adopted).await;
+        assert_eq!(adopted.unwrap(), [gid("tx")]);
+        // Those who have not looked for long go by what its row says now.
+        let seen = two.coordinators().await.unwrap();
+        assert!(seen.iter().any(|other| other.name == "dead" && !other.alive && !other.gave_up), "{seen:?}");
+        create(&*dead, &[&Tx::new("late")]).await;
+        assert_eq!(two.adopt(9).await, Ok(vec![gid("late")]));
+        // It was paused, and not dead: whatever the clock says, it learns at once that others have adopted.
+        assert_eq!(standing(&*dead).await, Ok(Standing::Lapsed));
+        assert_eq!(standing(&*dead).await, Ok(Standing::Alive));
+        create(&*dead, &[&Tx::new("again")]).await;
+        assert_eq!(two.adopt(9).await, Ok(Vec::new()), "a heartbeat takes the word back");
+    }
+}
+
+#[tokio::test]
+async fn of_two_heartbeats_none_is_like_the_other() {
+    for kind in KINDS {
+        let database = kind();
+        let store = database.open("a").await;
+        let mut seen = BTreeSet::new();
+        for _ in 0..100 {
+            assert!(seen.insert(store.heartbeat().await.unwrap().at), "others look whether it changes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_gave_up_is_told_from_who_stopped_and_is_adopted_from() {
+    for kind in KINDS {
+        let database = kind();
+        let (one, two) = (database.open("one").await, database.open("two").await);
+        create(&*one, &[&Tx::new("tx")]).await;
+        one.give_up().await.unwrap();
+        let seen = two.coordinators().await.unwrap();
+        let state = (seen[0].alive, seen[0].gave_up, seen[0].heartbeat_at.millis() > 1_000);
+        assert_eq!(state, (false, true, true), "{seen:?}");
+        assert_eq!(two.adopt(9).await, Ok(vec![gid("tx")]));
+        two.sweep_coordinators().await.unwrap();
+        assert_eq!(standing(&*one).await, Ok(Standing::Lapsed), "it can work again");
+        assert_eq!(standing(&*one).await, Ok(Standing::Alive));
+        let seen = two.coordinators().await.unwrap();
+        assert_eq!((seen[0].alive, seen[0].gave_up), (true, false), "{seen:?}");
     }
 }
 
