@@ -14,6 +14,7 @@ mod decode;
 mod directory;
 mod dispatcher;
 mod grpc;
+mod held;
 mod hints;
 mod hosts;
 mod http;
@@ -56,10 +57,13 @@ pub enum Returned {
         /// Why it did not leave, in a short sentence for people.
         reason: String,
     },
-    /// It was not: this coordinator makes no calls for now, which says nothing of whom it would have called.
+    /// It was not: this coordinator holds the call back, because it is cut off from its store or has no place, no look-up or
+    /// no descriptor left for the call. That says nothing of whom it would have called, and never counts towards giving up.
     Held {
         /// From now.
         retry_after_ms: u64,
+        /// Why it is held back, in a short sentence for people.
+        reason: String,
     },
 }
 

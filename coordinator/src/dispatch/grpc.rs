@@ -104,6 +104,9 @@ impl Client {
             Ok(Err(Trouble::Unreached(Unreached::NotSent(words)))) => {
                 Err(dispatcher::Trouble::NotSent(clean(&words)))
             }
+            Ok(Err(Trouble::Unreached(Unreached::Held(words)))) => {
+                Err(dispatcher::Trouble::Held(clean(&words)))
+            }
             Ok(Err(Trouble::NotGrpc(status, words))) => {
                 let (outcome, error) = (manner.read_not_grpc(status), Some(clean(&words)));
                 Ok(Heard { status_code: status, outcome, parks: None, error })

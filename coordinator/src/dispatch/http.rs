@@ -118,6 +118,7 @@ enum Broken {
 fn unsent(error: &legacy::Error) -> Option<Trouble> {
     match transport::find::<Unreached>(error)? {
         Unreached::NotSent(words) => Some(Trouble::NotSent(clean(words))),
+        Unreached::Held(words) => Some(Trouble::Held(clean(words))),
         Unreached::Failed(words) => Some(Trouble::Failed(Failed { status_code: None, error: clean(words) })),
     }
 }

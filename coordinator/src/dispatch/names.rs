@@ -22,6 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
+use super::connect::Unreached;
 use crate::clock::Stopwatch;
 use source::Source;
 use zones::Zones;
@@ -51,6 +52,8 @@ pub(super) enum Unresolved {
     Late,
     /// A name server failed, or could not be asked.
     Failed(String),
+    /// No name server was asked, for want of something that is this coordinator's own.
+    Held(String),
 }
 
 /// The knobs of [`Names`].
@@ -185,7 +188,10 @@ impl Inner {
         if let Some(found) = self.source.at_hand(name) {
             return Ok((found, self.kept_min));
         }
-        let Some(place) = self.zones.enter(name, self.limit).await else { return Err(Unresolved::Late) };
+        let is_repeat = self.lock().get(name).is_some_and(|entry| entry.failed.is_some());
+        let Some(place) = self.zones.enter(name, is_repeat, self.limit).await else {
+            return Err(Unresolved::Held("too many look-ups are under way".into()));
+        };
         let asked = tokio::time::timeout(self.limit, self.source.ask(name)).await;
         let found = asked.unwrap_or(Err(Unresolved::Late));
         place.ended(found != Err(Unresolved::Late));
@@ -201,6 +207,8 @@ impl Inner {
         let entry = entries.entry(name.to_owned()).or_default();
         entry.looking = None;
         match found {
+            // Nothing was learnt of the name.
+            Err(Unresolved::Held(why)) => Err(Unresolved::Held(why)),
             Ok((addresses, kept)) => {
                 let addresses: Addresses = addresses.into();
                 let kept = kept.clamp(self.kept_min, KEPT_MAX);
@@ -244,8 +252,14 @@ fn make_room(entries: &mut HashMap<String, Entry>) {
 }
 
 impl Unresolved {
+    /// Why a call to a host did not leave.
+    pub(super) fn unreached(&self, host: &str) -> Unreached {
+        let words = self.in_words(host);
+        if matches!(self, Self::Held(_)) { Unreached::Held(words) } else { Unreached::NotSent(words) }
+    }
+
     /// In words for an operator; the host is what the call was for.
-    pub(super) fn in_words(&self, host: &str) -> String {
+    fn in_words(&self, host: &str) -> String {
         match self {
             Self::Missing => {
                 format!("the name of {host} does not exist; check the target, or the name server")
@@ -254,6 +268,7 @@ impl Unresolved {
                 format!("the name of {host} could not be resolved in time; is its name server well?")
             }
             Self::Failed(why) => format!("the name of {host} could not be resolved ({why})"),
+            Self::Held(why) => format!("the name of {host} was not looked up: {why}"),
         }
     }
 }

@@ -37,7 +37,7 @@ async fn what_does_not_exist_fails_and_silence_are_told_apart() {
     })
     .await;
     let names = names(&server, Duration::from_millis(300));
-    let words = async |name: &str| names.resolve(name).await.unwrap_err().in_words("h:1");
+    let words = async |name: &str| names.resolve(name).await.unwrap_err().unreached("h:1").to_string();
     assert!(words("missing.a.test").await.starts_with("the name of h:1 does not exist"));
     assert!(words("broken.b.test").await.starts_with("the name of h:1 could not be resolved ("));
     assert!(words("silent.c.test").await.starts_with("the name of h:1 could not be resolved in time"));
@@ -108,4 +108,42 @@ async fn memory_for_names_has_an_end() {
     *names.0.lock() = entries;
     assert_eq!(names.resolve("one-more.a.test").await, Err(Unresolved::Missing));
     assert_eq!(names.0.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn thousands_of_silent_zones_keep_no_first_time_name_waiting_once_they_have_failed() {
+    let server =
+        NameServer::start(|name| if name.ends_with("well.test") { Says::Here(60) } else { Says::Nothing })
+            .await;
+    let names = names(&server, LONG);
+    let silent: Vec<_> = (0..2_000).map(|n| format!("api.partner{n}.test")).collect();
+    for name in &silent {
+        let failed = Failed { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
+        names.0.lock().insert(name.clone(), Entry { failed: Some(failed), ..Entry::default() });
+    }
+    let under_way: Vec<_> = silent.iter().map(|name| tokio::spawn(names.look_up(name))).collect();
+    // They are in line before the name that is well.
+    while !under_way.iter().any(tokio::task::JoinHandle::is_finished) && server.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let well = tokio::time::timeout(Duration::from_secs(30), names.resolve("stock.well.test")).await;
+    assert_eq!(well, Ok(here()));
+    assert!(under_way.iter().all(|one| !one.is_finished()));
+    under_way.into_iter().for_each(|one| one.abort());
+}
+
+#[tokio::test]
+async fn a_look_up_for_which_there_is_no_place_says_nothing_of_the_name() {
+    let server = NameServer::start(|_| Says::Here(60)).await;
+    let names = names(&server, Duration::from_millis(1));
+    let all = (0..).map(|n| format!("n{n}.example")).take(zones::LOOKUPS_MAX);
+    let mut held = Vec::new();
+    for name in all {
+        held.push(names.0.zones.enter(&name, false, LONG).await.unwrap());
+    }
+    let error = names.resolve("stock.well.test").await.unwrap_err();
+    let words = "the name of h:1 was not looked up: too many look-ups are under way";
+    assert_eq!(error.unreached("h:1"), Unreached::Held(words.into()));
+    assert!(names.0.lock()["stock.well.test"].failed.is_none());
+    drop(held);
 }

@@ -187,6 +187,6 @@ async fn places_at_a_host_are_those_of_http() {
     let first = tokio::spawn(caller.call(call(&server.target("Reserve"))));
     inside.notified().await;
     let second = caller.call(call(&server.target("Release"))).await;
-    assert!(matches!(second, Returned::NotSent { retry_after_ms, .. } if retry_after_ms > 0), "{second:?}");
+    assert!(matches!(second, Returned::Held { retry_after_ms, .. } if retry_after_ms > 0), "{second:?}");
     first.abort();
 }
