@@ -31,6 +31,9 @@ use super::transport::{self, Stage};
 use super::{Options, stream::Stream};
 use crate::clock;
 
+/// Largest head of an answer. Without a bound of ours the client holds 400 KiB for each call.
+const HEAD_BYTES_MAX: usize = 64 * 1_024;
+
 /// Who calls.
 const AGENT: &str = concat!("trine/", env!("CARGO_PKG_VERSION"));
 
@@ -46,6 +49,7 @@ impl Client {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
             .pool_max_idle_per_host(options.idle_per_host_max)
+            .http1_max_buf_size(HEAD_BYTES_MAX)
             .build(Connector(Dialer::new(names, limit, &[])));
         Self(client)
     }
