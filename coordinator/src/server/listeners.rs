@@ -45,7 +45,8 @@ impl Listeners {
         let options = options(config, 1 + usize::from(self.grpc.is_some()));
         let budget = Budget::new(config.http.bodies_bytes_max);
         let health = health_router(context, shutdown, &budget);
-        let reserved = api::reserved(health.clone(), context.metrics.clone());
+        let seats = |health| api::health::with_seats(health, options.reserved_max);
+        let reserved = api::reserved(seats(health.clone()), context.metrics.clone());
         let start = |(listener, _): Bound, all, reserved, options| {
             let routers = Routers { all, reserved };
             tokio::spawn(http::serve(listener, routers, options, budget.clone(), shutdown.clone()))
@@ -59,7 +60,7 @@ impl Listeners {
         if let Some(bound) = self.health {
             // Each connection is like one above the limit: who asks nothing gives way to who does.
             let options = http::Options { connections_max: 0, ..options };
-            let health = api::compose([health]);
+            let health = api::compose([seats(health)]);
             listening.push(start(bound, health.clone(), Some(health), options));
         }
         listening
