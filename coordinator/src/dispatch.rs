@@ -25,6 +25,7 @@ mod names;
 mod request;
 mod retry_after;
 mod shortage;
+mod sockets;
 mod stream;
 mod text;
 mod transport;
@@ -93,6 +94,10 @@ pub struct Options {
     pub name_timeout_ms: u64,
     /// Name servers; none: those of the operating system's configuration.
     pub name_servers: Vec<SocketAddr>,
+    /// Most look-ups of names under way. Each has up to two sockets.
+    pub lookups_max: usize,
+    /// Most connections to participants, all hosts together, in use or kept.
+    pub connections_max: usize,
     /// How long an unused connection is kept. Shorter than participants keep theirs, or calls meet closed ones.
     pub idle_timeout_ms: u64,
     /// Most unused connections kept per host. gRPC keeps one.
@@ -110,6 +115,8 @@ impl Default for Options {
             connect_timeout_ms: 3_000,
             name_timeout_ms: 3_000,
             name_servers: Vec::new(),
+            lookups_max: 64,
+            connections_max: 1 << 20,
             idle_timeout_ms: 4_000,
             idle_per_host_max: 128,
         }

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::Address;
 use super::names::Names;
+use super::sockets::{Counted, Sockets};
 use super::{shortage, transport};
 
 /// Why there is no connection.
@@ -45,6 +46,7 @@ pub(super) struct Connected {
 #[derive(Clone)]
 pub(super) struct Dialer {
     names: Names,
+    sockets: Sockets,
     tls: TlsConnector,
     limit: Duration,
 }
@@ -52,8 +54,8 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Connects within `limit`, not counting the look-up of a name, which has a limit of its own. In TLS handshakes it
     /// offers `protocols`.
-    pub(super) fn new(names: Names, limit: Duration, protocols: &[&[u8]]) -> Self {
-        Self { names, tls: tls(protocols), limit }
+    pub(super) fn new(names: Names, sockets: Sockets, limit: Duration, protocols: &[&[u8]]) -> Self {
+        Self { names, sockets, tls: tls(protocols), limit }
     }
 
     /// A connection to an address.
@@ -70,9 +72,11 @@ impl Dialer {
 
     async fn attempt(&self, address: &Address, found: &[SocketAddr]) -> Result<Connected, Unreached> {
         let host = address.host();
+        let leave = self.sockets.take(host)?;
         let tcp = dial(host, found, self.limit).await?;
         // What is small is sent at once; should it not be possible, it is slower and right all the same.
         drop(tcp.set_nodelay(true));
+        let tcp = Counted::new(tcp, leave);
         let Some(name) = address.tls() else {
             return Ok(Connected { transport: Box::new(tcp), protocol: None });
         };

@@ -16,6 +16,7 @@ use super::held::Held;
 use super::hosts::{Hosts, Key, NoPlace};
 use super::location::{self, Location};
 use super::names::Names;
+use super::sockets::Sockets;
 use super::text::clean;
 use super::{Caller, Directory, Options, Returned, grpc, http, manner};
 use crate::clock::Stopwatch;
@@ -91,8 +92,9 @@ impl Dispatcher {
     pub fn new(options: Options, directory: Arc<Directory>, journal: JournalId) -> Self {
         install_tls();
         let names = Names::of(&options);
-        let (http, grpc) =
-            (http::Client::new(&options, names.clone()), grpc::Client::new(&options, names.clone()));
+        let sockets = Sockets::new(options.connections_max);
+        let http = http::Client::new(&options, names.clone(), sockets.clone());
+        let grpc = grpc::Client::new(&options, names.clone(), sockets);
         Self { http, grpc, names, hosts: Hosts::new(options), held: Arc::default(), directory, journal }
     }
 

@@ -277,14 +277,12 @@ impl Service {
     /// The bound that leaves no place, at a host with so many calls under way; none: there is a place.
     fn full(&self, at_host: usize, options: &Options) -> Option<Full> {
         let Options { per_host_max, per_service_max, .. } = *options;
-        let is_last = at_host >= per_host_max - per_host_max / LAST_PART;
-        let has_few = self.under_way < (per_host_max / FEW_PART).max(1);
         if self.under_way >= per_service_max {
             Some(Full::Service)
         } else if at_host >= per_host_max {
             Some(Full::Host)
         } else {
-            (is_last && !has_few).then_some(Full::Rest)
+            is_kept_for_others(at_host, per_host_max, self.under_way).then_some(Full::Rest)
         }
     }
 
@@ -330,6 +328,11 @@ impl Drop for InLine {
         }
         state.tidy(&self.key);
     }
+}
+
+/// Whether what is left of `max` is for those who have few. `own`: what the one who asks has.
+pub(super) fn is_kept_for_others(taken: usize, max: usize, own: usize) -> bool {
+    taken >= max - max / LAST_PART && own >= (max / FEW_PART).max(1)
 }
 
 /// Between one half and three halves of it.

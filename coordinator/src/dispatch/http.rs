@@ -26,6 +26,7 @@ use super::dispatcher::{Failed, Heard, Trouble};
 use super::location::Location;
 use super::manner::Manner;
 use super::names::Names;
+use super::sockets::Sockets;
 use super::text::clean;
 use super::transport::{self, Stage};
 use super::{Options, stream::Stream};
@@ -43,14 +44,14 @@ pub(super) struct Client(legacy::Client<Connector, Full<Bytes>>);
 
 impl Client {
     /// A client with its own connections.
-    pub(super) fn new(options: &Options, names: Names) -> Self {
+    pub(super) fn new(options: &Options, names: Names, sockets: Sockets) -> Self {
         let limit = Duration::from_millis(options.connect_timeout_ms);
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
             .pool_max_idle_per_host(options.idle_per_host_max)
             .http1_max_buf_size(HEAD_BYTES_MAX)
-            .build(Connector(Dialer::new(names, limit, &[])));
+            .build(Connector(Dialer::new(names, sockets, limit, &[])));
         Self(client)
     }
 

@@ -63,6 +63,8 @@ struct Options {
     limit: Duration,
     /// Whom to ask; none: whom the operating system's configuration names.
     servers: Vec<SocketAddr>,
+    /// Most look-ups under way.
+    lookups_max: usize,
     /// How long an answer is kept at least.
     kept_min: Duration,
 }
@@ -117,7 +119,8 @@ impl Names {
     /// As a dispatcher's options say.
     pub(super) fn of(options: &super::Options) -> Self {
         let limit = Duration::from_millis(options.name_timeout_ms);
-        Self::new(Options { limit, servers: options.name_servers.clone(), kept_min: KEPT_MIN })
+        let (servers, lookups_max) = (options.name_servers.clone(), options.lookups_max);
+        Self::new(Options { limit, servers, lookups_max, kept_min: KEPT_MIN })
     }
 
     fn new(options: Options) -> Self {
@@ -125,7 +128,7 @@ impl Names {
             limit: options.limit,
             kept_min: options.kept_min,
             source: Source::new(options.servers, options.limit),
-            zones: Zones::new(),
+            zones: Zones::new(options.lookups_max),
             entries: Mutex::default(),
         }))
     }

@@ -11,7 +11,7 @@ use super::*;
 const LONG: Duration = Duration::from_secs(600);
 
 fn names(server: &NameServer, limit: Duration) -> Names {
-    Names::new(Options { limit, servers: vec![server.addr], kept_min: KEPT_MIN })
+    Names::new(Options { limit, servers: vec![server.addr], lookups_max: 64, kept_min: KEPT_MIN })
 }
 
 fn here() -> Result<Addresses, Unresolved> {
@@ -59,7 +59,12 @@ async fn an_answer_that_has_run_out_serves_while_the_name_server_is_silent() {
     let is_silent = Arc::clone(&silent);
     let says = move |_: &str| if is_silent.load(Ordering::SeqCst) { Says::Nothing } else { Says::Here(0) };
     let server = NameServer::start(says).await;
-    let names = Names::new(Options { limit: LONG, servers: vec![server.addr], kept_min: Duration::ZERO });
+    let names = Names::new(Options {
+        limit: LONG,
+        servers: vec![server.addr],
+        lookups_max: 64,
+        kept_min: Duration::ZERO,
+    });
     assert_eq!(names.resolve("stock.well.test").await, here());
     silent.store(true, Ordering::SeqCst);
     assert_eq!(names.resolve("stock.well.test").await, here());
@@ -136,7 +141,7 @@ async fn thousands_of_silent_zones_keep_no_first_time_name_waiting_once_they_hav
 async fn a_look_up_for_which_there_is_no_place_says_nothing_of_the_name() {
     let server = NameServer::start(|_| Says::Here(60)).await;
     let names = names(&server, Duration::from_millis(1));
-    let all = (0..).map(|n| format!("n{n}.example")).take(zones::LOOKUPS_MAX);
+    let all = (0..).map(|n| format!("n{n}.example")).take(64);
     let mut held = Vec::new();
     for name in all {
         held.push(names.0.zones.enter(&name, false, LONG).await.unwrap());

@@ -13,12 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Most look-ups under way. Each has up to two sockets.
-pub(super) const LOOKUPS_MAX: usize = 64;
-/// Most of them for names that failed lately, as a part of all.
-const REPEATS_PART: usize = 4;
-/// Most of them in one zone.
-const LOOKUPS_PER_ZONE_MAX: usize = 16;
+/// Most look-ups for names that failed lately, and most in one zone, as a part of all that may be under way.
+const PART: usize = 4;
 /// After so many without an answer a zone is taken for silent.
 const SILENT_AFTER: u32 = 4;
 /// With so many zones on the list, those that nobody asks in are forgotten.
@@ -30,6 +26,7 @@ pub(super) struct Zones {
     places: Arc<Semaphore>,
     /// Who has none of these waits in no line that first-time names wait in.
     repeats: Arc<Semaphore>,
+    part: usize,
     zones: Mutex<HashMap<String, Arc<Zone>>>,
 }
 
@@ -50,13 +47,10 @@ pub(super) struct Place {
 }
 
 impl Zones {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lookups_max: usize) -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
-        Self {
-            places: places(LOOKUPS_MAX),
-            repeats: places(LOOKUPS_MAX / REPEATS_PART),
-            zones: Mutex::default(),
-        }
+        let part = (lookups_max / PART).max(1);
+        Self { places: places(lookups_max.max(1)), repeats: places(part), part, zones: Mutex::default() }
     }
 
     /// Waits for leave to ask; none: there is none in time. `is_repeat`: the name could not be resolved lately.
@@ -82,7 +76,7 @@ impl Zones {
         }
         let zone = zones.entry(last_labels(name)).or_insert_with(|| {
             let places = |count| Arc::new(Semaphore::new(count));
-            let (places, probe) = (places(LOOKUPS_PER_ZONE_MAX), places(1));
+            let (places, probe) = (places(self.part), places(1));
             Arc::new(Zone { places, probe, unanswered: AtomicU32::new(0) })
         });
         Arc::clone(zone)
@@ -119,9 +113,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_zone_leaves_others_their_places() {
-        let zones = Zones::new();
+        let zones = Zones::new(64);
         let mut held = Vec::new();
-        for n in 0..LOOKUPS_PER_ZONE_MAX {
+        for n in 0..16 {
             held.push(zones.enter(&format!("{n}.slow.example"), false, LIMIT).await.unwrap());
         }
         assert!(zones.enter("one-more.slow.example", false, LIMIT).await.is_none());
@@ -149,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_zone_is_asked_one_look_up_at_a_time_until_it_answers() {
-        let zones = Zones::new();
+        let zones = Zones::new(64);
         for n in 0..SILENT_AFTER {
             zones.enter(&format!("{n}.a.slow.example."), false, LIMIT).await.unwrap().ended(false);
         }
@@ -165,13 +159,13 @@ mod tests {
 
     #[tokio::test]
     async fn names_that_failed_lately_leave_first_time_names_their_look_ups() {
-        let zones = Zones::new();
+        let zones = Zones::new(64);
         let mut held = Vec::new();
-        for n in 0..LOOKUPS_MAX / REPEATS_PART {
+        for n in 0..16 {
             held.push(zones.enter(&format!("partner{n}.example"), true, LIMIT).await.unwrap());
         }
         assert!(zones.enter("one-more.example", true, LIMIT).await.is_none());
-        for n in held.len()..LOOKUPS_MAX {
+        for n in held.len()..64 {
             held.push(zones.enter(&format!("first{n}.example"), false, LIMIT).await.unwrap());
         }
         assert!(zones.enter("stock.example", false, LIMIT).await.is_none());

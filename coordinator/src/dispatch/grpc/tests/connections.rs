@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::super::{Client, Destination};
 use super::*;
 use crate::dispatch::names::Names;
+use crate::dispatch::sockets::Sockets;
 
 /// A reply without a message.
 fn nothing_but_ok() -> axum::http::Response<()> {
@@ -24,7 +25,7 @@ async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outc
 fn client(options: Options) -> Client {
     // Sets TLS up for the process.
     drop(caller());
-    Client::new(&options, Names::of(&options))
+    Client::new(&options, Names::of(&options), Sockets::new(options.connections_max))
 }
 
 /// A server that answers nothing, and tells when it was asked.
