@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use super::connect::Unreached;
 use crate::clock::Stopwatch;
 use source::Source;
-use zones::Zones;
+use zones::{NoLeave, Zones};
 
 /// Most names that are remembered. Targets come from clients, so there is no end of names by itself.
 const NAMES_MAX: usize = 10_000;
@@ -192,8 +192,13 @@ impl Inner {
             return Ok((found, self.kept_min));
         }
         let is_repeat = self.lock().get(name).is_some_and(|entry| entry.failed.is_some());
-        let Some(place) = self.zones.enter(name, is_repeat, self.limit).await else {
-            return Err(Unresolved::Held("too many look-ups are under way".into()));
+        let place = match self.zones.enter(name, is_repeat, self.limit).await {
+            Ok(place) => place,
+            // The name has failed, and the last look-ups of its zone have: so would this one.
+            Err(NoLeave::Silent) if is_repeat => return Err(Unresolved::Late),
+            Err(NoLeave::Silent | NoLeave::Full) => {
+                return Err(Unresolved::Held("too many look-ups are under way".into()));
+            }
         };
         let asked = tokio::time::timeout(self.limit, self.source.ask(name)).await;
         let found = asked.unwrap_or(Err(Unresolved::Late));

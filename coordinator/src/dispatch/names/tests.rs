@@ -152,3 +152,17 @@ async fn a_look_up_for_which_there_is_no_place_says_nothing_of_the_name() {
     assert!(names.0.lock()["stock.well.test"].failed.is_none());
     drop(held);
 }
+
+#[tokio::test]
+async fn in_a_zone_that_is_silent_only_names_that_failed_themselves_are_late() {
+    let server = NameServer::start(|_| Says::Here(60)).await;
+    let names = names(&server, LONG);
+    for n in 0..4 {
+        names.0.zones.enter(&format!("{n}.slow.test"), false, LONG).await.unwrap().ended(false);
+    }
+    let _probe = names.0.zones.enter("probe.slow.test", false, LONG).await.unwrap();
+    let failed = Failed { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
+    names.0.lock().insert("failed.slow.test".into(), Entry { failed: Some(failed), ..Entry::default() });
+    assert_eq!(names.look_up("failed.slow.test").await, Err(Unresolved::Late));
+    assert!(matches!(names.resolve("new.slow.test").await, Err(Unresolved::Held(_))));
+}

@@ -46,27 +46,37 @@ pub(super) struct Place {
     _repeat: Option<OwnedSemaphorePermit>,
 }
 
+/// Why there is no leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoLeave {
+    /// Too many ask.
+    Full,
+    /// The zone has not answered for some look-ups in a row, and is being asked again.
+    Silent,
+}
+
 impl Zones {
     pub(super) fn new(lookups_max: usize) -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
         let part = (lookups_max / PART).max(1);
-        Self { places: places(lookups_max.max(1)), repeats: places(part), part, zones: Mutex::default() }
+        Self { places: places(lookups_max), repeats: places(part), part, zones: Mutex::default() }
     }
 
-    /// Waits for leave to ask; none: there is none in time. `is_repeat`: the name could not be resolved lately.
-    pub(super) async fn enter(&self, name: &str, is_repeat: bool, limit: Duration) -> Option<Place> {
+    /// Waits for leave to ask, so long at most for each bound. `is_repeat`: the name could not be resolved lately.
+    pub(super) async fn enter(&self, name: &str, is_repeat: bool, limit: Duration) -> Result<Place, NoLeave> {
         let in_time = async |places: &Arc<Semaphore>| {
-            tokio::time::timeout(limit, Arc::clone(places).acquire_owned()).await.ok()?.ok()
+            let asked = tokio::time::timeout(limit, Arc::clone(places).acquire_owned()).await;
+            asked.ok().and_then(Result::ok).ok_or(NoLeave::Full)
         };
         let zone = self.zone(name);
         let own = if zone.unanswered.load(Ordering::Relaxed) >= SILENT_AFTER {
-            Arc::clone(&zone.probe).try_acquire_owned().ok()?
+            Arc::clone(&zone.probe).try_acquire_owned().map_err(|_| NoLeave::Silent)?
         } else {
             in_time(&zone.places).await?
         };
         let repeat = if is_repeat { Some(in_time(&self.repeats).await?) } else { None };
         let shared = in_time(&self.places).await?;
-        Some(Place { zone, _permits: [own, shared], _repeat: repeat })
+        Ok(Place { zone, _permits: [own, shared], _repeat: repeat })
     }
 
     fn zone(&self, name: &str) -> Arc<Zone> {
@@ -118,7 +128,9 @@ mod tests {
         for n in 0..16 {
             held.push(zones.enter(&format!("{n}.slow.example"), false, LIMIT).await.unwrap());
         }
-        assert!(zones.enter("one-more.slow.example", false, LIMIT).await.is_none());
+        assert!(
+            zones.enter("one-more.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Full)
+        );
         zones.enter("b.well.example", false, LIMIT).await.unwrap();
         zones.enter("localdomain", false, LIMIT).await.unwrap();
         drop(held);
@@ -148,13 +160,13 @@ mod tests {
             zones.enter(&format!("{n}.a.slow.example."), false, LIMIT).await.unwrap().ended(false);
         }
         let probe = zones.enter("b.slow.EXAMPLE", false, LIMIT).await.unwrap();
-        assert!(zones.enter("c.slow.example", false, LIMIT).await.is_none());
+        assert!(zones.enter("c.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Silent));
         probe.ended(true);
         let both = (
             zones.enter("b.slow.example", false, LIMIT).await,
             zones.enter("c.slow.example", false, LIMIT).await,
         );
-        assert!(both.0.is_some() && both.1.is_some());
+        assert!(both.0.is_ok() && both.1.is_ok());
     }
 
     #[tokio::test]
@@ -164,10 +176,10 @@ mod tests {
         for n in 0..16 {
             held.push(zones.enter(&format!("partner{n}.example"), true, LIMIT).await.unwrap());
         }
-        assert!(zones.enter("one-more.example", true, LIMIT).await.is_none());
+        assert!(zones.enter("one-more.example", true, LIMIT).await.is_err_and(|why| why == NoLeave::Full));
         for n in held.len()..64 {
             held.push(zones.enter(&format!("first{n}.example"), false, LIMIT).await.unwrap());
         }
-        assert!(zones.enter("stock.example", false, LIMIT).await.is_none());
+        assert!(zones.enter("stock.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Full));
     }
 }

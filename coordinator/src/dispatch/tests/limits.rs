@@ -167,6 +167,22 @@ async fn dropping_a_call_gives_its_place_back() {
 }
 
 #[tokio::test]
+async fn a_call_for_which_there_is_no_look_up_or_no_descriptor_is_held_back() {
+    let short = || Options { name_timeout_ms: 1, lookups_max: 0, connections_max: 0, ..Options::default() };
+    let caller = caller_with(short());
+    for (target, words) in [
+        ("http://stock.example/", "the name of stock.example:80 was not looked up: too many look-ups"),
+        ("grpc://stock.example:50051/a.B/C", "the name of stock.example:50051 was not looked up: too many"),
+        ("http://127.0.0.1:9/", "no connection to 127.0.0.1:9: as many connections to participants are open"),
+        ("grpc://127.0.0.1:9/a.B/C", "no connection to 127.0.0.1:9: as many connections to participants"),
+    ] {
+        let returned = caller.call(call(target)).await;
+        let Returned::Held { retry_after_ms, reason } = returned else { panic!("{target}: {returned:?}") };
+        assert!(reason.starts_with(words) && retry_after_ms > 0, "{target}: {reason}");
+    }
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_op_and_outcome() {
     let base = serve(Router::new().route("/", post(|| async {}))).await;
     let metrics = Metrics::new();
