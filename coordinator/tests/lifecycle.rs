@@ -297,8 +297,8 @@ async fn health_is_served_while_every_connection_is_in_use_and_descriptors_are_s
 
 /// Takes connections, and never answers on them. Tells how many there are.
 async fn silent() -> (String, tokio::sync::watch::Receiver<usize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("it is bound"));
     let (tell, told) = tokio::sync::watch::channel(0);
     tokio::spawn(async move {
         let mut held = Vec::new();
