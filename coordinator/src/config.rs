@@ -296,6 +296,8 @@ impl Config {
             name_servers: kind::name_servers(&section.name_servers).unwrap_or_default(),
             idle_timeout_ms: section.idle_timeout.millis(),
             idle_per_host_max: section.idle_per_host_max,
+            // Further bounds are the process's, and known when it starts.
+            ..dispatch::Options::default()
         }
     }
 

@@ -1,7 +1,7 @@
-//! File descriptors: how many this process may have open, and how many of them clients may take.
+//! File descriptors: how many this process may have open, and how many of them clients and calls to participants may take.
 //!
-//! A process that has none left can neither call participants nor reach its store, so connections of clients must not take
-//! them all. No socket and no file is opened here.
+//! A process that has none left can neither call participants nor reach its store nor accept a connection, so neither
+//! connections of clients nor those to participants may take them all. No socket and no file is opened here.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -37,22 +37,44 @@ pub(crate) fn raise() -> Limit {
     Limit { found: counted(soft), raised: counted(now) }
 }
 
-/// What clients may take.
+/// Each look-up of a name has up to two sockets.
+const SOCKETS_PER_LOOKUP: usize = 2;
+/// Look-ups are this part of what calls have.
+const LOOKUPS_PART: usize = 16;
+
+/// What clients and calls may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
     /// Connections of each listener.
     pub(crate) connections_max: usize,
     /// Connections above that, for health.
     pub(crate) reserved_max: usize,
+    /// Connections to participants, all hosts together.
+    pub(crate) outgoing_max: usize,
+    /// Look-ups of names under way.
+    pub(crate) lookups_max: usize,
 }
 
-/// At most half of the descriptors that are not kept are for clients; the rest is for calls to participants.
-pub(crate) fn share(limit: usize, wanted: Share, listeners: usize) -> Share {
-    let spare = limit.saturating_sub(KEPT_FOR_ITSELF) / 2;
-    let reserved_max = wanted.reserved_max.min(spare / 4).max(1);
-    let connections_max =
-        wanted.connections_max.min(spare.saturating_sub(reserved_max) / listeners.max(1)).max(1);
-    Share { connections_max, reserved_max }
+/// Who listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// Listeners for clients.
+    pub(crate) listeners: usize,
+    /// Listeners with seats for health beside their connections, or with nothing else.
+    pub(crate) with_seats: usize,
+}
+
+/// At most half of the descriptors that are not kept are for clients, and at most half are for calls to participants.
+pub(crate) fn share(limit: usize, wanted: Share, listening: Listening) -> Share {
+    let Listening { listeners, with_seats } = listening;
+    let half = limit.saturating_sub(KEPT_FOR_ITSELF) / 2;
+    let reserved_max = wanted.reserved_max.min(half / 4 / with_seats.max(1)).max(1);
+    let for_clients = half.saturating_sub(reserved_max * with_seats);
+    let connections_max = wanted.connections_max.min(for_clients / listeners.max(1)).max(1);
+    let lookups_max = wanted.lookups_max.min(half / LOOKUPS_PART).max(1);
+    let for_calls = half.saturating_sub(lookups_max * SOCKETS_PER_LOOKUP);
+    let outgoing_max = wanted.outgoing_max.min(for_calls).max(1);
+    Share { connections_max, reserved_max, outgoing_max, lookups_max }
 }
 
 #[cfg(test)]
@@ -60,20 +82,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_never_take_what_calls_and_the_store_need() {
-        let wanted = Share { connections_max: 4_096, reserved_max: 16 };
-        for (limit, listeners, connections_max, reserved_max) in [
-            (1 << 20, 2, 4_096, 16),
-            (1_024, 2, 238, 16),
-            (256, 2, 46, 16),
-            (64, 2, 4, 3),
-            (64, 1, 9, 3),
-            (20, 2, 1, 1),
+    fn clients_and_calls_leave_each_other_and_the_store_what_they_need() {
+        let wanted =
+            Share { connections_max: 4_096, reserved_max: 16, outgoing_max: 1 << 20, lookups_max: 64 };
+        for (limit, listeners, with_seats, figures) in [
+            (1 << 20, 2, 1, (4_096, 16, 524_140, 64)),
+            (1_024, 2, 1, (238, 16, 432, 30)),
+            (1_024, 2, 2, (230, 16, 432, 30)),
+            (256, 2, 1, (46, 16, 96, 6)),
+            (64, 2, 1, (4, 3, 10, 1)),
+            (64, 1, 1, (9, 3, 10, 1)),
+            (20, 2, 1, (1, 1, 1, 1)),
         ] {
-            let share = share(limit, wanted, listeners);
-            assert_eq!(share, Share { connections_max, reserved_max }, "{limit}");
-            let taken = share.connections_max * listeners + share.reserved_max;
-            assert!(limit < 64 || taken * 2 + KEPT_FOR_ITSELF <= limit, "{limit}");
+            let share = share(limit, wanted, Listening { listeners, with_seats });
+            let Share { connections_max, reserved_max, outgoing_max, lookups_max } = share;
+            assert_eq!((connections_max, reserved_max, outgoing_max, lookups_max), figures, "{limit}");
+            let clients = connections_max * listeners + reserved_max * with_seats;
+            let calls = outgoing_max + lookups_max * SOCKETS_PER_LOOKUP;
+            assert!(limit < 64 || clients + calls + KEPT_FOR_ITSELF <= limit, "{limit}: {share:?}");
         }
     }
 

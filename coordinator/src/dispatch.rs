@@ -14,6 +14,7 @@ mod decode;
 mod directory;
 mod dispatcher;
 mod grpc;
+mod held;
 mod hints;
 mod hosts;
 mod http;
@@ -24,6 +25,7 @@ mod names;
 mod request;
 mod retry_after;
 mod shortage;
+mod sockets;
 mod stream;
 mod text;
 mod transport;
@@ -56,10 +58,13 @@ pub enum Returned {
         /// Why it did not leave, in a short sentence for people.
         reason: String,
     },
-    /// It was not: this coordinator makes no calls for now, which says nothing of whom it would have called.
+    /// It was not: this coordinator holds the call back, because it is cut off from its store or has no place, no look-up or
+    /// no descriptor left for the call. That says nothing of whom it would have called, and never counts towards giving up.
     Held {
         /// From now.
         retry_after_ms: u64,
+        /// Why it is held back, in a short sentence for people.
+        reason: String,
     },
 }
 
@@ -89,6 +94,10 @@ pub struct Options {
     pub name_timeout_ms: u64,
     /// Name servers; none: those of the operating system's configuration.
     pub name_servers: Vec<SocketAddr>,
+    /// Most look-ups of names under way. Each has up to two sockets.
+    pub lookups_max: usize,
+    /// Most connections to participants, all hosts together, in use or kept.
+    pub connections_max: usize,
     /// How long an unused connection is kept. Shorter than participants keep theirs, or calls meet closed ones.
     pub idle_timeout_ms: u64,
     /// Most unused connections kept per host. gRPC keeps one.
@@ -106,6 +115,8 @@ impl Default for Options {
             connect_timeout_ms: 3_000,
             name_timeout_ms: 3_000,
             name_servers: Vec::new(),
+            lookups_max: 64,
+            connections_max: 1 << 20,
             idle_timeout_ms: 4_000,
             idle_per_host_max: 128,
         }

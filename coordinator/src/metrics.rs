@@ -24,7 +24,7 @@ use trine_protocol::{Op, OutcomeKind, Pattern, Status, Timestamp};
 use crate::store::Census;
 use fitness::FitnessMetrics;
 use http::HttpMetrics;
-use labels::{CALL_RESULTS, NOT_SENT, REACHED_CREATED, UNSETTLED};
+use labels::{CALL_RESULTS, HELD, NOT_SENT, REACHED_CREATED, UNSETTLED};
 
 pub use labels::AdmissionReason;
 
@@ -123,7 +123,12 @@ impl Metrics {
         self.inner.parked_ops(op, cause).inc();
     }
 
-    /// A call found no place at its host.
+    /// This coordinator held a call back.
+    pub fn call_held(&self, op: Op) {
+        self.inner.called(op, HELD).inc();
+    }
+
+    /// A call found nobody to go to.
     pub fn call_not_sent(&self, op: Op) {
         self.inner.called(op, NOT_SENT).inc();
     }
@@ -277,7 +282,7 @@ impl Inner {
     fn register_calls(&self, registry: &mut Registry) {
         registry.register(
             "calls",
-            "Calls to participants by op and outcome; not_sent: no place at the host, offered again later",
+            "Calls to participants by op and outcome; not_sent: nobody to call; held: no place, look-up or descriptor of this coordinator's for it; both are offered again later",
             self.calls.clone(),
         );
         registry.register_with_unit(

@@ -93,7 +93,9 @@ impl Standfast {
 impl Caller for Standfast {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
         if self.standing.is_cut_off() {
-            return Box::pin(std::future::ready(Returned::Held { retry_after_ms: PUT_OFF_MS }));
+            let reason = "this coordinator is cut off from its store and makes no calls".to_owned();
+            let held = Returned::Held { retry_after_ms: PUT_OFF_MS, reason };
+            return Box::pin(std::future::ready(held));
         }
         self.caller.call(call)
     }

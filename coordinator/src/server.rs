@@ -19,7 +19,7 @@ use trine_protocol::{JournalId, headers};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
-use crate::dispatch::{Caller, Directory, Dispatcher, Measured};
+use crate::dispatch::{self, Caller, Directory, Dispatcher, Measured};
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
@@ -115,12 +115,14 @@ impl Server {
         };
         let (addr, grpc_addr) = (listeners.http.1, listeners.grpc.as_ref().map(|(_, addr)| *addr));
         let health_addr = listeners.health.as_ref().map(|(_, addr)| *addr);
+        let share = listeners.share(&config);
         let standing = Arc::new(Standing::new(options.lapse_after_ms));
 
         let metrics = Metrics::new();
         let directory = Arc::new(Directory::new());
-        let dispatcher =
-            Dispatcher::new(config.dispatch_options(), Arc::clone(&directory), store.journal_id());
+        let (connections_max, lookups_max) = (share.outgoing_max, share.lookups_max);
+        let calls = dispatch::Options { connections_max, lookups_max, ..config.dispatch_options() };
+        let dispatcher = Dispatcher::new(calls, Arc::clone(&directory), store.journal_id());
         let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
         let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
         let lanes = Lanes::start(&store, &caller, &metrics, &clock, config.runtime_options());
@@ -142,7 +144,7 @@ impl Server {
         let stops = (shutdown.clone(), at_rest.clone());
         let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), stops));
         let jobs = Jobs::start(&config.schedules(), &context).await?;
-        let listening = listeners.serve(&config, &context, &shutdown);
+        let listening = listeners.serve(&config, share, &context, &shutdown);
         let journal = store.journal_id();
         tracing::info!(
             %addr,

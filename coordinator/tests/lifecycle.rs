@@ -296,6 +296,46 @@ async fn health_is_served_while_every_connection_is_in_use_and_descriptors_are_s
     assert_eq!(coordinator.terminate().await, Some(0));
 }
 
+/// Takes connections, and never answers on them. Tells how many there are.
+async fn silent() -> (String, tokio::sync::watch::Receiver<usize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let base = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let (tell, told) = tokio::sync::watch::channel(0);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+            let _ = tell.send(held.len());
+        }
+    });
+    (base, told)
+}
+
+#[tokio::test]
+async fn calls_that_hang_leave_clients_and_others_their_descriptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = Coordinator::start_limited(&folder.path().join("t.db"), 64).await;
+    let (http, url) = (Http::new(), format!("{}/v1/transactions", coordinator.url()));
+    let (hung, mut connections) = silent().await;
+    let saga = |base: &str| {
+        let branch = json!({"id": "a", "action": format!("{base}/do"), "compensate": format!("{base}/undo")});
+        json!({"pattern": "saga", "branches": [branch]})
+    };
+    for _ in 0..60 {
+        assert_eq!(http.post(&url, &saga(&hung)).await.0, 202);
+    }
+    // Ten connections for calls; the last two are not for a host that has some.
+    connections.wait_for(|count| *count == 8).await.unwrap();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let response = reqwest::get(format!("{}{path}", coordinator.url())).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+    }
+    let (well, mut calls) = silent().await;
+    assert_eq!(http.post(&url, &saga(&well)).await.0, 202);
+    calls.wait_for(|count| *count == 1).await.unwrap();
+    assert_eq!(*connections.borrow(), 8);
+}
+
 #[tokio::test]
 async fn health_has_a_listener_of_its_own_where_one_is_named() {
     let (http, folder) = (Http::new(), tempfile::tempdir().unwrap());

@@ -20,6 +20,7 @@ mod names;
 mod operate;
 mod panics;
 mod plan;
+mod repeated;
 pub(crate) mod service;
 mod show;
 mod topics;

@@ -6,12 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State as Ext;
+use axum::extract::{Request, State as Ext};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use trine_protocol::errors::Code;
 use utoipa::openapi::OpenApi;
@@ -23,6 +25,9 @@ use crate::http::AboutHealth;
 use crate::metrics;
 use crate::store::{Maintenance, StoreError};
 use crate::vitals::Proof;
+
+/// The path of readiness.
+const READY: &str = "/readyz";
 
 /// What health is judged by.
 #[derive(Clone)]
@@ -64,6 +69,25 @@ struct HealthView {
 pub fn router(health: Health) -> Router {
     let (router, _) = routes().split_for_parts();
     router.with_state(health)
+}
+
+/// For a listener with so many seats for health: readiness, which takes as long as the store lets it, holds at most half of
+/// them, so that liveness and metrics always find one.
+pub fn with_seats(health: Router, seats: usize) -> Router {
+    let places = Arc::new(Semaphore::new((seats / 2).max(1)));
+    health.layer(from_fn_with_state(places, bounded_readiness))
+}
+
+async fn bounded_readiness(Ext(places): Ext<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    if request.uri().path() != READY {
+        return next.run(request).await;
+    }
+    let Ok(_place) = places.try_acquire() else {
+        let detail =
+            "as many readiness checks are under way as may be at once: the store is slow, or does not answer";
+        return Refusal::new(Code::NotReady, detail).into_response();
+    };
+    next.run(request).await
 }
 
 /// The routes' description.
@@ -137,4 +161,57 @@ async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
 async fn render_metrics(Ext(health): Ext<Health>) -> Response {
     let content_type = (CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
     ([content_type], Extension(AboutHealth), (health.metrics)()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::http::{self, Budget, Routers};
+
+    async fn ask(addr: std::net::SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn said(addr: std::net::SocketAddr, path: &str) -> String {
+        let mut text = String::new();
+        // A connection that is closed without an answer may end in a reset.
+        let _ = ask(addr, path).await.read_to_string(&mut text).await;
+        text
+    }
+
+    #[tokio::test]
+    async fn readiness_that_hangs_leaves_liveness_its_seats() {
+        let (entered, mut entries) = tokio::sync::mpsc::unbounded_channel();
+        let hang = move || {
+            entered.send(()).unwrap();
+            std::future::pending::<()>()
+        };
+        let health = Router::new().route(READY, get(hang)).route("/healthz", get(|| async { "alive" }));
+        let health = with_seats(health, 4);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let options = http::Options { connections_max: 0, reserved_max: 4, ..http::Options::default() };
+        let routers = Routers { all: health.clone(), reserved: Some(health) };
+        let stop = CancellationToken::new();
+        let serving =
+            tokio::spawn(http::serve(listener, routers, options, Budget::new(1 << 24), stop.clone()));
+        let hung = [ask(addr, READY).await, ask(addr, READY).await];
+        for _ in &hung {
+            entries.recv().await.unwrap();
+        }
+        for _ in 0..8 {
+            let answer = said(addr, READY).await;
+            assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("readiness checks"), "{answer}");
+            let answer = said(addr, "/healthz").await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        serving.abort();
+    }
 }

@@ -36,10 +36,15 @@ pub(super) fn classify(
     }
 }
 
-/// Whether the request is wrong for whoever is there, as it is: the path, the method, the credentials, the payload. What
-/// may mend itself is none of these: rate limits, locks, timeouts, a redirect that is not for good.
+/// Whether the request is wrong for whoever is there, as it is: the path, the method, the credentials, the payload. Every 4xx
+/// says so, except those that say something else, which may mend itself: a timeout, a refusal or another conflict, the
+/// fence, a lock, a call that failed behind the participant, a time that has not come, a rate limit.
 pub(super) fn is_client_error(status: u16) -> bool {
-    matches!(status, 301 | 308 | 400 | 401 | 403..=406 | 410 | 411 | 413..=415 | 422 | 426 | 431 | 501 | 505)
+    match status {
+        408 | 409 | 412 | 423 | 424 | 425 | 429 => false,
+        301 | 308 | 400..=499 | 501 | 505 => true,
+        _ => false,
+    }
 }
 
 /// Why no retry mends what the participant said, if that is so: the call is somebody else's to it.
@@ -103,6 +108,8 @@ fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
             "the participant does not accept the request; compare the branch's payload with what it expects"
         }
         401 | 403 => "the participant demands other credentials",
+        407 => "a proxy in front of the participant demands credentials",
+        421 => "the host does not answer for this name; check the branch's URL",
         404 | 410 => "there is nothing at this path; check the branch's URL",
         405 => "the participant takes no POST at this path; check the branch's URL",
         408 => "the participant gave up waiting for the request",

@@ -14,14 +14,18 @@ use tokio_rustls::TlsConnector;
 
 use super::address::Address;
 use super::names::Names;
+use super::sockets::{Counted, Sockets};
 use super::{shortage, transport};
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreached {
-    /// The host was asked for nothing: its name is not known, or something is short here. No attempt is counted.
+    /// The host was asked for nothing: its name is not known, or there may be no port for it. No attempt is counted.
     #[error("{0}")]
     NotSent(String),
+    /// The host was asked for nothing, for want of something that is this coordinator's own.
+    #[error("{0}")]
+    Held(String),
     /// The host, or the way to it, did not let us.
     #[error("{0}")]
     Failed(String),
@@ -42,6 +46,7 @@ pub(super) struct Connected {
 #[derive(Clone)]
 pub(super) struct Dialer {
     names: Names,
+    sockets: Sockets,
     tls: TlsConnector,
     limit: Duration,
 }
@@ -49,15 +54,15 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Connects within `limit`, not counting the look-up of a name, which has a limit of its own. In TLS handshakes it
     /// offers `protocols`.
-    pub(super) fn new(names: Names, limit: Duration, protocols: &[&[u8]]) -> Self {
-        Self { names, tls: tls(protocols), limit }
+    pub(super) fn new(names: Names, sockets: Sockets, limit: Duration, protocols: &[&[u8]]) -> Self {
+        Self { names, sockets, tls: tls(protocols), limit }
     }
 
     /// A connection to an address.
     pub(super) async fn connect(&self, address: &Address) -> Result<Connected, Unreached> {
         let host = address.host();
         let found = self.names.resolve(address.name()).await;
-        let found = found.map_err(|error| Unreached::NotSent(error.in_words(host)))?;
+        let found = found.map_err(|error| error.unreached(host))?;
         let addresses: Vec<_> = found.iter().map(|ip| SocketAddr::new(*ip, address.port())).collect();
         match tokio::time::timeout(self.limit, self.attempt(address, &addresses)).await {
             Ok(result) => result,
@@ -67,15 +72,17 @@ impl Dialer {
 
     async fn attempt(&self, address: &Address, found: &[SocketAddr]) -> Result<Connected, Unreached> {
         let host = address.host();
+        let leave = self.sockets.take(host)?;
         let tcp = dial(host, found, self.limit).await?;
         // What is small is sent at once; should it not be possible, it is slower and right all the same.
         drop(tcp.set_nodelay(true));
+        let tcp = Counted::new(tcp, leave);
         let Some(name) = address.tls() else {
             return Ok(Connected { transport: Box::new(tcp), protocol: None });
         };
         let stream =
             self.tls.connect(name.clone(), tcp).await.map_err(|error| match shortage::of(&error) {
-                Some(what) => Unreached::NotSent(shortage::in_words(host, what)),
+                Some(short) => short.unreached(host),
                 None => Unreached::Failed(transport::untrusted(host, &error)),
             })?;
         let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
@@ -100,7 +107,7 @@ async fn dial(host: &str, found: &[SocketAddr], limit: Duration) -> Result<TcpSt
         match tokio::time::timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => match shortage::of(&error) {
-                Some(what) => short = Some(Unreached::NotSent(shortage::in_words(host, what))),
+                Some(lack) => short = Some(lack.unreached(host)),
                 None => failed = Some(Unreached::Failed(transport::unreachable(host, &error))),
             },
             Err(_) => failed = Some(Unreached::Failed(transport::slow(host))),

@@ -11,9 +11,12 @@ use trine_engine::{Answer, Call, CallReport, Outcome, ParkCause};
 use trine_protocol::{JournalId, Target};
 
 use super::address::Address;
+use super::connect::Unreached;
+use super::held::Held;
 use super::hosts::{Hosts, Key, NoPlace};
 use super::location::{self, Location};
 use super::names::Names;
+use super::sockets::Sockets;
 use super::text::clean;
 use super::{Caller, Directory, Options, Returned, grpc, http, manner};
 use crate::clock::Stopwatch;
@@ -25,11 +28,12 @@ pub struct Dispatcher {
     grpc: grpc::Client,
     names: Names,
     hosts: Arc<Hosts>,
+    held: Arc<Held>,
     directory: Arc<Directory>,
     journal: JournalId,
 }
 
-/// How long a call that had nowhere to go waits before it is tried again, before jitter.
+/// How long a call that did not leave waits at most before it is tried again.
 const NOWHERE_MS: u64 = 2_000;
 
 /// What a target stands for now.
@@ -79,6 +83,8 @@ pub(super) enum Trouble {
     Failed(Failed),
     /// Nothing left this process: there was no attempt.
     NotSent(String),
+    /// The same, for want of something that is this coordinator's own.
+    Held(String),
 }
 
 impl Dispatcher {
@@ -86,15 +92,16 @@ impl Dispatcher {
     pub fn new(options: Options, directory: Arc<Directory>, journal: JournalId) -> Self {
         install_tls();
         let names = Names::of(&options);
-        let (http, grpc) =
-            (http::Client::new(&options, names.clone()), grpc::Client::new(&options, names.clone()));
-        Self { http, grpc, names, hosts: Hosts::new(options), directory, journal }
+        let sockets = Sockets::new(options.connections_max);
+        let http = http::Client::new(&options, names.clone(), sockets.clone());
+        let grpc = grpc::Client::new(&options, names.clone(), sockets);
+        Self { http, grpc, names, hosts: Hosts::new(options), held: Arc::default(), directory, journal }
     }
 
     async fn make(self, call: Call) -> Returned {
         let unmade = |error| Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
         let not_sent = |reason: String| {
-            let retry_after_ms = fastrand::u64(NOWHERE_MS / 2..=NOWHERE_MS);
+            let retry_after_ms = rest_ms();
             tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
             Returned::NotSent { retry_after_ms, reason }
         };
@@ -122,17 +129,17 @@ impl Dispatcher {
         let key = Key { host: origin.clone(), service: service.to_owned() };
         let _place = match self.hosts.enter(&key).await {
             Ok(place) => place,
-            Err(NoPlace { retry_after_ms }) => {
-                let reason =
-                    clean(&format!("no place at {key}: it has as many calls under way as it may have"));
-                tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
-                return Returned::NotSent { retry_after_ms, reason };
+            Err(NoPlace { retry_after_ms, full }) => {
+                return self.hold(&call, clean(&full.in_words(&key)), retry_after_ms);
             }
         };
         // Before the call's own time begins: a name server that is slow is no participant's fault.
         let address = destination.address();
         if let Err(error) = self.names.resolve(address.name()).await {
-            return not_sent(clean(&error.in_words(address.host())));
+            return match error.unreached(address.host()) {
+                Unreached::Held(reason) => self.hold(&call, clean(&reason), rest_ms()),
+                Unreached::NotSent(reason) | Unreached::Failed(reason) => not_sent(clean(&reason)),
+            };
         }
         let stopwatch = Stopwatch::start();
         let end = match &destination {
@@ -143,6 +150,7 @@ impl Dispatcher {
             Ok(heard) => Ok(heard),
             Err(Trouble::Failed(failed)) => Err(failed),
             Err(Trouble::NotSent(reason)) => return not_sent(reason),
+            Err(Trouble::Held(reason)) => return self.hold(&call, reason, rest_ms()),
         };
         let answer = answer(end, stopwatch.elapsed_ms());
         tracing::debug!(
@@ -155,6 +163,13 @@ impl Dispatcher {
             "call ended"
         );
         Returned::Answer(answer)
+    }
+
+    /// A call that this coordinator has nothing left for: that says nothing of whom it is for.
+    fn hold(&self, call: &Call, reason: String, retry_after_ms: u64) -> Returned {
+        tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was held back");
+        self.held.note(&reason);
+        Returned::Held { retry_after_ms, reason }
     }
 
     /// What a target stands for now.
@@ -202,6 +217,10 @@ impl Destination {
             Self::Grpc(method) => method.address(),
         }
     }
+}
+
+fn rest_ms() -> u64 {
+    fastrand::u64(NOWHERE_MS / 2..=NOWHERE_MS)
 }
 
 pub(super) fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {

@@ -28,6 +28,7 @@ use super::connect::Unreached;
 use super::dispatcher::{self, Failed, Heard};
 use super::manner::Manner;
 use super::names::Names;
+use super::sockets::Sockets;
 use super::text::clean;
 use crate::clock::{self, Stopwatch};
 use connections::{Connections, Lease, Undelivered};
@@ -80,8 +81,8 @@ impl Question {
 
 impl Client {
     /// A client with its own connections.
-    pub(super) fn new(options: &Options, names: Names) -> Self {
-        Self { connections: Connections::new(options, names) }
+    pub(super) fn new(options: &Options, names: Names, sockets: Sockets) -> Self {
+        Self { connections: Connections::new(options, names, sockets) }
     }
 
     /// One request and its whole reply, within the call's timeout.
@@ -103,6 +104,9 @@ impl Client {
             Ok(Err(Trouble::Unreached(Unreached::Failed(words)))) => Err(failed(words)),
             Ok(Err(Trouble::Unreached(Unreached::NotSent(words)))) => {
                 Err(dispatcher::Trouble::NotSent(clean(&words)))
+            }
+            Ok(Err(Trouble::Unreached(Unreached::Held(words)))) => {
+                Err(dispatcher::Trouble::Held(clean(&words)))
             }
             Ok(Err(Trouble::NotGrpc(status, words))) => {
                 let (outcome, error) = (manner.read_not_grpc(status), Some(clean(&words)));

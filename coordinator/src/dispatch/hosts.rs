@@ -1,8 +1,9 @@
 //! Places at hosts: how many calls may be under way at each, and for how long others wait in line.
 //!
 //! Several services may stand behind one host, such as a gateway. Each has its own places and its own line, so one that
-//! hangs fills only its own; all together may have no more than the host has. A place that becomes free at a full host goes
-//! to the service in line that has the fewest. A host is forgotten as soon as nobody is under way at it or waits for it.
+//! hangs fills only its own; all together may have no more than the host has. The last quarter of a host's places is kept for
+//! services that have few, so that several that hang leave room for one that does not. A place that becomes free at a full
+//! host goes to the service in line that has the fewest. A host is forgotten as soon as nobody is under way at it or waits for it.
 //! Not here: connections, which the clients keep.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,6 +17,9 @@ use super::Options;
 /// Rest for a call that was turned away, before jitter.
 const TURNED_AWAY_MS_MIN: u64 = 250;
 const TURNED_AWAY_MS_MAX: u64 = 10_000;
+/// The last of a host's places, as a part of all, are for services that have less than that part of all.
+const LAST_PART: usize = 4;
+const FEW_PART: usize = 32;
 /// Most services that are told apart at one host. Paths come from clients, so there is no end of them by itself; whatever
 /// comes beyond shares one line.
 const SERVICES_MAX: usize = 256;
@@ -97,6 +101,40 @@ struct InLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoPlace {
     pub(super) retry_after_ms: u64,
+    pub(super) full: Full,
+}
+
+/// The bound that left no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// The service's own.
+    Service,
+    /// Its host's, for all services there.
+    Host,
+    /// Its host's last places, which are for services that have few.
+    Rest,
+    /// All hosts' together.
+    Everywhere,
+}
+
+impl Full {
+    /// Why a call has no place.
+    pub(super) fn in_words(self, key: &Key) -> String {
+        let host = &key.host;
+        match self {
+            Self::Service => {
+                format!("{key} has as many calls under way as it may have (dispatch.per_service_max)")
+            }
+            Self::Host => {
+                format!("the host {host} has as many calls under way as it may have (dispatch.per_host_max)")
+            }
+            Self::Rest => format!(
+                "three quarters of the calls that the host {host} may have (dispatch.per_host_max) are under way, and the rest \
+                is for services that have few"
+            ),
+            Self::Everywhere => "as many calls are under way or wait as may (dispatch.calls_max)".into(),
+        }
+    }
 }
 
 /// What asking for a place led to.
@@ -136,14 +174,15 @@ impl Hosts {
             service: if told_apart { key.service.clone() } else { String::new() },
         };
         let service = host.services.entry(key.service.clone()).or_default();
-        if host.under_way < self.options.per_host_max && service.under_way < self.options.per_service_max {
+        let full = service.full(host.under_way, &self.options);
+        let Some(full) = full else {
             host.under_way += 1;
             service.under_way += 1;
             *calls += 1;
             return Ok(Asked::Given(Place { hosts: Arc::clone(self), key, held: true }));
-        }
+        };
         if crowded || service.line.len() >= self.options.queue_len_max {
-            let no_place = service.turn_away();
+            let no_place = service.turn_away(if crowded { Full::Everywhere } else { full });
             state.tidy(&key);
             return Err(no_place);
         }
@@ -156,17 +195,25 @@ impl Hosts {
 
     fn turn_away(&self, key: &Key) -> NoPlace {
         let mut state = self.lock();
-        let service = state.hosts.get_mut(&key.host).and_then(|host| host.services.get_mut(&key.service));
-        service.map_or(NoPlace { retry_after_ms: jittered(TURNED_AWAY_MS_MIN) }, Service::turn_away)
+        let host = state.hosts.get_mut(&key.host);
+        let found = host.and_then(|host| Some((host.under_way, host.services.get_mut(&key.service)?)));
+        match found {
+            // A place that became free just now was given to somebody else: the service has no more than it may have.
+            Some((at_host, service)) => {
+                service.turn_away(service.full(at_host, &self.options).unwrap_or(Full::Service))
+            }
+            None => NoPlace { retry_after_ms: jittered(TURNED_AWAY_MS_MIN), full: Full::Service },
+        }
     }
 
     /// Hands free places of a host to those in line.
     fn hand_out(self: &Arc<Self>, state: &mut State, name: &str) {
-        let Options { per_host_max, per_service_max, .. } = self.options;
         let State { hosts, calls, .. } = state;
         let Some(host) = hosts.get_mut(name) else { return };
-        while host.under_way < per_host_max {
-            let in_line = host.services.iter_mut().filter(|(_, service)| service.under_way < per_service_max);
+        loop {
+            let at_host = host.under_way;
+            let in_line = host.services.iter_mut();
+            let in_line = in_line.filter(|(_, service)| service.full(at_host, &self.options).is_none());
             let next = in_line
                 .filter_map(|(name, service)| {
                     let first = service.line.front()?.ticket;
@@ -227,11 +274,23 @@ impl State {
 }
 
 impl Service {
+    /// The bound that leaves no place, at a host with so many calls under way; none: there is a place.
+    fn full(&self, at_host: usize, options: &Options) -> Option<Full> {
+        let Options { per_host_max, per_service_max, .. } = *options;
+        if self.under_way >= per_service_max {
+            Some(Full::Service)
+        } else if at_host >= per_host_max {
+            Some(Full::Host)
+        } else {
+            is_kept_for_others(at_host, per_host_max, self.under_way).then_some(Full::Rest)
+        }
+    }
+
     /// A longer rest the more were turned away: a service that hangs is not asked about by thousands every second.
-    fn turn_away(&mut self) -> NoPlace {
+    fn turn_away(&mut self, full: Full) -> NoPlace {
         self.turned_away = self.turned_away.saturating_add(1);
         let rest_ms = TURNED_AWAY_MS_MIN.saturating_add(self.turned_away).min(TURNED_AWAY_MS_MAX);
-        NoPlace { retry_after_ms: jittered(rest_ms) }
+        NoPlace { retry_after_ms: jittered(rest_ms), full }
     }
 }
 
@@ -269,6 +328,11 @@ impl Drop for InLine {
         }
         state.tidy(&self.key);
     }
+}
+
+/// Whether what is left of `max` is for those who have few. `own`: what the one who asks has.
+pub(super) fn is_kept_for_others(taken: usize, max: usize, own: usize) -> bool {
+    taken >= max - max / LAST_PART && own >= (max / FEW_PART).max(1)
 }
 
 /// Between one half and three halves of it.

@@ -26,10 +26,14 @@ use super::dispatcher::{Failed, Heard, Trouble};
 use super::location::Location;
 use super::manner::Manner;
 use super::names::Names;
+use super::sockets::Sockets;
 use super::text::clean;
 use super::transport::{self, Stage};
 use super::{Options, stream::Stream};
 use crate::clock;
+
+/// Largest head of an answer. Without a bound of ours the client holds 400 KiB for each call.
+const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
 /// Who calls.
 const AGENT: &str = concat!("trine/", env!("CARGO_PKG_VERSION"));
@@ -40,13 +44,14 @@ pub(super) struct Client(legacy::Client<Connector, Full<Bytes>>);
 
 impl Client {
     /// A client with its own connections.
-    pub(super) fn new(options: &Options, names: Names) -> Self {
+    pub(super) fn new(options: &Options, names: Names, sockets: Sockets) -> Self {
         let limit = Duration::from_millis(options.connect_timeout_ms);
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
             .pool_max_idle_per_host(options.idle_per_host_max)
-            .build(Connector(Dialer::new(names, limit, &[])));
+            .http1_max_buf_size(HEAD_BYTES_MAX)
+            .build(Connector(Dialer::new(names, sockets, limit, &[])));
         Self(client)
     }
 
@@ -118,6 +123,7 @@ enum Broken {
 fn unsent(error: &legacy::Error) -> Option<Trouble> {
     match transport::find::<Unreached>(error)? {
         Unreached::NotSent(words) => Some(Trouble::NotSent(clean(words))),
+        Unreached::Held(words) => Some(Trouble::Held(clean(words))),
         Unreached::Failed(words) => Some(Trouble::Failed(Failed { status_code: None, error: clean(words) })),
     }
 }

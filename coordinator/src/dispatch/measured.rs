@@ -34,7 +34,8 @@ impl Caller for Measured {
                     let took = Duration::from_millis(answer.report.duration_ms);
                     metrics.call_ended(op, answer.outcome.kind(), took.as_secs_f64());
                 }
-                Returned::NotSent { .. } | Returned::Held { .. } => metrics.call_not_sent(op),
+                Returned::NotSent { .. } => metrics.call_not_sent(op),
+                Returned::Held { .. } => metrics.call_held(op),
             })
             .boxed()
     }

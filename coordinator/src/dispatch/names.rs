@@ -22,9 +22,10 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
+use super::connect::Unreached;
 use crate::clock::Stopwatch;
 use source::Source;
-use zones::Zones;
+use zones::{NoLeave, Zones};
 
 /// Most names that are remembered. Targets come from clients, so there is no end of names by itself.
 const NAMES_MAX: usize = 10_000;
@@ -51,6 +52,8 @@ pub(super) enum Unresolved {
     Late,
     /// A name server failed, or could not be asked.
     Failed(String),
+    /// No name server was asked, for want of something that is this coordinator's own.
+    Held(String),
 }
 
 /// The knobs of [`Names`].
@@ -60,6 +63,8 @@ struct Options {
     limit: Duration,
     /// Whom to ask; none: whom the operating system's configuration names.
     servers: Vec<SocketAddr>,
+    /// Most look-ups under way.
+    lookups_max: usize,
     /// How long an answer is kept at least.
     kept_min: Duration,
 }
@@ -114,7 +119,8 @@ impl Names {
     /// As a dispatcher's options say.
     pub(super) fn of(options: &super::Options) -> Self {
         let limit = Duration::from_millis(options.name_timeout_ms);
-        Self::new(Options { limit, servers: options.name_servers.clone(), kept_min: KEPT_MIN })
+        let (servers, lookups_max) = (options.name_servers.clone(), options.lookups_max);
+        Self::new(Options { limit, servers, lookups_max, kept_min: KEPT_MIN })
     }
 
     fn new(options: Options) -> Self {
@@ -122,7 +128,7 @@ impl Names {
             limit: options.limit,
             kept_min: options.kept_min,
             source: Source::new(options.servers, options.limit),
-            zones: Zones::new(),
+            zones: Zones::new(options.lookups_max),
             entries: Mutex::default(),
         }))
     }
@@ -185,7 +191,15 @@ impl Inner {
         if let Some(found) = self.source.at_hand(name) {
             return Ok((found, self.kept_min));
         }
-        let Some(place) = self.zones.enter(name, self.limit).await else { return Err(Unresolved::Late) };
+        let is_repeat = self.lock().get(name).is_some_and(|entry| entry.failed.is_some());
+        let place = match self.zones.enter(name, is_repeat, self.limit).await {
+            Ok(place) => place,
+            // The name has failed, and the last look-ups of its zone have: so would this one.
+            Err(NoLeave::Silent) if is_repeat => return Err(Unresolved::Late),
+            Err(NoLeave::Silent | NoLeave::Full) => {
+                return Err(Unresolved::Held("too many look-ups are under way".into()));
+            }
+        };
         let asked = tokio::time::timeout(self.limit, self.source.ask(name)).await;
         let found = asked.unwrap_or(Err(Unresolved::Late));
         place.ended(found != Err(Unresolved::Late));
@@ -201,6 +215,8 @@ impl Inner {
         let entry = entries.entry(name.to_owned()).or_default();
         entry.looking = None;
         match found {
+            // Nothing was learnt of the name.
+            Err(Unresolved::Held(why)) => Err(Unresolved::Held(why)),
             Ok((addresses, kept)) => {
                 let addresses: Addresses = addresses.into();
                 let kept = kept.clamp(self.kept_min, KEPT_MAX);
@@ -244,8 +260,14 @@ fn make_room(entries: &mut HashMap<String, Entry>) {
 }
 
 impl Unresolved {
+    /// Why a call to a host did not leave.
+    pub(super) fn unreached(&self, host: &str) -> Unreached {
+        let words = self.in_words(host);
+        if matches!(self, Self::Held(_)) { Unreached::Held(words) } else { Unreached::NotSent(words) }
+    }
+
     /// In words for an operator; the host is what the call was for.
-    pub(super) fn in_words(&self, host: &str) -> String {
+    fn in_words(&self, host: &str) -> String {
         match self {
             Self::Missing => {
                 format!("the name of {host} does not exist; check the target, or the name server")
@@ -254,6 +276,7 @@ impl Unresolved {
                 format!("the name of {host} could not be resolved in time; is its name server well?")
             }
             Self::Failed(why) => format!("the name of {host} could not be resolved ({why})"),
+            Self::Held(why) => format!("the name of {host} was not looked up: {why}"),
         }
     }
 }

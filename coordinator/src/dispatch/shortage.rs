@@ -4,6 +4,8 @@
 use std::error::Error;
 use std::io;
 
+use super::connect::Unreached;
+
 /// Too many open files in this process, and on this machine. The same numbers on every Unix.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
@@ -12,32 +14,47 @@ const ENOBUFS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
 /// No local port, or no memory for now.
 const EAGAIN: i32 = if cfg!(target_os = "linux") { 11 } else { 35 };
 
-/// What there was not enough of, in words; none: the error has another cause.
-pub(super) fn of(error: &io::Error) -> Option<&'static str> {
+/// What there was not enough of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shortage {
+    /// In words.
+    pub(super) what: &'static str,
+    /// False: the error may mean something else. An address of a version of IP that is switched off looks like a shortage of
+    /// ports, and lasts.
+    pub(super) is_certain: bool,
+}
+
+/// What there was not enough of; none: the error has another cause.
+pub(super) fn of(error: &io::Error) -> Option<Shortage> {
+    let certain = |what| Some(Shortage { what, is_certain: true });
+    let ports = Some(Shortage { what: "free local ports", is_certain: false });
     match error.kind() {
-        io::ErrorKind::OutOfMemory => return Some("memory"),
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => return Some("free local ports"),
+        io::ErrorKind::OutOfMemory => return certain("memory"),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => return ports,
         _ => {}
     }
     match error.raw_os_error()? {
-        EMFILE => Some("open files (see `ulimit -n`)"),
-        ENFILE => Some("open files on this machine"),
-        ENOBUFS => Some("buffers for sockets"),
-        EAGAIN => Some("free local ports"),
+        EMFILE => certain("open files (see `ulimit -n`)"),
+        ENFILE => certain("open files on this machine"),
+        ENOBUFS => certain("buffers for sockets"),
+        EAGAIN => ports,
         _ => None,
     }
 }
 
 /// The same of an error that may wrap one of the operating system's.
-pub(super) fn within(error: &(dyn Error + 'static)) -> Option<&'static str> {
+pub(super) fn within(error: &(dyn Error + 'static)) -> Option<Shortage> {
     let Some(io) = error.downcast_ref::<io::Error>() else { return within(error.source()?) };
     // An I/O error shows the cause of what it wraps, not what it wraps.
     of(io).or_else(|| within(io.get_ref()?))
 }
 
-/// Why a call did not leave.
-pub(super) fn in_words(host: &str, what: &str) -> String {
-    format!("this coordinator is short of {what} and could not connect to {host}")
+impl Shortage {
+    /// Why a call did not leave.
+    pub(super) fn unreached(self, host: &str) -> Unreached {
+        let words = format!("this coordinator is short of {} and could not connect to {host}", self.what);
+        if self.is_certain { Unreached::Held(words) } else { Unreached::NotSent(words) }
+    }
 }
 
 #[cfg(test)]

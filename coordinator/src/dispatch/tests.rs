@@ -269,6 +269,24 @@ async fn an_answer_that_breaks_off_is_unknown_whatever_its_status() {
 }
 
 #[tokio::test]
+async fn the_head_of_an_answer_has_an_end() {
+    let line = format!("x-filler: {}\r\n", "x".repeat(3_000));
+    for (lines, answers) in [(20, true), (90, false)] {
+        let head = format!("HTTP/1.1 204 No Content\r\n{}\r\n", line.repeat(lines));
+        let (base, _written) = raw_server(vec![head], false).await;
+        let answer = answer_of(&caller(), call(&base)).await;
+        assert_eq!(answer.outcome == done(""), answers, "{answer:?}");
+        if !answers {
+            assert_eq!(answer.outcome, Outcome::Unknown);
+            assert!(
+                error_of(&answer).contains("is too large (64 KiB, 100 headers); it may have run"),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broken_call_is_not_repeated_behind_our_back() {
     let (accepted, base) = support::slamming_server().await;
     let answer = answer_of(&caller(), call(&base)).await;

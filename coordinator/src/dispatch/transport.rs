@@ -77,6 +77,11 @@ fn sending(host: &str, error: &(dyn Error + 'static)) -> String {
         if http.is_incomplete_message() {
             return format!("{host} closed the connection before it answered; it may have run");
         }
+        if http.is_parse_too_large() {
+            return format!(
+                "the head of the answer of {host} is too large (64 KiB, 100 headers); it may have run"
+            );
+        }
         if http.is_parse() {
             return format!("what {host} answered is not HTTP; it may have run");
         }

@@ -8,8 +8,11 @@ pub(super) const REACHED_CREATED: &str = "created";
 /// Beside the outcomes: the call was not made.
 pub(super) const NOT_SENT: &str = "not_sent";
 
+/// The same, and for want of something of this coordinator's own.
+pub(super) const HELD: &str = "held";
+
 /// Everything a call can end in.
-pub(super) const CALL_RESULTS: [&str; 5] = ["done", "refused", "ongoing", "unknown", NOT_SENT];
+pub(super) const CALL_RESULTS: [&str; 6] = ["done", "refused", "ongoing", "unknown", NOT_SENT, HELD];
 
 /// The statuses in which a transaction is not settled.
 pub(super) const UNSETTLED: [Status; 4] =

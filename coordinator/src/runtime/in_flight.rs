@@ -75,7 +75,7 @@ pub(super) fn message(call: CallIdentity, returned: Returned, now: Timestamp) ->
     let (after_ms, reason) = match returned {
         Returned::Answer(answer) => return Message::Answer { gid, key, answer },
         Returned::NotSent { retry_after_ms, reason } => (retry_after_ms, Some(reason)),
-        Returned::Held { retry_after_ms } => (retry_after_ms, None),
+        Returned::Held { retry_after_ms, .. } => (retry_after_ms, None),
     };
     Message::NotSent { gid, key, retry_at: now.plus_millis(after_ms.max(1)), reason }
 }

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, grpc_router, health_router, router};
 use crate::config::Config;
+use crate::descriptors::{self, Share};
 use crate::http::{self, Budget, Routers, Wire};
-use crate::{api, descriptors, jobs};
+use crate::{api, jobs};
 
 type Bound = (TcpListener, SocketAddr);
 
@@ -35,17 +36,38 @@ impl Listeners {
         Ok(Self { http, grpc, health })
     }
 
+    /// What each listener and the calls to participants may take: what is configured, as far as there are file descriptors.
+    pub(super) fn share(&self, config: &Config) -> Share {
+        let limit = descriptors::raise();
+        let calls = config.dispatch_options();
+        let wanted = Share {
+            connections_max: config.http.connections_max,
+            reserved_max: http::Options::default().reserved_max,
+            outgoing_max: calls.connections_max,
+            lookups_max: calls.lookups_max,
+        };
+        let listening = descriptors::Listening {
+            listeners: 1 + usize::from(self.grpc.is_some()),
+            with_seats: 1 + usize::from(self.health.is_some()),
+        };
+        let share = descriptors::share(limit.raised, wanted, listening);
+        say(limit, wanted, share);
+        share
+    }
+
     /// Serves on all of them, each in a task of its own, until `shutdown` and the end of its requests.
     pub(super) fn serve(
         self,
         config: &Config,
+        share: Share,
         context: &jobs::Context,
         shutdown: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
-        let options = options(config, 1 + usize::from(self.grpc.is_some()));
+        let options = options(config, share);
         let budget = Budget::new(config.http.bodies_bytes_max);
         let health = health_router(context, shutdown, &budget);
-        let reserved = api::reserved(health.clone(), context.metrics.clone());
+        let seats = |health| api::health::with_seats(health, options.reserved_max);
+        let reserved = api::reserved(seats(health.clone()), context.metrics.clone());
         let start = |(listener, _): Bound, all, reserved, options| {
             let routers = Routers { all, reserved };
             tokio::spawn(http::serve(listener, routers, options, budget.clone(), shutdown.clone()))
@@ -59,7 +81,7 @@ impl Listeners {
         if let Some(bound) = self.health {
             // Each connection is like one above the limit: who asks nothing gives way to who does.
             let options = http::Options { connections_max: 0, ..options };
-            let health = api::compose([health]);
+            let health = api::compose([seats(health)]);
             listening.push(start(bound, health.clone(), Some(health), options));
         }
         listening
@@ -73,25 +95,36 @@ async fn listen(flag: &'static str, addr: &str) -> Result<Bound, StartError> {
     Ok((listener, addr))
 }
 
-/// The bounds of each listener: what is configured, as far as there are file descriptors for it.
-fn options(config: &Config, listeners: usize) -> http::Options {
-    let limit = descriptors::raise();
-    let section = &config.http;
-    let reserved_max = http::Options::default().reserved_max;
-    let wanted = descriptors::Share { connections_max: section.connections_max, reserved_max };
-    let share = descriptors::share(limit.raised, wanted, listeners);
+fn say(limit: descriptors::Limit, wanted: Share, share: Share) {
     let (was, descriptors) = (limit.found, limit.raised);
-    if share.connections_max < wanted.connections_max {
+    let Share { connections_max, reserved_max, outgoing_max, lookups_max } = share;
+    if connections_max < wanted.connections_max {
         tracing::warn!(
             descriptors,
             was,
-            connections_max = share.connections_max,
+            connections_max,
             configured = wanted.connections_max,
+            reserved_max,
+            outgoing_max,
+            lookups_max,
             "the limit of file descriptors (ulimit -n) is low: fewer connections are taken on each listener"
         );
     } else {
-        tracing::info!(descriptors, was, connections_max = share.connections_max, "file descriptors");
+        tracing::info!(
+            descriptors,
+            was,
+            connections_max,
+            reserved_max,
+            outgoing_max,
+            lookups_max,
+            "file descriptors"
+        );
     }
+}
+
+/// The bounds of each listener.
+fn options(config: &Config, share: Share) -> http::Options {
+    let section = &config.http;
     let time = |duration: trine_protocol::duration::HumanDuration| Duration::from_millis(duration.millis());
     http::Options {
         wire: Wire::Http1,

@@ -8,6 +8,7 @@ use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
 use trine_protocol::{Gid, Pattern, Status};
 
 use super::plan::{self, Topics};
+use super::repeated;
 use super::service::{Done, Refused, Service, Trouble};
 use super::show;
 
@@ -16,7 +17,9 @@ impl Service {
     pub(crate) async fn prepare(&self, request: TransRequest) -> Done {
         let kind = kind(&request)?;
         let gid = Self::gid(&request.gid)?;
-        match self.create_or_find(&gid, &request, kind, true).await?.status {
+        let found = self.create_or_find(&gid, &request, kind, true).await?;
+        repeated::check(&request, kind, &found.spec)?;
+        match found.status {
             Status::Open => Ok(()),
             settled => Err(wrong_state(settled, "cannot prepare")),
         }
@@ -106,6 +109,7 @@ impl Service {
             Some(found) => Snapshot { changed: false, ..found },
             None => self.create_or_find(gid, request, kind, open).await?,
         };
+        repeated::check(request, kind, &found.spec)?;
         match found.status {
             Status::Running | Status::Committing => Ok(found),
             Status::Open => self.decide(gid, request).await,

@@ -29,8 +29,12 @@ const ATTEMPTS_AT_ONCE_MAX: u32 = 10;
 /// Longest pause between two callbacks to a workflow's executor that does not answer.
 const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
 
-/// A gid is all that identifies a creation in this dialect: whatever else a repetition says, the stored record wins.
+/// A gid is all that identifies a creation to the engine: the stored record wins. What else a repetition may say is compared
+/// with the record afterwards (`repeated`).
 const DIGEST: Digest = Digest([0xd7; 32]);
+
+/// What the action of a message's step begins with when it is for the subscribers of a topic.
+pub(super) const TOPIC: &str = "topic://";
 
 /// The URLs of a topic's subscribers, by topic.
 pub(super) type Topics = BTreeMap<String, Vec<String>>;
@@ -38,7 +42,7 @@ pub(super) type Topics = BTreeMap<String, Vec<String>>;
 /// The topics of a message's `topic://` steps, each once.
 pub(super) fn topics_of(request: &TransRequest) -> BTreeSet<&str> {
     let steps = request.steps.iter().take(BRANCHES_MAX);
-    steps.filter_map(|step| step.action.strip_prefix("topic://")).collect()
+    steps.filter_map(|step| step.action.strip_prefix(TOPIC)).collect()
 }
 
 /// A transaction that waits for its initiator (`open`), or runs at once.
@@ -149,14 +153,19 @@ pub(super) fn delay_ms(custom_data: &str) -> Result<u64, Trouble> {
     Ok(custom::<Custom>(custom_data)?.delay.map_or(0, millis))
 }
 
+/// How participants are called.
+pub(super) fn protocol(request: &TransRequest) -> Result<CallProtocol, Trouble> {
+    match request.protocol.as_str() {
+        "" | "http" => Ok(CallProtocol::Http),
+        "grpc" => Ok(CallProtocol::Grpc),
+        "json-rpc" => Ok(CallProtocol::JsonRpc),
+        other => Err(Trouble::Other(format!("unknown protocol: {}", clip(other)))),
+    }
+}
+
 fn terms(request: &TransRequest, kind: TransType) -> Result<Terms, Trouble> {
     let options = &request.options;
-    let protocol = match request.protocol.as_str() {
-        "" | "http" => CallProtocol::Http,
-        "grpc" => CallProtocol::Grpc,
-        "json-rpc" => CallProtocol::JsonRpc,
-        other => return Err(Trouble::Other(format!("unknown protocol: {}", clip(other)))),
-    };
+    let protocol = protocol(request)?;
     branch_headers::check(&options.branch_headers, protocol)?;
     let workflow = match kind {
         TransType::Workflow => workflow(&request.custom_data)?.0,
@@ -278,7 +287,7 @@ fn deliveries<'a>(
     topics: &'a Topics,
 ) -> Result<Vec<(String, &'a str)>, Trouble> {
     let id = step_id(position);
-    let Some(topic) = step.action.strip_prefix("topic://") else { return Ok(vec![(id, &step.action)]) };
+    let Some(topic) = step.action.strip_prefix(TOPIC) else { return Ok(vec![(id, &step.action)]) };
     match topics.get(topic).map(Vec::as_slice) {
         None | Some([]) => Err(Trouble::Other("topic not found".into())),
         Some([url]) => Ok(vec![(id, url)]),
@@ -305,7 +314,8 @@ fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: CallPolicy) 
     }
 }
 
-fn step_id(position: usize) -> String {
+/// The branch id of a step; of its deliveries what their ids begin with.
+pub(super) fn step_id(position: usize) -> String {
     format!("{:02}", position.saturating_add(1))
 }
 
@@ -315,7 +325,7 @@ fn payload(request: &TransRequest, position: usize) -> Result<&[u8], Trouble> {
 }
 
 /// Where a URL of this dialect leads; nowhere when it is empty: then there is nothing to do.
-fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, Trouble> {
+pub(super) fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, Trouble> {
     if url.is_empty() {
         return Ok(None);
     }

@@ -48,7 +48,7 @@ pub(super) async fn connect(
     match tokio::time::timeout(limit, handshake).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(match shortage::within(&error) {
-            Some(what) => Unreached::NotSent(shortage::in_words(host, what)),
+            Some(short) => short.unreached(host),
             None => Unreached::Failed(failure::handshake(host, &error)),
         }),
         Err(_) => Err(Unreached::Failed(transport::slow(host))),

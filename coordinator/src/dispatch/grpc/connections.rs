@@ -19,6 +19,7 @@ use super::connect::{Driver, PROTOCOL, Sender, connect};
 use super::{Destination, Message};
 use crate::dispatch::connect::{Dialer, Unreached};
 use crate::dispatch::names::Names;
+use crate::dispatch::sockets::Sockets;
 
 /// Resolves once the connection is there, or why it is not; for all who wait for it.
 type Ready = Shared<BoxFuture<'static, Result<Sender, Unreached>>>;
@@ -71,13 +72,13 @@ pub(super) struct Undelivered {
 }
 
 impl Connections {
-    pub(super) fn new(options: &super::Options, names: Names) -> Self {
+    pub(super) fn new(options: &super::Options, names: Names, sockets: Sockets) -> Self {
         let keeps = options.idle_per_host_max > 0;
         let connect_timeout = Duration::from_millis(options.connect_timeout_ms);
         Self {
             connect_timeout,
             idle_timeout: Duration::from_millis(if keeps { options.idle_timeout_ms } else { 0 }),
-            dialer: Dialer::new(names, connect_timeout, &[PROTOCOL]),
+            dialer: Dialer::new(names, sockets, connect_timeout, &[PROTOCOL]),
             state: Arc::default(),
         }
     }

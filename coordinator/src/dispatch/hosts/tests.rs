@@ -162,7 +162,7 @@ async fn idle_hosts_are_forgotten() {
 async fn the_more_are_turned_away_the_longer_they_rest() {
     let hosts = hosts(1, 0, HOUR_MS);
     let place = hosts.enter(&at("a")).await.unwrap();
-    let mut last = NoPlace { retry_after_ms: 0 };
+    let mut last = NoPlace { retry_after_ms: 0, full: Full::Service };
     for _ in 0..20_000 {
         last = hosts.enter(&at("a")).await.unwrap_err();
     }
@@ -171,4 +171,55 @@ async fn the_more_are_turned_away_the_longer_they_rest() {
     let _place = hosts.enter(&at("a")).await.unwrap();
     let first = hosts.enter(&at("a")).await.unwrap_err();
     assert!(first.retry_after_ms <= 2 * TURNED_AWAY_MS_MIN, "{first:?}");
+}
+
+#[tokio::test]
+async fn a_service_with_few_calls_finds_a_place_at_once_however_many_others_hang() {
+    let hosts = Hosts::new(Options { queue_wait_ms: HOUR_MS, ..Options::default() });
+    let hung: Vec<_> = (0..4).map(|n| key("gateway", &format!("/hung{n}"))).collect();
+    let mut held = Vec::new();
+    let mut in_line = Vec::new();
+    for _ in 0..200 {
+        for hung in &hung {
+            match hosts.ask(hung).unwrap() {
+                Asked::Given(place) => held.push(place),
+                Asked::InLine(told, line) => in_line.push((told, line)),
+            }
+        }
+    }
+    assert_eq!(held.len(), 384);
+    let healthy = key("gateway", "/stock");
+    let Asked::Given(place) = hosts.ask(&healthy).unwrap() else { panic!("it waits") };
+    // A place that becomes free in the last quarter goes to none of those either.
+    held.pop();
+    assert!(in_line.iter_mut().all(|one| one.0.try_recv().is_err()));
+    drop(place);
+    let given: Vec<_> = in_line.iter_mut().filter_map(|one| one.0.try_recv().ok()).collect();
+    assert_eq!((given.len(), hosts.lock().hosts["gateway"].under_way), (1, 384));
+}
+
+#[tokio::test]
+async fn who_is_turned_away_hears_which_bound_left_no_place() {
+    let options = Options { per_host_max: 8, per_service_max: 7, queue_len_max: 0, ..Options::default() };
+    let hosts = Hosts::new(options.clone());
+    let (one, two) = (key("http://a:1", "/one"), key("http://a:1", "/two"));
+    let mut held = Vec::new();
+    let full = async |key: &Key| hosts.enter(key).await.unwrap_err().full;
+    for _ in 0..6 {
+        held.push(hosts.enter(&one).await.unwrap());
+    }
+    assert_eq!(full(&one).await, Full::Rest);
+    held.push(hosts.enter(&two).await.unwrap());
+    held.push(hosts.enter(&key("http://a:1", "/three")).await.unwrap());
+    assert_eq!(full(&one).await, Full::Host);
+    assert_eq!(
+        Full::Host.in_words(&one),
+        "the host http://a:1 has as many calls under way as it may have (dispatch.per_host_max)"
+    );
+    let hosts = Hosts::new(Options { per_service_max: 1, ..options.clone() });
+    let _place = hosts.enter(&one).await.unwrap();
+    assert_eq!(hosts.enter(&one).await.unwrap_err().full, Full::Service);
+    let hosts = Hosts::new(Options { per_service_max: 1, calls_max: 1, ..options });
+    let _place = hosts.enter(&one).await.unwrap();
+    assert_eq!(hosts.enter(&one).await.unwrap_err().full, Full::Everywhere);
 }

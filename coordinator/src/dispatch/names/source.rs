@@ -140,7 +140,10 @@ fn unresolved(error: NetError) -> Unresolved {
             Unresolved::Missing
         }
         NetError::Io(io) => match shortage::of(io) {
-            Some(what) => Unresolved::Failed(format!("this coordinator is short of {what}")),
+            Some(short) if short.is_certain => {
+                Unresolved::Held(format!("this coordinator is short of {}", short.what))
+            }
+            Some(short) => Unresolved::Failed(format!("this coordinator is short of {}", short.what)),
             None => Unresolved::Failed(format!("no name server could be asked: {error}")),
         },
         _ => Unresolved::Failed(error.to_string()),

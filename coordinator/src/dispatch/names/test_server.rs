@@ -50,6 +50,11 @@ impl NameServer {
         Self { addr, asked }
     }
 
+    /// How often it was asked for addresses.
+    pub(in crate::dispatch) fn asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
     /// How often it was asked for the addresses of a name.
     pub(in crate::dispatch) fn asked_for(&self, name: &str) -> usize {
         self.asked.lock().unwrap().iter().filter(|one| *one == name).count()

@@ -11,7 +11,7 @@ use super::*;
 const LONG: Duration = Duration::from_secs(600);
 
 fn names(server: &NameServer, limit: Duration) -> Names {
-    Names::new(Options { limit, servers: vec![server.addr], kept_min: KEPT_MIN })
+    Names::new(Options { limit, servers: vec![server.addr], lookups_max: 64, kept_min: KEPT_MIN })
 }
 
 fn here() -> Result<Addresses, Unresolved> {
@@ -37,7 +37,7 @@ async fn what_does_not_exist_fails_and_silence_are_told_apart() {
     })
     .await;
     let names = names(&server, Duration::from_millis(300));
-    let words = async |name: &str| names.resolve(name).await.unwrap_err().in_words("h:1");
+    let words = async |name: &str| names.resolve(name).await.unwrap_err().unreached("h:1").to_string();
     assert!(words("missing.a.test").await.starts_with("the name of h:1 does not exist"));
     assert!(words("broken.b.test").await.starts_with("the name of h:1 could not be resolved ("));
     assert!(words("silent.c.test").await.starts_with("the name of h:1 could not be resolved in time"));
@@ -59,7 +59,12 @@ async fn an_answer_that_has_run_out_serves_while_the_name_server_is_silent() {
     let is_silent = Arc::clone(&silent);
     let says = move |_: &str| if is_silent.load(Ordering::SeqCst) { Says::Nothing } else { Says::Here(0) };
     let server = NameServer::start(says).await;
-    let names = Names::new(Options { limit: LONG, servers: vec![server.addr], kept_min: Duration::ZERO });
+    let names = Names::new(Options {
+        limit: LONG,
+        servers: vec![server.addr],
+        lookups_max: 64,
+        kept_min: Duration::ZERO,
+    });
     assert_eq!(names.resolve("stock.well.test").await, here());
     silent.store(true, Ordering::SeqCst);
     assert_eq!(names.resolve("stock.well.test").await, here());
@@ -108,4 +113,56 @@ async fn memory_for_names_has_an_end() {
     *names.0.lock() = entries;
     assert_eq!(names.resolve("one-more.a.test").await, Err(Unresolved::Missing));
     assert_eq!(names.0.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn thousands_of_silent_zones_keep_no_first_time_name_waiting_once_they_have_failed() {
+    let server =
+        NameServer::start(|name| if name.ends_with("well.test") { Says::Here(60) } else { Says::Nothing })
+            .await;
+    let names = names(&server, LONG);
+    let silent: Vec<_> = (0..2_000).map(|n| format!("api.partner{n}.test")).collect();
+    for name in &silent {
+        let failed = Failed { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
+        names.0.lock().insert(name.clone(), Entry { failed: Some(failed), ..Entry::default() });
+    }
+    let under_way: Vec<_> = silent.iter().map(|name| tokio::spawn(names.look_up(name))).collect();
+    // They are in line before the name that is well.
+    while !under_way.iter().any(tokio::task::JoinHandle::is_finished) && server.asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let well = tokio::time::timeout(Duration::from_secs(30), names.resolve("stock.well.test")).await;
+    assert_eq!(well, Ok(here()));
+    assert!(under_way.iter().all(|one| !one.is_finished()));
+    under_way.into_iter().for_each(|one| one.abort());
+}
+
+#[tokio::test]
+async fn a_look_up_for_which_there_is_no_place_says_nothing_of_the_name() {
+    let server = NameServer::start(|_| Says::Here(60)).await;
+    let names = names(&server, Duration::from_millis(1));
+    let all = (0..).map(|n| format!("n{n}.example")).take(64);
+    let mut held = Vec::new();
+    for name in all {
+        held.push(names.0.zones.enter(&name, false, LONG).await.unwrap());
+    }
+    let error = names.resolve("stock.well.test").await.unwrap_err();
+    let words = "the name of h:1 was not looked up: too many look-ups are under way";
+    assert_eq!(error.unreached("h:1"), Unreached::Held(words.into()));
+    assert!(names.0.lock()["stock.well.test"].failed.is_none());
+    drop(held);
+}
+
+#[tokio::test]
+async fn in_a_zone_that_is_silent_only_names_that_failed_themselves_are_late() {
+    let server = NameServer::start(|_| Says::Here(60)).await;
+    let names = names(&server, LONG);
+    for n in 0..4 {
+        names.0.zones.enter(&format!("{n}.slow.test"), false, LONG).await.unwrap().ended(false);
+    }
+    let _probe = names.0.zones.enter("probe.slow.test", false, LONG).await.unwrap();
+    let failed = Failed { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
+    names.0.lock().insert("failed.slow.test".into(), Entry { failed: Some(failed), ..Entry::default() });
+    assert_eq!(names.look_up("failed.slow.test").await, Err(Unresolved::Late));
+    assert!(matches!(names.resolve("new.slow.test").await, Err(Unresolved::Held(_))));
 }

@@ -1,5 +1,8 @@
 //! Who may ask name servers now: few look-ups at a time in one zone, and not too many in all.
 //!
+//! Names that could not be resolved lately get a quarter of all look-ups at most, so that thousands of them do not keep names
+//! waiting that are asked for the first time.
+//!
 //! A zone here is what ends in the same two labels, or three below a registry such as `co.uk`. A zone that has not answered for some look-ups in a row is asked one
 //! look-up at a time, until it answers.
 
@@ -10,10 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Most look-ups under way. Each has up to two sockets.
-const LOOKUPS_MAX: usize = 64;
-/// Most of them in one zone.
-const LOOKUPS_PER_ZONE_MAX: usize = 16;
+/// Most look-ups for names that failed lately, and most in one zone, as a part of all that may be under way.
+const PART: usize = 4;
 /// After so many without an answer a zone is taken for silent.
 const SILENT_AFTER: u32 = 4;
 /// With so many zones on the list, those that nobody asks in are forgotten.
@@ -23,6 +24,9 @@ const ZONES_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Zones {
     places: Arc<Semaphore>,
+    /// Who has none of these waits in no line that first-time names wait in.
+    repeats: Arc<Semaphore>,
+    part: usize,
     zones: Mutex<HashMap<String, Arc<Zone>>>,
 }
 
@@ -39,24 +43,40 @@ struct Zone {
 pub(super) struct Place {
     zone: Arc<Zone>,
     _permits: [OwnedSemaphorePermit; 2],
+    _repeat: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoLeave {
+    /// Too many ask.
+    Full,
+    /// The zone has not answered for some look-ups in a row, and is being asked again.
+    Silent,
 }
 
 impl Zones {
-    pub(super) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(LOOKUPS_MAX)), zones: Mutex::default() }
+    pub(super) fn new(lookups_max: usize) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        let part = (lookups_max / PART).max(1);
+        Self { places: places(lookups_max), repeats: places(part), part, zones: Mutex::default() }
     }
 
-    /// Waits for leave to ask; none: there is none in time.
-    pub(super) async fn enter(&self, name: &str, limit: Duration) -> Option<Place> {
+    /// Waits for leave to ask, so long at most for each bound. `is_repeat`: the name could not be resolved lately.
+    pub(super) async fn enter(&self, name: &str, is_repeat: bool, limit: Duration) -> Result<Place, NoLeave> {
+        let in_time = async |places: &Arc<Semaphore>| {
+            let asked = tokio::time::timeout(limit, Arc::clone(places).acquire_owned()).await;
+            asked.ok().and_then(Result::ok).ok_or(NoLeave::Full)
+        };
         let zone = self.zone(name);
         let own = if zone.unanswered.load(Ordering::Relaxed) >= SILENT_AFTER {
-            Arc::clone(&zone.probe).try_acquire_owned().ok()?
+            Arc::clone(&zone.probe).try_acquire_owned().map_err(|_| NoLeave::Silent)?
         } else {
-            tokio::time::timeout(limit, Arc::clone(&zone.places).acquire_owned()).await.ok()?.ok()?
+            in_time(&zone.places).await?
         };
-        let shared =
-            tokio::time::timeout(limit, Arc::clone(&self.places).acquire_owned()).await.ok()?.ok()?;
-        Some(Place { zone, _permits: [own, shared] })
+        let repeat = if is_repeat { Some(in_time(&self.repeats).await?) } else { None };
+        let shared = in_time(&self.places).await?;
+        Ok(Place { zone, _permits: [own, shared], _repeat: repeat })
     }
 
     fn zone(&self, name: &str) -> Arc<Zone> {
@@ -66,7 +86,7 @@ impl Zones {
         }
         let zone = zones.entry(last_labels(name)).or_insert_with(|| {
             let places = |count| Arc::new(Semaphore::new(count));
-            let (places, probe) = (places(LOOKUPS_PER_ZONE_MAX), places(1));
+            let (places, probe) = (places(self.part), places(1));
             Arc::new(Zone { places, probe, unanswered: AtomicU32::new(0) })
         });
         Arc::clone(zone)
@@ -103,16 +123,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_zone_leaves_others_their_places() {
-        let zones = Zones::new();
+        let zones = Zones::new(64);
         let mut held = Vec::new();
-        for n in 0..LOOKUPS_PER_ZONE_MAX {
-            held.push(zones.enter(&format!("{n}.slow.example"), LIMIT).await.unwrap());
+        for n in 0..16 {
+            held.push(zones.enter(&format!("{n}.slow.example"), false, LIMIT).await.unwrap());
         }
-        assert!(zones.enter("one-more.slow.example", LIMIT).await.is_none());
-        zones.enter("b.well.example", LIMIT).await.unwrap();
-        zones.enter("localdomain", LIMIT).await.unwrap();
+        assert!(
+            zones.enter("one-more.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Full)
+        );
+        zones.enter("b.well.example", false, LIMIT).await.unwrap();
+        zones.enter("localdomain", false, LIMIT).await.unwrap();
         drop(held);
-        zones.enter("one-more.slow.example", LIMIT).await.unwrap();
+        zones.enter("one-more.slow.example", false, LIMIT).await.unwrap();
     }
 
     #[test]
@@ -133,14 +155,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_silent_zone_is_asked_one_look_up_at_a_time_until_it_answers() {
-        let zones = Zones::new();
+        let zones = Zones::new(64);
         for n in 0..SILENT_AFTER {
-            zones.enter(&format!("{n}.a.slow.example."), LIMIT).await.unwrap().ended(false);
+            zones.enter(&format!("{n}.a.slow.example."), false, LIMIT).await.unwrap().ended(false);
         }
-        let probe = zones.enter("b.slow.EXAMPLE", LIMIT).await.unwrap();
-        assert!(zones.enter("c.slow.example", LIMIT).await.is_none());
+        let probe = zones.enter("b.slow.EXAMPLE", false, LIMIT).await.unwrap();
+        assert!(zones.enter("c.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Silent));
         probe.ended(true);
-        let both = (zones.enter("b.slow.example", LIMIT).await, zones.enter("c.slow.example", LIMIT).await);
-        assert!(both.0.is_some() && both.1.is_some());
+        let both = (
+            zones.enter("b.slow.example", false, LIMIT).await,
+            zones.enter("c.slow.example", false, LIMIT).await,
+        );
+        assert!(both.0.is_ok() && both.1.is_ok());
+    }
+
+    #[tokio::test]
+    async fn names_that_failed_lately_leave_first_time_names_their_look_ups() {
+        let zones = Zones::new(64);
+        let mut held = Vec::new();
+        for n in 0..16 {
+            held.push(zones.enter(&format!("partner{n}.example"), true, LIMIT).await.unwrap());
+        }
+        assert!(zones.enter("one-more.example", true, LIMIT).await.is_err_and(|why| why == NoLeave::Full));
+        for n in held.len()..64 {
+            held.push(zones.enter(&format!("first{n}.example"), false, LIMIT).await.unwrap());
+        }
+        assert!(zones.enter("stock.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Full));
     }
 }

@@ -68,16 +68,17 @@ async fn no_more_calls_than_allowed_are_under_way_at_a_host() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_place_in_time_is_not_sent() {
+async fn a_call_without_a_place_in_time_is_held_back() {
     let gate = Gate::default();
     let base = serve(gate.app()).await;
     let caller = caller_with(Options { per_service_max: 1, queue_wait_ms: 20, ..Options::default() });
     let first = tokio::spawn(caller.call(call(&base)));
     gate.fills_up_to(1).await;
     let second = caller.call(call(&base)).await;
-    let Returned::NotSent { retry_after_ms, reason } = second else { panic!("{second:?}") };
+    let Returned::Held { retry_after_ms, reason } = second else { panic!("{second:?}") };
     assert!(retry_after_ms > 0);
-    assert_eq!(reason, format!("no place at {base}/: it has as many calls under way as it may have"));
+    let words = "has as many calls under way as it may have (dispatch.per_service_max)";
+    assert_eq!(reason, format!("{base}/ {words}"));
     assert_eq!(gate.inside.load(Ordering::SeqCst), 1);
     gate.open.0.add_permits(1);
     assert!(matches!(first.await.unwrap(), Returned::Answer(_)));
@@ -137,7 +138,7 @@ async fn a_participant_has_places_of_its_own_whatever_its_path() {
     let caller = Dispatcher::new(options, directory, super::journal());
     let stuck = tokio::spawn(caller.call(call("slow:/slow")));
     inside.notified().await;
-    assert!(matches!(caller.call(call("slow:/reserve")).await, Returned::NotSent { .. }));
+    assert!(matches!(caller.call(call("slow:/reserve")).await, Returned::Held { .. }));
     assert_eq!(answer_of(&caller, call("stock:/reserve")).await.outcome, done("well"));
     stuck.abort();
 }
@@ -166,16 +167,34 @@ async fn dropping_a_call_gives_its_place_back() {
 }
 
 #[tokio::test]
+async fn a_call_for_which_there_is_no_look_up_or_no_descriptor_is_held_back() {
+    let short = || Options { name_timeout_ms: 1, lookups_max: 0, connections_max: 0, ..Options::default() };
+    let caller = caller_with(short());
+    for (target, words) in [
+        ("http://stock.example/", "the name of stock.example:80 was not looked up: too many look-ups"),
+        ("grpc://stock.example:50051/a.B/C", "the name of stock.example:50051 was not looked up: too many"),
+        ("http://127.0.0.1:9/", "no connection to 127.0.0.1:9: as many connections to participants are open"),
+        ("grpc://127.0.0.1:9/a.B/C", "no connection to 127.0.0.1:9: as many connections to participants"),
+    ] {
+        let returned = caller.call(call(target)).await;
+        let Returned::Held { retry_after_ms, reason } = returned else { panic!("{target}: {returned:?}") };
+        assert!(reason.starts_with(words) && retry_after_ms > 0, "{target}: {reason}");
+    }
+}
+
+#[tokio::test]
 async fn calls_are_counted_by_op_and_outcome() {
     let base = serve(Router::new().route("/", post(|| async {}))).await;
     let metrics = Metrics::new();
     let measured = |options| Measured::new(Arc::new(caller_with(options)), metrics.clone());
     answer_of(&measured(Options::default()), call(&base)).await;
     let full = Options { calls_max: 0, per_host_max: 0, ..Options::default() };
-    assert!(matches!(measured(full).call(call(&base)).await, Returned::NotSent { .. }));
+    assert!(matches!(measured(full).call(call(&base)).await, Returned::Held { .. }));
+    assert!(matches!(measured(Options::default()).call(call("nobody:/")).await, Returned::NotSent { .. }));
     let text = metrics.render();
     let (op, done) = (Op::Action.as_str(), OutcomeKind::Done.as_str());
     assert!(text.contains(&format!(r#"trine_calls_total{{op="{op}",outcome="{done}"}} 1"#)), "{text}");
     assert!(text.contains(&format!(r#"trine_calls_total{{op="{op}",outcome="not_sent"}} 1"#)), "{text}");
+    assert!(text.contains(&format!(r#"trine_calls_total{{op="{op}",outcome="held"}} 1"#)), "{text}");
     assert!(text.contains(&format!(r#"trine_call_seconds_count{{op="{op}"}} 1"#)), "{text}");
 }

@@ -38,7 +38,7 @@ async fn short_of_files(base: &str) {
     let grpc = format!("{}/a.B/C", base.replace("http://", "grpc://"));
     for target in [base, &grpc] {
         let returned = caller.call(call(target)).await;
-        let Returned::NotSent { reason, .. } = returned else { panic!("{target}: {returned:?}") };
+        let Returned::Held { reason, .. } = returned else { panic!("{target}: {returned:?}") };
         assert!(reason.starts_with("this coordinator is short of open files"), "{reason}");
     }
     drop(held);

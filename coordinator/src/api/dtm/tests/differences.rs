@@ -6,7 +6,7 @@ use expect_test::expect;
 use super::stage::Stage;
 
 #[tokio::test]
-async fn a_saga_or_message_that_is_submitted_twice_runs_once() {
+async fn a_saga_or_message_that_is_submitted_twice_runs_once_and_other_steps_are_told() {
     let mut stage = Stage::start();
     for kind in ["saga", "msg"] {
         stage.script("http://p/b", &[(425, "")]);
@@ -18,6 +18,8 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once() {
         stage.post("submit", &submit("http://p/b")).await;
         stage.rests(kind).await;
         stage.post("submit", &submit("http://p/other")).await;
+        stage.post("submit", &submit("http://p/b").replace(r#""2""#, r#""3""#)).await;
+        stage.post("submit", &submit("http://p/b")).await;
         stage.rests(kind).await;
         stage.post("resetNextCronTime", &format!(r#"{{"gid":"{kind}"}}"#)).await;
         stage.ends(kind).await;
@@ -33,6 +35,10 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once() {
             02 compensate prepared
             02 action prepared
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/other"}],"payloads":["1","2"]}
+            500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
+        POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","3"]}
+            500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
+        POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = saga is submitted
@@ -56,6 +62,10 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once() {
             01 action succeed
             02 action prepared
         POST submit {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/other"}],"payloads":["1","2"]}
+            500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
+        POST submit {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","3"]}
+            500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
+        POST submit {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
             200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = msg is submitted
@@ -99,15 +109,31 @@ async fn a_call_is_not_repeated_while_it_is_under_way() {
 }
 
 #[tokio::test]
-async fn what_was_prepared_wins_over_what_its_submit_says() {
+async fn a_submit_of_other_steps_than_were_prepared_lets_nothing_run() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"g","trans_type":"msg","branch_headers":{"a":"1"},"request_timeout":9,"steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
-    stage.post("submit", r#"{"gid":"g","trans_type":"msg","branch_headers":{"b":"2"},"request_timeout":8,"steps":[{"action":"http://p/b"}],"payloads":["2"]}"#).await;
+    stage
+        .post(
+            "prepare",
+            r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/b"}],"payloads":["1"]}"#,
+        )
+        .await;
+    stage
+        .post(
+            "submit",
+            r#"{"gid":"g","trans_type":"msg","steps":[{"action":"http://p/b"}],"payloads":["2"]}"#,
+        )
+        .await;
+    stage.post("submit", r#"{"gid":"g","trans_type":"msg","branch_headers":{"b":"2"},"request_timeout":8,"steps":[{"action":"http://p/a"}],"payloads":["1"]}"#).await;
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","branch_headers":{"a":"1"},"request_timeout":9,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
-        POST submit {"gid":"g","trans_type":"msg","branch_headers":{"b":"2"},"request_timeout":8,"steps":[{"action":"http://p/b"}],"payloads":["2"]}
+        POST prepare {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/b"}],"payloads":["1"]}
+            500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
+        POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/b"}],"payloads":["2"]}
+            500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
+        POST submit {"gid":"g","trans_type":"msg","branch_headers":{"b":"2"},"request_timeout":8,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
           > within 9000 ms: POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg [a: 1] 1 -> 200
           = g is succeed, with a finish_time
@@ -116,7 +142,7 @@ async fn what_was_prepared_wins_over_what_its_submit_says() {
 }
 
 #[tokio::test]
-async fn the_stored_type_decides_what_a_submit_runs() {
+async fn a_submit_of_another_type_lets_nothing_run() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage
@@ -134,7 +160,7 @@ async fn the_stored_type_decides_what_a_submit_runs() {
             r#"{"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}"#,
         )
         .await;
-    stage.ends("g").await;
+    stage.get("query?gid=g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
             200 {"dtm_result":"SUCCESS"}
@@ -143,11 +169,9 @@ async fn the_stored_type_decides_what_a_submit_runs() {
         POST registerBranch {"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa"}
             500 {"message":"this transaction is no xa"}
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
-          > GET http://p/confirm?branch_id=01&gid=g&op=confirm&trans_type=tcc -> 200
-          = g is succeed, with a finish_time
-            01 cancel prepared
-            01 confirm succeed
+            500 {"message":"this gid is on record with a tcc, which stays as it is; nothing of this request was done: choose another gid"}
+        GET query?gid=g
+            200 {"branches":[{"branch_id":"01","create_time":"<time>","gid":"g","id":1,"op":"cancel","status":"prepared","update_time":"<time>"},{"branch_id":"01","create_time":"<time>","gid":"g","id":2,"op":"confirm","status":"prepared","update_time":"<time>","url":"http://p/confirm"}],"transaction":{"concurrent":false,"create_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"tcc","update_time":"<time>"}}
     "#]]);
 }
 
@@ -412,5 +436,77 @@ async fn a_doubled_pause_shows_in_the_next_time_and_not_in_the_interval() {
           = g goes on after 20 s
         GET query?gid=g
             200 {"branches":[{"bin_data":"MQ==","branch_id":"01","create_time":"<time>","gid":"g","id":1,"op":"compensate","status":"prepared","update_time":"<time>"},{"bin_data":"MQ==","branch_id":"01","create_time":"<time>","gid":"g","id":2,"op":"action","status":"prepared","update_time":"<time>","url":"http://p/broken"}],"transaction":{"concurrent":false,"create_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","status":"submitted","trans_type":"saga","update_time":"<time>"}}
+    "#]]);
+}
+
+#[tokio::test]
+async fn another_transfer_under_a_gid_on_record_hears_neither_yes_nor_no_on_every_wire() {
+    let mut stage = Stage::start();
+    let grpc = |gid: &str, payload: &str| {
+        format!(
+            r#"{{"Gid":"{gid}","TransType":"saga","Steps":"[{{\"action\":\"p:9/shop.Stock/Take\"}}]","BinPayloads":["{payload}"]}}"#
+        )
+    };
+    stage.grpc("Submit", &grpc("g", "a")).await;
+    stage.ends("g").await;
+    stage.grpc("Submit", &grpc("g", "b")).await;
+    stage.grpc("Submit", &grpc("g", "a")).await;
+    let rpc = |url: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":"1","method":"submit","params":{{"gid":"r","trans_type":"saga","steps":[{{"action":"{url}"}}],"payloads":["1"]}}}}"#
+        )
+    };
+    stage.rpc(&rpc("http://p/no")).await;
+    stage.ends("r").await;
+    stage.rpc(&rpc("http://p/other")).await;
+    stage.rpc(&rpc("http://p/no")).await;
+    stage.is(&expect![[r#"
+        gRPC Submit {"Gid":"g","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/Take\"}]","BinPayloads":["a"]}
+            0 Ok {}
+          > gRPC p:9/shop.Stock/Take [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: g] [dtm-op: action] [dtm-trans_type: saga] a -> 0
+          = g is succeed, with a finish_time
+            01 compensate prepared
+            01 action succeed
+        gRPC Submit {"Gid":"g","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/Take\"}]","BinPayloads":["b"]}
+            2 Unknown this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid
+        gRPC Submit {"Gid":"g","TransType":"saga","Steps":"[{\"action\":\"p:9/shop.Stock/Take\"}]","BinPayloads":["a"]}
+            0 Ok {}
+        JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"r","trans_type":"saga","steps":[{"action":"http://p/no"}],"payloads":["1"]}}
+            200 {"error":null,"id":"1","jsonrpc":"2.0","result":null}
+          > POST http://p/no?branch_id=01&gid=r&op=action&trans_type=saga 1 -> 409 out of stock
+          = r is failed, with a rollback_time, because "url:http://p/no return failed: out of stock FAILURE"
+            01 compensate succeed
+            01 action failed
+        JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"r","trans_type":"saga","steps":[{"action":"http://p/other"}],"payloads":["1"]}}
+            200 {"error":{"code":-32603,"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"},"id":"1","jsonrpc":"2.0","result":{}}
+        JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"r","trans_type":"saga","steps":[{"action":"http://p/no"}],"payloads":["1"]}}
+            200 {"error":{"code":-32901,"message":"current status 'failed', cannot sumbmit. FAILURE"},"id":"1","jsonrpc":"2.0","result":{}}
+    "#]]);
+}
+
+#[tokio::test]
+async fn a_repeated_message_to_a_topic_is_the_same_whoever_subscribes_meanwhile() {
+    let mut stage = Stage::start();
+    stage.get("subscribe?topic=t&url=http://p/a&remark=").await;
+    let submit = r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://t"}],"payloads":["1"]}"#;
+    stage.post("submit", submit).await;
+    stage.ends("g").await;
+    stage.get("subscribe?topic=t&url=http://p/b&remark=").await;
+    stage.post("submit", submit).await;
+    stage.post("submit", &submit.replace(r#""1""#, r#""2""#)).await;
+    stage.is(&expect![[r#"
+        GET subscribe?topic=t&url=http://p/a&remark=
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://t"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+          > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200
+          = g is succeed, with a finish_time
+            01 action succeed
+        GET subscribe?topic=t&url=http://p/b&remark=
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://t"}],"payloads":["1"]}
+            200 {"dtm_result":"SUCCESS"}
+        POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://t"}],"payloads":["2"]}
+            500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
     "#]]);
 }

@@ -115,6 +115,13 @@ async fn what_cannot_be_read_is_said_so_and_nothing_is_done() {
         r#"{"gid":"g","trans_type":"saga","branch_headers":{"a":1}}"#,
         r#"{"gid":"g","trans_type":"saga","branch_headers":{"a b":"hunter2"}}"#,
         r#"{"gid":"g","trans_type":"saga","branch_headers":{"a":"hunter2\u000d\u000ab: c"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"Content-Length":"hunter2"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"transfer-encoding":"chunked"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"trailer":"a"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"accept-encoding":"gzip"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"host":"elsewhere"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"Connection":"close"}}"#,
+        r#"{"gid":"g","trans_type":"saga","branch_headers":{"upgrade":"h2c"}}"#,
         r#"{"gid":"g","trans_type":"saga","custom_data":{"a":1}}"#,
         r#"{"gid":"g","trans_type":"other"}"#,
         r#"{"gid":"g"}"#,
@@ -151,6 +158,20 @@ async fn what_cannot_be_read_is_said_so_and_nothing_is_done() {
             500 {"message":"branch_headers a b: no header can have such a name"}
         POST submit {"gid":"g","trans_type":"saga","branch_headers":{"a":"hunter2\u000d\u000ab: c"}}
             500 {"message":"branch_headers a: no header can have such a value"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"Content-Length":"hunter2"}}
+            500 {"message":"branch_headers Content-Length: the coordinator sets this header itself, or must not send it; leave it out"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"transfer-encoding":"chunked"}}
+            500 {"message":"branch_headers transfer-encoding: the coordinator sets this header itself, or must not send it; leave it out"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"trailer":"a"}}
+            500 {"message":"branch_headers trailer: the coordinator sets this header itself, or must not send it; leave it out"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"accept-encoding":"gzip"}}
+            500 {"message":"branch_headers accept-encoding: the coordinator sets this header itself, or must not send it; leave it out"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"host":"elsewhere"}}
+            500 {"message":"branch_headers host: the coordinator sets this header itself, or must not send it; leave it out"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"Connection":"close"}}
+            500 {"message":"branch_headers Connection: the coordinator sets this header itself, or must not send it; leave it out"}
+        POST submit {"gid":"g","trans_type":"saga","branch_headers":{"upgrade":"h2c"}}
+            500 {"message":"branch_headers upgrade: the coordinator sets this header itself, or must not send it; leave it out"}
         POST submit {"gid":"g","trans_type":"saga","custom_data":{"a":1}}
             500 {"message":"custom_data: invalid type: map, expected a string at line 1 column 45"}
         POST submit {"gid":"g","trans_type":"other"}

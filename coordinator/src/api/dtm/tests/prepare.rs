@@ -20,7 +20,7 @@ async fn prepare_creates_and_repeating_it_changes_nothing() {
         POST prepare {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
             200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"g","trans_type":"saga","steps":[],"status":"succeed"}
-            200 {"dtm_result":"SUCCESS"}
+            500 {"message":"this gid is on record with a msg, which stays as it is; nothing of this request was done: choose another gid"}
           = g is prepared
             01 action prepared
           > nobody is called

@@ -84,12 +84,7 @@ async fn a_message_goes_to_those_who_subscribed_before_it_was_made() {
     stage.post("prepare", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://one"},{"action":"http://p/plain"},{"action":"topic://two"}],"payloads":["1","2","3"]}"#).await;
     stage.get("subscribe?topic=one&url=http://p/late").await;
     stage.delete("topic/two").await;
-    stage
-        .post(
-            "submit",
-            r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://two"}],"payloads":["3"]}"#,
-        )
-        .await;
+    stage.post("submit", r#"{"gid":"g","trans_type":"msg","steps":[{"action":"topic://one"},{"action":"http://p/plain"},{"action":"topic://two"}],"payloads":["1","2","3"]}"#).await;
     stage.ends("g").await;
     stage.is(&expect![[r#"
         GET subscribe?topic=one&url=http://p/only
@@ -104,7 +99,7 @@ async fn a_message_goes_to_those_who_subscribed_before_it_was_made() {
             200 {"dtm_result":"SUCCESS"}
         DELETE topic/two
             200 {"dtm_result":"SUCCESS"}
-        POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://two"}],"payloads":["3"]}
+        POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://one"},{"action":"http://p/plain"},{"action":"topic://two"}],"payloads":["1","2","3"]}
             200 {"dtm_result":"SUCCESS"}
           > POST http://p/only?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200
           > POST http://p/plain?branch_id=02&gid=g&op=action&trans_type=msg 2 -> 200

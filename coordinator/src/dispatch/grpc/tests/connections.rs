@@ -7,6 +7,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::super::{Client, Destination};
 use super::*;
 use crate::dispatch::names::Names;
+use crate::dispatch::sockets::Sockets;
 
 /// A reply without a message.
 fn nothing_but_ok() -> axum::http::Response<()> {
@@ -24,7 +25,7 @@ async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outc
 fn client(options: Options) -> Client {
     // Sets TLS up for the process.
     drop(caller());
-    Client::new(&options, Names::of(&options))
+    Client::new(&options, Names::of(&options), Sockets::new(options.connections_max))
 }
 
 /// A server that answers nothing, and tells when it was asked.
@@ -187,6 +188,6 @@ async fn places_at_a_host_are_those_of_http() {
     let first = tokio::spawn(caller.call(call(&server.target("Reserve"))));
     inside.notified().await;
     let second = caller.call(call(&server.target("Release"))).await;
-    assert!(matches!(second, Returned::NotSent { retry_after_ms, .. } if retry_after_ms > 0), "{second:?}");
+    assert!(matches!(second, Returned::Held { retry_after_ms, .. } if retry_after_ms > 0), "{second:?}");
     first.abort();
 }
