@@ -15,9 +15,6 @@ use crate::store::{
     Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registration, Registrations, Standing,
 };
 
-/// Nothing settled longer than this before it is written.
-const BEHIND_MS_MAX: u64 = 60_000;
-
 /// A row of the journal.
 #[derive(Debug)]
 struct Line {
@@ -100,9 +97,8 @@ impl State {
                 None => row.spec.labels.clone(),
             };
             let settled = row.status.is_settled().then_some(row.updated_at);
-            // A coordinator whose clock is behind does not make old what has just settled.
-            let settled_at =
-                settled.map(|at| at.max(Timestamp::from_millis(now.millis().saturating_sub(BEHIND_MS_MAX))));
+            // What has just settled is not old, whatever time the transaction or its coordinator keeps.
+            let settled_at = settled.map(|at| at.max(now));
             let row = Row { owner: owner.to_owned(), row: row.clone(), settled_at, labels };
             self.index.insert(row.row.gid.clone(), row);
         }
