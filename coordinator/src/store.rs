@@ -18,6 +18,7 @@ mod key_values;
 pub mod memory;
 mod open_error;
 mod remote;
+mod retention;
 mod scheme;
 pub mod sqlite;
 #[cfg(test)]

@@ -39,6 +39,7 @@ use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
+use super::retention::Walk;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
@@ -88,6 +89,7 @@ struct Inner<C: Client> {
     /// For heartbeats alone.
     pulse: Connections<C>,
     watcher: Arc<Watcher>,
+    walk: Arc<Walk>,
 }
 
 /// Opens the store; see [`super::open`].
@@ -127,6 +129,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, timeout).judging(),
         pulse: Connections::new(&target, 1, soon).judging(),
         watcher: Arc::default(),
+        walk: Arc::default(),
     })))
 }
 
@@ -377,7 +380,11 @@ impl<C: Client> Maintenance for Remote<C> {
     }
 
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
-        self.keep(move |client, _| Box::pin(retention::retire(client, kept_ms, limit)))
+        let walk = Arc::clone(&self.0.walk);
+        self.keep(move |client, _| {
+            let walk = Arc::clone(&walk);
+            Box::pin(async move { retention::retire(client, &walk, kept_ms, limit).await })
+        })
     }
 
     fn close(&self) -> StoreFuture<()> {

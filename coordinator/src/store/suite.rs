@@ -120,6 +120,7 @@ macro_rules! conformance {
             nothing_that_settled_in_the_future_is_retired,
             what_a_clock_that_is_behind_has_settled_is_not_old,
             retiring_is_bounded,
+            retiring_believes_the_journal_and_not_the_index_row,
             a_retired_gid_may_be_used_again,
             a_store_that_is_well_says_so,
             heartbeats_are_accepted_again_and_again,

@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use trine_engine::{Batch, BatchId, Event, Record};
 use trine_protocol::{Gid, Status, Timestamp};
 
-use super::{Sqlite, listing, queries, schema};
+use super::{Sqlite, listing, queries, retention, schema};
 use crate::store::memory::Damage;
-use crate::store::suite::fixture::{Tx, create, names};
+use crate::store::retention::{Candidate, Judged};
+use crate::store::suite::fixture::{Tx, create, names, settle};
 use crate::store::suite::{self, Rewrite, Subject, conformance};
 use crate::store::{
     AppendError, Appended, Cursor, Filter, Journal, Maintenance, Membership, OpenError, Options, Queries,
@@ -187,6 +188,29 @@ async fn a_store_of_an_earlier_version_is_not_checked_but_sent_to_migrate() {
     folder.execute("ALTER TABLE journal DROP COLUMN checksum").await;
     let error = crate::store::inspect(&Options::new(&folder.url(), "a")).await.err().unwrap();
     assert!(error.to_string().contains("trine migrate"), "{error}");
+}
+
+/// Between judging and deleting its gid may have been used again.
+#[tokio::test]
+async fn a_row_that_changed_since_it_was_judged_is_not_deleted() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let tx = Tx::new("tx").status(Status::Committed, 10);
+    settle(&store, &[&tx]).await;
+    let row: i64 =
+        sqlx::query_scalar("SELECT settled_at FROM transactions").fetch_one(&store.0.readers).await.unwrap();
+    let judged = |settled_at| Judged {
+        settled: vec![Candidate { settled_at, gid: "tx".to_owned() }],
+        unfinished: vec![(Candidate { settled_at, gid: "tx".to_owned() }, Tx::new("tx").row)],
+        damaged: 0,
+    };
+    assert_eq!(retention::delete(&store.0.writer, &judged(row - 1)).await.unwrap(), 0);
+    assert_eq!(store.records(gid(), 0).await, Ok(tx.records([1, 2])));
+    assert_eq!(
+        store.list(Filter::default(), None, 9).await.unwrap().transactions[0].status,
+        Status::Committed
+    );
+    assert_eq!(retention::delete(&store.0.writer, &judged(row)).await.unwrap(), 1);
 }
 
 /// Their locks were lost, say: the last one to come has the file, and the one before writes nothing any more.
