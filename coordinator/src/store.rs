@@ -213,7 +213,8 @@ pub trait Journal: Send + Sync + std::fmt::Debug + 'static {
     /// decoded has an error of its own.
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals>;
 
-    /// Makes sure that a lane finds its connection open, so that it needs none when there are none to be had.
+    /// Makes sure that lanes, requests that read, and lists find a connection open, so that they need none when there are none
+    /// to be had.
     fn warm(&self) -> StoreFuture<()>;
 
     /// Removes a record that was appended to see whether that works; see [`PROBES`]. Over the lane's own connection.

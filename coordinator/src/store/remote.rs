@@ -237,11 +237,9 @@ impl<C: Client> Journal for Remote<C> {
     fn warm(&self) -> StoreFuture<()> {
         let inner = Arc::clone(&self.0);
         detached(async move {
-            let mut all = Ok(());
-            for connections in inner.lanes.iter().chain([&inner.loaders]) {
-                all = connections.warm().await.and(all);
-            }
-            all.map_err(StoreError::from)
+            let lanes = inner.lanes.iter().chain([&inner.loaders]);
+            let warmed = connections::warm_all(lanes, [&inner.readers, &inner.listers]).await;
+            warmed.map_err(StoreError::from)
         })
     }
 
