@@ -67,12 +67,12 @@ impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
         let owner = Owner::new(owner);
-        let schema::Opened { journal_id, writer, readers, listers, guard } =
+        let schema::Opened { journal_id, writer, anchor, readers, listers, guard } =
             schema::open(path, &owner).await?;
         Ok(Self(Arc::new(Inner {
             journal_id,
             owner,
-            writer: Writer::new(path, writer, Arc::clone(&guard)),
+            writer: Writer::new(path, writer, anchor, Arc::clone(&guard)),
             watcher: Watcher::default(),
             walk: Walk::default(),
             readers,

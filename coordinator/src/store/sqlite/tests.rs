@@ -31,6 +31,10 @@ impl Folder {
         self.0.path().join("deep/trine.db")
     }
 
+    fn log(&self) -> PathBuf {
+        self.file().with_extension("db-wal")
+    }
+
     fn url(&self) -> String {
         format!("sqlite:{}", self.file().display())
     }
@@ -251,6 +255,66 @@ async fn a_file_that_was_removed_or_replaced_is_not_written_to() {
     std::fs::rename(&away, folder.file()).unwrap();
     assert_eq!(store.append(0, batch(2)).await, Ok(Appended::default()));
     assert_eq!(store.ping().await, Ok(()));
+}
+
+/// What was acknowledged and not copied yet is in the write-ahead log alone.
+#[tokio::test]
+async fn a_write_ahead_log_that_was_removed_is_saved_and_nothing_more_is_acknowledged() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let log = folder.log();
+    std::fs::remove_file(&log).unwrap();
+    for _ in 0..2 {
+        let Err(AppendError::Failed(why)) = store.append(0, batch(2)).await else { panic!("appended") };
+        assert!(why.contains("write-ahead log") && why.contains("copied into the database"), "{why}");
+        let Err(StoreError::Unavailable(why)) = store.ping().await else { panic!("ready") };
+        assert!(why.contains("write-ahead log"), "{why}");
+        // As a reader leaves it that comes later.
+        std::fs::write(&log, "").unwrap();
+    }
+    // As whoever starts after a kill finds it.
+    let copy = fresh();
+    std::fs::create_dir_all(copy.file().parent().unwrap()).unwrap();
+    std::fs::copy(folder.file(), copy.file()).unwrap();
+    assert_eq!(length(&copy.sqlite().await).await, 1);
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_was_replaced_is_noticed_until_it_is_back() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    // The writing connection may be given up: that alone takes no log away.
+    drop(store.0.writer.session().await.unwrap());
+    store.append(0, batch(2)).await.unwrap();
+    let away = folder.0.path().join("away");
+    std::fs::rename(folder.log(), &away).unwrap();
+    std::fs::write(folder.log(), "somebody else's").unwrap();
+    let Err(AppendError::Failed(why)) = store.append(0, batch(3)).await else { panic!("appended") };
+    assert!(why.contains("replaced") && why.contains("SIGTERM"), "{why}");
+    assert!(store.ping().await.is_err());
+    std::fs::rename(&away, folder.log()).unwrap();
+    assert_eq!(store.append(0, batch(3)).await, Ok(Appended::default()));
+    assert_eq!(store.ping().await, Ok(()));
+}
+
+/// Its database was moved: SQLite would delete it for the new one.
+#[tokio::test]
+async fn a_write_ahead_log_without_its_database_is_left_alone() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let (before, away) = (std::fs::read(folder.log()).unwrap(), folder.file().with_extension("away"));
+    std::fs::rename(folder.file(), &away).unwrap();
+    assert!(refused(&folder).await.contains("no database that it belongs to"));
+    assert!(!folder.file().exists());
+    std::fs::write(folder.file(), "").unwrap();
+    assert!(refused(&folder).await.contains("no database that it belongs to"));
+    assert_eq!(std::fs::read(folder.log()).unwrap(), before);
+    std::fs::rename(&away, folder.file()).unwrap();
+    assert_eq!(store.append(0, batch(2)).await, Ok(Appended::default()));
+    assert_eq!(length(&store).await, 2);
 }
 
 /// Bytes on a disk change as they like: to what is no text, and no number.
