@@ -34,7 +34,7 @@ use trine_protocol::v1::Page;
 use trine_protocol::{Gid, JournalId, Pattern, Status, Timestamp};
 
 pub use group::{Readable, ReadablePage, Unreadable};
-pub use inspect::{IndexColumns, Inspect, Inspected, inspect};
+pub use inspect::{IndexColumns, Inspect, Inspected, Names, inspect};
 pub use key_values::{
     Change, Entry, KEY_BYTES_MAX, Key, KeyValues, OutOfBounds, Revision, VALUE_BYTES_MAX, Value,
 };

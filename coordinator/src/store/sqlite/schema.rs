@@ -130,8 +130,17 @@ pub(super) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error
 
 /// A connection that only reads, beside whoever has the file.
 pub(super) async fn connect_beside(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    beside(path).connect().await
+}
+
+/// The same, of a damaged file: SQLite refuses a truncated one as a whole unless it is told to take what is there.
+pub(super) async fn connect_to_damaged(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    beside(path).pragma("writable_schema", "ON").connect().await
+}
+
+fn beside(path: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).create_if_missing(false);
-    options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging().connect().await
+    options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

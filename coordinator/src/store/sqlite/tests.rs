@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use sqlx::{Connection, Row};
 use tempfile::TempDir;
-use trine_engine::{Batch, BatchId, Event, Record};
+use trine_engine::{Batch, BatchId, Event, IndexRow, Record, Transaction};
 use trine_protocol::{Gid, Status, Timestamp};
 
 use super::{Sqlite, listing, queries, retention, schema};
+use crate::check::{self, Kind};
 use crate::store::memory::Damage;
 use crate::store::retention::{Candidate, Judged};
 use crate::store::suite::fixture::{Tx, create, names, settle};
@@ -383,6 +384,73 @@ async fn a_malformed_page_is_damage_of_what_lies_on_it_and_no_silence() {
     assert_eq!(store.list(running, None, 30).await.unwrap().transactions.len(), 20);
     let listed = store.list(Filter::default(), None, 9).await;
     assert!(matches!(&listed, Err(StoreError::Unfit(unfit)) if unfit.why == Why::Damaged), "{listed:?}");
+}
+
+/// 60 transactions in a file that is closed, its bytes, and the pages of each table and index.
+async fn many(folder: &Folder) -> (Vec<u8>, Vec<(String, usize)>) {
+    let store = folder.sqlite().await;
+    let payload = vec![b'x'; 3_000];
+    let txs: Vec<Tx> = (0..60).map(|i| Tx::new(&format!("tx-{i:02}")).payload(&payload)).collect();
+    for tx in &txs {
+        let records = tx.records([1]);
+        let row = IndexRow::of(&Transaction::fold(&records).unwrap().unwrap(), 0);
+        store.append(0, Arc::new(Batch { id: BatchId(1), records, rows: vec![row] })).await.unwrap();
+    }
+    let mut connection = schema::connect(&folder.file()).await.unwrap();
+    let roots = sqlx::query_as("SELECT name, rootpage FROM sqlite_master WHERE rootpage > 0")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    store.close().await.unwrap();
+    let roots = roots.into_iter().map(|(name, page): (String, i64)| (name, usize::try_from(page).unwrap()));
+    (std::fs::read(folder.file()).unwrap(), roots.collect())
+}
+
+async fn checked(folder: &Folder) -> check::Report {
+    let inspector = crate::store::inspect(&Options::new(&folder.url(), "a")).await.unwrap();
+    check::check(&*inspector, |_| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn damaged_pages_are_findings_and_the_rest_is_checked() {
+    let folder = fresh();
+    let (sound, roots) = many(&folder).await;
+    assert_eq!((checked(&folder).await.findings_total, checked(&folder).await.records), (0, 60));
+    for (name, root) in &roots {
+        let mut bytes = sound.clone();
+        bytes[(root - 1) * 4096..(root - 1) * 4096 + 64].fill(0xff);
+        std::fs::write(folder.file(), bytes).unwrap();
+        let report = checked(&folder).await;
+        assert!(report.findings_total > 0, "{name}: {report:?}");
+        let detail = |kind| report.findings.iter().filter(move |found| found.kind == kind).count();
+        match name.as_str() {
+            // Every record is found by the index of its key, and none can be read.
+            "journal" => assert_eq!((report.transactions, detail(Kind::Record)), (60, 60)),
+            "transactions" => assert_eq!((report.records, detail(Kind::Index)), (60, 60)),
+            "sqlite_schema" => {}
+            _ => assert_eq!(report.transactions, 60, "{name}: {report:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_file_and_one_without_a_beginning_are_damage() {
+    let folder = fresh();
+    let (sound, _) = many(&folder).await;
+    std::fs::write(folder.file(), &sound[..sound.len() / 4096 * 2 / 3 * 4096]).unwrap();
+    let report = checked(&folder).await;
+    assert!(report.findings_total > 0 && report.records > 0, "what is left is read: {report:?}");
+    for keep in [1, 2] {
+        std::fs::write(folder.file(), &sound[..keep * 4096]).unwrap();
+        assert!(checked(&folder).await.findings_total > 0);
+    }
+    let mut bytes = sound;
+    bytes[..4096].fill(0xff);
+    std::fs::write(folder.file(), bytes).unwrap();
+    let report = checked(&folder).await;
+    assert!(report.findings.iter().all(|finding| !finding.detail.contains("trine check")), "{report:?}");
+    assert!(report.findings_total > 0);
 }
 
 #[tokio::test]
