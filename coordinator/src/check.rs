@@ -3,6 +3,8 @@
 //!
 //! Coordinators may go on meanwhile. What is found under a gid is therefore looked at again after a pause, and told only if
 //! it is found again: a transaction that moved between two reads is no damage.
+//!
+//! What cannot be read is a finding, and the rest is read.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use serde::Serialize;
 use trine_engine::{IndexRow, Transaction};
 use trine_protocol::Gid;
 
-use crate::store::{Inspect, Inspected, PROBES, StoreError};
+use crate::store::{Inspect, Inspected, Names, PROBES, StoreError};
 
 /// Names read at a time.
 const CHUNK_LEN: usize = 200;
@@ -94,8 +96,13 @@ pub async fn check(store: &dyn Inspect, told: impl Fn(u64)) -> Result<Report, St
     let database = store.database().await?.into_iter();
     report.take(database.map(|detail| Finding { gid: None, kind: Kind::Database, detail }).collect());
     let mut after = String::new();
+    let mut failing: Vec<&'static str> = Vec::new();
     loop {
-        let names = store.names(after.clone(), CHUNK_LEN).await?;
+        let Names { names, unreadable } = store.names(after.clone(), CHUNK_LEN).await?;
+        // A damaged page may take several chunks to be passed: told once.
+        let news = unreadable.iter().filter(|(table, _)| !failing.contains(table));
+        report.take(news.map(|(table, why)| unlisted(table, &after, names.last(), why)).collect());
+        failing = unreadable.iter().map(|(table, _)| *table).collect();
         let Some(last) = names.last().cloned() else { return Ok(report) };
         let mut suspects = Vec::new();
         for name in names {
@@ -113,6 +120,17 @@ pub async fn check(store: &dyn Inspect, told: impl Fn(u64)) -> Result<Report, St
         after = last;
         tokio::time::sleep(CHUNK_PAUSE).await;
     }
+}
+
+/// A table that could not be read to the end of some names.
+fn unlisted(table: &str, after: &str, last: Option<&String>, why: &str) -> Finding {
+    let from = if after.is_empty() { "from the beginning".to_owned() } else { format!("after {after:?}") };
+    let goes_on = match last {
+        Some(last) => format!("it goes on after {last:?}, and with what other tables name"),
+        None => "nothing more is found there by any table".to_owned(),
+    };
+    let detail = format!("table `{table}` cannot be read whole {from}: {why}; {goes_on}");
+    Finding { gid: None, kind: Kind::Database, detail }
 }
 
 /// What is found a second time.
@@ -142,6 +160,10 @@ fn findings(name: &str, found: &Inspected) -> Vec<Finding> {
     let mut findings: Vec<Finding> = damaged
         .map(|damaged| finding(Kind::Record, format!("seq {}: {}", damaged.seq, damaged.detail)))
         .collect();
+    let row = found.row_unreadable.iter();
+    findings.extend(row.map(|why| finding(Kind::Index, format!("the index row cannot be read: {why}"))));
+    let labels = found.labels_unreadable.iter();
+    findings.extend(labels.map(|why| finding(Kind::Labels, format!("the labels cannot be read: {why}"))));
     if !findings.is_empty() {
         // What it says cannot be compared with anything.
         return findings;

@@ -18,6 +18,7 @@ mod key_values;
 pub mod memory;
 mod open_error;
 mod remote;
+mod retention;
 mod scheme;
 pub mod sqlite;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use trine_protocol::v1::Page;
 use trine_protocol::{Gid, JournalId, Pattern, Status, Timestamp};
 
 pub use group::{Readable, ReadablePage, Unreadable};
-pub use inspect::{IndexColumns, Inspect, Inspected, inspect};
+pub use inspect::{IndexColumns, Inspect, Inspected, Names, inspect};
 pub use key_values::{
     Change, Entry, KEY_BYTES_MAX, Key, KeyValues, OutOfBounds, Revision, VALUE_BYTES_MAX, Value,
 };
@@ -200,7 +201,8 @@ pub trait Journal: Send + Sync + std::fmt::Debug + 'static {
     /// decoded has an error of its own.
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals>;
 
-    /// Makes sure that a lane finds its connection open, so that it needs none when there are none to be had.
+    /// Makes sure that lanes, requests that read, and lists find a connection open, so that they need none when there are none
+    /// to be had.
     fn warm(&self) -> StoreFuture<()>;
 
     /// Removes a record that was appended to see whether that works; see [`PROBES`]. Over the lane's own connection.

@@ -14,8 +14,21 @@ pub struct Inspected {
     pub without_checksum: u64,
     /// The index row, as it stands there.
     pub row: Option<IndexColumns>,
+    /// Why the index row cannot be read, where it cannot.
+    pub row_unreadable: Option<String>,
     /// The labels.
     pub labels: BTreeMap<String, String>,
+    /// Why the labels cannot be read, where they cannot.
+    pub labels_unreadable: Option<String>,
+}
+
+/// Names under which something stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// In order. What is no gid comes as well.
+    pub names: Vec<String>,
+    /// Tables that could not be read to the end of these names, and why.
+    pub unreadable: Vec<(&'static str, String)>,
 }
 
 /// An index row, understood or not.
@@ -39,10 +52,11 @@ pub struct IndexColumns {
     pub hosts: String,
 }
 
-/// Reads for whoever checks a store. Each is short.
+/// Reads for whoever checks a store. Each is short. What is damaged is told in the answer: an error means that the store cannot
+/// be reached.
 pub trait Inspect: Send + Sync + std::fmt::Debug + 'static {
-    /// The next names after this one under which anything stands, in order, at most so many. What is no gid comes as well.
-    fn names(&self, after: String, limit: usize) -> StoreFuture<Vec<String>>;
+    /// The next names after this one, at most so many.
+    fn names(&self, after: String, limit: usize) -> StoreFuture<Names>;
 
     /// What stands under a name.
     fn inspect(&self, name: String) -> StoreFuture<Inspected>;

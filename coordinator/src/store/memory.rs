@@ -15,6 +15,7 @@ use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
+use super::retention::Walk;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
@@ -32,6 +33,7 @@ pub struct Memory {
     lanes_max: usize,
     shared: Arc<Shared>,
     watcher: Arc<Watcher>,
+    walk: Arc<Walk>,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Memory {
     pub fn new(owner: &str) -> Self {
         let (state, faults) = (Mutex::default(), Faults::default());
         let shared = Arc::new(Shared { journal_id: journal_id::new(), state, faults });
-        Self { owner: owner.into(), lanes_max: 1, shared, watcher: Arc::default() }
+        Self { owner: owner.into(), lanes_max: 1, shared, watcher: Arc::default(), walk: Arc::default() }
     }
 
     /// Lets this many lanes append side by side.
@@ -65,7 +67,7 @@ impl Memory {
     /// Another coordinator on the same store.
     #[must_use]
     pub fn another(&self, owner: &str) -> Self {
-        Self { owner: owner.into(), watcher: Arc::default(), ..self.clone() }
+        Self { owner: owner.into(), watcher: Arc::default(), walk: Arc::default(), ..self.clone() }
     }
 
     /// The switches for what goes wrong; they work for every coordinator on this store.
@@ -238,7 +240,8 @@ impl Maintenance for Memory {
     }
 
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
-        self.write(move |state, _| state.retire(kept_ms, limit))
+        let walk = Arc::clone(&self.walk);
+        self.write(move |state, _| state.retire(&walk, kept_ms, limit))
     }
 
     fn close(&self) -> StoreFuture<()> {

@@ -40,6 +40,7 @@ use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
+use super::retention::Walk;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
@@ -89,6 +90,7 @@ struct Inner<C: Client> {
     /// For heartbeats alone.
     pulse: Connections<C>,
     watcher: Arc<Watcher>,
+    walk: Arc<Walk>,
 }
 
 /// Opens the store; see [`super::open`].
@@ -122,6 +124,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
         housekeepers: Connections::new(&target, HOUSEKEEPERS_MAX, timeout).judging(),
         pulse: Connections::new(&target, 1, soon).judging(),
         watcher: Arc::default(),
+        walk: Arc::default(),
     })))
 }
 
@@ -229,11 +232,9 @@ impl<C: Client> Journal for Remote<C> {
     fn warm(&self) -> StoreFuture<()> {
         let inner = Arc::clone(&self.0);
         detached(async move {
-            let mut all = Ok(());
-            for connections in inner.lanes.iter().chain([&inner.loaders]) {
-                all = connections.warm().await.and(all);
-            }
-            all.map_err(StoreError::from)
+            let lanes = inner.lanes.iter().chain([&inner.loaders]);
+            let warmed = connections::warm_all(lanes, [&inner.readers, &inner.listers]).await;
+            warmed.map_err(StoreError::from)
         })
     }
 
@@ -380,7 +381,11 @@ impl<C: Client> Maintenance for Remote<C> {
     }
 
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
-        self.keep(move |client, _| Box::pin(retention::retire(client, kept_ms, limit)))
+        let walk = Arc::clone(&self.0.walk);
+        self.keep(move |client, _| {
+            let walk = Arc::clone(&walk);
+            Box::pin(async move { retention::retire(client, &walk, kept_ms, limit).await })
+        })
     }
 
     fn close(&self) -> StoreFuture<()> {

@@ -33,6 +33,7 @@ use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::detach::detached;
+use super::retention::Walk;
 use super::watched::Watcher;
 use super::{
     AppendError, Appended, Beat, Census, Cursor, Filter, Journal, Journals, Leap, Maintenance, Membership,
@@ -56,6 +57,7 @@ struct Inner {
     owner: Owner,
     writer: Writer,
     watcher: Watcher,
+    walk: Walk,
     readers: SqlitePool,
     listers: SqlitePool,
     guard: Arc<Guard>,
@@ -65,13 +67,14 @@ impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
         let owner = Owner::new(owner);
-        let schema::Opened { journal_id, writer, readers, listers, guard } =
+        let schema::Opened { journal_id, writer, anchor, readers, listers, guard } =
             schema::open(path, &owner).await?;
         Ok(Self(Arc::new(Inner {
             journal_id,
             owner,
-            writer: Writer::new(path, writer, Arc::clone(&guard)),
+            writer: Writer::new(path, writer, anchor, Arc::clone(&guard)),
             watcher: Watcher::default(),
+            walk: Walk::default(),
             readers,
             listers,
             guard,
@@ -212,7 +215,9 @@ impl Maintenance for Sqlite {
     }
 
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
-        self.run(async move |inner| retention::retire(&inner.writer, kept_ms, limit).await)
+        self.run(async move |inner| {
+            retention::retire(&inner.writer, &inner.readers, &inner.walk, kept_ms, limit).await
+        })
     }
 
     fn close(&self) -> StoreFuture<()> {

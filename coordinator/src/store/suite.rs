@@ -118,7 +118,9 @@ macro_rules! conformance {
             nothing_is_old_that_nobody_watched_growing_old,
             a_clock_that_leaps_makes_nothing_old,
             nothing_that_settled_in_the_future_is_retired,
+            what_a_clock_that_is_behind_has_settled_is_not_old,
             retiring_is_bounded,
+            retiring_believes_the_journal_and_not_the_index_row,
             a_retired_gid_may_be_used_again,
             a_store_that_is_well_says_so,
             heartbeats_are_accepted_again_and_again,
@@ -140,7 +142,6 @@ macro_rules! shared_conformance {
     ($make:path) => {
         $crate::store::suite::cases! { $make:
             a_coordinator_that_lives_keeps_what_it_owns,
-            what_a_clock_that_is_behind_has_settled_is_not_old,
             a_heartbeat_is_answered_with_the_stores_time,
         }
     };

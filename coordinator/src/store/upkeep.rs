@@ -104,7 +104,8 @@ pub trait Maintenance: Send + Sync + std::fmt::Debug + 'static {
     fn watch(&self) -> StoreFuture<Option<Leap>>;
 
     /// Deletes journal, labels and index rows of at most `limit` transactions that have been settled for `kept_ms` of watched
-    /// time by the store's clock; returns how many.
+    /// time by the store's clock, if their journals say so, too; returns how many. Each call goes on after the one before; none
+    /// deleted: this was the end, and the next one begins with the oldest again.
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64>;
 
     /// Finishes what is in flight and closes every connection.

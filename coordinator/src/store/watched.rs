@@ -18,7 +18,8 @@ use crate::clock::Stopwatch;
 
 /// How often a coordinator notes the time.
 pub const WATCH_EVERY: Duration = Duration::from_secs(60);
-/// Time between two notes that needs no explanation: a restart, or a store that did not answer for a while.
+/// Time between two notes that needs no explanation, unless a process that watched knows better: a restart, or a store that
+/// did not answer for a while.
 const GAP_MS_MAX: u64 = 5 * 60 * 1_000;
 /// How far the store's clock and a process's steady clock may be apart over the time between two notes.
 const DRIFT_MS_MAX: u64 = 60 * 1_000;
@@ -112,19 +113,23 @@ fn plan(now: i64, newest: Option<Span>, newest_record: Option<i64>, known: Optio
     };
     let gap_ms = now.abs_diff(newest.until);
     let extend = Plan { now, cut_to: None, note: Note::Extend { from: newest.from }, leap: None };
-    if gap_ms <= GAP_MS_MAX {
-        return extend;
-    }
-    if now < newest.until {
+    let leapt = known.filter(|known| now.abs_diff(known.expected) > DRIFT_MS_MAX);
+    let went_back = gap_ms > DRIFT_MS_MAX || leapt.is_some_and(|known| now < known.expected);
+    if now < newest.until && went_back {
         let leap = Some(Leap::Back { by_ms: gap_ms });
         // What is left of the newest span ends here, and goes on from here.
         let note = if newest.from <= now { extend.note } else { Note::Begin { from: now } };
         return Plan { now, cut_to: Some(now), note, leap };
     }
+    // A short leap makes nothing older either. A span that began after this process's last note is another coordinator's,
+    // which has noticed the leap already.
+    if let Some(known) = leapt.filter(|known| now > known.expected)
+        && (gap_ms > GAP_MS_MAX || newest.from <= known.noted)
+    {
+        return begin(Some(Leap::Ahead { by_ms: now.abs_diff(known.expected) }));
+    }
     match known {
-        Some(known) if now.abs_diff(known.expected) > DRIFT_MS_MAX => {
-            begin(Some(Leap::Ahead { by_ms: now.abs_diff(known.expected) }))
-        }
+        _ if gap_ms <= GAP_MS_MAX => extend,
         Some(known) if known.noted <= newest.until.saturating_add_unsigned(GAP_MS_MAX) => extend,
         Some(_) | None => begin(Some(Leap::Unwatched { for_ms: gap_ms })),
     }
@@ -164,10 +169,10 @@ mod tests {
     fn time_that_is_explained_is_counted() {
         let newest = span(0, NOW);
         let extended = |now| Plan { now, cut_to: None, note: Note::Extend { from: 0 }, leap: None };
-        // The usual pace; a short restart; somebody else's note a moment ago, whatever this process missed.
+        // The usual pace; a short restart; somebody else's note a moment ago, which this process did not see being made.
         assert_eq!(plan(NOW + MINUTE, Some(newest), None, seen(NOW, MINUTE)), extended(NOW + MINUTE));
         assert_eq!(plan(NOW + 4 * MINUTE, Some(newest), None, None), extended(NOW + 4 * MINUTE));
-        assert_eq!(plan(NOW + MINUTE, Some(newest), None, seen(NOW - DAY, MINUTE)), extended(NOW + MINUTE));
+        assert_eq!(plan(NOW + MINUTE, Some(newest), None, seen(NOW - DAY, DAY)), extended(NOW + MINUTE));
         // The store was away for a day, and a steady clock was running here.
         assert_eq!(plan(NOW + DAY, Some(newest), None, seen(NOW, DAY)), extended(NOW + DAY));
     }
@@ -186,6 +191,25 @@ mod tests {
             plan(NOW + DAY, newest, None, seen(NOW + DAY - MINUTE, MINUTE)),
             begun(NOW + DAY, unwatched)
         );
+    }
+
+    #[test]
+    fn a_short_leap_is_not_counted_either() {
+        let begun = |at, leap| Plan { now: at, cut_to: None, note: Note::Begin { from: at }, leap };
+        let minutes = |n: i64| (n * MINUTE).cast_unsigned();
+        let (newest, leapt) = (span(0, NOW), NOW + 4 * MINUTE);
+        let ahead = Some(Leap::Ahead { by_ms: minutes(3) });
+        assert_eq!(plan(leapt, Some(newest), None, seen(NOW, MINUTE)), begun(leapt, ahead));
+        // Another coordinator has begun a span after the leap: it goes on.
+        let theirs = Some(span(leapt - MINUTE / 2, leapt - MINUTE / 2));
+        let note = plan(leapt, theirs, None, seen(NOW, MINUTE));
+        assert_eq!((note.note, note.leap), (Note::Extend { from: leapt - MINUTE / 2 }, None));
+        // The other way: what settles now is not as old as the clock has gone back.
+        let back = plan(NOW - 2 * MINUTE, Some(newest), None, seen(NOW, MINUTE));
+        assert_eq!((back.cut_to, back.note), (Some(NOW - 2 * MINUTE), Note::Extend { from: 0 }));
+        assert_eq!(back.leap, Some(Leap::Back { by_ms: minutes(2) }));
+        assert_eq!(plan(NOW - 1, Some(newest), None, seen(NOW, MINUTE / 2)).cut_to, None, "no leap");
+        assert_eq!(plan(NOW - 1, Some(newest), None, seen(NOW, 2 * MINUTE)).cut_to, Some(NOW - 1));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The tables of a store in memory, and what each call does to them. No faults here, no waiting.
 
+mod retention;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use trine_engine::{Batch, IndexRow, Record};
@@ -10,13 +12,10 @@ use super::Damage;
 use super::key_values::Entries;
 use crate::clock;
 use crate::store::group::{self, Stored, Unreadable, Written};
-use crate::store::watched::{self, Note, Span, Watcher};
+use crate::store::watched::Span;
 use crate::store::{
-    Appended, Beat, Census, Cursor, Filter, Journals, Leap, Loaded, Registration, Registrations, Standing,
+    Appended, Beat, Census, Cursor, Filter, Journals, Loaded, Registration, Registrations, Standing,
 };
-
-/// Nothing settled longer than this before it is written.
-const BEHIND_MS_MAX: u64 = 60_000;
 
 /// A row of the journal.
 #[derive(Debug)]
@@ -100,9 +99,8 @@ impl State {
                 None => row.spec.labels.clone(),
             };
             let settled = row.status.is_settled().then_some(row.updated_at);
-            // A coordinator whose clock is behind does not make old what has just settled.
-            let settled_at =
-                settled.map(|at| at.max(Timestamp::from_millis(now.millis().saturating_sub(BEHIND_MS_MAX))));
+            // What has just settled is not old, whatever time the transaction or its coordinator keeps.
+            let settled_at = settled.map(|at| at.max(now));
             let row = Row { owner: owner.to_owned(), row: row.clone(), settled_at, labels };
             self.index.insert(row.row.gid.clone(), row);
         }
@@ -317,27 +315,6 @@ impl State {
         claimed
     }
 
-    pub(super) fn watch(&mut self, watcher: &Watcher) -> Option<Leap> {
-        let now = self.now().millis().cast_signed();
-        let recent = self.index.values().flat_map(|row| [Some(row.row.created_at), row.settled_at]).flatten();
-        let newest_record = recent.max().map(|at| at.millis().cast_signed());
-        let plan = watcher.plan(now, self.watched.last().copied(), newest_record);
-        if let Some(end) = plan.cut_to {
-            self.watched.retain(|span| span.from <= end);
-            self.watched.iter_mut().for_each(|span| span.until = span.until.min(end));
-        }
-        match plan.note {
-            Note::Begin { from } => self.watched.push(Span { from, until: now }),
-            Note::Extend { from } => {
-                for span in self.watched.iter_mut().filter(|span| span.from == from) {
-                    span.until = span.until.max(now);
-                }
-            }
-        }
-        watcher.noted(&plan);
-        plan.leap
-    }
-
     #[cfg(test)]
     pub(super) fn rewrite(&mut self, what: &crate::store::suite::Rewrite<'_>) {
         use crate::store::suite::Rewrite;
@@ -353,21 +330,6 @@ impl State {
                 lease.expires_at = Timestamp::from_millis(at.cast_unsigned());
             }
         }
-    }
-
-    pub(super) fn retire(&mut self, kept_ms: u64, limit: usize) -> u64 {
-        let spans = self.watched.iter().rev().copied();
-        let Some(before) = watched::settled_before(spans, kept_ms) else { return 0 };
-        let is_old = |row: &&Row| row.settled_at().is_some_and(|at| at < before);
-        let mut old: Vec<(Option<Timestamp>, Gid)> =
-            self.index.values().filter(is_old).map(|row| (row.settled_at(), row.row.gid.clone())).collect();
-        old.sort();
-        old.truncate(limit);
-        for (_, gid) in &old {
-            self.index.remove(gid);
-            self.journal.remove(gid);
-        }
-        old.len() as u64
     }
 }
 

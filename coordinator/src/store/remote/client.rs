@@ -9,12 +9,14 @@ use trine_protocol::Gid;
 
 use super::append::Writing;
 use super::safety::{Inspection, Unfit};
+use crate::store::retention::Candidate;
 use crate::store::{Registration, StoreError};
 
 /// A value to bind.
 #[derive(Debug, Clone)]
 pub(in crate::store) enum Value {
     Int(i64),
+    MaybeInt(Option<i64>),
     MaybeBool(Option<bool>),
     Text(String),
     MaybeText(Option<String>),
@@ -218,8 +220,8 @@ pub(in crate::store) trait Client: Sized + Send + fmt::Debug + 'static {
         limit: i64,
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
-    /// Deletes everything of at most `limit` transactions that settled before `before`; returns how many.
-    fn retire(&mut self, before: i64, limit: i64) -> impl Future<Output = Result<u64, ClientError>> + Send;
+    /// Deletes everything of these transactions whose index rows still say the same; returns how many that were.
+    fn retire(&mut self, settled: &[Candidate]) -> impl Future<Output = Result<u64, ClientError>> + Send;
 
     /// Inserts instances of participants, or extends their lives, which begin at `now`.
     fn register(
@@ -297,6 +299,10 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) alive: &'static str,
     pub(in crate::store) remove_probe: &'static str,
     pub(in crate::store) sweep_probes: &'static str,
+    /// Rows that call their transactions settled, oldest first. `$1`: before when; `$2`, `$3`: after which one.
+    pub(in crate::store) settled: &'static str,
+    /// Puts an index row right, unless it no longer says that it settled then.
+    pub(in crate::store) reopen: &'static str,
     /// Newest first.
     pub(in crate::store) spans: &'static str,
     /// Now, and the time of the newest record.

@@ -231,6 +231,22 @@ impl<C: Client> Connections<C> {
     }
 }
 
+/// Makes sure that a connection of each is open. Where `lanes` get none the `others` get none either, and nobody waits for that.
+pub(super) async fn warm_all<'a, C: Client>(
+    lanes: impl Iterator<Item = &'a Connections<C>>,
+    others: [&'a Connections<C>; 2],
+) -> Result<(), ClientError> {
+    let mut all = Ok(());
+    for connections in lanes {
+        all = connections.warm().await.and(all);
+    }
+    all?;
+    for connections in others {
+        connections.warm().await?;
+    }
+    Ok(())
+}
+
 fn too_late(limit: Duration) -> ClientError {
     ClientError::Slow(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
 }

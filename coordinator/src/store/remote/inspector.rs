@@ -9,7 +9,7 @@ use super::{hosts, queries};
 use crate::store::detach::detached;
 use crate::store::group;
 use crate::store::inspect::{IndexColumns, Inspected, merged, not_ours};
-use crate::store::{Inspect, OpenError, Options, Readable, StoreError, StoreFuture};
+use crate::store::{Inspect, Names, OpenError, Options, Readable, StoreError, StoreFuture};
 
 /// One connection that is used for nothing else.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(in crate::store) async fn inspect<C: Client>(options: &Options) -> Result<In
 }
 
 impl<C: Client> Inspect for Inspector<C> {
-    fn names(&self, after: String, limit: usize) -> StoreFuture<Vec<String>> {
+    fn names(&self, after: String, limit: usize) -> StoreFuture<Names> {
         let connections = Arc::clone(&self.0);
         detached(async move {
             let read = connections.run(|client| {
@@ -42,7 +42,7 @@ impl<C: Client> Inspect for Inspector<C> {
                         lists
                             .push(rows.iter().filter_map(|row| Some(row.text(0).ok()?.to_owned())).collect());
                     }
-                    Ok(merged(lists, limit))
+                    Ok(Names { names: merged(lists, limit), ..Names::default() })
                 })
             });
             read.await.map_err(StoreError::from)

@@ -23,6 +23,7 @@ use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdi
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use crate::store::Registration;
+use crate::store::retention::{self, Candidate};
 use statements::{Gids, REGISTRATIONS};
 
 /// Prepared statements kept per connection. There must be fewer texts than that: closing one costs 40 ms over TCP.
@@ -147,10 +148,18 @@ impl Client for MySql {
         Ok(claimed)
     }
 
-    async fn retire(&mut self, before: i64, limit: i64) -> Result<u64, ClientError> {
+    async fn retire(&mut self, settled: &[Candidate]) -> Result<u64, ClientError> {
+        let gids = retention::gids(settled);
+        let gids: Vec<&Gid> = gids.iter().collect();
+        let mut same = Vec::new();
         write::begin(&mut self.0).await?;
-        let rows = self.query(texts::RETIRABLE, &[before.into(), limit.into()]).await?;
-        let gids = super::queries::gids(&rows)?;
+        for part in Gids::parts(&gids) {
+            let rows = part.bind(sqlx::query(part.text(texts::RETIRABLE))).fetch_all(&mut self.0).await?;
+            let rows = rows.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+            same.extend(super::retention::candidates(&rows));
+        }
+        same.retain(|one| settled.contains(one));
+        let gids = retention::gids(&same);
         let gids: Vec<&Gid> = gids.iter().collect();
         for text in texts::RETIRE {
             for part in Gids::parts(&gids) {
@@ -158,7 +167,7 @@ impl Client for MySql {
             }
         }
         write::commit(&mut self.0).await?;
-        Ok(rows.len() as u64)
+        Ok(same.len() as u64)
     }
 
     async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
@@ -301,6 +310,7 @@ fn bind(text: &'static str, values: &[Value]) -> Bound {
     let query = sqlx::query(statements::vouched(text));
     order.into_iter().fold(query, |query, place| match &values[place] {
         Value::Int(number) => query.bind(*number),
+        Value::MaybeInt(number) => query.bind(*number),
         Value::MaybeBool(flag) => query.bind(flag.map(i64::from)),
         Value::Text(text) => query.bind(text.clone()),
         Value::MaybeText(text) => query.bind(text.clone()),

@@ -19,6 +19,7 @@ use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdi
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use crate::store::Registration;
+use crate::store::retention::Candidate;
 
 /// Prepared statements kept per connection; there are fewer texts than that.
 const STATEMENTS_MAX: usize = 256;
@@ -135,9 +136,12 @@ impl Client for Postgres {
         self.query(texts::CLAIM, &[owner.into(), from.into(), limit.into(), GONE_MAX.into()]).await
     }
 
-    async fn retire(&mut self, before: i64, limit: i64) -> Result<u64, ClientError> {
-        let rows = self.query(texts::RETIRE, &[before.into(), limit.into()]).await?;
-        rows.first().map_or(Ok(0), |row| row.int(0)).map(i64::cast_unsigned)
+    async fn retire(&mut self, settled: &[Candidate]) -> Result<u64, ClientError> {
+        let gids: Vec<&str> = settled.iter().map(|one| one.gid.as_str()).collect();
+        let times: Vec<i64> = settled.iter().map(|one| one.settled_at).collect();
+        let deleted: i64 =
+            sqlx::query_scalar(texts::RETIRE).bind(gids).bind(times).fetch_one(&mut self.0).await?;
+        Ok(deleted.cast_unsigned())
     }
 
     async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
@@ -241,6 +245,7 @@ type Bound<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 fn bind<'q>(query: Bound<'q>, values: &[Value]) -> Bound<'q> {
     values.iter().fold(query, |query, value| match value {
         Value::Int(number) => query.bind(*number),
+        Value::MaybeInt(number) => query.bind(*number),
         Value::MaybeBool(flag) => query.bind(*flag),
         Value::Text(text) => query.bind(text.clone()),
         Value::MaybeText(text) => query.bind(text.clone()),

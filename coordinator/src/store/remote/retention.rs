@@ -1,9 +1,11 @@
 //! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
 
-use super::append::{integer, millis};
-use super::client::{Client, ClientError, Row};
-use crate::store::Leap;
+use super::append::millis;
+use super::client::{Client, ClientError, Row, Value};
+use super::queries;
+use crate::store::retention::{self, Candidate, Judged, Walk};
 use crate::store::watched::{self, Note, SPANS_MAX, Span, Watcher};
+use crate::store::{Leap, group};
 
 /// See [`crate::store::Maintenance::watch`]. Every statement is harmless beside another coordinator's: a span that was cut
 /// or begun meanwhile is not extended.
@@ -33,15 +35,56 @@ pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Resul
 /// See [`crate::store::Maintenance::retire`].
 pub(super) async fn retire<C: Client>(
     client: &mut C,
+    walk: &Walk,
     kept_ms: u64,
     limit: usize,
 ) -> Result<u64, ClientError> {
     let rows = client.query(C::TEXTS.spans, &[]).await?;
     let spans = rows.iter().map(span).collect::<Result<Vec<_>, _>>()?;
-    match watched::settled_before(spans, kept_ms) {
-        Some(before) => client.retire(millis(before), integer(limit as u64)).await,
-        None => Ok(0),
+    let Some(before) = watched::settled_before(spans, kept_ms) else { return Ok(0) };
+    loop {
+        let after = walk.after();
+        let values = [
+            millis(before).into(),
+            after.settled_at.into(),
+            after.gid.as_str().into(),
+            queries::count(limit),
+        ];
+        let candidates = candidates(&client.query(C::TEXTS.settled, &values).await?);
+        let Some(last) = candidates.last().cloned() else {
+            walk.ended();
+            return Ok(0);
+        };
+        let mut judged = Judged::default();
+        for some in candidates.chunks(retention::READ_AT_ONCE) {
+            judged.add(some, queries::load(client, "", &retention::gids(some)).await?);
+        }
+        let deleted = if judged.settled.is_empty() { 0 } else { client.retire(&judged.settled).await? };
+        let mut put_right = 0;
+        for (candidate, row) in &judged.unfinished {
+            let values = [
+                candidate.gid.as_str().into(),
+                candidate.settled_at.into(),
+                row.status.as_str().into(),
+                Value::MaybeText(row.parked.map(str::to_owned)),
+                Value::MaybeInt(row.due_at.map(millis)),
+                millis(row.updated_at).into(),
+            ];
+            put_right += client.execute(C::TEXTS.reopen, &values).await?;
+        }
+        judged.put_right(put_right);
+        walk.went_on(last, judged.damaged);
+        if deleted > 0 {
+            return Ok(deleted);
+        }
     }
+}
+
+/// What rows of settled_at and gid name.
+pub(super) fn candidates(rows: &[Row]) -> Vec<Candidate> {
+    let candidate =
+        |row: &Row| Ok::<_, ClientError>(Candidate { settled_at: row.int(0)?, gid: row.text(1)?.to_owned() });
+    group::legible(rows.iter().map(candidate))
 }
 
 fn span(row: &Row) -> Result<Span, ClientError> {

@@ -8,6 +8,9 @@
 //! Whoever closes a file loses all `fcntl` locks that its process has on it: SQLite's. So the file is opened once, before
 //! SQLite does, and closed after it; and a file that this process has already is not opened again, but known by its number.
 //!
+//! The write-ahead log beside the database holds what was acknowledged and is not in the database yet. It stays the same file
+//! for as long as somebody has the database open, so it is watched as the database is.
+//!
 //! What no lock sees (a network that forgets locks) is found by the owner's row: see `owner`.
 
 use std::collections::BTreeSet;
@@ -15,7 +18,8 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Files that this process has.
 static HELD: Mutex<BTreeSet<Number>> = Mutex::new(BTreeSet::new());
@@ -41,6 +45,10 @@ pub(super) struct Guard {
     path: PathBuf,
     number: Number,
     locked: Mutex<Option<File>>,
+    /// The write-ahead log: where it lies, which file it is once it is there, and whether what it held is in the database.
+    log: PathBuf,
+    log_number: OnceLock<Number>,
+    log_is_saved: AtomicBool,
 }
 
 impl Guard {
@@ -50,7 +58,9 @@ impl Guard {
         if let Some(folder) = folder {
             std::fs::create_dir_all(folder).map_err(|error| unusable("its folder cannot be made", &error))?;
         }
-        if let Ok(found) = std::fs::metadata(path) {
+        let found = std::fs::metadata(path);
+        check_log(path, found.as_ref().is_ok_and(|found| found.len() > 0))?;
+        if let Ok(found) = found {
             check(&found)?;
             if is_held(number(&found)) {
                 return Err(Refused::Held);
@@ -76,14 +86,28 @@ impl Guard {
             std::fs::remove_file(beside).ok();
         }
         held().insert(number(&found));
-        Ok(Self { path: path.to_owned(), number: number(&found), locked: Mutex::new(Some(locked)) })
+        Ok(Self {
+            path: path.to_owned(),
+            number: number(&found),
+            locked: Mutex::new(Some(locked)),
+            log: log(path),
+            log_number: OnceLock::new(),
+            log_is_saved: AtomicBool::new(false),
+        })
+    }
+
+    /// Something was written, so the write-ahead log is there: from now on it is watched.
+    pub(super) fn watch_log(&self) -> io::Result<()> {
+        let found = std::fs::metadata(&self.log)?;
+        self.log_number.get_or_init(|| number(&found));
+        Ok(())
     }
 
     /// Whether the name still leads to the file that is held: what is written to one without a name is lost, and what is
     /// under the name now is somebody else's.
     pub(super) fn check(&self) -> io::Result<()> {
         match std::fs::metadata(&self.path) {
-            Ok(found) if number(&found) == self.number => Ok(()),
+            Ok(found) if number(&found) == self.number => self.check_log(),
             Ok(_) => Err(io::Error::other(format!(
                 "{} was replaced by another file while it was in use; nothing is written until the first one is back",
                 self.path.display()
@@ -96,6 +120,38 @@ impl Guard {
                 ),
             )),
         }
+    }
+
+    fn check_log(&self) -> io::Result<()> {
+        let Some(expected) = self.log_number.get() else { return Ok(()) };
+        let happened = match std::fs::metadata(&self.log) {
+            Ok(found) if number(&found) == *expected => return Ok(()),
+            Ok(_) => "replaced by another file".to_owned(),
+            Err(error) => format!("removed or renamed ({error})"),
+        };
+        let remedy = if self.log_is_saved.load(Ordering::SeqCst) {
+            "everything that was acknowledged has been copied into the database: stop this coordinator and start it again"
+        } else {
+            "put the same file back; or stop this coordinator with SIGTERM, which copies what was acknowledged into the \
+             database, keep the file that lies there now away from it, and compare with a backup before you start it again"
+        };
+        Err(io::Error::other(format!(
+            "{}, the write-ahead log, was {happened} while it was in use; nothing is written any more; {remedy}",
+            self.log.display()
+        )))
+    }
+
+    /// Whether the database is there and its write-ahead log is not, so that what the log held can be saved by whoever has it
+    /// open. Where a file with something in it has taken its place, somebody else may have written by it: nothing is mixed.
+    pub(super) fn may_save_log(&self) -> bool {
+        let is_there = std::fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number);
+        let replaced = std::fs::metadata(&self.log).is_ok_and(|found| found.len() > 0);
+        is_there && !replaced && self.check_log().is_err() && !self.log_is_saved.load(Ordering::SeqCst)
+    }
+
+    /// What the write-ahead log held is in the database.
+    pub(super) fn log_was_saved(&self) {
+        self.log_is_saved.store(true, Ordering::SeqCst);
     }
 
     /// Lets another process have the file. Call it when SQLite has closed it.
@@ -139,6 +195,27 @@ fn check(found: &std::fs::Metadata) -> Result<(), Refused> {
         )));
     }
     Ok(())
+}
+
+/// SQLite deletes a write-ahead log that lies beside an empty database, or where there is none; and that log may be the one of
+/// a coordinator whose database was moved.
+fn check_log(path: &Path, has_database: bool) -> Result<(), Refused> {
+    let log = log(path);
+    if has_database || !log.exists() {
+        return Ok(());
+    }
+    Err(Refused::Unusable(format!(
+        "there is a write-ahead log, {}, and no database that it belongs to: it may hold records that were acknowledged, and \
+         a coordinator may be using it still. Put the database back in its place; a new one is made only where that log is not",
+        log.display()
+    )))
+}
+
+/// Where SQLite keeps the write-ahead log: beside the file itself, whatever name leads there.
+fn log(path: &Path) -> PathBuf {
+    let mut log = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    log.push("-wal");
+    PathBuf::from(log)
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -28,14 +28,15 @@ pub(super) const LOAD: &str = "SELECT asked.value, journal.seq, journal.at, jour
      LEFT JOIN transactions AS t ON t.gid = asked.value WHERE journal.seq > ?2 ORDER BY asked.key, journal.seq";
 
 /// Records of one gid, in the columns of [`LOAD`]; a negative limit is none.
-const RECORDS: &str = "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq > ?2 \
+pub(super) const RECORDS: &str = "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq > ?2 \
      ORDER BY seq LIMIT ?3";
 
 /// The seqs of a gid, from the index of the primary key alone.
-const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+pub(super) const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 
 /// One record, in the columns of [`LOAD`].
-const ONE: &str = "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq = ?2";
+pub(super) const ONE: &str =
+    "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq = ?2";
 
 /// Gids as a JSON array: one bound parameter, however many they are. Their grammar leaves nothing to escape.
 pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {

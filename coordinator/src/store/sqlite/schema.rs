@@ -48,6 +48,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 pub(super) struct Opened {
     pub(super) journal_id: JournalId,
     pub(super) writer: SqliteConnection,
+    pub(super) anchor: SqliteConnection,
     pub(super) readers: SqlitePool,
     pub(super) listers: SqlitePool,
     pub(super) guard: Arc<Guard>,
@@ -60,8 +61,17 @@ pub(super) async fn open(path: &Path, owner: &Owner) -> Result<Opened, OpenError
     run_migrations(path, &mut writer).await?;
     owner::join(&mut writer, owner).await.map_err(|error| failed(path, words::of(&error)))?;
     let journal_id = journal_id(&mut writer).await.map_err(|error| failed(path, words::of(&error)))?;
+    let anchor = anchor(path, &guard).await.map_err(|error| failed(path, words::of(&error)))?;
     let (readers, listers) = (readers(path, READERS_MAX, &guard), readers(path, LISTERS_MAX, &guard));
-    Ok(Opened { journal_id, writer, readers, listers, guard })
+    Ok(Opened { journal_id, writer, anchor, readers, listers, guard })
+}
+
+/// A connection that keeps the write-ahead log where it is: it has looked into it.
+async fn anchor(path: &Path, guard: &Guard) -> Result<SqliteConnection, sqlx::Error> {
+    let mut anchor = connect(path).await?;
+    sqlx::query("SELECT id FROM coordinators").fetch_all(&mut anchor).await?;
+    guard.watch_log().map_err(sqlx::Error::Io)?;
+    Ok(anchor)
 }
 
 /// Which journal the file holds; made if it is a new one. Nobody else has the file open.
@@ -120,8 +130,17 @@ pub(super) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error
 
 /// A connection that only reads, beside whoever has the file.
 pub(super) async fn connect_beside(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    beside(path).connect().await
+}
+
+/// The same, of a damaged file: SQLite refuses a truncated one as a whole unless it is told to take what is there.
+pub(super) async fn connect_to_damaged(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    beside(path).pragma("writable_schema", "ON").connect().await
+}
+
+fn beside(path: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).create_if_missing(false);
-    options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging().connect().await
+    options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

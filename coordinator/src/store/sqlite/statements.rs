@@ -33,11 +33,12 @@ pub(super) const JOURNAL: Insert = Insert {
     tail: "",
 };
 
-/// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.
+/// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts. Nothing settled before it
+/// is written: a transaction keeps its own time when the clock leaps ahead, and retention must not find it old.
 pub(super) const INDEX: Insert = Insert {
     head: "INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, \
            hosts)",
-    row: "(?,?,?,?,?,?,?,?,?,?)",
+    row: "(?,?,?,?,?,?,?,?,max(?,CAST(unixepoch('subsec') * 1000 AS INTEGER)),?)",
     columns: 10,
     tail: " ON CONFLICT (gid) DO UPDATE SET status = excluded.status, parked = excluded.parked, \
            owner = excluded.owner, due_at = excluded.due_at, updated_at = excluded.updated_at, \

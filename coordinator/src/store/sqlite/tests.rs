@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use sqlx::{Connection, Row};
 use tempfile::TempDir;
-use trine_engine::{Batch, BatchId, Event, Record};
+use trine_engine::{Batch, BatchId, Event, IndexRow, Record, Transaction};
 use trine_protocol::{Gid, Status, Timestamp};
 
-use super::{Sqlite, listing, queries, schema};
+use super::{Sqlite, listing, queries, retention, schema};
+use crate::check::{self, Kind};
 use crate::store::memory::Damage;
-use crate::store::suite::fixture::{Tx, create, names};
+use crate::store::retention::{Candidate, Judged};
+use crate::store::suite::fixture::{Tx, create, names, settle};
 use crate::store::suite::{self, Rewrite, Subject, conformance};
 use crate::store::{
     AppendError, Appended, Cursor, Filter, Journal, Maintenance, Membership, OpenError, Options, Queries,
@@ -28,6 +30,10 @@ fn fresh() -> Folder {
 impl Folder {
     fn file(&self) -> PathBuf {
         self.0.path().join("deep/trine.db")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.file().with_extension("db-wal")
     }
 
     fn url(&self) -> String {
@@ -208,6 +214,29 @@ async fn a_store_of_an_earlier_version_is_not_checked_but_sent_to_migrate() {
     assert!(error.to_string().contains("trine migrate"), "{error}");
 }
 
+/// Between judging and deleting its gid may have been used again.
+#[tokio::test]
+async fn a_row_that_changed_since_it_was_judged_is_not_deleted() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    let tx = Tx::new("tx").status(Status::Committed, 10);
+    settle(&store, &[&tx]).await;
+    let row: i64 =
+        sqlx::query_scalar("SELECT settled_at FROM transactions").fetch_one(&store.0.readers).await.unwrap();
+    let judged = |settled_at| Judged {
+        settled: vec![Candidate { settled_at, gid: "tx".to_owned() }],
+        unfinished: vec![(Candidate { settled_at, gid: "tx".to_owned() }, Tx::new("tx").row)],
+        damaged: 0,
+    };
+    assert_eq!(retention::delete(&store.0.writer, &judged(row - 1)).await.unwrap(), 0);
+    assert_eq!(store.records(gid(), 0).await, Ok(tx.records([1, 2])));
+    assert_eq!(
+        store.list(Filter::default(), None, 9).await.unwrap().transactions[0].status,
+        Status::Committed
+    );
+    assert_eq!(retention::delete(&store.0.writer, &judged(row)).await.unwrap(), 1);
+}
+
 /// Their locks were lost, say: the last one to come has the file, and the one before writes nothing any more.
 #[tokio::test]
 async fn a_process_that_lost_the_file_appends_and_adopts_nothing_and_stops() {
@@ -246,6 +275,66 @@ async fn a_file_that_was_removed_or_replaced_is_not_written_to() {
     std::fs::rename(&away, folder.file()).unwrap();
     assert_eq!(store.append(0, batch(2)).await, Ok(Appended::default()));
     assert_eq!(store.ping().await, Ok(()));
+}
+
+/// What was acknowledged and not copied yet is in the write-ahead log alone.
+#[tokio::test]
+async fn a_write_ahead_log_that_was_removed_is_saved_and_nothing_more_is_acknowledged() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let log = folder.log();
+    std::fs::remove_file(&log).unwrap();
+    for _ in 0..2 {
+        let Err(AppendError::Failed(why)) = store.append(0, batch(2)).await else { panic!("appended") };
+        assert!(why.contains("write-ahead log") && why.contains("copied into the database"), "{why}");
+        let Err(StoreError::Unavailable(why)) = store.ping().await else { panic!("ready") };
+        assert!(why.contains("write-ahead log"), "{why}");
+        // As a reader leaves it that comes later.
+        std::fs::write(&log, "").unwrap();
+    }
+    // As whoever starts after a kill finds it.
+    let copy = fresh();
+    std::fs::create_dir_all(copy.file().parent().unwrap()).unwrap();
+    std::fs::copy(folder.file(), copy.file()).unwrap();
+    assert_eq!(length(&copy.sqlite().await).await, 1);
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_was_replaced_is_noticed_until_it_is_back() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    // The writing connection may be given up: that alone takes no log away.
+    drop(store.0.writer.session().await.unwrap());
+    store.append(0, batch(2)).await.unwrap();
+    let away = folder.0.path().join("away");
+    std::fs::rename(folder.log(), &away).unwrap();
+    std::fs::write(folder.log(), "somebody else's").unwrap();
+    let Err(AppendError::Failed(why)) = store.append(0, batch(3)).await else { panic!("appended") };
+    assert!(why.contains("replaced") && why.contains("SIGTERM"), "{why}");
+    assert!(store.ping().await.is_err());
+    std::fs::rename(&away, folder.log()).unwrap();
+    assert_eq!(store.append(0, batch(3)).await, Ok(Appended::default()));
+    assert_eq!(store.ping().await, Ok(()));
+}
+
+/// Its database was moved: SQLite would delete it for the new one.
+#[tokio::test]
+async fn a_write_ahead_log_without_its_database_is_left_alone() {
+    let folder = fresh();
+    let store = folder.sqlite().await;
+    store.append(0, batch(1)).await.unwrap();
+    let (before, away) = (std::fs::read(folder.log()).unwrap(), folder.file().with_extension("away"));
+    std::fs::rename(folder.file(), &away).unwrap();
+    assert!(refused(&folder).await.contains("no database that it belongs to"));
+    assert!(!folder.file().exists());
+    std::fs::write(folder.file(), "").unwrap();
+    assert!(refused(&folder).await.contains("no database that it belongs to"));
+    assert_eq!(std::fs::read(folder.log()).unwrap(), before);
+    std::fs::rename(&away, folder.file()).unwrap();
+    assert_eq!(store.append(0, batch(2)).await, Ok(Appended::default()));
+    assert_eq!(length(&store).await, 2);
 }
 
 /// Bytes on a disk change as they like: to what is no text, and no number.
@@ -314,6 +403,73 @@ async fn a_malformed_page_is_damage_of_what_lies_on_it_and_no_silence() {
     assert_eq!(store.list(running, None, 30).await.unwrap().transactions.len(), 20);
     let listed = store.list(Filter::default(), None, 9).await;
     assert!(matches!(&listed, Err(StoreError::Unfit(unfit)) if unfit.why == Why::Damaged), "{listed:?}");
+}
+
+/// 60 transactions in a file that is closed, its bytes, and the pages of each table and index.
+async fn many(folder: &Folder) -> (Vec<u8>, Vec<(String, usize)>) {
+    let store = folder.sqlite().await;
+    let payload = vec![b'x'; 3_000];
+    let txs: Vec<Tx> = (0..60).map(|i| Tx::new(&format!("tx-{i:02}")).payload(&payload)).collect();
+    for tx in &txs {
+        let records = tx.records([1]);
+        let row = IndexRow::of(&Transaction::fold(&records).unwrap().unwrap(), 0);
+        store.append(0, Arc::new(Batch { id: BatchId(1), records, rows: vec![row] })).await.unwrap();
+    }
+    let mut connection = schema::connect(&folder.file()).await.unwrap();
+    let roots = sqlx::query_as("SELECT name, rootpage FROM sqlite_master WHERE rootpage > 0")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    store.close().await.unwrap();
+    let roots = roots.into_iter().map(|(name, page): (String, i64)| (name, usize::try_from(page).unwrap()));
+    (std::fs::read(folder.file()).unwrap(), roots.collect())
+}
+
+async fn checked(folder: &Folder) -> check::Report {
+    let inspector = crate::store::inspect(&Options::new(&folder.url(), "a")).await.unwrap();
+    check::check(&*inspector, |_| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn damaged_pages_are_findings_and_the_rest_is_checked() {
+    let folder = fresh();
+    let (sound, roots) = many(&folder).await;
+    assert_eq!((checked(&folder).await.findings_total, checked(&folder).await.records), (0, 60));
+    for (name, root) in &roots {
+        let mut bytes = sound.clone();
+        bytes[(root - 1) * 4096..(root - 1) * 4096 + 64].fill(0xff);
+        std::fs::write(folder.file(), bytes).unwrap();
+        let report = checked(&folder).await;
+        assert!(report.findings_total > 0, "{name}: {report:?}");
+        let detail = |kind| report.findings.iter().filter(move |found| found.kind == kind).count();
+        match name.as_str() {
+            // Every record is found by the index of its key, and none can be read.
+            "journal" => assert_eq!((report.transactions, detail(Kind::Record)), (60, 60)),
+            "transactions" => assert_eq!((report.records, detail(Kind::Index)), (60, 60)),
+            "sqlite_schema" => {}
+            _ => assert_eq!(report.transactions, 60, "{name}: {report:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_file_and_one_without_a_beginning_are_damage() {
+    let folder = fresh();
+    let (sound, _) = many(&folder).await;
+    std::fs::write(folder.file(), &sound[..sound.len() / 4096 * 2 / 3 * 4096]).unwrap();
+    let report = checked(&folder).await;
+    assert!(report.findings_total > 0 && report.records > 0, "what is left is read: {report:?}");
+    for keep in [1, 2] {
+        std::fs::write(folder.file(), &sound[..keep * 4096]).unwrap();
+        assert!(checked(&folder).await.findings_total > 0);
+    }
+    let mut bytes = sound;
+    bytes[..4096].fill(0xff);
+    std::fs::write(folder.file(), bytes).unwrap();
+    let report = checked(&folder).await;
+    assert!(report.findings.iter().all(|finding| !finding.detail.contains("trine check")), "{report:?}");
+    assert!(report.findings_total > 0);
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ pub(super) struct Writer {
     path: PathBuf,
     guard: Arc<Guard>,
     slot: Mutex<Slot>,
+    /// Open as long as the store is: SQLite removes the write-ahead log with the last connection, so it stays when the
+    /// writing one is closed after trouble. It saves what the log holds when somebody else removes the log.
+    anchor: Mutex<Option<SqliteConnection>>,
     /// The last write did not succeed.
     in_trouble: AtomicBool,
 }
@@ -31,11 +34,17 @@ enum Slot {
 }
 
 impl Writer {
-    pub(super) fn new(path: &Path, connection: SqliteConnection, guard: Arc<Guard>) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        connection: SqliteConnection,
+        anchor: SqliteConnection,
+        guard: Arc<Guard>,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             guard,
             slot: Mutex::new(Slot::Idle(connection)),
+            anchor: Mutex::new(Some(anchor)),
             in_trouble: AtomicBool::new(false),
         }
     }
@@ -43,6 +52,9 @@ impl Writer {
     /// Waits for the connection. There is none while the file has lost its name: what would be written there is lost.
     pub(super) async fn session(&self) -> Result<Session<'_>, sqlx::Error> {
         let mut slot = self.slot.lock().await;
+        if !matches!(*slot, Slot::Closed) && self.guard.check().is_err() {
+            self.save_log().await;
+        }
         if !matches!(*slot, Slot::Closed)
             && let Err(error) = self.guard.check()
         {
@@ -61,6 +73,29 @@ impl Writer {
         Ok(Session { connection, slot, in_trouble: &self.in_trouble })
     }
 
+    /// Copies what was acknowledged into the database when the write-ahead log has lost its name: whoever has the log open
+    /// has it still.
+    async fn save_log(&self) {
+        let mut anchor = self.anchor.lock().await;
+        let Some(anchor) = anchor.as_mut().filter(|_| self.guard.may_save_log()) else { return };
+        // Whether somebody was in the way, pages in the log, pages copied.
+        let saved =
+            sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(FULL)").fetch_one(anchor).await;
+        match saved {
+            Ok((0, pages, copied)) if pages == copied && copied >= 0 => {
+                self.guard.log_was_saved();
+                tracing::error!(
+                    "the write-ahead log was taken away from under this coordinator; what it held is in the database now, and \
+                     nothing is written any more: stop this coordinator and start it again"
+                );
+            }
+            other => tracing::error!(
+                ?other,
+                "what a lost write-ahead log holds could not be copied into the database yet"
+            ),
+        }
+    }
+
     /// Whether the last write did not succeed.
     pub(super) fn is_in_trouble(&self) -> bool {
         self.in_trouble.load(Ordering::SeqCst)
@@ -69,6 +104,9 @@ impl Writer {
     /// Waits for what is under way, copies the write-ahead log into the database and closes the connection.
     pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
         let mut slot = self.slot.lock().await;
+        if let Some(anchor) = self.anchor.lock().await.take() {
+            anchor.close().await?;
+        }
         let Slot::Idle(mut connection) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
         // Only housekeeping: what was committed is durable with or without it.
         let checkpointed = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;

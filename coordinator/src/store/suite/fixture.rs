@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use trine_engine::{
-    Batch, BatchId, BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, IndexRow, Outcome, Payload,
-    Record,
+    Batch, BatchId, BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, ForceTo, IndexRow, Outcome,
+    Payload, Record,
 };
 use trine_protocol::v1::Page;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
@@ -109,20 +109,27 @@ impl Tx {
         self.with(|tx| tx.payload = Payload::from(payload))
     }
 
-    /// The record of a seq: creation first, then answers.
+    /// The record of a seq: creation first, then the end if it is settled, then answers.
     pub(in crate::store) fn record(&self, seq: u64) -> Record {
-        let event = if seq == 1 {
-            let spec = self.row.spec.clone();
-            Event::Created { spec, start_at: None, deadline_at: None, check_at: None }
-        } else {
-            Event::CallAnswered {
+        let end = match self.row.status {
+            Status::Committed => Some(ForceTo::Committed),
+            Status::RolledBack => Some(ForceTo::RolledBack),
+            _ => None,
+        };
+        let event = match (seq, end) {
+            (1, _) => {
+                let spec = self.row.spec.clone();
+                Event::Created { spec, start_at: None, deadline_at: None, check_at: None }
+            }
+            (2, Some(to)) => Event::Forced { to, reason: "a test".to_owned(), by: None },
+            _ => Event::CallAnswered {
                 branch: Some(BranchId::parse("stock").unwrap()),
                 op: Op::Action,
                 attempt: u32::try_from(seq).unwrap(),
                 outcome: Outcome::Unknown,
                 retry_at: Some(at(seq)),
                 report: CallReport::default(),
-            }
+            },
         };
         Record { gid: self.row.gid.clone(), seq, at: at(seq), event }
     }
@@ -151,6 +158,11 @@ pub(in crate::store) fn batch<'a>(parts: impl IntoIterator<Item = (&'a Tx, Vec<u
 pub(in crate::store) async fn create(store: &dyn Store, txs: &[&Tx]) {
     let batch = batch(txs.iter().map(|tx| (*tx, vec![1])));
     assert_eq!(store.append(0, batch).await, Ok(Appended::default()));
+}
+
+/// Appends the first two records of each transaction: with the second, those settle that are to be settled.
+pub(in crate::store) async fn settle(store: &dyn Store, txs: &[&Tx]) {
+    append(store, batch(txs.iter().map(|tx| (*tx, vec![1, 2])))).await;
 }
 
 /// Appends without a conflict.

@@ -45,11 +45,12 @@ pub(super) const BEFORE: Many = Many {
 };
 
 /// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts. Nothing settled
-/// more than a minute before it is written: where a coordinator's clock is behind, retention must not find it old.
+/// before it is written: a coordinator's clock may be behind, and a transaction keeps its own time when the clock leaps
+/// ahead; retention must not find it old.
 pub(super) const INDEX: Many = Many {
     head: "INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, \
            hosts) VALUES ",
-    row: "(?,?,?,?,?,?,?,?,GREATEST(?,CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - 60000),?)",
+    row: "(?,?,?,?,?,?,?,?,GREATEST(?,CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)),?)",
     between: ",",
     tail: " ON DUPLICATE KEY UPDATE status = VALUES(status), parked = VALUES(parked), owner = VALUES(owner), \
            due_at = VALUES(due_at), updated_at = VALUES(updated_at), settled_at = VALUES(settled_at), \

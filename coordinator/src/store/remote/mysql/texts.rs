@@ -65,8 +65,8 @@ pub(super) const CLAIMABLE: &str = "SELECT gid FROM transactions WHERE settled_a
 
 pub(super) const CLAIM: &str = "UPDATE transactions SET owner = ? WHERE gid IN (*)";
 
-pub(super) const RETIRABLE: &str = "SELECT gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < $1 \
-     ORDER BY settled_at, gid LIMIT $2 FOR UPDATE SKIP LOCKED";
+/// Rows that somebody else is changing at the same moment are passed over, not waited for.
+pub(super) const RETIRABLE: &str = "SELECT settled_at, gid FROM transactions WHERE gid IN (*) AND settled_at IS NOT NULL FOR UPDATE SKIP LOCKED";
 
 pub(super) const RETIRE: [&str; 3] = [
     "DELETE FROM journal WHERE gid IN (*)",
@@ -187,6 +187,10 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         " - 3600000 AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.gid = journal.gid)"
     ),
+    settled: "SELECT settled_at, gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < $1 \
+         AND settled_at >= $2 AND (settled_at > $2 OR gid > $3) ORDER BY settled_at, gid LIMIT $4",
+    reopen: "UPDATE transactions SET settled_at = NULL, status = $3, parked = $4, due_at = $5, updated_at = $6 \
+         WHERE gid = $1 AND settled_at = $2",
     spans: "SELECT from_at, until_at FROM watched ORDER BY from_at DESC",
     clock: concat!(
         "SELECT ",

@@ -63,8 +63,10 @@ pub(super) const CLAIM: &str = "WITH claimed AS MATERIALIZED (SELECT gid FROM tr
      ORDER BY gid LIMIT $3 FOR UPDATE SKIP LOCKED) \
      UPDATE transactions AS t SET owner = $1 FROM claimed WHERE t.gid = claimed.gid RETURNING t.gid";
 
-pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < $1 \
-     ORDER BY settled_at, gid LIMIT $2 FOR UPDATE SKIP LOCKED), \
+/// Candidates by arrays: gids, settled_at. Rows that somebody else is changing at the same moment are passed over, and those
+/// that were changed before are not the same any more.
+pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT t.gid FROM unnest($1::text[], $2::bigint[]) AS c(gid, settled_at) \
+     JOIN transactions AS t ON t.gid = c.gid AND t.settled_at = c.settled_at FOR UPDATE OF t SKIP LOCKED), \
      records AS (DELETE FROM journal USING settled WHERE journal.gid = settled.gid), \
      labels AS (DELETE FROM transaction_labels AS l USING settled WHERE l.gid = settled.gid), \
      rows AS (DELETE FROM transactions AS t USING settled WHERE t.gid = settled.gid RETURNING 1) SELECT count(*) FROM rows";
@@ -174,6 +176,10 @@ pub(super) const TEXTS: Texts = Texts {
         now!(),
         " - 3600000 AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.gid = journal.gid)"
     ),
+    settled: "SELECT settled_at, gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < $1 \
+         AND settled_at >= $2 AND (settled_at > $2 OR gid > $3) ORDER BY settled_at, gid LIMIT $4",
+    reopen: "UPDATE transactions SET settled_at = NULL, status = $3, parked = $4, due_at = $5, updated_at = $6 \
+         WHERE gid = $1 AND settled_at = $2",
     spans: "SELECT from_at, until_at FROM watched ORDER BY from_at DESC",
     clock: concat!(
         "SELECT ",

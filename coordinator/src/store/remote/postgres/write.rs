@@ -4,8 +4,8 @@
 //! checked by locking it: retention that deletes it at the same moment is waited for, and then it is missing. What is
 //! missing ends the statement with a division by zero, which nothing else in it can cause.
 //!
-//! Nothing settled more than a minute before it is written: where a coordinator's clock is behind, retention must not
-//! find it old.
+//! Nothing settled before it is written: a coordinator's clock may be behind, and a transaction keeps its own time when the
+//! clock leaps ahead; retention must not find it old.
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -20,7 +20,7 @@ const WRITE: &str = "WITH \
          SELECT * FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::text[], $22::bigint[])), \
      rows AS (INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts) \
          SELECT r.gid, r.pattern, r.status, r.parked, $8, r.due_at, r.created_at, r.updated_at, \
-             CASE WHEN r.settled_at < n.now - 60000 THEN n.now - 60000 ELSE r.settled_at END, r.hosts \
+             CASE WHEN r.settled_at < n.now THEN n.now ELSE r.settled_at END, r.hosts \
          FROM unnest($9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], \
              $16::bigint[], $17::text[]) \
              AS r(gid, pattern, status, parked, due_at, created_at, updated_at, settled_at, hosts), \

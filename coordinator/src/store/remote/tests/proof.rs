@@ -3,11 +3,13 @@
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use trine_protocol::v1::Page;
+
 use super::{Database, KINDS, Server, standing};
 use crate::store::remote::Postgres;
 use crate::store::remote::client::Client as _;
 use crate::store::suite::fixture::{Tx, append, gid};
-use crate::store::{Options, Standing, Store, migrate, open};
+use crate::store::{Census, Filter, Options, Standing, Store, migrate, open};
 use crate::vitals::Vitals;
 
 impl Database {
@@ -177,8 +179,12 @@ async fn lanes_that_are_kept_warm_go_on_when_no_connection_is_to_be_had() {
         store.warm().await.unwrap();
         database.set_password(&user, "new");
         let vitals = vitals();
+        let nothing = Page { transactions: Vec::new(), next_cursor: None };
         for _ in 0..4 {
             assert_eq!(vitals.prove(&store).await, Ok(()), "{:?}", database.server);
+            assert_eq!(store.list(Filter::default(), None, 9).await, Ok(nothing.clone()));
+            assert_eq!(store.census().await, Ok(Census::default()));
+            assert_eq!(store.is_registered("inventory".into()).await, Ok(false));
             store.warm().await.unwrap();
         }
         assert!(store.ping().await.is_err(), "{:?}: others get none", database.server);
