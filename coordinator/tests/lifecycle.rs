@@ -325,14 +325,19 @@ async fn calls_that_hang_leave_clients_and_others_their_descriptors() {
         assert_eq!(http.post(&url, &saga(&hung)).await.0, 202);
     }
     // Ten connections for calls; the last two are not for a host that has some.
-    connections.wait_for(|count| *count == 8).await.unwrap();
+    let reach = async |connections: &mut tokio::sync::watch::Receiver<usize>, wanted: usize| {
+        let reached = connections.wait_for(|count| *count >= wanted);
+        let reached = tokio::time::timeout(std::time::Duration::from_secs(30), reached).await;
+        assert_eq!(*reached.expect("as many connections as there may be").unwrap(), wanted);
+    };
+    reach(&mut connections, 8).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         let response = reqwest::get(format!("{}{path}", coordinator.url())).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
     }
     let (well, mut calls) = silent().await;
     assert_eq!(http.post(&url, &saga(&well)).await.0, 202);
-    calls.wait_for(|count| *count == 1).await.unwrap();
+    reach(&mut calls, 1).await;
     assert_eq!(*connections.borrow(), 8);
 }
 
