@@ -9,6 +9,8 @@
 //!
 //! Pure: the stores read and write the spans, and [`Watcher`] keeps what one process remembers.
 
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -133,6 +135,21 @@ fn plan(now: i64, newest: Option<Span>, newest_record: Option<i64>, known: Optio
         Some(known) if known.noted <= newest.until.saturating_add_unsigned(GAP_MS_MAX) => extend,
         Some(_) | None => begin(Some(Leap::Unwatched { for_ms: gap_ms })),
     }
+}
+
+/// Spans as they are read, in order. What cannot be read was not watched: that makes nothing older. Said once, for they are
+/// read every minute.
+pub(super) fn legible<E: fmt::Display>(rows: impl Iterator<Item = Result<Span, E>>) -> Vec<Span> {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    rows.filter_map(|row| {
+        row.inspect_err(|error| {
+            if !SAID.swap(true, Ordering::Relaxed) {
+                tracing::error!(%error, "a row of table `watched` cannot be read and is passed over: what settled is kept for longer");
+            }
+        })
+        .ok()
+    })
+    .collect()
 }
 
 /// What settled before this has been settled for `kept_ms` of watched time; none while nothing can have been. `spans`:

@@ -11,7 +11,7 @@ use crate::store::{Leap, group};
 /// or begun meanwhile is not extended.
 pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Result<Option<Leap>, ClientError> {
     let rows = client.query(C::TEXTS.spans, &[]).await?;
-    let spans = rows.iter().map(span).collect::<Result<Vec<_>, _>>()?;
+    let spans = watched::legible(rows.iter().map(span));
     let clock = client.query(C::TEXTS.clock, &[]).await?;
     let row = clock.first().ok_or_else(|| ClientError::Unreadable("no time".into()))?;
     let plan = watcher.plan(row.int(0)?, spans.first().copied(), row.maybe_int(1)?);
@@ -40,7 +40,7 @@ pub(super) async fn retire<C: Client>(
     limit: usize,
 ) -> Result<u64, ClientError> {
     let rows = client.query(C::TEXTS.spans, &[]).await?;
-    let spans = rows.iter().map(span).collect::<Result<Vec<_>, _>>()?;
+    let spans = watched::legible(rows.iter().map(span));
     let Some(before) = watched::settled_before(spans, kept_ms) else { return Ok(0) };
     loop {
         let after = walk.after();

@@ -45,7 +45,13 @@ pub(super) async fn watch(writer: &Writer, watcher: &Watcher) -> Result<Option<L
 async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Plan, sqlx::Error> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let spans = spans(&mut *connection).await?;
-    let newest_record = sqlx::query_scalar(NEWEST_RECORD).fetch_one(&mut *connection).await?;
+    // A store whose notes cannot be read is not one that was never watched: its past does not count.
+    let was_watched: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM watched").fetch_one(&mut *connection).await?;
+    let newest_record: Option<i64> = match was_watched {
+        0 => sqlx::query_scalar(NEWEST_RECORD).fetch_one(&mut *connection).await?,
+        _ => None,
+    };
     let now = millis(clock::now());
     let plan = watcher.plan(now, spans.first().copied(), newest_record);
     if let Some(end) = plan.cut_to {
@@ -55,7 +61,10 @@ async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Pl
     }
     let note = match plan.note {
         Note::Begin { from } => {
-            sqlx::query("INSERT INTO watched (from_at, until_at) VALUES (?, ?)").bind(from).bind(now)
+            // A row that cannot be read may have its place.
+            sqlx::query("INSERT OR REPLACE INTO watched (from_at, until_at) VALUES (?, ?)")
+                .bind(from)
+                .bind(now)
         }
         Note::Extend { from } => {
             sqlx::query("UPDATE watched SET until_at = max(until_at, ?2) WHERE from_at = ?1")
@@ -76,7 +85,8 @@ async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Pl
 
 async fn spans(reader: impl SqliteExecutor<'_>) -> Result<Vec<Span>, sqlx::Error> {
     let rows = sqlx::query(SPANS).fetch_all(reader).await?;
-    rows.iter().map(|row| Ok(Span { from: row.try_get(0)?, until: row.try_get(1)? })).collect()
+    let span = |row: &SqliteRow| Ok::<_, sqlx::Error>(Span { from: row.try_get(0)?, until: row.try_get(1)? });
+    Ok(watched::legible(rows.iter().map(span)))
 }
 
 /// See [`crate::store::Maintenance::retire`]. Reading keeps nobody from writing.

@@ -405,6 +405,23 @@ async fn a_malformed_page_is_damage_of_what_lies_on_it_and_no_silence() {
     assert!(matches!(&listed, Err(StoreError::Unfit(unfit)) if unfit.why == Why::Damaged), "{listed:?}");
 }
 
+#[tokio::test]
+async fn a_note_of_the_time_that_cannot_be_read_was_not_made() {
+    for damage in ["UPDATE watched SET until_at = 'soon'", "UPDATE watched SET until_at = x'00ff'"] {
+        let folder = fresh();
+        let store = folder.sqlite().await;
+        settle(&store, &[&Tx::new("tx").status(Status::Committed, 10)]).await;
+        assert_eq!(store.watch().await, Ok(None));
+        folder.execute("UPDATE watched SET from_at = 0, until_at = 9000000000000").await;
+        folder.execute(damage).await;
+        assert_eq!(store.retire(1, 9).await, Ok(0), "{damage}: nothing is known to have been watched");
+        assert!(store.watch().await.is_ok(), "{damage}");
+        assert_eq!(store.retire(60_000, 9).await, Ok(0), "{damage}: the past does not count");
+        store.close().await.unwrap();
+        assert!(folder.sqlite().await.watch().await.is_ok(), "{damage}");
+    }
+}
+
 /// 60 transactions in a file that is closed, its bytes, and the pages of each table and index.
 async fn many(folder: &Folder) -> (Vec<u8>, Vec<(String, usize)>) {
     let store = folder.sqlite().await;
