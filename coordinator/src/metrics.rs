@@ -4,6 +4,7 @@
 //! from an enum or a table in the code, so the number of series is bounded whatever is sent from outside. Not here:
 //! when something is counted, and the counting of rows in the store.
 
+mod calls;
 mod fitness;
 mod http;
 mod labels;
@@ -19,12 +20,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use trine_engine::ParkCause;
-use trine_protocol::{Op, OutcomeKind, Pattern, Status, Timestamp};
+use trine_protocol::{Op, Pattern, Status, Timestamp};
 
 use crate::store::Census;
 use fitness::FitnessMetrics;
 use http::HttpMetrics;
-use labels::{CALL_RESULTS, HELD, NOT_SENT, REACHED_CREATED, UNSETTLED};
+use labels::{CALL_RESULTS, REACHED_CREATED, UNSETTLED};
 
 pub use labels::AdmissionReason;
 
@@ -112,25 +113,9 @@ impl Metrics {
         self.inner.commit_seconds.observe(took_s);
     }
 
-    /// A call came back.
-    pub fn call_ended(&self, op: Op, outcome: OutcomeKind, took_s: f64) {
-        self.inner.called(op, outcome.as_str()).inc();
-        self.inner.call_seconds(op).observe(took_s);
-    }
-
     /// An op was parked: durable.
     pub fn op_parked(&self, op: Op, cause: ParkCause) {
         self.inner.parked_ops(op, cause).inc();
-    }
-
-    /// This coordinator held a call back.
-    pub fn call_held(&self, op: Op) {
-        self.inner.called(op, HELD).inc();
-    }
-
-    /// A call found nobody to go to.
-    pub fn call_not_sent(&self, op: Op) {
-        self.inner.called(op, NOT_SENT).inc();
     }
 
     /// What a count over the index found.

@@ -99,20 +99,7 @@ impl Server {
     /// The same, by a clock of one's own.
     pub async fn start_by(config: Config, clock: Clock) -> Result<Self, StartError> {
         let options = config.store_options();
-        // Before the ports: whoever has a store that cannot be used is not told about a port.
-        let store = store::open(&options).await?;
-        let bound = async {
-            store.heartbeat().await?;
-            Listeners::bind(&config).await
-        };
-        let listeners = match bound.await {
-            Ok(listeners) => listeners,
-            Err(error) => {
-                // It has the name by now: the others are not to wait for a heartbeat of it.
-                take_leave(&*store).await;
-                return Err(error);
-            }
-        };
+        let (store, listeners) = open_and_bind(&config, &options).await?;
         let (addr, grpc_addr) = (listeners.http.1, listeners.grpc.as_ref().map(|(_, addr)| *addr));
         let health_addr = listeners.health.as_ref().map(|(_, addr)| *addr);
         let share = listeners.share(&config);
@@ -237,6 +224,26 @@ impl Server {
             () = after(&hurry, ANSWER_WITHIN_HURRIED) => {}
         }
         take_leave(&*self.store).await;
+    }
+}
+
+/// Opens the store, and then the ports: whoever has a store that cannot be used is not told about a port.
+async fn open_and_bind(
+    config: &Config,
+    options: &store::Options,
+) -> Result<(Arc<dyn Store>, Listeners), StartError> {
+    let store = store::open(options).await?;
+    let bound = async {
+        store.heartbeat().await?;
+        Listeners::bind(config).await
+    };
+    match bound.await {
+        Ok(listeners) => Ok((store, listeners)),
+        Err(error) => {
+            // It has the name by now: the others are not to wait for a heartbeat of it.
+            take_leave(&*store).await;
+            Err(error)
+        }
     }
 }
 

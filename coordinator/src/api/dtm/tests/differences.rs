@@ -5,24 +5,29 @@ use expect_test::expect;
 
 use super::stage::Stage;
 
+/// Submits two steps four times: as they are, with another target, with another payload, and as they were.
+async fn submit_four_times(stage: &mut Stage, kind: &str) {
+    stage.script("http://p/b", &[(425, "")]);
+    let submit = |url: &str| {
+        format!(
+            r#"{{"gid":"{kind}","trans_type":"{kind}","steps":[{{"action":"http://p/a"}},{{"action":"{url}"}}],"payloads":["1","2"]}}"#
+        )
+    };
+    stage.post("submit", &submit("http://p/b")).await;
+    stage.rests(kind).await;
+    stage.post("submit", &submit("http://p/other")).await;
+    stage.post("submit", &submit("http://p/b").replace(r#""2""#, r#""3""#)).await;
+    stage.post("submit", &submit("http://p/b")).await;
+    stage.rests(kind).await;
+    stage.post("resetNextCronTime", &format!(r#"{{"gid":"{kind}"}}"#)).await;
+    stage.ends(kind).await;
+}
+
 #[tokio::test]
 async fn a_saga_or_message_that_is_submitted_twice_runs_once_and_other_steps_are_told() {
     let mut stage = Stage::start();
     for kind in ["saga", "msg"] {
-        stage.script("http://p/b", &[(425, "")]);
-        let submit = |url: &str| {
-            format!(
-                r#"{{"gid":"{kind}","trans_type":"{kind}","steps":[{{"action":"http://p/a"}},{{"action":"{url}"}}],"payloads":["1","2"]}}"#
-            )
-        };
-        stage.post("submit", &submit("http://p/b")).await;
-        stage.rests(kind).await;
-        stage.post("submit", &submit("http://p/other")).await;
-        stage.post("submit", &submit("http://p/b").replace(r#""2""#, r#""3""#)).await;
-        stage.post("submit", &submit("http://p/b")).await;
-        stage.rests(kind).await;
-        stage.post("resetNextCronTime", &format!(r#"{{"gid":"{kind}"}}"#)).await;
-        stage.ends(kind).await;
+        submit_four_times(&mut stage, kind).await;
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
