@@ -1,5 +1,7 @@
 //! The rendered text, as a scraper sees it.
 
+use trine_protocol::OutcomeKind;
+
 use super::*;
 
 fn line<'a>(text: &'a str, start: &str) -> &'a str {
