@@ -55,7 +55,7 @@ pub(crate) struct Share {
     pub(crate) lookups_max: usize,
 }
 
-/// Who listens.
+/// The listeners among which the descriptors for clients are shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listening {
     /// Listeners for clients.

@@ -249,8 +249,7 @@ impl Handle {
     }
 }
 
-/// Whether a command writes down when something is to happen. Whoever adopts the transaction goes by that time, and its own
-/// clock is right.
+/// Whether a command writes down when something is to happen. A coordinator that adopts the transaction goes by that time.
 fn stamps_a_time(command: &Command) -> bool {
     match command {
         Command::Create(spec) => {

@@ -58,6 +58,23 @@ async fn attempts(http: &Http, db: &Path, body: &Value) -> Vec<(u64, String)> {
     events.filter_map(attempt).collect()
 }
 
+/// The next process makes attempt 2, because attempt 1 is on record as unknown.
+async fn the_next_process_makes_attempt_two(
+    http: &Http,
+    db: &Path,
+    body: &Value,
+    mut calls: mpsc::UnboundedReceiver<Arrived>,
+) {
+    let answering = tokio::spawn(async move {
+        let second = calls.recv().await.expect("it is called again");
+        assert_eq!(second.attempt, "2");
+        second.answer.send(()).expect("the call is under way");
+    });
+    let made = attempts(http, db, body).await;
+    assert_eq!(made, [(1, "unknown".to_owned()), (2, "done".to_owned())]);
+    answering.await.expect("the second attempt is the second");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_waits_for_a_call_under_way_and_its_answer_is_in_the_journal() {
     let (http, folder) = (Http::new(), tempfile::tempdir().expect("a temporary folder"));
@@ -88,14 +105,7 @@ async fn a_call_that_outlasts_the_drain_is_unknown_and_the_next_process_makes_at
     let first = calls.recv().await.expect("it is called");
     assert_eq!(first.attempt, "1");
     assert_eq!(coordinator.terminate().await, Some(0));
-    let answering = tokio::spawn(async move {
-        let second = calls.recv().await.expect("it is called again");
-        assert_eq!(second.attempt, "2");
-        second.answer.send(()).expect("the call is under way");
-    });
-    let made = attempts(&http, &db, &body).await;
-    assert_eq!(made, [(1, "unknown".to_owned()), (2, "done".to_owned())]);
-    answering.await.expect("the second attempt is the second");
+    the_next_process_makes_attempt_two(&http, &db, &body, calls).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,14 +123,7 @@ async fn a_second_sigterm_waits_for_no_call_and_the_next_process_makes_attempt_t
     while http.try_post(&url, &body).await.is_some_and(|(status, _)| status != 503) {}
     coordinator.send_term().await;
     assert_eq!(coordinator.ended().await, Some(0));
-    let answering = tokio::spawn(async move {
-        let second = calls.recv().await.expect("it is called again");
-        assert_eq!(second.attempt, "2");
-        second.answer.send(()).expect("the call is under way");
-    });
-    let made = attempts(&http, &db, &body).await;
-    assert_eq!(made, [(1, "unknown".to_owned()), (2, "done".to_owned())]);
-    answering.await.expect("the second attempt is the second");
+    the_next_process_makes_attempt_two(&http, &db, &body, calls).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,8 @@ use trine_protocol::v1::{Participant, ParticipantInstance};
 
 use crate::clock::Stopwatch;
 
-/// Names of participants and their live instances. Shared: whoever reads the registry or changes it tells it, calls resolve
-/// in it.
+/// Names of participants and their live instances. Shared: whoever reads or changes the registry
+/// tells the directory, and calls look names up in the directory.
 #[derive(Debug, Default)]
 pub struct Directory {
     known: RwLock<Known>,

@@ -52,8 +52,8 @@ pub struct IndexColumns {
     pub hosts: String,
 }
 
-/// Reads for whoever checks a store. Each is short. What is damaged is told in the answer: an error means that the store cannot
-/// be reached.
+/// Reads for whoever checks a store. Each read is short. The answer names what is damaged; an error
+/// means that the store cannot be reached.
 pub trait Inspect: Send + Sync + std::fmt::Debug + 'static {
     /// The next names after this one, at most so many.
     fn names(&self, after: String, limit: usize) -> StoreFuture<Names>;

@@ -137,8 +137,8 @@ fn plan(now: i64, newest: Option<Span>, newest_record: Option<i64>, known: Optio
     }
 }
 
-/// Spans as they are read, in order. What cannot be read was not watched: that makes nothing older. Said once, for they are
-/// read every minute.
+/// Spans as they are read, in order. A span that cannot be read counts as not watched, which makes nothing
+/// older. The log says so once, because spans are read every minute.
 pub(super) fn legible<E: fmt::Display>(rows: impl Iterator<Item = Result<Span, E>>) -> Vec<Span> {
     static SAID: AtomicBool = AtomicBool::new(false);
     rows.filter_map(|row| {

@@ -47,7 +47,7 @@ pub(super) async fn readable<C: Client>(
     Ok(Readable::after(after_seq, rows.iter().map(|row| record(gid, row))))
 }
 
-/// See [`crate::store::Queries::readable_page`].
+/// Reads one page of a journal, and tells which records of the page cannot be read.
 pub(super) async fn readable_page<C: Client>(
     client: &mut C,
     gid: &Gid,

@@ -106,7 +106,7 @@ pub(super) async fn readable(
     Ok(Readable::after(after_seq, stored(readers, &gid, after_seq, -1).await?))
 }
 
-/// See [`crate::store::Queries::readable_page`].
+/// Reads one page of a journal, and tells which records of the page cannot be read.
 pub(super) async fn readable_page(
     readers: &SqlitePool,
     gid: Gid,
