@@ -18,26 +18,31 @@ ENV CARGO_PROFILE_RELEASE_DEBUG=false
 COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY engine/Cargo.toml engine/
-COPY coordinator/Cargo.toml coordinator/
+COPY coordinator/clock/Cargo.toml coordinator/clock/
+COPY coordinator/store/Cargo.toml coordinator/store/
+COPY coordinator/dispatch/Cargo.toml coordinator/dispatch/
+COPY coordinator/server/Cargo.toml coordinator/server/
+COPY coordinator/cli/Cargo.toml coordinator/cli/
 COPY sdk/Cargo.toml sdk/
 COPY participants/Cargo.toml participants/
 COPY examples/Cargo.toml examples/
 COPY sim/Cargo.toml sim/
 COPY testkit/Cargo.toml testkit/
 COPY xtask/Cargo.toml xtask/
-RUN for crate in protocol engine coordinator sdk participants examples sim testkit xtask; do \
+RUN for crate in protocol engine coordinator/clock coordinator/store coordinator/dispatch coordinator/server coordinator/cli \
+        sdk participants examples sim testkit xtask; do \
         mkdir -p "$crate/src/bin" && touch "$crate/src/lib.rs" && echo 'fn main() {}' >"$crate/src/main.rs" || exit 1; \
     done \
     && for service in order-service inventory-service; do \
         echo 'fn main() {}' >"participants/src/bin/$service.rs" || exit 1; \
     done \
-    && cargo build --release --locked --no-default-features --bins -p trine-coordinator -p trine-participants \
-    && rm -r protocol/src engine/src coordinator/src sdk/src participants/src
+    && cargo build --release --locked --no-default-features --bins -p trine-cli -p trine-participants \
+    && rm -r protocol/src engine/src coordinator/*/src sdk/src participants/src
 
 COPY . .
 # Cargo goes by the time of a file, and these are older than the empty ones.
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
-    && cargo build --release --locked --no-default-features --bins -p trine-coordinator -p trine-participants
+    && cargo build --release --locked --no-default-features --bins -p trine-cli -p trine-participants
 
 FROM debian:trixie-slim AS runtime
 RUN apt-get update \

@@ -79,7 +79,7 @@ pub(crate) fn trine(
     if let Some(path) = given {
         return path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
     }
-    let mut command = cargo(root, ["build", "--locked", "-p", "trine-coordinator", "--bin", "trine"]);
+    let mut command = cargo(root, ["build", "--locked", "-p", "trine-cli", "--bin", "trine"]);
     let profile = match build {
         Build::Debug => "debug",
         Build::Release => {

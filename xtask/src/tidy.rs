@@ -4,10 +4,10 @@
 //! words they share; each check, with the bad samples that prove it, is in a module of its own.
 
 mod crates;
+mod dialect;
 mod docs;
 mod leftovers;
 mod migrations;
-mod modules;
 mod ports;
 mod shape;
 mod source;
@@ -50,7 +50,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     let tree = Tree::read(root)?;
     let mut problems = crates::check(&run::metadata(root)?, &tree)?;
     for check in [
-        modules::check,
+        dialect::check,
         shape::check,
         docs::check_architecture,
         docs::check_error_pages,

@@ -69,7 +69,7 @@ fn clippy(root: &Path) -> Command {
 
 /// What the tests do on MariaDB, on MySQL's own server: names of tests that use such a server contain one of these words.
 fn on_mysql(root: &Path) -> Stage<'_> {
-    let crates = ["trine-coordinator", "trine-participants", "trine-sdk", "trine-testkit"];
+    let crates = ["trine-cli", "trine-store", "trine-participants", "trine-sdk", "trine-testkit"];
     let mut command = cargo(root, ["test", "--quiet", "--locked", "--all-targets"]);
     command.args(crates.iter().flat_map(|name| ["--package", name]));
     command.args(["--", "mysql", "mariadb", "store::remote", "--skip", "postgres", "--skip", "galera"]);

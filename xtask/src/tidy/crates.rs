@@ -19,13 +19,32 @@ struct Rule {
     others: Option<&'static [&'static str]>,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 13] = [
     Rule { package: "trine-protocol", ours: &[], behind: &[], others: None },
     Rule { package: "trine-engine", ours: &["trine-protocol"], behind: &[], others: Some(&["thiserror"]) },
     Rule { package: "trine-sdk", ours: &["trine-protocol"], behind: &[], others: None },
+    Rule { package: "trine-clock", ours: &["trine-engine", "trine-protocol"], behind: &[], others: None },
     Rule {
-        package: "trine-coordinator",
-        ours: &["trine-engine", "trine-protocol"],
+        package: "trine-store",
+        ours: &["trine-clock", "trine-engine", "trine-protocol"],
+        behind: &[],
+        others: None,
+    },
+    Rule {
+        package: "trine-dispatch",
+        ours: &["trine-clock", "trine-engine", "trine-protocol"],
+        behind: &[],
+        others: None,
+    },
+    Rule {
+        package: "trine-server",
+        ours: &["trine-clock", "trine-dispatch", "trine-engine", "trine-protocol", "trine-store"],
+        behind: &[],
+        others: None,
+    },
+    Rule {
+        package: "trine-cli",
+        ours: &["trine-clock", "trine-protocol", "trine-server", "trine-store"],
         behind: &[("trine-participants", "demo")],
         others: None,
     },
@@ -147,10 +166,12 @@ mod tests {
             ("trine-protocol", "trine-engine"),
             ("trine-engine", "trine-sdk"),
             ("trine-sdk", "trine-engine"),
-            ("trine-coordinator", "trine-sdk"),
-            ("trine-participants", "trine-coordinator"),
-            ("trine-examples", "trine-coordinator"),
-            ("trine-sim", "trine-coordinator"),
+            ("trine-store", "trine-dispatch"),
+            ("trine-dispatch", "trine-store"),
+            ("trine-server", "trine-sdk"),
+            ("trine-participants", "trine-cli"),
+            ("trine-examples", "trine-cli"),
+            ("trine-sim", "trine-cli"),
             ("xtask", "trine-protocol"),
         ] {
             let found = problems(package, normal(dependency), json!({}));
@@ -171,24 +192,24 @@ mod tests {
 
     #[test]
     fn development_dependencies_are_free() {
-        let dev = json!([{"name": "trine-coordinator", "kind": "dev", "optional": false}]);
+        let dev = json!([{"name": "trine-cli", "kind": "dev", "optional": false}]);
         assert_eq!(problems("trine-sdk", dev, json!({})), [""; 0]);
     }
 
     #[test]
-    fn the_coordinator_reaches_participants_through_demo_only() {
+    fn the_command_line_reaches_participants_through_demo_only() {
         let optional = json!([{"name": "trine-participants", "kind": null, "optional": true}]);
         let demo = json!({"default": ["demo"], "demo": ["dep:trine-participants"]});
-        assert_eq!(problems("trine-coordinator", optional.clone(), demo), [""; 0]);
+        assert_eq!(problems("trine-cli", optional.clone(), demo), [""; 0]);
 
         let other = json!({"extra": ["dep:trine-participants"]});
-        let found = problems("trine-coordinator", optional, other);
+        let found = problems("trine-cli", optional, other);
         assert!(
-            found[0].contains("feature `extra` of `trine-coordinator` enables `trine-participants`"),
+            found[0].contains("feature `extra` of `trine-cli` enables `trine-participants`"),
             "{found:?}"
         );
 
-        let found = problems("trine-coordinator", normal("trine-participants"), json!({}));
+        let found = problems("trine-cli", normal("trine-participants"), json!({}));
         assert!(found[0].contains("without being asked to"), "{found:?}");
     }
 

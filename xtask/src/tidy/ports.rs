@@ -6,7 +6,7 @@ use super::tree::Tree;
 
 /// Where tests start our programs, each through a helper that names free ports. The text of `env!` in any other file is
 /// a program that may listen on its default ports.
-const STARTERS: [&str; 2] = ["coordinator/tests/support.rs", "participants/tests/services.rs"];
+const STARTERS: [&str; 2] = ["coordinator/cli/tests/support.rs", "participants/tests/services.rs"];
 
 /// How a program that cargo built is named.
 const BUILT: &str = "CARGO_BIN_EXE_";
@@ -68,8 +68,8 @@ mod tests {
     #[test]
     fn a_program_that_is_started_past_the_helper_is_caught() {
         let text = concat!("fn f() { Command::new(env!(\"CARGO_BIN", "_EXE_trine\")); }");
-        assert_eq!(problems("coordinator/tests/xa.rs", text).len(), 1);
-        assert_eq!(problems("coordinator/tests/support.rs", text), [""; 0]);
+        assert_eq!(problems("coordinator/cli/tests/xa.rs", text).len(), 1);
+        assert_eq!(problems("coordinator/cli/tests/support.rs", text), [""; 0]);
     }
 
     #[test]

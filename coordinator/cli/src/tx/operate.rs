@@ -1,0 +1,156 @@
+//! `trine tx replay`, `abort` and `force`: what changes a transaction, and what it says about it.
+
+use trine_protocol::Gid;
+use trine_protocol::v1::{
+    self, Answer, ForceOutcome, ReplayMany, ReplayManyAnswer, Replayed, TransactionView,
+};
+
+use super::show::{parked_because, waits};
+use crate::args::{Abort, Force, Replay};
+use crate::client::{Client, Query};
+use crate::failure::Failure;
+use crate::output;
+use trine_clock as clock;
+
+const ADMIN: &str = "/v1/admin";
+
+/// Sets one parked transaction going again, or all that match.
+pub(super) async fn replay(client: &Client, args: Replay, json: bool) -> Result<(), Failure> {
+    let Some(gid) = args.gid else {
+        let body = ReplayMany {
+            pattern: args.pattern,
+            status: args.status,
+            host: args.host,
+            label: args.label,
+            limit: args.limit,
+        };
+        return replay_many(client, &body, json).await;
+    };
+    let path = format!("{ADMIN}/transactions/{gid}/replay");
+    let body = client.post(&path, &v1::Replay { branch: args.branch }).await?;
+    if json {
+        return super::print_json(&body);
+    }
+    let replayed: Replayed = client.read(&body)?;
+    let rest = if replayed.parked { "; another branch is still parked" } else { "" };
+    let waits = replayed.waiting_on.as_ref().and_then(|on| waits(on, clock::now()));
+    let waits = waits.map(|waits| format!("\nit has waited {waits}")).unwrap_or_default();
+    output::line(&format!(
+        "{gid} goes on: {}{rest}{waits}\nfollow it with: trine tx watch {gid}",
+        replayed.status
+    ))
+}
+
+async fn replay_many(client: &Client, filter: &ReplayMany, json: bool) -> Result<(), Failure> {
+    let body = client.post(&format!("{ADMIN}/replay"), filter).await?;
+    let answer: ReplayManyAnswer = client.read(&body)?;
+    if json {
+        super::print_json(&body)?;
+    } else {
+        output::print(&replayed_many(&answer))?;
+    }
+    if answer.failed == 0 { Ok(()) } else { Err(Failure::said()) }
+}
+
+fn replayed_many(answer: &ReplayManyAnswer) -> String {
+    let mut text = format!("{} parked transactions matched, {} go on\n", answer.matched, answer.replayed);
+    if answer.failed > 0 {
+        text.push_str(&format!(
+            "{} did not: settled or changed meanwhile, or the coordinator was busy; run it again\n",
+            answer.failed
+        ));
+    }
+    if answer.more {
+        text.push_str("more match than were looked at; run it again\n");
+    }
+    text
+}
+
+/// Rolls back what is not decided yet.
+pub(super) async fn abort(client: &Client, args: Abort, json: bool) -> Result<(), Failure> {
+    let gid = &args.gid;
+    let body = client.post(&super::path(gid, "/abort"), &v1::Abort { reason: args.reason }).await?;
+    if json {
+        return super::print_json(&body);
+    }
+    let answer: Answer = client.read(&body)?;
+    let follow =
+        if answer.settled { String::new() } else { format!("; follow it with: trine tx watch {gid}") };
+    output::line(&format!("{gid} is {}{follow}", answer.status))
+}
+
+/// Settles by an operator's word, after asking.
+pub(super) async fn force(client: &Client, args: Force, json: bool) -> Result<(), Failure> {
+    if !args.yes && !asked(client, &args).await? {
+        return Err(Failure::usage("nothing was changed"));
+    }
+    let path = format!("{ADMIN}/transactions/{}/force", args.gid);
+    let by = args.by.filter(|by| !by.is_empty());
+    let body = client.post(&path, &v1::Force { outcome: args.outcome, reason: args.reason, by }).await?;
+    if json {
+        return super::print_json(&body);
+    }
+    let answer: Answer = client.read(&body)?;
+    output::line(&format!("{} is {}, by your word", args.gid, answer.status))
+}
+
+/// Shows what is about to be decided, and asks.
+async fn asked(client: &Client, args: &Force) -> Result<bool, Failure> {
+    if !output::can_ask() {
+        return Err(Failure::usage("this settles a transaction by hand, and there is no terminal to ask on")
+            .hint("add --yes"));
+    }
+    let view: TransactionView =
+        client.read(&client.get(&super::path(&args.gid, ""), &Query::new()).await?)?;
+    eprint!("{}", consequence(&args.gid, &view, args.outcome));
+    output::confirmed("Settle it?")
+}
+
+fn consequence(gid: &Gid, view: &TransactionView, outcome: ForceOutcome) -> String {
+    let parked =
+        view.parked.as_ref().map(|cause| format!(", parked: {}", parked_because(cause))).unwrap_or_default();
+    let (word, promise) = match outcome {
+        ForceOutcome::Committed => ("committed", "every branch has its effect"),
+        ForceOutcome::RolledBack => ("rolled back", "no branch has an effect"),
+    };
+    format!(
+        "{gid} is {} ({}{parked}).\nIt will be recorded as {word}, for ever, and no participant is called any more:\n\
+         you vouch that {promise}.\n",
+        view.status, view.pattern
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_replay_of_many_says_what_is_left() {
+        let answer = ReplayManyAnswer { matched: 7, replayed: 5, failed: 2, more: true };
+        expect![[r"
+            7 parked transactions matched, 5 go on
+            2 did not: settled or changed meanwhile, or the coordinator was busy; run it again
+            more match than were looked at; run it again
+        "]]
+        .assert_eq(&replayed_many(&answer));
+    }
+
+    #[test]
+    fn force_says_what_the_operator_vouches_for() {
+        let view: TransactionView = serde_json::from_value(json!({
+            "gid": "o-1", "pattern": "saga", "status": "rolling_back", "settled": false, "opened": false, "labels": {},
+            "parked": "exhausted", "seq": 3, "created_at": "2026-01-31T11:00:00Z",
+            "updated_at": "2026-01-31T11:10:00Z", "branches": [], "next": []
+        }))
+        .unwrap();
+        expect![[r"
+            o-1 is rolling_back (saga, parked: all attempts used up).
+            It will be recorded as rolled back, for ever, and no participant is called any more:
+            you vouch that no branch has an effect.
+        "]]
+        .assert_eq(&consequence(&Gid::parse("o-1").unwrap(), &view, ForceOutcome::RolledBack));
+    }
+}

@@ -1,0 +1,242 @@
+//! [`Dispatcher`]: where a call goes, over which protocol, and with whose leave. Here, and only here, HTTP and gRPC are
+//! told apart.
+//!
+//! Not here: what either looks like on the wire (`http`, `grpc`).
+
+use std::sync::{Arc, Once};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use trine_engine::{Answer, Call, CallReport, Outcome, ParkCause};
+use trine_protocol::{JournalId, Target};
+
+use super::address::Address;
+use super::connect::Unreached;
+use super::held::Held;
+use super::hosts::{Hosts, Key, NoPlace};
+use super::location::{self, Location};
+use super::names::Names;
+use super::sockets::Sockets;
+use super::text::clean;
+use super::{Caller, Directory, Options, Returned, grpc, http, manner};
+use trine_clock::Stopwatch;
+
+/// Calls participants over HTTP and gRPC. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Dispatcher {
+    http: http::Client,
+    grpc: grpc::Client,
+    names: Names,
+    hosts: Arc<Hosts>,
+    held: Arc<Held>,
+    directory: Arc<Directory>,
+    journal: JournalId,
+}
+
+/// How long a call that did not leave waits at most before it is tried again.
+const NOWHERE_MS: u64 = 2_000;
+
+/// What a target stands for now.
+enum Destination {
+    Http(Location),
+    Grpc(grpc::Destination),
+}
+
+/// A target that stands for nothing.
+enum Nowhere {
+    /// It will again, once an instance registers.
+    Now(String),
+    /// Until a person does something.
+    Ever(String),
+}
+
+/// An answer that arrived whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) status_code: u16,
+    pub(super) outcome: Outcome,
+    /// Why no retry mends it, if that is so.
+    pub(super) parks: Option<ParkCause>,
+    /// What an operator should know about it.
+    pub(super) error: Option<String>,
+}
+
+impl Heard {
+    /// The participant has the gid and branch on record from somebody else.
+    pub(super) fn conflict(status_code: u16, words: String) -> Self {
+        let (outcome, parks) = (Outcome::Unknown, Some(ParkCause::Conflict));
+        Self { status_code, outcome, parks, error: Some(words) }
+    }
+}
+
+/// A call that failed before there was anything to classify.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) status_code: Option<u16>,
+    pub(super) error: String,
+}
+
+/// Why there is nothing to classify.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The attempt was made, and came to nothing that is known.
+    Failed(Failed),
+    /// Nothing left this process: there was no attempt.
+    NotSent(String),
+    /// The same, for want of something that is this coordinator's own.
+    Held(String),
+}
+
+impl Dispatcher {
+    /// A dispatcher with its own connections. Named targets are resolved in `directory`; calls come from `journal`.
+    pub fn new(options: Options, directory: Arc<Directory>, journal: JournalId) -> Self {
+        install_tls();
+        let names = Names::of(&options);
+        let sockets = Sockets::new(options.connections_max);
+        let http = http::Client::new(&options, names.clone(), sockets.clone());
+        let grpc = grpc::Client::new(&options, names.clone(), sockets);
+        Self { http, grpc, names, hosts: Hosts::new(options), held: Arc::default(), directory, journal }
+    }
+
+    async fn make(self, call: Call) -> Returned {
+        let unmade = |error| Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
+        let not_sent = |reason: String| {
+            let retry_after_ms = rest_ms();
+            tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
+            Returned::NotSent { retry_after_ms, reason }
+        };
+        let manner = match manner::of(&call, &self.journal) {
+            Ok(manner) => manner,
+            Err(error) => return unmade(error),
+        };
+        let destination = match self.locate(&call.target) {
+            Ok(destination) => destination,
+            // Nothing was asked of anybody, so nothing is counted: the participant's instances may be about to
+            // register again, after a restart of theirs or ours.
+            Err(Nowhere::Now(error)) => return not_sent(clean(&error)),
+            Err(Nowhere::Ever(error)) => {
+                let heard = answer(Err(Failed { status_code: None, error }), 0);
+                // No retry mends a target. The dialect's are repeated all the same, as dtm does.
+                let outcome = if call.terms.is_none() { Outcome::ClientError } else { Outcome::Unknown };
+                return Returned::Answer(Answer { outcome, ..heard });
+            }
+        };
+        let origin = destination.origin();
+        let service = match call.target.participant() {
+            Some((name, _)) => name,
+            None => destination.first_segment(),
+        };
+        let key = Key { host: origin.clone(), service: service.to_owned() };
+        let _place = match self.hosts.enter(&key).await {
+            Ok(place) => place,
+            Err(NoPlace { retry_after_ms, full }) => {
+                return self.hold(&call, clean(&full.in_words(&key)), retry_after_ms);
+            }
+        };
+        // Before the call's own time begins: a name server that is slow is no participant's fault.
+        let address = destination.address();
+        if let Err(error) = self.names.resolve(address.name()).await {
+            return match error.unreached(address.host()) {
+                Unreached::Held(reason) => self.hold(&call, clean(&reason), rest_ms()),
+                Unreached::NotSent(reason) | Unreached::Failed(reason) => not_sent(clean(&reason)),
+            };
+        }
+        let stopwatch = Stopwatch::start();
+        let end = match &destination {
+            Destination::Http(location) => self.http.exchange(&call, &*manner, location).await,
+            Destination::Grpc(method) => self.grpc.exchange(&call, &*manner, method).await,
+        };
+        let end = match end {
+            Ok(heard) => Ok(heard),
+            Err(Trouble::Failed(failed)) => Err(failed),
+            Err(Trouble::NotSent(reason)) => return not_sent(reason),
+            Err(Trouble::Held(reason)) => return self.hold(&call, reason, rest_ms()),
+        };
+        let answer = answer(end, stopwatch.elapsed_ms());
+        tracing::debug!(
+            gid = %call.gid,
+            op = %call.op(),
+            attempt = call.key.attempt,
+            host = %origin,
+            outcome = %answer.outcome.kind(),
+            duration_ms = answer.report.duration_ms,
+            "call ended"
+        );
+        Returned::Answer(answer)
+    }
+
+    /// A call that this coordinator has nothing left for: that says nothing of whom it is for.
+    fn hold(&self, call: &Call, reason: String, retry_after_ms: u64) -> Returned {
+        tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was held back");
+        self.held.note(&reason);
+        Returned::Held { retry_after_ms, reason }
+    }
+
+    /// What a target stands for now.
+    fn locate(&self, target: &Target) -> Result<Destination, Nowhere> {
+        let broken = |why: &str| Nowhere::Ever(format!("the branch's URL cannot be called: {why}"));
+        if let Some(method) = target.grpc() {
+            return grpc::Destination::of(method).map(Destination::Grpc).map_err(|why| broken(&why));
+        }
+        let text = match target.participant() {
+            Some((name, path)) => {
+                self.directory.resolve(name, path).map_err(|error| Nowhere::Now(error.to_string()))?
+            }
+            None => target.as_str().to_owned(),
+        };
+        Location::of(&text).map(Destination::Http).map_err(|why| broken(&why))
+    }
+}
+
+impl Caller for Dispatcher {
+    fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
+        self.clone().make(call).boxed()
+    }
+}
+
+impl Destination {
+    /// Scheme, host and port.
+    fn origin(&self) -> String {
+        match self {
+            Self::Http(location) => location.origin(),
+            Self::Grpc(method) => method.origin().to_owned(),
+        }
+    }
+
+    /// Of gRPC the service.
+    fn first_segment(&self) -> &str {
+        match self {
+            Self::Http(location) => location.first_segment(),
+            Self::Grpc(method) => location::first_segment(method.uri().path()),
+        }
+    }
+
+    fn address(&self) -> &Address {
+        match self {
+            Self::Http(location) => location.address(),
+            Self::Grpc(method) => method.address(),
+        }
+    }
+}
+
+fn rest_ms() -> u64 {
+    fastrand::u64(NOWHERE_MS / 2..=NOWHERE_MS)
+}
+
+pub(super) fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
+    let (outcome, parks, status_code, error) = match end {
+        Ok(heard) => (heard.outcome, heard.parks, Some(heard.status_code), heard.error),
+        Err(failed) => (Outcome::Unknown, None, failed.status_code, Some(failed.error)),
+    };
+    let report = CallReport { status_code, duration_ms, error };
+    Answer { outcome, parks, report, random_permille: fastrand::u32(0..=1_000) }
+}
+
+/// Both clients take the process's TLS provider, and are built with none without it.
+fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that somebody has installed one already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+}

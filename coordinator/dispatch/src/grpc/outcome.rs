@@ -1,0 +1,107 @@
+//! From a gRPC status to an outcome. Pure: natively the status decides, never words in a message.
+//!
+//! Not here: whether an op may be refused at all (the engine knows), and replies without a status (`failure`).
+
+use trine_engine::{Outcome, Payload};
+use trine_protocol::limits::OUTPUT_BYTES_MAX;
+use trine_protocol::{Op, Timestamp, headers, status_code};
+
+use super::wire::{Message, Reply};
+use crate::dispatcher::Heard;
+use crate::hints;
+use crate::text::clean;
+
+/// When to ask again, in seconds or as an HTTP date.
+const RETRY_AFTER: &str = "retry-after";
+
+pub(crate) const OK: u16 = 0;
+pub(crate) const ALREADY_EXISTS: u16 = 6;
+pub(crate) const RESOURCE_EXHAUSTED: u16 = 8;
+pub(crate) const FAILED_PRECONDITION: u16 = 9;
+pub(crate) const ABORTED: u16 = 10;
+pub(crate) const UNAVAILABLE: u16 = 14;
+
+/// The outcome, and what an operator should know about it.
+pub(crate) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
+    let stated = reply.metadata(headers::CONFLICT).filter(|_| reply.status == ALREADY_EXISTS);
+    if let Some(meaning) = hints::conflict(stated) {
+        return Heard::conflict(reply.status, clean(&in_words(reply, meaning)));
+    }
+    let retry_after = reply.metadata(RETRY_AFTER);
+    let (outcome, error) = match reply.status {
+        OK => done(op, reply),
+        ABORTED => (Outcome::Refused { reason: reason(&reply.words) }, None),
+        FAILED_PRECONDITION => hints::ongoing(retry_after, now),
+        RESOURCE_EXHAUSTED | UNAVAILABLE if retry_after.is_some() => hints::ongoing(retry_after, now),
+        status if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(reply)))),
+        _ => (Outcome::Unknown, Some(clean(&advice(reply)))),
+    };
+    Heard { status_code: reply.status, outcome, parks: None, error }
+}
+
+/// Whether the request is wrong for whoever is there, as it is: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED,
+/// OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED.
+fn is_client_error(status: u16) -> bool {
+    matches!(status, 3 | 5 | 7 | 11 | 12 | 16)
+}
+
+fn done(op: Op, reply: &Reply) -> (Outcome, Option<String>) {
+    let (read_only, vote_error) = hints::read_only(op, reply.metadata(headers::VOTE));
+    let (output, output_error) = output(reply);
+    (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
+}
+
+/// What of a reply is kept as the branch's output, and why nothing is.
+pub(crate) fn output(reply: &Reply) -> (Payload, Option<String>) {
+    match &reply.message {
+        Message::Whole(bytes) => (Payload::from(bytes.as_slice()), None),
+        // A part of a message would be a lie; none is a fact.
+        Message::TooLarge => {
+            let error =
+                format!("reply larger than {OUTPUT_BYTES_MAX} bytes, not kept as the branch's output");
+            (Payload::default(), Some(error))
+        }
+        Message::BrokenOff => (Payload::default(), Some("the reply's message broke off; not kept".into())),
+        Message::Several => {
+            (Payload::default(), Some("more than one message in the reply; none kept".into()))
+        }
+        Message::Compressed => {
+            let error = "the reply's message is compressed, which was not asked for; not kept";
+            (Payload::default(), Some(error.into()))
+        }
+    }
+}
+
+/// Why a participant refused, in its own words.
+fn reason(words: &str) -> String {
+    let words = clean(words);
+    if words.is_empty() { hints::NO_REASON.into() } else { words }
+}
+
+/// What the status means and what to do about it, then its own words.
+pub(crate) fn advice(reply: &Reply) -> String {
+    let meaning = match reply.status {
+        1 => "the participant, or something on the way to it, cancelled the call",
+        3 | 11 => {
+            "the participant does not accept the request; compare the branch's payload with what it expects"
+        }
+        4 => "the participant ran out of time",
+        7 | 16 => "the participant demands other credentials",
+        8 => "the participant is at a limit and names no retry-after",
+        12 => "there is no such method; check the service and the method in the branch's target",
+        14 => "the participant is not available and names no retry-after",
+        2 | 13 | 15 => "the participant failed; look at its log",
+        _ => "the participant rejects the request; only ABORTED means a business refusal",
+    };
+    in_words(reply, meaning)
+}
+
+/// What a status means, then the participant's own words.
+pub(crate) fn in_words(reply: &Reply, meaning: &str) -> String {
+    let words = clean(&reply.words);
+    let separator = if words.is_empty() { "" } else { ": " };
+    format!("{}: {meaning}{separator}{words}", status_code::in_words(reply.status))
+}
+
+#[cfg(test)]
+mod tests;

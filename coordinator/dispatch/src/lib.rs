@@ -1,0 +1,124 @@
+//! Calls to participants: the seam the lanes use, and its implementation over HTTP and gRPC.
+//!
+//! A caller makes one attempt and says what came back as an outcome; it never repeats a call by itself, follows no
+//! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
+//!
+//! [`Dispatcher`] chooses the call's manner by its terms (`manner`), resolves its target in the [`Directory`], waits for a
+//! place at its host (`hosts`), looks its name up (`names`), connects (`connect`), makes the request (`request`; `http` or `grpc`), and turns what came back into an outcome
+//! (`classify`, `transport`, `hints`).
+
+mod address;
+mod classify;
+mod connect;
+mod decode;
+mod directory;
+mod dispatcher;
+mod grpc;
+mod held;
+mod hints;
+mod hosts;
+mod http;
+mod location;
+mod manner;
+mod names;
+mod request;
+mod retry_after;
+mod shortage;
+mod sockets;
+mod stream;
+mod text;
+mod transport;
+
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, reason = "for tests alone")]
+pub mod grpc_server;
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, reason = "for tests alone")]
+pub mod on_paper;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+
+use futures_util::future::BoxFuture;
+use trine_engine::{Answer, Call};
+
+pub use directory::{Directory, Refresh};
+pub use dispatcher::Dispatcher;
+
+/// How one released call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Returned {
+    /// It was made.
+    Answer(Answer),
+    /// It was not: nothing left this process, so it is no attempt. Offer it again after this long.
+    NotSent {
+        /// From now.
+        retry_after_ms: u64,
+        /// Why it did not leave, in a short sentence for people.
+        reason: String,
+    },
+    /// It was not: this coordinator holds the call back, because it is cut off from its store or has no place, no look-up or
+    /// no descriptor left for the call. That says nothing of whom it would have called, and never counts towards giving up.
+    Held {
+        /// From now.
+        retry_after_ms: u64,
+        /// Why it is held back, in a short sentence for people.
+        reason: String,
+    },
+}
+
+/// Makes calls. Every call ends exactly once, within its timeout plus a bounded wait for a place.
+pub trait Caller: Send + Sync + std::fmt::Debug + 'static {
+    /// Makes one call.
+    fn call(&self, call: Call) -> BoxFuture<'static, Returned>;
+}
+
+/// The knobs of [`Dispatcher`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Most calls under way at one host (scheme, name and port).
+    pub per_host_max: usize,
+    /// Most calls under way at one service: a registered participant at one of its hosts, or what begins with the same first
+    /// segment of the path at one host.
+    pub per_service_max: usize,
+    /// Most calls waiting for a place at one service.
+    pub queue_len_max: usize,
+    /// Longest wait for a place.
+    pub queue_wait_ms: u64,
+    /// Most calls under way or waiting, all hosts together; a host with free places is served beyond it.
+    pub calls_max: usize,
+    /// Longest time to connect; a call's own timeout may be shorter.
+    pub connect_timeout_ms: u64,
+    /// Longest time for the look-up of a name.
+    pub name_timeout_ms: u64,
+    /// Name servers; none: those of the operating system's configuration.
+    pub name_servers: Vec<SocketAddr>,
+    /// Most look-ups of names under way. Each has up to two sockets.
+    pub lookups_max: usize,
+    /// Most connections to participants, all hosts together, in use or kept.
+    pub connections_max: usize,
+    /// How long an unused connection is kept. Shorter than participants keep theirs, or calls meet closed ones.
+    pub idle_timeout_ms: u64,
+    /// Most unused connections kept per host. gRPC keeps one.
+    pub idle_per_host_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            per_host_max: 512,
+            per_service_max: 128,
+            queue_len_max: 1_000,
+            queue_wait_ms: 5_000,
+            calls_max: 20_000,
+            connect_timeout_ms: 3_000,
+            name_timeout_ms: 3_000,
+            name_servers: Vec::new(),
+            lookups_max: 64,
+            connections_max: 1 << 20,
+            idle_timeout_ms: 4_000,
+            idle_per_host_max: 128,
+        }
+    }
+}

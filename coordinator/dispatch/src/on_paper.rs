@@ -1,0 +1,74 @@
+//! Calls as they would look on the wire and answers as they would be read from it, without one: for tests of what stands in
+//! front of a dispatcher.
+
+use hyper::header::HeaderMap;
+use trine_engine::{Answer, Call};
+use trine_protocol::JournalId;
+
+use super::decode::Body;
+use super::location::Location;
+use super::{dispatcher, grpc, manner};
+use trine_clock as clock;
+
+/// What every call has, and no reader of a test wants to see each time.
+const USUAL: [&str; 3] = ["content-length", "content-type", "traceparent"];
+
+/// Where calls come from in tests.
+pub fn journal() -> JournalId {
+    JournalId::parse("journal-1").unwrap()
+}
+
+/// A call to nowhere in particular.
+pub fn call(op: trine_protocol::Op) -> Call {
+    Call {
+        gid: trine_protocol::Gid::parse("gid-1").unwrap(),
+        pattern: trine_protocol::Pattern::Saga,
+        key: trine_engine::CallKey { branch: Some(0), op, attempt: 1 },
+        branch: Some("a".parse().unwrap()),
+        target: trine_protocol::Target::parse("http://127.0.0.1:1/").unwrap(),
+        payload: trine_engine::Payload::default(),
+        timeout_ms: 1_000,
+        fence: 1,
+        terms: None,
+    }
+}
+
+/// The request of a call in one line: how, where to, unusual headers, and what it carries.
+pub fn asked(call: &Call) -> String {
+    let manner = manner::of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
+    if call.target.grpc().is_some() {
+        let question = manner.ask_grpc(call).unwrap_or_else(|error| panic!("{error}"));
+        let (metadata, message) = question.parts();
+        let method = call.target.as_str().trim_start_matches("grpc://");
+        return format!("gRPC {method}{} {}", headers(metadata), message.escape_ascii())
+            .trim_end()
+            .to_owned();
+    }
+    let location = Location::of(call.target.as_str()).unwrap();
+    let request = manner.ask_http(call, &location).unwrap_or_else(|error| panic!("{error}"));
+    let (method, url) = (request.method(), request.uri());
+    let body = String::from_utf8_lossy(request.body());
+    format!("{method} {url}{} {body}", headers(request.headers())).trim_end().to_owned()
+}
+
+/// An answer: over HTTP a status and a body, over gRPC a status and its words.
+pub fn heard(call: &Call, status: u16, words: &str) -> Answer {
+    let manner = manner::of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
+    let heard = if call.target.grpc().is_some() {
+        manner.read_grpc(call, &grpc::Reply::of_status(status, words), clock::now())
+    } else {
+        let body = Body::Whole(words.as_bytes().to_vec());
+        manner.read_http(call, status, &HeaderMap::new(), &body, clock::now())
+    };
+    Answer { random_permille: 0, ..dispatcher::answer(Ok(heard), 0) }
+}
+
+fn headers(map: &HeaderMap) -> String {
+    let unusual = map.iter().filter(|(name, value)| {
+        !USUAL.contains(&name.as_str()) || (*name == "content-type" && *value != "application/json")
+    });
+    let mut all: Vec<String> =
+        unusual.map(|(name, value)| format!(" [{name}: {}]", value.as_bytes().escape_ascii())).collect();
+    all.sort();
+    all.concat()
+}

@@ -1,0 +1,219 @@
+//! HTTP: the native API, health, and the documents about them. Dialects each have a directory; `v1` is the native one.
+//!
+//! Handlers turn a request into a command for `runtime::Handle` or a read through the store's traits, and the result into
+//! an answer. No rule of any pattern is here, nobody is called from here, and nobody is authenticated here yet: [`guard`]
+//! is where that goes.
+
+mod body;
+mod docs;
+pub mod dtm;
+pub mod health;
+mod json;
+mod params;
+pub(crate) mod problem;
+mod v1;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State as Ext};
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::http::{HeaderValue, Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use tokio_util::sync::CancellationToken;
+use tower::{Layer, Service};
+use tower_http::catch_panic::CatchPanicLayer;
+use trine_engine::Record;
+use trine_protocol::Gid;
+use trine_protocol::errors::Code;
+
+use crate::metrics::{AdmissionReason, Metrics};
+use crate::registrar::Registrar;
+use crate::runtime::Handle;
+use trine_store::{Membership, Queries, Readable, ReadablePage, Registry, StoreError, StoreFuture};
+use problem::{Refusal, echo};
+
+pub use docs::{openapi, router as docs_router};
+
+pub(crate) use body::{JsonBody, OptionalJsonBody};
+pub(crate) use params::GidPath;
+pub(crate) use v1::from_wire::check_text;
+pub(crate) use v1::list::{is_host, label as parse_label};
+pub(crate) use v1::to_wire::{answer as command_answer, waiting_on};
+
+/// What handlers work with. Cheap to clone; the composition root fills it in.
+#[derive(Clone)]
+pub struct State {
+    /// For writes.
+    pub handle: Handle,
+    /// For reads.
+    pub queries: Arc<dyn Queries>,
+    /// For registering participants.
+    pub registrar: Registrar,
+    /// For reading about participants.
+    pub registry: Arc<dyn Registry>,
+    /// For coordinators.
+    pub membership: Arc<dyn Membership>,
+    /// Whether this coordinator has heard of a participant. A quick yes; after a no the registry is asked.
+    pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Cancelled when the shutdown begins: live streams end then.
+    pub shutdown: CancellationToken,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Bounds of the API that an operator may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// How long a call to the store may take before the answer is 503.
+    pub store_timeout: Duration,
+    /// How often a live stream looks at the journal when nothing woke it.
+    pub events_poll: Duration,
+    /// What a live stream keeps of a history that its client has not got yet; at least one event.
+    pub events_ahead_bytes_max: usize,
+    /// Transactions that one replay of many sets going side by side.
+    pub replays_in_flight_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: trine_protocol::limits::BODY_BYTES_MAX,
+            store_timeout: Duration::from_secs(10),
+            events_poll: Duration::from_secs(2),
+            events_ahead_bytes_max: 1024 * 1024,
+            replays_in_flight_max: 16,
+        }
+    }
+}
+
+impl State {
+    /// A store call with a bounded time. Dropping a store's future is safe: see `store`.
+    pub(crate) async fn bounded<T>(&self, future: StoreFuture<T>) -> Result<T, Refusal> {
+        match tokio::time::timeout(self.limits.store_timeout, future).await {
+            Ok(result) => result.map_err(Refusal::from),
+            Err(_) => Err(StoreError::Unavailable("it took too long".into()).into()),
+        }
+    }
+
+    /// The records of a transaction: all of them. Damage is kept in mind.
+    pub(crate) async fn records(&self, gid: &Gid) -> Result<Vec<Record>, Refusal> {
+        self.readable(gid).await?.whole(gid).map_err(|error| self.damaged(gid, &error))
+    }
+
+    /// The records of a transaction, as far as they can be read. Damage is kept in mind.
+    pub(crate) async fn readable(&self, gid: &Gid) -> Result<Readable, Refusal> {
+        let found = self.bounded(self.queries.readable(gid.clone(), 0)).await?;
+        self.keep_in_mind(gid, &found);
+        Ok(found)
+    }
+
+    /// A page of these.
+    pub(crate) async fn readable_page(
+        &self,
+        gid: &Gid,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<ReadablePage, Refusal> {
+        let page = self.bounded(self.queries.readable_page(gid.clone(), after_seq, limit)).await?;
+        self.keep_in_mind(gid, &page.found);
+        Ok(page)
+    }
+
+    fn keep_in_mind(&self, gid: &Gid, found: &Readable) {
+        if let Some(damaged) = found.damaged.first() {
+            self.handle.damaged().met(gid, &format_args!("seq {}: {}", damaged.seq, damaged.detail));
+        }
+    }
+
+    /// A journal that is none: kept in mind, and refused.
+    pub(crate) fn damaged(&self, gid: &Gid, why: &dyn fmt::Display) -> Refusal {
+        self.handle.damaged().met(gid, why);
+        Refusal::damaged(gid)
+    }
+}
+
+/// The native API, `/v1`.
+pub fn router(state: State) -> Router {
+    let body_limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
+    let (router, _) = v1::routes().split_for_parts();
+    router.layer(body_limit).with_state(state)
+}
+
+/// The seam for authentication: whatever must happen before a router's handlers run goes in as a layer, one per router
+/// (api, admin, health). Paths that do not exist are answered without it.
+pub fn guard<L>(router: Router, layer: L) -> Router
+where
+    L: Layer<Route> + Clone + Send + Sync + 'static,
+    L::Service: Service<Request> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
+    router.route_layer(layer)
+}
+
+/// One router of all, with what holds for every path: an answer in kind where there is no route or no such method, a 500
+/// without words after a panic, and no guessing of content types.
+pub fn compose(routers: impl IntoIterator<Item = Router>) -> Router {
+    routers
+        .into_iter()
+        .fold(Router::new(), Router::merge)
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
+        .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(axum::middleware::map_response(no_sniffing))
+}
+
+/// Health, and a 503 for everything else: what a connection above the limit may ask.
+pub fn reserved(health: Router, metrics: Metrics) -> Router {
+    let turn_away = async move || {
+        metrics.admission_rejected(AdmissionReason::Connections);
+        let detail = "as many connections are open as this coordinator takes; nothing was done, try again";
+        Refusal::new(Code::Busy, detail)
+    };
+    health
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(turn_away)
+        .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(axum::middleware::map_response(no_sniffing))
+}
+
+/// A layer that counts what is turned away.
+pub async fn count_turned_away(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(reason) = problem::turned_away(&response) {
+        metrics.admission_rejected(reason);
+    }
+    response
+}
+
+async fn no_sniffing(mut response: Response) -> Response {
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn route_not_found(uri: Uri) -> Refusal {
+    Refusal::new(Code::RouteNotFound, format!("there is nothing at {}; see /docs", echo(uri.path())))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Refusal {
+    let detail = format!("{} does not take {}; see /docs", echo(uri.path()), echo(method.as_str()));
+    Refusal::new(Code::MethodNotAllowed, detail)
+}
+
+#[cfg(test)]
+mod tests;

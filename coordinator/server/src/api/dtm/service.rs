@@ -1,0 +1,175 @@
+//! What the dialect's clients can ask for, whatever wire they ask over.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use trine_engine::{Command, Record, Rejection, ReplyOn, Snapshot, Transaction};
+use trine_protocol::Gid;
+use trine_protocol::dtm::gid_of;
+use trine_protocol::errors::Code;
+
+use super::{entries, names};
+use crate::runtime::{Handle, SubmitError};
+use trine_store::{Store, StoreFuture};
+
+/// Everything the dialect does. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Service {
+    pub(super) handle: Handle,
+    pub(super) store: Arc<dyn Store>,
+    /// How long a call to the store may take.
+    pub(super) store_timeout: Duration,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+/// Why a request was not done, in the dialect's three kinds. The text is for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It does not fit: 409, or `ABORTED`. The text ends in ` FAILURE`.
+    Failure(String),
+    /// Not finished yet: 425, or `FAILED_PRECONDITION`.
+    Ongoing(String),
+    /// A name that cannot be kept as it is: 400, or `INVALID_ARGUMENT`. Nothing was done.
+    Unfit(String),
+    /// There is no such transaction or type: 500, or `INTERNAL`.
+    Missing(String),
+    /// Anything else: 500, or `UNKNOWN`. Such as a request that cannot be understood.
+    Other(String),
+    /// The coordinator cannot take it now: 500 with `Retry-After` in seconds, or `UNAVAILABLE`. Nothing was done, or it is
+    /// not known what; the same request may be repeated. The code is for the metrics.
+    Unavailable(String, u64, Code),
+}
+
+/// A page of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page<T> {
+    /// What is on it.
+    pub(crate) items: Vec<T>,
+    /// Where the next one begins; empty when this is the last.
+    pub(crate) next_position: String,
+}
+
+/// What `all` filters by; empty texts match everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Query {
+    /// A dialect's status.
+    pub(crate) status: String,
+    /// A dialect's type.
+    pub(crate) trans_type: String,
+    /// Created at or after, in milliseconds since 1970.
+    pub(crate) created_from_ms: Option<u64>,
+    /// Created before.
+    pub(crate) created_to_ms: Option<u64>,
+    /// `next_position` of the page before.
+    pub(crate) position: String,
+    /// Rows of a page.
+    pub(crate) limit: usize,
+}
+
+/// What most requests come to.
+pub(super) type Done = Result<(), Trouble>;
+
+/// A command was not taken: the engine's no, for whoever asked to put into words, or the coordinator's.
+pub(super) enum Refused {
+    /// The transaction's state does not allow it, or there is none.
+    Rejected(Rejection),
+    /// For the client as it is.
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Refused {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<Refused> for Trouble {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(rejection) => super::initiate::other(rejection),
+            Refused::Trouble(trouble) => trouble,
+        }
+    }
+}
+
+/// Seconds after which to come back when the store is silent.
+pub(super) const RETRY_AFTER_S: u64 = 1;
+
+impl Service {
+    /// Our gid for a client's. Every request comes by here with the gid as its wire brought it.
+    pub(super) fn gid(text: &str) -> Result<Gid, Trouble> {
+        names::ensure_kept("gid", text)?;
+        gid_of(text).ok_or_else(|| Trouble::Other("key required: gid is empty".into()))
+    }
+
+    /// Submits a command and waits until its answer is durable.
+    pub(super) async fn command(&self, gid: &Gid, command: Command) -> Result<Snapshot, Refused> {
+        self.submit_for(gid, command, ReplyOn::Durable).await
+    }
+
+    /// The same, with a say in when it is answered.
+    pub(super) async fn submit_for(
+        &self,
+        gid: &Gid,
+        command: Command,
+        reply_on: ReplyOn,
+    ) -> Result<Snapshot, Refused> {
+        let unavailable = |code, text: &str, after_s: u64| Trouble::Unavailable(text.into(), after_s, code);
+        let silent = Code::StoreUnavailable;
+        self.handle.submit(gid.clone(), command, reply_on).await.map_err(|error| match error {
+            SubmitError::Rejected(Rejection::Unavailable) => {
+                unavailable(silent, "the store does not answer; repeat the request", RETRY_AFTER_S).into()
+            }
+            SubmitError::Rejected(Rejection::Corrupt) => {
+                Trouble::Other(Rejection::Corrupt.to_string()).into()
+            }
+            SubmitError::Rejected(rejection) => Refused::Rejected(rejection),
+            SubmitError::Busy { retry_after_ms } => {
+                let after_s = retry_after_ms.div_ceil(1_000);
+                unavailable(Code::Busy, "too much is in flight; nothing was done", after_s).into()
+            }
+            clock @ SubmitError::ClockWrong { .. } => {
+                let text = format!("nothing was done, because {clock}");
+                unavailable(Code::NotReady, &text, RETRY_AFTER_S).into()
+            }
+            SubmitError::ShuttingDown => {
+                let text = "shutting down; nothing was done, ask another coordinator";
+                unavailable(Code::ShuttingDown, text, RETRY_AFTER_S).into()
+            }
+            SubmitError::Lost => {
+                let text = "nobody knows yet whether this was done; repeat the request";
+                unavailable(silent, text, RETRY_AFTER_S).into()
+            }
+        })
+    }
+
+    /// A transaction as its journal says, with its records.
+    pub(super) async fn load(&self, gid: &Gid) -> Result<Option<(Transaction, Vec<Record>)>, Trouble> {
+        let damaged = |why: &dyn std::fmt::Display| {
+            self.handle.damaged().met(gid, why);
+            Trouble::Other(Rejection::Corrupt.to_string())
+        };
+        let found = self.bounded(self.store.readable(gid.clone(), 0)).await?;
+        let records = found.whole(gid).map_err(|error| damaged(&error))?;
+        match Transaction::fold(&records) {
+            Ok(found) => Ok(found.map(|transaction| (transaction, records))),
+            Err(corrupt) => Err(damaged(&corrupt)),
+        }
+    }
+
+    /// A store call with a bounded time.
+    pub(super) async fn bounded<T>(&self, call: StoreFuture<T>) -> Result<T, Trouble> {
+        entries::ask(self.store_timeout, call).await
+    }
+
+    /// A gid nobody has.
+    pub(crate) fn new_gid(&self) -> String {
+        uuid::Uuid::now_v7().simple().to_string()
+    }
+}

@@ -1,0 +1,169 @@
+//! Topics: names for lists of URLs, to which messages are published.
+//!
+//! A topic is an entry of the store, and every question is answered from there: what a client has changed at one
+//! coordinator holds at all of them at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::entries::ask;
+use super::names;
+use super::service::{Service, Trouble};
+use trine_clock as clock;
+use trine_store::{Change, Entry, Key, KeyValues, Value};
+
+const CATEGORY: Key = Key::constant("topics");
+
+/// How often a change is tried that others overtake. The pauses between the tries add up to two seconds at most.
+const TRIES_MAX: u32 = 12;
+/// The first pause is shorter than this, the next one than twice as much, and so on.
+const PAUSE_MS: u64 = 2;
+/// No pause is longer.
+const PAUSE_MS_MAX: u64 = 256;
+
+/// One URL of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Subscriber {
+    url: String,
+    #[serde(default)]
+    remark: String,
+}
+
+/// Every topic.
+#[derive(Debug, Clone)]
+pub(super) struct Topics {
+    store: Arc<dyn KeyValues>,
+    /// How long one call to the store may take.
+    store_timeout: Duration,
+}
+
+impl Service {
+    pub(super) fn topics(&self) -> Topics {
+        let store: Arc<dyn KeyValues> = self.store.clone();
+        Topics { store, store_timeout: self.store_timeout }
+    }
+
+    /// Adds a subscriber to a topic.
+    pub(crate) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), Trouble> {
+        self.topics().subscribe(topic, url, remark).await
+    }
+
+    /// Takes a subscriber away.
+    pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), Trouble> {
+        self.topics().unsubscribe(topic, url).await
+    }
+
+    /// Takes a topic away.
+    pub(crate) async fn delete_topic(&self, topic: &str) -> Result<(), Trouble> {
+        self.topics().delete(topic).await
+    }
+}
+
+impl Topics {
+    /// Adds a URL behind those that are there.
+    pub(super) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), Trouble> {
+        self.change(topic, url, |subscribers| {
+            let mut subscribers = subscribers.unwrap_or_default();
+            if subscribers.iter().any(|subscriber| subscriber.url == url) {
+                return Err(other("this url exists"));
+            }
+            subscribers.push(Subscriber { url: url.to_owned(), remark: remark.to_owned() });
+            Ok(subscribers)
+        })
+        .await
+    }
+
+    /// Takes a URL away. The topic stays, even if it was the last one.
+    pub(super) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), Trouble> {
+        self.change(topic, url, |subscribers| {
+            let mut subscribers = subscribers.ok_or_else(|| other("no such a topic"))?;
+            if subscribers.is_empty() {
+                return Err(other("this topic is empty"));
+            }
+            let before = subscribers.len();
+            subscribers.retain(|subscriber| subscriber.url != url);
+            if subscribers.len() == before { Err(other("no such an url ")) } else { Ok(subscribers) }
+        })
+        .await
+    }
+
+    /// Takes a topic away, with everybody in it.
+    pub(super) async fn delete(&self, topic: &str) -> Result<(), Trouble> {
+        let topic = key(topic)?;
+        match ask(self.store_timeout, self.store.delete(CATEGORY, topic, None)).await? {
+            Change::Done => Ok(()),
+            Change::Lost => Err(other("storage: NotFound")),
+        }
+    }
+
+    /// The URLs of a topic in the order of their subscription; none where it is unknown or empty.
+    pub(super) async fn expand(&self, topic: &str) -> Result<Option<Vec<String>>, Trouble> {
+        // Nobody can have subscribed to what cannot be kept.
+        let Ok(topic) = Key::parse(topic) else { return Ok(None) };
+        let Some(entry) = self.read(&topic).await? else { return Ok(None) };
+        let urls: Vec<_> = subscribers(&entry)?.into_iter().map(|subscriber| subscriber.url).collect();
+        Ok(Some(urls).filter(|urls| !urls.is_empty()))
+    }
+
+    /// Changes a topic from what is there, again when it is not there any more.
+    async fn change(
+        &self,
+        topic: &str,
+        url: &str,
+        edit: impl Fn(Option<Vec<Subscriber>>) -> Result<Vec<Subscriber>, Trouble>,
+    ) -> Result<(), Trouble> {
+        let topic = key(topic)?;
+        if url.is_empty() {
+            return Err(other("empty url"));
+        }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let found = self.read(&topic).await?;
+            let after = edit(found.as_ref().map(subscribers).transpose()?)?;
+            let value = value(&after)?;
+            let revision = found.map(|entry| entry.revision);
+            let put = self.store.put(CATEGORY, topic.clone(), value, revision, clock::now());
+            match ask(self.store_timeout, put).await? {
+                Change::Done => return Ok(()),
+                Change::Lost if tries < TRIES_MAX => {
+                    let pause_ms = (PAUSE_MS << (tries - 1)).min(PAUSE_MS_MAX);
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..pause_ms))).await;
+                }
+                Change::Lost if revision.is_some() => return Err(other("storage: NotFound")),
+                Change::Lost => return Err(other("storage: UniqueKeyConflict")),
+            }
+        }
+    }
+
+    async fn read(&self, topic: &Key) -> Result<Option<Entry>, Trouble> {
+        ask(self.store_timeout, self.store.entry(CATEGORY, topic.clone())).await
+    }
+}
+
+fn key(topic: &str) -> Result<Key, Trouble> {
+    if topic.is_empty() {
+        return Err(other("empty topic"));
+    }
+    names::ensure_kept("topic", topic)?;
+    Key::parse(topic).map_err(|unfit| other(&format!("this topic cannot be kept: {unfit}")))
+}
+
+fn value(subscribers: &[Subscriber]) -> Result<Value, Trouble> {
+    let text = serde_json::to_string(subscribers).map_err(|error| other(&error.to_string()))?;
+    Value::parse(text).map_err(|unfit| other(&format!("this topic has too many subscribers: {unfit}")))
+}
+
+fn subscribers(entry: &Entry) -> Result<Vec<Subscriber>, Trouble> {
+    serde_json::from_str(&entry.value)
+        .map_err(|error| other(&format!("the subscribers of {} cannot be read: {error}", entry.key)))
+}
+
+fn other(text: &str) -> Trouble {
+    Trouble::Other(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

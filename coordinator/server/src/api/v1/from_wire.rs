@@ -1,0 +1,306 @@
+//! Documents of the native API turned into what the engine understands. A document that cannot be run is refused here,
+//! with the field at fault; what spans branches the engine checks itself.
+//!
+//! Nothing is looked up: whether a named participant exists is the caller's question to [`participants_of`].
+
+use url::Url;
+use serde_json::value::RawValue;
+use trine_engine::{BranchSpec, CallPolicy, Draft, Payload, Spec, SpecErrorKind};
+use trine_protocol::errors::Code;
+use trine_protocol::limits::{
+    BRANCHES_MAX, CHECK_AFTER_MS_DEFAULT, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX,
+    OPEN_DEADLINE_MS_DEFAULT, TEXT_BYTES_MAX,
+};
+use trine_protocol::v1::{Branch, CreateTransaction, Order};
+use trine_protocol::{Op, Pattern, Target};
+
+use super::super::json;
+use super::super::problem::{Refusal, echo};
+use super::digest;
+use super::options::{branch_policy, duration, transaction_policy};
+
+/// Turns a creation into a spec.
+pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
+    if request.branches.len() > BRANCHES_MAX {
+        let kind = SpecErrorKind::TooManyBranches;
+        return Err(Refusal::new(kind.code(), kind.to_string()).with_field("branches"));
+    }
+    if request.pattern == Pattern::Workflow {
+        let detail =
+            "a workflow is started by the program that executes it, with the SDK's `workflow` module";
+        return Err(Refusal::field("pattern", detail));
+    }
+    check_labels(request)?;
+    if let Some(check) = &request.check {
+        check_target("check", check)?;
+    }
+    let policy = transaction_policy(&request.options)?;
+    let mut branches = Vec::with_capacity(request.branches.len());
+    for (position, branch) in request.branches.iter().enumerate() {
+        let at = format!("branches[{position}].");
+        branches.push(branch_spec(&at, request.pattern, request.open, branch, policy)?);
+    }
+    arrange(request, &mut branches)?;
+    let digests: Vec<_> = branches.iter().map(|branch| branch.digest).collect();
+    let times = Times::of(request)?;
+    let draft = Draft {
+        open: request.open,
+        labels: request.labels.clone(),
+        deadline_ms: times.deadline_ms,
+        start_delay_ms: times.start_delay_ms,
+        check: request.check.clone(),
+        check_after_ms: times.check_after_ms,
+        // Also what branches registered later inherit.
+        check_call: policy,
+        branches,
+        digest: digest::of_creation(request, &digests),
+        ..Draft::new(request.pattern)
+    };
+    draft.build().map_err(|error| {
+        let field = spelt_as_given(request, &error.field);
+        Refusal::from(error).with_field(field)
+    })
+}
+
+/// Turns a registration into a branch of an open transaction whose calls are made by `policy` unless it says otherwise.
+pub(super) fn registration(
+    branch: &Branch,
+    pattern: Pattern,
+    policy: CallPolicy,
+) -> Result<BranchSpec, Refusal> {
+    branch_spec("", pattern, true, branch, policy)
+}
+
+/// The engine names the plain spelling; the request may have used the one in milliseconds.
+fn spelt_as_given(request: &CreateTransaction, field: &str) -> String {
+    let options = &request.options;
+    let in_ms = match field {
+        "options.deadline" => options.deadline_ms.is_some(),
+        "options.start_delay" => options.start_delay_ms.is_some(),
+        _ => false,
+    };
+    if in_ms { format!("{field}_ms") } else { field.to_owned() }
+}
+
+struct Times {
+    deadline_ms: Option<u64>,
+    start_delay_ms: u64,
+    check_after_ms: u64,
+}
+
+impl Times {
+    fn of(request: &CreateTransaction) -> Result<Self, Refusal> {
+        let options = &request.options;
+        let at = "options.";
+        let deadline_ms = duration(at, "deadline", options.deadline, options.deadline_ms, 1)?;
+        let start_delay_ms = duration(at, "start_delay", options.start_delay, options.start_delay_ms, 0)?;
+        let check_after_ms = duration(at, "check_after", options.check_after, options.check_after_ms, 1)?;
+        if check_after_ms.is_some() && !(request.open && request.pattern == Pattern::Message) {
+            let name = if options.check_after.is_some() { "check_after" } else { "check_after_ms" };
+            return Err(Refusal::field(format!("{at}{name}"), "only an open message is checked"));
+        }
+        let waits_for_initiator = request.open && matches!(request.pattern, Pattern::Tcc | Pattern::TwoPhase);
+        Ok(Self {
+            deadline_ms: deadline_ms.or(waits_for_initiator.then_some(OPEN_DEADLINE_MS_DEFAULT)),
+            start_delay_ms: start_delay_ms.unwrap_or(0),
+            check_after_ms: check_after_ms.unwrap_or(CHECK_AFTER_MS_DEFAULT),
+        })
+    }
+}
+
+fn check_labels(request: &CreateTransaction) -> Result<(), Refusal> {
+    if request.labels.len() > LABELS_MAX {
+        return Err(Refusal::field("labels", format!("has more than {LABELS_MAX} entries")));
+    }
+    for (key, value) in &request.labels {
+        let field = || format!("labels.{}", echo(key));
+        if !is_label_key(key) {
+            let detail = format!("a label's key has 1 to {LABEL_KEY_BYTES_MAX} of A-Z a-z 0-9 . _ / -");
+            return Err(Refusal::field(field(), detail));
+        }
+        if value.len() > LABEL_VALUE_BYTES_MAX || value.chars().any(char::is_control) {
+            let detail = format!(
+                "a label's value has at most {LABEL_VALUE_BYTES_MAX} bytes, none of them a control character"
+            );
+            return Err(Refusal::field(field(), detail));
+        }
+    }
+    Ok(())
+}
+
+/// Neither `=` nor `:`, so that `key=value` and `key:value` can be read.
+pub(crate) fn is_label_key(key: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-');
+    (1..=LABEL_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(good)
+}
+
+/// A text for people that goes into the journal.
+pub(crate) fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Refusal::field(field, format!("has more than {TEXT_BYTES_MAX} bytes")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Refusal::field(field, "contains a control character"));
+    }
+    Ok(())
+}
+
+fn branch_spec(
+    at: &str,
+    pattern: Pattern,
+    open: bool,
+    branch: &Branch,
+    base: CallPolicy,
+) -> Result<BranchSpec, Refusal> {
+    for (op, target) in stated_ops(branch) {
+        let field = format!("{at}{op}");
+        if op != Op::forward(pattern)
+            && Some(op) != Op::on_commit(pattern)
+            && Some(op) != Op::on_rollback(pattern)
+        {
+            return Err(Refusal::field(field, format!("a {pattern} branch has no op `{op}`")));
+        }
+        if branch.url.is_some() {
+            return Err(Refusal::field(field, "give `url` or a target per op, not both"));
+        }
+        check_target(&field, target)?;
+    }
+    if let Some(url) = &branch.url {
+        check_target(&format!("{at}url"), url)?;
+    }
+    if branch.after.is_some() && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) {
+        return Err(Refusal::field(format!("{at}after"), SpecErrorKind::OrderedPattern(pattern).to_string()));
+    }
+    // The initiator of an open tcc or two_phase drives the forward op itself.
+    let driven_by_initiator = open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase);
+    let target_of = |op: Op| stated_ops(branch).find(|(stated, _)| *stated == op).map(|(_, target)| target);
+    let for_all = |op: Option<Op>| op.and(branch.url.as_ref());
+    let (on_commit, on_rollback) = (Op::on_commit(pattern), Op::on_rollback(pattern));
+    Ok(BranchSpec {
+        id: branch.id.clone(),
+        forward: target_of(Op::forward(pattern))
+            .or(branch.url.as_ref().filter(|_| !driven_by_initiator))
+            .cloned(),
+        on_commit: on_commit.and_then(target_of).or(for_all(on_commit)).cloned(),
+        on_rollback: on_rollback.and_then(target_of).or(for_all(on_rollback)).cloned(),
+        payload: payload_of(at, branch)?,
+        after: branch.after.clone().unwrap_or_default(),
+        call: branch_policy(&format!("{at}options."), base, &branch.options)?,
+        forward_call: None,
+        digest: digest::of_branch(branch),
+    })
+}
+
+/// None is no bytes: what that looks like is up to the wire it goes over.
+fn payload_of(at: &str, branch: &Branch) -> Result<Payload, Refusal> {
+    match (branch.payload.as_deref().map(RawValue::get), &branch.payload_base64) {
+        (None, None) => Ok(Payload::default()),
+        (Some(json), None) if json::depth(json) > json::DEPTH_MAX => {
+            let detail = format!("nests deeper than {} levels", json::DEPTH_MAX);
+            Err(Refusal::field(format!("{at}payload"), detail))
+        }
+        (Some(json), None) => Ok(Payload::from(json)),
+        (None, Some(bytes)) => Ok(Payload::raw(bytes.as_bytes())),
+        (Some(_), Some(_)) => {
+            let detail = "give `payload` or `payload_base64`, not both";
+            Err(Refusal::field(format!("{at}payload_base64"), detail))
+        }
+    }
+}
+
+/// The ops a branch states, with their targets.
+fn stated_ops(branch: &Branch) -> impl Iterator<Item = (Op, &Target)> {
+    let ops = [
+        (Op::Action, &branch.action),
+        (Op::Compensate, &branch.compensate),
+        (Op::Try, &branch.try_),
+        (Op::Confirm, &branch.confirm),
+        (Op::Cancel, &branch.cancel),
+        (Op::Prepare, &branch.prepare),
+        (Op::Commit, &branch.commit),
+        (Op::Rollback, &branch.rollback),
+        (Op::Deliver, &branch.deliver),
+    ];
+    ops.into_iter().filter_map(|(op, target)| Some((op, target.as_ref()?)))
+}
+
+/// Gives branches the order the request asks for. As soon as one branch states `after`, only what is stated holds.
+fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(), Refusal> {
+    let field = "options.order";
+    if let (Some(_), Pattern::Tcc | Pattern::TwoPhase) = (request.options.order, request.pattern) {
+        let detail = format!("{} branches always run in parallel", request.pattern);
+        return Err(Refusal::field(field, detail));
+    }
+    if request.branches.iter().any(|branch| branch.after.is_some()) {
+        return match request.options.order {
+            Some(_) => {
+                Err(Refusal::field(field, "a branch states `after`, which says it all; leave one out"))
+            }
+            None => Ok(()),
+        };
+    }
+    let in_sequence = match (request.options.order, request.pattern) {
+        (Some(order), _) => order == Order::Sequence,
+        (None, pattern) => pattern == Pattern::Saga,
+    };
+    if in_sequence {
+        for position in 1..branches.len() {
+            branches[position].after = vec![branches[position - 1].id.clone()];
+        }
+    }
+    Ok(())
+}
+
+/// Reading a target takes what any version has taken; here it is made sure that a call to it can be made as it is written.
+fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
+    target.check().map_err(|error| Refusal::field(field, error.to_string()))?;
+    let text = match (target.participant(), target.grpc()) {
+        // Any base will do: only the path is in question.
+        (Some((_, path)), _) => format!("http://participant.invalid{path}"),
+        // The rules of hosts are those of http://, which is what gRPC is spoken over.
+        (None, Some(method)) => format!("http://{}{}", method.authority, method.path),
+        (None, None) => target.as_str().to_owned(),
+    };
+    let url =
+        Url::parse(&text).map_err(|error| Refusal::field(field, format!("is no usable URL: {error}")))?;
+    let callable = matches!(url.scheme(), "http" | "https")
+        && url.host_str().is_some_and(|host| !host.is_empty())
+        && text.parse::<axum::http::Uri>().is_ok();
+    if callable { Ok(()) } else { Err(Refusal::field(field, "is no URL that can be called")) }
+}
+
+/// Every participant the creation names, with the field that names it.
+pub(super) fn participants_of(request: &CreateTransaction) -> Vec<(String, String)> {
+    let mut named: Vec<_> =
+        request.check.iter().filter_map(|check| named_by("check".into(), check)).collect();
+    for (position, branch) in request.branches.iter().enumerate() {
+        named.extend(participants_of_branch(&format!("branches[{position}]."), branch));
+    }
+    named
+}
+
+/// The same for one branch.
+pub(super) fn participants_of_branch(at: &str, branch: &Branch) -> Vec<(String, String)> {
+    let url = branch.url.iter().filter_map(|url| named_by(format!("{at}url"), url));
+    let ops = stated_ops(branch).filter_map(|(op, target)| named_by(format!("{at}{op}"), target));
+    url.chain(ops).collect()
+}
+
+fn named_by(field: String, target: &Target) -> Option<(String, String)> {
+    target.participant().map(|(name, _)| (field, name.to_owned()))
+}
+
+/// The refusal for a participant nobody ever registered.
+pub(super) fn unknown_participant(field: String, name: &str) -> Refusal {
+    let hint = if matches!(name, "http" | "https" | "grpc" | "grpcs") {
+        "; a URL begins with http://, https://, grpc:// or grpcs://"
+    } else {
+        ""
+    };
+    let detail =
+        format!("participant `{}` was never registered; POST /v1/participants does that{hint}", echo(name));
+    Refusal::new(Code::UnknownParticipant, detail).with_field(field)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! Configuration: defaults, then a TOML file, then `TRINE_*` variables, then flags, each overriding the one before.
+//!
+//! [`Config::load`] is a function of what it is given ([`Sources`]); only [`Sources::read`] looks at the file system and
+//! the environment. Every key is a row of one table (`keys`), from which come defaults, the names of variables,
+//! validation and the reference. Modules never read the configuration: they define small option structs, which
+//! are built here and handed to them by the server.
+
+mod error;
+mod keys;
+mod kind;
+mod layers;
+mod secret;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use trine_engine::ShardOptions;
+use trine_protocol::duration::HumanDuration;
+
+use crate::telemetry::{LogFormat, LogOptions};
+use trine_dispatch as dispatch;
+use trine_store as store;
+use crate::{jobs, runtime};
+
+pub use error::{ConfigError, Problem};
+pub use kind::Keep;
+pub use layers::{FileText, Flag, Origin, Sources};
+pub use secret::SecretText;
+pub use show::reference_markdown;
+
+/// Heartbeats that must be missing before a coordinator is taken for gone.
+const HEARTBEATS_MIN: u64 = 3;
+
+/// The effective configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This coordinator's name among those that share a store; empty: made up at start.
+    pub name: String,
+    /// Listening and bounds of the API.
+    pub http: Http,
+    /// Listening for gRPC.
+    pub grpc: Grpc,
+    /// Where the journal is.
+    pub store: Store,
+    /// Calls to participants.
+    pub dispatch: Dispatch,
+    /// Lanes.
+    pub runtime: Runtime,
+    /// Schedules of housekeeping.
+    pub jobs: Jobs,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Log lines.
+    pub log: Log,
+    /// Where each key's value came from.
+    #[serde(skip)]
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Section `http`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// `host:port` to listen on.
+    pub addr: String,
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// Longest time for a request's headers to arrive.
+    pub header_timeout: HumanDuration,
+    /// Longest time for a request's body to arrive.
+    pub body_timeout: HumanDuration,
+    /// How long a client may take nothing of what is sent.
+    pub write_timeout: HumanDuration,
+    /// Most bytes of bodies in memory.
+    pub bodies_bytes_max: usize,
+    /// Most open connections.
+    pub connections_max: usize,
+    /// `host:port` to listen on for health alone, or `off`.
+    pub health_addr: String,
+    /// How long a shutdown waits for requests and calls under way.
+    pub drain_timeout: HumanDuration,
+}
+
+impl Http {
+    /// Where to listen for health alone, if anywhere.
+    pub fn health_listens(&self) -> Option<&str> {
+        (!kind::is_off(&self.health_addr)).then_some(self.health_addr.as_str())
+    }
+}
+
+/// Section `grpc`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grpc {
+    /// `host:port` to listen on, or `off`.
+    pub addr: String,
+}
+
+impl Grpc {
+    /// Where to listen, if anywhere.
+    pub fn listens(&self) -> Option<&str> {
+        (!kind::is_off(&self.addr)).then_some(self.addr.as_str())
+    }
+}
+
+/// Section `store`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite:PATH`, `postgres://..`, `mysql://..` or `memory:`.
+    pub url: SecretText,
+    /// Where the password is, if not in the URL.
+    pub password_file: String,
+    /// Batches written side by side.
+    pub lanes: usize,
+    /// Longest time for one piece of work.
+    pub timeout: HumanDuration,
+    /// Names of accepted risks.
+    pub allow: String,
+    /// How often this coordinator says that it is alive.
+    pub heartbeat_every: HumanDuration,
+    /// A heartbeat older than this has lapsed.
+    pub lapse_after: HumanDuration,
+}
+
+/// Section `dispatch`; see [`dispatch::Options`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
+pub struct Dispatch {
+    pub per_host_max: usize,
+    pub per_service_max: usize,
+    pub queue_len_max: usize,
+    pub queue_wait: HumanDuration,
+    pub calls_max: usize,
+    pub connect_timeout: HumanDuration,
+    pub name_timeout: HumanDuration,
+    pub name_servers: String,
+    pub idle_timeout: HumanDuration,
+    pub idle_per_host_max: usize,
+    pub instances_max: usize,
+}
+
+/// Section `runtime`; see [`runtime::Options`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
+pub struct Runtime {
+    pub inbox_len_max: usize,
+    pub residents_max: usize,
+    pub resident_bytes_max: usize,
+    pub evict_after: HumanDuration,
+    pub batch_records_max: usize,
+    pub reload_delay: HumanDuration,
+    pub refresh_after: HumanDuration,
+    pub busy_retry_after: HumanDuration,
+}
+
+/// Section `jobs`: cron with seconds, UTC; see [`jobs::Schedules`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
+pub struct Jobs {
+    pub sweep: String,
+    pub reconcile: String,
+    pub retention: String,
+    pub census: String,
+}
+
+/// Section `retention`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// How long settled transactions are kept.
+    pub settled_after: Keep,
+}
+
+/// Section `log`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `auto`, `pretty` or `json`.
+    pub format: String,
+    /// Which lines.
+    pub filter: String,
+}
+
+impl Config {
+    /// Lays the sources over the defaults, and checks all of it. Every problem is reported, not only the first.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let layered = layers::lay(sources)?;
+        let mut document = toml::Table::new();
+        let mut origins = BTreeMap::new();
+        for (key, (value, origin)) in layered {
+            match key.split_once('.') {
+                None => drop(document.insert(key.to_owned(), value)),
+                Some((section, name)) => {
+                    let section = document.entry(section).or_insert_with(|| toml::Table::new().into());
+                    if let Some(section) = section.as_table_mut() {
+                        section.insert(name.to_owned(), value);
+                    }
+                }
+            }
+            origins.insert(key, origin);
+        }
+        // Each value was checked against its row; what can still fail is a row that does not fit its field.
+        let config: Self = document.try_into().map_err(|error: toml::de::Error| {
+            ConfigError::from(Problem::Defect { detail: error.message().to_owned() })
+        })?;
+        let config = Self { origins, ..config };
+        ConfigError::check(
+            config.too_few_heartbeats().into_iter().chain(config.too_little_room()).collect(),
+        )?;
+        Ok(config)
+    }
+
+    /// One heartbeat that is late, or lost with its connection, must not be taken for the end of its coordinator.
+    fn too_few_heartbeats(&self) -> Option<Problem> {
+        let Store { heartbeat_every, lapse_after, .. } = &self.store;
+        let least = HumanDuration::from_millis(heartbeat_every.millis().saturating_mul(HEARTBEATS_MIN));
+        if lapse_after.millis() >= least.millis() {
+            return None;
+        }
+        // Named by what somebody has set.
+        let set = |key: &&&str| self.origin(key).is_some_and(|origin| *origin != Origin::Default);
+        let key = ["store.lapse_after", "store.heartbeat_every"].iter().find(set)?;
+        let detail = if *key == "store.lapse_after" {
+            format!(
+                "is {lapse_after}; it must be at least three times `store.heartbeat_every`, which is {heartbeat_every}: {least} or more"
+            )
+        } else {
+            format!(
+                "is {heartbeat_every}; it must be at most a third of `store.lapse_after`, which is {lapse_after}"
+            )
+        };
+        Some(Problem::Value { at: self.origin(key)?.clone(), key: (*key).to_owned(), detail })
+    }
+
+    /// The largest body has to find room, also beside answers that nobody fetches.
+    fn too_little_room(&self) -> Option<Problem> {
+        let Http { body_bytes_max, bodies_bytes_max, .. } = self.http;
+        if bodies_bytes_max / 2 >= body_bytes_max {
+            return None;
+        }
+        let key = "http.bodies_bytes_max";
+        let detail = format!(
+            "is {bodies_bytes_max}; it must be at least twice `http.body_bytes_max`, which is {body_bytes_max}"
+        );
+        Some(Problem::Value { at: self.origin(key)?.clone(), key: key.to_owned(), detail })
+    }
+
+    /// The coordinator's name, or one made up from host, process and chance.
+    fn coordinator_name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host: String =
+            host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+        let host = if host.is_empty() { "trine" } else { &host };
+        format!("{host}-{}-{:04x}", std::process::id(), fastrand::u16(..))
+    }
+
+    /// How the store is opened. Makes a name up if there is none: ask once per start.
+    pub fn store_options(&self) -> store::Options {
+        store::Options {
+            url: self.store.url.expose().to_owned(),
+            owner: self.coordinator_name(),
+            lanes: self.store.lanes,
+            lapse_after_ms: self.store.lapse_after.millis(),
+            // Half a heartbeat more than one that lives takes to show it.
+            name_wait_ms: self.store.heartbeat_every.millis() * 3 / 2,
+            timeout_ms: self.store.timeout.millis(),
+            // Checked when it was loaded.
+            allow: kind::risks(&self.store.allow).unwrap_or_default(),
+            password_file: Some(&self.store.password_file).filter(|file| !file.is_empty()).map(Into::into),
+        }
+    }
+
+    /// The dispatcher's knobs.
+    pub fn dispatch_options(&self) -> dispatch::Options {
+        let section = &self.dispatch;
+        dispatch::Options {
+            per_host_max: section.per_host_max,
+            per_service_max: section.per_service_max,
+            queue_len_max: section.queue_len_max,
+            queue_wait_ms: section.queue_wait.millis(),
+            calls_max: section.calls_max,
+            connect_timeout_ms: section.connect_timeout.millis(),
+            name_timeout_ms: section.name_timeout.millis(),
+            // Checked when it was loaded.
+            name_servers: kind::name_servers(&section.name_servers).unwrap_or_default(),
+            idle_timeout_ms: section.idle_timeout.millis(),
+            idle_per_host_max: section.idle_per_host_max,
+            // Further bounds are the process's, and known when it starts.
+            ..dispatch::Options::default()
+        }
+    }
+
+    /// The lanes' knobs.
+    pub fn runtime_options(&self) -> runtime::Options {
+        let section = &self.runtime;
+        runtime::Options {
+            inbox_len_max: section.inbox_len_max,
+            residents_max: section.residents_max,
+            resident_bytes_max: section.resident_bytes_max,
+            shard: ShardOptions {
+                evict_after_ms: section.evict_after.millis(),
+                batch_records_max: section.batch_records_max,
+                reload_delay_ms: section.reload_delay.millis(),
+                refresh_after_ms: Some(section.refresh_after.millis()),
+            },
+            busy_retry_after_ms: section.busy_retry_after.millis(),
+            calls_drain: Duration::from_millis(self.http.drain_timeout.millis()),
+            ..runtime::Options::default()
+        }
+    }
+
+    /// How often this coordinator says that it is alive.
+    pub fn heartbeat_every(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.store.heartbeat_every.millis())
+    }
+
+    /// When housekeeping runs.
+    pub fn schedules(&self) -> jobs::Schedules {
+        let Jobs { sweep, reconcile, retention, census } = self.jobs.clone();
+        jobs::Schedules { sweep, reconcile, retention, census }
+    }
+
+    /// How long settled transactions are kept; none: for ever.
+    pub fn retention_ms(&self) -> Option<u64> {
+        self.retention.settled_after.millis()
+    }
+
+    /// What is logged, and how.
+    pub fn log_options(&self) -> LogOptions {
+        LogOptions {
+            format: LogFormat::parse(&self.log.format).unwrap_or_default(),
+            filter: self.log.filter.clone(),
+        }
+    }
+
+    /// Where a key's value came from.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.origins.get(key)
+    }
+}

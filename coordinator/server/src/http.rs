@@ -1,0 +1,276 @@
+//! The accept loop: what stands between a listening socket and a router. HTTP/1.1, or HTTP/2 for gRPC.
+//!
+//! It bounds what clients can hold: connections, the time to send a header or a body, the time to fetch an answer, the time
+//! a connection may be idle, the bytes of bodies in memory in both directions, and the time a drain may take. Connections
+//! above the limit are still asked about health. TLS is not here, and no route is known here. (`axum::serve` installs no
+//! timer, so a client that never finishes its header would stay for ever and a graceful shutdown would wait for it.)
+
+mod budget;
+mod front;
+mod http2;
+mod incoming;
+mod outgoing;
+mod patient;
+mod reserve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use trine_clock::Stopwatch;
+use front::Front;
+use patient::Patient;
+use reserve::{Reserve, Seat};
+
+pub(crate) use budget::{AboutHealth, Budget, body_grows, body_is_used};
+pub(crate) use incoming::BodyFault;
+
+/// Size of the read buffer; a header that is still incomplete when it is full is answered 431.
+const HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// After an accept that failed for want of file descriptors or memory: retrying at once would spin.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// While accepting fails it is said so often, not at every attempt.
+const ACCEPT_SAID_EVERY: Duration = Duration::from_secs(10);
+/// A connection above the limit has so long for the header of its one request.
+const RESERVED_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wire {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 from the first byte, as gRPC without TLS does.
+    Http2,
+}
+
+/// Bounds of the accept loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What is spoken.
+    pub wire: Wire,
+    /// How long a client may take over a request's header; an idle kept-alive connection is closed after as long. Over
+    /// HTTP/2 a connection without a request is idle, whatever else is sent; one with requests is asked as often whether
+    /// anybody is there.
+    pub header_timeout: Duration,
+    /// How long a request's body may take to arrive.
+    pub body_timeout: Duration,
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// How long nothing may be taken of what is sent; a large answer has so long for each MiB.
+    pub write_timeout: Duration,
+    /// Connections at once. Further ones get a seat of the reserve, or wait in the kernel's bounded backlog where there
+    /// is none.
+    pub connections_max: usize,
+    /// Connections above that, for health.
+    pub reserved_max: usize,
+    /// How long requests in flight get to finish once the shutdown has begun; then their connections are cut.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wire: Wire::default(),
+            header_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            body_bytes_max: trine_protocol::limits::BODY_BYTES_MAX,
+            write_timeout: Duration::from_secs(30),
+            connections_max: 10_000,
+            reserved_max: 16,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Who answers on a listener.
+#[derive(Debug, Clone)]
+pub(crate) struct Routers {
+    /// Every request of a connection within the limit.
+    pub(crate) all: Router,
+    /// One request of a connection above it. Absent: such connections wait.
+    pub(crate) reserved: Option<Router>,
+}
+
+/// Serves until `shutdown` is cancelled, then stops accepting, lets requests in flight finish, and returns when the last
+/// connection is gone, at the latest after `options.drain`.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routers: Routers,
+    options: Options,
+    budget: Budget,
+    shutdown: CancellationToken,
+) {
+    let mut door = Door {
+        listener,
+        places: Arc::new(Semaphore::new(options.connections_max)),
+        reserve: routers.reserved.is_some().then(|| Reserve::new(options.reserved_max)),
+        failing: None,
+    };
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = door.accept() => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        let Some((stream, place)) = accepted else { continue };
+        let router = match (&place, &routers.reserved) {
+            (Place::Reserved(_), Some(reserved)) => reserved,
+            _ => &routers.all,
+        };
+        let stopping = Stopping { watcher: graceful.watcher(), begun: shutdown.clone() };
+        let router = router.clone();
+        connections.spawn(connection(stream, place, router, options, budget.clone(), stopping));
+    }
+    drop(door);
+    if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "requests did not finish in time; cutting them off");
+    }
+    connections.shutdown().await;
+}
+
+/// How a connection learns of the shutdown, which waits for whoever still has this.
+struct Stopping {
+    watcher: Watcher,
+    begun: CancellationToken,
+}
+
+/// What a connection occupies.
+enum Place {
+    /// One of the connections within the limit.
+    Ordinary { _permit: OwnedSemaphorePermit },
+    /// Above the limit.
+    Reserved(Seat),
+}
+
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    reserve: Option<Reserve>,
+    /// Since accepting failed and that was said.
+    failing: Option<Stopwatch>,
+}
+
+impl Door {
+    async fn accept(&mut self) -> Option<(TcpStream, Place)> {
+        let Some(reserve) = self.reserve.clone() else {
+            // The place comes before the connection: what is not accepted costs nothing.
+            let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
+            return Some((self.next().await?, Place::Ordinary { _permit: permit }));
+        };
+        let stream = self.next().await?;
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => Some((stream, Place::Ordinary { _permit: permit })),
+            // Without a seat it is closed: as many health checks as there are seats are under way.
+            Err(_) => Some((stream, Place::Reserved(reserve.sit_down()?))),
+        }
+    }
+
+    async fn next(&mut self) -> Option<TcpStream> {
+        match self.listener.accept().await {
+            Ok((stream, _)) => {
+                self.failing = None;
+                Some(stream)
+            }
+            Err(error) => {
+                if self.failing.is_none_or(|said| said.elapsed() >= ACCEPT_SAID_EVERY) {
+                    tracing::warn!(%error, "connections cannot be accepted; trying on");
+                    self.failing = Some(Stopwatch::start());
+                }
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                None
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    place: Place,
+    router: Router,
+    options: Options,
+    budget: Budget,
+    stopping: Stopping,
+) {
+    // Answers are small and complete; waiting for more bytes to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let stream = Patient::new(stream, options.write_timeout);
+    let cut = CancellationToken::new();
+    let pace = budget::Pace { write_timeout: options.write_timeout, cut: cut.clone() };
+    let front = Front {
+        router,
+        wire: options.wire,
+        budget,
+        allowance: budget::Allowance::new(),
+        answers: budget::Allowance::new(),
+        body_bytes_max: options.body_bytes_max,
+        body_timeout: options.body_timeout,
+        pace,
+    };
+    let serving = async {
+        match (&place, options.wire) {
+            (Place::Reserved(seat), _) => serve_one(stream, front, options, seat, stopping.watcher).await,
+            (_, Wire::Http1) => serve_http1(stream, front, options.header_timeout, stopping.watcher).await,
+            (_, Wire::Http2) => http2::serve(stream, front, options.header_timeout, stopping).await,
+        }
+    };
+    // Clients that vanish or send rubbish are their own affair.
+    if let Some(Err(error)) = cut.run_until_cancelled(serving).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    drop(place);
+}
+
+async fn serve_http1(
+    stream: Patient,
+    front: Front,
+    header_timeout: Duration,
+    watcher: Watcher,
+) -> hyper::Result<()> {
+    let service = hyper::service::service_fn(move |request| front.clone().serve(request));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(HEADER_BYTES_MAX as usize)
+        .serve_connection(stream, service);
+    watcher.watch(served).await
+}
+
+/// One request of a connection above the limit; then it is closed.
+async fn serve_one(
+    stream: Patient,
+    front: Front,
+    options: Options,
+    seat: &Seat,
+    watcher: Watcher,
+) -> hyper::Result<()> {
+    let service = hyper::service::service_fn(move |request| {
+        seat.asks();
+        front.clone().serve(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout.min(RESERVED_HEADER_TIMEOUT))
+        .max_buf_size(HEADER_BYTES_MAX as usize)
+        .keep_alive(false)
+        .serve_connection(stream, service);
+    tokio::select! {
+        served = watcher.watch(served) => served,
+        () = seat.given_away() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! What a lane has handed out and waits for: appends, reads, calls. Each comes back exactly once, as a
+//! [`Completion`], also when the task that does it panics.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use trine_engine::{
+    Answer, Batch, BatchId, Call, CallKey, CallReport, Found, LoadFailure, Message, Outcome, Transaction,
+};
+use trine_protocol::{Gid, Timestamp};
+
+use super::lane::Parts;
+use trine_clock::Stopwatch;
+use trine_dispatch::{Caller, Returned};
+use trine_store::{AppendError, Appended, Loaded, Store};
+
+/// Something a lane waits for is over. The channel they come through is unbounded, and bounded in effect: by one
+/// append, the reads asked for, and the calls under way.
+#[derive(Debug)]
+pub(super) enum Completion {
+    Appended {
+        generation: u64,
+        id: BatchId,
+        batch: Arc<Batch>,
+        result: Result<Appended, AppendError>,
+        took_ms: f64,
+    },
+    Loaded {
+        generation: u64,
+        found: Vec<Read>,
+        adopters: Vec<oneshot::Sender<()>>,
+    },
+    Returned {
+        call: Box<CallIdentity>,
+        returned: Returned,
+    },
+}
+
+/// What reading one journal found.
+pub(super) type Read = (Gid, Result<Option<Found>, LoadFailure>);
+
+/// What is kept of a call while it is under way.
+#[derive(Debug)]
+pub(super) struct CallIdentity {
+    pub(super) gid: Gid,
+    pub(super) key: CallKey,
+}
+
+/// Sends a completion even if the work it stands for panics.
+struct Guard<F: FnOnce() -> Completion> {
+    completions: UnboundedSender<Completion>,
+    otherwise: Option<F>,
+}
+
+impl<F: FnOnce() -> Completion> Guard<F> {
+    fn complete(mut self, completion: Completion) {
+        self.otherwise = None;
+        // The lane is gone: nobody waits any more.
+        let _ = self.completions.send(completion);
+    }
+}
+
+impl<F: FnOnce() -> Completion> Drop for Guard<F> {
+    fn drop(&mut self) {
+        if let Some(otherwise) = self.otherwise.take() {
+            let _ = self.completions.send(otherwise());
+        }
+    }
+}
+
+/// What a shard is told of a call that came back.
+pub(super) fn message(call: CallIdentity, returned: Returned, now: Timestamp) -> Message {
+    let CallIdentity { gid, key } = call;
+    let (after_ms, reason) = match returned {
+        Returned::Answer(answer) => return Message::Answer { gid, key, answer },
+        Returned::NotSent { retry_after_ms, reason } => (retry_after_ms, Some(reason)),
+        Returned::Held { retry_after_ms, .. } => (retry_after_ms, None),
+    };
+    Message::NotSent { gid, key, retry_at: now.plus_millis(after_ms.max(1)), reason }
+}
+
+pub(super) fn append(
+    store: &dyn Store,
+    lane: usize,
+    generation: u64,
+    batch: Batch,
+    completions: UnboundedSender<Completion>,
+) {
+    let batch = Arc::new(batch);
+    let write = store.append(lane, Arc::clone(&batch));
+    tokio::spawn(async move {
+        let id = batch.id;
+        let doubtful = Arc::clone(&batch);
+        let panicked = move || {
+            let result = Err(AppendError::Doubtful("the append panicked".into()));
+            Completion::Appended { generation, id, batch: doubtful, result, took_ms: 0.0 }
+        };
+        let guard = Guard { completions, otherwise: Some(panicked) };
+        let stopwatch = Stopwatch::start();
+        let result = write.await;
+        let took_ms = stopwatch.elapsed().as_secs_f64() * 1_000.0;
+        guard.complete(Completion::Appended { generation, id, batch, result, took_ms });
+    });
+}
+
+pub(super) fn load(
+    parts: &Parts,
+    generation: u64,
+    gids: Vec<Gid>,
+    adopters: Vec<oneshot::Sender<()>>,
+    completions: UnboundedSender<Completion>,
+) {
+    let (read, damaged) = (parts.store.load(gids.clone()), parts.damaged.clone());
+    tokio::spawn(async move {
+        let unread: Vec<Read> = gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
+        let panicked = move || Completion::Loaded { generation, found: unread, adopters: Vec::new() };
+        let guard = Guard { completions, otherwise: Some(panicked) };
+        let found = match read.await {
+            Ok(journals) => {
+                let journals = journals.into_iter().map(|journal| (journal.gid.clone(), journal));
+                let mut found: std::collections::BTreeMap<Gid, Loaded> = journals.collect();
+                let read = |gid| {
+                    let state = found.remove(&gid).map_or(Ok(None), fold);
+                    match &state {
+                        Ok(_) => damaged.well(&gid),
+                        Err(Unread::Damaged(why)) => damaged.met(&gid, why),
+                        Err(Unread::Unavailable) => {}
+                    }
+                    (gid, state.map_err(LoadFailure::from))
+                };
+                gids.into_iter().map(read).collect()
+            }
+            Err(error) => {
+                // Asked for again and again while the store is away; heartbeats and appends tell of that, less often.
+                tracing::debug!(%error, journals = gids.len(), "journals could not be read");
+                gids.into_iter().map(|gid| (gid, Err(LoadFailure::Unavailable))).collect()
+            }
+        };
+        guard.complete(Completion::Loaded { generation, found, adopters });
+    });
+}
+
+/// Why a journal is no transaction.
+enum Unread {
+    Unavailable,
+    Damaged(String),
+}
+
+impl From<Unread> for LoadFailure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Unavailable => Self::Unavailable,
+            Unread::Damaged(_) => Self::Corrupt,
+        }
+    }
+}
+
+fn fold(journal: Loaded) -> Result<Option<Found>, Unread> {
+    let Loaded { owned, records, .. } = journal;
+    let records = records.map_err(|error| {
+        if error.is_transient() { Unread::Unavailable } else { Unread::Damaged(error.to_string()) }
+    })?;
+    // A defect in `apply` must not take down more than the one transaction it meets.
+    match std::panic::catch_unwind(|| Transaction::fold(&records)) {
+        Ok(Ok(transaction)) => Ok(transaction.map(|transaction| Found { transaction, owned })),
+        Ok(Err(corrupt)) => Err(Unread::Damaged(corrupt.to_string())),
+        Err(_) => Err(Unread::Damaged("reading it panicked".to_owned())),
+    }
+}
+
+pub(super) fn call(caller: &dyn Caller, call: Call, completions: UnboundedSender<Completion>) {
+    let identity = || Box::new(CallIdentity { gid: call.gid.clone(), key: call.key });
+    let (on_panic, on_return) = (identity(), identity());
+    let work = caller.call(call);
+    tokio::spawn(async move {
+        let panicked = move || {
+            let report = CallReport { error: Some("the call panicked".into()), ..CallReport::default() };
+            let answer = Answer { outcome: Outcome::Unknown, parks: None, report, random_permille: 0 };
+            Completion::Returned { call: on_panic, returned: Returned::Answer(answer) }
+        };
+        let guard = Guard { completions, otherwise: Some(panicked) };
+        let returned = work.await;
+        guard.complete(Completion::Returned { call: on_return, returned });
+    });
+}

@@ -1,0 +1,387 @@
+//! The composition root: builds every part from the configuration, starts them in order, stops them in order.
+//!
+//! The one place that knows all rooms. No logic: whatever needs a decision belongs into one of them.
+
+mod listeners;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State as Ext};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use trine_protocol::{JournalId, headers};
+
+use trine_clock::{Clock, Stopwatch};
+use crate::config::Config;
+use trine_dispatch::{self as dispatch, Caller, Directory, Dispatcher};
+use crate::jobs::{self, Jobs};
+use crate::measured::Measured;
+use crate::metrics::Metrics;
+use crate::ownership::{Standfast, Standing};
+use crate::registrar::Registrar;
+use crate::runtime::Lanes;
+use trine_store::{self as store, OpenError, Store};
+use crate::{admin, api, http, ownership, recovery};
+use listeners::Listeners;
+
+/// How long `/readyz` waits for the store.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much longer than `http.drain_timeout` a stop may take, whatever the store does.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take from when somebody asked twice.
+const STOP_WITHIN_HURRIED: Duration = Duration::from_secs(4);
+/// How long answers that were just given may take to go out then.
+const ANSWER_WITHIN_HURRIED: Duration = Duration::from_millis(500);
+
+/// What `/readyz` says of one whose work others take over.
+const CUT_OFF: &str = "lapsed: others take over what this coordinator owns, because its heartbeats do not arrive or its \
+     lanes cannot write; its log says why, and it goes on by itself when they can";
+
+/// Why the server did not start. The text is for whoever starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store does not answer.
+    #[error("the store was opened but does not answer: {0}")]
+    StoreSilent(#[from] store::StoreError),
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {addr}: {error}; another program, perhaps another coordinator, listens there, or the port is \
+         the local end of an outgoing connection (`ss -tan` shows both; docs/operating.md says how to reserve a port): \
+         choose another address with {flag}"
+    )]
+    Listen {
+        /// The flag that says where.
+        flag: &'static str,
+        /// The address.
+        addr: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A job's schedule cannot be used.
+    #[error("the jobs cannot be scheduled: {0}")]
+    Jobs(#[from] tokio_cron_scheduler::JobSchedulerError),
+}
+
+/// A running coordinator.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    grpc_addr: Option<SocketAddr>,
+    health_addr: Option<SocketAddr>,
+    store: Arc<dyn Store>,
+    standing: Arc<Standing>,
+    lanes: Lanes,
+    jobs: Jobs,
+    drain: Duration,
+    shutdown: CancellationToken,
+    /// Cancelled when the lanes are gone.
+    at_rest: CancellationToken,
+    listening: Vec<JoinHandle<()>>,
+    recovering: JoinHandle<()>,
+    pulse: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the store, starts the lanes, hands them what is unfinished, and listens. Prints nothing.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_by(config, Clock::system()).await
+    }
+
+    /// The same, by a clock of one's own.
+    pub async fn start_by(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let options = config.store_options();
+        let (store, listeners) = open_and_bind(&config, &options).await?;
+        let (addr, grpc_addr) = (listeners.http.1, listeners.grpc.as_ref().map(|(_, addr)| *addr));
+        let health_addr = listeners.health.as_ref().map(|(_, addr)| *addr);
+        let share = listeners.share(&config);
+        let standing = Arc::new(Standing::new(options.lapse_after_ms));
+
+        let metrics = Metrics::new();
+        let directory = Arc::new(Directory::new());
+        let (connections_max, lookups_max) = (share.outgoing_max, share.lookups_max);
+        let calls = dispatch::Options { connections_max, lookups_max, ..config.dispatch_options() };
+        let dispatcher = Dispatcher::new(calls, Arc::clone(&directory), store.journal_id());
+        let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
+        let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
+        let lanes = Lanes::start(&store, &caller, &metrics, &clock, config.runtime_options());
+        let context = jobs::Context {
+            store: Arc::clone(&store),
+            handle: lanes.handle().clone(),
+            standing: Arc::clone(&standing),
+            directory,
+            metrics,
+            clock,
+            retention_ms: config.retention_ms(),
+        };
+        // Before anything is driven: calls to names need to know who is alive, and deadlines whether the clock is right.
+        jobs::refresh_directory(context.clone()).await;
+        jobs::heartbeat(context.clone()).await;
+        let shutdown = CancellationToken::new();
+        let recovering = tokio::spawn(recover(context.clone(), shutdown.clone()));
+        let at_rest = CancellationToken::new();
+        let stops = (shutdown.clone(), at_rest.clone());
+        let pulse = tokio::spawn(pulse(config.heartbeat_every(), context.clone(), stops));
+        let jobs = Jobs::start(&config.schedules(), &context).await?;
+        let listening = listeners.serve(&config, share, &context, &shutdown);
+        let journal = store.journal_id();
+        tracing::info!(
+            %addr,
+            grpc = grpc_addr.map(tracing::field::display),
+            health = health_addr.map(tracing::field::display),
+            name = options.owner,
+            %journal,
+            "listening"
+        );
+        Ok(Self {
+            addr,
+            grpc_addr,
+            health_addr,
+            store,
+            standing,
+            lanes,
+            jobs,
+            drain: Duration::from_millis(config.http.drain_timeout.millis()),
+            shutdown,
+            at_rest,
+            listening,
+            recovering,
+            pulse,
+        })
+    }
+
+    /// Where it listens; the port is the real one when 0 was asked for.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where it listens for gRPC, if it does.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc_addr
+    }
+
+    /// Where it listens for health alone, if it does.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_addr
+    }
+
+    /// Resolves when another process has started under this coordinator's name: then this one is to stop.
+    pub async fn superseded(&self) {
+        self.standing.superseded().await;
+    }
+
+    /// When this is cancelled, a stop waits for no call and no client any more.
+    pub fn hurry(&self) -> CancellationToken {
+        self.lanes.hurry().clone()
+    }
+
+    /// Stops admitting, lets what is admitted become durable, answers who waits, waits for calls under way, and closes the
+    /// store. Owed calls are dropped: they are made after the next start. A few seconds after `http.drain_timeout` it is
+    /// over, whatever the store does.
+    pub async fn stop(self) {
+        let (hurry, longest) = (self.hurry(), self.drain.saturating_add(STOP_WITHIN));
+        let too_long = async {
+            tokio::select! {
+                () = tokio::time::sleep(longest) => {}
+                () = after(&hurry, STOP_WITHIN_HURRIED) => {}
+            }
+        };
+        tokio::select! {
+            () = self.stop_in_order() => tracing::info!("stopped"),
+            () = too_long => tracing::error!(
+                "the store, or a client, held up the stop for too long; leaving all the same. The others notice by the \
+                 missing heartbeat"
+            ),
+        }
+    }
+
+    async fn stop_in_order(self) {
+        tracing::info!("stopping");
+        self.shutdown.cancel();
+        self.jobs.stop().await;
+        let hurry = self.lanes.hurry().clone();
+        // It is alive until its lanes are gone: nobody else is to make the calls that it waits for.
+        self.lanes.stop().await;
+        self.at_rest.cancel();
+        // Requests under way have their answers by now.
+        let tasks = async {
+            for task in [self.recovering, self.pulse].into_iter().chain(self.listening) {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a task ended badly");
+                }
+            }
+        };
+        tokio::select! {
+            () = tasks => {}
+            () = after(&hurry, ANSWER_WITHIN_HURRIED) => {}
+        }
+        take_leave(&*self.store).await;
+    }
+}
+
+/// Opens the store, and then the ports: whoever has a store that cannot be used is not told about a port.
+async fn open_and_bind(
+    config: &Config,
+    options: &store::Options,
+) -> Result<(Arc<dyn Store>, Listeners), StartError> {
+    let store = store::open(options).await?;
+    let bound = async {
+        store.heartbeat().await?;
+        Listeners::bind(config).await
+    };
+    match bound.await {
+        Ok(listeners) => Ok((store, listeners)),
+        Err(error) => {
+            // It has the name by now: the others are not to wait for a heartbeat of it.
+            take_leave(&*store).await;
+            Err(error)
+        }
+    }
+}
+
+/// Lets the others take over what this coordinator owns, and closes the store.
+async fn take_leave(store: &dyn Store) {
+    if let Err(error) = store.leave().await {
+        tracing::debug!(%error, "the others will notice by the missing heartbeat");
+    }
+    if let Err(error) = store.close().await {
+        tracing::warn!(%error, "the store did not close cleanly; the next start recovers it");
+    }
+}
+
+/// Resolves so long after `token` was cancelled.
+async fn after(token: &CancellationToken, wait: Duration) {
+    token.cancelled().await;
+    tokio::time::sleep(wait).await;
+}
+
+/// The description of everything the server answers.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api::openapi()
+}
+
+/// Heartbeats, and beside them what must not wait for each other's answers. A coordinator that stops takes nothing over any
+/// more, and beats until its lanes are gone.
+async fn pulse(
+    period: Duration,
+    context: jobs::Context,
+    (shutdown, at_rest): (CancellationToken, CancellationToken),
+) {
+    let beats = ownership::every(period, at_rest.clone(), || jobs::heartbeat(context.clone()));
+    let looks = ownership::every(period, shutdown.clone(), || jobs::look_around(context.clone()));
+    let fit = ownership::every(period, shutdown.clone(), || jobs::keep_fit(context.clone()));
+    let watch = ownership::every(store::WATCH_EVERY, shutdown, || jobs::watch(context.clone()));
+    let metrics = context.metrics.clone();
+    let clock = context.clock.clone().watch_over(move |by_ms| metrics.clock_set(by_ms), at_rest);
+    futures_util::future::join5(beats, looks, watch, fit, clock).await;
+}
+
+async fn recover(context: jobs::Context, shutdown: CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        _ = recovery::recover(&*context.store, &context.handle, &context.metrics) => {}
+    }
+}
+
+fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken, health: Router) -> Router {
+    let directory = Arc::clone(&context.directory);
+    let state = api::State {
+        handle: context.handle.clone(),
+        queries: context.store.clone(),
+        registrar: Registrar::start(
+            context.store.clone(),
+            Arc::clone(&context.directory),
+            config.dispatch.instances_max,
+        ),
+        registry: context.store.clone(),
+        membership: context.store.clone(),
+        knows_participant: Arc::new(move |name| directory.knows(name)),
+        limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
+        shutdown: shutdown.clone(),
+    };
+    // The seams: authentication becomes a layer here, one per router.
+    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
+    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
+    let names = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
+    let (native, dialect) = (api::router(state.clone()), api::dtm::router(front(config, context)));
+    let (native, dialect) = (api::guard(native, names.clone()), api::guard(dialect, names));
+    api::compose([
+        api::guard(api::guard(native, count.clone()), measure.clone()),
+        api::guard(api::guard(admin::router(state), count.clone()), measure.clone()),
+        api::guard(api::guard(dialect, count), measure.clone()),
+        health,
+        api::docs_router(),
+    ])
+}
+
+/// Health, measured.
+fn health_router(context: &jobs::Context, shutdown: &CancellationToken, budget: &http::Budget) -> Router {
+    let (metrics, budget) = (context.metrics.clone(), budget.clone());
+    let damaged = context.handle.damaged().clone();
+    let (handle, standing) = (context.handle.clone(), Arc::clone(&context.standing));
+    let (vitals, store) = (Arc::clone(context.handle.vitals()), Arc::clone(&context.store));
+    let health = api::health::Health {
+        store: context.store.clone(),
+        prove: Arc::new(move || vitals.prove(&store)),
+        ready_timeout: READY_TIMEOUT,
+        complaint: Arc::new(move || {
+            let cut_off = standing.is_cut_off().then(|| CUT_OFF.to_owned());
+            handle.complaint().or(cut_off)
+        }),
+        damaged: Arc::new(move || damaged.len()),
+        metrics: Arc::new(move || {
+            metrics.bodies(budget.used_bytes(), budget.refused());
+            metrics.render()
+        }),
+        shutdown: shutdown.clone(),
+    };
+    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
+    api::guard(api::health::router(health), measure)
+}
+
+fn grpc_router(config: &Config, context: &jobs::Context) -> Router {
+    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
+    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
+    api::guard(api::guard(api::dtm::grpc_router(front(config, context)), count), measure)
+}
+
+fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {
+    let metrics = context.metrics.clone();
+    api::dtm::Front::new(
+        context.handle.clone(),
+        context.store.clone(),
+        api::Limits::default().store_timeout,
+        config.http.body_bytes_max,
+        Arc::new(move || metrics.render()),
+    )
+}
+
+/// Answers say which journal they are from, for initiators that call participants themselves.
+async fn name_journal(Ext(journal): Ext<JournalId>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Ok(journal) = HeaderValue::from_str(journal.as_str()) {
+        response.headers_mut().insert(headers::JOURNAL, journal);
+    }
+    response
+}
+
+/// Counts requests by the route they matched, never by their path.
+async fn measure(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
+    let stopwatch = Stopwatch::start();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let took_s = stopwatch.elapsed().as_secs_f64();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    metrics.http_request(route, method.as_str(), response.status().as_u16(), took_s);
+    response
+}

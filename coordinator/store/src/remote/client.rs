@@ -1,0 +1,321 @@
+//! One connection to a database server, as the code that all of them share sees it: texts with `$1 ..`, values, rows.
+//!
+//! A [`Client`] knows its dialect and nothing of when it is used; who keeps connections is in `connections`, what is asked
+//! of them in `queries`, `tables` and `append`.
+
+use std::fmt;
+
+use trine_protocol::Gid;
+
+use super::append::Writing;
+use super::safety::{Inspection, Unfit};
+use crate::retention::Candidate;
+use crate::{Registration, StoreError};
+
+/// A value to bind.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Int(i64),
+    MaybeInt(Option<i64>),
+    MaybeBool(Option<bool>),
+    Text(String),
+    MaybeText(Option<String>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<&Gid> for Value {
+    fn from(gid: &Gid) -> Self {
+        Self::Text(gid.as_str().to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    /// Something else than its column holds, and why. Whoever needs it fails; the other rows are as good as ever.
+    Unreadable(String),
+}
+
+/// A row, by the position of its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row(pub(crate) Vec<Cell>);
+
+impl Row {
+    pub(crate) fn text(&self, column: usize) -> Result<&str, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Text(text)) => Ok(text),
+            other => Err(unexpected(column, other)),
+        }
+    }
+
+    pub(crate) fn maybe_text(&self, column: usize) -> Result<Option<&str>, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Null) => Ok(None),
+            _ => self.text(column).map(Some),
+        }
+    }
+
+    pub(crate) fn int(&self, column: usize) -> Result<i64, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Int(number)) => Ok(*number),
+            other => Err(unexpected(column, other)),
+        }
+    }
+
+    pub(crate) fn maybe_int(&self, column: usize) -> Result<Option<i64>, ClientError> {
+        match self.0.get(column) {
+            Some(Cell::Null) => Ok(None),
+            _ => self.int(column).map(Some),
+        }
+    }
+}
+
+fn unexpected(column: usize, found: Option<&Cell>) -> ClientError {
+    ClientError::Unreadable(format!("column {column} is {found:?}"))
+}
+
+/// Whether exactly the migrations of this version have been applied, by rows of version and success.
+pub(super) fn is_up_to_date(rows: &[Row], migrations: &[(i64, &str, &str)]) -> bool {
+    rows.len() == migrations.len()
+        && migrations.iter().all(|(number, ..)| {
+            rows.iter().any(|row| row.int(0).ok() == Some(*number) && row.int(1).ok() == Some(1))
+        })
+}
+
+/// Why a server did not do what it was asked. The texts never hold a password: drivers do not put one in theirs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// The driver's words.
+    #[error("{}", driver_words(.0))]
+    Sql(#[from] sqlx::Error),
+    /// It did not answer in time; the connection is of no more use.
+    #[error("no answer within {0} ms")]
+    Slow(u64),
+    /// Too many wait for a connection.
+    #[error("too many wait for a connection to the store")]
+    Crowded,
+    /// It answers, and must not be written to.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// A row is not what its table says.
+    #[error("a row cannot be understood: {0}")]
+    Unreadable(String),
+    /// The file with the password cannot be read.
+    #[error("the password of the store cannot be read from {0}")]
+    Password(String),
+    /// This coordinator has closed its store.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What a driver says, without saying again and again that it is about its configuration.
+pub(crate) fn driver_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(inner) => {
+            inner.downcast_ref().map_or_else(|| inner.to_string(), driver_words)
+        }
+        other => other.to_string(),
+    }
+}
+
+impl From<ClientError> for StoreError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Unfit(unfit) => Self::Unfit(unfit),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// What an error says about the statement it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Undone: a key exists, or a record before it is missing.
+    Conflict,
+    /// Undone, because of others who wrote at the same time: worth another try at once.
+    Contended,
+    /// Undone, for good.
+    Failed,
+    /// Nobody knows.
+    Doubtful,
+}
+
+/// A connection to one kind of database server.
+pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
+    /// Where one server is, and how to get in.
+    type Address: Clone + Send + Sync + fmt::Debug + 'static;
+    /// Every SQL text that only reads, or writes without a batch.
+    const TEXTS: &'static Texts;
+
+    /// Parameters a URL may have.
+    const PARAMETERS: &'static [&'static str];
+
+    /// The server a URL names; the URL has one host.
+    fn address(url: &str) -> Result<Self::Address, String>;
+
+    /// The same server with another password.
+    fn with_password(address: &Self::Address, password: &str) -> Self::Address;
+
+    /// Connects, and sets what every session needs.
+    fn connect(address: &Self::Address) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
+
+    /// What this server is, as far as safety depends on it.
+    fn inspect(&mut self) -> impl Future<Output = Result<Inspection, ClientError>> + Send;
+
+    /// The node of a cluster it is connected to, where that matters.
+    fn node(&self) -> &str;
+
+    /// Says that a coordinator is alive: name, incarnation, node. Answers whose the name is, the heartbeat
+    /// before this one, and this one; nothing when that must be asked.
+    fn beat(&mut self, values: &[Value]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// Runs a text that answers rows.
+    fn query(
+        &mut self,
+        text: &'static str,
+        values: &[Value],
+    ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// Runs a text that changes rows; returns how many.
+    fn execute(
+        &mut self,
+        text: &'static str,
+        values: &[Value],
+    ) -> impl Future<Output = Result<u64, ClientError>> + Send;
+
+    /// Journals: gid, seq, at, event, and whether `owner` owns it, by gid and seq.
+    fn load(
+        &mut self,
+        owner: &str,
+        gids: &[Gid],
+    ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// The last seq of each gid that has one.
+    fn ends(&mut self, gids: &[&Gid]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// Writes all of a batch in one database transaction, or nothing. After an error the connection is as before, or
+    /// of no more use: then the error is [`Verdict::Doubtful`] or [`Verdict::Failed`].
+    fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`, if the row of `from` says that it is
+    /// gone ([`super::tables::GONE_MAX`]); returns their gids.
+    fn claim(
+        &mut self,
+        owner: &str,
+        from: &str,
+        limit: i64,
+    ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+
+    /// Deletes everything of these transactions whose index rows still say the same; returns how many that were.
+    fn retire(&mut self, settled: &[Candidate]) -> impl Future<Output = Result<u64, ClientError>> + Send;
+
+    /// Inserts instances of participants, or extends their lives, which begin at `now`.
+    fn register(
+        &mut self,
+        registrations: &[Registration],
+        now: i64,
+    ) -> impl Future<Output = Result<(), ClientError>> + Send;
+
+    /// Applies the migrations that are missing; returns how many.
+    fn migrate(&mut self) -> impl Future<Output = Result<u64, sqlx::migrate::MigrateError>> + Send;
+
+    /// [`Verdict::Conflict`] or [`Verdict::Contended`] where that is why a statement that stood alone was undone; none for
+    /// every other error, after which it may or may not have been done.
+    fn undone(error: &ClientError) -> Option<Verdict>;
+
+    /// Whether the connection can go on being used after an error.
+    fn survives(error: &ClientError) -> bool;
+
+    /// Says goodbye.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// How writing a batch went wrong.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) verdict: Verdict,
+    pub(crate) error: ClientError,
+}
+
+/// SQL of one dialect, with `$1 ..` for what is bound.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    /// The number of the server's session behind this connection.
+    pub(crate) session: &'static str,
+    pub(crate) records: &'static str,
+    pub(crate) records_page: &'static str,
+    /// Names after another one, in order, from each table that has them.
+    pub(crate) names: [&'static str; 3],
+    pub(crate) index_row: &'static str,
+    pub(crate) labels: &'static str,
+    pub(crate) unfinished: &'static str,
+    pub(crate) due: &'static str,
+    pub(crate) list_all: &'static str,
+    pub(crate) list_unsettled: &'static str,
+    pub(crate) list_labelled: &'static str,
+    pub(crate) census: &'static str,
+    pub(crate) participants: &'static str,
+    /// The server's time.
+    pub(crate) now: &'static str,
+    pub(crate) is_registered: &'static str,
+    pub(crate) deregister: &'static str,
+    pub(crate) sweep_participants: &'static str,
+    pub(crate) journal_id: &'static str,
+    /// `$1`: what it is to be. Harmless, or undone, where there is one.
+    pub(crate) make_journal_id: &'static str,
+    pub(crate) join: &'static str,
+    pub(crate) beat: &'static str,
+    /// A small write that is committed only where everything before it is, by the name of a coordinator. None where
+    /// what can be read is as safe as what was answered.
+    pub(crate) settle: Option<&'static str>,
+    pub(crate) standing: &'static str,
+    pub(crate) leave: &'static str,
+    /// `$3`: the word for that.
+    pub(crate) give_up: &'static str,
+    /// Writes the word `$4` in the place of the heartbeat `$3`, if that is still the last one.
+    pub(crate) take_for_gone: &'static str,
+    /// When the process that has a name has last beaten, and how long ago that was.
+    pub(crate) beaten: &'static str,
+    /// The other coordinators: id, incarnation, heartbeat, whether they own what is not settled.
+    pub(crate) others: &'static str,
+    pub(crate) recall: &'static str,
+    pub(crate) coordinators: &'static str,
+    pub(crate) sweep_coordinators: &'static str,
+    pub(crate) ping: &'static str,
+    pub(crate) alive: &'static str,
+    pub(crate) remove_probe: &'static str,
+    pub(crate) sweep_probes: &'static str,
+    /// Rows that call their transactions settled, oldest first. `$1`: before when; `$2`, `$3`: after which one.
+    pub(crate) settled: &'static str,
+    /// Puts an index row right, unless it no longer says that it settled then.
+    pub(crate) reopen: &'static str,
+    /// Newest first.
+    pub(crate) spans: &'static str,
+    /// Now, and the time of the newest record.
+    pub(crate) clock: &'static str,
+    pub(crate) begin_span: &'static str,
+    pub(crate) extend_span: &'static str,
+    pub(crate) cut_spans: &'static str,
+    pub(crate) drop_spans_after: &'static str,
+    pub(crate) drop_spans_until: &'static str,
+    pub(crate) entry: &'static str,
+    pub(crate) entries: &'static str,
+    pub(crate) create_entry: &'static str,
+    pub(crate) change_entry: &'static str,
+    /// `$3`: its version, or 0 for any.
+    pub(crate) delete_entry: &'static str,
+}

@@ -1,0 +1,112 @@
+//! Entries. Each call is one statement: it is done whole or not at all, and answers what was true at one moment.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use trine_protocol::Timestamp;
+
+use super::Remote;
+use super::append::{integer, millis};
+use super::client::{self, Client, ClientError, Row, Verdict};
+use super::queries::{count, timestamp};
+use crate::{Change, Entry, Key, KeyValues, Revision, StoreError, StoreFuture, Value};
+
+/// How often a statement is tried that is undone because of others.
+const TRIES_MAX: u32 = 5;
+
+impl<C: Client> Remote<C> {
+    /// Runs a text that changes one row or none.
+    fn change(&self, text: &'static str, values: Vec<client::Value>) -> StoreFuture<Change> {
+        let values = Arc::new(values);
+        let begun = Arc::new(AtomicBool::new(false));
+        let changed = self.keep(move |client, _| {
+            let values = Arc::clone(&values);
+            let again = begun.swap(true, Ordering::SeqCst);
+            Box::pin(async move {
+                Ok(match change(client, text, &values).await? {
+                    // To itself, perhaps: a connection broke, and whether the change was made before is not known.
+                    Change::Lost if again => Err(StoreError::Unavailable(
+                        "the connection broke, and nobody knows whether the change was made".into(),
+                    )),
+                    changed => Ok(changed),
+                })
+            })
+        });
+        Box::pin(async move { changed.await? })
+    }
+}
+
+async fn change<C: Client>(
+    client: &mut C,
+    text: &'static str,
+    values: &[client::Value],
+) -> Result<Change, ClientError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let error = match client.execute(text, values).await {
+            Ok(0) => return Ok(Change::Lost),
+            Ok(_) => return Ok(Change::Done),
+            Err(error) => error,
+        };
+        match C::undone(&error) {
+            Some(Verdict::Conflict) => return Ok(Change::Lost),
+            Some(Verdict::Contended) if tries < TRIES_MAX => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+fn read(row: &Row) -> Result<Entry, ClientError> {
+    Ok(Entry {
+        key: row.text(0)?.to_owned(),
+        value: row.text(1)?.to_owned(),
+        revision: Revision { version: row.int(2)?.cast_unsigned(), created_at: timestamp(row, 3)? },
+        updated_at: timestamp(row, 4)?,
+    })
+}
+
+impl<C: Client> KeyValues for Remote<C> {
+    fn entry(&self, category: Key, key: Key) -> StoreFuture<Option<Entry>> {
+        self.read(move |client, _| {
+            let values = [category.as_str().into(), key.as_str().into()];
+            Box::pin(async move {
+                let rows = client.query(C::TEXTS.entry, &values).await?;
+                rows.first().map(read).transpose()
+            })
+        })
+    }
+
+    fn entries(&self, category: Key, after: Option<Key>, limit: usize) -> StoreFuture<Vec<Entry>> {
+        self.read(move |client, _| {
+            // No key is empty.
+            let after = after.as_ref().map_or("", Key::as_str);
+            let values = [category.as_str().into(), after.into(), count(limit)];
+            Box::pin(async move { client.query(C::TEXTS.entries, &values).await?.iter().map(read).collect() })
+        })
+    }
+
+    fn put(
+        &self,
+        category: Key,
+        key: Key,
+        value: Value,
+        expected: Option<Revision>,
+        now: Timestamp,
+    ) -> StoreFuture<Change> {
+        let mut values = vec![category.as_str().into(), key.as_str().into()];
+        values.extend([value.as_str().into(), millis(now).into()]);
+        let Some(Revision { version, created_at }) = expected else {
+            return self.change(C::TEXTS.create_entry, values);
+        };
+        values.extend([integer(version).into(), millis(created_at).into()]);
+        self.change(C::TEXTS.change_entry, values)
+    }
+
+    fn delete(&self, category: Key, key: Key, expected: Option<Revision>) -> StoreFuture<Change> {
+        let expected = expected.unwrap_or(Revision { version: 0, created_at: Timestamp::default() });
+        let (version, created_at) = (integer(expected.version).into(), millis(expected.created_at).into());
+        let values = vec![category.as_str().into(), key.as_str().into(), version, created_at];
+        self.change(C::TEXTS.delete_entry, values)
+    }
+}

@@ -1,0 +1,377 @@
+//! MySQL and MariaDB, Galera clusters included: their dialect, their errors, their settings.
+//!
+//! A batch takes a few statements (in `write`). A coordinator that is paused between two of them holds locks: therefore
+//! sessions that fall silent are soon ended by the server (`wait_timeout`), which undoes what they had begun.
+
+mod positional;
+mod statements;
+mod texts;
+mod write;
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
+use trine_protocol::Gid;
+
+use super::append::{Writing, integer};
+use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
+use super::safety::{Inspection, Risk};
+use super::tables::GONE_MAX;
+use crate::Registration;
+use crate::retention::{self, Candidate};
+use statements::{Gids, REGISTRATIONS};
+
+/// Prepared statements kept per connection. There must be fewer texts than that: closing one costs 40 ms over TCP.
+const STATEMENTS_MAX: usize = 512;
+/// Seconds after which the server ends a session that says nothing. Longer than a connection lies idle here.
+const SILENCE_SECONDS: u32 = 20;
+/// Smallest `max_allowed_packet` a batch is sure to pass through.
+const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
+
+/// How often migrating is tried where no lock is to be had.
+const MIGRATE_TRIES_MAX: u32 = 10;
+
+/// Every migration, oldest first: number, name, text.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "journal", include_str!("../../../../migrations/coordinator/mysql/0001_journal.sql")),
+    (2, "key_values", include_str!("../../../../migrations/coordinator/mysql/0002_key_values.sql")),
+    (3, "checksums", include_str!("../../../../migrations/coordinator/mysql/0003_checksums.sql")),
+    (4, "journal_id", include_str!("../../../../migrations/coordinator/mysql/0004_journal_id.sql")),
+    (5, "watched", include_str!("../../../../migrations/coordinator/mysql/0005_watched.sql")),
+];
+
+/// A connection to MySQL or MariaDB.
+#[derive(Debug)]
+pub(crate) struct MySql(MySqlConnection, String);
+
+impl Client for MySql {
+    type Address = MySqlConnectOptions;
+    const TEXTS: &'static Texts = &texts::TEXTS;
+    const PARAMETERS: &'static [&'static str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
+
+    fn address(url: &str) -> Result<MySqlConnectOptions, String> {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let options = MySqlConnectOptions::from_str(&format!("mysql://{rest}"))
+            .map_err(|error| driver_words(&error))?;
+        Ok(options.charset("utf8mb4").statement_cache_capacity(STATEMENTS_MAX).disable_statement_logging())
+    }
+
+    fn with_password(address: &MySqlConnectOptions, password: &str) -> MySqlConnectOptions {
+        address.clone().password(password)
+    }
+
+    async fn connect(address: &MySqlConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = address.connect().await?;
+        let settings = format!(
+            "SET SESSION wait_timeout = {SILENCE_SECONDS}, innodb_lock_wait_timeout = 10, autocommit = 1; \
+             SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        );
+        sqlx::raw_sql(statements::vouched(settings)).execute(&mut connection).await?;
+        Ok(Self(connection, String::new()))
+    }
+
+    async fn inspect(&mut self) -> Result<Inspection, ClientError> {
+        let mut settings: BTreeMap<String, String> = BTreeMap::new();
+        for row in
+            self.query(texts::SETTINGS, &[]).await?.iter().chain(&self.query(texts::CLUSTER, &[]).await?)
+        {
+            settings.insert(row.text(0)?.to_owned(), row.text(1)?.to_owned());
+        }
+        let found = read_settings(&settings);
+        self.1 = found.node.clone().unwrap_or_default();
+        if found.node.is_some() {
+            // What another node has acknowledged is waited for before anything is read or written here.
+            sqlx::raw_sql("SET SESSION wsrep_sync_wait = 7").execute(&mut self.0).await?;
+        }
+        Ok(found)
+    }
+
+    fn node(&self) -> &str {
+        &self.1
+    }
+
+    async fn beat(&mut self, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+        self.execute(Self::TEXTS.beat, values).await?;
+        self.query(Self::TEXTS.standing, &values[..1]).await
+    }
+
+    async fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+        let rows = bind(text, values).fetch_all(&mut self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn execute(&mut self, text: &'static str, values: &[Value]) -> Result<u64, ClientError> {
+        Ok(bind(text, values).execute(&mut self.0).await?.rows_affected())
+    }
+
+    async fn load(&mut self, owner: &str, gids: &[Gid]) -> Result<Vec<Row>, ClientError> {
+        let mut found = Vec::new();
+        let gids: Vec<&Gid> = gids.iter().collect();
+        for part in Gids::parts(&gids) {
+            let query = part.bind(sqlx::query(part.text(texts::LOAD)).bind(owner.to_owned()));
+            let rows = query.fetch_all(&mut self.0).await?;
+            found.extend(rows.iter().map(row).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
+    }
+
+    async fn ends(&mut self, gids: &[&Gid]) -> Result<Vec<Row>, ClientError> {
+        let mut found = Vec::new();
+        for part in Gids::parts(gids) {
+            let rows = part.bind(sqlx::query(part.text(texts::ENDS))).fetch_all(&mut self.0).await?;
+            found.extend(rows.iter().map(row).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
+    }
+
+    async fn write(&mut self, writing: &Writing<'_>) -> Result<(), Refusal> {
+        write::write(&mut self.0, writing).await
+    }
+
+    async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
+        let mut claimed = Vec::new();
+        write::begin(&mut self.0).await?;
+        let rows = self.query(texts::CLAIMABLE, &[from.into(), limit.into(), GONE_MAX.into()]).await?;
+        let gids = super::queries::gids(&rows)?;
+        let gids: Vec<&Gid> = gids.iter().collect();
+        for part in Gids::parts(&gids) {
+            let query = sqlx::query(part.text(texts::CLAIM)).bind(owner.to_owned());
+            part.bind(query).execute(&mut self.0).await?;
+        }
+        write::commit(&mut self.0).await?;
+        claimed.extend(rows);
+        Ok(claimed)
+    }
+
+    async fn retire(&mut self, settled: &[Candidate]) -> Result<u64, ClientError> {
+        let gids = retention::gids(settled);
+        let gids: Vec<&Gid> = gids.iter().collect();
+        let mut same = Vec::new();
+        write::begin(&mut self.0).await?;
+        for part in Gids::parts(&gids) {
+            let rows = part.bind(sqlx::query(part.text(texts::RETIRABLE))).fetch_all(&mut self.0).await?;
+            let rows = rows.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+            same.extend(super::retention::candidates(&rows));
+        }
+        same.retain(|one| settled.contains(one));
+        let gids = retention::gids(&same);
+        let gids: Vec<&Gid> = gids.iter().collect();
+        for text in texts::RETIRE {
+            for part in Gids::parts(&gids) {
+                part.bind(sqlx::query(part.text(text))).execute(&mut self.0).await?;
+            }
+        }
+        write::commit(&mut self.0).await?;
+        Ok(same.len() as u64)
+    }
+
+    async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
+        let weight = |one: &Registration| one.name.len() + one.base_url.len() + 32;
+        let bound = REGISTRATIONS.bound(registrations, weight, |query, one| {
+            let expires_at = now.saturating_add(integer(one.ttl_ms));
+            query.bind(one.name.clone()).bind(one.base_url.clone()).bind(now).bind(expires_at)
+        });
+        for (_, statement) in bound {
+            statement.execute(&mut self.0).await?;
+        }
+        Ok(())
+    }
+
+    async fn migrate(&mut self) -> Result<u64, MigrateError> {
+        // Once everything is applied, a user that may not create tables will do.
+        if self
+            .query(texts::APPLIED, &[])
+            .await
+            .is_ok_and(|rows| super::client::is_up_to_date(&rows, MIGRATIONS))
+        {
+            return Ok(0);
+        }
+        // The driver's own lock asks to be waited for without end, which MariaDB does not do.
+        let locked: Option<i64> = sqlx::query_scalar(texts::LOCK).fetch_one(&mut self.0).await?;
+        if locked != Some(1) {
+            tracing::debug!("no lock for migrating; whoever migrates at the same time is met again");
+        }
+        let mut tries = 0;
+        let applied = loop {
+            tries += 1;
+            match apply(&mut self.0).await {
+                // Two that were not kept apart: the loser finds everything done.
+                Err(_) if locked != Some(1) && tries < MIGRATE_TRIES_MAX => {
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(50..500))).await;
+                }
+                applied => break applied,
+            }
+        };
+        sqlx::query(texts::UNLOCK).execute(&mut self.0).await?;
+        applied
+    }
+
+    fn undone(error: &ClientError) -> Option<Verdict> {
+        let ClientError::Sql(error) = error else { return None };
+        Some(verdict(number(error))).filter(|v| matches!(v, Verdict::Conflict | Verdict::Contended))
+    }
+
+    fn survives(error: &ClientError) -> bool {
+        match error {
+            ClientError::Unreadable(_) => true,
+            // In the middle of a database transaction, perhaps: the next one must not continue it.
+            ClientError::Sql(_)
+            | ClientError::Slow(_)
+            | ClientError::Unfit(_)
+            | ClientError::Crowded
+            | ClientError::Password(_)
+            | ClientError::Closed => false,
+        }
+    }
+
+    async fn close(self) {
+        // The server notices a connection that is gone as well.
+        self.0.close().await.ok();
+    }
+}
+
+/// What an error before COMMIT means, by the server's number. None of it can have been committed, so nothing is in doubt.
+fn verdict(number: Option<u16>) -> Verdict {
+    match number {
+        Some(1062) => Verdict::Conflict,
+        // A deadlock (also Galera's word for a write set that lost), a lock not to be had in time.
+        Some(1213 | 1205) => Verdict::Contended,
+        Some(_) | None => Verdict::Failed,
+    }
+}
+
+fn number(error: &sqlx::Error) -> Option<u16> {
+    let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
+    Some(error.number())
+}
+
+/// Finds what must not be relied upon among a server's variables. What a server does not know it does not have.
+fn read_settings(settings: &BTreeMap<String, String>) -> Inspection {
+    let get = |name: &str| settings.get(name).map(|value| value.to_ascii_uppercase());
+    let is_on = |name: &str| get(name).is_some_and(|value| value == "ON" || value == "1");
+    let mut found = Inspection::default();
+    if is_on("read_only") || is_on("super_read_only") || is_on("innodb_read_only") {
+        found.read_only = Some("the server is read-only; a replica must not be written to".into());
+    }
+    if is_on("wsrep_on") {
+        if !is_on("wsrep_ready") {
+            found.read_only = Some("the Galera node is not ready (wsrep_ready)".into());
+        }
+        found.node = settings.get("wsrep_gcomm_uuid").cloned();
+    }
+    let packet: u64 = get("max_allowed_packet").and_then(|value| value.parse().ok()).unwrap_or(u64::MAX);
+    if packet < PACKET_BYTES_MIN {
+        found.unfit = Some(format!("max_allowed_packet is {packet}; set it to at least {PACKET_BYTES_MIN}"));
+    }
+    let mut risk = |risk: Risk, bad: bool| {
+        let value = get(risk.as_str()).unwrap_or_default();
+        if bad {
+            found.risks.push((risk, format!("the server has {risk} = {value}")));
+        }
+    };
+    risk(Risk::FlushLog, get("innodb_flush_log_at_trx_commit").is_some_and(|value| value != "1"));
+    let half = ["OFF", "0", "DETECT_ONLY"];
+    risk(Risk::Doublewrite, get("innodb_doublewrite").is_some_and(|value| half.contains(&&*value)));
+    // A binary log that lags behind the tables loses what replicas and restores are made of.
+    risk(Risk::SyncBinlog, is_on("log_bin") && get("sync_binlog").is_some_and(|value| value != "1"));
+    found
+}
+
+async fn apply(connection: &mut MySqlConnection) -> Result<u64, MigrateError> {
+    let migrator = migrator();
+    connection.ensure_migrations_table(&migrator.table_name).await?;
+    // Whoever was cut off in the middle of a migration left it half applied; running it again is harmless.
+    sqlx::query(texts::MEND).execute(&mut *connection).await?;
+    let before = connection.list_applied_migrations(&migrator.table_name).await?.len();
+    migrator.run_direct(None, connection, false).await?;
+    let after = connection.list_applied_migrations(&migrator.table_name).await?.len();
+    Ok(after.saturating_sub(before) as u64)
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(super::MIGRATIONS_TABLE);
+    migrator.set_locking(false);
+    migrator
+}
+
+type Bound = Query<'static, sqlx::MySql, MySqlArguments>;
+
+fn bind(text: &'static str, values: &[Value]) -> Bound {
+    let (text, order) = positional::positional(text);
+    let query = sqlx::query(statements::vouched(text));
+    order.into_iter().fold(query, |query, place| match &values[place] {
+        Value::Int(number) => query.bind(*number),
+        Value::MaybeInt(number) => query.bind(*number),
+        Value::MaybeBool(flag) => query.bind(flag.map(i64::from)),
+        Value::Text(text) => query.bind(text.clone()),
+        Value::MaybeText(text) => query.bind(text.clone()),
+    })
+}
+
+fn row(row: &MySqlRow) -> Result<Row, ClientError> {
+    let cell = |column: usize| {
+        let raw = row.try_get_raw(column)?;
+        let kind = raw.type_info().name().to_owned();
+        Ok(match kind.as_str() {
+            _ if raw.is_null() => Cell::Null,
+            "BIGINT" | "INT" => Cell::Int(row.try_get(column)?),
+            "BIGINT UNSIGNED" => Cell::Int(row.try_get::<u64, _>(column)?.cast_signed()),
+            _ => row.try_get(column).map_or_else(|error| Cell::Unreadable(error.to_string()), Cell::Text),
+        })
+    };
+    (0..row.len()).map(cell).collect::<Result<_, sqlx::Error>>().map(Row).map_err(ClientError::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inspect(settings: &[(&str, &str)]) -> Inspection {
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        read_settings(&settings.into_iter().collect())
+    }
+
+    #[test]
+    fn each_unsafe_setting_is_named() {
+        for (settings, expected) in [
+            (vec![("innodb_flush_log_at_trx_commit", "2")], vec![Risk::FlushLog]),
+            (vec![("innodb_flush_log_at_trx_commit", "1")], vec![]),
+            (vec![("innodb_doublewrite", "OFF")], vec![Risk::Doublewrite]),
+            (vec![("innodb_doublewrite", "DETECT_ONLY")], vec![Risk::Doublewrite]),
+            (vec![("innodb_doublewrite", "DETECT_AND_RECOVER")], vec![]),
+            (vec![("log_bin", "ON"), ("sync_binlog", "0")], vec![Risk::SyncBinlog]),
+            (vec![("log_bin", "OFF"), ("sync_binlog", "0")], vec![]),
+            (vec![], vec![]),
+        ] {
+            let found: Vec<Risk> = inspect(&settings).risks.into_iter().map(|(risk, _)| risk).collect();
+            assert_eq!(found, expected, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn a_replica_and_a_node_that_is_not_ready_are_not_written_to() {
+        for settings in [
+            vec![("read_only", "ON")],
+            vec![("super_read_only", "1")],
+            vec![("innodb_read_only", "ON")],
+            vec![("wsrep_on", "ON"), ("wsrep_ready", "OFF")],
+        ] {
+            assert!(inspect(&settings).read_only.is_some(), "{settings:?}");
+        }
+        let good =
+            [("wsrep_on", "ON"), ("wsrep_ready", "ON"), ("wsrep_gcomm_uuid", "x"), ("read_only", "OFF")];
+        let found = inspect(&good);
+        assert_eq!((found.read_only, found.node.as_deref()), (None, Some("x")));
+        assert!(inspect(&[("max_allowed_packet", "1048576")]).unfit.is_some());
+    }
+}

@@ -1,0 +1,122 @@
+//! Writing a batch: a few statements in one database transaction.
+//!
+//! The primary key of the journal refuses a record that exists. That the record before a gid's first one is there is
+//! looked up after the insert: if retention deleted the journal at the same moment, the insert has waited for it, and the
+//! lookup, which sees what is committed by then, finds nothing.
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Executor as _, Row as _};
+
+use super::statements::{BEFORE, Bound, INDEX, JOURNAL, LABELS};
+use super::{number, verdict};
+use crate::group;
+use crate::remote::append::{Writing, integer, millis};
+use crate::remote::client::{ClientError, Refusal, Verdict};
+
+/// Bytes of a row beside its texts, generously.
+const ROW_BYTES: usize = 200;
+
+/// Begins a database transaction, by the protocol for plain text: it cannot be prepared everywhere.
+pub(super) async fn begin(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    connection.execute("BEGIN").await.map(drop)
+}
+
+pub(super) async fn commit(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    connection.execute("COMMIT").await.map(drop)
+}
+
+/// See [`crate::remote::client::Client::write`].
+pub(super) async fn write(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result<(), Refusal> {
+    let written = match fill(connection, writing).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let error = ClientError::Unreadable("the record before one of these is missing".into());
+            Err(Refusal { verdict: Verdict::Conflict, error })
+        }
+        Err(error) => Err(Refusal { verdict: verdict(number(&error)), error: error.into() }),
+    };
+    if let Err(refusal) = written {
+        // If it cannot be undone the connection is broken, and then the server undoes it.
+        return match connection.execute("ROLLBACK").await {
+            Ok(_) => Err(refusal),
+            Err(_) => Err(Refusal { verdict: Verdict::Failed, ..refusal }),
+        };
+    }
+    commit(connection).await.map_err(|error| {
+        let verdict = match verdict(number(&error)) {
+            // Said instead of a commit, never after one.
+            Verdict::Contended => Verdict::Contended,
+            Verdict::Conflict | Verdict::Failed | Verdict::Doubtful => Verdict::Doubtful,
+        };
+        Refusal { verdict, error: error.into() }
+    })
+}
+
+/// Everything between BEGIN and COMMIT; false when a record that must be there is not.
+async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result<bool, sqlx::Error> {
+    let Writing { owner, records, rows, labels, before } = writing;
+    begin(connection).await?;
+    let encoded: Vec<_> = records.iter().map(|record| (*record, group::written(record))).collect();
+    let journal = JOURNAL.bound(
+        &encoded,
+        |(_, written)| ROW_BYTES + written.event.len(),
+        |query, (record, written)| {
+            query
+                .bind(record.gid.as_str().to_owned())
+                .bind(integer(record.seq))
+                .bind(millis(record.at))
+                .bind(written.event.clone())
+                .bind(written.checksum)
+        },
+    );
+    run(connection, journal).await?;
+    let lookups = BEFORE.bound(
+        before,
+        |_| ROW_BYTES,
+        |query, (gid, seq)| query.bind(gid.as_str().to_owned()).bind(*seq),
+    );
+    for (expected, lookup) in lookups {
+        let found: i64 = lookup.fetch_one(&mut *connection).await?.try_get(0)?;
+        if usize::try_from(found) != Ok(expected) {
+            return Ok(false);
+        }
+    }
+    let index = INDEX.bound(
+        rows,
+        |row| 2 * ROW_BYTES + row.hosts.iter().map(|host| host.len() + 1).sum::<usize>(),
+        |query, row| {
+            query
+                .bind(row.gid.as_str().to_owned())
+                .bind(row.pattern.as_str())
+                .bind(row.status.as_str())
+                .bind(row.parked)
+                .bind((*owner).to_owned())
+                .bind(row.due_at.map(millis))
+                .bind(millis(row.created_at))
+                .bind(millis(row.updated_at))
+                .bind(row.status.is_settled().then(|| millis(row.updated_at)))
+                .bind(row.hosts.join("\n"))
+        },
+    );
+    run(connection, index).await?;
+    let labels = LABELS.bound(
+        labels,
+        |_| 3 * ROW_BYTES,
+        |query, (row, key, value)| {
+            query
+                .bind(row.gid.as_str().to_owned())
+                .bind((*key).to_owned())
+                .bind((*value).to_owned())
+                .bind(millis(row.created_at))
+        },
+    );
+    run(connection, labels).await?;
+    Ok(true)
+}
+
+async fn run(connection: &mut MySqlConnection, statements: Vec<(usize, Bound)>) -> Result<(), sqlx::Error> {
+    for (_, statement) in statements {
+        statement.execute(&mut *connection).await?;
+    }
+    Ok(())
+}

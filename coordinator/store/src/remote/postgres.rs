@@ -1,0 +1,291 @@
+//! PostgreSQL, and what speaks like it: its dialect, its errors, its settings.
+//!
+//! A batch is one statement (in `write`), so there is no moment between two statements for a paused coordinator to hold
+//! locks in.
+
+mod texts;
+mod write;
+
+use std::str::FromStr;
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
+use trine_protocol::Gid;
+
+use super::append::{Writing, integer};
+use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
+use super::safety::{Inspection, Risk};
+use super::tables::GONE_MAX;
+use crate::Registration;
+use crate::retention::Candidate;
+
+/// Prepared statements kept per connection; there are fewer texts than that.
+const STATEMENTS_MAX: usize = 256;
+
+/// A statement that waits for somebody else's lock for so long is better tried again.
+///
+/// Everything asked for has an index. A planner that has not yet seen the tables filled, in the first minutes of a new
+/// database, would rather read them from end to end, and keep to that plan while they grow.
+const SESSION: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; \
+     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+
+/// Every migration, oldest first: number, name, text.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "journal", include_str!("../../../../migrations/coordinator/postgres/0001_journal.sql")),
+    (2, "key_values", include_str!("../../../../migrations/coordinator/postgres/0002_key_values.sql")),
+    (3, "checksums", include_str!("../../../../migrations/coordinator/postgres/0003_checksums.sql")),
+    (4, "journal_id", include_str!("../../../../migrations/coordinator/postgres/0004_journal_id.sql")),
+    (5, "watched", include_str!("../../../../migrations/coordinator/postgres/0005_watched.sql")),
+];
+
+/// A connection to PostgreSQL.
+#[derive(Debug)]
+pub(crate) struct Postgres(PgConnection);
+
+impl Client for Postgres {
+    type Address = PgConnectOptions;
+    const TEXTS: &'static Texts = &texts::TEXTS;
+    const PARAMETERS: &'static [&'static str] =
+        &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "options", "application_name"];
+
+    fn address(url: &str) -> Result<PgConnectOptions, String> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| driver_words(&error))?;
+        Ok(options
+            .application_name("trine")
+            // pgbouncer refuses this setting of a new session, and no column here is a fraction.
+            .extra_float_digits(None)
+            .statement_cache_capacity(STATEMENTS_MAX)
+            .disable_statement_logging())
+    }
+
+    fn with_password(address: &PgConnectOptions, password: &str) -> PgConnectOptions {
+        address.clone().password(password)
+    }
+
+    async fn connect(address: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = address.connect().await?;
+        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+        Ok(Self(connection))
+    }
+
+    async fn inspect(&mut self) -> Result<Inspection, ClientError> {
+        let rows = self.query(texts::INSPECT, &[]).await?;
+        let row = rows.first().ok_or_else(|| ClientError::Unreadable("no settings".into()))?;
+        let mut found = Inspection::default();
+        if row.maybe_text(0)? == Some("true") {
+            found.read_only = Some("the server is a standby; it must not be written to".into());
+        } else if row.maybe_text(1)? == Some("on") {
+            found.read_only = Some("the server is read-only (default_transaction_read_only)".into());
+        }
+        let risks = [(2, Risk::Fsync), (3, Risk::FullPageWrites), (4, Risk::SynchronousCommit)];
+        for (column, risk) in risks {
+            // A server that does not know the setting has none of the danger.
+            if row.maybe_text(column)? == Some("off") {
+                found.risks.push((risk, format!("the server has {risk} = off")));
+            }
+        }
+        let waits_for_standby = row.maybe_text(5)?.is_some_and(|names| !names.is_empty());
+        if let Some(less @ ("local" | "remote_write")) = row.maybe_text(4)?
+            && waits_for_standby
+        {
+            let risk = Risk::SynchronousCommit;
+            found.risks.push((risk, format!("the server has a synchronous standby and {risk} = {less}")));
+        }
+        Ok(found)
+    }
+
+    fn node(&self) -> &str {
+        ""
+    }
+
+    async fn beat(&mut self, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+        self.query(Self::TEXTS.beat, values).await
+    }
+
+    async fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+        let rows = bind(sqlx::query(text), values).fetch_all(&mut self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn execute(&mut self, text: &'static str, values: &[Value]) -> Result<u64, ClientError> {
+        Ok(bind(sqlx::query(text), values).execute(&mut self.0).await?.rows_affected())
+    }
+
+    async fn load(&mut self, owner: &str, gids: &[Gid]) -> Result<Vec<Row>, ClientError> {
+        let gids: Vec<&str> = gids.iter().map(Gid::as_str).collect();
+        let rows = sqlx::query(texts::LOAD).bind(gids).bind(owner).fetch_all(&mut self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn ends(&mut self, gids: &[&Gid]) -> Result<Vec<Row>, ClientError> {
+        let gids: Vec<&str> = gids.iter().map(|gid| gid.as_str()).collect();
+        let rows = sqlx::query(texts::ENDS).bind(gids).fetch_all(&mut self.0).await?;
+        rows.iter().map(row).collect()
+    }
+
+    async fn write(&mut self, writing: &Writing<'_>) -> Result<(), Refusal> {
+        write::bound(writing).execute(&mut self.0).await.map(drop).map_err(|error| {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            Refusal { verdict: verdict(code.as_deref()), error: error.into() }
+        })
+    }
+
+    async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
+        self.query(texts::CLAIM, &[owner.into(), from.into(), limit.into(), GONE_MAX.into()]).await
+    }
+
+    async fn retire(&mut self, settled: &[Candidate]) -> Result<u64, ClientError> {
+        let gids: Vec<&str> = settled.iter().map(|one| one.gid.as_str()).collect();
+        let times: Vec<i64> = settled.iter().map(|one| one.settled_at).collect();
+        let deleted: i64 =
+            sqlx::query_scalar(texts::RETIRE).bind(gids).bind(times).fetch_one(&mut self.0).await?;
+        Ok(deleted.cast_unsigned())
+    }
+
+    async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
+        let names: Vec<&str> = registrations.iter().map(|one| one.name.as_str()).collect();
+        let urls: Vec<&str> = registrations.iter().map(|one| one.base_url.as_str()).collect();
+        let expire = registrations.iter().map(|one| now.saturating_add(integer(one.ttl_ms)));
+        let expire: Vec<i64> = expire.collect();
+        sqlx::query(texts::REGISTER)
+            .bind(names)
+            .bind(urls)
+            .bind(now)
+            .bind(expire)
+            .execute(&mut self.0)
+            .await?;
+        Ok(())
+    }
+
+    async fn migrate(&mut self) -> Result<u64, MigrateError> {
+        let migrator = migrator();
+        // Once everything is applied, a role that may not create tables will do.
+        if self
+            .query(texts::APPLIED, &[])
+            .await
+            .is_ok_and(|rows| super::client::is_up_to_date(&rows, MIGRATIONS))
+        {
+            return Ok(0);
+        }
+        let before = applied(&mut self.0, &migrator).await?;
+        migrator.run_direct(None, &mut self.0, false).await?;
+        Ok(applied(&mut self.0, &migrator).await?.saturating_sub(before))
+    }
+
+    fn undone(error: &ClientError) -> Option<Verdict> {
+        let ClientError::Sql(error) = error else { return None };
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        Some(verdict(code.as_deref())).filter(|v| matches!(v, Verdict::Conflict | Verdict::Contended))
+    }
+
+    fn survives(error: &ClientError) -> bool {
+        match error {
+            ClientError::Sql(_) => Self::undone(error).is_some(),
+            ClientError::Unreadable(_) => true,
+            ClientError::Slow(_)
+            | ClientError::Unfit(_)
+            | ClientError::Crowded
+            | ClientError::Password(_)
+            | ClientError::Closed => false,
+        }
+    }
+
+    async fn close(self) {
+        // The server notices a connection that is gone as well.
+        self.0.close().await.ok();
+    }
+}
+
+/// What an error of the one statement of a batch means, by its SQLSTATE. Without one the connection broke.
+///
+/// An error with severity ERROR undoes the statement; the classes named as failed are that, short of a server that
+/// crashes with them. What ends sessions (57), systems (58) and everything unforeseen may come after the commit. The shard
+/// reads back after either.
+fn verdict(code: Option<&str>) -> Verdict {
+    match code {
+        // A key exists; the statement's own sign for a missing record before.
+        Some("23505" | "22012") => Verdict::Conflict,
+        // Serialization failure, deadlock, a lock not to be had in time.
+        Some("40001" | "40P01" | "55P03") => Verdict::Contended,
+        // Said by engines that do not know how a statement ended.
+        Some("40003") => Verdict::Doubtful,
+        Some(code)
+            if ["0A", "22", "23", "25", "28", "3D", "3F", "40", "42", "53", "54"]
+                .iter()
+                .any(|class| code.starts_with(class)) =>
+        {
+            Verdict::Failed
+        }
+        Some(_) | None => Verdict::Doubtful,
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(super::MIGRATIONS_TABLE);
+    migrator
+}
+
+async fn applied(connection: &mut PgConnection, migrator: &Migrator) -> Result<u64, MigrateError> {
+    // Whoever comes second must not meet the half-made table of the first.
+    connection.lock().await?;
+    let table = connection.ensure_migrations_table(&migrator.table_name).await;
+    connection.unlock().await?;
+    table?;
+    Ok(connection.list_applied_migrations(&migrator.table_name).await?.len() as u64)
+}
+
+type Bound<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+fn bind<'q>(query: Bound<'q>, values: &[Value]) -> Bound<'q> {
+    values.iter().fold(query, |query, value| match value {
+        Value::Int(number) => query.bind(*number),
+        Value::MaybeInt(number) => query.bind(*number),
+        Value::MaybeBool(flag) => query.bind(*flag),
+        Value::Text(text) => query.bind(text.clone()),
+        Value::MaybeText(text) => query.bind(text.clone()),
+    })
+}
+
+fn row(row: &PgRow) -> Result<Row, ClientError> {
+    let cell = |column: usize| {
+        let raw = row.try_get_raw(column)?;
+        Ok(match raw.type_info().name() {
+            _ if raw.is_null() => Cell::Null,
+            "INT8" => Cell::Int(row.try_get(column)?),
+            "INT4" => Cell::Int(row.try_get::<i32, _>(column)?.into()),
+            _ => row.try_get(column).map_or_else(|error| Cell::Unreadable(error.to_string()), Cell::Text),
+        })
+    };
+    (0..row.len()).map(cell).collect::<Result<_, sqlx::Error>>().map(Row).map_err(ClientError::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_that_undoes_the_statement_is_no_doubt() {
+        for (code, expected) in [
+            (Some("23505"), Verdict::Conflict),
+            (Some("22012"), Verdict::Conflict),
+            (Some("40001"), Verdict::Contended),
+            (Some("40P01"), Verdict::Contended),
+            (Some("25006"), Verdict::Failed),
+            (Some("53100"), Verdict::Failed),
+            (Some("57P01"), Verdict::Doubtful),
+            (Some("57014"), Verdict::Doubtful),
+            (Some("58030"), Verdict::Doubtful),
+            (Some("40003"), Verdict::Doubtful),
+            (Some("XX000"), Verdict::Doubtful),
+            (None, Verdict::Doubtful),
+        ] {
+            assert_eq!(verdict(code), expected, "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
+
+use super::append::millis;
+use super::client::{Client, ClientError, Row, Value};
+use super::queries;
+use crate::retention::{self, Candidate, Judged, Walk};
+use crate::watched::{self, Note, SPANS_MAX, Span, Watcher};
+use crate::{Leap, group};
+
+/// See [`crate::Maintenance::watch`]. Every statement is harmless beside another coordinator's: a span that was cut
+/// or begun meanwhile is not extended.
+pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Result<Option<Leap>, ClientError> {
+    let rows = client.query(C::TEXTS.spans, &[]).await?;
+    let spans = watched::legible(rows.iter().map(span));
+    let clock = client.query(C::TEXTS.clock, &[]).await?;
+    let row = clock.first().ok_or_else(|| ClientError::Unreadable("no time".into()))?;
+    let plan = watcher.plan(row.int(0)?, spans.first().copied(), row.maybe_int(1)?);
+    if let Some(end) = plan.cut_to {
+        client.execute(C::TEXTS.drop_spans_after, &[end.into()]).await?;
+        client.execute(C::TEXTS.cut_spans, &[end.into()]).await?;
+    }
+    match plan.note {
+        Note::Begin { from } => client.execute(C::TEXTS.begin_span, &[from.into(), plan.now.into()]).await?,
+        Note::Extend { from } => {
+            client.execute(C::TEXTS.extend_span, &[from.into(), plan.now.into()]).await?
+        }
+    };
+    if let Some(oldest) = spans.get(SPANS_MAX) {
+        client.execute(C::TEXTS.drop_spans_until, &[oldest.from.into()]).await?;
+    }
+    watcher.noted(&plan);
+    Ok(plan.leap)
+}
+
+/// See [`crate::Maintenance::retire`].
+pub(super) async fn retire<C: Client>(
+    client: &mut C,
+    walk: &Walk,
+    kept_ms: u64,
+    limit: usize,
+) -> Result<u64, ClientError> {
+    let rows = client.query(C::TEXTS.spans, &[]).await?;
+    let spans = watched::legible(rows.iter().map(span));
+    let Some(before) = watched::settled_before(spans, kept_ms) else { return Ok(0) };
+    loop {
+        let after = walk.after();
+        let values = [
+            millis(before).into(),
+            after.settled_at.into(),
+            after.gid.as_str().into(),
+            queries::count(limit),
+        ];
+        let candidates = candidates(&client.query(C::TEXTS.settled, &values).await?);
+        let Some(last) = candidates.last().cloned() else {
+            walk.ended();
+            return Ok(0);
+        };
+        let mut judged = Judged::default();
+        for some in candidates.chunks(retention::READ_AT_ONCE) {
+            judged.add(some, queries::load(client, "", &retention::gids(some)).await?);
+        }
+        let deleted = if judged.settled.is_empty() { 0 } else { client.retire(&judged.settled).await? };
+        let mut put_right = 0;
+        for (candidate, row) in &judged.unfinished {
+            let values = [
+                candidate.gid.as_str().into(),
+                candidate.settled_at.into(),
+                row.status.as_str().into(),
+                Value::MaybeText(row.parked.map(str::to_owned)),
+                Value::MaybeInt(row.due_at.map(millis)),
+                millis(row.updated_at).into(),
+            ];
+            put_right += client.execute(C::TEXTS.reopen, &values).await?;
+        }
+        judged.put_right(put_right);
+        walk.went_on(last, judged.damaged);
+        if deleted > 0 {
+            return Ok(deleted);
+        }
+    }
+}
+
+/// What rows of settled_at and gid name.
+pub(super) fn candidates(rows: &[Row]) -> Vec<Candidate> {
+    let candidate =
+        |row: &Row| Ok::<_, ClientError>(Candidate { settled_at: row.int(0)?, gid: row.text(1)?.to_owned() });
+    group::legible(rows.iter().map(candidate))
+}
+
+fn span(row: &Row) -> Result<Span, ClientError> {
+    Ok(Span { from: row.int(0)?, until: row.int(1)? })
+}

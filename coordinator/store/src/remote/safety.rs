@@ -1,0 +1,162 @@
+//! What the coordinator depends on at a database server, and what it does where that is missing: it does not connect,
+//! unless the operator has allowed the risk by name.
+//!
+//! Looked at whenever a connection is made, for a standby that was promoted may be set up differently; and at every
+//! heartbeat, for settings change while connections last.
+
+use std::fmt;
+
+/// A risk that can be allowed by name, in `store.allow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Risk {
+    /// PostgreSQL: `fsync = off`.
+    Fsync,
+    /// PostgreSQL: `full_page_writes = off`.
+    FullPageWrites,
+    /// PostgreSQL: `synchronous_commit = off`.
+    SynchronousCommit,
+    /// MySQL: `innodb_flush_log_at_trx_commit` is not 1.
+    FlushLog,
+    /// MySQL: `innodb_doublewrite = OFF`.
+    Doublewrite,
+    /// MySQL: there is a binary log and `sync_binlog` is not 1.
+    SyncBinlog,
+    /// Galera: coordinators write to different nodes.
+    GaleraMultiWriter,
+}
+
+impl Risk {
+    /// Every risk.
+    pub const ALL: [Self; 7] = [
+        Self::Fsync,
+        Self::FullPageWrites,
+        Self::SynchronousCommit,
+        Self::FlushLog,
+        Self::Doublewrite,
+        Self::SyncBinlog,
+        Self::GaleraMultiWriter,
+    ];
+
+    /// Its name in `store.allow`: that of the setting, where there is one.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::FullPageWrites => "full_page_writes",
+            Self::SynchronousCommit => "synchronous_commit",
+            Self::FlushLog => "innodb_flush_log_at_trx_commit",
+            Self::Doublewrite => "innodb_doublewrite",
+            Self::SyncBinlog => "sync_binlog",
+            Self::GaleraMultiWriter => "galera_multi_writer",
+        }
+    }
+
+    /// What may happen.
+    fn consequence(self) -> &'static str {
+        match self {
+            Self::Fsync | Self::SynchronousCommit => {
+                "transactions that were answered may be lost when the database server crashes"
+            }
+            Self::FullPageWrites | Self::Doublewrite => "a crash of its machine may damage the database",
+            Self::FlushLog | Self::SyncBinlog => {
+                "transactions that were answered may be lost when the machine of the database server crashes"
+            }
+            Self::GaleraMultiWriter => {
+                "reads may be older than what was answered, and writers undo each other's work all the time"
+            }
+        }
+    }
+
+    /// The risk of a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|risk| risk.as_str() == name)
+    }
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a server that answers is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Unfit {
+    /// In one word.
+    pub why: Why,
+    /// Which setting, and what to do: for operators.
+    pub detail: String,
+}
+
+/// What is wrong with a server, as far as everybody may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It takes no writes: a standby, or one that was demoted.
+    ReadOnly,
+    /// What it acknowledges may be lost.
+    Unsafe,
+    /// Its file is damaged where it had to be read.
+    Damaged,
+    /// Anything else.
+    Unusable,
+}
+
+/// Risks an operator has allowed.
+pub(super) type Allowed = std::collections::BTreeSet<Risk>;
+
+/// What a server says of itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inspection {
+    /// Why it must not be written to: it is a standby, or read-only.
+    pub(super) read_only: Option<String>,
+    /// Risks, each with the setting as found.
+    pub(super) risks: Vec<(Risk, String)>,
+    /// Which node of a Galera cluster it is.
+    pub(super) node: Option<String>,
+    /// Anything else that makes it useless, such as a version that is too old. Nothing allows it.
+    pub(super) unfit: Option<String>,
+}
+
+/// Whether a server may be used; otherwise why not, and what to do.
+pub(super) fn judge(inspection: &Inspection, allowed: &Allowed) -> Result<(), Unfit> {
+    for (why, found) in [(Why::ReadOnly, &inspection.read_only), (Why::Unusable, &inspection.unfit)] {
+        if let Some(detail) = found {
+            return Err(Unfit { why, detail: detail.clone() });
+        }
+    }
+    let refused: Vec<String> = inspection
+        .risks
+        .iter()
+        .filter(|(risk, _)| !allowed.contains(risk))
+        .map(|(risk, found)| refusal(*risk, found))
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(Unfit { why: Why::Unsafe, detail: refused.join("; ") }) }
+}
+
+/// The sentence that refuses a risk.
+pub(super) fn refusal(risk: Risk, found: &str) -> String {
+    format!("{found}: {}; change it, or accept that with store.allow = \"{risk}\"", risk.consequence())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_risk_is_refused_by_name_until_it_is_allowed_by_that_name() {
+        for risk in Risk::ALL {
+            assert_eq!(Risk::parse(risk.as_str()), Some(risk));
+            let found = Inspection { risks: vec![(risk, "x = off".into())], ..Inspection::default() };
+            let refused = judge(&found, &Allowed::new()).unwrap_err();
+            assert!(refused.detail.contains(&format!("store.allow = \"{risk}\"")), "{refused}");
+            assert_eq!(judge(&found, &Allowed::from([risk])), Ok(()));
+        }
+    }
+
+    #[test]
+    fn nothing_allows_writing_to_a_standby() {
+        let found = Inspection { read_only: Some("it is a standby".into()), ..Inspection::default() };
+        let unfit = Unfit { why: Why::ReadOnly, detail: "it is a standby".into() };
+        assert_eq!(judge(&found, &Risk::ALL.into_iter().collect()), Err(unfit));
+    }
+}

@@ -1,0 +1,253 @@
+//! Small writes: participants, and the coordinators that share the database.
+//!
+//! Who is gone is said in its row, by itself or by the first that has seen it silent for long enough (`sightings`); whoever
+//! adopts goes by that word. No clock decides it: neither the database's, which may leap, nor a comparison of coordinators'.
+
+use std::time::Duration;
+
+use trine_protocol::{Gid, JournalId, Timestamp};
+
+use super::append::integer;
+use super::client::{Client, ClientError, Row, Value};
+use super::queries;
+use super::sightings::{Heartbeat, Sightings};
+use trine_clock::Stopwatch;
+use crate::{Beat, Options, Registration, Standing, journal_id};
+
+/// How often a process that starts looks whether its name is used.
+const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);
+
+/// How often it is looked for the journal's id, and made.
+const JOURNAL_ID_LOOKS_MAX: u32 = 5;
+
+/// In the place of a heartbeat: it lives, and cannot do its work. (0: it stopped in good order.)
+pub(super) const GAVE_UP: i64 = 1;
+/// Another coordinator has seen it silent for `store.lapse_after`.
+pub(super) const TAKEN_FOR_GONE: i64 = 2;
+/// What is not greater is one of these words, and no time: others adopt what the coordinator owns.
+pub(super) const GONE_MAX: i64 = TAKEN_FOR_GONE;
+
+/// Which coordinator this is.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// Its name, which owns transactions.
+    pub(super) name: String,
+    /// This process among those that have had the name.
+    pub(super) incarnation: String,
+    /// The database server it writes to, where that matters.
+    pub(super) node: String,
+    /// A coordinator that was silent for so long has lapsed.
+    pub(super) lapse_ms: i64,
+    /// What it has seen of the others.
+    pub(super) seen: Sightings,
+}
+
+impl Identity {
+    /// A new process, on this node.
+    pub(super) fn new(options: &Options, node: String) -> Self {
+        Self {
+            name: options.owner.clone(),
+            incarnation: format!("{:016x}", fastrand::u64(..)),
+            node,
+            lapse_ms: integer(options.lapse_after_ms),
+            seen: Sightings::default(),
+        }
+    }
+
+    /// Whether a silence is as long as a lapse.
+    pub(super) fn is_lapse(&self, silence: Duration) -> bool {
+        i64::try_from(silence.as_millis()).unwrap_or(i64::MAX) >= self.lapse_ms
+    }
+}
+
+/// Another coordinator, as its row says.
+#[derive(Debug)]
+struct Other {
+    name: String,
+    heartbeat: Heartbeat,
+    owns_some: bool,
+}
+
+/// See [`crate::Registry::register`].
+pub(super) async fn register<C: Client>(
+    client: &mut C,
+    registrations: &[Registration],
+) -> Result<Timestamp, ClientError> {
+    let rows = client.query(C::TEXTS.now, &[]).await?;
+    let now = rows.first().ok_or_else(|| ClientError::Unreadable("there is no time".into()))?.int(0)?;
+    client.register(registrations, now).await?;
+    Ok(Timestamp::from_millis(now.unsigned_abs()))
+}
+
+/// See [`crate::Registry::deregister`].
+pub(super) async fn deregister<C: Client>(
+    client: &mut C,
+    name: &str,
+    base_url: Option<String>,
+) -> Result<u64, ClientError> {
+    client.execute(C::TEXTS.deregister, &[name.into(), Value::MaybeText(base_url)]).await
+}
+
+/// See [`crate::Registry::sweep_participants`].
+pub(super) async fn sweep_participants<C: Client>(
+    client: &mut C,
+    expired_ms: u64,
+) -> Result<u64, ClientError> {
+    client.execute(C::TEXTS.sweep_participants, &[integer(expired_ms).into()]).await
+}
+
+/// Whether another process lives under the name. One that was killed a moment ago looks alive, so its next heartbeat is
+/// waited for: until `patience` is over, by this coordinator's clock or the database's.
+pub(super) async fn is_taken<C: Client>(
+    client: &mut C,
+    name: &str,
+    patience: Duration,
+) -> Result<bool, ClientError> {
+    let waiting = Stopwatch::start();
+    let mut seen = None;
+    while waiting.elapsed() < patience {
+        let rows = client.query(C::TEXTS.beaten, &[name.into()]).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        if u128::try_from(row.int(2)?).is_ok_and(|silent_ms| silent_ms >= patience.as_millis()) {
+            return Ok(false);
+        }
+        let now = (row.text(0)?.to_owned(), row.int(1)?);
+        match &seen {
+            None => {
+                tracing::info!(name, "this name was used until a moment ago; waiting whether it still is");
+                seen = Some(now);
+            }
+            Some(seen) if *seen != now => return Ok(true),
+            Some(_) => {}
+        }
+        tokio::time::sleep((patience / 10).min(LOOK_EVERY_MAX)).await;
+    }
+    Ok(false)
+}
+
+/// Which journal the database holds; made if it is a new one. Of coordinators that start at once one is faster, and the
+/// others take its.
+pub(super) async fn journal_id<C: Client>(client: &mut C) -> Result<JournalId, ClientError> {
+    for _ in 0..JOURNAL_ID_LOOKS_MAX {
+        if let Some(row) = client.query(C::TEXTS.journal_id, &[]).await?.first() {
+            let unreadable = |error| ClientError::Unreadable(format!("journal_id.id {error}"));
+            return JournalId::parse(row.text(0)?).map_err(unreadable);
+        }
+        let made = journal_id::new();
+        match client.execute(C::TEXTS.make_journal_id, &[made.as_str().into()]).await {
+            Ok(_) => {}
+            Err(error) if C::undone(&error).is_some() => {
+                tracing::debug!(%error, "another coordinator makes the journal's id");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ClientError::Unreadable("the table journal_id stays empty".into()))
+}
+
+/// Takes the name, from whoever had it before.
+pub(super) async fn join<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
+    let Identity { name, incarnation, node, .. } = identity;
+    let values = [name.as_str().into(), incarnation.as_str().into(), node.as_str().into()];
+    client.execute(C::TEXTS.join, &values).await.map(drop)
+}
+
+/// See [`crate::Membership::heartbeat`].
+pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) -> Result<Beat, ClientError> {
+    let Identity { name, incarnation, .. } = identity;
+    // It may be another node than at start: the writer of a cluster moves.
+    let node = client.node().to_owned();
+    let mut rows =
+        client.beat(&[name.as_str().into(), incarnation.as_str().into(), node.as_str().into()]).await?;
+    if rows.is_empty() {
+        rows = client.query(C::TEXTS.standing, &[name.as_str().into()]).await?;
+    }
+    let Some(row) = rows.first() else {
+        // The row was swept, so it must have lapsed long ago.
+        join(client, identity).await?;
+        return Ok(Beat { standing: Standing::Lapsed, at: None });
+    };
+    if row.text(0)? != incarnation {
+        return Ok(Beat { standing: Standing::Superseded, at: None });
+    }
+    // Not by how old its last heartbeat was by the database's clock: that may have leapt, and nobody adopts because of that.
+    let standing = if row.int(1)? <= GONE_MAX { Standing::Lapsed } else { Standing::Alive };
+    // What was just written is when it was written.
+    Ok(Beat { standing, at: Some(queries::timestamp(row, 2)?) })
+}
+
+/// See [`crate::Membership::leave`].
+pub(super) async fn leave<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
+    let values = [identity.name.as_str().into(), identity.incarnation.as_str().into()];
+    client.execute(C::TEXTS.leave, &values).await.map(drop)
+}
+
+/// See [`crate::Membership::give_up`].
+pub(super) async fn give_up<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
+    let Identity { name, incarnation, .. } = identity;
+    let values = [name.as_str().into(), incarnation.as_str().into(), GAVE_UP.into()];
+    client.execute(C::TEXTS.give_up, &values).await.map(drop)
+}
+
+/// See [`crate::Membership::adopt`].
+pub(super) async fn adopt<C: Client>(
+    client: &mut C,
+    identity: &Identity,
+    limit: usize,
+) -> Result<Vec<Gid>, ClientError> {
+    let others = others(client, identity).await?;
+    identity.seen.note(others.iter().map(|other| (other.name.as_str(), &other.heartbeat)));
+    let mut claimed = Vec::new();
+    for other in others.iter().filter(|other| other.owns_some) {
+        if !is_gone(client, identity, other).await? {
+            continue;
+        }
+        let rest = limit.saturating_sub(claimed.len());
+        if rest == 0 {
+            break;
+        }
+        let rest = i64::try_from(rest).unwrap_or(i64::MAX);
+        let rows = client.claim(&identity.name, &other.name, rest).await?;
+        claimed.extend(queries::gids(&rows)?);
+    }
+    Ok(claimed)
+}
+
+async fn others<C: Client>(client: &mut C, identity: &Identity) -> Result<Vec<Other>, ClientError> {
+    let rows = client.query(C::TEXTS.others, &[identity.name.as_str().into()]).await?;
+    let other = |row: &Row| {
+        let heartbeat = Heartbeat { incarnation: row.text(1)?.to_owned(), at: row.int(2)? };
+        Ok(Other { name: row.text(0)?.to_owned(), heartbeat, owns_some: row.int(3)? == 1 })
+    };
+    rows.iter().map(other).collect()
+}
+
+/// Whether others may adopt what a coordinator owns. That it was silent for too long is written into its row first, so that
+/// it learns of that at its next heartbeat; if that heartbeat comes before, the row is another, and nothing is written.
+async fn is_gone<C: Client>(client: &mut C, identity: &Identity, other: &Other) -> Result<bool, ClientError> {
+    let Other { name, heartbeat, .. } = other;
+    if heartbeat.at <= GONE_MAX {
+        return Ok(true);
+    }
+    if !identity.seen.silent_for(name, heartbeat).is_some_and(|silence| identity.is_lapse(silence)) {
+        return Ok(false);
+    }
+    let incarnation = heartbeat.incarnation.as_str();
+    let values = [name.as_str().into(), incarnation.into(), heartbeat.at.into(), TAKEN_FOR_GONE.into()];
+    let said = client.execute(C::TEXTS.take_for_gone, &values).await? > 0;
+    if said {
+        tracing::info!(name, "this coordinator was silent for too long; taking over what it owns");
+    }
+    Ok(said)
+}
+
+/// Forgets coordinators that lapsed long ago and own nothing any more. One that was forgotten, came to and appended once
+/// more before it was gone for good is put back on the list, so that what it owns is found.
+pub(super) async fn sweep_coordinators<C: Client>(
+    client: &mut C,
+    silent_ms: u64,
+) -> Result<u64, ClientError> {
+    client.execute(C::TEXTS.recall, &[]).await?;
+    client.execute(C::TEXTS.sweep_probes, &[]).await?;
+    client.execute(C::TEXTS.sweep_coordinators, &[integer(silent_ms).into()]).await
+}

@@ -1,0 +1,122 @@
+//! The suite over real PostgreSQL and MariaDB servers, and what only a database server can do to us.
+
+mod faults;
+mod key_values;
+mod pooler;
+mod proof;
+mod schema;
+mod sharing;
+
+use std::sync::Arc;
+
+use trine_protocol::Gid;
+use trine_testkit::mariadb::{self, MariaDb};
+use trine_testkit::postgres::{self, Postgres};
+
+use crate::memory::Damage;
+use crate::suite::{self, Rewrite, Subject, conformance, shared_conformance};
+use crate::{Options, Standing, Store, StoreError, open};
+
+/// A server that can be asked behind the coordinator's back.
+#[derive(Debug, Clone, Copy)]
+enum Server {
+    Postgres(&'static Postgres),
+    MariaDb(&'static MariaDb),
+}
+
+/// A fresh database in a server that all tests share.
+#[derive(Debug)]
+struct Database {
+    server: Server,
+    url: String,
+}
+
+fn in_postgres() -> Database {
+    let server = postgres::shared();
+    Database { server: Server::Postgres(server), url: server.fresh_database() }
+}
+
+fn in_mariadb() -> Database {
+    let server = mariadb::shared();
+    Database { server: Server::MariaDb(server), url: server.fresh_database() }
+}
+
+/// Every kind of server.
+const KINDS: [fn() -> Database; 2] = [in_postgres, in_mariadb];
+
+impl Database {
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Runs SQL on a connection of its own; what it answers, a line a row.
+    fn execute(&self, sql: &str) -> String {
+        match self.server {
+            Server::Postgres(server) => server.execute(self.name(), sql),
+            Server::MariaDb(server) => server.execute(self.name(), sql),
+        }
+    }
+
+    /// Begins a transaction over a connection that prepares every statement: MySQL prepares no `BEGIN`.
+    fn begin(&self) -> &'static str {
+        match self.server {
+            Server::Postgres(_) => "BEGIN",
+            Server::MariaDb(_) => "SET autocommit = 0",
+        }
+    }
+
+    /// Asks until the answer is one that is waited for.
+    async fn until(&self, sql: &str, enough: impl Fn(&str) -> bool) {
+        while !enough(self.execute(sql).trim()) {
+            // tidy-allow: sleep, MariaDB renews what it shows of lock waits only when nobody has asked for 100 ms, and two ask
+            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        }
+    }
+
+    fn options(&self, owner: &str) -> Options {
+        Options::new(&self.url, owner)
+    }
+
+    async fn open(&self, owner: &str) -> Arc<dyn Store> {
+        open(&self.options(owner)).await.unwrap()
+    }
+}
+
+/// How a coordinator stands, by its next heartbeat.
+async fn standing(store: &dyn Store) -> Result<Standing, StoreError> {
+    store.heartbeat().await.map(|beat| beat.standing)
+}
+
+impl Subject for Database {
+    async fn open(&self, owner: &str) -> Arc<dyn Store> {
+        Database::open(self, owner).await
+    }
+
+    async fn damage(&self, gid: &Gid, seq: u64, damage: Damage) {
+        self.execute(&suite::sql(gid, seq, &damage));
+    }
+
+    async fn rewrite(&self, what: Rewrite<'_>) {
+        for statement in what.sql() {
+            self.execute(&statement);
+        }
+    }
+
+    async fn lapse(&self, owner: &str) {
+        self.execute(&format!(
+            "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = 2 WHERE id = '{owner}'"
+        ));
+    }
+}
+
+mod postgres_conforms {
+    use super::*;
+    conformance!(super::in_postgres);
+    shared_conformance!(super::in_postgres);
+}
+
+mod mariadb_conforms {
+    use super::*;
+    conformance!(super::in_mariadb);
+    shared_conformance!(super::in_mariadb);
+}

@@ -1,0 +1,222 @@
+//! One batch, one database transaction; what conflicts is left out whole (law L7).
+//!
+//! The plain insert comes first, because conflicts are rare: the primary key and the trigger of the journal find them.
+//! Then everything is rolled back, the conflicting gids are looked up, and the rest is appended in a database
+//! transaction that begins before looking, so nothing can come between.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{Row, SqliteConnection};
+use trine_engine::{Batch, IndexRow, Record};
+use trine_protocol::{Gid, Timestamp};
+
+use super::owner::{self, Owner};
+use super::statements::{self, Bound, INDEX, JOURNAL, LABELS};
+use super::words;
+use super::writer::Writer;
+use crate::group::{self, Run, Written};
+use crate::{AppendError, Appended};
+
+/// SQLite's extended codes for a primary key that exists, a unique value that exists, and what a trigger raises.
+const CONFLICT_CODES: [i32; 3] = [1555, 2067, 1811];
+
+/// SQLite's code for a lock that somebody else holds.
+const BUSY: i32 = 5;
+/// SQLite's code for a disk that fails; its extended codes say at what.
+const IO_ERROR: i32 = 10;
+
+/// How one attempt went wrong.
+enum Refusal {
+    /// Nothing was begun. The connection may be the reason, and is of no more use.
+    NotBegun(sqlx::Error),
+    /// Some gids are further along, or not as far, as the batch believes. Rolled back.
+    Conflict(sqlx::Error),
+    /// Rolled back.
+    Failed(sqlx::Error),
+    /// Nobody knows; the connection is of no more use.
+    Doubtful(sqlx::Error),
+}
+
+/// See [`crate::Journal::append`].
+pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Result<Appended, AppendError> {
+    let unchecked = command("BEGIN IMMEDIATE;", batch, owner, &BTreeSet::new());
+    let mut session = match writer.session().await {
+        Ok(session) => session,
+        Err(error) => return Err(AppendError::Failed(words::of(&error))),
+    };
+    let mut conflicts = BTreeSet::new();
+    let mut outcome = finish(&mut session.connection, unchecked).await;
+    if let Err(Refusal::Conflict(_)) = outcome {
+        outcome = append_checked(&mut session.connection, batch, owner, &mut conflicts).await;
+    }
+    match outcome {
+        Ok(()) => {
+            session.end(Ok(())).ok();
+            Ok(Appended { conflicts: conflicts.into_iter().collect() })
+        }
+        // A conflict in the second attempt: the batch contradicts itself.
+        Err(Refusal::Conflict(error) | Refusal::Failed(error)) => {
+            let text = words::of(&error);
+            session.end::<()>(Err(error)).ok();
+            Err(AppendError::Failed(text))
+        }
+        Err(Refusal::NotBegun(error)) => {
+            session.abandon();
+            Err(AppendError::Failed(words::of(&error)))
+        }
+        Err(Refusal::Doubtful(error)) => {
+            session.abandon();
+            Err(AppendError::Doubtful(words::of(&error)))
+        }
+    }
+}
+
+/// Looks conflicts up and appends the rest.
+async fn append_checked(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    owner: &Owner,
+    conflicts: &mut BTreeSet<Gid>,
+) -> Result<(), Refusal> {
+    if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await {
+        return Err(Refusal::NotBegun(error));
+    }
+    match conflicting(connection, &group::runs(batch)).await {
+        Ok(found) => *conflicts = found,
+        Err(error) => return Err(roll_back(connection, error).await),
+    }
+    finish(connection, command("", batch, owner, conflicts)).await
+}
+
+/// Runs a command that ends with COMMIT.
+async fn finish(connection: &mut SqliteConnection, command: Bound) -> Result<(), Refusal> {
+    match command.execute(&mut *connection).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(roll_back(connection, error).await),
+    }
+}
+
+async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> Refusal {
+    let code = cause.as_database_error().and_then(|error| error.code()?.parse().ok());
+    let rolled_back = sqlx::query("ROLLBACK").execute(connection).await.is_ok();
+    verdict(code, rolled_back)(cause)
+}
+
+/// What an error means. A rollback that succeeds proves that nothing was committed (there was something to roll back),
+/// unless the disk itself failed: what a failed write or fsync left on it, only reading tells.
+fn verdict(code: Option<i32>, rolled_back: bool) -> fn(sqlx::Error) -> Refusal {
+    let primary = code.map(|code| code & 0xff);
+    match (code, rolled_back) {
+        _ if primary == Some(IO_ERROR) => Refusal::Doubtful,
+        (Some(code), true) if CONFLICT_CODES.contains(&code) => Refusal::Conflict,
+        (_, true) => Refusal::Failed,
+        // Only beginning can find the file locked; after that nobody else writes.
+        (_, false) if primary == Some(BUSY) => Refusal::NotBegun,
+        (_, false) => Refusal::Doubtful,
+    }
+}
+
+/// Gids whose journal does not end where the batch goes on.
+async fn conflicting(
+    connection: &mut SqliteConnection,
+    runs: &BTreeMap<&Gid, Run>,
+) -> Result<BTreeSet<Gid>, sqlx::Error> {
+    let gids = super::queries::json(runs.keys().copied());
+    let rows = sqlx::query(
+        "SELECT asked.value, (SELECT max(seq) FROM journal WHERE gid = asked.value) FROM json_each(?) AS asked",
+    )
+    .bind(gids)
+    .fetch_all(connection)
+    .await?;
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
+    for row in rows {
+        let seq: Option<i64> = row.try_get(1)?;
+        last.insert(row.try_get(0)?, seq.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0));
+    }
+    let conflicts =
+        runs.iter().filter(|(gid, run)| !run.continues(last.get(gid.as_str()).copied().unwrap_or(0)));
+    Ok(conflicts.map(|(gid, _)| (*gid).clone()).collect())
+}
+
+/// Everything a batch writes, but for what belongs to `without`, from `begin` to COMMIT.
+fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -> Bound {
+    let records: Vec<&Record> =
+        batch.records.iter().filter(|record| !without.contains(&record.gid)).collect();
+    let rows: Vec<&IndexRow> = batch.rows.iter().filter(|row| !without.contains(&row.gid)).collect();
+    let created: BTreeSet<&Gid> =
+        records.iter().filter(|record| record.seq == 1).map(|record| &record.gid).collect();
+    let labels: Vec<(&IndexRow, &String, &String)> = rows
+        .iter()
+        .filter(|row| !row.spec.labels.is_empty() && created.contains(&row.gid))
+        .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key, value)))
+        .collect();
+    let mut text = begin.to_owned();
+    text.push_str(owner::STANDING);
+    JOURNAL.write(records.len(), &mut text);
+    INDEX.write(rows.len(), &mut text);
+    LABELS.write(labels.len(), &mut text);
+    text.push_str("COMMIT");
+    let standing = statements::command(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
+    let bound = JOURNAL.bind(&records, standing, |statement, record| {
+        let Written { event, checksum } = group::written(record);
+        let statement = statement.bind(record.gid.as_str()).bind(integer(record.seq)).bind(millis(record.at));
+        statement.bind(event).bind(checksum)
+    });
+    let bound = INDEX.bind(&rows, bound, |statement, row| bind_row(statement, row, &owner.name));
+    LABELS.bind(&labels, bound, |statement, (row, key, value)| {
+        statement.bind(row.gid.as_str()).bind(key.as_str()).bind(value.as_str()).bind(millis(row.created_at))
+    })
+}
+
+fn bind_row(statement: Bound, row: &IndexRow, owner: &str) -> Bound {
+    let settled_at = row.status.is_settled().then_some(row.updated_at);
+    statement
+        .bind(row.gid.as_str())
+        .bind(row.pattern.as_str())
+        .bind(row.status.as_str())
+        .bind(row.parked)
+        .bind(owner)
+        .bind(row.due_at.map(millis))
+        .bind(millis(row.created_at))
+        .bind(millis(row.updated_at))
+        .bind(settled_at.map(millis))
+        .bind(row.hosts.join("\n"))
+}
+
+/// SQLite's integers are signed. A seq never gets that far, and a time ends in the year 9999.
+pub(super) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// As it stands in the tables.
+pub(super) fn millis(at: Timestamp) -> i64 {
+    integer(at.millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_rollback_on_a_sound_disk_proves_that_nothing_was_committed() {
+        let fsync_failed = IO_ERROR | (4 << 8);
+        for (code, rolled_back, expected) in [
+            (Some(13), true, "failed"),
+            (Some(13), false, "doubtful"),
+            (Some(fsync_failed), true, "doubtful"),
+            (Some(fsync_failed), false, "doubtful"),
+            (Some(1555), true, "conflict"),
+            (Some(1555), false, "doubtful"),
+            (Some(BUSY), false, "not begun"),
+            (None, false, "doubtful"),
+        ] {
+            let found = match verdict(code, rolled_back)(sqlx::Error::WorkerCrashed) {
+                Refusal::NotBegun(_) => "not begun",
+                Refusal::Conflict(_) => "conflict",
+                Refusal::Failed(_) => "failed",
+                Refusal::Doubtful(_) => "doubtful",
+            };
+            assert_eq!(found, expected, "{code:?}, rolled back: {rolled_back}");
+        }
+    }
+}

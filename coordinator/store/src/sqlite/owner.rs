@@ -1,0 +1,71 @@
+//! The owner's row: whose file it is, since when, and which process of that name.
+//!
+//! It names the owner to whoever finds the file held. And it is the second guard: every batch looks whether the row is still
+//! this process's own, in its own database transaction, so that two processes that both believe to have the file (their
+//! locks were on a network that forgot them) never both write: whoever came last has it, and the other one stops.
+
+use std::path::Path;
+
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+use trine_protocol::Timestamp;
+
+use super::{schema, tables};
+use crate::Standing;
+
+/// Which process this is.
+#[derive(Debug, Clone)]
+pub(super) struct Owner {
+    /// Its name, which owns transactions.
+    pub(super) name: String,
+    /// This process among those that have had the name.
+    pub(super) incarnation: String,
+}
+
+impl Owner {
+    pub(super) fn new(name: String) -> Self {
+        Self { name, incarnation: format!("{:016x}", fastrand::u64(..)) }
+    }
+}
+
+/// Fails unless the file is this process's: SQLite has no other way to fail in the middle of a command than a number that is
+/// too large. Binds: name, incarnation.
+pub(super) const STANDING: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) \
+     THEN 1 ELSE abs(-9223372036854775808) END;";
+
+/// What [`STANDING`] fails with.
+pub(super) const NOT_OURS: &str = "integer overflow";
+
+/// Takes the file, from whoever had it before.
+pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Result<(), sqlx::Error> {
+    let text = "BEGIN IMMEDIATE; DELETE FROM coordinators; \
+         INSERT INTO coordinators (id, incarnation, started_at, heartbeat_at, previous_at) SELECT ?, ?, now, now, now \
+         FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now); COMMIT";
+    let join = sqlx::query(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
+    join.execute(connection).await.map(drop)
+}
+
+/// See [`crate::Membership::heartbeat`].
+pub(super) async fn heartbeat(
+    writer: &super::writer::Writer,
+    owner: &Owner,
+) -> Result<Standing, sqlx::Error> {
+    let statement = sqlx::query(
+        "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) \
+         WHERE id = ? AND incarnation = ?",
+    );
+    let statement = statement.bind(owner.name.clone()).bind(owner.incarnation.clone());
+    let beaten = tables::alone(writer, statement).await?;
+    Ok(if beaten == 0 { Standing::Superseded } else { Standing::Alive })
+}
+
+/// Who has a file, for the message to whoever does not get it: as far as can be read beside the one that has it.
+pub(super) async fn holder(path: &Path) -> Option<String> {
+    let mut connection = schema::connect_beside(path).await.ok()?;
+    let row = sqlx::query("SELECT id, started_at FROM coordinators ORDER BY heartbeat_at DESC LIMIT 1")
+        .fetch_optional(&mut connection)
+        .await;
+    connection.close().await.ok();
+    let row = row.ok()??;
+    let (name, since): (String, i64) = (row.try_get(0).ok()?, row.try_get(1).ok()?);
+    Some(format!("{name}, since {}", Timestamp::from_millis(since.cast_unsigned())))
+}

@@ -1,0 +1,164 @@
+//! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
+
+use super::append::millis;
+use super::queries;
+use super::writer::Writer;
+use trine_clock as clock;
+use crate::retention::{self, Candidate, Judged, Walk};
+use crate::watched::{self, Note, Plan, SPANS_MAX, Span, Watcher};
+use crate::{Leap, group};
+
+const SPANS: &str = "SELECT from_at, until_at FROM watched ORDER BY from_at DESC";
+
+const NEWEST_RECORD: &str = "SELECT max(at) FROM (SELECT max(created_at) AS at FROM transactions \
+     UNION ALL SELECT max(settled_at) FROM transactions WHERE settled_at IS NOT NULL)";
+
+pub(super) const SETTLED: &str = "SELECT settled_at, gid FROM transactions WHERE settled_at IS NOT NULL \
+     AND settled_at < ?1 AND (settled_at, gid) > (?2, ?3) ORDER BY settled_at, gid LIMIT ?4";
+
+/// Deleting what an array of settled_at and gid names, as far as the index rows still say that. The rows come last: the
+/// others are found by them.
+const DELETE: [&str; 3] = [
+    "DELETE FROM journal WHERE gid IN (SELECT t.gid FROM json_each(?) AS c CROSS JOIN transactions AS t \
+     ON t.gid = c.value ->> 1 AND t.settled_at = c.value ->> 0)",
+    "DELETE FROM transaction_labels WHERE gid IN (SELECT t.gid FROM json_each(?) AS c CROSS JOIN transactions AS t \
+     ON t.gid = c.value ->> 1 AND t.settled_at = c.value ->> 0)",
+    "DELETE FROM transactions WHERE gid IN (SELECT t.gid FROM json_each(?) AS c CROSS JOIN transactions AS t \
+     ON t.gid = c.value ->> 1 AND t.settled_at = c.value ->> 0)",
+];
+
+const REOPEN: &str = "UPDATE transactions SET settled_at = NULL, status = ?3, parked = ?4, due_at = ?5, updated_at = ?6 \
+     WHERE gid = ?1 AND settled_at = ?2";
+
+/// See [`crate::Maintenance::watch`].
+pub(super) async fn watch(writer: &Writer, watcher: &Watcher) -> Result<Option<Leap>, sqlx::Error> {
+    let mut session = writer.session().await?;
+    // An error drops the session, which closes the connection, which rolls back.
+    let plan = note(&mut session.connection, watcher).await?;
+    watcher.noted(&plan);
+    session.end(Ok(plan.leap))
+}
+
+async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Plan, sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let spans = spans(&mut *connection).await?;
+    // A store whose notes cannot be read is not one that was never watched: its past does not count.
+    let was_watched: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM watched").fetch_one(&mut *connection).await?;
+    let newest_record: Option<i64> = match was_watched {
+        0 => sqlx::query_scalar(NEWEST_RECORD).fetch_one(&mut *connection).await?,
+        _ => None,
+    };
+    let now = millis(clock::now());
+    let plan = watcher.plan(now, spans.first().copied(), newest_record);
+    if let Some(end) = plan.cut_to {
+        sqlx::query("DELETE FROM watched WHERE from_at > ?").bind(end).execute(&mut *connection).await?;
+        let cut = sqlx::query("UPDATE watched SET until_at = ?1 WHERE until_at > ?1");
+        cut.bind(end).execute(&mut *connection).await?;
+    }
+    let note = match plan.note {
+        Note::Begin { from } => {
+            // A row that cannot be read may have its place.
+            sqlx::query("INSERT OR REPLACE INTO watched (from_at, until_at) VALUES (?, ?)")
+                .bind(from)
+                .bind(now)
+        }
+        Note::Extend { from } => {
+            sqlx::query("UPDATE watched SET until_at = max(until_at, ?2) WHERE from_at = ?1")
+                .bind(from)
+                .bind(now)
+        }
+    };
+    note.execute(&mut *connection).await?;
+    if let Some(oldest) = spans.get(SPANS_MAX) {
+        sqlx::query("DELETE FROM watched WHERE from_at <= ?")
+            .bind(oldest.from)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query("COMMIT").execute(connection).await?;
+    Ok(plan)
+}
+
+async fn spans(reader: impl SqliteExecutor<'_>) -> Result<Vec<Span>, sqlx::Error> {
+    let rows = sqlx::query(SPANS).fetch_all(reader).await?;
+    let span = |row: &SqliteRow| Ok::<_, sqlx::Error>(Span { from: row.try_get(0)?, until: row.try_get(1)? });
+    Ok(watched::legible(rows.iter().map(span)))
+}
+
+/// See [`crate::Maintenance::retire`]. Reading keeps nobody from writing.
+pub(super) async fn retire(
+    writer: &Writer,
+    readers: &SqlitePool,
+    walk: &Walk,
+    kept_ms: u64,
+    limit: usize,
+) -> Result<u64, sqlx::Error> {
+    let Some(before) = watched::settled_before(spans(readers).await?, kept_ms) else { return Ok(0) };
+    loop {
+        let candidates = settled(readers, millis(before), &walk.after(), limit).await?;
+        let Some(last) = candidates.last().cloned() else {
+            walk.ended();
+            return Ok(0);
+        };
+        let mut judged = Judged::default();
+        for some in candidates.chunks(retention::READ_AT_ONCE) {
+            judged.add(some, queries::load(readers, "", retention::gids(some)).await?);
+        }
+        let deleted = delete(writer, &judged).await?;
+        walk.went_on(last, judged.damaged);
+        if deleted > 0 {
+            return Ok(deleted);
+        }
+    }
+}
+
+async fn settled(
+    readers: &SqlitePool,
+    before: i64,
+    after: &Candidate,
+    limit: usize,
+) -> Result<Vec<Candidate>, sqlx::Error> {
+    let rows = sqlx::query(SETTLED)
+        .bind(before)
+        .bind(after.settled_at)
+        .bind(after.gid.clone())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(readers)
+        .await?;
+    let candidate = |row: &SqliteRow| {
+        Ok::<_, sqlx::Error>(Candidate { settled_at: row.try_get(0)?, gid: row.try_get(1)? })
+    };
+    Ok(group::legible(rows.iter().map(candidate)))
+}
+
+/// Deletes what is settled and puts right the rows of what is not; returns how many transactions were deleted.
+pub(super) async fn delete(writer: &Writer, judged: &Judged) -> Result<u64, sqlx::Error> {
+    if judged.settled.is_empty() && judged.unfinished.is_empty() {
+        return Ok(0);
+    }
+    let named = judged.settled.iter().map(|one| serde_json::json!([one.settled_at, one.gid]));
+    let named = serde_json::Value::Array(named.collect()).to_string();
+    let mut session = writer.session().await?;
+    // An error drops the session, which closes the connection, which rolls back.
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await?;
+    let mut deleted = 0;
+    for text in DELETE {
+        deleted =
+            sqlx::query(text).bind(named.as_str()).execute(&mut session.connection).await?.rows_affected();
+    }
+    let mut put_right = 0;
+    for (candidate, row) in &judged.unfinished {
+        let reopen = sqlx::query(REOPEN).bind(candidate.gid.as_str()).bind(candidate.settled_at);
+        let reopen = reopen.bind(row.status.as_str()).bind(row.parked).bind(row.due_at.map(millis));
+        let done = reopen.bind(millis(row.updated_at)).execute(&mut session.connection).await?;
+        put_right += done.rows_affected();
+    }
+    sqlx::query("COMMIT").execute(&mut session.connection).await?;
+    session.end(Ok(()))?;
+    judged.put_right(put_right);
+    Ok(deleted)
+}

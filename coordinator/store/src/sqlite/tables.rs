@@ -1,0 +1,109 @@
+//! Small writes: participants, coordinators, adoption, and the question whether writing works. This process's clock is
+//! the only one there is.
+
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use trine_protocol::{Gid, Timestamp};
+
+use super::append::millis;
+use super::owner::{self, Owner};
+use super::writer::Writer;
+use trine_clock as clock;
+use crate::Registration;
+
+pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
+     (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 \
+      AND EXISTS (SELECT 1 FROM coordinators WHERE id = ?1 AND incarnation = ?3) LIMIT ?2) RETURNING gid";
+
+/// No proof that a write works takes longer.
+const PROBE_MS_MAX: u64 = 60 * 60 * 1_000;
+
+/// See [`crate::Registry::register`]. One statement, so one database transaction.
+pub(super) async fn register(
+    writer: &Writer,
+    registrations: &[Registration],
+) -> Result<Timestamp, sqlx::Error> {
+    let now = clock::now();
+    let rows = registrations.iter().map(|Registration { name, base_url, ttl_ms }| {
+        serde_json::json!([name, base_url, millis(now.plus_millis(*ttl_ms))])
+    });
+    // `WHERE true`: without it the parser takes ON CONFLICT for the condition of a join.
+    let statement = sqlx::query(
+        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
+         SELECT value ->> 0, value ->> 1, ?2, value ->> 2 FROM json_each(?1) WHERE true \
+         ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at",
+    );
+    let rows = serde_json::Value::Array(rows.collect()).to_string();
+    alone(writer, statement.bind(rows).bind(millis(now))).await.map(|_| now)
+}
+
+/// See [`crate::Registry::deregister`].
+pub(super) async fn deregister(
+    writer: &Writer,
+    name: String,
+    base_url: Option<String>,
+) -> Result<u64, sqlx::Error> {
+    let statement = sqlx::query("DELETE FROM participants WHERE name = ?1 AND (?2 IS NULL OR base_url = ?2)");
+    alone(writer, statement.bind(name).bind(base_url)).await
+}
+
+/// See [`crate::Registry::sweep_participants`]. The instance of a name that expires last stays.
+pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Result<u64, sqlx::Error> {
+    let before = Timestamp::from_millis(clock::now().millis().saturating_sub(expired_ms));
+    let statement = sqlx::query(
+        "DELETE FROM participants WHERE expires_at < ? AND base_url <> (SELECT other.base_url FROM participants AS other \
+         WHERE other.name = participants.name ORDER BY other.expires_at DESC, other.base_url DESC LIMIT 1)",
+    );
+    alone(writer, statement.bind(millis(before))).await
+}
+
+/// See [`crate::Membership::adopt`]. Whoever else stands in the file is gone: this process has it.
+pub(super) async fn adopt(writer: &Writer, owner: &Owner, limit: usize) -> Result<Vec<Gid>, sqlx::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut session = writer.session().await?;
+    let adopt = sqlx::query(ADOPT).bind(owner.name.clone()).bind(limit).bind(owner.incarnation.clone());
+    let claimed = adopt.fetch_all(&mut session.connection).await;
+    let rows = session.end(claimed)?;
+    Ok(super::queries::gids(&rows))
+}
+
+/// See [`crate::Journal::remove_probe`].
+pub(super) async fn remove_probe(writer: &Writer, gid: Gid) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query(
+        "DELETE FROM journal WHERE gid = ?1 AND NOT EXISTS (SELECT 1 FROM transactions WHERE gid = ?1)",
+    );
+    alone(writer, statement.bind(gid.as_str().to_owned())).await.map(drop)
+}
+
+/// What a process left behind that was killed while it looked whether it can write.
+pub(super) async fn sweep_probes(writer: &Writer) -> Result<u64, sqlx::Error> {
+    let statement = sqlx::query(
+        "DELETE FROM journal WHERE gid > 'trine-probe:' AND gid < 'trine-probe;' AND at < ?1 \
+         AND NOT EXISTS (SELECT 1 FROM transactions WHERE transactions.gid = journal.gid)",
+    );
+    let old = clock::now().millis().saturating_sub(PROBE_MS_MAX);
+    alone(writer, statement.bind(millis(Timestamp::from_millis(old)))).await
+}
+
+/// See [`crate::Maintenance::ping`]. Asking costs no durable write while the last one succeeded; after trouble
+/// only a real one tells whether it is over.
+pub(super) async fn ping(writer: &Writer, owner: &Owner) -> Result<(), sqlx::Error> {
+    if writer.is_in_trouble() {
+        return owner::heartbeat(writer, owner).await.map(drop);
+    }
+    let mut session = writer.session().await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await?;
+    sqlx::query("ROLLBACK").execute(&mut session.connection).await?;
+    session.end(Ok(()))
+}
+
+/// One statement that is its own database transaction; returns the rows it changed.
+pub(super) async fn alone(
+    writer: &Writer,
+    statement: Query<'static, Sqlite, SqliteArguments>,
+) -> Result<u64, sqlx::Error> {
+    let mut session = writer.session().await?;
+    let result = statement.execute(&mut session.connection).await.map(|done| done.rows_affected());
+    session.end(result)
+}

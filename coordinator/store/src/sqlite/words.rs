@@ -1,0 +1,69 @@
+//! SQLite's errors in words that say what to do; and the limit of a process on the size of files (`ulimit -f`), of which
+//! SQLite says no more than that the disk failed.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{StoreError, Unfit, Why};
+
+/// The signal that comes with a write past the limit: SIGXFSZ. Unless somebody listens, it ends the process.
+const FILE_SIZE_SIGNAL: i32 = 25;
+
+/// A write past the limit was tried, and none has succeeded since.
+static LIMITED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a write past the limit on file sizes fails, as on a full disk, and no longer ends the process. Must be called
+/// inside a tokio runtime.
+pub fn outlive_file_limit() -> io::Result<()> {
+    let mut reached = signal(SignalKind::from_raw(FILE_SIZE_SIGNAL))?;
+    tokio::spawn(async move {
+        while reached.recv().await.is_some() {
+            if !LIMITED.swap(true, Ordering::SeqCst) {
+                tracing::error!(
+                    "a file has reached the size that this process may write (ulimit -f, LimitFSIZE): nothing is accepted \
+                     until that is raised (prlimit --fsize does it without a restart)"
+                );
+            }
+        }
+    });
+    Ok(())
+}
+
+/// A write has succeeded.
+pub(super) fn written() {
+    if LIMITED.load(Ordering::Relaxed) {
+        LIMITED.store(false, Ordering::SeqCst);
+    }
+}
+
+/// An error in words for whoever runs the coordinator.
+pub(super) fn of(error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    let remedy = match code.map(|code| code & 0xff) {
+        Some(8) => "it cannot be written to; let the user that runs Trine write the file and its folder",
+        Some(10) if LIMITED.load(Ordering::SeqCst) => {
+            "a file has reached the size that this process may write (ulimit -f); raise it"
+        }
+        Some(10) => "the disk failed; look at the system's log",
+        Some(11) => "the file is damaged; `trine check` tells how far, docs/errors/TX0021.md what to do",
+        Some(13) => "there is no room on the disk; make some",
+        Some(26) => "it is no SQLite database; give Trine a file of its own",
+        _ if error.to_string().contains(super::owner::NOT_OURS) => {
+            return "another process has taken this file; this one stops".to_owned();
+        }
+        _ => return error.to_string(),
+    };
+    format!("{remedy} ({error})")
+}
+
+/// What a read or a small write is told. Damage of the file is no silence: asking again does not help.
+pub(super) fn store_error(error: &sqlx::Error) -> StoreError {
+    let detail = of(error);
+    if super::queries::is_damage(error) {
+        StoreError::Unfit(Unfit { why: Why::Damaged, detail })
+    } else {
+        StoreError::Unavailable(detail)
+    }
+}
