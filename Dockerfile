@@ -29,15 +29,14 @@ COPY examples/Cargo.toml examples/
 COPY sim/Cargo.toml sim/
 COPY testkit/Cargo.toml testkit/
 COPY xtask/Cargo.toml xtask/
-RUN for crate in protocol engine coordinator/clock coordinator/store coordinator/dispatch coordinator/server coordinator/cli \
-        sdk participants examples sim testkit xtask; do \
+RUN for crate in protocol engine coordinator/clock coordinator/store coordinator/dispatch coordinator/server coordinator/cli sdk participants examples sim testkit xtask; do \
         mkdir -p "$crate/src/bin" && touch "$crate/src/lib.rs" && echo 'fn main() {}' >"$crate/src/main.rs" || exit 1; \
     done \
     && for service in order-service inventory-service; do \
         echo 'fn main() {}' >"participants/src/bin/$service.rs" || exit 1; \
     done \
     && cargo build --release --locked --no-default-features --bins -p trine-cli -p trine-participants \
-    && rm -r protocol/src engine/src coordinator/*/src sdk/src participants/src
+    && rm -r protocol/src engine/src coordinator/clock/src coordinator/store/src coordinator/dispatch/src coordinator/server/src coordinator/cli/src sdk/src participants/src
 
 COPY . .
 # Cargo goes by the time of a file, and these are older than the empty ones.
