@@ -23,3 +23,12 @@ mod trace;
 mod two_phase;
 mod waiting;
 mod workflow;
+
+/// What the engine may use from outside: clippy.toml says which parts of `std` it may not.
+#[test]
+fn the_engine_depends_on_the_protocol_and_thiserror_alone() {
+    let manifest = include_str!("../Cargo.toml");
+    let normal = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert_eq!(normal, "thiserror.workspace = true\ntrine-protocol.workspace = true");
+    assert_eq!(manifest.matches("dependencies").count(), 2, "normal and development");
+}

@@ -1,23 +1,16 @@
-//! `cargo xtask tidy`: the rules of this code base that neither the compiler nor clippy can check.
+//! `cargo xtask tidy`: the rules that neither the compiler, nor clippy, nor cargo-deny can check: documents name what
+//! exists, migrations are numbered, tests do not sleep or listen on fixed ports, files stay short.
 //!
-//! Every check is a pure function from the tree of files to a list of problems. Here are the list of checks and the
-//! words they share; each check, with the bad samples that prove it, is in a module of its own.
+//! Every check is a pure function from the tree of files to a list of problems.
 
-mod crates;
-mod dialect;
 mod docs;
-mod leftovers;
 mod migrations;
-mod ports;
-mod shape;
-mod source;
+mod rust_files;
 mod tree;
 
 use std::fmt;
 use std::path::Path;
 
-use crate::run;
-use source::Source;
 use tree::Tree;
 
 /// Something to repair: where, what is wrong, and what to do about it.
@@ -33,10 +26,6 @@ impl Problem {
     fn new(path: &str, line: usize, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line, what: what.into(), remedy: remedy.into() }
     }
-
-    fn at(source: &Source, offset: usize, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(&source.path, source.line_of(offset), what, remedy)
-    }
 }
 
 impl fmt::Display for Problem {
@@ -45,23 +34,25 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Every crate inherits the workspace's lints.
+fn check_lints(tree: &Tree) -> Vec<Problem> {
+    let members = tree.texts("/Cargo.toml").filter(|(_, text)| !text.contains("[lints]\nworkspace = true"));
+    let what = "the workspace's lints are not inherited";
+    members.map(|(path, _)| Problem::new(path, 1, what, "add `[lints]` with `workspace = true`")).collect()
+}
+
 /// Checks the tree under `root` and prints every problem.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let tree = Tree::read(root)?;
-    let mut problems = crates::check(&run::metadata(root)?, &tree)?;
-    for check in [
-        dialect::check,
-        shape::check,
+    let checks = [
         docs::check_architecture,
         docs::check_error_pages,
-        leftovers::check,
-        ports::check,
         migrations::check,
-    ] {
-        problems.extend(check(&tree));
-    }
+        rust_files::check,
+        check_lints,
+    ];
+    let mut problems: Vec<Problem> = checks.iter().flat_map(|check| check(&tree)).collect();
     problems.sort();
-    problems.dedup();
     for problem in &problems {
         println!("{problem}");
     }
@@ -69,16 +60,5 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         0 => Ok(()),
         1 => Err("tidy found 1 problem".to_owned()),
         count => Err(format!("tidy found {count} problems")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_says_where_what_and_what_to_do() {
-        let problem = Problem::new("a/b.rs", 7, "this is wrong", "do that");
-        assert_eq!(problem.to_string(), "a/b.rs:7: this is wrong; do that");
     }
 }

@@ -8,8 +8,8 @@ use super::human::clean;
 use super::output;
 use super::serve::load;
 use super::table::{Paper, Sheet, Tone, Value};
-use trine_store::check::{self, Report};
 use trine_store as store;
+use trine_store::check::{self, Report};
 
 /// Checks the store of the configuration.
 pub(crate) async fn run(args: Check) -> Result<(), Failure> {

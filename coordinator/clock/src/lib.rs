@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use trine_engine::Wall;
 use trine_protocol::Timestamp;
 
-
 /// A wall clock that differs from what steady time leads to expect by more than this has been set.
 const JUMP_MS_MIN: u64 = 1_000;
 /// How often the two are compared.

@@ -30,9 +30,9 @@ use super::manner::Manner;
 use super::names::Names;
 use super::sockets::Sockets;
 use super::text::clean;
-use trine_clock::{self as clock, Stopwatch};
 use connections::{Connections, Lease, Undelivered};
 use failure::Stage;
+use trine_clock::{self as clock, Stopwatch};
 use wire::Collector;
 
 pub(super) use destination::Destination;

@@ -23,8 +23,8 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
 use super::connect::Unreached;
-use trine_clock::Stopwatch;
 use source::Source;
+use trine_clock::Stopwatch;
 use zones::{NoLeave, Zones};
 
 /// Most names that are remembered. Targets come from clients, so there is no end of names by itself.

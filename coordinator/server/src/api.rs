@@ -35,8 +35,8 @@ use trine_protocol::errors::Code;
 use crate::metrics::{AdmissionReason, Metrics};
 use crate::registrar::Registrar;
 use crate::runtime::Handle;
-use trine_store::{Membership, Queries, Readable, ReadablePage, Registry, StoreError, StoreFuture};
 use problem::{Refusal, echo};
+use trine_store::{Membership, Queries, Readable, ReadablePage, Registry, StoreError, StoreFuture};
 
 pub use docs::{openapi, router as docs_router};
 

@@ -23,9 +23,9 @@ use trine_engine::ShardOptions;
 use trine_protocol::duration::HumanDuration;
 
 use crate::telemetry::{LogFormat, LogOptions};
+use crate::{jobs, runtime};
 use trine_dispatch as dispatch;
 use trine_store as store;
-use crate::{jobs, runtime};
 
 pub use error::{ConfigError, Problem};
 pub use kind::Keep;

@@ -25,10 +25,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use trine_clock::Stopwatch;
 use front::Front;
 use patient::Patient;
 use reserve::{Reserve, Seat};
+use trine_clock::Stopwatch;
 
 pub(crate) use budget::{AboutHealth, Budget, body_grows, body_is_used};
 pub(crate) use incoming::BodyFault;

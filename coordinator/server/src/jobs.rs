@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trine_protocol::Timestamp;
 
-use trine_clock::Clock;
-use trine_dispatch::Directory;
 use crate::metrics::Metrics;
 use crate::ownership::{self, Standing};
 use crate::recovery;
 use crate::runtime::Handle;
 use crate::skew::Verdict;
+use trine_clock::Clock;
+use trine_dispatch::Directory;
 use trine_store::{Leap, Store};
 
 /// Gids a sweep hands on at once.

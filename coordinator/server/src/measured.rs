@@ -72,13 +72,13 @@ mod tests {
             measured.call(on_paper::call(op)).await;
         }
         let text = metrics.render();
-        let counted = [
-            (Op::Action, OutcomeKind::Done.as_str()),
-            (Op::Try, "not_sent"),
-            (Op::Compensate, "held"),
-        ];
+        let counted =
+            [(Op::Action, OutcomeKind::Done.as_str()), (Op::Try, "not_sent"), (Op::Compensate, "held")];
         for (op, outcome) in counted {
-            assert!(text.contains(&format!(r#"trine_calls_total{{op="{op}",outcome="{outcome}"}} 1"#)), "{text}");
+            assert!(
+                text.contains(&format!(r#"trine_calls_total{{op="{op}",outcome="{outcome}"}} 1"#)),
+                "{text}"
+            );
         }
         assert!(text.contains(r#"trine_call_seconds_count{op="action"} 1"#), "{text}");
     }

@@ -22,10 +22,10 @@ use prometheus_client::registry::{Registry, Unit};
 use trine_engine::ParkCause;
 use trine_protocol::{Op, Pattern, Status, Timestamp};
 
-use trine_store::Census;
 use fitness::FitnessMetrics;
 use http::HttpMetrics;
 use labels::{CALL_RESULTS, REACHED_CREATED, UNSETTLED};
+use trine_store::Census;
 
 pub use labels::AdmissionReason;
 

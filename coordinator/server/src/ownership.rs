@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use trine_engine::Call;
 use trine_protocol::Timestamp;
 
-use trine_clock::{self as clock, Stopwatch};
-use trine_dispatch::{Caller, Returned};
 use crate::metrics::Metrics;
 use crate::runtime::Handle;
 use crate::skew::{self, StoreClock, Verdict};
+use trine_clock::{self as clock, Stopwatch};
+use trine_dispatch::{Caller, Returned};
 use trine_store::{self as store, Store, StoreError};
 
 /// Transactions claimed at a time: short database transactions, and a fair share for each coordinator that adopts.
@@ -218,10 +218,10 @@ pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Res
 mod tests {
     use super::*;
     use crate::runtime::{Lanes, Options};
-    use trine_store::Membership as _;
-    use trine_store::memory::Memory;
     use trine_engine::{Command, Draft, ReplyOn};
     use trine_protocol::{Gid, Pattern};
+    use trine_store::Membership as _;
+    use trine_store::memory::Memory;
 
     #[derive(Debug)]
     struct Nobody;

@@ -24,14 +24,14 @@ use tokio_util::task::TaskTracker;
 use trine_engine::{Command, Rejection, ReplyOn, ShardOptions, Snapshot};
 use trine_protocol::{Gid, Pattern, Timestamp};
 
-use trine_clock::{self as clock, Clock};
-use trine_dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::{self, StoreClock, Verdict};
-use trine_store::Store;
-use trine_store::vitals::Vitals;
 use door::{Admission, Adoption};
 use lane::Lane;
+use trine_clock::{self as clock, Clock};
+use trine_dispatch::Caller;
+use trine_store::Store;
+use trine_store::vitals::Vitals;
 use watch::Hub;
 
 pub use damaged::Damaged;

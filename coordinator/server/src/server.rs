@@ -17,18 +17,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trine_protocol::{JournalId, headers};
 
-use trine_clock::{Clock, Stopwatch};
 use crate::config::Config;
-use trine_dispatch::{self as dispatch, Caller, Directory, Dispatcher};
 use crate::jobs::{self, Jobs};
 use crate::measured::Measured;
 use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
 use crate::registrar::Registrar;
 use crate::runtime::Lanes;
-use trine_store::{self as store, OpenError, Store};
 use crate::{admin, api, http, ownership, recovery};
 use listeners::Listeners;
+use trine_clock::{Clock, Stopwatch};
+use trine_dispatch::{self as dispatch, Caller, Directory, Dispatcher};
+use trine_store::{self as store, OpenError, Store};
 
 /// How long `/readyz` waits for the store.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);

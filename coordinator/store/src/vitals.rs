@@ -14,8 +14,8 @@ use futures_util::future::{BoxFuture, Shared};
 use trine_engine::{Batch, BatchId, Event, Record};
 use trine_protocol::{Gid, Timestamp};
 
-use trine_clock::{self as clock, Stopwatch};
 use crate::{AppendError, PROBES, Store, StoreError};
+use trine_clock::{self as clock, Stopwatch};
 
 /// Bytes of a record that proves something: enough that it takes room of its own.
 const PROOF_BYTES_MIN: usize = 4 * 1024;

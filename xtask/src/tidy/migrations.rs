@@ -8,7 +8,7 @@ use super::tree::Tree;
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    for (path, _) in tree.files().filter(|(path, _)| path.starts_with("migrations/")) {
+    for path in tree.files().filter(|path| path.starts_with("migrations/")) {
         let Some((directory, number)) = directory_and_number(path) else {
             let remedy = "call it migrations/<area>/<database>/NNNN_name.sql";
             problems.push(Problem::new(path, 1, "this is not the name of a migration", remedy));

@@ -4,64 +4,49 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::source::Source;
-
 /// Directories that hold nothing of ours.
 const SKIPPED: [&str; 5] = [".git", "target", "trine-data", "node_modules", ".venv"];
 
-/// Extensions whose text some check reads. Of other files only the name matters.
-const READ: [&str; 4] = ["rs", "md", "toml", "sql"];
-
-/// Every file of the repository by its path from the root.
-pub(crate) struct Tree {
-    files: BTreeMap<String, String>,
-    sources: Vec<Source>,
-}
+/// Every file of the repository by its path from the root. Only files whose text is checked have their text.
+pub(crate) struct Tree(BTreeMap<String, String>);
 
 impl Tree {
     pub(crate) fn read(root: &Path) -> Result<Self, String> {
         let mut files = BTreeMap::new();
         collect(root, "", &mut files)?;
-        Ok(Self::new(files))
-    }
-
-    fn new(files: BTreeMap<String, String>) -> Self {
-        let rust = files.iter().filter(|(path, _)| path.ends_with(".rs"));
-        let sources = rust.map(|(path, text)| Source::new(path, text)).collect();
-        Self { files, sources }
+        Ok(Self(files))
     }
 
     /// A tree that exists in memory only.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        Self::new(files.iter().map(|&(path, text)| (path.to_owned(), text.to_owned())).collect())
+        Self(files.iter().map(|&(path, text)| (path.to_owned(), text.to_owned())).collect())
     }
 
-    /// The Rust files, by path.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.sources.iter()
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
-    /// Every file, by path, with its text when some check reads its kind.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    /// The files whose path ends so, with their text.
+    pub(crate) fn texts(&self, end: &str) -> impl Iterator<Item = (&str, &str)> {
+        let texts = self.0.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        texts.filter(move |(path, _)| path.ends_with(end))
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
-        self.files.get(path).map(String::as_str)
+        self.0.get(path).map(String::as_str)
     }
 
     /// Whether any directory holds a file called `name`.
     pub(crate) fn holds_file_called(&self, name: &str) -> bool {
-        self.files.keys().any(|path| path.rsplit('/').next() == Some(name))
+        self.files().any(|path| path.rsplit('/').next() == Some(name))
     }
 
     /// Whether `path` is a file or a directory with files in it.
     pub(crate) fn exists(&self, path: &str) -> bool {
-        let path = path.trim_end_matches('/');
-        let directory = format!("{path}/");
-        let next = self.files.range(directory.clone()..).next();
-        self.files.contains_key(path) || next.is_some_and(|(file, _)| file.starts_with(&directory))
+        let directory = format!("{}/", path.trim_end_matches('/'));
+        self.0.contains_key(path.trim_end_matches('/'))
+            || self.files().any(|file| file.starts_with(&directory))
     }
 
     /// Whether the whole file is test code: it lies in a `tests` directory, is called `tests.rs`, or belongs to a
@@ -70,25 +55,18 @@ impl Tree {
         if path.split('/').any(|part| part == "tests" || part == "tests.rs") {
             return true;
         }
-        self.sources.iter().any(|parent| {
-            let directory = child_directory(&parent.path);
-            parent.test_modules.iter().any(|module| {
-                path == format!("{directory}{module}.rs")
-                    || path.starts_with(&format!("{directory}{module}/"))
-            })
-        })
-    }
-}
-
-/// Where the child modules of the module in `path` live: `a/b.rs` has them in `a/b/`, `a/lib.rs` in `a/`.
-fn child_directory(path: &str) -> String {
-    let stem = path.trim_end_matches(".rs");
-    for root in ["lib", "main"] {
-        if let Some(directory) = stem.strip_suffix(root).filter(|directory| directory.ends_with('/')) {
-            return directory.to_owned();
+        let mut module = path.trim_end_matches(".rs");
+        while let Some((directory, name)) = module.rsplit_once('/') {
+            let parents =
+                [format!("{directory}.rs"), format!("{directory}/lib.rs"), format!("{directory}/main.rs")];
+            let declaration = format!("#[cfg(test)]\nmod {name};");
+            if parents.iter().filter_map(|parent| self.text(parent)).any(|text| text.contains(&declaration)) {
+                return true;
+            }
+            module = directory;
         }
+        false
     }
-    format!("{stem}/")
 }
 
 fn collect(root: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Result<(), String> {
@@ -98,20 +76,15 @@ fn collect(root: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> R
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{prefix}{name}");
-        let kind = entry.file_type().map_err(unreadable)?;
-        if kind.is_dir() {
+        if entry.file_type().map_err(unreadable)?.is_dir() {
             if !SKIPPED.contains(&name.as_str()) {
                 collect(root, &format!("{path}/"), files)?;
             }
-            continue;
-        }
-        let wanted = name.rsplit_once('.').is_some_and(|(_, extension)| READ.contains(&extension));
-        let text = if wanted {
-            fs::read_to_string(entry.path()).map_err(|error| format!("cannot read {path}: {error}"))?
+        } else if [".rs", ".md", ".toml"].iter().any(|end| name.ends_with(end)) {
+            files.insert(path, fs::read_to_string(entry.path()).map_err(unreadable)?);
         } else {
-            String::new()
-        };
-        files.insert(path, text);
+            files.insert(path, String::new());
+        }
     }
     Ok(())
 }
@@ -123,17 +96,18 @@ mod tests {
     #[test]
     fn files_and_their_directories_exist() {
         let tree = Tree::of(&[("docs/errors/TX0001.md", ""), ("docs-old.md", "")]);
-        assert!(tree.exists("docs"));
-        assert!(tree.exists("docs/errors/"));
-        assert!(tree.exists("docs/errors/TX0001.md"));
-        assert!(!tree.exists("docs/err"));
+        for (path, exists) in
+            [("docs", true), ("docs/errors/", true), ("docs/errors/TX0001.md", true), ("docs/err", false)]
+        {
+            assert_eq!(tree.exists(path), exists, "{path}");
+        }
     }
 
     #[test]
     fn test_files_are_known_by_directory_name_or_declaration() {
         let tree = Tree::of(&[
             ("a/src/lib.rs", "#[cfg(test)]\nmod fixture;\nmod real;\n"),
-            ("a/src/store.rs", "#[cfg(test)] mod suite;"),
+            ("a/src/store.rs", "#[cfg(test)]\nmod suite;"),
         ]);
         for path in [
             "a/tests/x.rs",

@@ -15,8 +15,8 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, TokioResolver, system_conf};
 
 use super::Unresolved;
-use trine_clock::Stopwatch;
 use crate::shortage;
+use trine_clock::Stopwatch;
 
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";

@@ -34,8 +34,8 @@ use std::time::Duration;
 use axum::Router;
 
 use crate::runtime::Handle;
-use trine_store::Store;
 use service::Service;
+use trine_store::Store;
 
 /// What the dialect's handlers work with, whatever the wire. Cheap to clone.
 #[derive(Clone)]

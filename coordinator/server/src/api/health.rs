@@ -23,8 +23,8 @@ use utoipa_axum::routes;
 use super::problem::Refusal;
 use crate::http::AboutHealth;
 use crate::metrics;
-use trine_store::{Maintenance, StoreError};
 use trine_store::vitals::Proof;
+use trine_store::{Maintenance, StoreError};
 
 /// The path of readiness.
 const READY: &str = "/readyz";

@@ -20,10 +20,10 @@ use trine_engine::{Answer, Call, CallReport, Outcome, Payload};
 use super::health::Health;
 use super::{Limits, State, compose, docs_router, guard, health, router};
 use crate::admin;
-use trine_dispatch::{Caller, Directory, Returned};
 use crate::metrics::Metrics;
 use crate::registrar::Registrar;
 use crate::runtime::{Lanes, Options};
+use trine_dispatch::{Caller, Directory, Returned};
 use trine_store::Store;
 use trine_store::memory::Memory;
 

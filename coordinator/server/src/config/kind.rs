@@ -9,8 +9,8 @@ use toml::Value;
 use trine_protocol::duration::HumanDuration;
 
 use super::secret;
-use trine_store::{self as store, Risk};
 use crate::telemetry::{LogFormat, check_filter};
+use trine_store::{self as store, Risk};
 
 const YEAR_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
 const NEVER: &str = "never";

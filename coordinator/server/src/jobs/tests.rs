@@ -7,9 +7,9 @@ use trine_engine::{BranchSpec, Call, CallPolicy, Command, Digest, Draft, Payload
 use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 
 use super::*;
+use crate::runtime::{Lanes, Options};
 use trine_clock::{self as clock, Stopwatch};
 use trine_dispatch::{Caller, Returned};
-use crate::runtime::{Lanes, Options};
 use trine_store::memory::Memory;
 use trine_store::{Journal as _, Maintenance as _};
 

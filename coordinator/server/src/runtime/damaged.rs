@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use trine_protocol::Gid;
 
-use trine_clock::Stopwatch;
 use crate::metrics::Metrics;
+use trine_clock::Stopwatch;
 
 /// Damaged transactions that are kept in mind. A store with more than that has other troubles.
 const KNOWN_MAX: usize = 100_000;

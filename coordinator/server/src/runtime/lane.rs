@@ -25,13 +25,13 @@ use super::in_flight::{self, Completion, Read};
 use super::observe;
 use super::watch::Hub;
 use super::{Options, SubmitError};
-use trine_clock::Clock;
-use trine_dispatch::Caller;
 use crate::metrics::Metrics;
 use crate::skew::StoreClock;
+use stopping::{RECORD_WITHIN_HURRIED, Stopping};
+use trine_clock::Clock;
+use trine_dispatch::Caller;
 use trine_store::Store;
 use trine_store::vitals::{self, Vitals};
-use stopping::{RECORD_WITHIN_HURRIED, Stopping};
 
 /// Messages handled before the lane looks at what they led to.
 const DRAIN_MAX: usize = 512;

@@ -17,12 +17,12 @@ use trine_engine::{
 use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 
 use super::{Handle, Lanes, Options, SubmitError};
-use trine_dispatch::{Caller, Returned};
 use crate::metrics::Metrics;
 use crate::ownership::{self, Standing};
+use treacherous::Treacherous;
+use trine_dispatch::{Caller, Returned};
 use trine_store::Store;
 use trine_store::memory::{Fault, Memory};
-use treacherous::Treacherous;
 
 /// A call that waits for the test to answer it.
 struct Made {

@@ -10,12 +10,12 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::Damage;
 use super::key_values::Entries;
-use trine_clock as clock;
 use crate::group::{self, Stored, Unreadable, Written};
 use crate::watched::Span;
 use crate::{
     Appended, Beat, Census, Cursor, Filter, Journals, Loaded, Registration, Registrations, Standing,
 };
+use trine_clock as clock;
 
 /// A row of the journal.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use super::append::integer;
 use super::client::{Client, ClientError, Row, Value};
 use super::queries;
 use super::sightings::{Heartbeat, Sightings};
-use trine_clock::Stopwatch;
 use crate::{Beat, Options, Registration, Standing, journal_id};
+use trine_clock::Stopwatch;
 
 /// How often a process that starts looks whether its name is used.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);

@@ -9,9 +9,9 @@ use trine_protocol::v1::{Coordinator, Participant, ParticipantInstance};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::append::millis;
-use trine_clock as clock;
 use crate::group::{self, Stored, Unreadable};
 use crate::{Census, Journals, Loaded, Readable, ReadablePage, Registrations};
+use trine_clock as clock;
 
 pub(super) const UNFINISHED: &str = "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = ?1 AND gid > ?2 \
      AND (due_at IS NULL OR due_at <= ?3) ORDER BY gid LIMIT ?4";

@@ -6,10 +6,10 @@ use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 use super::append::millis;
 use super::queries;
 use super::writer::Writer;
-use trine_clock as clock;
 use crate::retention::{self, Candidate, Judged, Walk};
 use crate::watched::{self, Note, Plan, SPANS_MAX, Span, Watcher};
 use crate::{Leap, group};
+use trine_clock as clock;
 
 const SPANS: &str = "SELECT from_at, until_at FROM watched ORDER BY from_at DESC";
 

@@ -9,8 +9,8 @@ use trine_protocol::{Gid, Timestamp};
 use super::append::millis;
 use super::owner::{self, Owner};
 use super::writer::Writer;
-use trine_clock as clock;
 use crate::Registration;
+use trine_clock as clock;
 
 pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
      (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 \

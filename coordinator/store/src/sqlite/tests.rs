@@ -18,11 +18,11 @@ use crate::memory::Damage;
 use crate::retention::{Candidate, Judged};
 use crate::suite::fixture::{Tx, create, names, settle};
 use crate::suite::{self, Rewrite, Subject, conformance};
+use crate::vitals::Vitals;
 use crate::{
     AppendError, Appended, Cursor, Filter, Journal, Maintenance, Membership, OpenError, Options, Queries,
     Standing, Store, StoreError, Why, migrate, open,
 };
-use crate::vitals::Vitals;
 
 struct Folder(TempDir);
 

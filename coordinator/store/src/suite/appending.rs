@@ -118,9 +118,7 @@ pub(crate) async fn gids_that_resemble_each_other_stay_apart<S: Subject>(subject
     assert_eq!(seqs(&*store, &longest).await, [1]);
 }
 
-pub(crate) async fn the_same_batch_again_is_a_conflict_and_changes_nothing<S: Subject>(
-    subject: &S,
-) {
+pub(crate) async fn the_same_batch_again_is_a_conflict_and_changes_nothing<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let tx = Tx::new("one").label("k", "v");
     let first = tx.batch(1..=2);
@@ -133,9 +131,7 @@ pub(crate) async fn the_same_batch_again_is_a_conflict_and_changes_nothing<S: Su
     assert_eq!(find(&*store, Filter::default()).await, ["one"]);
 }
 
-pub(crate) async fn a_conflict_leaves_nothing_of_its_gid_and_everything_of_the_others<
-    S: Subject,
->(
+pub(crate) async fn a_conflict_leaves_nothing_of_its_gid_and_everything_of_the_others<S: Subject>(
     subject: &S,
 ) {
     let store = subject.open("a").await;
@@ -160,9 +156,7 @@ pub(crate) async fn a_conflict_leaves_nothing_of_its_gid_and_everything_of_the_o
     assert!(find(&*store, Filter { host, ..Filter::default() }).await.is_empty());
 }
 
-pub(crate) async fn a_conflict_halfway_through_a_run_leaves_the_whole_run_out<S: Subject>(
-    subject: &S,
-) {
+pub(crate) async fn a_conflict_halfway_through_a_run_leaves_the_whole_run_out<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let tx = Tx::new("one");
     append(&*store, tx.batch(1..=3)).await;

@@ -31,9 +31,7 @@ pub(crate) async fn a_damaged_record_is_reported_for_its_gid_alone<S: Subject>(s
     assert_eq!(store.unfinished(None, at(0), 10).await, Ok(gids(&["bad", "good"])));
 }
 
-pub(crate) async fn a_record_of_a_newer_version_is_reported_for_its_gid_alone<S: Subject>(
-    subject: &S,
-) {
+pub(crate) async fn a_record_of_a_newer_version_is_reported_for_its_gid_alone<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let (good, newer) = (Tx::new("good"), Tx::new("newer"));
     append(&*store, batch([(&good, vec![1, 2]), (&newer, vec![1, 2, 3])])).await;

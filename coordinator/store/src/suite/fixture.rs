@@ -171,10 +171,7 @@ pub(crate) async fn append(store: &dyn Store, batch: Arc<Batch>) {
 }
 
 /// Journals as read, without who owns them.
-pub(crate) async fn load(
-    store: &dyn Store,
-    gids: Vec<Gid>,
-) -> Vec<(Gid, Result<Vec<Record>, StoreError>)> {
+pub(crate) async fn load(store: &dyn Store, gids: Vec<Gid>) -> Vec<(Gid, Result<Vec<Record>, StoreError>)> {
     let journals = store.load(gids).await.unwrap();
     journals.into_iter().map(|journal| (journal.gid, journal.records)).collect()
 }

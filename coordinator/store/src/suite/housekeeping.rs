@@ -5,9 +5,9 @@ use trine_protocol::v1::Participant;
 
 use super::fixture::{Tx, append, at, batch, create, find, gid, gids, seqs, settle};
 use super::{Rewrite, Subject};
-use trine_clock as clock;
 use crate::memory::Damage;
 use crate::{Filter, Leap, Registration, Registrations, Standing, Store};
+use trine_clock as clock;
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 const MINUTE: i64 = 60 * 1_000;
@@ -134,9 +134,7 @@ pub(crate) async fn sweeping_keeps_the_last_instance_of_a_name<S: Subject>(subje
     assert_eq!(store.sweep_participants(days(1)).await, Ok(0));
 }
 
-pub(crate) async fn retiring_removes_everything_of_the_settled_and_nothing_else<S: Subject>(
-    subject: &S,
-) {
+pub(crate) async fn retiring_removes_everything_of_the_settled_and_nothing_else<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let old = Tx::new("order-1").label("k", "v").status(Status::Committed, 10);
     let undone = Tx::new("order-2").status(Status::RolledBack, 19);

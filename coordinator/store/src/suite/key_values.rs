@@ -102,9 +102,7 @@ pub(crate) async fn an_entry_made_again_is_another_one<S: Subject>(subject: &S) 
 }
 
 /// Each adds one to the number it has read: one that was overwritten unseen would be missing from the sum.
-pub(crate) async fn of_changes_side_by_side_exactly_those_done_are_counted<S: Subject>(
-    subject: &S,
-) {
+pub(crate) async fn of_changes_side_by_side_exactly_those_done_are_counted<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let writer = |store: Arc<dyn Store>| async move {
         let mut done = 0_u64;

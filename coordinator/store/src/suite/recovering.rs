@@ -5,9 +5,7 @@ use trine_protocol::{Gid, Status};
 use super::Subject;
 use super::fixture::{Tx, append, at, create, gid, gids};
 
-pub(crate) async fn unfinished_names_what_belongs_in_memory_and_what_is_due<S: Subject>(
-    subject: &S,
-) {
+pub(crate) async fn unfinished_names_what_belongs_in_memory_and_what_is_due<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     let txs = [
         Tx::new("active"),

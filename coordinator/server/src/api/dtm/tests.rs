@@ -33,8 +33,8 @@ use tower::ServiceExt as _;
 use trine_engine::Call;
 
 use super::*;
-use trine_dispatch::{Caller, Returned};
 use crate::runtime::{Lanes, Options};
+use trine_dispatch::{Caller, Returned};
 use trine_store::memory::Memory;
 
 /// What a body may have.

@@ -3,7 +3,6 @@
 //!
 //! Nothing is looked up: whether a named participant exists is the caller's question to [`participants_of`].
 
-use url::Url;
 use serde_json::value::RawValue;
 use trine_engine::{BranchSpec, CallPolicy, Draft, Payload, Spec, SpecErrorKind};
 use trine_protocol::errors::Code;
@@ -13,6 +12,7 @@ use trine_protocol::limits::{
 };
 use trine_protocol::v1::{Branch, CreateTransaction, Order};
 use trine_protocol::{Op, Pattern, Target};
+use url::Url;
 
 use super::super::json;
 use super::super::problem::{Refusal, echo};

@@ -4,10 +4,10 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State as Ext};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use url::Url;
 use trine_protocol::errors::Code;
 use trine_protocol::limits::TARGET_BYTES_MAX;
 use trine_protocol::v1::{ParticipantList, RegisterParticipant, Registered};
+use url::Url;
 
 use super::super::State;
 use super::super::body::JsonBody;

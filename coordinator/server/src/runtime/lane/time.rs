@@ -5,8 +5,8 @@ use std::time::Duration;
 use trine_protocol::Timestamp;
 
 use super::Lane;
-use trine_clock as clock;
 use crate::skew::Verdict;
+use trine_clock as clock;
 
 /// How often a lane that does not believe its clock looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

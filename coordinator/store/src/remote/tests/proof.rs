@@ -9,8 +9,8 @@ use super::{Database, KINDS, Server, standing};
 use crate::remote::Postgres;
 use crate::remote::client::Client as _;
 use crate::suite::fixture::{Tx, append, gid};
-use crate::{Census, Filter, Options, Standing, Store, migrate, open};
 use crate::vitals::Vitals;
+use crate::{Census, Filter, Options, Standing, Store, migrate, open};
 
 impl Database {
     /// A user of this database's own, with a password of its own: its name.

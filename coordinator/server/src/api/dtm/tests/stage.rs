@@ -17,11 +17,11 @@ use trine_protocol::{Pattern, Status, Timestamp};
 
 use super::*;
 use crate::api::tests::masked;
-use trine_clock::Clock;
 use crate::metrics::Metrics;
 use crate::runtime::Lanes;
-use trine_store::memory::{Damage, Faults};
 use participants::Participants;
+use trine_clock::Clock;
+use trine_store::memory::{Damage, Faults};
 
 /// Nothing takes longer, or the test fails.
 const PATIENCE_MS: u64 = 30_000;
