@@ -38,13 +38,11 @@ use crate::runtime::Handle;
 use problem::{Refusal, echo};
 use trine_store::{Membership, Queries, Readable, ReadablePage, Registry, StoreError, StoreFuture};
 
+pub use v1::admin::router as admin_router;
+
 pub use docs::{openapi, router as docs_router};
 
-pub(crate) use body::{JsonBody, OptionalJsonBody};
-pub(crate) use params::GidPath;
-pub(crate) use v1::from_wire::check_text;
-pub(crate) use v1::list::{is_host, label as parse_label};
-pub(crate) use v1::to_wire::{answer as command_answer, waiting_on};
+use v1::from_wire::check_text;
 
 /// What handlers work with. Cheap to clone; the composition root fills it in.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod kind;
 mod layers;
+mod origin;
 mod secret;
 mod show;
 
@@ -29,7 +30,8 @@ use trine_store as store;
 
 pub use error::{ConfigError, Problem};
 pub use kind::Keep;
-pub use layers::{FileText, Flag, Origin, Sources};
+pub use layers::{FileText, Flag, Sources};
+pub use origin::Origin;
 pub use secret::SecretText;
 pub use show::reference_markdown;
 

@@ -1,10 +1,9 @@
 //! The Trine coordinator as a library: everything between the program and the two ends it works with.
 //!
-//! The rooms, outermost first: [`server`] composes; [`api`] and [`admin`] speak HTTP; [`runtime`] drives lanes;
+//! The rooms, outermost first: [`server`] composes; [`api`] speaks HTTP; [`runtime`] drives lanes;
 //! [`recovery`] brings back what a crash left. Writes go through [`runtime::Handle`], reads through
 //! `trine_store::Queries`. The crates `trine_store` and `trine_dispatch` do not see each other.
 
-pub mod admin;
 pub mod api;
 pub mod config;
 mod descriptors;

@@ -9,6 +9,7 @@ mod door;
 mod in_flight;
 mod lane;
 mod observe;
+mod parts;
 mod watch;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::skew::{self, StoreClock, Verdict};
 use door::{Admission, Adoption};
 use lane::Lane;
+use parts::Parts;
 use trine_clock::{self as clock, Clock};
 use trine_dispatch::Caller;
 use trine_store::Store;
@@ -309,7 +311,7 @@ impl Lanes {
             let (commands_in, commands) = mpsc::channel(options.inbox_len_max.max(1));
             let (adoptions_in, adoptions) = mpsc::channel(1);
             let residents = Arc::new(AtomicU64::new(0));
-            let lane = Lane::new(lane::Parts {
+            let lane = Lane::new(Parts {
                 index,
                 options,
                 store: Arc::clone(store),

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::ownership::{Standfast, Standing};
 use crate::registrar::Registrar;
 use crate::runtime::Lanes;
-use crate::{admin, api, http, ownership, recovery};
+use crate::{api, http, ownership, recovery};
 use listeners::Listeners;
 use trine_clock::{Clock, Stopwatch};
 use trine_dispatch::{self as dispatch, Caller, Directory, Dispatcher};
@@ -316,7 +316,7 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
     let (native, dialect) = (api::guard(native, names.clone()), api::guard(dialect, names));
     api::compose([
         api::guard(api::guard(native, count.clone()), measure.clone()),
-        api::guard(api::guard(admin::router(state), count.clone()), measure.clone()),
+        api::guard(api::guard(api::admin_router(state), count.clone()), measure.clone()),
         api::guard(api::guard(dialect, count), measure.clone()),
         health,
         api::docs_router(),

@@ -12,8 +12,8 @@ use utoipa::openapi::{
 };
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::v1::admin;
 use super::{health, v1};
-use crate::admin;
 
 /// Operations on one transaction. The live stream is left out: it lasts as long as the transaction.
 const LINKED: [&str; 7] = [

@@ -2,7 +2,7 @@
 //!
 //! `service` is what all of them ask for, in domain types and without a wire: initiators (`initiate`), workflows'
 //! executors (`workflows`) and operators (`operate`). It turns requests into specs (`plan`) and commands for the lanes, and
-//! what the engine knows into the dialect's words (`show`, `view`). Topics (`topics`) are kept in the key-value table
+//! what the engine knows into the dialect's words (`show`, `view`, `outcome`). Topics (`topics`) are kept in the key-value table
 //! (`entries`). No rule of any pattern is here. In front of it are `http` and `json_rpc`, which share `decode` and
 //! `envelope` and answer no page of somebody else (`browsers`), and `grpc`.
 
@@ -18,6 +18,7 @@ mod initiate;
 mod json_rpc;
 mod names;
 mod operate;
+mod outcome;
 mod panics;
 mod plan;
 mod repeated;
@@ -25,6 +26,7 @@ pub(crate) mod service;
 mod show;
 mod topics;
 pub(crate) mod view;
+mod whole;
 mod workflows;
 
 use std::fmt;

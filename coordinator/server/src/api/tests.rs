@@ -19,7 +19,7 @@ use trine_engine::{Answer, Call, CallReport, Outcome, Payload};
 
 use super::health::Health;
 use super::{Limits, State, compose, docs_router, guard, health, router};
-use crate::admin;
+use crate::api::v1::admin;
 use crate::metrics::Metrics;
 use crate::registrar::Registrar;
 use crate::runtime::{Lanes, Options};

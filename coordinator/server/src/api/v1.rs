@@ -2,6 +2,7 @@
 //!
 //! Wire documents become engine types in `from_wire` and engine types wire documents in `to_wire`, nowhere else.
 
+pub(super) mod admin;
 mod digest;
 mod events;
 pub(super) mod from_wire;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layers::Origin;
+use super::origin::Origin;
 
 /// Everything that is wrong, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Problem};
 use super::keys::{self, KEYS, Key, OTHER_VARIABLES, VARIABLE_PREFIX};
 use super::kind::Raw;
+use super::origin::Origin;
 
 /// The file that is read when none is named, if it is there.
 const FILE_DEFAULT: &str = "trine.toml";
@@ -70,35 +71,6 @@ impl fmt::Debug for Flag {
     // As for [`Sources`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.flag, self.key)
-    }
-}
-
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody set it.
-    Default,
-    /// A line of the file.
-    File {
-        /// Its name as given.
-        name: String,
-        /// From 1.
-        line: usize,
-    },
-    /// A variable.
-    Variable(String),
-    /// A flag.
-    Flag(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { name, line } => write!(f, "{name}:{line}"),
-            Self::Variable(name) => write!(f, "variable {name}"),
-            Self::Flag(flag) => write!(f, "flag {flag}"),
-        }
     }
 }
 

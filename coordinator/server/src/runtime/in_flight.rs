@@ -10,7 +10,7 @@ use trine_engine::{
 };
 use trine_protocol::{Gid, Timestamp};
 
-use super::lane::Parts;
+use super::parts::Parts;
 use trine_clock::Stopwatch;
 use trine_dispatch::{Caller, Returned};
 use trine_store::{AppendError, Appended, Loaded, Store};

@@ -10,51 +10,25 @@ mod time;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 use trine_engine::{CallKey, Command, LoadFailure, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
-use super::damaged::Damaged;
 use super::door::{Admission, Adoption, Reply, tell};
 use super::in_flight::{self, Completion, Read};
 use super::observe;
-use super::watch::Hub;
+use super::parts::Parts;
 use super::{Options, SubmitError};
-use crate::metrics::Metrics;
-use crate::skew::StoreClock;
 use stopping::{RECORD_WITHIN_HURRIED, Stopping};
-use trine_clock::Clock;
-use trine_dispatch::Caller;
-use trine_store::Store;
-use trine_store::vitals::{self, Vitals};
+use trine_store::vitals;
 
 /// Messages handled before the lane looks at what they led to.
 const DRAIN_MAX: usize = 512;
 /// Journals read at once.
 const LOAD_MAX: usize = 500;
-
-/// What a lane is made of.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) index: usize,
-    pub(super) options: Options,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) caller: Arc<dyn Caller>,
-    pub(super) metrics: Metrics,
-    pub(super) clock: Clock,
-    pub(super) hub: Hub,
-    pub(super) damaged: Damaged,
-    pub(super) residents: Arc<AtomicU64>,
-    pub(super) stop: CancellationToken,
-    pub(super) hurry: CancellationToken,
-    pub(super) store_clock: Arc<StoreClock>,
-    pub(super) vitals: Arc<Vitals>,
-}
 
 #[derive(Debug)]
 pub(super) struct Lane {

@@ -3,7 +3,7 @@
 use trine_engine::{Batch, Event};
 use trine_protocol::{BranchId, Gid};
 
-use super::lane::Parts;
+use super::parts::Parts;
 
 /// Tells who counts, who reads the log and who follows a transaction.
 pub(super) fn durable(parts: &Parts, batch: &Batch, conflicts: &[Gid]) {

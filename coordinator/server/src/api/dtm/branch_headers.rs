@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderName, HeaderValue};
 use trine_protocol::dtm::CallProtocol;
 
-use super::plan::clip;
-use super::service::Trouble;
+use super::outcome::{Trouble, clip};
 
 /// Headers of one connection, and those that say where a body ends or for whom a request is: the coordinator's, never a
 /// client's. So is `accept-encoding`: the words of an answer decide, and must be readable.

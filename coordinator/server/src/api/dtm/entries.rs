@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use trine_protocol::errors::Code;
-
-use super::service::{Page, RETRY_AFTER_S, Service, Trouble};
+use super::outcome::{Page, Trouble};
+use super::service::{Service, ask};
 use super::view::KeyValue;
-use trine_store::{Entry, Key, KeyValues, StoreError, StoreFuture};
+use trine_store::{Entry, Key, KeyValues};
 
 /// Most rows of a page; whoever asks for more gets the rest on the next one.
 const PAGE_ROWS_MAX: usize = 100;
@@ -60,24 +59,6 @@ async fn scan(
     let next_position = next.map(|entry| entry.key.clone()).unwrap_or_default();
     let items = found.into_iter().map(|entry| shown(category, entry)).collect();
     Ok(Page { items, next_position })
-}
-
-/// A store call with a bounded time. Dropping a store's future is safe: see `store`.
-pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T, Trouble> {
-    let why = match tokio::time::timeout(timeout, call).await {
-        Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(StoreError::Unavailable(detail))) => detail,
-        Ok(Err(error @ StoreError::Unfit(_))) => error.to_string(),
-        Ok(Err(error @ StoreError::Corrupt { .. })) => {
-            tracing::error!(%error, "a request met a journal that cannot be read");
-            return Err(Trouble::Other(trine_engine::Rejection::Corrupt.to_string()));
-        }
-        Err(_) => "it took too long".into(),
-    };
-    // The detail may name files and hosts; it is for the log.
-    tracing::warn!(detail = %why, "the store did not answer a request");
-    let text = "the store does not answer; try again";
-    Err(Trouble::Unavailable(text.into(), RETRY_AFTER_S, Code::StoreUnavailable))
 }
 
 /// An entry as it is shown.

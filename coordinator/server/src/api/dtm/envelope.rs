@@ -10,7 +10,7 @@ use serde_json::json;
 use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
 use trine_protocol::errors::Code;
 
-use super::service::Trouble;
+use super::outcome::Trouble;
 use crate::api::problem::logged_panic;
 
 const JSON: &str = "application/json; charset=utf-8";

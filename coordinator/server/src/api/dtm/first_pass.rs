@@ -11,9 +11,9 @@ use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
 use trine_protocol::errors::Code;
 use trine_protocol::{Gid, Status};
 
-use super::initiate::other;
+use super::outcome::{Done, Refused, Trouble, other};
 use super::plan;
-use super::service::{Done, Refused, Service, Trouble};
+use super::service::Service;
 use super::show;
 
 /// Longest wait for a first pass. Longer than clients wait by themselves.

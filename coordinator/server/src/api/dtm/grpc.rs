@@ -16,7 +16,7 @@ use tonic_prost::ProstCodec;
 use tonic_reflection::server::Builder;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::service::Trouble;
+use super::outcome::Trouble;
 use super::{Front, envelope, panics};
 use crate::api::body::{self, Unread};
 use crate::api::problem::logged_panic;

@@ -6,9 +6,8 @@ mod params;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State as Ext};
-use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::extract::{DefaultBodyLimit, Path, State as Ext};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -17,9 +16,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use trine_protocol::dtm::TransRequest;
 use trine_protocol::dtm::result::SUCCESS;
 
-use super::service::Trouble;
+use super::outcome::Trouble;
+use super::whole::Whole;
 use super::{Front, browsers, decode, envelope, json_rpc};
-use crate::api::body::{self, Unread};
 use crate::metrics;
 use lists::{all, query, query_kv, reset_cron_time, scan_kv, subscribe, unsubscribe};
 
@@ -98,29 +97,6 @@ fn without_slash(known: &[(Method, &str)], method: &Method, uri: &Uri) -> Option
     }
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     HeaderValue::from_str(&format!("{path}{query}")).ok()
-}
-
-/// A whole body, whatever it calls itself.
-pub(super) struct Whole(pub(super) Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Whole {
-    type Rejection = Response;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
-        body::read(request).await.map(Self).map_err(|unread| {
-            let status = match unread {
-                Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                Unread::CutShort | Unread::Garbled => StatusCode::BAD_REQUEST,
-                Unread::TooSlow => StatusCode::REQUEST_TIMEOUT,
-                Unread::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            let mut response = envelope::message(status, &unread.detail());
-            if unread == Unread::NoRoom {
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            envelope::coded(response, unread.code())
-        })
-    }
 }
 
 /// The request in a body.

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use trine_engine::{Command, Rejection, Snapshot};
-use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
+use trine_protocol::dtm::{BranchRequest, TransRequest, TransType};
 use trine_protocol::{Gid, Pattern, Status};
 
+use super::outcome::{Done, Refused, Trouble, duplicate, not_prepared, other, unknown};
 use super::plan::{self, Topics};
 use super::repeated;
-use super::service::{Done, Refused, Service, Trouble};
+use super::service::Service;
 use super::show;
 
 impl Service {
@@ -202,30 +203,4 @@ fn wrong_state(stands: Status, what: &str) -> Trouble {
 fn cannot_abort(pattern: Pattern, stands: Status) -> Trouble {
     let (kind, stands) = (plan::kind(pattern).as_str(), show::status(stands));
     Trouble::Failure(format!("trans type: '{kind}' current status '{stands}', cannot abort. FAILURE"))
-}
-
-/// Nothing may be added (any more).
-pub(super) fn not_prepared(gid: &str) -> Trouble {
-    Trouble::Failure(format!("no trans with gid: {gid} status: {} found FAILURE", status::PREPARED))
-}
-
-/// It is there already.
-pub(super) fn duplicate() -> Trouble {
-    Trouble::Other("storage: UniqueKeyConflict".into())
-}
-
-/// No such transaction.
-pub(super) fn unknown(gid: &str) -> Trouble {
-    Trouble::Missing(format!("no TransGlobal with gid: {gid} found"))
-}
-
-/// A no that this dialect has no words for.
-pub(super) fn other(rejection: Rejection) -> Trouble {
-    match rejection {
-        Rejection::GidConflict => {
-            Trouble::Failure("a transaction of another API has this gid; choose another FAILURE".into())
-        }
-        Rejection::NotFound => Trouble::Missing("storage: NotFound".into()),
-        rejection => Trouble::Other(rejection.to_string()),
-    }
 }

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use trine_protocol::dtm::TransRequest;
 
 use super::decode::{self, OrZero, Text};
-use super::http::Whole;
-use super::service::Trouble;
+use super::outcome::Trouble;
+use super::whole::Whole;
 use super::{Front, envelope, panics};
 
 const PARSE_ERROR: i64 = -32_700;

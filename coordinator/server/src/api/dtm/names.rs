@@ -3,7 +3,7 @@
 //! A name that one of the wires, or a participant's, would change may become somebody else's name, and the second
 //! transaction of that name never runs. Such a name is refused, loudly, instead of being cleaned.
 
-use super::service::Trouble;
+use super::outcome::Trouble;
 
 /// What is refused, and why, for people.
 const RULE: &str = "may hold no `;`, no line break or other control character, no white space at its ends and nothing \

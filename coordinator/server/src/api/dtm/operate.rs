@@ -6,9 +6,9 @@ use trine_engine::{Command, ForceTo, Rejection, Snapshot, Transaction};
 use trine_protocol::dtm::{TransType, status};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use super::initiate::unknown;
+use super::outcome::{Done, Page, Refused, Trouble, unknown};
 use super::plan;
-use super::service::{Done, Page, Query, Refused, Service, Trouble};
+use super::service::{Query, Service};
 use super::show;
 use super::view::{Branch, Global};
 use trine_clock as clock;

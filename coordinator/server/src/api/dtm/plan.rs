@@ -13,7 +13,7 @@ use trine_protocol::limits::{BRANCHES_MAX, DURATION_MS_MAX};
 use trine_protocol::{BranchId, Pattern, Target};
 
 use super::branch_headers;
-use super::service::Trouble;
+use super::outcome::{Trouble, clip};
 
 /// Seconds between attempts, when a request names none.
 const RETRY_INTERVAL_S: i64 = 10;
@@ -386,9 +386,4 @@ fn custom<T: Default + serde::de::DeserializeOwned>(custom_data: &str) -> Result
 
 fn millis(seconds: i64) -> u64 {
     u64::try_from(seconds).unwrap_or_default().saturating_mul(1_000).min(DURATION_MS_MAX)
-}
-
-/// As much of somebody's text as an error may repeat.
-pub(super) fn clip(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -7,8 +7,8 @@
 use trine_engine::{BranchSpec, Spec};
 use trine_protocol::dtm::{CallProtocol, Step, TransRequest, TransType};
 
+use super::outcome::Trouble;
 use super::plan;
-use super::service::Trouble;
 
 /// An error that says neither yes nor no about the transaction when a request asks for something else than the record.
 pub(super) fn check(request: &TransRequest, kind: TransType, record: &Spec) -> Result<(), Trouble> {

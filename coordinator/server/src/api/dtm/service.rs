@@ -9,9 +9,10 @@ use trine_protocol::Gid;
 use trine_protocol::dtm::gid_of;
 use trine_protocol::errors::Code;
 
-use super::{entries, names};
+use super::names;
+use super::outcome::{RETRY_AFTER_S, Refused, Trouble};
 use crate::runtime::{Handle, SubmitError};
-use trine_store::{Store, StoreFuture};
+use trine_store::{Store, StoreError, StoreFuture};
 
 /// Everything the dialect does. Cheap to clone.
 #[derive(Clone)]
@@ -26,33 +27,6 @@ impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").finish_non_exhaustive()
     }
-}
-
-/// Why a request was not done, in the dialect's three kinds. The text is for the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// It does not fit: 409, or `ABORTED`. The text ends in ` FAILURE`.
-    Failure(String),
-    /// Not finished yet: 425, or `FAILED_PRECONDITION`.
-    Ongoing(String),
-    /// A name that cannot be kept as it is: 400, or `INVALID_ARGUMENT`. Nothing was done.
-    Unfit(String),
-    /// There is no such transaction or type: 500, or `INTERNAL`.
-    Missing(String),
-    /// Anything else: 500, or `UNKNOWN`. Such as a request that cannot be understood.
-    Other(String),
-    /// The coordinator cannot take it now: 500 with `Retry-After` in seconds, or `UNAVAILABLE`. Nothing was done, or it is
-    /// not known what; the same request may be repeated. The code is for the metrics.
-    Unavailable(String, u64, Code),
-}
-
-/// A page of something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Page<T> {
-    /// What is on it.
-    pub(crate) items: Vec<T>,
-    /// Where the next one begins; empty when this is the last.
-    pub(crate) next_position: String,
 }
 
 /// What `all` filters by; empty texts match everything.
@@ -71,35 +45,6 @@ pub(crate) struct Query {
     /// Rows of a page.
     pub(crate) limit: usize,
 }
-
-/// What most requests come to.
-pub(super) type Done = Result<(), Trouble>;
-
-/// A command was not taken: the engine's no, for whoever asked to put into words, or the coordinator's.
-pub(super) enum Refused {
-    /// The transaction's state does not allow it, or there is none.
-    Rejected(Rejection),
-    /// For the client as it is.
-    Trouble(Trouble),
-}
-
-impl From<Trouble> for Refused {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
-    }
-}
-
-impl From<Refused> for Trouble {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Rejected(rejection) => super::initiate::other(rejection),
-            Refused::Trouble(trouble) => trouble,
-        }
-    }
-}
-
-/// Seconds after which to come back when the store is silent.
-pub(super) const RETRY_AFTER_S: u64 = 1;
 
 impl Service {
     /// Our gid for a client's. Every request comes by here with the gid as its wire brought it.
@@ -165,11 +110,29 @@ impl Service {
 
     /// A store call with a bounded time.
     pub(super) async fn bounded<T>(&self, call: StoreFuture<T>) -> Result<T, Trouble> {
-        entries::ask(self.store_timeout, call).await
+        ask(self.store_timeout, call).await
     }
 
     /// A gid nobody has.
     pub(crate) fn new_gid(&self) -> String {
         uuid::Uuid::now_v7().simple().to_string()
     }
+}
+
+/// A store call with a bounded time. Dropping a store's future is safe: see `store`.
+pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T, Trouble> {
+    let why = match tokio::time::timeout(timeout, call).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(StoreError::Unavailable(detail))) => detail,
+        Ok(Err(error @ StoreError::Unfit(_))) => error.to_string(),
+        Ok(Err(error @ StoreError::Corrupt { .. })) => {
+            tracing::error!(%error, "a request met a journal that cannot be read");
+            return Err(Trouble::Other(Rejection::Corrupt.to_string()));
+        }
+        Err(_) => "it took too long".into(),
+    };
+    // The detail may name files and hosts; it is for the log.
+    tracing::warn!(detail = %why, "the store did not answer a request");
+    let text = "the store does not answer; try again";
+    Err(Trouble::Unavailable(text.into(), RETRY_AFTER_S, Code::StoreUnavailable))
 }

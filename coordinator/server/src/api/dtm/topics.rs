@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::entries::ask;
 use super::names;
-use super::service::{Service, Trouble};
+use super::outcome::Trouble;
+use super::service::{Service, ask};
 use trine_clock as clock;
 use trine_store::{Change, Entry, Key, KeyValues, Value};
 

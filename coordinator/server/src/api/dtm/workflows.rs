@@ -6,8 +6,8 @@ use trine_engine::{Command, Payload, Progress, Rejection, Snapshot};
 use trine_protocol::Status;
 use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
 
-use super::initiate::{duplicate, not_prepared, other};
-use super::service::{Done, Refused, Service, Trouble};
+use super::outcome::{Done, Refused, Trouble, duplicate, not_prepared, other};
+use super::service::Service;
 use super::show;
 use super::view::{Branch, Global};
 use super::{names, plan};

@@ -7,7 +7,7 @@ use prost::Message;
 use trine_protocol::dtm::{BranchRequest, CallProtocol, TransOptions, TransRequest};
 
 use crate::api::dtm::decode;
-use crate::api::dtm::service::Trouble;
+use crate::api::dtm::outcome::Trouble;
 use crate::api::dtm::view::{Branch, Global};
 
 #[derive(Clone, PartialEq, Message)]

@@ -5,7 +5,8 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::params::Params;
-use crate::api::dtm::service::{Query, Trouble};
+use crate::api::dtm::outcome::Trouble;
+use crate::api::dtm::service::Query;
 use crate::api::dtm::{Front, envelope};
 
 /// What `resetCronTime` leaves alone: transactions that are due within so many seconds.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 
-use crate::api::dtm::service::Trouble;
+use crate::api::dtm::outcome::Trouble;
 use crate::api::problem::echo;
 
 /// The query, decoded, in order.

@@ -7,8 +7,10 @@ use futures_util::stream;
 use trine_engine::{Command, ReplyOn};
 use trine_protocol::v1::{Page, ReplayMany, ReplayManyAnswer};
 
+use crate::api::State;
+use crate::api::body::JsonBody;
 use crate::api::problem::Refusal;
-use crate::api::{JsonBody, State, is_host, parse_label};
+use crate::api::v1::list::{is_host, label as parse_label};
 use trine_store::{Cursor, Filter};
 
 const LIMIT_MAX: u64 = 10_000;

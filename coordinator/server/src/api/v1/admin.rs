@@ -13,8 +13,12 @@ use trine_protocol::v1::{Answer, CoordinatorList, Force, ForceOutcome, Replay, R
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::from_wire::check_text;
+use super::to_wire;
+use crate::api::State;
+use crate::api::body::{JsonBody, OptionalJsonBody};
+use crate::api::params::GidPath;
 use crate::api::problem::Refusal;
-use crate::api::{GidPath, JsonBody, OptionalJsonBody, State, check_text, command_answer, waiting_on};
 
 /// The admin API, `/v1/admin`.
 pub fn router(state: State) -> Router {
@@ -53,7 +57,7 @@ async fn replay_one(
     let command = Command::Replay { branch: request.branch };
     let submitted = state.handle.submit(gid.clone(), command, ReplyOn::Durable).await;
     let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
-    let waiting_on = snapshot.waiting_on.map(waiting_on);
+    let waiting_on = snapshot.waiting_on.map(to_wire::waiting_on);
     Ok(Json(Replayed { gid: snapshot.gid, status: snapshot.status, parked: snapshot.parked, waiting_on }))
 }
 
@@ -103,5 +107,5 @@ async fn force(
     let command = Command::Force { to, reason: request.reason, by: request.by };
     let submitted = state.handle.submit(gid.clone(), command, ReplyOn::Durable).await;
     let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
-    Ok(Json(command_answer(snapshot)))
+    Ok(Json(to_wire::answer(snapshot)))
 }
