@@ -13,23 +13,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
+use super::answer::Unreached;
 use super::names::Names;
 use super::sockets::{Counted, Sockets};
 use super::{shortage, transport};
-
-/// Why there is no connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreached {
-    /// The host was asked for nothing: its name is not known, or there may be no port for it. No attempt is counted.
-    #[error("{0}")]
-    NotSent(String),
-    /// The host was asked for nothing, for want of something that is this coordinator's own.
-    #[error("{0}")]
-    Held(String),
-    /// The host, or the way to it, did not let us.
-    #[error("{0}")]
-    Failed(String),
-}
 
 /// TCP, with or without TLS over it.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -7,18 +7,21 @@ use std::sync::{Arc, Once};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use trine_engine::{Answer, Call, CallReport, Outcome, ParkCause};
+use trine_engine::{Answer, Call, Outcome};
 use trine_protocol::{JournalId, Target};
 
 use super::address::Address;
-use super::connect::Unreached;
+use super::answer::{Failed, NoAnswer, Unreached, report};
+use super::classify::Dialect;
 use super::held::Held;
 use super::hosts::{Hosts, Key, NoPlace};
 use super::location::{self, Location};
 use super::names::Names;
+use super::native::Native;
 use super::sockets::Sockets;
 use super::text::clean;
-use super::{Caller, Directory, Options, Returned, grpc, http, manner};
+use super::wire_dialect::WireDialect;
+use super::{Caller, Directory, Options, Returned, grpc, http};
 use trine_clock::Stopwatch;
 
 /// Calls participants over HTTP and gRPC. Cheap to clone.
@@ -50,43 +53,6 @@ enum Nowhere {
     Ever(String),
 }
 
-/// An answer that arrived whole.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) status_code: u16,
-    pub(super) outcome: Outcome,
-    /// Why no retry mends it, if that is so.
-    pub(super) parks: Option<ParkCause>,
-    /// What an operator should know about it.
-    pub(super) error: Option<String>,
-}
-
-impl Heard {
-    /// The participant has the gid and branch on record from somebody else.
-    pub(super) fn conflict(status_code: u16, words: String) -> Self {
-        let (outcome, parks) = (Outcome::Unknown, Some(ParkCause::Conflict));
-        Self { status_code, outcome, parks, error: Some(words) }
-    }
-}
-
-/// A call that failed before there was anything to classify.
-#[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) status_code: Option<u16>,
-    pub(super) error: String,
-}
-
-/// Why there is nothing to classify.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The attempt was made, and came to nothing that is known.
-    Failed(Failed),
-    /// Nothing left this process: there was no attempt.
-    NotSent(String),
-    /// The same, for want of something that is this coordinator's own.
-    Held(String),
-}
-
 impl Dispatcher {
     /// A dispatcher with its own connections. Named targets are resolved in `directory`; calls come from `journal`.
     pub fn new(options: Options, directory: Arc<Directory>, journal: JournalId) -> Self {
@@ -99,14 +65,14 @@ impl Dispatcher {
     }
 
     async fn make(self, call: Call) -> Returned {
-        let unmade = |error| Returned::Answer(answer(Err(Failed { status_code: None, error }), 0));
+        let unmade = |error| Returned::Answer(report(Err(Failed { status_code: None, error }), 0));
         let not_sent = |reason: String| {
             let retry_after_ms = rest_ms();
             tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
             Returned::NotSent { retry_after_ms, reason }
         };
-        let manner = match manner::of(&call, &self.journal) {
-            Ok(manner) => manner,
+        let dialect = match dialect_of(&call, &self.journal) {
+            Ok(dialect) => dialect,
             Err(error) => return unmade(error),
         };
         let destination = match self.locate(&call.target) {
@@ -115,7 +81,7 @@ impl Dispatcher {
             // register again, after a restart of theirs or ours.
             Err(Nowhere::Now(error)) => return not_sent(clean(&error)),
             Err(Nowhere::Ever(error)) => {
-                let heard = answer(Err(Failed { status_code: None, error }), 0);
+                let heard = report(Err(Failed { status_code: None, error }), 0);
                 // No retry mends a target. The dialect's are repeated all the same, as dtm does.
                 let outcome = if call.terms.is_none() { Outcome::ClientError } else { Outcome::Unknown };
                 return Returned::Answer(Answer { outcome, ..heard });
@@ -143,16 +109,16 @@ impl Dispatcher {
         }
         let stopwatch = Stopwatch::start();
         let end = match &destination {
-            Destination::Http(location) => self.http.exchange(&call, &*manner, location).await,
-            Destination::Grpc(method) => self.grpc.exchange(&call, &*manner, method).await,
+            Destination::Http(location) => self.http.exchange(&call, &*dialect, location).await,
+            Destination::Grpc(method) => self.grpc.exchange(&call, &*dialect, method).await,
         };
         let end = match end {
             Ok(heard) => Ok(heard),
-            Err(Trouble::Failed(failed)) => Err(failed),
-            Err(Trouble::NotSent(reason)) => return not_sent(reason),
-            Err(Trouble::Held(reason)) => return self.hold(&call, reason, rest_ms()),
+            Err(NoAnswer::Failed(failed)) => Err(failed),
+            Err(NoAnswer::NotSent(reason)) => return not_sent(reason),
+            Err(NoAnswer::Held(reason)) => return self.hold(&call, reason, rest_ms()),
         };
-        let answer = answer(end, stopwatch.elapsed_ms());
+        let answer = report(end, stopwatch.elapsed_ms());
         tracing::debug!(
             gid = %call.gid,
             op = %call.op(),
@@ -223,13 +189,18 @@ fn rest_ms() -> u64 {
     fastrand::u64(NOWHERE_MS / 2..=NOWHERE_MS)
 }
 
-pub(super) fn answer(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
-    let (outcome, parks, status_code, error) = match end {
-        Ok(heard) => (heard.outcome, heard.parks, Some(heard.status_code), heard.error),
-        Err(failed) => (Outcome::Unknown, None, failed.status_code, Some(failed.error)),
-    };
-    let report = CallReport { status_code, duration_ms, error };
-    Answer { outcome, parks, report, random_permille: fastrand::u32(0..=1_000) }
+/// The dialect of a call from this journal, by the terms that its transaction carries. Nothing after this choice asks which
+/// dialect it is.
+pub(super) fn dialect_of(call: &Call, journal: &JournalId) -> Result<Box<dyn WireDialect>, String> {
+    match &call.terms {
+        None => Ok(Box::new(Native::new(journal.clone()))),
+        Some(terms) => match Dialect::of(terms) {
+            Some(dialect) => Ok(Box::new(dialect)),
+            None => Err("the transaction's terms cannot be read, so nothing was sent; \
+                was it created by a newer version of the coordinator?"
+                .into()),
+        },
+    }
 }
 
 /// Both clients take the process's TLS provider, and are built with none without it.

@@ -20,15 +20,15 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 use trine_engine::Call;
 
-use super::connect::{Dialer, Unreached};
+use super::answer::{Failed, Heard, NoAnswer, Unreached};
+use super::connect::Dialer;
 use super::decode::Body;
-use super::dispatcher::{Failed, Heard, Trouble};
 use super::location::Location;
-use super::manner::Manner;
 use super::names::Names;
 use super::sockets::Sockets;
 use super::text::clean;
 use super::transport::{self, Stage};
+use super::wire_dialect::WireDialect;
 use super::{Options, stream::Stream};
 use trine_clock as clock;
 
@@ -59,13 +59,13 @@ impl Client {
     pub(super) async fn exchange(
         &self,
         call: &Call,
-        manner: &dyn Manner,
+        dialect: &dyn WireDialect,
         location: &Location,
-    ) -> Result<Heard, Trouble> {
+    ) -> Result<Heard, NoAnswer> {
         let host = location.address().host();
         let failed =
-            |status_code, error: String| Trouble::Failed(Failed { status_code, error: clean(&error) });
-        let request = manner.ask_http(call, location).map_err(|error| failed(None, error))?;
+            |status_code, error: String| NoAnswer::Failed(Failed { status_code, error: clean(&error) });
+        let request = dialect.ask_http(call, location).map_err(|error| failed(None, error))?;
         let mut request = request.map(Full::new);
         let headers = request.headers_mut();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
@@ -74,7 +74,7 @@ impl Client {
         let connection = capture_connection(&mut request);
         let mut stage = Stage::Send;
         let limit = Duration::from_millis(call.timeout_ms);
-        let work = self.send_and_read(request, manner.body_bytes_max(), &mut stage);
+        let work = self.send_and_read(request, dialect.body_bytes_max(), &mut stage);
         let result = tokio::time::timeout(limit, work).await;
         let status_code = match stage {
             Stage::Send => None,
@@ -83,8 +83,8 @@ impl Client {
         match result {
             Ok(Ok((response, body))) => {
                 let status = response.status().as_u16();
-                let body = body.decoded(response.headers(), manner.body_bytes_max());
-                Ok(manner.read_http(call, status, response.headers(), &body, clock::now()))
+                let body = body.decoded(response.headers(), dialect.body_bytes_max());
+                Ok(dialect.read_http(call, status, response.headers(), &body, clock::now()))
             }
             Ok(Err(Broken::Sending(error))) => {
                 Err(unsent(&error).unwrap_or_else(|| failed(None, transport::failure(stage, host, &error))))
@@ -120,11 +120,11 @@ enum Broken {
 }
 
 /// What the connector says of a call that never left.
-fn unsent(error: &legacy::Error) -> Option<Trouble> {
+fn unsent(error: &legacy::Error) -> Option<NoAnswer> {
     match transport::find::<Unreached>(error)? {
-        Unreached::NotSent(words) => Some(Trouble::NotSent(clean(words))),
-        Unreached::Held(words) => Some(Trouble::Held(clean(words))),
-        Unreached::Failed(words) => Some(Trouble::Failed(Failed { status_code: None, error: clean(words) })),
+        Unreached::NotSent(words) => Some(NoAnswer::NotSent(clean(words))),
+        Unreached::Held(words) => Some(NoAnswer::Held(clean(words))),
+        Unreached::Failed(words) => Some(NoAnswer::Failed(Failed { status_code: None, error: clean(words) })),
     }
 }
 

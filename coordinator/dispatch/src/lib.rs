@@ -3,11 +3,12 @@
 //! A caller makes one attempt and says what came back as an outcome; it never repeats a call by itself, follows no
 //! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
 //!
-//! [`Dispatcher`] chooses the call's manner by its terms (`manner`), resolves its target in the [`Directory`], waits for a
-//! place at its host (`hosts`), looks its name up (`names`), connects (`connect`), makes the request (`request`; `http` or `grpc`), and turns what came back into an outcome
-//! (`classify`, `transport`, `hints`).
+//! [`Dispatcher`] chooses the call's dialect by its terms (`wire_dialect`, `native`, `classify/dtm`), resolves the target in the
+//! [`Directory`], waits for a place at the host (`hosts`), looks the name up (`names`), connects (`connect`), and makes the
+//! request (`request`; `http` or `grpc`). `classify`, `transport` and `hints` turn the answer (`answer`) into an outcome.
 
 mod address;
+mod answer;
 mod classify;
 mod connect;
 mod decode;
@@ -19,8 +20,8 @@ mod hints;
 mod hosts;
 mod http;
 mod location;
-mod manner;
 mod names;
+mod native;
 mod request;
 mod retry_after;
 mod shortage;
@@ -28,6 +29,7 @@ mod sockets;
 mod stream;
 mod text;
 mod transport;
+mod wire_dialect;
 
 #[cfg(any(test, feature = "testing"))]
 #[allow(clippy::unwrap_used, reason = "for tests alone")]

@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
-use super::connect::Unreached;
+use super::answer::Unreached;
 use source::Source;
 use trine_clock::Stopwatch;
 use zones::{NoLeave, Zones};

@@ -5,9 +5,11 @@ use hyper::header::HeaderMap;
 use trine_engine::{Answer, Call};
 use trine_protocol::JournalId;
 
+use super::answer::report;
 use super::decode::Body;
+use super::dispatcher::dialect_of;
+use super::grpc;
 use super::location::Location;
-use super::{dispatcher, grpc, manner};
 use trine_clock as clock;
 
 /// What every call has, and no reader of a test wants to see each time.
@@ -35,9 +37,9 @@ pub fn call(op: trine_protocol::Op) -> Call {
 
 /// The request of a call in one line: how, where to, unusual headers, and what it carries.
 pub fn asked(call: &Call) -> String {
-    let manner = manner::of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
+    let dialect = dialect_of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
     if call.target.grpc().is_some() {
-        let question = manner.ask_grpc(call).unwrap_or_else(|error| panic!("{error}"));
+        let question = dialect.ask_grpc(call).unwrap_or_else(|error| panic!("{error}"));
         let (metadata, message) = question.parts();
         let method = call.target.as_str().trim_start_matches("grpc://");
         return format!("gRPC {method}{} {}", headers(metadata), message.escape_ascii())
@@ -45,7 +47,7 @@ pub fn asked(call: &Call) -> String {
             .to_owned();
     }
     let location = Location::of(call.target.as_str()).unwrap();
-    let request = manner.ask_http(call, &location).unwrap_or_else(|error| panic!("{error}"));
+    let request = dialect.ask_http(call, &location).unwrap_or_else(|error| panic!("{error}"));
     let (method, url) = (request.method(), request.uri());
     let body = String::from_utf8_lossy(request.body());
     format!("{method} {url}{} {body}", headers(request.headers())).trim_end().to_owned()
@@ -53,14 +55,14 @@ pub fn asked(call: &Call) -> String {
 
 /// An answer: over HTTP a status and a body, over gRPC a status and its words.
 pub fn heard(call: &Call, status: u16, words: &str) -> Answer {
-    let manner = manner::of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
+    let dialect = dialect_of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
     let heard = if call.target.grpc().is_some() {
-        manner.read_grpc(call, &grpc::Reply::of_status(status, words), clock::now())
+        dialect.read_grpc(call, &grpc::Reply::of_status(status, words), clock::now())
     } else {
         let body = Body::Whole(words.as_bytes().to_vec());
-        manner.read_http(call, status, &HeaderMap::new(), &body, clock::now())
+        dialect.read_http(call, status, &HeaderMap::new(), &body, clock::now())
     };
-    Answer { random_permille: 0, ..dispatcher::answer(Ok(heard), 0) }
+    Answer { random_permille: 0, ..report(Ok(heard), 0) }
 }
 
 fn headers(map: &HeaderMap) -> String {

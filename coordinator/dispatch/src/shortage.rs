@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::io;
 
-use super::connect::Unreached;
+use super::answer::Unreached;
 
 /// Too many open files in this process, and on this machine. The same numbers on every Unix.
 const EMFILE: i32 = 24;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connect::Unreached;
+use super::answer::Unreached;
 use super::hosts;
 
 /// All connections to participants. Cheap to clone.

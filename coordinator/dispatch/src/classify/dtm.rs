@@ -14,12 +14,12 @@ use trine_protocol::dtm::{CallProtocol, NO_BRANCH, Terms, TransType, op};
 use trine_protocol::{Op, Timestamp};
 
 use super::Body;
-use crate::dispatcher::Heard;
+use crate::answer::Heard;
 use crate::grpc;
 use crate::location::Location;
-use crate::manner::Manner;
+use crate::wire_dialect::WireDialect;
 
-/// The dialect's manner, by one transaction's terms.
+/// Calls of one transaction, by its terms.
 #[derive(Debug)]
 pub(crate) struct Dialect(Terms);
 
@@ -65,7 +65,7 @@ impl Dialect {
     }
 }
 
-impl Manner for Dialect {
+impl WireDialect for Dialect {
     fn ask_http(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String> {
         if self.is_json_rpc(call) {
             self.json_rpc_request(call, location)

@@ -10,7 +10,8 @@ use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
 use super::failure;
 use crate::address::Address;
-use crate::connect::{Dialer, Transport, Unreached};
+use crate::answer::Unreached;
+use crate::connect::{Dialer, Transport};
 use crate::{shortage, transport};
 
 /// What a stream of the server's may send ahead of us: enough for a message we keep, and little to hold.

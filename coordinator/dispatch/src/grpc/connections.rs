@@ -17,7 +17,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::connect::{Driver, PROTOCOL, Sender, connect};
 use super::{Destination, Message};
-use crate::connect::{Dialer, Unreached};
+use crate::answer::Unreached;
+use crate::connect::Dialer;
 use crate::names::Names;
 use crate::sockets::Sockets;
 

@@ -7,7 +7,7 @@ use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Timestamp, headers, status_code};
 
 use super::wire::{Message, Reply};
-use crate::dispatcher::Heard;
+use crate::answer::Heard;
 use crate::hints;
 use crate::text::clean;
 

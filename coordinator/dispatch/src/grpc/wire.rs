@@ -17,6 +17,26 @@ const TIMEOUT: &str = "grpc-timeout";
 /// gRPC's UNKNOWN, which stands for every number that is no status.
 const UNKNOWN: u16 = 2;
 
+/// What is asked of a method.
+pub(crate) struct Question {
+    pub(super) metadata: HeaderMap,
+    /// The one message, framed.
+    pub(super) body: Bytes,
+}
+
+impl Question {
+    /// Asks with these bytes as the message.
+    pub(crate) fn new(metadata: HeaderMap, message: &[u8]) -> Self {
+        Self { metadata, body: frame(message) }
+    }
+
+    /// What it says beside its message, and its message.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn parts(&self) -> (&HeaderMap, &[u8]) {
+        (&self.metadata, unframed(&self.body))
+    }
+}
+
 /// A message as it is sent, never compressed.
 pub(super) fn frame(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::with_capacity(PREFIX_BYTES + message.len());

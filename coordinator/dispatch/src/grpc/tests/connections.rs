@@ -18,8 +18,8 @@ fn nothing_but_ok() -> axum::http::Response<()> {
 async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outcome> {
     let call = Call { timeout_ms, ..call(target) };
     let destination = Destination::of(call.target.grpc().unwrap()).unwrap();
-    let manner = crate::manner::of(&call, &crate::on_paper::journal()).unwrap();
-    client.exchange(&call, &*manner, &destination).await.ok().map(|heard| heard.outcome)
+    let dialect = crate::dispatcher::dialect_of(&call, &crate::on_paper::journal()).unwrap();
+    client.exchange(&call, &*dialect, &destination).await.ok().map(|heard| heard.outcome)
 }
 
 fn client(options: Options) -> Client {

@@ -1,0 +1,51 @@
+//! The native dialect: calls with Trine's headers, and what their answers mean.
+
+use bytes::Bytes;
+use hyper::header::HeaderMap;
+use hyper::{Method, Request};
+use trine_engine::Call;
+use trine_protocol::{JournalId, Timestamp};
+
+use super::answer::Heard;
+use super::decode::Body;
+use super::location::Location;
+use super::wire_dialect::WireDialect;
+use super::{classify, grpc, request};
+
+/// Trine's own dialect. Each call names the journal: a participant tells by it whether the caller is the one on its record.
+pub(super) struct Native(JournalId);
+
+impl Native {
+    /// The dialect of calls from this journal.
+    pub(super) fn new(journal: JournalId) -> Self {
+        Self(journal)
+    }
+}
+
+impl WireDialect for Native {
+    fn ask_http(&self, call: &Call, location: &Location) -> Result<Request<Bytes>, String> {
+        let mut request = request::empty(Method::POST, location);
+        *request.headers_mut() = request::headers(call, &self.0)
+            .map_err(|error| format!("the call's headers cannot be built: {error}"))?;
+        *request.body_mut() = request::body(call).into();
+        Ok(request)
+    }
+
+    fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard {
+        if let Some(words) = classify::conflict(status, headers, body) {
+            return Heard::conflict(status, words);
+        }
+        let (outcome, error) = classify::classify(call.op(), status, headers, body, now);
+        Heard { status_code: status, outcome, parks: None, error }
+    }
+
+    fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {
+        let metadata = request::identity(call, &self.0)
+            .map_err(|error| format!("the call's metadata cannot be built: {error}"))?;
+        Ok(grpc::Question::new(metadata, call.payload.as_bytes()))
+    }
+
+    fn read_grpc(&self, call: &Call, reply: &grpc::Reply, now: Timestamp) -> Heard {
+        grpc::outcome::classify(call.op(), reply, now)
+    }
+}
