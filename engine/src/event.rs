@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use trine_protocol::{BranchId, Gid, Op, Timestamp};
+use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Status, Timestamp};
 
-use crate::input::{CallReport, ForceTo, Outcome};
 use crate::spec::{BranchSpec, Payload, Spec};
-use crate::transaction::ParkCause;
 
 /// A fact about a gid at its place in that gid's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +219,103 @@ impl RollbackCause {
             Self::Aborted { .. } => "aborted",
             Self::Exhausted { .. } => "exhausted",
             Self::CheckRefused { .. } => "check_refused",
+        }
+    }
+}
+
+/// How one attempt ended, in data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took effect.
+    Done {
+        /// The participant's answer, bounded.
+        output: Payload,
+        /// two_phase: leave the branch out of phase two.
+        read_only: bool,
+    },
+    /// A business "no".
+    Refused {
+        /// In the participant's words, bounded.
+        reason: String,
+    },
+    /// Ask again later.
+    Ongoing {
+        /// As the participant asked, if it did.
+        retry_after_ms: Option<u64>,
+    },
+    /// It may have run.
+    Unknown,
+    /// It may have run, and no retry mends what is wrong: nothing is mounted there, credentials or payload are not taken.
+    ClientError,
+}
+
+impl Outcome {
+    /// The outcome's word.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Done { .. } => OutcomeKind::Done,
+            Self::Refused { .. } => OutcomeKind::Refused,
+            Self::Ongoing { .. } => OutcomeKind::Ongoing,
+            Self::Unknown | Self::ClientError => OutcomeKind::Unknown,
+        }
+    }
+}
+
+/// What people want to know of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CallReport {
+    /// The status of HTTP (100 and up) or gRPC (0 to 16), if there was an answer.
+    pub status_code: Option<u16>,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What went wrong, bounded.
+    pub error: Option<String>,
+}
+
+/// Why an op is parked. Where several ops are, the greatest cause is the transaction's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ParkCause {
+    /// Its attempts are used up.
+    Exhausted,
+    /// Its participant answered what no retry mends.
+    ClientError,
+    /// The participant has this gid and branch on record from another journal, or with another payload: the call
+    /// would act on somebody else's work. No retry mends that.
+    Conflict,
+    /// Its calls could not be sent for as long as its attempts would have taken.
+    NotSent,
+}
+
+impl ParkCause {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [Self::Exhausted, Self::ClientError, Self::Conflict, Self::NotSent];
+
+    /// The cause's wire word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::ClientError => "client_error",
+            Self::Conflict => "conflict",
+            Self::NotSent => "not_sent",
+        }
+    }
+}
+
+/// What an operator may settle a transaction as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForceTo {
+    /// Committed.
+    Committed,
+    /// Rolled back.
+    RolledBack,
+}
+
+impl ForceTo {
+    /// The status it leads to.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Committed => Status::Committed,
+            Self::RolledBack => Status::RolledBack,
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use trine_protocol::errors::Code;
-use trine_protocol::{BranchId, OutcomeKind, Status};
+use trine_protocol::{BranchId, Op, Status};
 
-use crate::event::Progress;
+use crate::event::{CallReport, ForceTo, Outcome, ParkCause, Progress};
 use crate::spec::{BranchSpec, Payload, Spec, SpecError};
-use crate::transaction::{CallKey, ParkCause};
 
 /// Anything that may make a transaction move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,72 +83,15 @@ pub enum Command {
     },
 }
 
-/// What an operator may settle a transaction as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForceTo {
-    /// Committed.
-    Committed,
-    /// Rolled back.
-    RolledBack,
-}
-
-impl ForceTo {
-    /// The status it leads to.
-    pub fn status(self) -> Status {
-        match self {
-            Self::Committed => Status::Committed,
-            Self::RolledBack => Status::RolledBack,
-        }
-    }
-}
-
-/// How one attempt ended, in data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It took effect.
-    Done {
-        /// The participant's answer, bounded.
-        output: Payload,
-        /// two_phase: leave the branch out of phase two.
-        read_only: bool,
-    },
-    /// A business "no".
-    Refused {
-        /// In the participant's words, bounded.
-        reason: String,
-    },
-    /// Ask again later.
-    Ongoing {
-        /// As the participant asked, if it did.
-        retry_after_ms: Option<u64>,
-    },
-    /// It may have run.
-    Unknown,
-    /// It may have run, and no retry mends what is wrong: nothing is mounted there, credentials or payload are not taken.
-    ClientError,
-}
-
-impl Outcome {
-    /// The outcome's word.
-    pub fn kind(&self) -> OutcomeKind {
-        match self {
-            Self::Done { .. } => OutcomeKind::Done,
-            Self::Refused { .. } => OutcomeKind::Refused,
-            Self::Ongoing { .. } => OutcomeKind::Ongoing,
-            Self::Unknown | Self::ClientError => OutcomeKind::Unknown,
-        }
-    }
-}
-
-/// What people want to know of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CallReport {
-    /// The status of HTTP (100 and up) or gRPC (0 to 16), if there was an answer.
-    pub status_code: Option<u16>,
-    /// How long it took.
-    pub duration_ms: u64,
-    /// What went wrong, bounded.
-    pub error: Option<String>,
+/// Names one attempt at one op of one branch: what an answer must match to count (law L8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallKey {
+    /// Position of the branch; absent for a check.
+    pub branch: Option<u32>,
+    /// The op.
+    pub op: Op,
+    /// The attempt, from 1.
+    pub attempt: u32,
 }
 
 /// A call that came back.

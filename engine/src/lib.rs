@@ -14,8 +14,8 @@ mod shard;
 mod spec;
 mod transaction;
 
-pub use event::{Event, Progress, Record, RollbackCause};
-pub use input::{Answer, CallReport, Command, ForceTo, Input, Outcome, Rejection};
+pub use event::{CallReport, Event, ForceTo, Outcome, ParkCause, Progress, Record, RollbackCause};
+pub use input::{Answer, CallKey, Command, Input, Rejection};
 pub use shard::{
     Batch, BatchId, Call, Found, IndexRow, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions,
     Snapshot, Ticket, Wall,
@@ -25,8 +25,7 @@ pub use spec::{
     SpecErrorKind,
 };
 pub use transaction::{
-    Agenda, Branch, CallKey, Corrupt, NotSent, OpProgress, OpState, Owed, ParkCause, Transaction, WaitingOn,
-    advance, decide,
+    Agenda, Branch, Corrupt, NotSent, OpProgress, OpState, Owed, Transaction, WaitingOn, advance, decide,
 };
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
-use crate::input::Rejection;
+use crate::input::{CallKey, Rejection};
 use crate::spec::Payload;
-use crate::transaction::{CallKey, Transaction};
+use crate::transaction::Transaction;
 use batch::{Arrived, Forming, Sealed};
 use message::snapshot;
 use ownership::Loading;

@@ -19,11 +19,10 @@ use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Timestamp};
 
-use crate::event::{Event, Progress, Record, RollbackCause};
-use crate::input::ForceTo;
+use crate::event::{Event, ForceTo, ParkCause, Progress, Record, RollbackCause};
 use crate::spec::{BranchSpec, Payload, Spec};
 
-pub use agenda::{Agenda, CallKey, Owed};
+pub use agenda::{Agenda, Owed};
 pub use apply::Corrupt;
 pub use decide::decide;
 pub use waiting::{NotSent, WaitingOn};
@@ -120,35 +119,6 @@ pub enum OpState {
         /// Why.
         cause: ParkCause,
     },
-}
-
-/// Why an op is parked. Where several ops are, the greatest cause is the transaction's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ParkCause {
-    /// Its attempts are used up.
-    Exhausted,
-    /// Its participant answered what no retry mends.
-    ClientError,
-    /// The participant has this gid and branch on record from another journal, or with another payload: the call
-    /// would act on somebody else's work. No retry mends that.
-    Conflict,
-    /// Its calls could not be sent for as long as its attempts would have taken.
-    NotSent,
-}
-
-impl ParkCause {
-    /// Every cause.
-    pub const ALL: [Self; 4] = [Self::Exhausted, Self::ClientError, Self::Conflict, Self::NotSent];
-
-    /// The cause's wire word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exhausted => "exhausted",
-            Self::ClientError => "client_error",
-            Self::Conflict => "conflict",
-            Self::NotSent => "not_sent",
-        }
-    }
 }
 
 impl OpProgress {

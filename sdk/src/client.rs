@@ -7,6 +7,7 @@
 mod branch;
 pub(crate) mod call;
 mod error;
+mod forward;
 pub mod kind;
 mod open;
 mod resolve;
@@ -30,7 +31,8 @@ use trine_protocol::v1::{
 
 pub use branch::{Branch, MessageBranch, RetryPolicy, SagaBranch, TccBranch, TwoPhaseBranch};
 pub use error::Error;
-pub use open::{Forward, Open};
+pub use forward::Forward;
+pub use open::Open;
 pub use transaction::{Message, Saga, Tcc, Transaction, TwoPhase};
 
 use kind::{Openable, PatternKind};

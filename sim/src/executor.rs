@@ -7,7 +7,7 @@ use fastrand::Rng;
 use trine_engine::{Command, Payload, Progress, Transaction};
 use trine_protocol::{BranchId, Status, Timestamp};
 
-use crate::initiator::Ask;
+use crate::ask::Ask;
 
 /// Where an execution stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,76 +3,14 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use trine_engine::{Call, Command, Outcome, Payload, Rejection, ReplyOn, Snapshot, Spec};
-use trine_protocol::{Gid, Op, Pattern, Status, Timestamp};
+use trine_engine::{Call, Command, Outcome, Payload, Rejection, Snapshot, Spec};
+use trine_protocol::{Gid, Op, Pattern, Status};
 
+use crate::ask::{Ask, Question};
 use crate::executor::{Executor, Told};
 use crate::participants::{Happened, Participants};
 use crate::store::Store;
 use crate::workload;
-
-/// What an initiator asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    Create,
-    /// Tell me the end.
-    Wait,
-    /// Tell me when there is nothing to do for now.
-    WaitForQuiet,
-    Commit,
-    Abort,
-    /// Set going what is parked.
-    Replay,
-    /// Somebody executes the workflow.
-    Resume,
-    /// A step of the workflow is done.
-    Record {
-        step: usize,
-    },
-    /// The workflow has ended.
-    Finish,
-}
-
-impl Ask {
-    pub(crate) fn is_by_executor(self) -> bool {
-        matches!(self, Self::Resume | Self::Record { .. } | Self::Finish)
-    }
-}
-
-/// A question that was asked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Question {
-    pub(crate) ask: Ask,
-    pub(crate) at: Timestamp,
-    /// It is to be answered by then.
-    pub(crate) until: Timestamp,
-}
-
-impl Question {
-    pub(crate) fn new(ask: Ask, at: Timestamp, patience_ms: u64) -> Self {
-        Self { ask, at, until: at.plus_millis(patience_ms) }
-    }
-
-    pub(crate) fn reply_on(&self) -> ReplyOn {
-        match self.ask {
-            Ask::Wait => ReplyOn::Settled { until: self.until },
-            Ask::WaitForQuiet => ReplyOn::Quiet { until: self.until },
-            Ask::Create
-            | Ask::Commit
-            | Ask::Abort
-            | Ask::Replay
-            | Ask::Resume
-            | Ask::Record { .. }
-            | Ask::Finish => ReplyOn::Durable,
-        }
-    }
-
-    /// It was answered because it was quiet, if with anything.
-    pub(crate) fn is_told_quiet(&self, result: &Result<Snapshot, Rejection>, now: Timestamp) -> bool {
-        let unsettled = result.as_ref().is_ok_and(|snapshot| !snapshot.status.is_settled());
-        self.ask == Ask::WaitForQuiet && unsettled && now < self.until
-    }
-}
 
 /// A transaction of the workload and its initiator.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 //! A walk has one coordinator that crashes. A [`Pack`] has several over one store, which take over from each other, rightly
 //! or not, and are checked for the same.
 
+mod ask;
 mod clock;
 mod executor;
 mod initiator;

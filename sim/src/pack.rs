@@ -14,8 +14,9 @@ use fastrand::Rng;
 use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, ParkCause, Release, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
+use crate::ask::{Ask, Question};
 use crate::clock::{Clock, START};
-use crate::initiator::{Ask, Initiated, Question, arrive};
+use crate::initiator::{Initiated, arrive};
 use crate::participants::{Happened, Participants};
 use crate::verdict::PackVerdict;
 use member::{Append, Asked, Member};

@@ -9,8 +9,9 @@ use fastrand::Rng;
 use trine_engine::{Batch, Call, Found, LoadFailure, Message, Record, Release, Shard, ShardOptions, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
+use crate::ask::{Ask, Question};
 use crate::clock::{CALM_MS_MAX, Clock, START};
-use crate::initiator::{Ask, Initiated, Question};
+use crate::initiator::Initiated;
 use crate::participants::Participants;
 use crate::store::Store;
 use crate::verdict::Verdict;

@@ -1,12 +1,10 @@
 //! How a command fails: one sentence, what to do, and an exit code that a script can tell apart.
 
 use std::fmt;
-use std::process::ExitCode;
 
 use trine_protocol::errors::{Code, Problem};
 
 use super::human::clean;
-use super::output;
 use trine_store::OpenError;
 
 /// Why a command ends with something other than 0.
@@ -109,17 +107,14 @@ impl Failure {
         self
     }
 
+    /// Nobody is left to read about it.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
     /// The kind of failure.
     pub fn exit(&self) -> Exit {
         self.exit
-    }
-
-    /// Says it on standard error and returns the exit code.
-    pub fn report(&self) -> ExitCode {
-        if !self.message.is_empty() {
-            output::complain(self.to_string());
-        }
-        ExitCode::from(self.exit as u8)
     }
 }
 
@@ -157,7 +152,7 @@ mod tests {
         let codes =
             [Exit::Bad, Exit::Usage, Exit::Unreachable, Exit::Refused, Exit::NotFound, Exit::NameTaken];
         assert_eq!(codes.map(|exit| exit as u8), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(Failure::reader_gone().report(), ExitCode::SUCCESS);
+        assert_eq!(crate::output::report(&Failure::reader_gone()), std::process::ExitCode::SUCCESS);
     }
 
     #[test]

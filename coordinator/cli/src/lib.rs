@@ -22,6 +22,7 @@ mod xa;
 
 pub use args::Cli;
 pub use failure::{Exit, Failure};
+pub use output::report;
 
 use args::Command;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use trine_cli::{Cli, Failure};
+use trine_cli::{Cli, Failure, report};
 use trine_server::telemetry;
 
 /// How long work that nobody waits for any more may hold up the exit.
@@ -14,13 +14,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::bad(format!("no threads to work with: {error}")).report(),
+        Err(error) => return report(&Failure::bad(format!("no threads to work with: {error}"))),
     };
     let result = runtime.block_on(trine_cli::run(cli));
     runtime.shutdown_timeout(LEAVE_WITHIN);
     telemetry::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => report(&failure),
     }
 }

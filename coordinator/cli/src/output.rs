@@ -1,6 +1,7 @@
 //! Standard output and questions on the terminal. A reader that has left (`| head`) ends the command without noise.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -25,8 +26,16 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }
 
+/// Says on standard error how the program failed, and returns its exit code.
+pub fn report(failure: &Failure) -> ExitCode {
+    if !failure.is_silent() {
+        complain(failure.to_string());
+    }
+    ExitCode::from(failure.exit() as u8)
+}
+
 /// Says how a command failed on standard error. Waits for whoever reads there, but not for ever: the process is to end.
-pub(crate) fn complain(text: String) {
+fn complain(text: String) {
     let (said, hears) = mpsc::channel();
     let say = move || {
         let _ = io::stderr().write_all(text.as_bytes());

@@ -5,11 +5,11 @@
 //! `trine_store::Queries`. The crates `trine_store` and `trine_dispatch` do not see each other.
 
 pub mod api;
+mod callers;
 pub mod config;
 mod descriptors;
 pub mod http;
 pub mod jobs;
-mod measured;
 pub mod metrics;
 pub mod ownership;
 pub mod recovery;

@@ -5,29 +5,24 @@
 //! is about who *should* act, and about saying nothing to participants while others may be acting.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use trine_engine::Call;
 use trine_protocol::Timestamp;
 
 use crate::metrics::Metrics;
 use crate::runtime::Handle;
 use crate::skew::{self, StoreClock, Verdict};
 use trine_clock::{self as clock, Stopwatch};
-use trine_dispatch::{Caller, Returned};
 use trine_store::{self as store, Store, StoreError};
 
 /// Transactions claimed at a time: short database transactions, and a fair share for each coordinator that adopts.
 const CLAIM_MAX: usize = 500;
 /// Longest pause between two claims; part of it is chance, so that adopters do not meet again and again.
 const CLAIM_PAUSE_MS: u64 = 20;
-/// How long a call is put off that must not be made now.
-const PUT_OFF_MS: u64 = 500;
 
 /// Whether this coordinator is known to be alive, as far as it can tell by its own clock's pace.
 #[derive(Debug)]
@@ -72,32 +67,6 @@ impl Standing {
     fn beat(&self, since: Stopwatch) {
         *self.beaten.lock().unwrap_or_else(PoisonError::into_inner) = since;
         self.given_up.store(false, Ordering::SeqCst);
-    }
-}
-
-/// A caller that makes no calls while this coordinator is cut off from its store: what they would lead to could not be
-/// recorded, and others may be making them.
-#[derive(Debug)]
-pub struct Standfast {
-    caller: Arc<dyn Caller>,
-    standing: Arc<Standing>,
-}
-
-impl Standfast {
-    /// Makes the calls of `caller`, while it may.
-    pub fn new(caller: Arc<dyn Caller>, standing: Arc<Standing>) -> Self {
-        Self { caller, standing }
-    }
-}
-
-impl Caller for Standfast {
-    fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
-        if self.standing.is_cut_off() {
-            let reason = "this coordinator is cut off from its store and makes no calls".to_owned();
-            let held = Returned::Held { retry_after_ms: PUT_OFF_MS, reason };
-            return Box::pin(std::future::ready(held));
-        }
-        self.caller.call(call)
     }
 }
 
@@ -218,7 +187,10 @@ pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Res
 mod tests {
     use super::*;
     use crate::runtime::{Lanes, Options};
-    use trine_engine::{Command, Draft, ReplyOn};
+    use futures_util::future::BoxFuture;
+    use std::sync::Arc;
+    use trine_dispatch::{Caller, Returned};
+    use trine_engine::{Call, Command, Draft, ReplyOn};
     use trine_protocol::{Gid, Pattern};
     use trine_store::Membership as _;
     use trine_store::memory::Memory;

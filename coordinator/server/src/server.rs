@@ -19,15 +19,14 @@ use trine_protocol::{JournalId, headers};
 
 use crate::config::Config;
 use crate::jobs::{self, Jobs};
-use crate::measured::Measured;
 use crate::metrics::Metrics;
-use crate::ownership::{Standfast, Standing};
+use crate::ownership::Standing;
 use crate::registrar::Registrar;
 use crate::runtime::Lanes;
-use crate::{api, http, ownership, recovery};
+use crate::{api, callers, http, ownership, recovery};
 use listeners::Listeners;
 use trine_clock::{Clock, Stopwatch};
-use trine_dispatch::{self as dispatch, Caller, Directory, Dispatcher};
+use trine_dispatch::{self as dispatch, Directory, Dispatcher};
 use trine_store::{self as store, OpenError, Store};
 
 /// How long `/readyz` waits for the store.
@@ -111,8 +110,7 @@ impl Server {
         let (connections_max, lookups_max) = (share.outgoing_max, share.lookups_max);
         let calls = dispatch::Options { connections_max, lookups_max, ..config.dispatch_options() };
         let dispatcher = Dispatcher::new(calls, Arc::clone(&directory), store.journal_id());
-        let measured: Arc<dyn Caller> = Arc::new(Measured::new(Arc::new(dispatcher), metrics.clone()));
-        let caller: Arc<dyn Caller> = Arc::new(Standfast::new(measured, Arc::clone(&standing)));
+        let caller = callers::chain(dispatcher, metrics.clone(), Arc::clone(&standing));
         let lanes = Lanes::start(&store, &caller, &metrics, &clock, config.runtime_options());
         let context = jobs::Context {
             store: Arc::clone(&store),

@@ -11,6 +11,7 @@
 pub mod check;
 mod checksum;
 pub mod codec;
+mod columns;
 mod detach;
 mod group;
 mod inspect;

@@ -21,6 +21,7 @@ mod mysql;
 mod postgres;
 mod queries;
 mod retention;
+mod rows;
 mod safety;
 mod sessions;
 mod sightings;
@@ -28,6 +29,7 @@ mod tables;
 mod target;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::fmt;
 use std::sync::Arc;

@@ -15,9 +15,11 @@ mod guard;
 mod inspector;
 mod key_values;
 mod listing;
+mod open;
 mod owner;
 mod queries;
 mod retention;
+mod rows;
 mod schema;
 mod statements;
 mod tables;
@@ -44,7 +46,7 @@ use owner::Owner;
 use writer::Writer;
 
 pub(super) use inspector::Inspector;
-pub(super) use schema::migrate;
+pub(super) use open::migrate;
 pub use words::outlive_file_limit;
 
 /// A coordinator's journal in a SQLite file. Clones are the same coordinator.
@@ -67,8 +69,8 @@ impl Sqlite {
     /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
         let owner = Owner::new(owner);
-        let schema::Opened { journal_id, writer, anchor, readers, listers, guard } =
-            schema::open(path, &owner).await?;
+        let open::Opened { journal_id, writer, anchor, readers, listers, guard } =
+            open::open(path, &owner).await?;
         Ok(Self(Arc::new(Inner {
             journal_id,
             owner,

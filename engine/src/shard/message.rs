@@ -5,9 +5,9 @@ use std::sync::Arc;
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use crate::event::RollbackCause;
-use crate::input::{Answer, Command};
+use crate::input::{Answer, CallKey, Command};
 use crate::spec::Spec;
-use crate::transaction::{CallKey, Transaction, WaitingOn};
+use crate::transaction::{Transaction, WaitingOn};
 
 /// Names a reply that somebody outside waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

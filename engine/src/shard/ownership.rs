@@ -16,8 +16,8 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::schedule::believable;
 use super::{CallStage, Found, KnownTime, Message, Release, Resident, Shard, ShardOptions, Waiter};
-use crate::input::Input;
-use crate::transaction::{CallKey, decide};
+use crate::input::{CallKey, Input};
+use crate::transaction::decide;
 
 /// How old what is known of a transaction may be when one of its calls is repeated.
 const CALLS_OLD_AFTER_MS: u64 = 1_000;

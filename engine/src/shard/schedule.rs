@@ -7,8 +7,8 @@ use trine_protocol::{Gid, Op, Timestamp};
 use super::{
     Call, CallStage, Found, IndexRow, Indexed, KnownTime, Release, Resident, Shard, Waiter, snapshot,
 };
-use crate::input::Input;
-use crate::transaction::{Agenda, CallKey, Transaction};
+use crate::input::{CallKey, Input};
+use crate::transaction::{Agenda, Transaction};
 
 impl Resident {
     pub(super) fn new(transaction: Transaction, owned: bool, lead_ms: i64, now: Timestamp) -> Self {

@@ -7,10 +7,9 @@ use expect_test::{Expect, expect};
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
 use super::trace::{branch, declared, dialect, gid, open};
-use crate::event::{Event, Progress, Record, RollbackCause};
-use crate::input::{CallReport, ForceTo, Outcome};
+use crate::event::{CallReport, Event, ForceTo, Outcome, ParkCause, Progress, Record, RollbackCause};
 use crate::spec::Payload;
-use crate::transaction::{ParkCause, Transaction};
+use crate::transaction::Transaction;
 
 fn record(seq: u64, event: Event) -> Record {
     Record { gid: gid(), seq, at: Timestamp::default(), event }

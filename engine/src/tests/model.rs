@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trine_protocol::{Gid, Op, Pattern, Status};
 
-use crate::event::Record;
-use crate::input::Outcome;
+use crate::event::{Outcome, Record};
 use crate::spec::{FinishOrder, Payload};
 use crate::transaction::Transaction;
 

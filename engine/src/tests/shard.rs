@@ -18,13 +18,13 @@ use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
 use super::model::Store;
 use super::trace::{OTHER, answer, branch, calling, declared, open};
-use crate::event::Event;
-use crate::input::{Command, ForceTo, Input, Rejection};
+use crate::event::{Event, ForceTo};
+use crate::input::{CallKey, Command, Input, Rejection};
 use crate::shard::{
     Batch, Call, Found, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions, Snapshot, Ticket,
 };
 use crate::spec::{CallPolicy, Draft, RetryPolicy};
-use crate::transaction::{CallKey, Transaction, advance, decide};
+use crate::transaction::{Transaction, advance, decide};
 
 /// A shard with its store, driven by hand: nothing is written, read or answered unless the test says so.
 struct Bench {

@@ -24,10 +24,10 @@ use std::sync::{Arc, LazyLock};
 use expect_test::Expect;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
-use crate::event::{Event, Progress, Record, RollbackCause};
-use crate::input::{Answer, CallReport, Command, ForceTo, Input, Outcome};
+use crate::event::{CallReport, Event, ForceTo, Outcome, ParkCause, Progress, Record, RollbackCause};
+use crate::input::{Answer, CallKey, Command, Input};
 use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, Payload, Spec};
-use crate::transaction::{CallKey, ParkCause, Transaction, advance, decide};
+use crate::transaction::{Transaction, advance, decide};
 
 /// Parsed once: histories ask for it millions of times.
 static GID: LazyLock<Gid> = LazyLock::new(|| Gid::parse("g").unwrap());

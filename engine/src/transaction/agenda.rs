@@ -3,18 +3,8 @@
 use trine_protocol::{Op, Pattern, Status, Timestamp};
 
 use super::{OpProgress, OpState, Transaction};
+use crate::input::CallKey;
 use crate::spec::FinishOrder;
-
-/// Names one attempt at one op of one branch: what an answer must match to count (law L8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CallKey {
-    /// Position of the branch; absent for a check.
-    pub branch: Option<u32>,
-    /// The op.
-    pub op: Op,
-    /// The attempt, from 1.
-    pub attempt: u32,
-}
 
 /// A call that state owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

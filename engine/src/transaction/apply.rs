@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
-use super::{Branch, NotSent, OpProgress, OpState, ParkCause, Transaction};
-use crate::event::{Event, Record, RollbackCause};
-use crate::input::Outcome;
+use super::{Branch, NotSent, OpProgress, OpState, Transaction};
+use crate::event::{Event, Outcome, ParkCause, Record, RollbackCause};
 use crate::spec::{BranchSpec, Payload, Spec};
 
 /// A record that does not fit the state it meets: the journal is not one history of one transaction.

@@ -8,9 +8,9 @@ use trine_protocol::limits::{
 };
 use trine_protocol::{BranchId, Op, Pattern, Status, Timestamp};
 
-use super::{CallKey, OpProgress, Transaction};
-use crate::event::{Event, RollbackCause};
-use crate::input::{Answer, Command, ForceTo, Input, Outcome, Rejection};
+use super::{OpProgress, Transaction};
+use crate::event::{Event, ForceTo, Outcome, RollbackCause};
+use crate::input::{Answer, CallKey, Command, Input, Rejection};
 use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind};
 
 /// Of the time an op has been ongoing, this part passes before it is asked again. Each answer is a record, because each

@@ -2,8 +2,8 @@
 
 use trine_protocol::{Op, Pattern, Status};
 
-use super::{Branch, OpProgress, OpState, ParkCause, Transaction};
-use crate::event::{Event, RollbackCause};
+use super::{Branch, OpProgress, OpState, Transaction};
+use crate::event::{Event, ParkCause, RollbackCause};
 use crate::spec::{CallPolicy, OnExhausted};
 
 impl Transaction {

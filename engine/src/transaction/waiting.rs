@@ -7,9 +7,9 @@
 use trine_protocol::limits::{LAST_ERROR_BYTES_MAX, NOT_SENT_PARKS_AFTER_MS, NOT_SENT_TOLD_AFTER_MS};
 use trine_protocol::{BranchId, Op, OutcomeKind, Pattern, Status, Timestamp};
 
-use super::{CallKey, OpProgress, OpState, ParkCause, Transaction};
-use crate::event::{Event, RollbackCause};
-use crate::input::{CallReport, Outcome};
+use super::{OpProgress, OpState, Transaction};
+use crate::event::{CallReport, Event, Outcome, ParkCause, RollbackCause};
+use crate::input::CallKey;
 use crate::spec::OnExhausted;
 
 /// Calls of an op could not be sent for so long that it was recorded.

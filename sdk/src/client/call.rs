@@ -10,7 +10,7 @@ use serde_json::Value;
 use trine_protocol::limits::ONGOING_DELAY_MS_DEFAULT;
 use trine_protocol::{BranchId, Gid, JournalId, Op, Pattern, PayloadDigest, Target, headers};
 
-use super::open::Forward;
+use super::forward::Forward;
 use super::stopwatch::Stopwatch;
 use super::transport::{excerpt, read_at_most, retry_after};
 use super::{Client, Error};

@@ -6,35 +6,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde_json::Value;
 use trine_protocol::v1::Answer;
 use trine_protocol::{Gid, JournalId, Op};
 
 use super::branch::{Branch, TccBranch, TwoPhaseBranch};
 use super::call::Call;
+use super::forward::Forward;
 use super::kind::{self, Openable};
 use super::{Client, Error};
-
-/// How a try or prepare that the initiator drove itself ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Forward {
-    /// The participant did it; this is its output.
-    Done(Value),
-    /// The participant voted read-only (prepare): it has nothing to commit.
-    ReadOnly,
-    /// A business "no": abort with this reason.
-    Refused(String),
-    /// No usable answer in time: it may have run. Abort, or try again with the same branch. Also at once, when the participant
-    /// has the gid and branch on record from another journal, or with another payload: then abort, and use another gid.
-    Unknown(String),
-}
-
-impl Forward {
-    /// Whether the branch is ready to be committed.
-    pub fn is_done(&self) -> bool {
-        matches!(self, Self::Done(_) | Self::ReadOnly)
-    }
-}
 
 /// An open transaction. Dropping it decides nothing: the coordinator rolls it back at its deadline, or, if it is a
 /// message, asks its check URL.

@@ -1,8 +1,9 @@
 //! No more faults: one driver for each transaction, then everything settles and every memory is empty.
 
 use super::Pack;
+use crate::ask::Ask;
 use crate::clock::CALM_MS_MAX;
-use crate::initiator::{Ask, Initiated};
+use crate::initiator::Initiated;
 
 const CALM_STEPS_MAX: usize = 20_000;
 const LOOKS_MAX: usize = 10;

@@ -5,7 +5,7 @@ use trine_protocol::{Pattern, Status};
 
 use super::member::Asked;
 use super::{Pack, SKEW_MS_MAX};
-use crate::initiator::Question;
+use crate::ask::Question;
 
 impl Pack {
     /// A zombie may repeat what was once owed; nobody calls what no durable state has owed, or what is foreign to it.

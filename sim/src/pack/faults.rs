@@ -5,7 +5,8 @@ use trine_protocol::Op;
 
 use super::member::{Append, Member};
 use super::{ANY_TIME, Pack};
-use crate::initiator::{Ask, Initiated};
+use crate::ask::Ask;
+use crate::initiator::Initiated;
 
 const TRANSACTIONS: usize = 12;
 const SHARE_OF_CRASHES: usize = 100;

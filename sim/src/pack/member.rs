@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use trine_engine::{Batch, BatchId, Call, Found, Shard, ShardOptions, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
+use crate::ask::Question;
 use crate::clock::Clock;
-use crate::initiator::Question;
 
 /// Waits that are longer leave memory.
 const EVICT_AFTER_MS: u64 = 10_000;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use trine_protocol::v1::{TransactionSummary, TransactionView};
 use trine_protocol::{Gid, Status};
 
-use super::scene::Scene;
-use crate::client::Query;
+use crate::client::{Client, Query};
 use crate::failure::Failure;
 use crate::human::{ago, span};
 use crate::output;
@@ -37,9 +36,10 @@ pub(super) async fn read(url: &str) -> Result<Vec<TransactionSummary>, Failure> 
     Ok(page.transactions)
 }
 
-/// Says what was found, and how each of it ends.
+/// Says what was found, and how each of it ends. `trine` gives the command line that a reader can paste.
 pub(super) async fn follow(
-    scene: &Scene,
+    client: &Client,
+    trine: impl Fn(&str) -> String,
     found: &[TransactionSummary],
     restarted: Stopwatch,
 ) -> Result<(), Failure> {
@@ -59,19 +59,19 @@ pub(super) async fn follow(
         output::line(&format!("  {} ({}, accepted {age}) was {}{parked}", one.gid, one.pattern, one.status))?;
     }
     for one in found.iter().filter(|one| one.parked.is_none()) {
-        let text = match settle(scene, &one.gid, restarted).await? {
+        let text = match settle(client, &one.gid, restarted).await? {
             Some(status) => format!("is {status}, {} after the restart", span(restarted.elapsed_ms())),
-            None => format!("is still under way; {}", scene.trine(&format!("tx show {}", one.gid))),
+            None => format!("is still under way; {}", trine(&format!("tx show {}", one.gid))),
         };
         output::line(&format!("  {} {text}", one.gid))?;
     }
     Ok(())
 }
 
-async fn settle(scene: &Scene, gid: &Gid, since: Stopwatch) -> Result<Option<Status>, Failure> {
+async fn settle(client: &Client, gid: &Gid, since: Stopwatch) -> Result<Option<Status>, Failure> {
     loop {
-        let body = scene.client.get(&format!("/v1/transactions/{gid}"), &Query::new()).await?;
-        let view: TransactionView = scene.client.read(&body)?;
+        let body = client.get(&format!("/v1/transactions/{gid}"), &Query::new()).await?;
+        let view: TransactionView = client.read(&body)?;
         if view.settled {
             return Ok(Some(view.status));
         }

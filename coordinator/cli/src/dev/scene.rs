@@ -90,7 +90,7 @@ impl Scene {
             inventory,
         };
         scene.introduce(folder).await?;
-        left_over::follow(&scene, &left_over, restarted).await?;
+        left_over::follow(&scene.client, |command| scene.trine(command), &left_over, restarted).await?;
         Ok(scene)
     }
 

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use trine_engine::{Batch, IndexRow, Record};
-use trine_protocol::{Gid, Timestamp};
+use trine_engine::Batch;
+use trine_protocol::Gid;
 
 use super::client::{Client, ClientError, Refusal, Row, Verdict};
 use super::connections::Connections;
+use super::writing::Writing;
 use crate::group::{self, Run};
 use crate::{AppendError, Appended};
 
@@ -19,38 +20,6 @@ use crate::{AppendError, Appended};
 const TRIES_MAX: u32 = 6;
 /// First pause after a deadlock or serialization failure; it doubles, and half of it is chance.
 const CONTENDED_PAUSE_MS: u64 = 5;
-
-/// What one database transaction is to write.
-#[derive(Debug)]
-pub(crate) struct Writing<'a> {
-    pub(super) owner: &'a str,
-    pub(super) records: Vec<&'a Record>,
-    /// By gid, so that two writers lock rows in the same order.
-    pub(super) rows: Vec<&'a IndexRow>,
-    /// Row, key, value.
-    pub(super) labels: Vec<(&'a IndexRow, &'a str, &'a str)>,
-    /// Records that must be there already: the last one of each gid that has some.
-    pub(super) before: Vec<(&'a Gid, i64)>,
-}
-
-impl<'a> Writing<'a> {
-    fn new(batch: &'a Batch, owner: &'a str, runs: &BTreeMap<&'a Gid, Run>, without: &BTreeSet<Gid>) -> Self {
-        let records: Vec<&Record> =
-            batch.records.iter().filter(|record| !without.contains(&record.gid)).collect();
-        let mut rows: Vec<&IndexRow> = batch.rows.iter().filter(|row| !without.contains(&row.gid)).collect();
-        rows.sort_by(|a, b| a.gid.cmp(&b.gid));
-        let created: BTreeSet<&Gid> =
-            records.iter().filter(|record| record.seq == 1).map(|record| &record.gid).collect();
-        let labels = rows
-            .iter()
-            .filter(|row| created.contains(&row.gid))
-            .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key.as_str(), value.as_str())))
-            .collect();
-        let continued = runs.iter().filter(|(gid, run)| run.first() > 1 && !without.contains(**gid));
-        let before = continued.map(|(gid, run)| (*gid, integer(run.first() - 1))).collect();
-        Self { owner, records, rows, labels, before }
-    }
-}
 
 /// See [`crate::Journal::append`].
 pub(super) async fn append<C: Client>(
@@ -124,14 +93,4 @@ fn conflicting(runs: &BTreeMap<&Gid, Run>, ends: &[Row]) -> Result<Vec<Gid>, Cli
     let conflicts =
         runs.iter().filter(|(gid, run)| !run.continues(last.get(gid.as_str()).copied().unwrap_or(0)));
     Ok(conflicts.map(|(gid, _)| (*gid).clone()).collect())
-}
-
-/// The databases' integers are signed. A seq never gets that far, and a time ends in the year 9999.
-pub(super) fn integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// As it stands in the tables.
-pub(super) fn millis(at: Timestamp) -> i64 {
-    integer(at.millis())
 }

@@ -7,8 +7,8 @@ use std::fmt;
 
 use trine_protocol::Gid;
 
-use super::append::Writing;
 use super::safety::{Inspection, Unfit};
+use super::writing::Writing;
 use crate::retention::Candidate;
 use crate::{Registration, StoreError};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientError, Row};
 use super::connections::{self, Connections};
-use super::{hosts, queries};
+use super::{hosts, queries, rows};
 use crate::detach::detached;
 use crate::group;
 use crate::inspect::{IndexColumns, Inspected, merged, not_ours};
@@ -37,8 +37,7 @@ impl<C: Client> Inspect for Inspector<C> {
                 Box::pin(async move {
                     let mut lists = Vec::new();
                     for text in C::TEXTS.names {
-                        let rows =
-                            client.query(text, &[after.as_str().into(), queries::count(limit)]).await?;
+                        let rows = client.query(text, &[after.as_str().into(), rows::count(limit)]).await?;
                         lists
                             .push(rows.iter().filter_map(|row| Some(row.text(0).ok()?.to_owned())).collect());
                     }

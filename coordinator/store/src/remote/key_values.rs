@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use trine_protocol::Timestamp;
 
 use super::Remote;
-use super::append::{integer, millis};
 use super::client::{self, Client, ClientError, Row, Verdict};
-use super::queries::{count, timestamp};
+use super::rows::{count, timestamp};
+use crate::columns::{integer, millis};
 use crate::{Change, Entry, Key, KeyValues, Revision, StoreError, StoreFuture, Value};
 
 /// How often a statement is tried that is undone because of others.

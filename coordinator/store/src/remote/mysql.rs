@@ -18,11 +18,12 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::append::{Writing, integer};
 use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
+use super::writing::Writing;
 use crate::Registration;
+use crate::columns::integer;
 use crate::retention::{self, Candidate};
 use statements::{Gids, REGISTRATIONS};
 
@@ -137,7 +138,7 @@ impl Client for MySql {
         let mut claimed = Vec::new();
         write::begin(&mut self.0).await?;
         let rows = self.query(texts::CLAIMABLE, &[from.into(), limit.into(), GONE_MAX.into()]).await?;
-        let gids = super::queries::gids(&rows)?;
+        let gids = super::rows::gids(&rows)?;
         let gids: Vec<&Gid> = gids.iter().collect();
         for part in Gids::parts(&gids) {
             let query = sqlx::query(part.text(texts::CLAIM)).bind(owner.to_owned());

@@ -14,11 +14,12 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::append::{Writing, integer};
 use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
+use super::writing::Writing;
 use crate::Registration;
+use crate::columns::integer;
 use crate::retention::Candidate;
 
 /// Prepared statements kept per connection; there are fewer texts than that.

@@ -6,10 +6,11 @@ use trine_engine::Record;
 use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use super::append::{integer, millis};
 use super::client::{Client, ClientError, Row, Value};
+use super::rows::{count, gid_of, gids, timestamp, word};
 use super::sightings::Heartbeat;
 use super::tables::{GAVE_UP, GONE_MAX, Identity, TAKEN_FOR_GONE};
+use crate::columns::{integer, millis};
 use crate::group::{self, Stored, Unreadable};
 use crate::{Census, Cursor, Filter, Journals, Loaded, Readable, ReadablePage, Registrations};
 
@@ -221,24 +222,4 @@ pub(super) async fn coordinators<C: Client>(
         })
     };
     rows.iter().map(coordinator).collect()
-}
-
-pub(super) fn gids(rows: &[Row]) -> Result<Vec<Gid>, ClientError> {
-    Ok(group::legible(rows.iter().map(|row| gid_of(row.text(0)?))))
-}
-
-fn gid_of(text: &str) -> Result<Gid, ClientError> {
-    Gid::parse(text).map_err(|error| ClientError::Unreadable(error.to_string()))
-}
-
-fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, ClientError> {
-    parse(text).ok_or_else(|| ClientError::Unreadable(format!("{text:?} is not a word this version knows")))
-}
-
-pub(super) fn timestamp(row: &Row, column: usize) -> Result<Timestamp, ClientError> {
-    row.int(column).map(|millis| Timestamp::from_millis(millis.cast_unsigned()))
-}
-
-pub(super) fn count(limit: usize) -> Value {
-    Value::Int(i64::try_from(limit).unwrap_or(i64::MAX))
 }

@@ -1,8 +1,8 @@
 //! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
 
-use super::append::millis;
 use super::client::{Client, ClientError, Row, Value};
-use super::queries;
+use super::{queries, rows};
+use crate::columns::millis;
 use crate::retention::{self, Candidate, Judged, Walk};
 use crate::watched::{self, Note, SPANS_MAX, Span, Watcher};
 use crate::{Leap, group};
@@ -44,12 +44,8 @@ pub(super) async fn retire<C: Client>(
     let Some(before) = watched::settled_before(spans, kept_ms) else { return Ok(0) };
     loop {
         let after = walk.after();
-        let values = [
-            millis(before).into(),
-            after.settled_at.into(),
-            after.gid.as_str().into(),
-            queries::count(limit),
-        ];
+        let values =
+            [millis(before).into(), after.settled_at.into(), after.gid.as_str().into(), rows::count(limit)];
         let candidates = candidates(&client.query(C::TEXTS.settled, &values).await?);
         let Some(last) = candidates.last().cloned() else {
             walk.ended();

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use trine_protocol::{Gid, JournalId, Timestamp};
 
-use super::append::integer;
 use super::client::{Client, ClientError, Row, Value};
-use super::queries;
+use super::rows;
 use super::sightings::{Heartbeat, Sightings};
+use crate::columns::integer;
 use crate::{Beat, Options, Registration, Standing, journal_id};
 use trine_clock::Stopwatch;
 
@@ -173,7 +173,7 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
     // Not by how old its last heartbeat was by the database's clock: that may have leapt, and nobody adopts because of that.
     let standing = if row.int(1)? <= GONE_MAX { Standing::Lapsed } else { Standing::Alive };
     // What was just written is when it was written.
-    Ok(Beat { standing, at: Some(queries::timestamp(row, 2)?) })
+    Ok(Beat { standing, at: Some(rows::timestamp(row, 2)?) })
 }
 
 /// See [`crate::Membership::leave`].
@@ -208,7 +208,7 @@ pub(super) async fn adopt<C: Client>(
         }
         let rest = i64::try_from(rest).unwrap_or(i64::MAX);
         let rows = client.claim(&identity.name, &other.name, rest).await?;
-        claimed.extend(queries::gids(&rows)?);
+        claimed.extend(rows::gids(&rows)?);
     }
     Ok(claimed)
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{Row, SqliteConnection};
 use trine_engine::{Batch, IndexRow, Record};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::Gid;
 
 use super::owner::{self, Owner};
 use super::statements::{self, Bound, INDEX, JOURNAL, LABELS};
 use super::words;
 use super::writer::Writer;
+use crate::columns::{integer, millis};
 use crate::group::{self, Run, Written};
 use crate::{AppendError, Appended};
 
@@ -121,7 +122,7 @@ async fn conflicting(
     connection: &mut SqliteConnection,
     runs: &BTreeMap<&Gid, Run>,
 ) -> Result<BTreeSet<Gid>, sqlx::Error> {
-    let gids = super::queries::json(runs.keys().copied());
+    let gids = super::rows::json(runs.keys().copied());
     let rows = sqlx::query(
         "SELECT asked.value, (SELECT max(seq) FROM journal WHERE gid = asked.value) FROM json_each(?) AS asked",
     )
@@ -181,16 +182,6 @@ fn bind_row(statement: Bound, row: &IndexRow, owner: &str) -> Bound {
         .bind(millis(row.updated_at))
         .bind(settled_at.map(millis))
         .bind(row.hosts.join("\n"))
-}
-
-/// SQLite's integers are signed. A seq never gets that far, and a time ends in the year 9999.
-pub(super) fn integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// As it stands in the tables.
-pub(super) fn millis(at: Timestamp) -> i64 {
-    integer(at.millis())
 }
 
 #[cfg(test)]

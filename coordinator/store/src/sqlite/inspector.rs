@@ -178,7 +178,7 @@ impl Beside {
 /// Pages that make no sense, and those that the disk does not give.
 fn is_unreadable(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
-    queries::is_damage(error) || code.is_some_and(|code| code & 0xff == IO_ERROR)
+    words::is_damage(error) || code.is_some_and(|code| code & 0xff == IO_ERROR)
 }
 
 /// A value of another kind is as wrong as any other: what is found then differs from what the journal says.

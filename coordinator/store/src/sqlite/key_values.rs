@@ -5,9 +5,9 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use trine_protocol::Timestamp;
 
-use super::append::{integer, millis};
-use super::queries::timestamp;
-use super::{Sqlite, tables};
+use super::Sqlite;
+use super::rows::timestamp;
+use crate::columns::{integer, millis};
 use crate::{Change, Entry, Key, KeyValues, Revision, StoreFuture, Value};
 
 const ENTRY: &str = "SELECT name, value, version, created_at, updated_at FROM key_values \
@@ -30,7 +30,7 @@ type Statement = Query<'static, sqlx::Sqlite, SqliteArguments>;
 impl Sqlite {
     fn change(&self, statement: Statement) -> StoreFuture<Change> {
         self.run(async move |inner| {
-            let rows = tables::alone(&inner.writer, statement).await?;
+            let rows = inner.writer.alone(statement).await?;
             Ok(if rows == 0 { Change::Lost } else { Change::Done })
         })
     }

@@ -5,8 +5,9 @@ use sqlx::{Row, SqlitePool};
 use trine_protocol::v1::{Page, TransactionSummary};
 use trine_protocol::{Pattern, Status, Timestamp};
 
-use super::append::millis;
-use super::queries::{gid_of, is_damage, timestamp, word};
+use super::rows::{gid_of, timestamp, word};
+use super::words::is_damage;
+use crate::columns::millis;
 use crate::{Cursor, Filter, group};
 
 /// Columns and conditions of a list. `?1` to `?3`: where it starts and ends, in the order of the index it walks.

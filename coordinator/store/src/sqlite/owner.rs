@@ -9,7 +9,7 @@ use std::path::Path;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use trine_protocol::Timestamp;
 
-use super::{schema, tables};
+use super::schema;
 use crate::Standing;
 
 /// Which process this is.
@@ -32,9 +32,6 @@ impl Owner {
 pub(super) const STANDING: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) \
      THEN 1 ELSE abs(-9223372036854775808) END;";
 
-/// What [`STANDING`] fails with.
-pub(super) const NOT_OURS: &str = "integer overflow";
-
 /// Takes the file, from whoever had it before.
 pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Result<(), sqlx::Error> {
     let text = "BEGIN IMMEDIATE; DELETE FROM coordinators; \
@@ -54,7 +51,7 @@ pub(super) async fn heartbeat(
          WHERE id = ? AND incarnation = ?",
     );
     let statement = statement.bind(owner.name.clone()).bind(owner.incarnation.clone());
-    let beaten = tables::alone(writer, statement).await?;
+    let beaten = writer.alone(statement).await?;
     Ok(if beaten == 0 { Standing::Superseded } else { Standing::Alive })
 }
 

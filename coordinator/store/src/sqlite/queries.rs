@@ -8,7 +8,9 @@ use trine_engine::Record;
 use trine_protocol::v1::{Coordinator, Participant, ParticipantInstance};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use super::append::millis;
+use super::rows::{gid_of, gids, json, timestamp, word};
+use super::words::is_damage;
+use crate::columns::millis;
 use crate::group::{self, Stored, Unreadable};
 use crate::{Census, Journals, Loaded, Readable, ReadablePage, Registrations};
 use trine_clock as clock;
@@ -37,18 +39,6 @@ pub(super) const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > 
 /// One record, in the columns of [`LOAD`].
 pub(super) const ONE: &str =
     "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq = ?2";
-
-/// Gids as a JSON array: one bound parameter, however many they are. Their grammar leaves nothing to escape.
-pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
-    let mut text = String::from("[");
-    for gid in gids {
-        text.push_str(if text.len() == 1 { "\"" } else { ",\"" });
-        text.push_str(gid.as_str());
-        text.push('"');
-    }
-    text.push(']');
-    text
-}
 
 /// See [`crate::Journal::load`]. Damage of a page that several gids share is found out for each alone.
 pub(super) async fn load(readers: &SqlitePool, owner: &str, gids: Vec<Gid>) -> Result<Journals, sqlx::Error> {
@@ -89,12 +79,6 @@ async fn read_all(readers: &SqlitePool, owner: &str, gids: &[Gid]) -> Result<Jou
         }
     }
     Ok(journals)
-}
-
-/// SQLite's words for pages that make no sense: malformed (11), and no database at all (26).
-pub(super) fn is_damage(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
-    code.is_some_and(|code| [11, 26].contains(&(code & 0xff)))
 }
 
 /// See [`crate::Queries::readable`].
@@ -197,11 +181,6 @@ pub(super) async fn due(
     Ok(gids(&rows))
 }
 
-/// What rows of gids name.
-pub(super) fn gids(rows: &[SqliteRow]) -> Vec<Gid> {
-    group::legible(rows.iter().map(|row| gid_of(row.try_get(0)?)))
-}
-
 /// See [`crate::Queries::census`].
 pub(super) async fn census(readers: &SqlitePool) -> Result<Census, sqlx::Error> {
     let mut census = Census::default();
@@ -271,18 +250,4 @@ pub(super) async fn coordinators(readers: &SqlitePool, owner: &str) -> Result<Ve
         })
     };
     rows.iter().map(coordinator).collect()
-}
-
-pub(super) fn gid_of(text: &str) -> Result<Gid, sqlx::Error> {
-    Gid::parse(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-}
-
-pub(super) fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
-    parse(text)
-        .ok_or_else(|| sqlx::Error::Decode(format!("{text:?} is not a word this version knows").into()))
-}
-
-pub(super) fn timestamp(row: &SqliteRow, column: usize) -> Result<Timestamp, sqlx::Error> {
-    let millis: i64 = row.try_get(column)?;
-    Ok(Timestamp::from_millis(millis.cast_unsigned()))
 }

@@ -3,9 +3,9 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 
-use super::append::millis;
 use super::queries;
 use super::writer::Writer;
+use crate::columns::millis;
 use crate::retention::{self, Candidate, Judged, Walk};
 use crate::watched::{self, Note, Plan, SPANS_MAX, Span, Watcher};
 use crate::{Leap, group};

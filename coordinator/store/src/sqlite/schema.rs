@@ -1,16 +1,12 @@
-//! Opening a file: the version of SQLite, migrations, connections. Who may open it is in `guard` and `owner`.
+//! The tables of a file and connections to it: the version of SQLite, options, migrations.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
-use trine_protocol::JournalId;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
 
-use super::guard::{Guard, Refused};
-use super::owner::{self, Owner};
 use super::words;
 use crate::OpenError;
 
@@ -23,12 +19,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: u32 = 4_000;
 /// What is kept of the write-ahead log when it starts over.
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// Connections that read journals and small tables side by side.
-const READERS_MAX: u32 = 3;
-/// Connections that walk the index for lists and counts: a list that takes long keeps other lists waiting, nothing else.
-const LISTERS_MAX: u32 = 1;
-/// How long a read waits for one of them.
-const READER_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection. A batch's text depends on its sizes; those in use at a time are few, and each
 /// large one takes some tens of kilobytes.
 const STATEMENTS_MAX: usize = 256;
@@ -42,86 +32,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "journal_id", include_str!("../../../../migrations/coordinator/sqlite/0005_journal_id.sql")),
     (6, "watched", include_str!("../../../../migrations/coordinator/sqlite/0006_watched.sql")),
 ];
-
-/// A file that is open and up to date.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) journal_id: JournalId,
-    pub(super) writer: SqliteConnection,
-    pub(super) anchor: SqliteConnection,
-    pub(super) readers: SqlitePool,
-    pub(super) listers: SqlitePool,
-    pub(super) guard: Arc<Guard>,
-}
-
-/// See [`super::Sqlite::open`].
-pub(super) async fn open(path: &Path, owner: &Owner) -> Result<Opened, OpenError> {
-    let guard = Arc::new(take(path).await?);
-    let mut writer = connect(path).await.map_err(|error| failed(path, words::of(&error)))?;
-    run_migrations(path, &mut writer).await?;
-    owner::join(&mut writer, owner).await.map_err(|error| failed(path, words::of(&error)))?;
-    let journal_id = journal_id(&mut writer).await.map_err(|error| failed(path, words::of(&error)))?;
-    let anchor = anchor(path, &guard).await.map_err(|error| failed(path, words::of(&error)))?;
-    let (readers, listers) = (readers(path, READERS_MAX, &guard), readers(path, LISTERS_MAX, &guard));
-    Ok(Opened { journal_id, writer, anchor, readers, listers, guard })
-}
-
-/// A connection that keeps the write-ahead log where it is: it has looked into it.
-async fn anchor(path: &Path, guard: &Guard) -> Result<SqliteConnection, sqlx::Error> {
-    let mut anchor = connect(path).await?;
-    sqlx::query("SELECT id FROM coordinators").fetch_all(&mut anchor).await?;
-    guard.watch_log().map_err(sqlx::Error::Io)?;
-    Ok(anchor)
-}
-
-/// Which journal the file holds; made if it is a new one. Nobody else has the file open.
-async fn journal_id(writer: &mut SqliteConnection) -> Result<JournalId, sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO journal_id (one, id, made_at) VALUES (1, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER)) \
-         ON CONFLICT (one) DO NOTHING",
-    )
-    .bind(crate::journal_id::new().as_str())
-    .execute(&mut *writer)
-    .await?;
-    let kept: String = sqlx::query_scalar("SELECT id FROM journal_id").fetch_one(writer).await?;
-    JournalId::parse(&kept).map_err(|error| sqlx::Error::Decode(format!("journal_id.id {error}").into()))
-}
-
-fn readers(path: &Path, connections_max: u32, guard: &Arc<Guard>) -> SqlitePool {
-    let guard = Arc::clone(guard);
-    SqlitePoolOptions::new()
-        .min_connections(0)
-        .max_connections(connections_max)
-        .acquire_timeout(READER_WAIT_MAX)
-        .test_before_acquire(false)
-        // By the same name there may be another file by now.
-        .after_connect(move |_, _| {
-            let found = guard.check();
-            Box::pin(async move { found.map_err(sqlx::Error::Io) })
-        })
-        .connect_lazy_with(options(path).read_only(true).create_if_missing(false))
-}
-
-/// See [`crate::migrate`].
-pub(crate) async fn migrate(path: &Path) -> Result<u64, OpenError> {
-    let guard = take(path).await?;
-    let mut connection = connect(path).await.map_err(|error| failed(path, words::of(&error)))?;
-    let applied = run_migrations(path, &mut connection).await;
-    connection.close().await.map_err(|error| failed(path, words::of(&error)))?;
-    guard.release();
-    applied
-}
-
-async fn take(path: &Path) -> Result<Guard, OpenError> {
-    match Guard::take(path) {
-        Ok(guard) => Ok(guard),
-        Err(Refused::Unusable(detail)) => Err(failed(path, detail)),
-        Err(Refused::Held) => {
-            let holder = owner::holder(path).await.map(|holder| format!(" ({holder})"));
-            Err(OpenError::InUse { file: path.display().to_string(), holder: holder.unwrap_or_default() })
-        }
-    }
-}
 
 /// A connection that may write.
 pub(super) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
@@ -143,7 +53,7 @@ fn beside(path: &Path) -> SqliteConnectOptions {
     options.busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -157,7 +67,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn run_migrations(path: &Path, connection: &mut SqliteConnection) -> Result<u64, OpenError> {
+pub(super) async fn run_migrations(path: &Path, connection: &mut SqliteConnection) -> Result<u64, OpenError> {
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&mut *connection)
         .await
@@ -216,7 +126,7 @@ fn check_version(version: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn failed(path: &Path, detail: impl ToString) -> OpenError {
+pub(super) fn failed(path: &Path, detail: impl ToString) -> OpenError {
     OpenError::Failed { store: path.display().to_string(), detail: detail.to_string() }
 }
 

@@ -1,15 +1,12 @@
 //! Small writes: participants, coordinators, adoption, and the question whether writing works. This process's clock is
 //! the only one there is.
 
-use sqlx::Sqlite;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
 use trine_protocol::{Gid, Timestamp};
 
-use super::append::millis;
 use super::owner::{self, Owner};
 use super::writer::Writer;
 use crate::Registration;
+use crate::columns::millis;
 use trine_clock as clock;
 
 pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
@@ -35,7 +32,7 @@ pub(super) async fn register(
          ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at",
     );
     let rows = serde_json::Value::Array(rows.collect()).to_string();
-    alone(writer, statement.bind(rows).bind(millis(now))).await.map(|_| now)
+    writer.alone(statement.bind(rows).bind(millis(now))).await.map(|_| now)
 }
 
 /// See [`crate::Registry::deregister`].
@@ -45,7 +42,7 @@ pub(super) async fn deregister(
     base_url: Option<String>,
 ) -> Result<u64, sqlx::Error> {
     let statement = sqlx::query("DELETE FROM participants WHERE name = ?1 AND (?2 IS NULL OR base_url = ?2)");
-    alone(writer, statement.bind(name).bind(base_url)).await
+    writer.alone(statement.bind(name).bind(base_url)).await
 }
 
 /// See [`crate::Registry::sweep_participants`]. The instance of a name that expires last stays.
@@ -55,7 +52,7 @@ pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Resu
         "DELETE FROM participants WHERE expires_at < ? AND base_url <> (SELECT other.base_url FROM participants AS other \
          WHERE other.name = participants.name ORDER BY other.expires_at DESC, other.base_url DESC LIMIT 1)",
     );
-    alone(writer, statement.bind(millis(before))).await
+    writer.alone(statement.bind(millis(before))).await
 }
 
 /// See [`crate::Membership::adopt`]. Whoever else stands in the file is gone: this process has it.
@@ -65,7 +62,7 @@ pub(super) async fn adopt(writer: &Writer, owner: &Owner, limit: usize) -> Resul
     let adopt = sqlx::query(ADOPT).bind(owner.name.clone()).bind(limit).bind(owner.incarnation.clone());
     let claimed = adopt.fetch_all(&mut session.connection).await;
     let rows = session.end(claimed)?;
-    Ok(super::queries::gids(&rows))
+    Ok(super::rows::gids(&rows))
 }
 
 /// See [`crate::Journal::remove_probe`].
@@ -73,7 +70,7 @@ pub(super) async fn remove_probe(writer: &Writer, gid: Gid) -> Result<(), sqlx::
     let statement = sqlx::query(
         "DELETE FROM journal WHERE gid = ?1 AND NOT EXISTS (SELECT 1 FROM transactions WHERE gid = ?1)",
     );
-    alone(writer, statement.bind(gid.as_str().to_owned())).await.map(drop)
+    writer.alone(statement.bind(gid.as_str().to_owned())).await.map(drop)
 }
 
 /// What a process left behind that was killed while it looked whether it can write.
@@ -83,7 +80,7 @@ pub(super) async fn sweep_probes(writer: &Writer) -> Result<u64, sqlx::Error> {
          AND NOT EXISTS (SELECT 1 FROM transactions WHERE transactions.gid = journal.gid)",
     );
     let old = clock::now().millis().saturating_sub(PROBE_MS_MAX);
-    alone(writer, statement.bind(millis(Timestamp::from_millis(old)))).await
+    writer.alone(statement.bind(millis(Timestamp::from_millis(old)))).await
 }
 
 /// See [`crate::Maintenance::ping`]. Asking costs no durable write while the last one succeeded; after trouble
@@ -96,14 +93,4 @@ pub(super) async fn ping(writer: &Writer, owner: &Owner) -> Result<(), sqlx::Err
     sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await?;
     sqlx::query("ROLLBACK").execute(&mut session.connection).await?;
     session.end(Ok(()))
-}
-
-/// One statement that is its own database transaction; returns the rows it changed.
-pub(super) async fn alone(
-    writer: &Writer,
-    statement: Query<'static, Sqlite, SqliteArguments>,
-) -> Result<u64, sqlx::Error> {
-    let mut session = writer.session().await?;
-    let result = statement.execute(&mut session.connection).await.map(|done| done.rows_affected());
-    session.end(result)
 }

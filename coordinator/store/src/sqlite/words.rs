@@ -38,6 +38,15 @@ pub(super) fn written() {
     }
 }
 
+/// What [`super::owner::STANDING`] fails with.
+pub(super) const NOT_OURS: &str = "integer overflow";
+
+/// SQLite's words for pages that make no sense: malformed (11), and no database at all (26).
+pub(super) fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| [11, 26].contains(&(code & 0xff)))
+}
+
 /// An error in words for whoever runs the coordinator.
 pub(super) fn of(error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
@@ -50,7 +59,7 @@ pub(super) fn of(error: &sqlx::Error) -> String {
         Some(11) => "the file is damaged; `trine check` tells how far, docs/errors/TX0021.md what to do",
         Some(13) => "there is no room on the disk; make some",
         Some(26) => "it is no SQLite database; give Trine a file of its own",
-        _ if error.to_string().contains(super::owner::NOT_OURS) => {
+        _ if error.to_string().contains(NOT_OURS) => {
             return "another process has taken this file; this one stops".to_owned();
         }
         _ => return error.to_string(),
@@ -61,7 +70,7 @@ pub(super) fn of(error: &sqlx::Error) -> String {
 /// What a read or a small write is told. Damage of the file is no silence: asking again does not help.
 pub(super) fn store_error(error: &sqlx::Error) -> StoreError {
     let detail = of(error);
-    if super::queries::is_damage(error) {
+    if is_damage(error) {
         StoreError::Unfit(Unfit { why: Why::Damaged, detail })
     } else {
         StoreError::Unavailable(detail)

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Connection, Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::guard::Guard;
@@ -71,6 +73,16 @@ impl Writer {
         };
         let connection = idle.inspect_err(|_| self.in_trouble.store(true, Ordering::SeqCst))?;
         Ok(Session { connection, slot, in_trouble: &self.in_trouble })
+    }
+
+    /// One statement that is its own database transaction; returns the rows it changed.
+    pub(super) async fn alone(
+        &self,
+        statement: Query<'static, Sqlite, SqliteArguments>,
+    ) -> Result<u64, sqlx::Error> {
+        let mut session = self.session().await?;
+        let result = statement.execute(&mut session.connection).await.map(|done| done.rows_affected());
+        session.end(result)
     }
 
     /// Copies what was acknowledged into the database when the write-ahead log has lost its name: whoever has the log open

@@ -4,9 +4,9 @@ use trine_protocol::{Pattern, Status};
 
 use super::super::trace::gid;
 use super::world::World;
-use crate::input::Rejection;
+use crate::input::{CallKey, Rejection};
 use crate::shard::{Call, Snapshot, Ticket};
-use crate::transaction::{CallKey, Transaction};
+use crate::transaction::Transaction;
 
 fn owes(state: &Transaction, key: CallKey) -> bool {
     state.owed().iter().any(|owed| owed.key == key)

@@ -7,11 +7,11 @@ use super::super::model::{Happened, Participants, Store};
 use super::super::trace::gid;
 use super::steps::{AtCrash, Doubt, Spent, Step};
 use super::{Case, Depth, Tally};
-use crate::event::Record;
-use crate::input::{Answer, CallReport, Command, Input, Outcome};
+use crate::event::{CallReport, Outcome, Record};
+use crate::input::{Answer, CallKey, Command, Input};
 use crate::shard::{Batch, Call, Found, Message, Release, ReplyOn, Shard, ShardOptions, Ticket};
 use crate::spec::Payload;
-use crate::transaction::{CallKey, advance, decide};
+use crate::transaction::{advance, decide};
 
 /// What the initiator asked for and has not been told yet; tickets are never used twice.
 #[derive(Debug, Default)]

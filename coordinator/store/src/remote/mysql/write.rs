@@ -9,9 +9,10 @@ use sqlx::{Executor as _, Row as _};
 
 use super::statements::{BEFORE, Bound, INDEX, JOURNAL, LABELS};
 use super::{number, verdict};
+use crate::columns::{integer, millis};
 use crate::group;
-use crate::remote::append::{Writing, integer, millis};
 use crate::remote::client::{ClientError, Refusal, Verdict};
+use crate::remote::writing::Writing;
 
 /// Bytes of a row beside its texts, generously.
 const ROW_BYTES: usize = 200;

@@ -10,8 +10,9 @@
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 
+use crate::columns::{integer, millis};
 use crate::group::{self, Written};
-use crate::remote::append::{Writing, integer, millis};
+use crate::remote::writing::Writing;
 
 const WRITE: &str = "WITH \
      before AS (SELECT 1 FROM unnest($1::text[], $2::bigint[]) AS b(gid, seq) \

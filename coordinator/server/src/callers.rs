@@ -1,27 +1,49 @@
-//! Counts what another caller does. Not here: anything that changes a call or its end.
+//! What a call passes on its way out of a lane: [`LivenessGate`], then [`Measured`], then the dispatcher.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use trine_dispatch::{Caller, Returned};
+use trine_dispatch::{Caller, Dispatcher, Returned};
 use trine_engine::Call;
 
 use crate::metrics::Metrics;
+use crate::ownership::Standing;
 
-/// A caller whose calls are counted by op and outcome.
-#[derive(Debug, Clone)]
-pub(crate) struct Measured {
-    caller: Arc<dyn Caller>,
-    metrics: Metrics,
+/// How long a call is put off while this coordinator may make none.
+const PUT_OFF_MS: u64 = 500;
+
+/// The chain that lanes call. A call that the gate holds back is not counted: the dispatcher never saw it.
+pub(crate) fn chain(dispatcher: Dispatcher, metrics: Metrics, standing: Arc<Standing>) -> Arc<dyn Caller> {
+    let measured = Measured { caller: Arc::new(dispatcher), metrics };
+    Arc::new(LivenessGate { caller: Arc::new(measured), standing })
 }
 
-impl Measured {
-    /// Counts the calls of `caller`.
-    pub(crate) fn new(caller: Arc<dyn Caller>, metrics: Metrics) -> Self {
-        Self { caller, metrics }
+/// Makes no call while our heartbeat is older than `lapse_after`: another coordinator may be making it, and what the call
+/// leads to could not be recorded.
+#[derive(Debug)]
+struct LivenessGate {
+    caller: Arc<dyn Caller>,
+    standing: Arc<Standing>,
+}
+
+impl Caller for LivenessGate {
+    fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
+        if self.standing.is_cut_off() {
+            let reason = "this coordinator is cut off from its store and makes no calls".to_owned();
+            let held = Returned::Held { retry_after_ms: PUT_OFF_MS, reason };
+            return Box::pin(std::future::ready(held));
+        }
+        self.caller.call(call)
     }
+}
+
+/// Counts calls by op and outcome. It changes no call and no end of one.
+#[derive(Debug, Clone)]
+struct Measured {
+    caller: Arc<dyn Caller>,
+    metrics: Metrics,
 }
 
 impl Caller for Measured {
@@ -67,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn calls_are_counted_by_op_and_outcome() {
         let metrics = Metrics::new();
-        let measured = Measured::new(Arc::new(Scripted), metrics.clone());
+        let measured = Measured { caller: Arc::new(Scripted), metrics: metrics.clone() };
         for op in [Op::Action, Op::Try, Op::Compensate] {
             measured.call(on_paper::call(op)).await;
         }
