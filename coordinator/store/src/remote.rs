@@ -2,10 +2,9 @@
 //!
 //! - `client`: one connection, as the shared code sees it; `postgres` and `mysql` are the two dialects;
 //! - `connections`: connections kept for one purpose, deadlines, several hosts;
-//! - `append`: one batch, one database transaction;
-//! - `queries`, `tables`, `retention`, `key_values`: everything else;
-//! - `safety`: settings of the server that must be right; `sessions`: no pooler that shares them out;
-//! - `hosts`: URLs.
+//! - `append`, `writing`: one batch, one database transaction;
+//! - `queries`, `tables`, `retention`, `key_values`, `rows`: everything else;
+//! - `safety`: settings of the server that must be right; `sessions`: no pooler that shares them out; `hosts`: URLs.
 //!
 //! Each lane has a connection to itself; lanes' reads, requests' reads, lists, housekeeping and heartbeats have theirs, so
 //! that none waits behind the traffic of another. All methods start their work in a task of its own.
