@@ -1,6 +1,7 @@
 //! Proof of the engine, from the inside out: trace tests (one rule each), shard tests (what *durable* means), and every
 //! short history of one transaction under faults.
 
+mod callbacks;
 mod client_errors;
 mod conflict;
 mod empty_ops;

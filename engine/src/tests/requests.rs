@@ -1,19 +1,13 @@
 //! Repeated, late and conflicting requests; stale answers.
 
 use expect_test::expect;
-use trine_protocol::Pattern::{Message, Saga, Tcc};
+use trine_protocol::Pattern::{Message, Tcc};
 
-use super::trace::{check, declared, open};
+use super::trace::{created, open, saga};
 
 #[test]
 fn a_repeated_creation_succeeds_and_changes_nothing_at_any_time() {
-    check(
-        declared(Saga, "a"),
-        "create; create; a.action done; create",
-        expect![[r#"
-        > create
-        created
-        = running  a.action#1
+    created(saga("a")).shows(expect![[r#"
         > create
         = running  a.action#1
         > a.action done
@@ -22,19 +16,12 @@ fn a_repeated_creation_succeeds_and_changes_nothing_at_any_time() {
         = committed
         > create
         = committed
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn a_creation_with_another_body_is_refused_at_any_time() {
-    check(
-        declared(Saga, "a"),
-        "create; create other; a.action done; create other",
-        expect![[r#"
-        > create
-        created
-        = running  a.action#1
+    created(saga("a")).shows(expect![[r#"
         > create other
         ! a transaction with this gid but another body exists; choose another gid, or repeat the request unchanged
         = running  a.action#1
@@ -45,22 +32,12 @@ fn a_creation_with_another_body_is_refused_at_any_time() {
         > create other
         ! a transaction with this gid but another body exists; choose another gid, or repeat the request unchanged
         = committed
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn a_repeated_registration_succeeds_even_after_the_decision() {
-    check(
-        open(Tcc, ""),
-        "create; register a; register a; commit; register a",
-        expect![[r#"
-        > create
-        created
-        = open
-        > register a
-        branch_registered a
-        = open
+    created(open(Tcc, "")).after("register a").shows(expect![[r#"
         > register a
         = open
         > commit
@@ -68,41 +45,21 @@ fn a_repeated_registration_succeeds_even_after_the_decision() {
         = committing  a.confirm#1
         > register a
         = committing  a.confirm#1
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn a_registration_with_a_used_id_and_another_body_is_refused() {
-    check(
-        open(Tcc, ""),
-        "create; register a; register a other",
-        expect![[r#"
-        > create
-        created
-        = open
-        > register a
-        branch_registered a
-        = open
+    created(open(Tcc, "")).after("register a").shows(expect![[r#"
         > register a other
         ! branch a exists with another body; choose another id, or repeat the request unchanged
         = open
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn a_registration_after_the_decision_is_refused() {
-    check(
-        open(Tcc, "a"),
-        "create; commit; register b; a.confirm done; register b",
-        expect![[r#"
-        > create
-        created
-        = open
-        > commit
-        commit_decided
-        = committing  a.confirm#1
+    created(open(Tcc, "a")).after("commit").shows(expect![[r#"
         > register b
         ! cannot register a branch: the transaction is committing; it is decided
         = committing  a.confirm#1
@@ -113,61 +70,30 @@ fn a_registration_after_the_decision_is_refused() {
         > register b
         ! cannot register a branch: the transaction is committed; it is decided
         = committed
-    "#]],
-    );
-    check(
-        open(Tcc, "a"),
-        "create; abort; register b",
-        expect![[r#"
-        > create
-        created
-        = open
-        > abort
-        rollback_begun: aborted, changed my mind
-        = rolling_back  a.cancel#1
+    "#]]);
+    created(open(Tcc, "a")).after("abort").shows(expect![[r#"
         > register b
         ! cannot register a branch: the transaction is rolling_back; it is decided
         = rolling_back  a.cancel#1
-    "#]],
-    );
-    check(
-        declared(Saga, "a"),
-        "create; register b",
-        expect![[r#"
-        > create
-        created
-        = running  a.action#1
+    "#]]);
+    created(saga("a")).shows(expect![[r#"
         > register b
         ! cannot register a branch: the transaction is running; it was declared with all its branches
         = running  a.action#1
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn a_registration_that_breaks_a_rule_is_refused() {
-    check(
-        open(Tcc, "a"),
-        "create; register b<a; register !b",
-        expect![[r#"
-        > create
-        created
-        = open
+    created(open(Tcc, "a")).shows(expect![[r#"
         > register b<a
         ! after: tcc branches run in parallel; only saga and message branches take `after`
         = open
         > register !b
         ! cancel: a tcc branch needs `cancel` (or `url`)
         = open
-    "#]],
-    );
-    check(
-        open(Message, "a"),
-        "create; register b<z; register b<a; register c<b,a",
-        expect![[r#"
-        > create
-        created
-        = open  check#1@10000  wake @10000
+    "#]]);
+    created(open(Message, "a")).shows(expect![[r#"
         > register b<z
         ! after: names z, which is not a branch of this transaction
         = open  check#1@10000  wake @10000
@@ -177,19 +103,12 @@ fn a_registration_that_breaks_a_rule_is_refused() {
         > register c<b,a
         branch_registered c
         = open  check#1@10000  wake @10000
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn decisions_are_idempotent_and_final() {
-    check(
-        open(Tcc, "a"),
-        "create; commit; commit; abort; a.confirm done; commit; abort",
-        expect![[r#"
-        > create
-        created
-        = open
+    created(open(Tcc, "a")).shows(expect![[r#"
         > commit
         commit_decided
         = committing  a.confirm#1
@@ -207,15 +126,8 @@ fn decisions_are_idempotent_and_final() {
         > abort
         ! cannot abort: the transaction is committed; it was decided to commit
         = committed
-    "#]],
-    );
-    check(
-        open(Tcc, "a"),
-        "create; abort; abort; commit; a.cancel done; abort; commit",
-        expect![[r#"
-        > create
-        created
-        = open
+    "#]]);
+    created(open(Tcc, "a")).shows(expect![[r#"
         > abort
         rollback_begun: aborted, changed my mind
         = rolling_back  a.cancel#1
@@ -233,19 +145,12 @@ fn decisions_are_idempotent_and_final() {
         > commit
         ! cannot commit: the transaction is rolled_back; it was decided to roll back
         = rolled_back
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn a_declared_transaction_is_not_committed_by_hand_and_repeating_its_end_succeeds() {
-    check(
-        declared(Saga, "a"),
-        "create; commit; a.action done; commit",
-        expect![[r#"
-        > create
-        created
-        = running  a.action#1
+    created(saga("a")).shows(expect![[r#"
         > commit
         ! cannot commit: the transaction is running; it was declared, so the coordinator decides when every branch has answered
         = running  a.action#1
@@ -255,93 +160,52 @@ fn a_declared_transaction_is_not_committed_by_hand_and_repeating_its_end_succeed
         = committed
         > commit
         = committed
-    "#]],
-    );
+    "#]]);
 }
 
 #[test]
 fn a_late_answer_of_an_older_attempt_changes_nothing() {
-    check(
-        declared(Saga, "a b<a"),
-        "create; a.action unknown; a.action#1 refused; a.action#1 done; a.action#2 done; a.action#2 refused;
-         a.action#3 done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1
-            > a.action unknown
-            a.action#1 unknown, again @200
-            = running  a.action#2@200  wake @200
-            > a.action#1 refused
-            = running  a.action#2@200  wake @200
-            > a.action#1 done
-            = running  a.action#2@200  wake @200
-            > a.action#2 done
-            a.action#2 done
-            = running  b.action#1
-            > a.action#2 refused
-            = running  b.action#1
-            > a.action#3 done
-            = running  b.action#1
-        "#]],
-    );
+    created(saga("a b<a")).after("a.action unknown").shows(expect![[r#"
+        > a.action#1 refused
+        = running  a.action#2@200  wake @200
+        > a.action#1 done
+        = running  a.action#2@200  wake @200
+        > a.action#2 done
+        a.action#2 done
+        = running  b.action#1
+        > a.action#2 refused
+        = running  b.action#1
+        > a.action#3 done
+        = running  b.action#1
+    "#]]);
 }
 
 #[test]
 fn an_answer_to_what_was_never_owed_changes_nothing() {
-    check(
-        declared(Saga, "a b<a"),
-        "create; a.action#2 done; b.action#1 done; a.compensate done; a.try done; check done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1
-            > a.action#2 done
-            = running  a.action#1
-            > b.action#1 done
-            = running  a.action#1
-            > a.compensate done
-            = running  a.action#1
-            > a.try done
-            = running  a.action#1
-            > check done
-            = running  a.action#1
-        "#]],
-    );
+    created(saga("a b<a")).shows(expect![[r#"
+        > a.action#2 done
+        = running  a.action#1
+        > b.action#1 done
+        = running  a.action#1
+        > a.compensate done
+        = running  a.action#1
+        > a.try done
+        = running  a.action#1
+        > check done
+        = running  a.action#1
+    "#]]);
 }
 
 #[test]
 fn an_answer_after_the_end_changes_nothing() {
-    check(
-        declared(Saga, "a"),
-        "create; a.action done; a.action#1 refused; a.action#2 refused",
-        expect![[r#"
-        > create
-        created
-        = running  a.action#1
-        > a.action done
-        a.action#1 done
-        committed
-        = committed
+    created(saga("a")).after("a.action done").shows(expect![[r#"
         > a.action#1 refused
         = committed
         > a.action#2 refused
         = committed
-    "#]],
-    );
-    check(
-        declared(Saga, "!a"),
-        "create; abort; a.action done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1
-            > abort
-            rollback_begun: aborted, changed my mind
-            rolled_back
-            = rolled_back
-            > a.action done
-            = rolled_back
-        "#]],
-    );
+    "#]]);
+    created(saga("!a")).after("abort").shows(expect![[r#"
+        > a.action done
+        = rolled_back
+    "#]]);
 }

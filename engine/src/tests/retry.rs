@@ -1,10 +1,9 @@
 //! Rules of repeating calls: backoff, ongoing, exhaustion, parking.
 
 use expect_test::expect;
-use trine_protocol::Pattern::{Saga, Tcc};
 
-use super::trace::{calling, check, declared};
-use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
+use super::trace::{attempts, calling, created, deadline, saga, tcc};
+use crate::spec::{OnExhausted, RetryPolicy};
 
 fn policy(initial_ms: u64, factor_permille: u32, max_interval_ms: u64) -> RetryPolicy {
     RetryPolicy {
@@ -15,11 +14,6 @@ fn policy(initial_ms: u64, factor_permille: u32, max_interval_ms: u64) -> RetryP
         max_attempts: None,
         ..RetryPolicy::default()
     }
-}
-
-fn attempts(max: u32, on_exhausted: OnExhausted) -> CallPolicy {
-    let retry = RetryPolicy { max_attempts: Some(max), ..RetryPolicy::default() };
-    CallPolicy { retry, on_exhausted, ..CallPolicy::default() }
 }
 
 #[test]
@@ -57,235 +51,166 @@ fn jitter_shortens_by_at_most_its_share() {
 
 #[test]
 fn a_call_without_a_usable_answer_is_repeated_with_backoff() {
-    check(
-        declared(Saga, "a"),
-        "create; a.action unknown; +200; a.action unknown; +399; +1; a.action unknown; +800; a.action done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1
-            > a.action unknown
-            a.action#1 unknown, again @200
-            = running  a.action#2@200  wake @200
-            > +200
-            = running  a.action#2
-            > a.action unknown
-            a.action#2 unknown, again @600
-            = running  a.action#3@600  wake @600
-            > +399
-            = running  a.action#3@600  wake @600
-            > +1
-            = running  a.action#3
-            > a.action unknown
-            a.action#3 unknown, again @1400
-            = running  a.action#4@1400  wake @1400
-            > +800
-            = running  a.action#4
-            > a.action done
-            a.action#4 done
-            committed
-            = committed
-        "#]],
-    );
+    created(saga("a")).shows(expect![[r#"
+        > a.action unknown
+        a.action#1 unknown, again @200
+        = running  a.action#2@200  wake @200
+        > +200
+        = running  a.action#2
+        > a.action unknown
+        a.action#2 unknown, again @600
+        = running  a.action#3@600  wake @600
+        > +399
+        = running  a.action#3@600  wake @600
+        > +1
+        = running  a.action#3
+        > a.action unknown
+        a.action#3 unknown, again @1400
+        = running  a.action#4@1400  wake @1400
+        > +800
+        = running  a.action#4
+        > a.action done
+        a.action#4 done
+        committed
+        = committed
+    "#]]);
 }
 
 #[test]
 fn ongoing_asks_again_after_the_stated_or_the_default_delay_and_does_not_count_as_a_failure() {
-    check(
-        calling(declared(Saga, "a"), attempts(2, OnExhausted::Park)),
-        "create; a.action ongoing; +1000; a.action ongoing 250; +250; a.action unknown; +200; a.action ongoing;
-         +1000; a.action done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1
-            > a.action ongoing
-            a.action#1 ongoing, again @1000
-            = running  a.action#2@1000  wake @1000
-            > +1000
-            = running  a.action#2
-            > a.action ongoing 250
-            a.action#2 ongoing, again @1250
-            = running  a.action#3@1250  wake @1250
-            > +250
-            = running  a.action#3
-            > a.action unknown
-            a.action#3 unknown, again @1450
-            = running  a.action#4@1450  wake @1450
-            > +200
-            = running  a.action#4
-            > a.action ongoing
-            a.action#4 ongoing, again @2450
-            = running  a.action#5@2450  wake @2450
-            > +1000
-            = running  a.action#5
-            > a.action done
-            a.action#5 done
-            committed
-            = committed
-        "#]],
-    );
+    created(calling(saga("a"), attempts(2, OnExhausted::Park))).shows(expect![[r#"
+        > a.action ongoing
+        a.action#1 ongoing, again @1000
+        = running  a.action#2@1000  wake @1000
+        > +1000
+        = running  a.action#2
+        > a.action ongoing 250
+        a.action#2 ongoing, again @1250
+        = running  a.action#3@1250  wake @1250
+        > +250
+        = running  a.action#3
+        > a.action unknown
+        a.action#3 unknown, again @1450
+        = running  a.action#4@1450  wake @1450
+        > +200
+        = running  a.action#4
+        > a.action ongoing
+        a.action#4 ongoing, again @2450
+        = running  a.action#5@2450  wake @2450
+        > +1000
+        = running  a.action#5
+        > a.action done
+        a.action#5 done
+        committed
+        = committed
+    "#]]);
 }
 
 #[test]
 fn an_ongoing_delay_is_bounded() {
-    check(
-        declared(Saga, "a"),
-        "create; a.action ongoing 999999999",
-        expect![[r#"
-        > create
-        created
-        = running  a.action#1
+    created(saga("a")).shows(expect![[r#"
         > a.action ongoing 999999999
         a.action#1 ongoing, again @3600000
         = running  a.action#2@3600000  wake @3600000
+    "#]]);
+}
+
+#[test]
+fn exhausted_attempts_park_and_the_deadline_still_counts() {
+    created(calling(deadline(10_000, saga("a b")), attempts(1, OnExhausted::Park))).shows(expect![[r#"
+        > a.action unknown
+        a.action#1 unknown, again @200
+        op_parked a.action: exhausted
+        = running, parked (exhausted)  b.action#1  wake @10000
+        > b.action done
+        b.action#1 done
+        = running, parked (exhausted)  wake @10000
+        > +10000
+        rollback_begun: deadline, waiting for a
+        = rolling_back  a.compensate#1  b.compensate#1
+        > a.compensate done
+        a.compensate#1 done
+        = rolling_back  b.compensate#1
+        > b.compensate done
+        b.compensate#1 done
+        rolled_back
+        = rolled_back
+    "#]]);
+}
+
+#[test]
+fn exhausted_attempts_of_a_forward_op_roll_back_if_the_policy_says_so() {
+    let run = created(calling(tcc("a b"), attempts(2, OnExhausted::RollBack))).after("a.try unknown");
+    run.shows(expect![[r#"
+        > a.try unknown
+        a.try#2 unknown, again @400
+        rollback_begun: exhausted a
+        = rolling_back  a.cancel#1  b.cancel#1
+        > b.try done
+        b.try#1 done
+        = rolling_back  a.cancel#1  b.cancel#1
+        > a.cancel done
+        a.cancel#1 done
+        = rolling_back  b.cancel#1
+        > b.cancel done
+        b.cancel#1 done
+        rolled_back
+        = rolled_back
+    "#]]);
+}
+
+#[test]
+fn exhausted_attempts_after_the_decision_park_whatever_the_policy_says() {
+    created(calling(tcc("a"), attempts(1, OnExhausted::RollBack))).after("a.try done").shows(expect![[r#"
+        > a.confirm unknown
+        a.confirm#1 unknown, again @200
+        op_parked a.confirm: exhausted
+        = committing, parked (exhausted)
+        > abort
+        ! cannot abort: the transaction is committing; it was decided to commit
+        = committing, parked (exhausted)
+        > replay
+        replayed
+        = committing  a.confirm#2
+        > a.confirm done
+        a.confirm#2 done
+        committed
+        = committed
+    "#]]);
+}
+
+#[test]
+fn a_parked_op_does_not_stop_its_siblings() {
+    created(calling(saga("a b c<b"), attempts(1, OnExhausted::Park))).after("a.action unknown").shows(
+        expect![[r#"
+        > b.action done
+        b.action#1 done
+        = running, parked (exhausted)  c.action#1
+        > c.action done
+        c.action#1 done
+        = running, parked (exhausted)
+        > replay
+        replayed
+        = running  a.action#2
+        > a.action done
+        a.action#2 done
+        committed
+        = committed
     "#]],
     );
 }
 
 #[test]
-fn exhausted_attempts_park_and_the_deadline_still_counts() {
-    let draft = Draft { deadline_ms: Some(10_000), ..declared(Saga, "a b") };
-    check(
-        calling(draft, attempts(1, OnExhausted::Park)),
-        "create; a.action unknown; b.action done; +10000; a.compensate done; b.compensate done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1  b.action#1  wake @10000
-            > a.action unknown
-            a.action#1 unknown, again @200
-            op_parked a.action: exhausted
-            = running, parked (exhausted)  b.action#1  wake @10000
-            > b.action done
-            b.action#1 done
-            = running, parked (exhausted)  wake @10000
-            > +10000
-            rollback_begun: deadline, waiting for a
-            = rolling_back  a.compensate#1  b.compensate#1
-            > a.compensate done
-            a.compensate#1 done
-            = rolling_back  b.compensate#1
-            > b.compensate done
-            b.compensate#1 done
-            rolled_back
-            = rolled_back
-        "#]],
-    );
-}
-
-#[test]
-fn exhausted_attempts_of_a_forward_op_roll_back_if_the_policy_says_so() {
-    check(
-        calling(declared(Tcc, "a b"), attempts(2, OnExhausted::RollBack)),
-        "create; a.try unknown; a.try unknown; b.try done; a.cancel done; b.cancel done",
-        expect![[r#"
-            > create
-            created
-            = running  a.try#1  b.try#1
-            > a.try unknown
-            a.try#1 unknown, again @200
-            = running  a.try#2@200  b.try#1  wake @200
-            > a.try unknown
-            a.try#2 unknown, again @400
-            rollback_begun: exhausted a
-            = rolling_back  a.cancel#1  b.cancel#1
-            > b.try done
-            b.try#1 done
-            = rolling_back  a.cancel#1  b.cancel#1
-            > a.cancel done
-            a.cancel#1 done
-            = rolling_back  b.cancel#1
-            > b.cancel done
-            b.cancel#1 done
-            rolled_back
-            = rolled_back
-        "#]],
-    );
-}
-
-#[test]
-fn exhausted_attempts_after_the_decision_park_whatever_the_policy_says() {
-    check(
-        calling(declared(Tcc, "a"), attempts(1, OnExhausted::RollBack)),
-        "create; a.try done; a.confirm unknown; abort; replay; a.confirm done",
-        expect![[r#"
-            > create
-            created
-            = running  a.try#1
-            > a.try done
-            a.try#1 done
-            commit_decided
-            = committing  a.confirm#1
-            > a.confirm unknown
-            a.confirm#1 unknown, again @200
-            op_parked a.confirm: exhausted
-            = committing, parked (exhausted)
-            > abort
-            ! cannot abort: the transaction is committing; it was decided to commit
-            = committing, parked (exhausted)
-            > replay
-            replayed
-            = committing  a.confirm#2
-            > a.confirm done
-            a.confirm#2 done
-            committed
-            = committed
-        "#]],
-    );
-}
-
-#[test]
-fn a_parked_op_does_not_stop_its_siblings() {
-    check(
-        calling(declared(Saga, "a b c<b"), attempts(1, OnExhausted::Park)),
-        "create; a.action unknown; b.action done; c.action done; replay; a.action done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1  b.action#1
-            > a.action unknown
-            a.action#1 unknown, again @200
-            op_parked a.action: exhausted
-            = running, parked (exhausted)  b.action#1
-            > b.action done
-            b.action#1 done
-            = running, parked (exhausted)  c.action#1
-            > c.action done
-            c.action#1 done
-            = running, parked (exhausted)
-            > replay
-            replayed
-            = running  a.action#2
-            > a.action done
-            a.action#2 done
-            committed
-            = committed
-        "#]],
-    );
-}
-
-#[test]
 fn a_parked_op_takes_a_refusal_that_comes_in_late() {
-    check(
-        calling(declared(Saga, "a"), attempts(1, OnExhausted::Park)),
-        "create; a.action unknown; a.action#2 refused; a.compensate done",
-        expect![[r#"
-            > create
-            created
-            = running  a.action#1
-            > a.action unknown
-            a.action#1 unknown, again @200
-            op_parked a.action: exhausted
-            = running, parked (exhausted)
-            > a.action#2 refused
-            a.action#2 refused
-            rollback_begun: refused by a, no
-            = rolling_back  a.compensate#1
-            > a.compensate done
-            a.compensate#1 done
-            rolled_back
-            = rolled_back
-        "#]],
-    );
+    let run = created(calling(saga("a"), attempts(1, OnExhausted::Park))).after("a.action unknown");
+    run.shows(expect![[r#"
+        > a.action#2 refused
+        a.action#2 refused
+        rollback_begun: refused by a, no
+        = rolling_back  a.compensate#1
+        > a.compensate done
+        a.compensate#1 done
+        rolled_back
+        = rolled_back
+    "#]]);
 }

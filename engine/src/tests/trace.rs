@@ -1,6 +1,7 @@
-//! Trace tests: a script of inputs goes in, what happened comes out as text.
+//! Trace tests: steps go in, what happened comes out as text.
 //!
-//! A script is a list of steps separated by `;`. A step is one of
+//! A test names how it begins ([`created`], [`Run::after`]) and what is seen from there on ([`Run::shows`]). The steps are
+//! those of the expected text, behind `>`; `UPDATE_EXPECT=1` fills in what they lead to. A step is one of
 //!
 //! ```text
 //! create | create other      the creation, or one with another body
@@ -15,8 +16,8 @@
 //! +500                       half a second passes
 //! ```
 //!
-//! In the trace `>` opens a step, events stand in the order they are recorded, and `=` closes it with the status and
-//! everything owed, each with the time it is due at if that is not now, and the time to look again.
+//! Under a step stand the events in the order they are recorded. A line with `=` closes the step: the status, everything
+//! owed, each with the time it is due at if that is not now, and the time to look again.
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -26,7 +27,7 @@ use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
 use crate::event::{CallReport, Event, ForceTo, Outcome, ParkCause, Progress, Record, RollbackCause};
 use crate::input::{Answer, CallKey, Command, Input};
-use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, Payload, Spec};
+use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, OnExhausted, Payload, RetryPolicy, Spec};
 use crate::transaction::{Transaction, advance, decide};
 
 /// Parsed once: histories ask for it millions of times.
@@ -66,6 +67,22 @@ pub(super) fn declared(pattern: Pattern, branches: &str) -> Draft {
     Draft { branches, ..Draft::new(pattern) }
 }
 
+pub(super) fn saga(branches: &str) -> Draft {
+    declared(Pattern::Saga, branches)
+}
+
+pub(super) fn message(branches: &str) -> Draft {
+    declared(Pattern::Message, branches)
+}
+
+pub(super) fn tcc(branches: &str) -> Draft {
+    declared(Pattern::Tcc, branches)
+}
+
+pub(super) fn two_phase(branches: &str) -> Draft {
+    declared(Pattern::TwoPhase, branches)
+}
+
 /// An open transaction that starts with these branches.
 pub(super) fn open(pattern: Pattern, branches: &str) -> Draft {
     let check = matches!(pattern, Pattern::Message | Pattern::Workflow).then(|| target("check"));
@@ -84,10 +101,22 @@ pub(super) fn calling(mut draft: Draft, call: CallPolicy) -> Draft {
     draft
 }
 
+/// So many attempts, and what happens when they are used up.
+pub(super) fn attempts(max: u32, on_exhausted: OnExhausted) -> CallPolicy {
+    let retry = RetryPolicy { max_attempts: Some(max), ..RetryPolicy::default() };
+    CallPolicy { retry, on_exhausted, ..CallPolicy::default() }
+}
+
+/// With a deadline, in milliseconds.
+pub(super) fn deadline(millis: u64, draft: Draft) -> Draft {
+    Draft { deadline_ms: Some(millis), ..draft }
+}
+
 /// Another body.
 pub(super) const OTHER: Digest = Digest([7; 32]);
 
-struct Script {
+/// A transaction and its journal, while steps are taken.
+pub(super) struct Run {
     spec: Arc<Spec>,
     now: Timestamp,
     state: Option<Transaction>,
@@ -95,59 +124,54 @@ struct Script {
     trace: String,
 }
 
-/// Runs a script and compares its trace. After every step the journal is folded again: it must give the same state.
-#[track_caller]
-pub(super) fn check(draft: Draft, script: &str, expect: Expect) {
-    let mut run = Script::new(draft);
-    for step in script.split(';').map(str::trim).filter(|step| !step.is_empty()) {
-        run.step(step);
-    }
-    expect.assert_eq(&run.trace);
+/// Nothing has happened yet.
+pub(super) fn absent(draft: Draft) -> Run {
+    let spec = Arc::new(draft.build().expect("a test needs a spec that can be built"));
+    Run { spec, now: Timestamp::default(), state: None, journal: Vec::new(), trace: String::new() }
 }
 
-/// The state a script leads to.
-pub(super) fn state_after(draft: Draft, script: &str) -> Transaction {
-    let mut run = Run(Script::new(draft));
-    script.split(';').map(str::trim).for_each(|step| run.step(step));
-    run.0.state.unwrap()
+/// The transaction was created.
+pub(super) fn created(draft: Draft) -> Run {
+    absent(draft).after("create")
 }
-
-/// A script that is made while it runs, of a transaction that was created.
-pub(super) struct Run(Script);
 
 impl Run {
-    pub(super) fn new(draft: Draft) -> Self {
-        let mut run = Self(Script::new(draft));
-        run.step("create");
-        run
+    /// Takes steps that the trace does not show: they lead to where the rule begins.
+    pub(super) fn after(mut self, steps: &str) -> Self {
+        steps.split(';').map(str::trim).filter(|step| !step.is_empty()).for_each(|step| self.step(step));
+        self
     }
 
-    pub(super) fn step(&mut self, step: &str) {
-        self.0.step(step);
+    /// Takes the steps that the expected trace names, and compares what came of them.
+    #[track_caller]
+    pub(super) fn shows(mut self, expect: Expect) {
+        self.trace.clear();
+        let steps = expect.data().lines().filter_map(|line| line.trim_start().strip_prefix("> "));
+        steps.for_each(|step| self.step(step));
+        assert!(!self.trace.is_empty(), "a trace shows at least one step");
+        expect.assert_eq(&self.trace);
+    }
+
+    pub(super) fn state(self) -> Transaction {
+        self.state.expect("it was created")
     }
 
     /// Time passes until there is something to do.
     pub(super) fn pass(&mut self) {
-        let agenda = self.0.state.as_ref().unwrap().agenda(self.0.now);
-        self.0.now = agenda.wake_at.unwrap();
+        let agenda = self.state.as_ref().unwrap().agenda(self.now);
+        self.now = agenda.wake_at.unwrap();
     }
 
     pub(super) fn now(&self) -> u64 {
-        self.0.now.millis()
+        self.now.millis()
     }
 
     pub(super) fn records(&self) -> usize {
-        self.0.journal.len()
-    }
-}
-
-impl Script {
-    fn new(draft: Draft) -> Self {
-        let spec = Arc::new(draft.build().expect("a test needs a spec that can be built"));
-        Self { spec, now: Timestamp::default(), state: None, journal: Vec::new(), trace: String::new() }
+        self.journal.len()
     }
 
-    fn step(&mut self, step: &str) {
+    /// Takes one step. The journal is folded again: it must give the same state.
+    pub(super) fn step(&mut self, step: &str) {
         writeln!(self.trace, "> {step}").unwrap();
         let input = self.input(step);
         let before = self.state.clone();
