@@ -31,7 +31,6 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once_and_other_steps_are
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=saga&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=saga&op=action&trans_type=saga 2 -> 425
           = saga is submitted
@@ -44,7 +43,6 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once_and_other_steps_are
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","3"]}
             500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = saga is submitted
             01 compensate prepared
@@ -52,7 +50,6 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once_and_other_steps_are
             02 compensate prepared
             02 action prepared
         POST resetNextCronTime {"gid":"saga"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/b?branch_id=02&gid=saga&op=action&trans_type=saga 2 -> 200
           = saga is succeed, with a finish_time
             01 compensate prepared
@@ -60,7 +57,6 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once_and_other_steps_are
             02 compensate prepared
             02 action succeed
         POST submit {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=msg&op=action&trans_type=msg 1 -> 200
           > POST http://p/b?branch_id=02&gid=msg&op=action&trans_type=msg 2 -> 425
           = msg is submitted
@@ -71,13 +67,11 @@ async fn a_saga_or_message_that_is_submitted_twice_runs_once_and_other_steps_are
         POST submit {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","3"]}
             500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
         POST submit {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = msg is submitted
             01 action succeed
             02 action prepared
         POST resetNextCronTime {"gid":"msg"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/b?branch_id=02&gid=msg&op=action&trans_type=msg 2 -> 200
           = msg is succeed, with a finish_time
             01 action succeed
@@ -99,11 +93,8 @@ async fn a_call_is_not_repeated_while_it_is_under_way() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
         GET resetCronTime?timeout=0
             200 {"has_remaining":false,"succeed_count":0}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
@@ -133,13 +124,11 @@ async fn a_submit_of_other_steps_than_were_prepared_lets_nothing_run() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","branch_headers":{"a":"1"},"request_timeout":9,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/b"}],"payloads":["1"]}
             500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/b"}],"payloads":["2"]}
             500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
         POST submit {"gid":"g","trans_type":"msg","branch_headers":{"b":"2"},"request_timeout":8,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > within 9000 ms: POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg [a: 1] 1 -> 200
           = g is succeed, with a finish_time
             01 action succeed
@@ -168,9 +157,7 @@ async fn a_submit_of_another_type_lets_nothing_run() {
     stage.get("query?gid=g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/confirm"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa"}
             500 {"message":"this transaction is no xa"}
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
@@ -192,13 +179,9 @@ async fn a_repeated_abort_keeps_the_first_reason() {
     stage.rests("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","cancel":"http://p/wait"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"g","trans_type":"tcc","rollback_reason":"first"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"g","trans_type":"tcc","rollback_reason":"second"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/wait?branch_id=01&gid=g&op=cancel&trans_type=tcc -> 425 not yet
           = g is aborting, because "first"
             01 cancel prepared
@@ -216,7 +199,6 @@ async fn a_workflow_keeps_what_it_was_created_with_when_it_ends() {
         POST prepareWorkflow {"gid":"g","trans_type":"workflow","custom_data":"{\"name\":\"w\"}","query_prepared":"http://p/w"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"w\"}","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/w","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed"}}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=g
             200 {"branches":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"w\"}","finish_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/w","status":"succeed","trans_type":"workflow","update_time":"<time>"}}
     "#]]);
@@ -278,7 +260,6 @@ async fn urls_that_could_never_be_called_are_refused_at_once() {
         POST prepare {"gid":"m","trans_type":"msg","query_prepared":"nowhere"}
             500 {"message":"url nowhere: it must begin with http:// or https://, unless the protocol is grpc"}
         POST prepare {"gid":"t","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"t","trans_type":"tcc","branch_id":"01","confirm":"nowhere"}
             500 {"message":"url nowhere: it must begin with http:// or https://, unless the protocol is grpc"}
         GET query?gid=g
@@ -301,7 +282,6 @@ async fn branches_have_a_number_and_their_ids_a_grammar() {
     stage.rows("t").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"t","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"t","trans_type":"tcc","branch_id":""}
             500 {"message":"branch_id must not be empty"}
         POST registerBranch {"gid":"t","trans_type":"tcc","branch_id":"a b"}
@@ -337,7 +317,6 @@ async fn a_coordinator_without_its_store_says_when_to_come_back() {
     stage.get("all").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"h","trans_type":"saga"}
             500 [retry-after: 1] {"message":"the store does not answer; repeat the request"}
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"h","trans_type":"saga"}}
@@ -365,9 +344,7 @@ async fn the_first_question_about_a_message_is_not_hurried() {
     stage.rests("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","timeout_to_fail":600,"query_prepared":"http://p/asked"}
-            200 {"dtm_result":"SUCCESS"}
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
         GET resetCronTime
             200 {"has_remaining":false,"succeed_count":0}
           > nobody is called
@@ -385,9 +362,7 @@ async fn what_a_statement_would_be_broken_by_is_a_gid_like_any_other() {
         POST resetNextCronTime {"gid":"x' or '1'='1"}
             500 {"message":"no TransGlobal with gid: x' or '1'='1 found"}
         POST submit {"gid":"x' or '1'='1","trans_type":"saga"}
-            200 {"dtm_result":"SUCCESS"}
         POST resetNextCronTime {"gid":"x' or '1'='1"}
-            200 {"dtm_result":"SUCCESS"}
     "#]]);
 }
 
@@ -416,9 +391,7 @@ async fn what_has_ended_has_no_next_time_also_when_it_is_hurried() {
     stage.get("query?gid=g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=g
             200 {"branches":[],"transaction":{"concurrent":false,"create_time":"<time>","finish_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false,\"wait_result\":true}","protocol":"http","status":"succeed","trans_type":"saga","update_time":"<time>"}}
     "#]]);
@@ -437,7 +410,6 @@ async fn a_doubled_pause_shows_in_the_next_time_and_not_in_the_interval() {
     stage.get("query?gid=g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/broken"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           = g goes on after 20 s
         GET query?gid=g
             200 {"branches":[{"bin_data":"MQ==","branch_id":"01","create_time":"<time>","gid":"g","id":1,"op":"compensate","status":"prepared","update_time":"<time>"},{"bin_data":"MQ==","branch_id":"01","create_time":"<time>","gid":"g","id":2,"op":"action","status":"prepared","update_time":"<time>","url":"http://p/broken"}],"transaction":{"concurrent":false,"create_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","status":"submitted","trans_type":"saga","update_time":"<time>"}}
@@ -501,16 +473,12 @@ async fn a_repeated_message_to_a_topic_is_the_same_whoever_subscribes_meanwhile(
     stage.post("submit", &submit.replace(r#""1""#, r#""2""#)).await;
     stage.is(&expect![[r#"
         GET subscribe?topic=t&url=http://p/a&remark=
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://t"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200
           = g is succeed, with a finish_time
             01 action succeed
         GET subscribe?topic=t&url=http://p/b&remark=
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://t"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"topic://t"}],"payloads":["2"]}
             500 {"message":"this gid is on record with other steps or payloads, which stays as it is; nothing of this request was done: choose another gid"}
     "#]]);

@@ -21,11 +21,9 @@ async fn each_outcome_has_its_status_and_its_body() {
     stage.post("forceStop", r#"{"gid":"nobody"}"#).await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=nobody
             200 {"branches":[],"transaction":null}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"tcc","wait_result":true}
             425 {"dtm_result":"ONGOING","message":"ONGOING"}
         POST prepare {"gid":"g","trans_type":"tcc"}
@@ -76,16 +74,11 @@ async fn json_is_read_as_forgivingly_as_clients_need_it() {
     stage.get("query?gid=first").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"null","trans_type":"saga","steps":null,"payloads":null,"protocol":null,"custom_data":null,"branch_headers":null,"timeout_to_fail":null,"wait_result":null,"query_prepared":null,"req_extra":null,"rollback_reason":null,"status":null,"concurrent":null,"retry_limit":null,"retry_interval":null,"request_timeout":null}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"unknown","trans_type":"saga","passthrough_headers":["a"],"subType":{"a":[1]},"try":1.5,"status":"failed"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"first","trans_type":"tcc","gid":"twice","trans_type":"saga"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"GID":"case","Trans_Type":"saga","STEPS":[{"Action":"http://p/ok"}],"Payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit  {
          "gid" : "spaces" , "trans_type" : "saga" }
-            200 {"dtm_result":"SUCCESS"}
           = null is succeed, with a finish_time
           = unknown is succeed, with a finish_time
           = twice is succeed, with a finish_time
@@ -213,7 +206,6 @@ async fn a_gid_may_be_any_text() {
     stage.ends("a b/é").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"a b/é","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/ok?branch_id=01&gid=a+b%2F%C3%A9&op=action&trans_type=saga -> 200
           = a b/é is succeed, with a finish_time
             01 compensate prepared

@@ -15,7 +15,6 @@ async fn deliveries_go_one_after_the_other_and_stop_at_what_is_not_done() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"},{"action":"http://p/c"}],"payloads":["1","2","3"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=msg 2 -> 500
           = g is submitted
@@ -24,7 +23,6 @@ async fn deliveries_go_one_after_the_other_and_stop_at_what_is_not_done() {
             03 action prepared
           = g goes on after 20 s
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=msg 2 -> 200
           > POST http://p/c?branch_id=03&gid=g&op=action&trans_type=msg 3 -> 200
           = g is succeed, with a finish_time
@@ -49,7 +47,6 @@ async fn concurrent_deliveries_go_at_once_and_one_that_fails_holds_up_none() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","concurrent":true,"steps":[{"action":"http://p/a"},{"action":"http://p/b"},{"action":"http://p/c"}],"payloads":["1","2","3"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=msg 2 -> 425
           > POST http://p/c?branch_id=03&gid=g&op=action&trans_type=msg 3 -> 200
@@ -58,7 +55,6 @@ async fn concurrent_deliveries_go_at_once_and_one_that_fails_holds_up_none() {
             02 action prepared
             03 action succeed
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=msg 2 -> 200
           = g is succeed, with a finish_time
             01 action succeed
@@ -85,21 +81,18 @@ async fn a_no_to_a_delivery_is_asked_again_and_never_rolls_back() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 409 FAILURE
           = g is submitted
             01 action prepared
         POST abort {"gid":"g","trans_type":"msg"}
             409 {"dtm_result":"FAILURE","message":"trans type: 'msg' current status 'submitted', cannot abort. FAILURE"}
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200 {"dtm_result":"FAILURE"}
           = g is submitted
             01 action prepared
         POST abort {"gid":"g","trans_type":"msg"}
             409 {"dtm_result":"FAILURE","message":"trans type: 'msg' current status 'submitted', cannot abort. FAILURE"}
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200
           = g is succeed, with a finish_time
             01 action succeed
@@ -116,12 +109,10 @@ async fn prepare_and_submit_deliver_without_asking() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","query_prepared":"http://p/asked","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = g is prepared
             01 action prepared
         POST submit {"gid":"g","trans_type":"msg","query_prepared":"http://p/asked","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=msg 1 -> 200
           = g is succeed, with a finish_time
             01 action succeed
@@ -150,11 +141,8 @@ async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"yes","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/yes","steps":[{"action":"http://p/yes-a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"no","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/no","steps":[{"action":"http://p/no-a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"nobody","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"","steps":[{"action":"http://p/nobody-a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/no?branch_id=00&gid=no&op=msg&trans_type=msg -> 409 out of stock
           > GET http://p/yes?branch_id=00&gid=yes&op=msg&trans_type=msg -> 200
           > POST http://p/nobody-a?branch_id=01&gid=nobody&op=action&trans_type=msg 1 -> 200
@@ -188,16 +176,13 @@ async fn an_initiator_that_does_not_know_is_asked_again() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"wait","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/wait","steps":[{"action":"http://p/wait-a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"broken","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"http://p/broken","steps":[{"action":"http://p/broken-a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/broken?branch_id=00&gid=broken&op=msg&trans_type=msg -> 500 out of order
           > GET http://p/wait?branch_id=00&gid=wait&op=msg&trans_type=msg -> 425 not yet
           = wait is prepared
             01 action prepared
           = wait goes on after 600 s
         POST resetNextCronTime {"gid":"wait"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/wait?branch_id=00&gid=wait&op=msg&trans_type=msg -> 200
           > POST http://p/wait-a?branch_id=01&gid=wait&op=action&trans_type=msg 1 -> 200
           = wait is succeed, with a finish_time
@@ -206,7 +191,6 @@ async fn an_initiator_that_does_not_know_is_asked_again() {
             01 action prepared
           = broken goes on after 1200 s
         POST resetNextCronTime {"gid":"broken"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/broken?branch_id=00&gid=broken&op=msg&trans_type=msg -> 200
           > POST http://p/broken-a?branch_id=01&gid=broken&op=action&trans_type=msg 1 -> 200
           = broken is succeed, with a finish_time
@@ -244,17 +228,13 @@ async fn a_message_may_be_submitted_or_aborted_while_its_initiator_is_asked() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"submit","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/asked","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"submit","trans_type":"msg"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/asked?branch_id=00&gid=submit&op=msg&trans_type=msg -> 409
           > POST http://p/a?branch_id=01&gid=submit&op=action&trans_type=msg 1 -> 200
           = submit is succeed, with a finish_time
             01 action succeed
         POST prepare {"gid":"abort","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/asked","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"abort","trans_type":"msg"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/asked?branch_id=00&gid=abort&op=msg&trans_type=msg -> 409
           = abort is failed, with a rollback_time
             01 action prepared
@@ -282,17 +262,11 @@ async fn a_delay_counts_from_the_creation_wherever_it_is_said() {
     stage.pause("far-direct").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"far-direct","trans_type":"msg","custom_data":"{\"delay\":600}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"far-later","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"far-later","trans_type":"msg","custom_data":"{\"delay\":600}"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"direct","trans_type":"msg","custom_data":"{\"delay\":1}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"later","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"later","trans_type":"msg","custom_data":"{\"delay\":1}"}
-            200 {"dtm_result":"SUCCESS"}
           = direct is succeed, with a finish_time
             01 action succeed
           = later is succeed, with a finish_time
@@ -318,17 +292,14 @@ async fn a_delay_that_has_passed_is_none() {
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"g0","trans_type":"msg","custom_data":"{\"delay\":0}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g0&op=action&trans_type=msg 1 -> 200
           = g0 is succeed, with a finish_time
             01 action succeed
         POST submit {"gid":"g-5","trans_type":"msg","custom_data":"{\"delay\":-5}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g-5&op=action&trans_type=msg 1 -> 200
           = g-5 is succeed, with a finish_time
             01 action succeed
         POST submit {"gid":"gnull","trans_type":"msg","custom_data":"{\"delay\":null}","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=gnull&op=action&trans_type=msg 1 -> 200
           = gnull is succeed, with a finish_time
             01 action succeed
@@ -342,7 +313,6 @@ async fn empty_urls_are_delivered_silently() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":""},{"action":"http://p/a"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=02&gid=g&op=action&trans_type=msg 2 -> 200
           = g is succeed, with a finish_time
             01 action succeed

@@ -19,7 +19,6 @@ async fn two_gids_never_become_one() {
         POST submit {"gid":"pay;7","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/first"}],"payloads":["100"]}
             400 {"message":"gid: may hold no `;`, no line break or other control character, no white space at its ends and nothing that is not UTF-8: it would not arrive everywhere as it was sent; choose another"}
         POST submit {"gid":"pay7","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/second"}],"payloads":["999"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/second?branch_id=01&gid=pay7&op=action&trans_type=saga 999 -> 200
           = pay7 is succeed, with a finish_time
             01 compensate prepared
@@ -106,7 +105,6 @@ async fn bytes_that_are_no_text_do_not_make_two_gids_one() {
         POST prepare {"gid":7,"trans_type":"tcc"}
             500 {"message":"gid: invalid type: integer `7`, expected a string at line 1 column 8"}
         POST prepare {"gid":"Pay","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=pay
             200 {"branches":[],"transaction":null}
     "#]]);

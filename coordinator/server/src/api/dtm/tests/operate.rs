@@ -27,36 +27,29 @@ async fn what_is_stopped_by_force_has_failed_and_nobody_is_called() {
         POST forceStop {"gid":"nobody"}
             500 {"message":"no TransGlobal with gid: nobody found"}
         POST prepare {"gid":"prepared","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"prepared","trans_type":"tcc","branch_id":"01","confirm":"http://p/a","cancel":"http://p/b"}
-            200 {"dtm_result":"SUCCESS"}
         POST forceStop {"gid":"prepared"}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = prepared is failed, with a rollback_time
             01 cancel prepared
             01 confirm prepared
         POST submit {"gid":"submitted","trans_type":"saga","steps":[{"action":"http://p/wait","compensate":"http://p/undo"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/wait?branch_id=01&gid=submitted&op=action&trans_type=saga 1 -> 425 not yet
           = submitted is submitted
             01 compensate prepared
             01 action prepared
         POST forceStop {"gid":"submitted"}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = submitted is failed, with a rollback_time
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"aborting","trans_type":"saga","steps":[{"action":"http://p/no","compensate":"http://p/wait"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/no?branch_id=01&gid=aborting&op=action&trans_type=saga 1 -> 409 out of stock
           > POST http://p/wait?branch_id=01&gid=aborting&op=compensate&trans_type=saga 1 -> 425 not yet
           = aborting is aborting, because "url:http://p/no return failed: out of stock FAILURE"
             01 compensate prepared
             01 action failed
         POST forceStop {"gid":"aborting"}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = aborting is failed, with a rollback_time, because "url:http://p/no return failed: out of stock FAILURE"
             01 compensate prepared
@@ -64,7 +57,6 @@ async fn what_is_stopped_by_force_has_failed_and_nobody_is_called() {
         POST prepareWorkflow {"gid":"workflow","trans_type":"workflow"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","gid":"workflow","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST forceStop {"gid":"workflow"}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = workflow is failed, with a rollback_time
     "#]]);
@@ -81,13 +73,10 @@ async fn what_has_ended_cannot_be_stopped() {
     stage.post("forceStop", r#"{"gid":"failed"}"#).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"succeed","trans_type":"saga"}
-            200 {"dtm_result":"SUCCESS"}
         POST forceStop {"gid":"succeed"}
             409 {"dtm_result":"FAILURE","message":"global transaction force stop error. status: succeed. error: FAILURE"}
         POST prepare {"gid":"failed","trans_type":"msg"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"failed"}
-            200 {"dtm_result":"SUCCESS"}
         POST forceStop {"gid":"failed"}
             409 {"dtm_result":"FAILURE","message":"global transaction force stop error. status: failed. error: FAILURE"}
     "#]]);
@@ -110,19 +99,16 @@ async fn one_retry_is_made_due_now() {
     stage.post("resetNextCronTime", r#"{"gid":"nobody"}"#).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 500 out of order
           = g is submitted
             01 compensate prepared
             01 action prepared
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           = g is succeed, with a finish_time
             01 compensate prepared
             01 action succeed
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
         POST resetNextCronTime {"gid":"nobody"}
             500 {"message":"no TransGlobal with gid: nobody found"}
     "#]]);
@@ -148,19 +134,16 @@ async fn many_retries_are_made_due_now_when_they_are_far_off() {
     stage.calls_in_any_order();
     stage.is(&expect![[r#"
         POST submit {"gid":"a","trans_type":"saga","retry_interval":200,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=a&op=action&trans_type=saga 1 -> 425
           = a is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"b","trans_type":"saga","retry_interval":200,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=b&op=action&trans_type=saga 1 -> 425
           = b is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"c","trans_type":"saga","retry_interval":200,"steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=c&op=action&trans_type=saga 1 -> 425
           = c is submitted
             01 compensate prepared

@@ -15,21 +15,18 @@ async fn payloads_are_those_of_the_list_then_those_in_the_steps() {
     stage.ends("both").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"list","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["{\"n\":1}","null"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=list&op=action&trans_type=msg {"n":1} -> 200
           > POST http://p/b?branch_id=02&gid=list&op=action&trans_type=msg null -> 200
           = list is succeed, with a finish_time
             01 action succeed
             02 action succeed
         POST submit {"gid":"steps","trans_type":"msg","steps":[{"action":"http://p/a","data":"{\"n\":1}"},{"action":"http://p/b","data":"{\"n\":2}"}]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=steps&op=action&trans_type=msg {"n":1} -> 200
           > POST http://p/b?branch_id=02&gid=steps&op=action&trans_type=msg {"n":2} -> 200
           = steps is succeed, with a finish_time
             01 action succeed
             02 action succeed
         POST submit {"gid":"both","trans_type":"msg","steps":[{"action":"http://p/a"},{"action":"http://p/b","data":"2"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=both&op=action&trans_type=msg 1 -> 200
           > POST http://p/b?branch_id=02&gid=both&op=action&trans_type=msg 2 -> 200
           = both is succeed, with a finish_time
@@ -52,14 +49,12 @@ async fn an_empty_payload_makes_a_get_and_any_other_a_post() {
     stage.ends("h").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a?k=v"},{"action":"http://p/b?k=v"}],"payloads":["",""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/a?k=v&branch_id=01&gid=g&op=action&trans_type=msg -> 200
           > GET http://p/b?k=v&branch_id=02&gid=g&op=action&trans_type=msg -> 200
           = g is succeed, with a finish_time
             01 action succeed
             02 action succeed
         POST submit {"gid":"h","trans_type":"saga","steps":[{"action":"http://p/a?k=v"}],"payloads":[" "]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?k=v&branch_id=01&gid=h&op=action&trans_type=saga -> 200
           = h is succeed, with a finish_time
             01 compensate prepared
@@ -86,24 +81,19 @@ async fn headers_of_branches_and_the_timeout_go_with_every_call() {
     stage.ends("msg").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","branch_headers":{"X-Tenant":"7","content-type":"text/json"},"request_timeout":9,"steps":[{"action":"http://p/no","compensate":"http://p/c"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > within 9000 ms: POST http://p/no?branch_id=01&gid=saga&op=action&trans_type=saga [content-type: text/json] [x-tenant: 7] 1 -> 409 out of stock
           > within 9000 ms: POST http://p/c?branch_id=01&gid=saga&op=compensate&trans_type=saga [content-type: text/json] [x-tenant: 7] 1 -> 200
           = saga is failed, with a rollback_time, because "url:http://p/no return failed: out of stock FAILURE"
             01 compensate succeed
             01 action failed
         POST prepare {"gid":"tcc","trans_type":"tcc","branch_headers":{"X-Tenant":"7","content-type":"text/json"},"request_timeout":9}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"tcc","trans_type":"tcc","branch_id":"01","confirm":"http://p/confirm"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > within 9000 ms: GET http://p/confirm?branch_id=01&gid=tcc&op=confirm&trans_type=tcc [content-type: text/json] [x-tenant: 7] -> 200
           = tcc is succeed, with a finish_time
             01 cancel prepared
             01 confirm succeed
         POST prepare {"gid":"msg","trans_type":"msg","timeout_to_fail":1,"query_prepared":"http://p/asked","branch_headers":{"X-Tenant":"7","content-type":"text/json"},"request_timeout":9}
-            200 {"dtm_result":"SUCCESS"}
           > within 9000 ms: GET http://p/asked?branch_id=00&gid=msg&op=msg&trans_type=msg [content-type: text/json] [x-tenant: 7] -> 200
           = msg is succeed, with a finish_time
     "#]]);
@@ -119,7 +109,6 @@ async fn the_protocol_and_the_url_choose_the_wire_of_a_call() {
     stage.ends("grpc").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"rpc","trans_type":"msg","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Reserve"},{"action":"http://p/plain"}],"payloads":["{\"n\":1}","{\"n\":2}"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/rpc?method=Reserve {"jsonrpc":"2.0","id":"rpc/01/action/1","method":"Reserve","params":{"branch_id":"01","gid":"rpc","n":1,"op":"action","trans_type":"msg"}} -> 200 {"jsonrpc":"2.0","id":"1","result":null}
           > POST http://p/plain?branch_id=02&gid=rpc&op=action&trans_type=msg {"n":2} -> 200
           = rpc is succeed, with a finish_time
@@ -158,19 +147,16 @@ async fn an_error_code_of_json_rpc_is_understood() {
     stage.rests("error").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"no","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=No"}],"payloads":["{}"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/rpc?method=No {"jsonrpc":"2.0","id":"no/01/action/1","method":"No","params":{"branch_id":"01","gid":"no","op":"action","trans_type":"saga"}} -> 200 {"jsonrpc":"2.0","id":"1","error":{"code":-32901,"message":"no stock"}}
           = no is failed, with a rollback_time, because "url:http://p/rpc?method=No return failed: no stock FAILURE"
             01 compensate succeed
             01 action failed
         POST submit {"gid":"wait","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Wait"}],"payloads":["{}"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/rpc?method=Wait {"jsonrpc":"2.0","id":"wait/01/action/1","method":"Wait","params":{"branch_id":"01","gid":"wait","op":"action","trans_type":"saga"}} -> 200 {"jsonrpc":"2.0","id":"1","error":{"code":-32902,"message":"later"}}
           = wait is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"error","trans_type":"saga","protocol":"json-rpc","steps":[{"action":"http://p/rpc?method=Error"}],"payloads":["{}"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/rpc?method=Error {"jsonrpc":"2.0","id":"error/01/action/1","method":"Error","params":{"branch_id":"01","gid":"error","op":"action","trans_type":"saga"}} -> 200 {"jsonrpc":"2.0","id":"1","error":{"code":-32603,"message":"broken"}}
           = error is submitted
             01 compensate prepared
@@ -196,13 +182,9 @@ async fn custom_data_may_be_anything_where_its_type_has_no_use_for_it() {
         .await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"tcc","trans_type":"tcc","custom_data":"not json"}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"xa","trans_type":"xa","custom_data":"not json"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"saga","trans_type":"saga","custom_data":"{\"concurrent\":true,\"orders\":null,\"more\":1}"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"msg","trans_type":"msg","custom_data":"{\"delay\":null}"}
-            200 {"dtm_result":"SUCCESS"}
         POST prepareWorkflow {"gid":"workflow","trans_type":"workflow","custom_data":"{\"name\":\"w\",\"data\":null}"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"w\",\"data\":null}","gid":"workflow","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
     "#]]);
@@ -238,31 +220,26 @@ async fn only_two_hundred_without_a_word_is_a_success() {
     answered(&mut stage, &answers).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"ok","trans_type":"saga","steps":[{"action":"http://p/ok"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/ok?branch_id=01&gid=ok&op=action&trans_type=saga -> 200 {"dtm_result":"SUCCESS"}
           = ok is succeed, with a finish_time
             01 compensate prepared
             01 action succeed
         POST submit {"gid":"created","trans_type":"saga","steps":[{"action":"http://p/created"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/created?branch_id=01&gid=created&op=action&trans_type=saga -> 201
           = created is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"empty","trans_type":"saga","steps":[{"action":"http://p/empty"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/empty?branch_id=01&gid=empty&op=action&trans_type=saga -> 204
           = empty is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"missing","trans_type":"saga","steps":[{"action":"http://p/missing"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/missing?branch_id=01&gid=missing&op=action&trans_type=saga -> 404
           = missing is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"error","trans_type":"saga","steps":[{"action":"http://p/error"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/error?branch_id=01&gid=error&op=action&trans_type=saga -> 500 failure
           = error is submitted
             01 compensate prepared
@@ -278,19 +255,16 @@ async fn a_conflict_or_the_word_is_a_no() {
     answered(&mut stage, &answers).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"no","trans_type":"saga","steps":[{"action":"http://p/no"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/no?branch_id=01&gid=no&op=action&trans_type=saga -> 409 no
           = no is failed, with a rollback_time, because "url:http://p/no return failed: no FAILURE"
             01 compensate succeed
             01 action failed
         POST submit {"gid":"old-no","trans_type":"saga","steps":[{"action":"http://p/old-no"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/old-no?branch_id=01&gid=old-no&op=action&trans_type=saga -> 200 {"dtm_result":"FAILURE"}
           = old-no is failed, with a rollback_time, because "url:http://p/old-no return failed: {\"dtm_result\":\"FAILURE\"} FAILURE"
             01 compensate succeed
             01 action failed
         POST submit {"gid":"error-no","trans_type":"saga","steps":[{"action":"http://p/error-no"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/error-no?branch_id=01&gid=error-no&op=action&trans_type=saga -> 500 a FAILURE
           = error-no is failed, with a rollback_time, because "url:http://p/error-no return failed: a FAILURE"
             01 compensate succeed
@@ -309,19 +283,16 @@ async fn too_early_or_the_word_is_asked_again_whatever_else_there_is() {
     answered(&mut stage, &answers).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"wait","trans_type":"saga","steps":[{"action":"http://p/wait"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/wait?branch_id=01&gid=wait&op=action&trans_type=saga -> 425 FAILURE
           = wait is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"old-wait","trans_type":"saga","steps":[{"action":"http://p/old-wait"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/old-wait?branch_id=01&gid=old-wait&op=action&trans_type=saga -> 200 {"dtm_result":"ONGOING"}
           = old-wait is submitted
             01 compensate prepared
             01 action prepared
         POST submit {"gid":"both","trans_type":"saga","steps":[{"action":"http://p/both"}],"payloads":[""]}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/both?branch_id=01&gid=both&op=action&trans_type=saga -> 409 FAILURE ONGOING
           = both is submitted
             01 compensate prepared

@@ -18,7 +18,6 @@ async fn prepare_creates_and_repeating_it_changes_nothing() {
     stage.calls();
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"g","trans_type":"saga","steps":[],"status":"succeed"}
             500 {"message":"this gid is on record with a msg, which stays as it is; nothing of this request was done: choose another gid"}
           = g is prepared
@@ -37,26 +36,21 @@ async fn every_type_may_be_prepared_and_none_runs() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = saga is prepared
             01 compensate prepared
             01 action prepared
         POST prepare {"gid":"tcc","trans_type":"tcc","steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = tcc is prepared
         POST prepare {"gid":"xa","trans_type":"xa","steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = xa is prepared
         POST prepare {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = msg is prepared
             01 action prepared
         POST prepare {"gid":"workflow","trans_type":"workflow","steps":[{"action":"http://p/a","compensate":"http://p/c"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = workflow is prepared
     "#]]);
@@ -78,21 +72,16 @@ async fn what_is_not_prepared_any_more_cannot_be_prepared() {
     stage.post("prepare", r#"{"gid":"failed","trans_type":"msg"}"#).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"submitted","trans_type":"saga","steps":[{"action":"http://p/wait"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"submitted","trans_type":"saga"}
             500 {"message":"current status 'submitted', cannot prepare"}
         POST submit {"gid":"aborting","trans_type":"saga","steps":[{"action":"http://p/no","compensate":"http://p/wait"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"aborting","trans_type":"saga"}
             409 {"dtm_result":"FAILURE","message":"current status 'aborting', cannot prepare. FAILURE"}
         POST submit {"gid":"succeed","trans_type":"saga"}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"succeed","trans_type":"saga"}
             500 {"message":"current status 'succeed', cannot prepare"}
         POST prepare {"gid":"failed","trans_type":"msg"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"failed"}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"failed","trans_type":"msg"}
             409 {"dtm_result":"FAILURE","message":"current status 'failed', cannot prepare. FAILURE"}
     "#]]);

@@ -27,11 +27,9 @@ async fn what_waits_shows_when_it_goes_on() {
     stage.get("query?gid=tcc").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"msg","trans_type":"msg","query_prepared":"http://p/asked","concurrent":true,"protocol":"json-rpc"}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=msg
             200 {"branches":[],"transaction":{"concurrent":true,"create_time":"<time>","gid":"msg","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":true}","protocol":"json-rpc","query_prepared":"http://p/asked","status":"prepared","trans_type":"msg","update_time":"<time>"}}
         POST prepare {"gid":"tcc","trans_type":"tcc","timeout_to_fail":5}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=tcc
             200 {"branches":[],"transaction":{"concurrent":false,"create_time":"<time>","gid":"tcc","id":0,"next_cron_interval":5,"next_cron_time":"<time>","options":"{\"concurrent\":false,\"timeout_to_fail\":5}","protocol":"http","status":"prepared","trans_type":"tcc","update_time":"<time>"}}
     "#]]);

@@ -20,25 +20,18 @@ async fn each_type_gets_its_rows_in_their_order() {
     stage.get("query?gid=workflow").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"tcc","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"tcc","trans_type":"tcc","branch_id":"01","data":"{\"n\":1}","confirm":"http://p/confirm","cancel":"http://p/cancel"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerTccBranch {"gid":"tcc","trans_type":"tcc","branch_id":"02","confirm":"","cancel":null,"status":"prepared","try":"http://p/try"}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=tcc
             200 {"branches":[{"bin_data":"eyJuIjoxfQ==","branch_id":"01","create_time":"<time>","gid":"tcc","id":1,"op":"cancel","status":"prepared","update_time":"<time>","url":"http://p/cancel"},{"bin_data":"eyJuIjoxfQ==","branch_id":"01","create_time":"<time>","gid":"tcc","id":2,"op":"confirm","status":"prepared","update_time":"<time>","url":"http://p/confirm"},{"branch_id":"02","create_time":"<time>","gid":"tcc","id":3,"op":"cancel","status":"prepared","update_time":"<time>"},{"branch_id":"02","create_time":"<time>","gid":"tcc","id":4,"op":"confirm","status":"prepared","update_time":"<time>"}],"transaction":{"concurrent":false,"create_time":"<time>","gid":"tcc","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"tcc","update_time":"<time>"}}
         POST prepare {"gid":"xa","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"xa","trans_type":"xa","branch_id":"01","url":"http://p/xa","subType":"a","subType":"b"}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=xa
             200 {"branches":[{"branch_id":"01","create_time":"<time>","gid":"xa","id":1,"op":"rollback","status":"prepared","update_time":"<time>","url":"http://p/xa"},{"branch_id":"01","create_time":"<time>","gid":"xa","id":2,"op":"commit","status":"prepared","update_time":"<time>","url":"http://p/xa"}],"transaction":{"concurrent":false,"create_time":"<time>","gid":"xa","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"xa","update_time":"<time>"}}
         POST prepareWorkflow {"gid":"workflow","trans_type":"workflow"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","gid":"workflow","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST registerBranch {"gid":"workflow","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed","data":"done","sync":"1"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"workflow","trans_type":"workflow","branch_id":"01","op":"rollback","status":"failed","data":"undone"}
-            200 {"dtm_result":"SUCCESS"}
         GET query?gid=workflow
             200 {"branches":[{"bin_data":"ZG9uZQ==","branch_id":"01","create_time":"<time>","finish_time":"<time>","gid":"workflow","id":1,"op":"action","status":"succeed","update_time":"<time>"},{"bin_data":"dW5kb25l","branch_id":"01","create_time":"<time>","gid":"workflow","id":2,"op":"rollback","rollback_time":"<time>","status":"failed","update_time":"<time>"}],"transaction":{"concurrent":false,"create_time":"<time>","gid":"workflow","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
     "#]]);
@@ -80,11 +73,8 @@ async fn there_must_be_a_transaction_that_is_prepared() {
         POST registerBranch {"gid":"nobody","trans_type":"workflow","branch_id":"01","confirm":"http://p/wait","cancel":"http://p/wait","url":"http://p/wait","op":"action","status":"succeed"}
             409 {"dtm_result":"FAILURE","message":"no trans with gid: nobody status: prepared found FAILURE"}
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait","cancel":"http://p/wait","url":"http://p/wait"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"02"}
             409 {"dtm_result":"FAILURE","message":"no trans with gid: g status: prepared found FAILURE"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait","cancel":"http://p/wait","url":"http://p/wait"}
@@ -92,7 +82,6 @@ async fn there_must_be_a_transaction_that_is_prepared() {
         POST prepareWorkflow {"gid":"w","trans_type":"workflow"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","gid":"w","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST submit {"gid":"w","trans_type":"workflow","req_extra":{"status":"succeed"}}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"w","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed"}
             409 {"dtm_result":"FAILURE","message":"no trans with gid: w status: prepared found FAILURE"}
     "#]]);
@@ -118,27 +107,21 @@ async fn registering_twice_is_an_error() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01"}
             500 {"message":"storage: UniqueKeyConflict"}
         POST prepare {"gid":"x","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"x","trans_type":"xa","branch_id":"01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"x","trans_type":"xa","branch_id":"01"}
             500 {"message":"storage: UniqueKeyConflict"}
         POST prepareWorkflow {"gid":"w","trans_type":"workflow"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","gid":"w","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST registerBranch {"gid":"w","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed","data":"a"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"w","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed","data":"a"}
             500 {"message":"storage: UniqueKeyConflict"}
         POST registerBranch {"gid":"w","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed","data":"b"}
             500 {"message":"storage: UniqueKeyConflict"}
         POST registerBranch {"gid":"w","trans_type":"workflow","branch_id":"01","op":"commit","status":"succeed","data":"a"}
-            200 {"dtm_result":"SUCCESS"}
           = g is prepared
             01 cancel prepared
             01 confirm prepared
@@ -165,11 +148,9 @@ async fn other_types_have_nothing_to_register() {
     stage.post("registerBranch", r#"{"gid":"saga","trans_type":"tcc","branch_id":"01"}"#).await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"saga","trans_type":"saga"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"saga","trans_type":"saga","branch_id":"01"}
             500 {"message":"unknow trans type: saga"}
         POST prepare {"gid":"msg","trans_type":"msg"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"msg","trans_type":"msg","branch_id":"01"}
             500 {"message":"unknow trans type: msg"}
         POST registerBranch {"gid":"saga","trans_type":"other","branch_id":"01"}

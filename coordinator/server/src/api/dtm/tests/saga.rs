@@ -25,7 +25,6 @@ async fn actions_go_one_after_the_other() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 200
           = g is succeed, with a finish_time
@@ -43,7 +42,6 @@ async fn no_steps_are_a_success_at_once() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = g is succeed, with a finish_time
     "#]]);
@@ -57,7 +55,6 @@ async fn a_refusal_compensates_the_step_itself_and_those_before_in_reverse() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"},{"action":"http://p/c","compensate":"http://p/undo-c"}],"payloads":["1","2","3"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 409 sold out
           > POST http://p/undo-b?branch_id=02&gid=g&op=compensate&trans_type=saga 2 -> 200
@@ -83,7 +80,6 @@ async fn a_compensation_that_says_no_is_asked_again_and_holds_up_those_before() 
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 409
           > POST http://p/undo-b?branch_id=02&gid=g&op=compensate&trans_type=saga 2 -> 409 cannot
@@ -93,7 +89,6 @@ async fn a_compensation_that_says_no_is_asked_again_and_holds_up_those_before() 
             02 compensate prepared
             02 action failed
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/undo-b?branch_id=02&gid=g&op=compensate&trans_type=saga 2 -> 200
           > POST http://p/undo-a?branch_id=01&gid=g&op=compensate&trans_type=saga 1 -> 200
           = g is failed, with a rollback_time, because "url:http://p/b return failed: refused without a reason FAILURE"
@@ -124,7 +119,6 @@ async fn concurrent_actions_go_at_once_and_by_their_orders() {
     stage.rows("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"{\"concurrent\":true,\"orders\":{\"2\":[0,1],\"3\":[2]}}","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"},{"action":"http://p/c","compensate":"http://p/undo-c"},{"action":"http://p/d","compensate":"http://p/undo-d"}],"payloads":["1","2","3","4"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 200
           > POST http://p/c?branch_id=03&gid=g&op=action&trans_type=saga 3 -> 200
@@ -149,7 +143,6 @@ async fn what_comes_after_a_refused_step_never_runs_and_is_not_compensated() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"{\"concurrent\":true,\"orders\":{\"1\":[0]}}","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 409 no
           > POST http://p/undo-a?branch_id=01&gid=g&op=compensate&trans_type=saga 1 -> 200
           = g is failed, with a rollback_time, because "url:http://p/a return failed: no FAILURE"
@@ -183,7 +176,6 @@ async fn compensations_wait_for_the_steps_that_came_after() {
     stage.rows("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"{\"concurrent\":true,\"orders\":{\"2\":[0,1],\"3\":[2]}}","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"},{"action":"http://p/c","compensate":"http://p/undo-c"},{"action":"http://p/d","compensate":"http://p/undo-d"}],"payloads":["1","2","3","4"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 200
           > POST http://p/c?branch_id=03&gid=g&op=action&trans_type=saga 3 -> 409 no
@@ -209,7 +201,6 @@ async fn orders_count_beside_the_sequence() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"{\"orders\":{\"2\":[0]}}","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"},{"action":"http://p/c","compensate":"http://p/undo-c"}],"payloads":["1","2","3"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 200
           > POST http://p/c?branch_id=03&gid=g&op=action&trans_type=saga 3 -> 200
@@ -235,7 +226,6 @@ async fn what_may_have_run_when_another_step_refuses_is_compensated() {
     stage.rows("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","custom_data":"{\"concurrent\":true}","steps":[{"action":"http://p/a","compensate":"http://p/undo-a"},{"action":"http://p/b","compensate":"http://p/undo-b"},{"action":"http://p/wait","compensate":"http://p/undo-wait"}],"payloads":["1","2","3"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 409 no
           > POST http://p/undo-a?branch_id=01&gid=g&op=compensate&trans_type=saga 1 -> 200
@@ -261,7 +251,6 @@ async fn empty_urls_succeed_silently() {
     stage.ends("no").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"yes","trans_type":"saga","steps":[{"action":"","compensate":"http://p/undo"},{"compensate":""}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = yes is succeed, with a finish_time
             01 compensate prepared
@@ -269,7 +258,6 @@ async fn empty_urls_succeed_silently() {
             02 compensate prepared
             02 action succeed
         POST submit {"gid":"no","trans_type":"saga","steps":[{"action":"","compensate":"http://p/undo"},{"action":"http://p/a","compensate":""},{"action":"http://p/no","compensate":""}],"payloads":["1","2","3"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=02&gid=no&op=action&trans_type=saga 2 -> 200
           > POST http://p/no?branch_id=03&gid=no&op=action&trans_type=saga 3 -> 409 out of stock
           > POST http://p/undo?branch_id=01&gid=no&op=compensate&trans_type=saga 1 -> 200
@@ -296,7 +284,6 @@ async fn what_is_ongoing_or_unknown_stays_submitted_and_is_asked_again() {
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"wait","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/wait","compensate":"http://p/undo-wait"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/wait?branch_id=01&gid=wait&op=action&trans_type=saga 1 -> 425 not yet
           = wait is submitted
             01 compensate prepared
@@ -304,7 +291,6 @@ async fn what_is_ongoing_or_unknown_stays_submitted_and_is_asked_again() {
             02 compensate prepared
             02 action prepared
         POST resetNextCronTime {"gid":"wait"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/wait?branch_id=01&gid=wait&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=wait&op=action&trans_type=saga 2 -> 200
           = wait is succeed, with a finish_time
@@ -313,7 +299,6 @@ async fn what_is_ongoing_or_unknown_stays_submitted_and_is_asked_again() {
             02 compensate prepared
             02 action succeed
         POST submit {"gid":"broken","trans_type":"saga","custom_data":"","steps":[{"action":"http://p/broken","compensate":"http://p/undo-broken"},{"action":"http://p/b","compensate":"http://p/undo-b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/broken?branch_id=01&gid=broken&op=action&trans_type=saga 1 -> 500 out of order
           = broken is submitted
             01 compensate prepared
@@ -321,7 +306,6 @@ async fn what_is_ongoing_or_unknown_stays_submitted_and_is_asked_again() {
             02 compensate prepared
             02 action prepared
         POST resetNextCronTime {"gid":"broken"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/broken?branch_id=01&gid=broken&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=broken&op=action&trans_type=saga 2 -> 200
           = broken is succeed, with a finish_time

@@ -2,7 +2,8 @@
 //! answer as scripted, and the story of what happened, which tests compare with what they expect.
 //!
 //! A story is told in order: what was asked and answered; when a test asks for them, the calls that were made since, as
-//! they look on the wire, each with its answer; and the rows that `query` shows.
+//! they look on the wire, each with its answer; and the rows that `query` shows. A request over HTTP under which no answer
+//! stands was answered with [`SUCCESS`].
 
 mod grpc;
 mod participants;
@@ -28,6 +29,9 @@ const PATIENCE_MS: u64 = 30_000;
 
 /// What answers have unless the story says otherwise.
 const JSON: &str = "application/json; charset=utf-8";
+
+/// The answer that a story leaves out.
+const SUCCESS: &str = r#"200 {"dtm_result":"SUCCESS"}"#;
 
 pub(super) struct Stage {
     http: Router,
@@ -114,8 +118,10 @@ impl Stage {
     }
 
     async fn send(&mut self, method: Method, uri: &str, body: &str) {
-        let answered = self.ask(method, uri, body).await;
-        self.tell(&format!("    {}", shown(&answered)));
+        let answer = shown(&self.ask(method, uri, body).await);
+        if answer != SUCCESS {
+            self.tell(&format!("    {answer}"));
+        }
     }
 
     /// An answer that the story does not tell of.

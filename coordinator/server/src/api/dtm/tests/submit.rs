@@ -18,7 +18,6 @@ async fn submit_is_answered_before_anybody_has_answered_a_call() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           = g is succeed, with a finish_time
             01 compensate prepared
@@ -43,36 +42,26 @@ async fn what_is_prepared_is_submitted_and_runs() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"saga","trans_type":"saga"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=saga&op=action&trans_type=saga 1 -> 200
           = saga is succeed, with a finish_time
             01 compensate prepared
             01 action succeed
         POST prepare {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"msg","trans_type":"msg"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=msg&op=action&trans_type=msg 1 -> 200
           = msg is succeed, with a finish_time
             01 action succeed
         POST prepare {"gid":"tcc","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"tcc","trans_type":"tcc","branch_id":"01","url":"http://p/xa","confirm":"http://p/confirm"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/confirm?branch_id=01&gid=tcc&op=confirm&trans_type=tcc -> 200
           = tcc is succeed, with a finish_time
             01 cancel prepared
             01 confirm succeed
         POST prepare {"gid":"xa","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"xa","trans_type":"xa","branch_id":"01","url":"http://p/xa","confirm":"http://p/confirm"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/xa?branch_id=01&gid=xa&op=commit&trans_type=xa -> 200
           = xa is succeed, with a finish_time
             01 rollback prepared
@@ -89,22 +78,18 @@ async fn a_new_gid_is_created_and_runs_whatever_the_type() {
     }
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=saga&op=action&trans_type=saga 1 -> 200
           = saga is succeed, with a finish_time
             01 compensate prepared
             01 action succeed
         POST submit {"gid":"msg","trans_type":"msg","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=msg&op=action&trans_type=msg 1 -> 200
           = msg is succeed, with a finish_time
             01 action succeed
         POST submit {"gid":"tcc","trans_type":"tcc","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = tcc is succeed, with a finish_time
         POST submit {"gid":"xa","trans_type":"xa","steps":[{"action":"http://p/a"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = xa is succeed, with a finish_time
     "#]]);
@@ -124,17 +109,12 @@ async fn what_has_been_decided_otherwise_cannot_be_submitted() {
     stage.post("submit", r#"{"gid":"failed","trans_type":"msg"}"#).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"aborting","trans_type":"saga","steps":[{"action":"http://p/no","compensate":"http://p/wait"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"aborting","trans_type":"saga"}
             409 {"dtm_result":"FAILURE","message":"current status 'aborting', cannot sumbmit. FAILURE"}
         POST submit {"gid":"succeed","trans_type":"saga"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"succeed","trans_type":"saga","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
         POST prepare {"gid":"failed","trans_type":"msg"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"failed"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"failed","trans_type":"msg"}
             409 {"dtm_result":"FAILURE","message":"current status 'failed', cannot sumbmit. FAILURE"}
     "#]]);

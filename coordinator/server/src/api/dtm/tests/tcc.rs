@@ -20,17 +20,11 @@ async fn confirms_go_from_the_last_branch_to_the_first_with_what_was_registered(
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","data":"{\"branch\":\"01\"}","confirm":"http://p/confirm-01","cancel":"http://p/cancel-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"02","data":"{\"branch\":\"02\"}","confirm":"http://p/confirm-02","cancel":"http://p/cancel-02"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"0201","data":"{\"branch\":\"0201\"}","confirm":"http://p/confirm-0201","cancel":"http://p/cancel-0201"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"03","data":"{\"branch\":\"03\"}","confirm":"http://p/confirm-03","cancel":"http://p/cancel-03"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/confirm-03?branch_id=03&gid=g&op=confirm&trans_type=tcc {"branch":"03"} -> 200
           > POST http://p/confirm-0201?branch_id=0201&gid=g&op=confirm&trans_type=tcc {"branch":"0201"} -> 200
           > POST http://p/confirm-02?branch_id=02&gid=g&op=confirm&trans_type=tcc {"branch":"02"} -> 200
@@ -55,13 +49,9 @@ async fn cancels_go_from_the_last_branch_to_the_first() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","data":"{\"branch\":\"01\"}","confirm":"http://p/confirm-01","cancel":"http://p/cancel-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"02","data":"{\"branch\":\"02\"}","confirm":"http://p/confirm-02","cancel":"http://p/cancel-02"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"g","trans_type":"tcc","rollback_reason":"why"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/cancel-02?branch_id=02&gid=g&op=cancel&trans_type=tcc {"branch":"02"} -> 200
           > POST http://p/cancel-01?branch_id=01&gid=g&op=cancel&trans_type=tcc {"branch":"01"} -> 200
           = g is failed, with a rollback_time, because "why"
@@ -85,13 +75,9 @@ async fn what_is_not_confirmed_holds_up_those_before_and_is_asked_until_it_is() 
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","data":"{\"branch\":\"01\"}","confirm":"http://p/confirm-01","cancel":"http://p/cancel-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"02","data":"{\"branch\":\"02\"}","confirm":"http://p/confirm-02","cancel":"http://p/cancel-02"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/confirm-02?branch_id=02&gid=g&op=confirm&trans_type=tcc {"branch":"02"} -> 409 FAILURE
           = g is submitted
             01 cancel prepared
@@ -99,7 +85,6 @@ async fn what_is_not_confirmed_holds_up_those_before_and_is_asked_until_it_is() 
             02 cancel prepared
             02 confirm prepared
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/confirm-02?branch_id=02&gid=g&op=confirm&trans_type=tcc {"branch":"02"} -> 500
           = g is submitted
             01 cancel prepared
@@ -107,7 +92,6 @@ async fn what_is_not_confirmed_holds_up_those_before_and_is_asked_until_it_is() 
             02 cancel prepared
             02 confirm prepared
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/confirm-02?branch_id=02&gid=g&op=confirm&trans_type=tcc {"branch":"02"} -> 425
           = g is submitted
             01 cancel prepared
@@ -115,7 +99,6 @@ async fn what_is_not_confirmed_holds_up_those_before_and_is_asked_until_it_is() 
             02 cancel prepared
             02 confirm prepared
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/confirm-02?branch_id=02&gid=g&op=confirm&trans_type=tcc {"branch":"02"} -> 200
           > POST http://p/confirm-01?branch_id=01&gid=g&op=confirm&trans_type=tcc {"branch":"01"} -> 200
           = g is succeed, with a finish_time
@@ -139,13 +122,9 @@ async fn a_second_submit_while_confirming_still_confirms_every_branch() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","data":"{\"branch\":\"01\"}","confirm":"http://p/confirm-01","cancel":"http://p/cancel-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"02","data":"{\"branch\":\"02\"}","confirm":"http://p/confirm-02","cancel":"http://p/cancel-02"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/confirm-02?branch_id=02&gid=g&op=confirm&trans_type=tcc {"branch":"02"} -> 425
           = g is submitted
             01 cancel prepared
@@ -153,14 +132,12 @@ async fn a_second_submit_while_confirming_still_confirms_every_branch() {
             02 cancel prepared
             02 confirm prepared
         POST submit {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           = g is submitted
             01 cancel prepared
             01 confirm prepared
             02 cancel prepared
             02 confirm prepared
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/confirm-02?branch_id=02&gid=g&op=confirm&trans_type=tcc {"branch":"02"} -> 200
           > POST http://p/confirm-01?branch_id=01&gid=g&op=confirm&trans_type=tcc {"branch":"01"} -> 200
           = g is succeed, with a finish_time
@@ -180,9 +157,7 @@ async fn silence_of_the_initiator_cancels_and_nothing_can_be_registered_then() {
     stage.post("submit", r#"{"gid":"g","trans_type":"tcc"}"#).await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc","timeout_to_fail":1}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","data":"{\"branch\":\"01\"}","confirm":"http://p/confirm-01","cancel":"http://p/cancel-01"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/cancel-01?branch_id=01&gid=g&op=cancel&trans_type=tcc {"branch":"01"} -> 200
           = g is failed, with a rollback_time, because "Timeout after 1 seconds"
             01 cancel succeed
@@ -211,13 +186,9 @@ async fn empty_urls_succeed_silently() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"yes","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"yes","trans_type":"tcc","branch_id":"01","confirm":"","cancel":""}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"yes","trans_type":"tcc","branch_id":"02","confirm":"http://p/a","cancel":"http://p/b"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"yes","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/a?branch_id=02&gid=yes&op=confirm&trans_type=tcc -> 200
           = yes is succeed, with a finish_time
             01 cancel prepared
@@ -225,13 +196,9 @@ async fn empty_urls_succeed_silently() {
             02 cancel prepared
             02 confirm succeed
         POST prepare {"gid":"no","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"no","trans_type":"tcc","branch_id":"01","confirm":"","cancel":""}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"no","trans_type":"tcc","branch_id":"02","confirm":"http://p/a","cancel":"http://p/b"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"no","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/b?branch_id=02&gid=no&op=cancel&trans_type=tcc -> 200
           = no is failed, with a rollback_time
             01 cancel succeed
@@ -251,15 +218,11 @@ async fn without_branches_there_is_nothing_to_do() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"yes","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"yes","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = yes is succeed, with a finish_time
         POST prepare {"gid":"no","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"no","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
           > nobody is called
           = no is failed, with a rollback_time
     "#]]);

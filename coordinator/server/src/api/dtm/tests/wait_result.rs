@@ -36,32 +36,24 @@ async fn success_is_a_success() {
     submitted(&mut stage, "xa", "xa", "http://p/ok").await;
     stage.is(&expect![[r#"
         POST submit {"gid":"saga","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/ok","compensate":"http://p/undo"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/ok?branch_id=01&gid=saga&op=action&trans_type=saga 1 -> 200
           = saga is succeed, with a finish_time
             01 compensate prepared
             01 action succeed
         POST submit {"gid":"msg","trans_type":"msg","wait_result":true,"steps":[{"action":"http://p/ok"}],"payloads":["1"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/ok?branch_id=01&gid=msg&op=action&trans_type=msg 1 -> 200
           = msg is succeed, with a finish_time
             01 action succeed
         POST prepare {"gid":"tcc","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"tcc","trans_type":"tcc","branch_id":"01","url":"http://p/ok","confirm":"http://p/ok","cancel":"http://p/ok"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc","trans_type":"tcc","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/ok?branch_id=01&gid=tcc&op=confirm&trans_type=tcc -> 200
           = tcc is succeed, with a finish_time
             01 cancel prepared
             01 confirm succeed
         POST prepare {"gid":"xa","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"xa","trans_type":"xa","branch_id":"01","url":"http://p/ok","confirm":"http://p/ok","cancel":"http://p/ok"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa","trans_type":"xa","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/ok?branch_id=01&gid=xa&op=commit&trans_type=xa -> 200
           = xa is succeed, with a finish_time
             01 rollback prepared
@@ -188,9 +180,7 @@ async fn a_phase_two_that_is_not_finished_is_ongoing_and_says_what_came_back() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"tcc-wait","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"tcc-wait","trans_type":"tcc","branch_id":"01","url":"http://p/wait","confirm":"http://p/wait","cancel":"http://p/wait"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc-wait","trans_type":"tcc","wait_result":true}
             425 {"dtm_result":"ONGOING","message":"ONGOING"}
           > GET http://p/wait?branch_id=01&gid=tcc-wait&op=confirm&trans_type=tcc -> 425 not yet
@@ -198,9 +188,7 @@ async fn a_phase_two_that_is_not_finished_is_ongoing_and_says_what_came_back() {
             01 cancel prepared
             01 confirm prepared
         POST prepare {"gid":"tcc-broken","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"tcc-broken","trans_type":"tcc","branch_id":"01","url":"http://p/broken","confirm":"http://p/broken","cancel":"http://p/broken"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc-broken","trans_type":"tcc","wait_result":true}
             425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > GET http://p/broken?branch_id=01&gid=tcc-broken&op=confirm&trans_type=tcc -> 500 out of order
@@ -208,9 +196,7 @@ async fn a_phase_two_that_is_not_finished_is_ongoing_and_says_what_came_back() {
             01 cancel prepared
             01 confirm prepared
         POST prepare {"gid":"tcc-no","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"tcc-no","trans_type":"tcc","branch_id":"01","url":"http://p/no","confirm":"http://p/no","cancel":"http://p/no"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"tcc-no","trans_type":"tcc","wait_result":true}
             425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after confirm may not be refused, yet the answer was no: out of stock"}
           > GET http://p/no?branch_id=01&gid=tcc-no&op=confirm&trans_type=tcc -> 409 out of stock
@@ -218,9 +204,7 @@ async fn a_phase_two_that_is_not_finished_is_ongoing_and_says_what_came_back() {
             01 cancel prepared
             01 confirm prepared
         POST prepare {"gid":"xa-wait","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"xa-wait","trans_type":"xa","branch_id":"01","url":"http://p/wait","confirm":"http://p/wait","cancel":"http://p/wait"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa-wait","trans_type":"xa","wait_result":true}
             425 {"dtm_result":"ONGOING","message":"ONGOING"}
           > POST http://p/wait?branch_id=01&gid=xa-wait&op=commit&trans_type=xa -> 425 not yet
@@ -228,9 +212,7 @@ async fn a_phase_two_that_is_not_finished_is_ongoing_and_says_what_came_back() {
             01 rollback prepared
             01 commit prepared
         POST prepare {"gid":"xa-broken","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"xa-broken","trans_type":"xa","branch_id":"01","url":"http://p/broken","confirm":"http://p/broken","cancel":"http://p/broken"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa-broken","trans_type":"xa","wait_result":true}
             425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > POST http://p/broken?branch_id=01&gid=xa-broken&op=commit&trans_type=xa -> 500 out of order
@@ -238,9 +220,7 @@ async fn a_phase_two_that_is_not_finished_is_ongoing_and_says_what_came_back() {
             01 rollback prepared
             01 commit prepared
         POST prepare {"gid":"xa-no","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"xa-no","trans_type":"xa","branch_id":"01","url":"http://p/no","confirm":"http://p/no","cancel":"http://p/no"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"xa-no","trans_type":"xa","wait_result":true}
             425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after commit may not be refused, yet the answer was no: out of stock"}
           > POST http://p/no?branch_id=01&gid=xa-no&op=commit&trans_type=xa -> 409 out of stock
@@ -266,19 +246,14 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
     }
     stage.is(&expect![[r#"
         POST prepare {"gid":"ok","trans_type":"tcc","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"ok","trans_type":"tcc","branch_id":"01","confirm":"http://p/ok","cancel":"http://p/ok"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"ok","trans_type":"tcc","rollback_reason":"why"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/ok?branch_id=01&gid=ok&op=cancel&trans_type=tcc -> 200
           = ok is failed, with a rollback_time, because "why"
             01 cancel succeed
             01 confirm prepared
         POST prepare {"gid":"wait","trans_type":"tcc","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"wait","trans_type":"tcc","branch_id":"01","confirm":"http://p/wait","cancel":"http://p/wait"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"wait","trans_type":"tcc","rollback_reason":"why"}
             425 {"dtm_result":"ONGOING","message":"ONGOING"}
           > GET http://p/wait?branch_id=01&gid=wait&op=cancel&trans_type=tcc -> 425 not yet
@@ -286,9 +261,7 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
             01 cancel prepared
             01 confirm prepared
         POST prepare {"gid":"broken","trans_type":"tcc","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"broken","trans_type":"tcc","branch_id":"01","confirm":"http://p/broken","cancel":"http://p/broken"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"broken","trans_type":"tcc","rollback_reason":"why"}
             425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: out of order"}
           > GET http://p/broken?branch_id=01&gid=broken&op=cancel&trans_type=tcc -> 500 out of order
@@ -296,9 +269,7 @@ async fn an_abort_waits_when_what_was_prepared_said_so() {
             01 cancel prepared
             01 confirm prepared
         POST prepare {"gid":"no","trans_type":"tcc","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"no","trans_type":"tcc","branch_id":"01","confirm":"http://p/no","cancel":"http://p/no"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"no","trans_type":"tcc","rollback_reason":"why"}
             425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after cancel may not be refused, yet the answer was no: out of stock"}
           > GET http://p/no?branch_id=01&gid=no&op=cancel&trans_type=tcc -> 409 out of stock
@@ -318,11 +289,8 @@ async fn only_what_was_prepared_makes_an_abort_wait() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"tcc"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"tcc","branch_id":"01","url":"http://p/held","confirm":"http://p/held","cancel":"http://p/held"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"g","trans_type":"tcc","wait_result":true}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/held?branch_id=01&gid=g&op=cancel&trans_type=tcc -> 200
           = g is failed, with a rollback_time
             01 cancel succeed
@@ -344,7 +312,6 @@ async fn a_wait_goes_on_while_calls_are_under_way() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"saga","steps":[{"action":"http://p/a"},{"action":"http://p/b"}],"payloads":["1","2"]}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/a?branch_id=01&gid=g&op=action&trans_type=saga 1 -> 200
           > POST http://p/b?branch_id=02&gid=g&op=action&trans_type=saga 2 -> 200
           = g is succeed, with a finish_time
@@ -388,7 +355,6 @@ async fn a_saga_that_fails_once_is_ongoing_over_every_wire_and_then_succeeds() {
         POST submit {"gid":"http","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/pay","compensate":"http://p/undo"}],"payloads":["100"]}
             425 {"dtm_result":"ONGOING","message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: restarting"}
         POST resetNextCronTime {"gid":"http"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/pay?branch_id=01&gid=http&op=action&trans_type=saga 100 -> 500 restarting
           > POST http://p/pay?branch_id=01&gid=http&op=action&trans_type=saga 100 -> 200
           = http is succeed, with a finish_time
@@ -397,7 +363,6 @@ async fn a_saga_that_fails_once_is_ongoing_over_every_wire_and_then_succeeds() {
         JSON-RPC {"jsonrpc":"2.0","id":"1","method":"submit","params":{"gid":"rpc","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/pay","compensate":"http://p/undo"}],"payloads":["100"]}}
             200 {"error":{"code":-32902,"message":"ONGOING: it is tried again, after HTTP 500: the participant failed; look at its log: restarting"},"id":"1","jsonrpc":"2.0","result":{}}
         POST resetNextCronTime {"gid":"rpc"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/pay?branch_id=01&gid=rpc&op=action&trans_type=saga 100 -> 500 restarting
           > POST http://p/pay?branch_id=01&gid=rpc&op=action&trans_type=saga 100 -> 200
           = rpc is succeed, with a finish_time
@@ -406,13 +371,11 @@ async fn a_saga_that_fails_once_is_ongoing_over_every_wire_and_then_succeeds() {
         gRPC Submit {"Gid":"grpc","TransType":"saga","TransOptions":{"WaitResult":true},"Steps":"[{\"action\":\"p:9/shop.Money/Pay\",\"compensate\":\"p:9/shop.Money/Undo\"}]","BinPayloads":["a"]}
             9 FailedPrecondition ONGOING: it is tried again, after grpc status 13 INTERNAL: the participant failed; look at its log: restarting
         POST resetNextCronTime {"gid":"grpc"}
-            200 {"dtm_result":"SUCCESS"}
           > gRPC p:9/shop.Money/Pay [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: grpc] [dtm-op: action] [dtm-trans_type: saga] a -> 13 restarting
           > gRPC p:9/shop.Money/Pay [dtm-branch_id: 01] [dtm-dtm: ] [dtm-gid: grpc] [dtm-op: action] [dtm-trans_type: saga] a -> 0
           = grpc is succeed, with a finish_time
             01 compensate prepared
             01 action succeed
         POST submit {"gid":"http","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/pay","compensate":"http://p/undo"}],"payloads":["100"]}
-            200 {"dtm_result":"SUCCESS"}
     "#]]);
 }

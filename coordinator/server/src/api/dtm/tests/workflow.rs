@@ -29,15 +29,11 @@ async fn a_workflow_is_begun_recorded_resumed_and_ended() {
         POST prepareWorkflow {"gid":"g","trans_type":"workflow","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/workflows","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST registerBranch {"gid":"g","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed","data":"{\"n\":1}"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"workflow","branch_id":"02","op":"action","status":"failed","data":"no stock"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerBranch {"gid":"g","trans_type":"workflow","branch_id":"01","op":"rollback","status":"succeed"}
-            200 {"dtm_result":"SUCCESS"}
         POST prepareWorkflow {"gid":"g","trans_type":"workflow","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows"}
             200 {"progresses":[{"bin_data":"eyJuIjoxfQ==","branch_id":"01","create_time":"<time>","finish_time":"<time>","gid":"g","id":1,"op":"action","status":"succeed","update_time":"<time>"},{"bin_data":"bm8gc3RvY2s=","branch_id":"02","create_time":"<time>","gid":"g","id":2,"op":"action","rollback_time":"<time>","status":"failed","update_time":"<time>"},{"branch_id":"01","create_time":"<time>","finish_time":"<time>","gid":"g","id":3,"op":"rollback","status":"succeed","update_time":"<time>"}],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/workflows","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"failed","rollback_reason":"no stock","result":""}}
-            200 {"dtm_result":"SUCCESS"}
         POST prepareWorkflow {"gid":"g","trans_type":"workflow","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows"}
             200 {"progresses":[{"bin_data":"eyJuIjoxfQ==","branch_id":"01","create_time":"<time>","finish_time":"<time>","gid":"g","id":1,"op":"action","status":"succeed","update_time":"<time>"},{"bin_data":"bm8gc3RvY2s=","branch_id":"02","create_time":"<time>","gid":"g","id":2,"op":"action","rollback_time":"<time>","status":"failed","update_time":"<time>"},{"branch_id":"01","create_time":"<time>","finish_time":"<time>","gid":"g","id":3,"op":"rollback","status":"succeed","update_time":"<time>"}],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/workflows","rollback_reason":"no stock","rollback_time":"<time>","status":"failed","trans_type":"workflow","update_time":"<time>"}}
           > nobody is called
@@ -60,7 +56,6 @@ async fn a_workflow_that_succeeded_gives_its_result_back_as_it_was_given() {
         POST prepareWorkflow {"gid":"g","trans_type":"workflow"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed","result":"cmVzdWx0"}}
-            200 {"dtm_result":"SUCCESS"}
         POST prepareWorkflow {"gid":"g","trans_type":"workflow"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","finish_time":"<time>","gid":"g","id":0,"next_cron_interval":10,"options":"{\"concurrent\":false}","protocol":"http","result":"cmVzdWx0","status":"succeed","trans_type":"workflow","update_time":"<time>"}}
           = g is succeed, with a finish_time, result "cmVzdWx0"
@@ -75,9 +70,7 @@ async fn prepare_begins_a_workflow_as_well() {
     stage.rows("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"workflow","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed"}}
-            200 {"dtm_result":"SUCCESS"}
           = g is succeed, with a finish_time
     "#]]);
 }
@@ -110,9 +103,7 @@ async fn an_end_has_to_be_one_and_there_is_one() {
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"submitted"}}
             500 {"message":"unknown workflow status: submitted"}
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed"}}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed"}}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"failed"}}
             500 {"message":"storage: NotFound"}
           = g is succeed, with a finish_time
@@ -161,7 +152,6 @@ async fn an_executor_is_called_back_every_interval_whatever_it_answers_until_it_
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":1,"next_cron_time":"<time>","options":"{\"concurrent\":false,\"retry_interval\":1}","protocol":"http","query_prepared":"http://p/workflows","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
           = g is prepared
         POST submit {"gid":"g","trans_type":"workflow","req_extra":{"status":"succeed"}}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 409 FAILURE
           > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 200
           > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 200
@@ -194,13 +184,11 @@ async fn a_callback_comes_an_interval_after_the_last_sign_of_the_executor() {
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/workflows","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
           = g goes on after 10 s
         POST registerBranch {"gid":"g","trans_type":"workflow","branch_id":"01","op":"action","status":"succeed"}
-            200 {"dtm_result":"SUCCESS"}
           = g goes on after 10 s
         POST prepareWorkflow {"gid":"g","trans_type":"workflow","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","query_prepared":"http://p/workflows"}
             200 {"progresses":[{"branch_id":"01","create_time":"<time>","finish_time":"<time>","gid":"g","id":1,"op":"action","status":"succeed","update_time":"<time>"}],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\",\"data\":\"aW5wdXQ=\"}","gid":"g","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/workflows","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
           = g goes on after 10 s
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/workflows?branch_id=00&gid=g&op=order&trans_type=workflow input -> 200
           = g goes on after 10 s
     "#]]);
@@ -221,11 +209,9 @@ async fn input_is_wrapped_for_executors_that_speak_grpc_and_empty_input_is_a_get
         POST prepareWorkflow {"gid":"empty","trans_type":"workflow","custom_data":"{\"name\":\"order\"}","query_prepared":"http://p/workflows?k=v"}
             200 {"progresses":[],"transaction":{"concurrent":false,"create_time":"<time>","custom_data":"{\"name\":\"order\"}","gid":"empty","id":0,"next_cron_interval":10,"next_cron_time":"<time>","options":"{\"concurrent\":false}","protocol":"http","query_prepared":"http://p/workflows?k=v","status":"prepared","trans_type":"workflow","update_time":"<time>"}}
         POST resetNextCronTime {"gid":"grpc"}
-            200 {"dtm_result":"SUCCESS"}
           > gRPC p:9/workflow.Workflow/Execute [dtm-branch_id: 00] [dtm-dtm: ] [dtm-gid: grpc] [dtm-op: order] [dtm-trans_type: workflow] \n\x05input -> 0
           = grpc is prepared
         POST resetNextCronTime {"gid":"empty"}
-            200 {"dtm_result":"SUCCESS"}
           > GET http://p/workflows?k=v&branch_id=00&gid=empty&op=order&trans_type=workflow -> 200
           = empty is prepared
     "#]]);

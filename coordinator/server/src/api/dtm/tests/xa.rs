@@ -26,13 +26,9 @@ async fn commits_go_from_the_first_branch_to_the_last() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"01","url":"http://p/xa-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa-02"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/xa-01?branch_id=01&gid=g&op=commit&trans_type=xa -> 200
           > POST http://p/xa-02?branch_id=02&gid=g&op=commit&trans_type=xa -> 200
           = g is succeed, with a finish_time
@@ -51,13 +47,9 @@ async fn rollbacks_go_from_the_first_branch_to_the_last() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"01","url":"http://p/xa-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa-02"}
-            200 {"dtm_result":"SUCCESS"}
         POST abort {"gid":"g","trans_type":"xa","rollback_reason":"why"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/xa-01?branch_id=01&gid=g&op=rollback&trans_type=xa -> 200
           > POST http://p/xa-02?branch_id=02&gid=g&op=rollback&trans_type=xa -> 200
           = g is failed, with a rollback_time, because "why"
@@ -80,13 +72,9 @@ async fn what_is_not_committed_holds_up_those_after() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"01","url":"http://p/xa-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa-02"}
-            200 {"dtm_result":"SUCCESS"}
         POST submit {"gid":"g","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/xa-01?branch_id=01&gid=g&op=commit&trans_type=xa -> 500
           = g is submitted
             01 rollback prepared
@@ -94,9 +82,7 @@ async fn what_is_not_committed_holds_up_those_after() {
             02 rollback prepared
             02 commit prepared
         POST submit {"gid":"g","trans_type":"xa"}
-            200 {"dtm_result":"SUCCESS"}
         POST resetNextCronTime {"gid":"g"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/xa-01?branch_id=01&gid=g&op=commit&trans_type=xa -> 200
           > POST http://p/xa-02?branch_id=02&gid=g&op=commit&trans_type=xa -> 200
           = g is succeed, with a finish_time
@@ -114,11 +100,8 @@ async fn silence_of_the_initiator_rolls_back() {
     stage.ends("g").await;
     stage.is(&expect![[r#"
         POST prepare {"gid":"g","trans_type":"xa","timeout_to_fail":1}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"01","url":"http://p/xa-01"}
-            200 {"dtm_result":"SUCCESS"}
         POST registerXaBranch {"gid":"g","trans_type":"xa","branch_id":"02","url":"http://p/xa-02"}
-            200 {"dtm_result":"SUCCESS"}
           > POST http://p/xa-01?branch_id=01&gid=g&op=rollback&trans_type=xa -> 200
           > POST http://p/xa-02?branch_id=02&gid=g&op=rollback&trans_type=xa -> 200
           = g is failed, with a rollback_time, because "Timeout after 1 seconds"
