@@ -9,6 +9,7 @@ mod grpc;
 mod json_rpc;
 mod message;
 mod names;
+mod on_record;
 mod operate;
 mod options;
 mod prepare;
