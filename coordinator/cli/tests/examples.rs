@@ -42,7 +42,7 @@ const ROLLED_BACK: [(&str, &str); 3] =
     [("README.md", "saga-2"), ("docs/api.md", "pay-2"), ("docs/api.md", "order-43")];
 
 /// What a fence of a page may say it holds. Rust belongs into the crates' documentation, where it is compiled.
-const LANGUAGES: [&str; 5] = ["json", "sh", "sql", "text", "toml"];
+const LANGUAGES: [&str; 6] = ["json", "mermaid", "sh", "sql", "text", "toml"];
 
 fn is_left_out(page: &Page, example: &Example) -> bool {
     NOT_RUN.iter().any(|(path, begins, _)| *path == page.path && example.text.starts_with(begins))
