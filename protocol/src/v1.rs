@@ -6,6 +6,7 @@ mod history;
 mod operations;
 mod strict;
 mod view;
+mod workflow;
 
 pub use base64::Base64;
 pub use create::{
@@ -20,4 +21,7 @@ pub use strict::Object;
 pub use view::{
     Answer, BranchView, CauseView, NextCall, OpState, OpView, Page, TransactionSummary, TransactionView,
     WaitingOn,
+};
+pub use workflow::{
+    FinishWorkflow, StartWorkflow, StepOutcome, WorkflowCallback, WorkflowOutcome, WorkflowStep, WorkflowView,
 };

@@ -12,6 +12,7 @@ mod json;
 mod params;
 pub(crate) mod problem;
 mod v1;
+mod workflows;
 
 use std::convert::Infallible;
 use std::fmt;

@@ -111,7 +111,9 @@ fn codes_of(path: &str, is_write: bool, operation: &Operation) -> Vec<Code> {
         codes.extend([Code::MalformedJson, Code::BodyTimeout, Code::BodyTooLarge]);
         codes.extend([Code::UnsupportedMediaType, Code::InvalidField]);
     }
-    if is_write && path.starts_with("/v1/transactions") || path.contains("{gid}/force") {
+    if is_write && (path.starts_with("/v1/transactions") || path.starts_with("/v1/workflows"))
+        || path.contains("{gid}/force")
+    {
         codes.push(Code::IllegalState);
     }
     match operation.operation_id.as_deref() {
@@ -121,6 +123,10 @@ fn codes_of(path: &str, is_write: bool, operation: &Operation) -> Vec<Code> {
         Some("registerBranch") => {
             codes.extend([Code::TooManyBranches, Code::UnknownParticipant, Code::BranchConflict])
         }
+        Some("startWorkflow") => {
+            codes.extend([Code::UnknownParticipant, Code::GidConflict, Code::NotReady]);
+        }
+        Some("recordStep") => codes.extend([Code::TooManyBranches, Code::BranchConflict]),
         Some("registerParticipant") => codes.push(Code::TooManyParticipants),
         Some("replayTransaction") => codes.extend([Code::IllegalState, Code::BranchNotFound]),
         _ => {}

@@ -5,6 +5,7 @@ mod errors;
 mod grpc;
 mod participants;
 mod transactions;
+mod workflows;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,6 +12,7 @@ mod options;
 mod participants;
 pub(crate) mod to_wire;
 mod transactions;
+mod workflows;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,6 +27,9 @@ pub(super) fn routes() -> OpenApiRouter<State> {
         .routes(routes!(transactions::register_branch))
         .routes(routes!(transactions::commit))
         .routes(routes!(transactions::abort))
+        .routes(routes!(workflows::start))
+        .routes(routes!(workflows::record))
+        .routes(routes!(workflows::finish))
         .routes(routes!(history::history))
         .routes(routes!(events::events))
         .routes(routes!(participants::register, participants::list_participants))

@@ -4,6 +4,8 @@ use trine_engine::Rejection;
 use trine_protocol::dtm::status;
 use trine_protocol::errors::Code;
 
+use crate::runtime::SubmitError;
+
 /// Why a request was not done, in the dialect's three kinds. The text is for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -45,6 +47,38 @@ pub(super) enum Refused {
 impl From<Trouble> for Refused {
     fn from(trouble: Trouble) -> Self {
         Self::Trouble(trouble)
+    }
+}
+
+impl From<SubmitError> for Refused {
+    fn from(error: SubmitError) -> Self {
+        let unavailable = |code, text: &str, after_s: u64| Trouble::Unavailable(text.into(), after_s, code);
+        let silent = Code::StoreUnavailable;
+        match error {
+            SubmitError::Rejected(Rejection::Unavailable) => {
+                unavailable(silent, "the store does not answer; repeat the request", RETRY_AFTER_S).into()
+            }
+            SubmitError::Rejected(Rejection::Corrupt) => {
+                Trouble::Other(Rejection::Corrupt.to_string()).into()
+            }
+            SubmitError::Rejected(rejection) => Self::Rejected(rejection),
+            SubmitError::Busy { retry_after_ms } => {
+                let after_s = retry_after_ms.div_ceil(1_000);
+                unavailable(Code::Busy, "too much is in flight; nothing was done", after_s).into()
+            }
+            clock @ SubmitError::ClockWrong { .. } => {
+                let text = format!("nothing was done, because {clock}");
+                unavailable(Code::NotReady, &text, RETRY_AFTER_S).into()
+            }
+            SubmitError::ShuttingDown => {
+                let text = "shutting down; nothing was done, ask another coordinator";
+                unavailable(Code::ShuttingDown, text, RETRY_AFTER_S).into()
+            }
+            SubmitError::Lost => {
+                let text = "nobody knows yet whether this was done; repeat the request";
+                unavailable(silent, text, RETRY_AFTER_S).into()
+            }
+        }
     }
 }
 

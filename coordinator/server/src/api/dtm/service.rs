@@ -11,7 +11,7 @@ use trine_protocol::errors::Code;
 
 use super::names;
 use super::outcome::{RETRY_AFTER_S, Refused, Trouble};
-use crate::runtime::{Handle, SubmitError};
+use crate::runtime::Handle;
 use trine_store::{Store, StoreError, StoreFuture};
 
 /// Everything the dialect does. Cheap to clone.
@@ -65,33 +65,7 @@ impl Service {
         command: Command,
         reply_on: ReplyOn,
     ) -> Result<Snapshot, Refused> {
-        let unavailable = |code, text: &str, after_s: u64| Trouble::Unavailable(text.into(), after_s, code);
-        let silent = Code::StoreUnavailable;
-        self.handle.submit(gid.clone(), command, reply_on).await.map_err(|error| match error {
-            SubmitError::Rejected(Rejection::Unavailable) => {
-                unavailable(silent, "the store does not answer; repeat the request", RETRY_AFTER_S).into()
-            }
-            SubmitError::Rejected(Rejection::Corrupt) => {
-                Trouble::Other(Rejection::Corrupt.to_string()).into()
-            }
-            SubmitError::Rejected(rejection) => Refused::Rejected(rejection),
-            SubmitError::Busy { retry_after_ms } => {
-                let after_s = retry_after_ms.div_ceil(1_000);
-                unavailable(Code::Busy, "too much is in flight; nothing was done", after_s).into()
-            }
-            clock @ SubmitError::ClockWrong { .. } => {
-                let text = format!("nothing was done, because {clock}");
-                unavailable(Code::NotReady, &text, RETRY_AFTER_S).into()
-            }
-            SubmitError::ShuttingDown => {
-                let text = "shutting down; nothing was done, ask another coordinator";
-                unavailable(Code::ShuttingDown, text, RETRY_AFTER_S).into()
-            }
-            SubmitError::Lost => {
-                let text = "nobody knows yet whether this was done; repeat the request";
-                unavailable(silent, text, RETRY_AFTER_S).into()
-            }
-        })
+        Ok(self.handle.submit(gid.clone(), command, reply_on).await?)
     }
 
     /// A transaction as its journal says, with its records.

@@ -1,19 +1,16 @@
-//! What a workflow's executor asks for: to begin or resume, to record what it did, to end.
+//! The dialect's wire for workflows: its requests become calls of `api::workflows`, whose answers it puts into its own words.
 
-use std::sync::Arc;
-
-use trine_engine::{Command, Payload, Progress, Rejection, Snapshot};
+use trine_engine::{Payload, Progress, Rejection, Snapshot};
 use trine_protocol::Status;
 use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
 
+use super::names;
 use super::outcome::{Done, Refused, Trouble, duplicate, not_prepared, other};
+use super::plan::{self, Topics};
 use super::service::Service;
 use super::show;
 use super::view::{Branch, Global};
-use super::{names, plan};
-
-/// Longest word for an op.
-const OP_BYTES_MAX: usize = 64;
+use crate::api::workflows::{STEP_OP_BYTES_MAX, Workflows};
 
 impl Service {
     /// Creates a workflow, or says how far it is; whoever asks is taken to execute it from now on.
@@ -22,17 +19,9 @@ impl Service {
         request: TransRequest,
     ) -> Result<(Global, Vec<Branch>), Trouble> {
         let gid = Self::gid(&request.gid)?;
-        let found = match self.create(&gid, &request, TransType::Workflow, true).await {
-            Ok(found) => found,
-            Err(refused) => return Err(refused.into()),
-        };
-        if !found.changed && found.status == Status::Open {
-            match self.command(&gid, Command::Resume).await {
-                // It may have ended meanwhile, or be none: then what is loaded says so.
-                Ok(_) | Err(Refused::Rejected(Rejection::IllegalState { .. })) => {}
-                Err(refused) => return Err(refused.into()),
-            }
-        }
+        let spec = plan::spec(&request, TransType::Workflow, true, &Topics::new())?;
+        let begun = Workflows(&self.handle).begin(&gid, spec).await;
+        begun.map_err(Refused::from)?;
         let found = self.load(&gid).await?.ok_or_else(|| other(Rejection::NotFound))?;
         Ok(show::whole(&found.0, &found.1))
     }
@@ -48,12 +37,12 @@ impl Service {
         };
         let op = text("op");
         names::ensure_kept("op", &op)?;
-        if op.len() > OP_BYTES_MAX {
-            return Err(Trouble::Other(format!("op: at most {OP_BYTES_MAX} bytes")));
+        if op.len() > STEP_OP_BYTES_MAX {
+            return Err(Trouble::Other(format!("op: at most {STEP_OP_BYTES_MAX} bytes")));
         }
         let branch = plan::branch_id(&request.branch_id)?;
         let progress = Progress { branch, op, done, data: Payload::from(request.payload.as_slice()) };
-        match self.command(&gid, Command::Record(Arc::new(progress))).await {
+        match Workflows(&self.handle).record(&gid, progress).await.map_err(Refused::from) {
             Ok(Snapshot { changed: true, .. }) => Ok(()),
             Ok(Snapshot { status, .. }) if status.is_settled() => Err(not_prepared(&request.gid)),
             // Two executors at once: the later one has to stop, and stops at an error.
@@ -79,8 +68,9 @@ impl Service {
             other => return Err(Trouble::Other(format!("unknown workflow status: {}", other.unwrap_or("")))),
         };
         let result = Payload::from(extra("result").unwrap_or_default().as_str());
-        let command = Command::Finish { committed, reason: extra("rollback_reason"), result };
-        match self.command(&gid, command).await {
+        let finished =
+            Workflows(&self.handle).finish(&gid, committed, extra("rollback_reason"), result).await;
+        match finished.map_err(Refused::from) {
             Ok(_) => Ok(()),
             Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(other(Rejection::NotFound))

@@ -42,6 +42,14 @@ pub(super) fn of_branch(branch: &Branch) -> Digest {
     Digest(hash.finalize().into())
 }
 
+/// Identity of a workflow: its name and input, which are the body of its callbacks. Where it is called back, and after
+/// which time, may change from one instance of its service to the next.
+pub(super) fn of_workflow(callback_body: &[u8]) -> Digest {
+    let mut hash = Sha256::new_with_prefix(b"trine workflow 1\n");
+    hash.update(callback_body);
+    Digest(hash.finalize().into())
+}
+
 fn update(hash: &mut Sha256, document: &impl Serialize) {
     // Documents of plain fields and string keys: writing one cannot fail.
     hash.update(serde_json::to_vec(document).unwrap_or_default());

@@ -3,6 +3,8 @@
 //!
 //! Nothing is looked up: whether a named participant exists is the caller's question to [`participants_of`].
 
+pub(super) mod workflow;
+
 use serde_json::value::RawValue;
 use trine_engine::{BranchSpec, CallPolicy, Draft, Payload, Spec, SpecErrorKind};
 use trine_protocol::errors::Code;
@@ -26,8 +28,7 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
         return Err(Refusal::new(kind.code(), kind.to_string()).with_field("branches"));
     }
     if request.pattern == Pattern::Workflow {
-        let detail =
-            "a workflow is started by the program that executes it, with the SDK's `workflow` module";
+        let detail = "a workflow is started by the program that executes it: POST /v1/workflows/{gid}, or the SDK's `workflow` module";
         return Err(Refusal::field("pattern", detail));
     }
     check_labels(request)?;

@@ -2,12 +2,12 @@
 
 use serde_json::value::RawValue;
 use trine_engine::{
-    Branch, CallReport, Event, ForceTo, OpProgress, OpState, Outcome, Payload, Record, RollbackCause,
-    Snapshot, Transaction, WaitingOn,
+    Branch, CallReport, Event, ForceTo, OpProgress, OpState, Outcome, Payload, Progress, Record,
+    RollbackCause, Snapshot, Transaction, WaitingOn,
 };
 use trine_protocol::v1::{
     Answer, Base64, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView,
-    TransactionView, WaitingOn as WaitingOnView,
+    StepOutcome, TransactionView, WaitingOn as WaitingOnView, WorkflowStep, WorkflowView,
 };
 use trine_protocol::{Op, OutcomeKind, Status, Target, Timestamp};
 
@@ -68,6 +68,32 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
         next: next_calls(transaction),
         wake_at: transaction.agenda(now).wake_at,
     }
+}
+
+/// How far a workflow is.
+pub(super) fn workflow(transaction: &Transaction, records: &[Record]) -> WorkflowView {
+    let forced = || forced_cause(transaction, records);
+    let step = |progress: &Progress| WorkflowStep {
+        branch: progress.branch.clone(),
+        op: progress.op.clone(),
+        outcome: if progress.done { StepOutcome::Done } else { StepOutcome::Refused },
+        output: progress.done.then(|| as_json(&progress.data)).flatten(),
+        reason: (!progress.done).then(|| String::from_utf8_lossy(progress.data.as_bytes()).into_owned()),
+    };
+    WorkflowView {
+        gid: transaction.gid().clone(),
+        status: transaction.status(),
+        settled: transaction.status().is_settled(),
+        steps: transaction.progress_made().iter().map(|progress| step(progress)).collect(),
+        result: transaction.result().and_then(as_json),
+        cause: transaction.cause().map(cause).or_else(forced),
+    }
+}
+
+/// What was recorded natively is JSON. Of what came over a dialect, bytes that are no text are shown as base64.
+fn as_json(payload: &Payload) -> Option<Box<RawValue>> {
+    let (json, bytes) = output(payload);
+    json.or_else(|| serde_json::value::to_raw_value(&bytes?).ok())
 }
 
 /// An operator's word is the cause when nothing before it was.

@@ -194,7 +194,7 @@ pub(super) async fn show(
     Ok(Json(to_wire::view(&transaction, &records, now)))
 }
 
-async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Transaction), Refusal> {
+pub(super) async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Transaction), Refusal> {
     let records = state.records(gid).await?;
     match Transaction::fold(&records) {
         Ok(Some(transaction)) => Ok((records, transaction)),
@@ -227,7 +227,7 @@ fn decided(snapshot: Snapshot, wait: Option<Duration>) -> Response {
 }
 
 /// Refuses participants nobody ever registered. The registry is asked only about those this coordinator has not heard of.
-async fn require_participants(state: &State, named: Vec<(String, String)>) -> Result<(), Refusal> {
+pub(super) async fn require_participants(state: &State, named: Vec<(String, String)>) -> Result<(), Refusal> {
     let mut asked = BTreeSet::new();
     for (field, name) in named {
         if (state.knows_participant)(&name) || asked.contains(&name) {
