@@ -1,19 +1,25 @@
-//! The initiator's side: building transactions, sending them, deciding them, and asking about them.
+//! Talking to the coordinators: building transactions, sending and deciding them, asking about them, operating them.
 //!
-//! Here are the client and what it can ask. Building is in `transaction` and `branch`, an open transaction in `open`,
-//! calling participants in `call`, repeating requests in `transport`. Lists and operators' commands (replay, force) are
-//! the CLI's business and not here.
+//! Here are the client and what initiators ask. What operators ask is in `operate`, `list`, `history` and `watch`, each a
+//! small request to be awaited (`request`). Building is in `transaction` and `branch`, an open transaction in `open`,
+//! calling participants in `call`, repeating requests in `transport`.
 
 mod branch;
 pub(crate) mod call;
 mod error;
 mod forward;
+mod history;
 pub mod kind;
+mod list;
 mod open;
+mod operate;
+mod request;
 mod resolve;
+mod sse;
 pub(crate) mod stopwatch;
 mod transaction;
 pub(crate) mod transport;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -21,19 +27,25 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Method, Url};
+use reqwest::Url;
 use serde::Serialize;
 use trine_protocol::Gid;
 use trine_protocol::v1::{
-    Abort, Answer, Branch as BranchDocument, CreateTransaction, History, RegisterParticipant, Registered,
+    Abort, Answer, Branch as BranchDocument, CreateTransaction, RegisterParticipant, Registered,
     TransactionView,
 };
 
 pub use branch::{Branch, MessageBranch, RetryPolicy, SagaBranch, TccBranch, TwoPhaseBranch};
 pub use error::Error;
 pub use forward::Forward;
+pub use history::{RecordPages, Records};
+pub use list::{List, Rows};
 pub use open::Open;
+pub use operate::{Force, Replay, ReplayParked};
+pub use request::ApiRequest;
+pub use reqwest::{Method, StatusCode};
 pub use transaction::{Message, Saga, Tcc, Transaction, TwoPhase};
+pub use watch::Watch;
 
 use kind::{Openable, PatternKind};
 use resolve::Directory;
@@ -42,6 +54,8 @@ use transport::{Patience, Request, Transport};
 
 /// Longest single wait that is asked of a coordinator: shorter than what proxies in between usually allow.
 const WAIT_SECS_MAX: u64 = 20;
+/// Where transactions are.
+const TRANSACTIONS: &str = "/v1/transactions";
 
 /// Talks to the coordinators. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
@@ -172,7 +186,7 @@ impl Client {
         wait: Duration,
     ) -> Result<Answer, Error> {
         let document = transaction.document()?;
-        self.until_settled(post("/v1/transactions", &document)?, wait).await
+        self.until_settled(post(TRANSACTIONS, &document)?, wait).await
     }
 
     /// Opens a transaction: its branches are registered, tried and decided through the handle. Branches it already
@@ -192,7 +206,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`] with `TX0008` when it is rolling or rolled back; otherwise as [`Self::submit`].
     pub async fn commit(&self, gid: &Gid) -> Result<Answer, Error> {
-        self.inner.transport.send(&empty_post(decision_path(gid, "commit"))).await
+        self.inner.transport.send(&empty_post(transaction_path(gid, "/commit"))).await
     }
 
     /// As [`Self::commit`], then waits as [`Self::submit_and_wait`] does.
@@ -200,16 +214,22 @@ impl Client {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn commit_and_wait(&self, gid: &Gid, wait: Duration) -> Result<Answer, Error> {
-        self.until_settled(empty_post(decision_path(gid, "commit")), wait).await
+        self.until_settled(empty_post(transaction_path(gid, "/commit")), wait).await
     }
 
-    /// Rolls a transaction back. Possible until it is decided; the reason is recorded and shown.
+    /// Rolls a transaction back. Possible until it is decided; the reason, if there is one, is recorded and shown. Refused
+    /// with `TX0008` when the transaction is committing or committed.
     ///
-    /// # Errors
-    /// [`Error::Refused`] with `TX0008` when it is committing or committed; otherwise as [`Self::submit`].
-    pub async fn abort(&self, gid: &Gid, reason: &str) -> Result<Answer, Error> {
-        let body = Abort { reason: Some(reason.to_owned()) };
-        self.inner.transport.send(&post(decision_path(gid, "abort"), &body)?).await
+    /// ```no_run
+    /// # async fn example(client: trine_sdk::Client, gid: trine_sdk::Gid) -> Result<(), trine_sdk::Error> {
+    /// let answer = client.abort(&gid, "the customer changed their mind").await?;
+    /// println!("{} is {}", answer.gid, answer.status);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn abort<'a>(&self, gid: &Gid, reason: impl Into<Option<&'a str>>) -> ApiRequest<Answer> {
+        let body = Abort { reason: reason.into().map(str::to_owned) };
+        ApiRequest::new(self, Method::POST, transaction_path(gid, "/abort")).body(&body)
     }
 
     /// As [`Self::abort`], then waits as [`Self::submit_and_wait`] does.
@@ -218,36 +238,22 @@ impl Client {
     /// As [`Self::abort`].
     pub async fn abort_and_wait(&self, gid: &Gid, reason: &str, wait: Duration) -> Result<Answer, Error> {
         let body = Abort { reason: Some(reason.to_owned()) };
-        self.until_settled(post(decision_path(gid, "abort"), &body)?, wait).await
+        self.until_settled(post(transaction_path(gid, "/abort"), &body)?, wait).await
     }
 
-    /// A transaction in full.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with `TX0009` when there is no such transaction; otherwise as [`Self::submit`].
-    pub async fn get(&self, gid: &Gid) -> Result<TransactionView, Error> {
-        self.inner.transport.send(&get(format!("/v1/transactions/{gid}"))).await
+    /// A transaction in full. Refused with `TX0009` when there is no such transaction.
+    pub fn get(&self, gid: &Gid) -> ApiRequest<TransactionView> {
+        ApiRequest::new(self, Method::GET, transaction_path(gid, ""))
     }
 
-    /// Everything that happened to a transaction, every attempt included.
-    ///
-    /// # Errors
-    /// As [`Self::get`].
-    pub async fn history(&self, gid: &Gid) -> Result<History, Error> {
-        let path = format!("/v1/transactions/{gid}/history");
-        let mut history: History = self.inner.transport.send(&get(path.clone())).await?;
-        while let Some(seq) = history.next_after_seq.take() {
-            let page: History = self.inner.transport.send(&get(format!("{path}?after_seq={seq}"))).await?;
-            history.events.extend(page.events);
-            history.unreadable.extend(page.unreadable);
-            history.next_after_seq = page.next_after_seq;
-        }
-        Ok(history)
+    /// The base URL of the coordinator that is asked next, without a `/` at its end.
+    pub fn address(&self) -> &str {
+        self.inner.transport.address()
     }
 
     /// Registers a branch on an open transaction. Repeating it with the same branch changes nothing.
     pub(crate) async fn register(&self, gid: &Gid, branch: &BranchDocument) -> Result<Answer, Error> {
-        self.inner.transport.send(&post(format!("/v1/transactions/{gid}/branches"), branch)?).await
+        self.inner.transport.send(&post(transaction_path(gid, "/branches"), branch)?).await
     }
 
     /// Says where an instance of a participant is; repeated before its TTL ends, it is a heartbeat. Repeated on
@@ -260,7 +266,7 @@ impl Client {
         instance: &RegisterParticipant,
         retry_for: Duration,
     ) -> Result<Registered, Error> {
-        self.inner.transport.send_within(&post("/v1/participants", instance)?, retry_for).await
+        self.inner.transport.send_within(&post(resolve::PARTICIPANTS, instance)?, retry_for).await
     }
 
     /// Takes an instance of a participant away, so that no more calls go there.
@@ -279,7 +285,7 @@ impl Client {
     }
 
     async fn create(&self, document: &CreateTransaction) -> Result<Answer, Error> {
-        self.inner.transport.send(&post("/v1/transactions", document)?).await
+        self.inner.transport.send(&post(TRANSACTIONS, document)?).await
     }
 
     /// Repeats a command, asking the coordinator to wait each time, until the transaction is settled or time is up.
@@ -323,8 +329,9 @@ fn new_gid() -> Gid {
     Gid::parse(&text).expect("the text of a UUID is within the grammar of gids")
 }
 
-fn decision_path(gid: &Gid, decision: &str) -> String {
-    format!("/v1/transactions/{gid}/{decision}")
+/// The path of one transaction, with what follows it.
+fn transaction_path(gid: &Gid, rest: &str) -> String {
+    format!("{TRANSACTIONS}/{gid}{rest}")
 }
 
 fn get(path: String) -> Request {

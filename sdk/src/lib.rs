@@ -29,6 +29,36 @@
 //! # }
 //! ```
 //!
+//! # An operator's program
+//!
+//! Parked transactions need a person, or a program that knows when their cause is gone. This one lists them, prints the
+//! errors on record, and sets them going again:
+//!
+//! ```no_run
+//! use trine_sdk::Client;
+//!
+//! # async fn operate() -> Result<(), trine_sdk::Error> {
+//! let client = Client::new("http://127.0.0.1:36789")?;
+//! let mut parked = client.list().parked(true).host("inventory").rows();
+//! while let Some(row) = parked.next().await? {
+//!     for event in client.history(&row.gid).await?.events {
+//!         if let Some(error) = event.error {
+//!             println!("{}: {} {error}", row.gid, event.at);
+//!         }
+//!     }
+//!     match client.replay(&row.gid).await {
+//!         Ok(replayed) => println!("{} goes on: {}", replayed.gid, replayed.status),
+//!         // Somebody was faster: it is settled by now.
+//!         Err(error) if error.code() == Some("TX0008") => {}
+//!         Err(error) => return Err(error),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client::watch`] follows one live, [`Client::force`] settles one by hand, [`Client::replay_parked`] replays many at once.
+//!
 //! # The three enemies of a participant
 //!
 //! Calls are made at least once, over networks that delay, repeat and reorder them. So every participant meets three
@@ -162,8 +192,8 @@ pub use trine_protocol::{BranchId, Gid, JournalId, Op, Pattern, PayloadDigest, S
 
 #[cfg(feature = "client")]
 pub use client::{
-    Client, ClientBuilder, Error, Forward, Message, MessageBranch, Open, RetryPolicy, Saga, SagaBranch, Tcc,
-    TccBranch, TwoPhase, TwoPhaseBranch,
+    ApiRequest, Client, ClientBuilder, Error, Forward, Message, MessageBranch, Open, RetryPolicy, Saga,
+    SagaBranch, Tcc, TccBranch, TwoPhase, TwoPhaseBranch,
 };
 #[cfg(feature = "participant")]
 pub use participant::{Participant, Registration, RegistrationHandle, Rejection};

@@ -3,7 +3,7 @@
 use trine_protocol::v1::CoordinatorList;
 
 use super::args::Remote;
-use super::client::{Client, Query};
+use super::client::{connect, read, text};
 use super::failure::Failure;
 use super::human::date_time;
 use super::output;
@@ -12,12 +12,12 @@ use super::tx::print_json;
 
 /// Prints the list.
 pub(crate) async fn run(remote: Remote) -> Result<(), Failure> {
-    let client = Client::new(&remote.url)?;
-    let body = client.get("/v1/admin/coordinators", &Query::new()).await?;
+    let client = connect(&remote.url)?;
+    let body = text(&client, client.coordinators()).await?;
     if remote.json {
         return print_json(&body);
     }
-    let list: CoordinatorList = client.read(&body)?;
+    let list: CoordinatorList = read(&client, &body)?;
     output::print(&table(&list, Paper::stdout()))
 }
 

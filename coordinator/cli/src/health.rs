@@ -1,17 +1,19 @@
 //! `trine health`: one question to a health endpoint, answered by the exit code. For the health checks of containers,
 //! whose images hold no other program that could ask.
 
+use trine_sdk::client::Method;
+
 use super::args::Health;
-use super::client::{Client, Query};
+use super::client::{connect, text};
 use super::failure::Failure;
 use super::output;
 
 /// Asks once. Only an answer 2xx that is complete in time is healthy.
 pub(crate) async fn run(args: Health) -> Result<(), Failure> {
-    let client = Client::new(&args.url)?;
+    let client = connect(&args.url)?;
     let asked = format!("{}{}", client.address(), args.path);
     let within = std::time::Duration::from_millis(args.timeout.millis());
-    match tokio::time::timeout(within, client.get(&args.path, &Query::new())).await {
+    match tokio::time::timeout(within, text(&client, client.request::<()>(Method::GET, &args.path))).await {
         Ok(answered) => answered?,
         Err(_) => {
             return Err(Failure::unreachable(format!("{asked} gave no answer within {}", args.timeout)));

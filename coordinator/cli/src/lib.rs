@@ -15,7 +15,6 @@ mod local;
 mod output;
 mod participants;
 mod serve;
-mod sse;
 mod table;
 mod tx;
 mod xa;

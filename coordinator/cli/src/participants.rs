@@ -2,9 +2,10 @@
 
 use trine_protocol::Timestamp;
 use trine_protocol::v1::ParticipantList;
+use trine_sdk::Client;
 
 use super::args::{Participants, ParticipantsCommand};
-use super::client::{Client, Query};
+use super::client::{connect, read, text};
 use super::failure::Failure;
 use super::human::{date_time, span};
 use super::output;
@@ -12,11 +13,9 @@ use super::table::{Paper, Sheet, Tone, Value};
 use super::tx::print_json;
 use trine_clock as clock;
 
-const PARTICIPANTS: &str = "/v1/participants";
-
 /// Does what one `trine participants` asks.
 pub(crate) async fn run(args: Participants) -> Result<(), Failure> {
-    let client = Client::new(&args.remote.url)?;
+    let client = connect(&args.remote.url)?;
     match args.command.unwrap_or(ParticipantsCommand::List) {
         ParticipantsCommand::List => list(&client, args.remote.json).await,
         ParticipantsCommand::Remove { name, base_url } => {
@@ -26,11 +25,11 @@ pub(crate) async fn run(args: Participants) -> Result<(), Failure> {
 }
 
 async fn list(client: &Client, json: bool) -> Result<(), Failure> {
-    let body = client.get(PARTICIPANTS, &Query::new()).await?;
+    let body = text(client, client.participants()).await?;
     if json {
         return print_json(&body);
     }
-    let list: ParticipantList = client.read(&body)?;
+    let list: ParticipantList = read(client, &body)?;
     output::print(&table(&list, clock::now(), Paper::stdout()))
 }
 
@@ -40,8 +39,7 @@ async fn remove(client: &Client, name: &str, base_url: Option<String>, json: boo
     {
         return Err(Failure::usage("a participant's name has letters, digits, `.`, `_` and `-` only"));
     }
-    let query = base_url.iter().map(|url| ("base_url", url.clone())).collect();
-    let body = client.delete(&format!("{PARTICIPANTS}/{name}"), &query).await?;
+    let body = text(client, client.forget_participant(name, base_url.as_deref())).await?;
     if json && !body.is_empty() {
         return print_json(&body);
     }

@@ -1,4 +1,4 @@
-//! `trine tx`: which subcommand is which module, and the paths they share.
+//! `trine tx`: which subcommand is which module.
 
 pub(crate) mod history;
 mod list;
@@ -6,19 +6,14 @@ mod operate;
 pub(crate) mod show;
 mod watch;
 
-use trine_protocol::Gid;
-
 use super::args::{Tx, TxCommand};
-use super::client::Client;
+use super::client::connect;
 use super::failure::Failure;
 use super::output;
 
-/// Where transactions are.
-pub(crate) const TRANSACTIONS: &str = "/v1/transactions";
-
 /// Does what one `trine tx` asks.
 pub(crate) async fn run(args: Tx) -> Result<(), Failure> {
-    let client = Client::new(&args.remote.url)?;
+    let client = connect(&args.remote.url)?;
     let json = args.remote.json;
     match args.command {
         TxCommand::List(list) => list::run(&client, &list, json).await,
@@ -29,11 +24,6 @@ pub(crate) async fn run(args: Tx) -> Result<(), Failure> {
         TxCommand::Abort(abort) => operate::abort(&client, abort, json).await,
         TxCommand::Force(force) => operate::force(&client, force, json).await,
     }
-}
-
-/// The path of one transaction, with what follows it.
-fn path(gid: &Gid, rest: &str) -> String {
-    format!("{TRANSACTIONS}/{gid}{rest}")
 }
 
 /// The API's JSON as it came, on a line of its own.

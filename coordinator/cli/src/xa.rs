@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use trine_protocol::v1::TransactionView;
 use trine_protocol::{Gid, Status};
+use trine_sdk::Client;
 
 use super::args::{Xa, XaCommand, XaDatabase};
-use super::client::{Client, Query};
+use super::client::{ask, connect};
 use super::failure::{Exit, Failure};
 use super::human::span;
 use super::output;
@@ -64,7 +64,7 @@ fn trouble(error: &Trouble) -> Failure {
 async fn look(database: &XaDatabase, older_than_ms: u64) -> Result<Vec<(Prepared, End)>, Failure> {
     let found = open(database).await?.prepared().await;
     let found = found.map_err(|error| trouble(&error))?;
-    let statuses = statuses(&Client::new(&database.remote.url)?, &found).await?;
+    let statuses = statuses(&connect(&database.remote.url)?, &found).await?;
     let rows: Vec<(Prepared, Option<Status>, Verdict)> = found
         .into_iter()
         .map(|branch| {
@@ -88,8 +88,8 @@ async fn statuses(client: &Client, found: &[Prepared]) -> Result<BTreeMap<Gid, O
         if statuses.contains_key(&gid) {
             continue;
         }
-        let status = match client.get(&format!("/v1/transactions/{gid}"), &Query::new()).await {
-            Ok(body) => Some(client.read::<TransactionView>(&body)?.status),
+        let status = match ask(client, client.get(&gid)).await {
+            Ok(view) => Some(view.status),
             Err(failure) if failure.exit() == Exit::NotFound => None,
             Err(failure) => return Err(failure),
         };
@@ -118,7 +118,7 @@ fn verdict(branch: &Prepared, status: Option<Status>, older_than_ms: u64) -> Ver
 
 async fn resolve(database: &XaDatabase, orphans: Vec<(Prepared, End)>) -> Result<(), Failure> {
     let mut connection = open(database).await?;
-    let client = Client::new(&database.remote.url)?;
+    let client = connect(&database.remote.url)?;
     let mut failed = 0;
     for (branch, end) in orphans {
         // It may have been decided since it was listed.

@@ -11,6 +11,7 @@ mod grpc;
 mod interop;
 mod lifecycle;
 mod logs;
+mod operators;
 mod stopping;
 mod support;
 mod workflow;

@@ -45,6 +45,26 @@ pub enum Error {
         /// The beginning of the body.
         excerpt: String,
     },
+    /// A gateway's answer: between here and the coordinators stands a proxy, and no coordinator behind it answers.
+    #[error("a proxy answers for {url}, and no coordinator behind it: {status}, {excerpt}")]
+    Gateway {
+        /// What was called.
+        url: String,
+        /// The HTTP status: 502, 503 or 504.
+        status: u16,
+        /// What the proxy calls itself; empty when it does not say.
+        server: String,
+        /// The beginning of the body.
+        excerpt: String,
+    },
+    /// A stream of events did not begin in time.
+    #[error("no answer from {url} within {after:?}")]
+    Silent {
+        /// What was called.
+        url: String,
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
     /// Still no usable answer after every attempt that time allowed. The request may have been carried out: repeat it
     /// with the same gid, or ask with [`Client::get`](crate::Client::get).
     #[error("gave up after {attempts} attempts")]
@@ -64,7 +84,8 @@ impl Error {
     /// Whether the same request, unchanged, may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Transport { .. } | Self::GaveUp { .. } | Self::NoInstance(_) => true,
+            Self::Transport { .. } | Self::Gateway { .. } | Self::Silent { .. } => true,
+            Self::GaveUp { .. } | Self::NoInstance(_) => true,
             Self::Refused(problem) => problem.status == 503,
             // What gateways say of a server that is not there.
             Self::NotACoordinator { status, .. } => matches!(status, 502..=504),

@@ -15,6 +15,9 @@ use super::{Error, get};
 /// How long a list of participants is used: shorter than any sensible TTL, longer than a burst of calls.
 const LIST_AGE_MAX: Duration = Duration::from_secs(2);
 
+/// Where participants are listed and registered.
+pub(crate) const PARTICIPANTS: &str = "/v1/participants";
+
 /// The participants the coordinator knows, as of a moment ago.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
@@ -29,8 +32,7 @@ impl Directory {
         let list = match self.fresh() {
             Some(list) => list,
             None => {
-                let list: Arc<ParticipantList> =
-                    Arc::new(transport.send(&get("/v1/participants".into())).await?);
+                let list: Arc<ParticipantList> = Arc::new(transport.send(&get(PARTICIPANTS.into())).await?);
                 *self.list.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((Stopwatch::start(), Arc::clone(&list)));
                 list
@@ -59,14 +61,20 @@ impl Directory {
     }
 }
 
-/// Path and query under which one instance of a participant is deleted.
-pub(crate) fn instance_path(name: &str, base_url: &str) -> Result<String, Error> {
+/// Path of one participant.
+pub(crate) fn participant_path(name: &str) -> Result<String, Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || !name.chars().all(plain) {
         return Err(Error::invalid(format!("participant `{name}`"), "allowed are A-Z a-z 0-9 . _ -"));
     }
+    Ok(format!("{PARTICIPANTS}/{name}"))
+}
+
+/// Path and query under which one instance of a participant is deleted.
+pub(crate) fn instance_path(name: &str, base_url: &str) -> Result<String, Error> {
+    let path = participant_path(name)?;
     let mut encoder = Url::parse("http://unused/")
         .map_err(|error| Error::InvalidUrl { url: base_url.to_owned(), reason: error.to_string() })?;
     encoder.query_pairs_mut().append_pair("base_url", base_url);
-    Ok(format!("/v1/participants/{name}?{}", encoder.query().unwrap_or_default()))
+    Ok(format!("{path}?{}", encoder.query().unwrap_or_default()))
 }

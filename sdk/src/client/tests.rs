@@ -302,6 +302,38 @@ async fn answers_of_other_servers_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_gateway_without_a_coordinator_is_named_and_asked_again() {
+    let gateway =
+        || (StatusCode::BAD_GATEWAY, [("server", "nginx/1.22.1")], "<h1>\n502</h1>").into_response();
+    let server = Server::start([gateway(), answered(202, "running"), gateway()]).await;
+    server.client().submit(&saga()).await.unwrap();
+    let client = Client::builder().coordinator(&server.url).retry_for(Duration::ZERO).build().unwrap();
+    let Error::GaveUp { last, .. } = client.get(&Gid::parse("g-1").unwrap()).await.unwrap_err() else {
+        panic!("it is repeated")
+    };
+    let Error::Gateway { server, excerpt, status: 502, .. } = *last else { panic!("{last}") };
+    assert_eq!((server.as_str(), excerpt.as_str()), ("nginx/1.22.1", "<h1>\\n502</h1>"));
+}
+
+#[tokio::test]
+async fn an_operators_request_is_its_path_and_its_document() {
+    let server = Server::start([answered(200, "rolled_back"), StatusCode::NO_CONTENT.into_response()]).await;
+    let client = server.client();
+    let gid = Gid::parse("g-1").unwrap();
+    client.force(&gid, crate::v1::ForceOutcome::RolledBack, "why").by("anna").await.unwrap();
+    client.forget_participant("stock", Some("http://h/a?b&c")).await.unwrap();
+    let asked = server.asked();
+    assert_eq!(asked[0].body, json!({"outcome": "rolled_back", "reason": "why", "by": "anna"}));
+    let lines = [
+        "POST /v1/admin/transactions/g-1/force",
+        "DELETE /v1/participants/stock?base_url=http%3A%2F%2Fh%2Fa%3Fb%26c",
+    ];
+    assert_eq!(server.lines(), lines);
+    let mistake = client.forget_participant("a/b", None).await.unwrap_err();
+    assert!(matches!(mistake, Error::InvalidTransaction { .. }), "{mistake}");
+}
+
+#[tokio::test]
 async fn an_open_tcc_registers_before_it_tries_and_repeats_what_is_unknown() {
     let participant = Server::start([
         StatusCode::INTERNAL_SERVER_ERROR.into_response(),

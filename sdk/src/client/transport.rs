@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER, SERVER};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use trine_protocol::errors::Problem;
@@ -74,6 +74,9 @@ pub(crate) struct Raw {
     pub(crate) body: Vec<u8>,
 }
 
+/// A success: who answered, its status and its body.
+pub(crate) type Answered = (String, StatusCode, Vec<u8>);
+
 /// An attempt without a usable answer.
 struct Failure {
     error: Error,
@@ -119,12 +122,7 @@ impl Transport {
     where
         T: DeserializeOwned,
     {
-        let (url, status, body) = self.repeat(request, retry_for).await?;
-        serde_json::from_slice(&body).map_err(|error| Error::NotACoordinator {
-            url,
-            status: status.as_u16(),
-            excerpt: format!("{error}: {}", excerpt(&body)),
-        })
+        read(self.repeat(request, retry_for).await?)
     }
 
     /// As [`Self::send_within`], when the answer's document does not matter.
@@ -132,11 +130,8 @@ impl Transport {
         self.repeat(request, retry_for).await.map(|_| ())
     }
 
-    async fn repeat(
-        &self,
-        request: &Request,
-        retry_for: Duration,
-    ) -> Result<(String, StatusCode, Vec<u8>), Error> {
+    /// Sends until there is an answer or `retry_for` is over.
+    pub(crate) async fn repeat(&self, request: &Request, retry_for: Duration) -> Result<Answered, Error> {
         let began = Stopwatch::start();
         let count = u32::try_from(self.coordinators.len()).unwrap_or(u32::MAX);
         let mut attempts = 0;
@@ -164,40 +159,71 @@ impl Transport {
         }
     }
 
-    async fn attempt(
-        &self,
-        request: &Request,
-        index: usize,
-    ) -> Result<(String, StatusCode, Vec<u8>), Failure> {
-        let Raw { url, status, retry_after, body } =
+    async fn attempt(&self, request: &Request, index: usize) -> Result<Answered, Failure> {
+        let (Raw { url, status, retry_after, body }, server) =
             self.exchange(request, index).await.map_err(|error| Failure { error, retry_after: None })?;
         if status.is_success() {
             return Ok((url, status, body));
         }
-        let error = match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Error::Refused(Box::new(problem)),
-            Err(_) => Error::NotACoordinator { url, status: status.as_u16(), excerpt: excerpt(&body) },
-        };
-        Err(Failure { error, retry_after })
+        Err(Failure { error: refusal(url, status, server, &body), retry_after })
     }
 
     /// One attempt, at whoever answered last, for those who read answers in their own way.
     #[cfg(feature = "participant")]
     pub(crate) async fn once(&self, request: &Request) -> Result<Raw, Error> {
         let index = self.current.load(Ordering::Relaxed);
-        self.exchange(request, index).await
+        self.exchange(request, index).await.map(|(raw, _)| raw)
     }
 
     /// The next coordinator is to be asked from now on.
-    #[cfg(feature = "participant")]
     pub(crate) fn move_on(&self) {
         let index = self.current.load(Ordering::Relaxed);
         self.current.store((index + 1) % self.coordinators.len(), Ordering::Relaxed);
     }
 
-    async fn exchange(&self, request: &Request, index: usize) -> Result<Raw, Error> {
-        let base = &self.coordinators[index % self.coordinators.len()];
-        let url = format!("{}{}", base.as_str().trim_end_matches('/'), request.path);
+    /// The base URL of the coordinator that is asked next, without a `/` at its end.
+    pub(crate) fn base(&self, index: usize) -> &str {
+        self.coordinators[index % self.coordinators.len()].as_str().trim_end_matches('/')
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.base(self.current.load(Ordering::Relaxed))
+    }
+
+    /// Opens a stream of Server-Sent Events that continues after the event with the id `after`: one attempt.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        after: Option<u64>,
+    ) -> Result<(String, reqwest::Response), Error> {
+        let url = format!("{}{path}", self.address());
+        let mut call = self.http.get(&url).header(ACCEPT, "text/event-stream");
+        if let Some(id) = after {
+            call = call.header("last-event-id", id);
+        }
+        // The stream itself has no end in time, so the time limit is on what comes before it.
+        let opened = tokio::time::timeout(self.call_timeout, self.opened(&url, call)).await;
+        let opened = opened.unwrap_or(Err(Error::Silent { url: url.clone(), after: self.call_timeout }));
+        if opened.as_ref().is_err_and(Error::is_transient) {
+            self.move_on();
+        }
+        opened.map(|response| (url, response))
+    }
+
+    async fn opened(&self, url: &str, call: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
+        let transport = |source| Error::Transport { url: url.to_owned(), source };
+        let answer = call.send().await.map_err(transport)?;
+        let (status, server) = (answer.status(), server(answer.headers()));
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = read_at_most(answer, ANSWER_BYTES_MAX).await.map_err(transport)?;
+        Err(refusal(url.to_owned(), status, server, &body))
+    }
+
+    /// One attempt: what came back, and the name of the server that says it.
+    async fn exchange(&self, request: &Request, index: usize) -> Result<(Raw, String), Error> {
+        let url = format!("{}{}", self.base(index), request.path);
         let wait = Duration::from_secs(request.wait_secs.unwrap_or(0));
         let mut call = self.http.request(request.method.clone(), &url).timeout(self.call_timeout + wait);
         if let Some(seconds) = request.wait_secs {
@@ -209,10 +235,37 @@ impl Transport {
         let transport = |source| Error::Transport { url: url.clone(), source };
         let answer = call.send().await.map_err(transport)?;
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
+        let server = server(answer.headers());
         self.note_journal(answer.headers());
         let body = read_at_most(answer, ANSWER_BYTES_MAX).await.map_err(transport)?;
-        Ok(Raw { url, status, retry_after, body })
+        Ok((Raw { url, status, retry_after, body }, server))
     }
+}
+
+/// Reads the document of an answer. No body is read as `null`.
+pub(crate) fn read<T: DeserializeOwned>((url, status, body): Answered) -> Result<T, Error> {
+    let document: &[u8] = if body.is_empty() { b"null" } else { &body };
+    serde_json::from_slice(document).map_err(|error| Error::NotACoordinator {
+        url,
+        status: status.as_u16(),
+        excerpt: format!("{error}: {}", excerpt(&body)),
+    })
+}
+
+/// What an answer says that is no success.
+fn refusal(url: String, status: StatusCode, server: String, body: &[u8]) -> Error {
+    if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+        return Error::Refused(Box::new(problem));
+    }
+    let (status, excerpt) = (status.as_u16(), excerpt(body));
+    match status {
+        502..=504 => Error::Gateway { url, status, server, excerpt },
+        _ => Error::NotACoordinator { url, status, excerpt },
+    }
+}
+
+fn server(headers: &HeaderMap) -> String {
+    headers.get(SERVER).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 /// Reads a body, and no more than `bytes_max` of it: what comes after is dropped.
@@ -237,6 +290,12 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(Duration::from_millis(RETRY_AFTER_MS_MAX)))
 }
 
+/// The beginning of a body, with control characters made visible.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(EXCERPT_CHARS).collect()
+    let text = String::from_utf8_lossy(body);
+    let mut excerpt = String::new();
+    for c in text.trim().chars().take(EXCERPT_CHARS) {
+        if c.is_control() { excerpt.extend(c.escape_default()) } else { excerpt.push(c) }
+    }
+    excerpt
 }

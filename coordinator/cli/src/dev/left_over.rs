@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use trine_protocol::v1::{TransactionSummary, TransactionView};
+use trine_protocol::v1::TransactionSummary;
 use trine_protocol::{Gid, Status};
 
-use crate::client::{Client, Query};
+use crate::client::ask;
 use crate::failure::Failure;
 use crate::human::{ago, span};
 use crate::output;
 use crate::tx::show;
 use trine_clock::{self as clock, Stopwatch};
+use trine_sdk::Client;
 use trine_store::{self as store, Filter};
 
 /// More are not named one by one.
@@ -70,8 +71,7 @@ pub(super) async fn follow(
 
 async fn settle(client: &Client, gid: &Gid, since: Stopwatch) -> Result<Option<Status>, Failure> {
     loop {
-        let body = client.get(&format!("/v1/transactions/{gid}"), &Query::new()).await?;
-        let view: TransactionView = client.read(&body)?;
+        let view = ask(client, client.get(gid)).await?;
         if view.settled {
             return Ok(Some(view.status));
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use trine_participants::{Running, inventory, order};
-use trine_protocol::v1::ParticipantList;
+use trine_sdk::Client;
 
 use super::{HTTP_PORT, left_over, local};
-use crate::client::{Client, Query, install_crypto};
+use crate::client::{ask, connect, install_crypto, text};
 use crate::failure::Failure;
 use crate::output;
 use trine_clock::{self as clock, Stopwatch};
@@ -78,9 +78,9 @@ impl Scene {
         let inventory = inventory::Service::start(service("inventory", INVENTORY_PORT)).await;
         let inventory = inventory.map_err(Failure::bad)?;
         let scene = Self {
-            client: Client::new(&url)?,
-            orders: Client::new(&order.base_url())?,
-            stock: Client::new(&inventory.base_url())?,
+            client: connect(&url)?,
+            orders: connect(&order.base_url())?,
+            stock: connect(&inventory.base_url())?,
             run: run_name(clock::now().millis() / 1_000),
             fresh: exit && dir.is_none(),
             dir: dir.map(|dir| dir.display().to_string()),
@@ -126,14 +126,13 @@ impl Scene {
 
     /// Takes away registrations of a run that was killed: its addresses answer nobody any more.
     async fn forget_former(&self) -> Result<(), Failure> {
-        let list: ParticipantList =
-            self.client.read(&self.client.get("/v1/participants", &Query::new()).await?)?;
+        let list = ask(&self.client, self.client.participants()).await?;
         for service in [&self.order, &self.inventory] {
             let instances = list.participants.iter().filter(|participant| participant.name == service.name());
             for instance in instances.flat_map(|participant| &participant.instances) {
                 if instance.base_url.trim_end_matches('/') != service.base_url() {
-                    let query = vec![("base_url", instance.base_url.clone())];
-                    self.client.delete(&format!("/v1/participants/{}", service.name()), &query).await?;
+                    let forget = self.client.forget_participant(service.name(), Some(&instance.base_url));
+                    text(&self.client, forget).await?;
                 }
             }
         }

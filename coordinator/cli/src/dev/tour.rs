@@ -5,23 +5,26 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use trine_protocol::Status;
-use trine_protocol::v1::{Answer, History, Page};
+use trine_protocol::v1::Answer;
+use trine_protocol::{Gid, Status};
+use trine_sdk::Client;
+use trine_sdk::client::Method;
 
 use super::check;
 use super::left_over::UNSETTLED;
 use super::orders::{self, SKU};
 use super::scene::Scene;
-use crate::client::{Client, Query};
+use crate::client::{ask, text};
 use crate::failure::Failure;
 use crate::output;
 use crate::table::Paper;
-use crate::tx::{TRANSACTIONS, history, show};
+use crate::tx::{history, show};
 use trine_clock::Stopwatch;
 
 /// How much stock the tour begins with.
 const STOCK_LOW: i64 = 10;
 const WAIT_SECONDS: u32 = 20;
+const TRANSACTIONS: &str = "/v1/transactions";
 /// Longest wait for what is under way before the books are compared.
 const QUIET_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -107,12 +110,13 @@ async fn is_retried(scene: &Scene) -> Result<(), Failure> {
     send(&scene.stock, "/faults", &faults).await?;
     let gid = format!("tour-{}-retried", scene.run);
     let answer = submit(scene, &orders::place(&gid, "saga", 3)).await;
-    scene.stock.delete("/faults", &Query::new()).await?;
+    text(&scene.stock, scene.stock.request::<()>(Method::DELETE, "/faults")).await?;
     expect(&answer?, Status::Committed)?;
     say("an error says nothing: the call may have run. So it is repeated, and the participant's barrier")?;
     say("makes sure that it runs once. Every attempt is on record:")?;
     command(&scene.trine(&format!("tx history {gid}")))?;
-    let history: History = get(&scene.client, &format!("{TRANSACTIONS}/{gid}/history")).await?;
+    let gid = Gid::parse(&gid).map_err(|error| Failure::bad(format!("the tour's own gid: {error}")))?;
+    let history = ask(&scene.client, scene.client.history(&gid).page()).await?;
     let table = history::render(&history, Paper::stdout());
     output::print(&format!("\n{}", indent(&table)))
 }
@@ -178,12 +182,12 @@ pub(super) fn how_to_break_it(scene: &Scene) -> Result<(), Failure> {
 async fn submit(scene: &Scene, body: &str) -> Result<Answer, Failure> {
     let url = format!("{}{TRANSACTIONS}", scene.client.address());
     command(&orders::curl(&url, body, Some(WAIT_SECONDS)))?;
-    let answer = scene.client.post_and_wait(TRANSACTIONS, &*raw(body)?, WAIT_SECONDS).await?;
-    scene.client.read(&answer)
+    let request = scene.client.request(Method::POST, TRANSACTIONS).body(&raw(body)?);
+    ask(&scene.client, request.wait(Duration::from_secs(WAIT_SECONDS.into()))).await
 }
 
 async fn send(client: &Client, path: &str, body: &str) -> Result<(), Failure> {
-    client.post(path, &*raw(body)?).await.map(drop)
+    text(client, client.request::<()>(Method::POST, path).body(&raw(body)?)).await.map(drop)
 }
 
 /// The bytes as they are printed.
@@ -205,16 +209,16 @@ async fn stock(scene: &Scene) -> Result<check::Stock, Failure> {
 }
 
 async fn get<T: DeserializeOwned>(client: &Client, path: &str) -> Result<T, Failure> {
-    client.read(&client.get(path, &Query::new()).await?)
+    ask(client, client.request(Method::GET, path)).await
 }
 
 /// Waits until nothing is under way that is not parked; returns how many still are, and how many are parked.
 async fn wait_until_quiet(scene: &Scene) -> Result<usize, Failure> {
     let waiting = Stopwatch::start();
-    let mut query: Query<'_> = UNSETTLED.iter().map(|status| ("status", status.to_string())).collect();
-    query.push(("limit", "500".to_owned()));
+    let unsettled = UNSETTLED.into_iter().fold(scene.client.list(), |list, status| list.status(status));
+    let unsettled = unsettled.limit(500);
     loop {
-        let page: Page = scene.client.read(&scene.client.get(TRANSACTIONS, &query).await?)?;
+        let page = ask(&scene.client, unsettled.page()).await?;
         let moving = page.transactions.iter().filter(|one| one.parked.is_none()).count();
         if moving == 0 || waiting.elapsed() > QUIET_WITHIN {
             return Ok(page.transactions.len());

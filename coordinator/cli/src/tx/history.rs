@@ -2,9 +2,10 @@
 
 use trine_protocol::v1::{CauseView, History, HistoryEvent, UnreadableRecord};
 use trine_protocol::{Gid, OutcomeKind, Timestamp, status_code};
+use trine_sdk::Client;
 
 use super::show::{because, parked_because};
-use crate::client::{Client, Query};
+use crate::client::{read, text};
 use crate::failure::Failure;
 use crate::human::{clean, date, offset, span, time};
 use crate::output;
@@ -13,10 +14,10 @@ use crate::table::{Paper, Sheet, Tone, Value};
 /// Prints the history of one transaction.
 pub(super) async fn run(client: &Client, gid: &Gid, json: bool) -> Result<(), Failure> {
     let mut whole: Option<History> = None;
-    let mut query = Query::new();
+    let mut records = client.history(gid);
     loop {
-        let body = client.get(&super::path(gid, "/history"), &query).await?;
-        let page: History = client.read(&body)?;
+        let body = text(client, records.page()).await?;
+        let page: History = read(client, &body)?;
         let next = page.next_after_seq;
         match &mut whole {
             // One page is all there is of most: as it came.
@@ -28,7 +29,7 @@ pub(super) async fn run(client: &Client, gid: &Gid, json: bool) -> Result<(), Fa
             }
         }
         match next {
-            Some(seq) => query = vec![("after_seq", seq.to_string())],
+            Some(seq) => records = records.after(seq),
             None => break,
         }
     }

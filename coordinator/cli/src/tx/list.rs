@@ -4,11 +4,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use trine_protocol::Timestamp;
 use trine_protocol::v1::{Page, TransactionSummary};
+use trine_sdk::Client;
+use trine_sdk::client::List as Listing;
 
-use super::TRANSACTIONS;
 use super::show::parked_because;
 use crate::args::List;
-use crate::client::{Client, Query};
+use crate::client::{read, text};
 use crate::failure::Failure;
 use crate::human::{ago, date_time, span};
 use crate::output;
@@ -31,11 +32,11 @@ pub(super) async fn run(client: &Client, args: &List, json: bool) -> Result<(), 
     if args.all {
         return all(client, args, json).await;
     }
-    let body = client.get(TRANSACTIONS, &query(args, args.cursor.as_deref(), clock::now())).await?;
+    let body = text(client, listing(client, args, args.cursor.as_deref(), clock::now()).page()).await?;
     if json {
         return super::print_json(&body);
     }
-    let page: Page = client.read(&body)?;
+    let page: Page = read(client, &body)?;
     output::print(&table(&page.transactions, clock::now(), Paper::stdout()))?;
     match page.next_cursor {
         Some(cursor) => output::line(&format!("\nmore: --cursor {cursor}, or --all")),
@@ -49,8 +50,8 @@ async fn all(client: &Client, args: &List, json: bool) -> Result<(), Failure> {
     let mut rows = Vec::new();
     let mut cursor = None;
     loop {
-        let body = client.get(TRANSACTIONS, &query(args, cursor.as_deref(), now)).await?;
-        let page: RawPage = client.read(&body)?;
+        let body = text(client, listing(client, args, cursor.as_deref(), now).page()).await?;
+        let page: RawPage = read(client, &body)?;
         rows.extend(page.transactions);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -62,23 +63,35 @@ async fn all(client: &Client, args: &List, json: bool) -> Result<(), Failure> {
         return output::line(&array.map_err(|error| Failure::bad(format!("cannot write JSON: {error}")))?);
     }
     let rows: Result<Vec<TransactionSummary>, Failure> =
-        rows.iter().map(|row| client.read(row.get())).collect();
+        rows.iter().map(|row| read(client, row.get())).collect();
     output::print(&table(&rows?, clock::now(), Paper::stdout()))
 }
 
-fn query<'a>(args: &List, cursor: Option<&str>, now: Timestamp) -> Query<'a> {
-    let mut query: Query<'a> = args.status.iter().map(|status| ("status", status.to_string())).collect();
-    let mut add = |name, value: Option<String>| query.extend(value.map(|value| (name, value)));
-    add("pattern", args.pattern.map(|pattern| pattern.to_string()));
-    add("parked", args.parked.map(|parked| parked.to_string()));
-    add("label", args.label.clone());
-    add("host", args.host.clone());
-    add("created_from", args.since.map(|when| when.resolve(now).to_string()));
-    add("created_to", args.until.map(|when| when.resolve(now).to_string()));
-    let limit = if args.all { PAGE_ALL } else { args.limit };
-    add("limit", Some(limit.to_string()));
-    add("cursor", cursor.map(str::to_owned));
-    query
+/// What the flags ask for.
+fn listing(client: &Client, args: &List, cursor: Option<&str>, now: Timestamp) -> Listing {
+    let mut list = args.status.iter().fold(client.list(), |list, status| list.status(*status));
+    if let Some(pattern) = args.pattern {
+        list = list.pattern(pattern);
+    }
+    if let Some(parked) = args.parked {
+        list = list.parked(parked);
+    }
+    if let Some((key, value)) = args.label.as_deref().and_then(|label| label.split_once('=')) {
+        list = list.label(key, value);
+    }
+    if let Some(host) = &args.host {
+        list = list.host(host);
+    }
+    if let Some(since) = args.since {
+        list = list.created_from(since.resolve(now));
+    }
+    if let Some(until) = args.until {
+        list = list.created_to(until.resolve(now));
+    }
+    if let Some(cursor) = cursor {
+        list = list.cursor(cursor);
+    }
+    list.limit(if args.all { PAGE_ALL } else { args.limit })
 }
 
 fn table(rows: &[TransactionSummary], now: Timestamp, paper: Paper) -> String {
@@ -121,8 +134,16 @@ mod tests {
         else {
             panic!("{line}")
         };
-        let pairs = query(&list, list.cursor.as_deref(), Timestamp::from_millis(7_200_000));
-        pairs.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+        let client = crate::client::connect("http://h").unwrap();
+        let now = Timestamp::from_millis(7_200_000);
+        let page = listing(&client, &list, list.cursor.as_deref(), now).page();
+        let (_, query) = page.path().split_once('?').unwrap();
+        query
+            .split('&')
+            .map(|pair| format!("{pair}\n"))
+            .collect::<String>()
+            .replace("%3D", "=")
+            .replace("%3A", ":")
     }
 
     #[test]

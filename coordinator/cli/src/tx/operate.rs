@@ -1,37 +1,29 @@
 //! `trine tx replay`, `abort` and `force`: what changes a transaction, and what it says about it.
 
 use trine_protocol::Gid;
-use trine_protocol::v1::{
-    self, Answer, ForceOutcome, ReplayMany, ReplayManyAnswer, Replayed, TransactionView,
-};
+use trine_protocol::v1::{Answer, ForceOutcome, ReplayManyAnswer, Replayed, TransactionView};
+use trine_sdk::Client;
+use trine_sdk::client::ReplayParked;
 
 use super::show::{parked_because, waits};
 use crate::args::{Abort, Force, Replay};
-use crate::client::{Client, Query};
+use crate::client::{ask, read, text};
 use crate::failure::Failure;
 use crate::output;
 use trine_clock as clock;
 
-const ADMIN: &str = "/v1/admin";
-
 /// Sets one parked transaction going again, or all that match.
 pub(super) async fn replay(client: &Client, args: Replay, json: bool) -> Result<(), Failure> {
-    let Some(gid) = args.gid else {
-        let body = ReplayMany {
-            pattern: args.pattern,
-            status: args.status,
-            host: args.host,
-            label: args.label,
-            limit: args.limit,
-        };
-        return replay_many(client, &body, json).await;
-    };
-    let path = format!("{ADMIN}/transactions/{gid}/replay");
-    let body = client.post(&path, &v1::Replay { branch: args.branch }).await?;
+    let Some(gid) = &args.gid else { return replay_many(client, matching(client, args), json).await };
+    let mut replay = client.replay(gid);
+    if let Some(branch) = args.branch {
+        replay = replay.branch(branch);
+    }
+    let body = text(client, replay.request()).await?;
     if json {
         return super::print_json(&body);
     }
-    let replayed: Replayed = client.read(&body)?;
+    let replayed: Replayed = read(client, &body)?;
     let rest = if replayed.parked { "; another branch is still parked" } else { "" };
     let waits = replayed.waiting_on.as_ref().and_then(|on| waits(on, clock::now()));
     let waits = waits.map(|waits| format!("\nit has waited {waits}")).unwrap_or_default();
@@ -41,9 +33,30 @@ pub(super) async fn replay(client: &Client, args: Replay, json: bool) -> Result<
     ))
 }
 
-async fn replay_many(client: &Client, filter: &ReplayMany, json: bool) -> Result<(), Failure> {
-    let body = client.post(&format!("{ADMIN}/replay"), filter).await?;
-    let answer: ReplayManyAnswer = client.read(&body)?;
+/// What the flags ask for.
+fn matching(client: &Client, args: Replay) -> ReplayParked {
+    let mut replay = client.replay_parked();
+    if let Some(pattern) = args.pattern {
+        replay = replay.pattern(pattern);
+    }
+    if let Some(status) = args.status {
+        replay = replay.status(status);
+    }
+    if let Some(host) = args.host {
+        replay = replay.host(host);
+    }
+    if let Some((key, value)) = args.label.as_deref().and_then(|label| label.split_once('=')) {
+        replay = replay.label(key, value);
+    }
+    if let Some(limit) = args.limit {
+        replay = replay.limit(limit);
+    }
+    replay
+}
+
+async fn replay_many(client: &Client, replay: ReplayParked, json: bool) -> Result<(), Failure> {
+    let body = text(client, replay.request()).await?;
+    let answer: ReplayManyAnswer = read(client, &body)?;
     if json {
         super::print_json(&body)?;
     } else {
@@ -69,11 +82,11 @@ fn replayed_many(answer: &ReplayManyAnswer) -> String {
 /// Rolls back what is not decided yet.
 pub(super) async fn abort(client: &Client, args: Abort, json: bool) -> Result<(), Failure> {
     let gid = &args.gid;
-    let body = client.post(&super::path(gid, "/abort"), &v1::Abort { reason: args.reason }).await?;
+    let body = text(client, client.abort(gid, args.reason.as_deref())).await?;
     if json {
         return super::print_json(&body);
     }
-    let answer: Answer = client.read(&body)?;
+    let answer: Answer = read(client, &body)?;
     let follow =
         if answer.settled { String::new() } else { format!("; follow it with: trine tx watch {gid}") };
     output::line(&format!("{gid} is {}{follow}", answer.status))
@@ -84,13 +97,15 @@ pub(super) async fn force(client: &Client, args: Force, json: bool) -> Result<()
     if !args.yes && !asked(client, &args).await? {
         return Err(Failure::usage("nothing was changed"));
     }
-    let path = format!("{ADMIN}/transactions/{}/force", args.gid);
-    let by = args.by.filter(|by| !by.is_empty());
-    let body = client.post(&path, &v1::Force { outcome: args.outcome, reason: args.reason, by }).await?;
+    let mut force = client.force(&args.gid, args.outcome, args.reason);
+    if let Some(by) = args.by.filter(|by| !by.is_empty()) {
+        force = force.by(by);
+    }
+    let body = text(client, force.request()).await?;
     if json {
         return super::print_json(&body);
     }
-    let answer: Answer = client.read(&body)?;
+    let answer: Answer = read(client, &body)?;
     output::line(&format!("{} is {}, by your word", args.gid, answer.status))
 }
 
@@ -100,8 +115,7 @@ async fn asked(client: &Client, args: &Force) -> Result<bool, Failure> {
         return Err(Failure::usage("this settles a transaction by hand, and there is no terminal to ask on")
             .hint("add --yes"));
     }
-    let view: TransactionView =
-        client.read(&client.get(&super::path(&args.gid, ""), &Query::new()).await?)?;
+    let view = ask(client, client.get(&args.gid)).await?;
     eprint!("{}", consequence(&args.gid, &view, args.outcome));
     output::confirmed("Settle it?")
 }

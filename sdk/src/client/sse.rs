@@ -1,4 +1,6 @@
 //! Reads a stream of Server-Sent Events, whatever pieces it arrives in. No connection is held here.
+//!
+//! The crate `eventsource-stream` would lose the limit on the size of an event: it buffers a line without end.
 
 use std::fmt;
 
