@@ -5,7 +5,7 @@
 //! [`Shard::poll_timeout`].
 //!
 //! The rules it keeps (laws L4 to L8):
-//! - nothing is released before the batch it was read from is durable: no call, no reply, no rejection;
+//! - nothing is released before the record it relies on is durable (see `outbox`): no call, no reply, no rejection;
 //! - one batch is in flight; the next is whatever arrived meanwhile;
 //! - what a failed, doubtful or conflicting batch built is forgotten and read again, and the messages that led to
 //!   it are decided again on what is found: a lost acknowledgement settles itself;
@@ -13,17 +13,21 @@
 //! - a new gid is appended without reading first: `(gid, 1)` conflicts if it exists;
 //! - what another coordinator owns is answered for and not driven (see `ownership`).
 //!
+//! `slot` opens with the table of states: what each input does to a transaction, and what is released.
+//!
 //! `now` is steady time: it runs at an even pace, whatever is done to the wall clock. How far the wall clock is ahead of
 //! it, [`Shard::handle_clock`] is told (see `wall`).
 
 mod batch;
 mod flow;
 mod message;
+mod outbox;
 mod ownership;
 mod schedule;
+mod slot;
 mod wall;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
@@ -31,14 +35,18 @@ use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 use crate::input::{CallKey, Rejection};
 use crate::spec::Payload;
 use crate::transaction::Transaction;
-use batch::{Arrived, Forming, Sealed};
+use batch::Arrived;
 use message::snapshot;
-use ownership::Loading;
+use outbox::Outbox;
+use slot::{Ownership, ReadStage, Slot, Slots};
 use wall::{KnownTime, Times};
 
 pub use batch::{Batch, BatchId, IndexRow};
 pub use message::{Message, ReplyOn, Snapshot, Ticket};
 pub use wall::Wall;
+
+/// A record's place in its gid's journal, from 1; 0 stands before all of them.
+type Seq = u64;
 
 /// A call to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,21 +149,19 @@ struct Waiter {
 #[derive(Debug)]
 struct Resident {
     transaction: Transaction,
-    /// This shard is to drive it. Otherwise it is foreign: here while somebody waits for its end.
-    owned: bool,
-    /// Others may have taken it over while it is being written: it is read again when that is durable, and makes no
-    /// calls until then.
-    unsure: bool,
-    /// The newest batch that carries its records and is not durable yet.
-    unflushed: Option<BatchId>,
-    /// The journal had at least so many records: they are durable.
-    durable_seq: u64,
+    ownership: Ownership,
+    /// The newest of its records that is known to be durable.
+    durable_seq: Seq,
+    /// What was durable at one time: more than `durable_seq` if the journal that was read has lost records.
+    acknowledged_seq: Seq,
     /// The transaction's own time less steady time.
     lead_ms: i64,
     /// When that was learnt, by a read or a write.
     fresh_at: Timestamp,
     /// Calls under way, or withheld until a batch is durable.
     under_way: BTreeMap<CallKey, CallStage>,
+    /// Calls that left for this gid before it was created here, and have not come back.
+    left_earlier: BTreeSet<CallKey>,
     /// Calls that found no room at their host, and when to offer them again.
     deferred: BTreeMap<CallKey, Timestamp>,
     waiters: Vec<Waiter>,
@@ -185,20 +191,11 @@ enum CallStage {
 #[derive(Debug)]
 pub struct Shard {
     options: ShardOptions,
-    residents: BTreeMap<Gid, Resident>,
-    loading: BTreeMap<Gid, Loading>,
-    /// Calls under way whose transaction was forgotten; they are still answered.
-    orphans: BTreeMap<Gid, BTreeSet<CallKey>>,
+    slots: Slots,
     /// Calls that could not be sent, and since when. Kept while their transaction is read again, as often happens.
     unsent: BTreeMap<Gid, BTreeMap<CallKey, Timestamp>>,
-    forming: Forming,
-    sealed: Option<Sealed>,
-    releases: VecDeque<Release>,
-    timers: BTreeSet<(Timestamp, Gid)>,
+    outbox: Outbox,
     times: Times,
-    next_batch: u64,
-    /// The weight of all residents.
-    bytes: usize,
     failures_in_a_row: u32,
     /// Counts messages as they are decided.
     next_message: u64,
@@ -213,17 +210,10 @@ impl Shard {
     pub fn new(options: ShardOptions) -> Self {
         Self {
             options,
-            residents: BTreeMap::new(),
-            loading: BTreeMap::new(),
-            orphans: BTreeMap::new(),
+            slots: Slots::default(),
             unsent: BTreeMap::new(),
-            forming: Forming::new(BatchId(1)),
-            sealed: None,
-            releases: VecDeque::new(),
-            timers: BTreeSet::new(),
+            outbox: Outbox::default(),
             times: Times::default(),
-            next_batch: 2,
-            bytes: 0,
             failures_in_a_row: 0,
             next_message: 0,
             touching: None,
@@ -237,7 +227,7 @@ impl Shard {
             return self.receive(message, now);
         };
         let gid = gid.clone();
-        self.call_ended(&gid, *key);
+        self.slots.call_ended(&gid, *key);
         self.receive(message, now);
         // An answer that moved nothing may have been all that kept the transaction in memory.
         self.leave_if_idle(&gid, now);
@@ -245,10 +235,7 @@ impl Shard {
 
     /// Lets time pass: retries, deadlines, starts, waiters and failed reads that are due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        while let Some((due, gid)) = self.timers.first().cloned()
-            && due <= now
-        {
-            self.timers.remove(&(due, gid.clone()));
+        while let Some(gid) = self.outbox.take_due(now) {
             self.wake(&gid, now);
         }
     }
@@ -260,8 +247,7 @@ impl Shard {
         if std::mem::replace(&mut self.distrusts_time, !trusted) != trusted {
             return;
         }
-        let residents: Vec<Gid> = self.residents.keys().cloned().collect();
-        for gid in residents {
+        for gid in self.slots.residents() {
             self.set_timer(&gid, None);
             self.wake(&gid, now);
         }
@@ -274,43 +260,47 @@ impl Shard {
 
     /// Answers everybody who waits for an outcome with what is durable now: the shard is about to go away.
     pub fn handle_stop(&mut self) {
-        for resident in self.residents.values_mut().filter(|resident| resident.unflushed.is_none()) {
+        for slot in self.slots.all_mut() {
+            let resident = match slot {
+                Slot::Resident(resident) if resident.is_flushed() => resident,
+                Slot::Resident(_) | Slot::Reading(_) | Slot::Away(_) => continue,
+            };
             let result = snapshot(&resident.transaction);
             for waiter in std::mem::take(&mut resident.waiters) {
-                self.releases.push_back(Release::Reply { ticket: waiter.ticket, result: Ok(result.clone()) });
+                self.outbox.reply(waiter.ticket, Ok(result.clone()));
             }
         }
     }
 
     /// The next thing to let go of.
     pub fn poll_release(&mut self) -> Option<Release> {
-        let release = self.releases.pop_front();
+        let release = self.outbox.releases.pop_front();
         if let Some(Release::Load(gid)) = &release
-            && let Some(loading) = self.loading.get_mut(gid)
+            && let Some(reading) = self.slots.reading_mut(gid)
         {
-            loading.is_under_way = true;
+            reading.start();
         }
         release
     }
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(due, _)| *due)
+        self.outbox.next_timer()
     }
 
     /// Enough has arrived for one batch: take nothing more in until a batch is durable.
     pub fn is_full(&self) -> bool {
-        self.forming.records.len() >= self.options.batch_records_max
+        self.outbox.forming_len() >= self.options.batch_records_max
     }
 
     /// Transactions in memory, and those being read.
     pub fn len(&self) -> usize {
-        self.residents.len() + self.loading.len()
+        self.slots.in_memory()
     }
 
     /// Payloads and outputs in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.slots.bytes()
     }
 
     /// Nothing in memory.
@@ -325,16 +315,16 @@ impl Shard {
 
     /// A transaction in memory, durable or not: for tests and checkers, never for answers.
     pub fn resident(&self, gid: &Gid) -> Option<&Transaction> {
-        self.residents.get(gid).map(|resident| &resident.transaction)
+        self.slots.resident(gid).map(|resident| &resident.transaction)
     }
 
     /// What a transaction in memory takes for the time, and the wall clock for one that is not: for tests and checkers.
     pub fn time_of(&self, gid: &Gid, now: Timestamp) -> Timestamp {
-        self.residents.get(gid).map_or_else(|| self.times.wall.at(now), |resident| resident.own(now))
+        self.slots.resident(gid).map_or_else(|| self.times.wall.at(now), |resident| resident.own(now))
     }
 
     /// Whether a gid is in memory or being read.
     pub fn knows(&self, gid: &Gid) -> bool {
-        self.residents.contains_key(gid) || self.loading.contains_key(gid)
+        self.slots.knows(gid)
     }
 }

@@ -1,11 +1,10 @@
-//! The records of one durable write, in their three stages: forming, sealed, flushed.
+//! One durable write: its records, and the rows of the index that they change.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use super::{Message, Release};
+use super::Message;
 use crate::event::Record;
 use crate::spec::Spec;
 
@@ -47,43 +46,10 @@ pub struct IndexRow {
     pub hosts: Vec<String>,
 }
 
-/// The batch that takes records in.
-#[derive(Debug)]
-pub(super) struct Forming {
-    pub(super) id: BatchId,
-    pub(super) records: Vec<Record>,
-    pub(super) gids: BTreeSet<Gid>,
-    pub(super) withheld: Vec<Withheld>,
-}
-
-impl Forming {
-    pub(super) fn new(id: BatchId) -> Self {
-        Self { id, records: Vec::new(), gids: BTreeSet::new(), withheld: Vec::new() }
-    }
-}
-
-/// The batch that is being written.
-#[derive(Debug)]
-pub(super) struct Sealed {
-    pub(super) id: BatchId,
-    pub(super) gids: BTreeSet<Gid>,
-    pub(super) withheld: Vec<Withheld>,
-}
-
 /// A message with its place among all that were decided: what is decided again is decided in that order, whether a
 /// batch or the end of its transaction is what it waits for.
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) order: u64,
     pub(super) message: Message,
-}
-
-/// Something that waits for a batch.
-#[derive(Debug)]
-pub(super) struct Withheld {
-    pub(super) gid: Gid,
-    /// What goes out when the batch is durable.
-    pub(super) release: Option<Release>,
-    /// What is decided again when it is not.
-    pub(super) message: Option<Arrived>,
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use trine_protocol::{Gid, Timestamp};
 
-use super::batch::{Arrived, Batch, BatchId, Forming, Sealed, Withheld};
-use super::ownership::Loading;
+use super::batch::{Arrived, Batch, BatchId};
+use super::outbox::{Sealed, Withheld};
+use super::ownership::Reading;
 use super::{
-    Found, LoadFailure, Message, Release, ReplyOn, Resident, Shard, Snapshot, Ticket, Waiter, snapshot,
+    Found, LoadFailure, Message, Ownership, ReadStage, Release, ReplyOn, Resident, Seq, Shard, Slot,
+    Snapshot, Ticket, Waiter, snapshot,
 };
 use crate::input::{Command, Input, Rejection};
 use crate::transaction::{advance, decide};
@@ -20,41 +22,30 @@ const PAUSE_MS_MAX: u64 = 10_000;
 impl Shard {
     /// The next durable write, if none is in flight and there is something to write (law L5).
     pub fn poll_batch(&mut self, now: Timestamp) -> Option<Batch> {
-        if self.sealed.is_some() || self.forming.records.is_empty() {
-            return None;
-        }
-        let fresh = Forming::new(BatchId(self.next_batch));
-        self.next_batch += 1;
-        let forming = std::mem::replace(&mut self.forming, fresh);
-        assert!(forming.id < self.forming.id, "batches are numbered in the order they are sealed");
-        let gids: Vec<Gid> = forming.gids.iter().cloned().collect();
-        self.sealed = Some(Sealed { id: forming.id, gids: forming.gids, withheld: forming.withheld });
+        let (id, records, gids) = self.outbox.seal()?;
         let mut rows = Vec::new();
         for gid in &gids {
-            self.make_sure(gid);
+            self.claim_what_is_sealed(gid);
             self.schedule(gid, now);
-            self.weigh(gid);
+            self.slots.weigh(gid);
             rows.extend(self.index_row(gid));
         }
-        Some(Batch { id: forming.id, records: forming.records, rows })
+        Some(Batch { id, records, rows })
     }
 
     /// The batch is durable, except for gids somebody else has appended to (law L7).
     pub fn on_committed(&mut self, batch: BatchId, conflicts: &[Gid], now: Timestamp) {
-        let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.id == batch) else { return };
+        let Some(mut sealed) = self.outbox.take_sealed(batch) else { return };
         self.failures_in_a_row = 0;
         if !conflicts.is_empty() {
             let again = self.forget(&mut sealed, |gid| conflicts.contains(gid));
             self.reload(again);
         }
-        for withheld in sealed.withheld {
-            if let Some(Release::Call(call)) = &withheld.release {
-                self.released(&withheld.gid, call.key);
-            }
-            self.releases.extend(withheld.release);
+        for (gid, key) in self.outbox.flush(&sealed) {
+            self.released(&gid, key);
         }
-        for gid in sealed.gids {
-            self.flushed(&gid, batch, now);
+        for (gid, seq) in sealed.newest {
+            self.flushed(&gid, seq, now);
         }
     }
 
@@ -63,7 +54,7 @@ impl Shard {
     ///
     /// A store that goes on failing is given pauses, and whoever waits for it an answer: that nothing is known.
     pub fn on_commit_failed(&mut self, batch: BatchId, now: Timestamp) -> Vec<Gid> {
-        let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.id == batch) else { return Vec::new() };
+        let Some(mut sealed) = self.outbox.take_sealed(batch) else { return Vec::new() };
         self.failures_in_a_row += 1;
         let again = self.forget(&mut sealed, |_| true);
         let forgotten = again.keys().cloned().collect();
@@ -72,8 +63,8 @@ impl Shard {
             Some(pauses) => {
                 let pause_ms =
                     self.options.reload_delay_ms.saturating_mul(1 << (pauses - 1).min(10)).min(PAUSE_MS_MAX);
-                for (gid, loading) in again {
-                    self.read_later(&gid, loading, &Rejection::Unavailable, now.plus_millis(pause_ms));
+                for (gid, reading) in again {
+                    self.read_later(&gid, reading, &Rejection::Unavailable, now.plus_millis(pause_ms));
                 }
             }
         }
@@ -81,9 +72,9 @@ impl Shard {
     }
 
     /// Answers the commands that wait for a read; keeps the rest until the read is tried again.
-    fn read_later(&mut self, gid: &Gid, loading: Loading, rejection: &Rejection, retry_at: Timestamp) {
+    fn read_later(&mut self, gid: &Gid, reading: Reading, rejection: &Rejection, retry_at: Timestamp) {
         let mut kept = Vec::new();
-        for message in loading.messages.into_iter().chain(loading.late) {
+        for message in reading.messages.into_iter().chain(reading.stage.into_late()) {
             match message {
                 Message::Command { ticket, .. } => self.reply_now(ticket, Err(rejection.clone())),
                 Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
@@ -91,76 +82,78 @@ impl Shard {
                 }
             }
         }
-        for waiter in loading.waiters {
+        for waiter in reading.waiters {
             self.reply_now(waiter.ticket, Err(rejection.clone()));
         }
-        if loading.wanted {
-            self.timers.insert((retry_at, gid.clone()));
-            let (durable_seq, time, retry_at) = (loading.durable_seq, loading.time, Some(retry_at));
-            let again = Loading { messages: kept, durable_seq, time, retry_at, ..Loading::wanted() };
-            self.loading.insert(gid.clone(), again);
+        if reading.must_come_back {
+            self.outbox.set_timer(gid, &mut None, Some(retry_at));
+            let (acknowledged_seq, time, stage) =
+                (reading.acknowledged_seq, reading.time, ReadStage::Failed { retry_at });
+            let again =
+                Reading { messages: kept, acknowledged_seq, time, stage, ..Reading::that_must_come_back() };
+            self.slots.put_reading(gid, again);
         }
     }
 
     /// What a [`Release::Load`] found: the state of the gid, its absence, or nothing.
     pub fn on_loaded(&mut self, gid: &Gid, found: Result<Option<Found>, LoadFailure>, now: Timestamp) {
-        let Some(loading) = self.loading.remove(gid) else { return };
+        let Some(reading) = self.slots.take_reading(gid) else { return };
         match found {
-            Ok(Some(found)) if loading.outdates(&found) => self.load(gid, loading),
+            Ok(Some(found)) if reading.is_stale(&found) => self.load(gid, reading),
             Ok(Some(found)) => {
                 assert_eq!(found.transaction.gid(), gid, "a journal was read for another gid");
                 // Answers that wait count as under way until they are handled: their calls are not made again.
-                let answered = loading.messages.iter().chain(&loading.late).filter_map(Message::answers);
-                self.orphans.entry(gid.clone()).or_default().extend(answered);
-                self.settle_in(found, loading.waiters, loading.durable_seq, loading.time, now);
-                for message in loading.messages {
-                    message.answers().into_iter().for_each(|key| self.call_ended(gid, key));
+                let late = reading.stage.into_late();
+                let answered = reading.messages.iter().chain(&late).filter_map(Message::answers);
+                self.slots.add_left_earlier(gid, answered);
+                self.settle_in(found, reading.waiters, reading.acknowledged_seq, reading.time, now);
+                for message in reading.messages {
+                    message.answers().into_iter().for_each(|key| self.slots.call_ended(gid, key));
                     self.decide_resident(message, now);
                 }
-                loading.late.into_iter().for_each(|message| self.handle(message, now));
+                late.into_iter().for_each(|message| self.handle(message, now));
                 self.answer_if_quiet(gid, now);
                 self.leave_if_idle(gid, now);
             }
             Ok(None) => {
                 // What they wait for was durable: it has settled since, and was deleted.
-                for waiter in loading.waiters {
+                for waiter in reading.waiters {
                     self.reply_now(waiter.ticket, Err(Rejection::NotFound));
                 }
-                loading.messages.into_iter().for_each(|message| self.receive_unknown(message, now));
-                loading.late.into_iter().for_each(|message| self.handle(message, now));
+                reading.messages.into_iter().for_each(|message| self.receive_unknown(message, now));
+                reading.stage.into_late().into_iter().for_each(|message| self.handle(message, now));
             }
-            Err(failure) => self.load_failed(gid, loading, failure, now),
+            Err(failure) => self.load_failed(gid, reading, failure, now),
         }
     }
 
-    fn load_failed(&mut self, gid: &Gid, mut loading: Loading, failure: LoadFailure, now: Timestamp) {
+    fn load_failed(&mut self, gid: &Gid, mut reading: Reading, failure: LoadFailure, now: Timestamp) {
         let rejection = match failure {
             LoadFailure::Unavailable => Rejection::Unavailable,
             LoadFailure::Corrupt => Rejection::Corrupt,
         };
         // What was here before must come back; a journal nobody can read is left alone, loudly, by the lane.
-        loading.wanted &= failure == LoadFailure::Unavailable;
-        self.read_later(gid, loading, &rejection, now.plus_millis(self.options.reload_delay_ms));
+        reading.must_come_back &= failure == LoadFailure::Unavailable;
+        self.read_later(gid, reading, &rejection, now.plus_millis(self.options.reload_delay_ms));
     }
 
     /// Routes a message to its transaction, which is here, being read, about to be created, or to be read.
     pub(super) fn receive(&mut self, message: Message, now: Timestamp) {
         let gid = message.gid().clone();
-        if let Some(loading) = self.loading.get_mut(&gid) {
-            let is_under_way = loading.is_under_way;
-            return if is_under_way { &mut loading.late } else { &mut loading.messages }.push(message);
-        }
-        if let Some(resident) = self.residents.get(&gid) {
-            return if resident.owned && !resident.is_outdated_for(&message, &self.options, now) {
-                self.decide_resident(message, now)
-            } else {
-                self.receive_after_reading(message)
-            };
+        match self.slots.get_mut(&gid) {
+            Some(Slot::Reading(reading)) => return reading.push(message),
+            Some(Slot::Resident(resident))
+                if resident.is_owned() && !resident.is_outdated_for(&message, &self.options, now) =>
+            {
+                return self.decide_resident(message, now);
+            }
+            Some(Slot::Resident(_)) => return self.receive_after_reading(message),
+            Some(Slot::Away(_)) | None => {}
         }
         match message {
             Message::Command { command: Command::Create(_), .. } => self.receive_unknown(message, now),
             Message::Command { .. } | Message::Quarantine { .. } => {
-                self.load(&gid, Loading { messages: vec![message], ..Loading::default() });
+                self.load(&gid, Reading { messages: vec![message], ..Reading::default() });
             }
             // Nobody here knows the transaction (any more): whoever does owes the call again.
             Message::Answer { .. } | Message::NotSent { .. } => {}
@@ -170,7 +163,7 @@ impl Shard {
     /// A message for a gid that has no journal as far as is known. A creation is appended without looking.
     fn receive_unknown(&mut self, message: Message, now: Timestamp) {
         let gid = message.gid().clone();
-        if self.residents.contains_key(&gid) {
+        if self.slots.resident(&gid).is_some() {
             return self.decide_resident(message, now);
         }
         let Message::Command { ticket, command, .. } = &message else { return };
@@ -180,8 +173,9 @@ impl Shard {
             Ok(events) => {
                 let (created, records) = advance(None, &gid, events, wall_now);
                 let Some(transaction) = created else { return };
-                self.keep(&gid, Resident::new(transaction, true, self.times.wall.lead_ms(), now));
-                self.take_records(&gid, records);
+                self.slots
+                    .put_resident(&gid, Resident::new(transaction, true, self.times.wall.lead_ms(), now));
+                self.outbox.append(records);
                 self.answer_command(&gid, message, Ok(true));
             }
         }
@@ -190,7 +184,7 @@ impl Shard {
     /// Decides a message on the transaction in memory and takes the records in.
     fn decide_resident(&mut self, message: Message, now: Timestamp) {
         let gid = message.gid().clone();
-        let owned = self.residents.get(&gid).is_some_and(|resident| resident.owned);
+        let owned = self.slots.resident(&gid).is_some_and(Resident::is_owned);
         if !owned && message.answers().is_some() {
             // Whoever drives it owes the call as well, and hears for itself.
             return;
@@ -210,7 +204,7 @@ impl Shard {
             }
         };
         if let (Message::Command { command: Command::Replay { .. }, .. }, Some(resident)) =
-            (&message, self.residents.get_mut(&gid))
+            (&message, self.slots.resident_mut(&gid))
         {
             // The operator says now: what waits for room at its host asks again, too.
             resident.deferred.clear();
@@ -223,7 +217,7 @@ impl Shard {
                 if moved == Ok(true) =>
             {
                 let message = Some(self.arrived(message));
-                self.forming.withheld.push(Withheld { gid: gid.clone(), release: None, message });
+                self.withhold(&gid, None, message);
             }
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {}
         }
@@ -233,7 +227,7 @@ impl Shard {
 
     /// Decides one input; true when it moved the transaction.
     pub(super) fn feed(&mut self, gid: &Gid, input: &Input, now: Timestamp) -> Result<bool, Rejection> {
-        let Some(resident) = self.residents.get_mut(gid) else { return Ok(false) };
+        let Some(resident) = self.slots.resident_mut(gid) else { return Ok(false) };
         let own_now = resident.own(now);
         let events = decide(Some(&resident.transaction), input, own_now)?;
         if events.is_empty() {
@@ -242,19 +236,10 @@ impl Shard {
         let (next, records) = advance(Some(resident.transaction.clone()), gid, events, own_now);
         if let Some(next) = next {
             resident.transaction = next;
-            // Whoever moves it drives it; if somebody else moved it meanwhile, the append conflicts.
-            resident.owned = true;
+            resident.moved();
         }
-        self.take_records(gid, records);
+        self.outbox.append(records);
         Ok(true)
-    }
-
-    fn take_records(&mut self, gid: &Gid, records: Vec<crate::event::Record>) {
-        self.forming.records.extend(records);
-        self.forming.gids.insert(gid.clone());
-        if let Some(resident) = self.residents.get_mut(gid) {
-            resident.unflushed = Some(self.forming.id);
-        }
     }
 
     /// Answers a command with what it was decided on, as soon as that is durable (law L4): also a rejection, also
@@ -262,7 +247,7 @@ impl Shard {
     fn answer_command(&mut self, gid: &Gid, message: Message, decided: Result<bool, Rejection>) {
         let Message::Command { ticket, reply_on, .. } = message else { return };
         let message = self.arrived(message);
-        let Some(resident) = self.residents.get_mut(gid) else { return };
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
         let settled = resident.ends_a_wait(matches!(reply_on, ReplyOn::Quiet { .. }));
         let wait = match reply_on {
             ReplyOn::Durable => None,
@@ -275,7 +260,7 @@ impl Shard {
             return;
         }
         let result = decided.map(|changed| Snapshot { changed, ..snapshot(&resident.transaction) });
-        self.withhold(gid, Release::Reply { ticket, result }, Some(message));
+        self.withhold(gid, Some(Release::Reply { ticket, result }), Some(message));
     }
 
     fn arrived(&mut self, message: Message) -> Arrived {
@@ -283,82 +268,59 @@ impl Shard {
         Arrived { order: self.next_message, message }
     }
 
-    /// Keeps a release until the newest records of its gid are durable; lets it go at once if they are.
-    pub(super) fn withhold(&mut self, gid: &Gid, release: Release, message: Option<Arrived>) {
-        let unflushed = self.residents.get(gid).and_then(|resident| resident.unflushed);
-        let withheld = Withheld { gid: gid.clone(), release: Some(release), message };
-        match (unflushed, &mut self.sealed) {
-            (None, _) => {
-                if let Some(Release::Call(call)) = &withheld.release {
-                    self.released(gid, call.key);
-                }
-                self.releases.extend(withheld.release);
-            }
-            (Some(batch), Some(sealed)) if batch == sealed.id => sealed.withheld.push(withheld),
-            (Some(batch), _) => {
-                assert_eq!(batch, self.forming.id, "a resident waits for a batch that is gone");
-                self.forming.withheld.push(withheld);
-            }
+    /// Keeps a release until the gid's newest record is durable; lets it go at once if that is so.
+    pub(super) fn withhold(&mut self, gid: &Gid, release: Option<Release>, message: Option<Arrived>) {
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
+        let relies_on = resident.transaction.seq();
+        let withheld = Withheld { gid: gid.clone(), relies_on, release, message };
+        if let Some(key) = self.outbox.withhold(withheld, resident.durable_seq) {
+            self.released(gid, key);
         }
     }
 
     pub(super) fn reply_now(&mut self, ticket: Ticket, result: Result<super::Snapshot, Rejection>) {
-        self.releases.push_back(Release::Reply { ticket, result });
+        self.outbox.reply(ticket, result);
     }
 
     /// Drops the memory of the sealed gids that match, with all that was built on it, and returns the messages to
     /// decide again, in the order they came.
-    fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Loading> {
-        let lost = sealed.gids.iter().filter(|gid| lost(gid));
-        let mut again: BTreeMap<Gid, Vec<Arrived>> = lost.map(|gid| (gid.clone(), Vec::new())).collect();
-        sealed.gids.retain(|gid| !again.contains_key(gid));
-        self.forming.gids.retain(|gid| !again.contains_key(gid));
-        self.forming.records.retain(|record| !again.contains_key(&record.gid));
-        for withheld in [&mut sealed.withheld, &mut self.forming.withheld] {
-            for kept in std::mem::take(withheld) {
-                match again.get_mut(&kept.gid) {
-                    Some(messages) => messages.extend(kept.message),
-                    None => withheld.push(kept),
-                }
-            }
-        }
+    fn forget(&mut self, sealed: &mut Sealed, lost: impl Fn(&Gid) -> bool) -> BTreeMap<Gid, Reading> {
+        let again = self.outbox.forget(sealed.newest.keys().filter(|gid| lost(gid)).cloned());
+        sealed.newest.retain(|gid, _| !again.contains_key(gid));
         let mut forgotten = BTreeMap::new();
         for (gid, mut messages) in again {
-            let mut loading = Loading::wanted();
-            if let Some(resident) = self.let_go(&gid) {
-                if let Some(timer) = resident.timer {
-                    self.timers.remove(&(timer, gid.clone()));
-                }
+            let mut reading = Reading::that_must_come_back();
+            self.set_timer(&gid, None);
+            if let Some(resident) = self.slots.take_resident(&gid) {
                 messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));
-                self.orphan(&gid, resident.under_way);
-                loading.durable_seq = resident.durable_seq;
+                self.keep_released(&gid, resident.under_way);
+                reading.acknowledged_seq = resident.acknowledged_seq;
                 // A creation that is not durable may be a repetition: then what is read has a time of its own.
-                loading.time.lead_ms = (resident.durable_seq > 0).then_some(resident.lead_ms);
+                reading.time.lead_ms = (resident.acknowledged_seq > 0).then_some(resident.lead_ms);
             }
             messages.sort_by_key(|arrived| arrived.order);
-            loading.messages = messages.into_iter().map(|arrived| arrived.message).collect();
-            forgotten.insert(gid, loading);
+            reading.messages = messages.into_iter().map(|arrived| arrived.message).collect();
+            forgotten.insert(gid, reading);
         }
         forgotten
     }
 
-    fn reload(&mut self, again: BTreeMap<Gid, Loading>) {
-        for (gid, loading) in again {
-            self.load(&gid, loading);
+    fn reload(&mut self, again: BTreeMap<Gid, Reading>) {
+        for (gid, reading) in again {
+            self.load(&gid, reading);
         }
     }
 
-    /// A gid's records of a batch are durable.
-    fn flushed(&mut self, gid: &Gid, batch: BatchId, now: Timestamp) {
-        let Some(resident) = self.residents.get_mut(gid) else { return };
-        if resident.unflushed != Some(batch) {
+    /// A gid's records up to `seq` are durable.
+    fn flushed(&mut self, gid: &Gid, seq: Seq, now: Timestamp) {
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
+        (resident.durable_seq, resident.acknowledged_seq) = (seq, seq);
+        if !resident.is_flushed() {
             return;
         }
-        resident.unflushed = None;
-        resident.durable_seq = resident.transaction.seq();
         resident.fresh_at = now;
         let settled = resident.transaction.status().is_settled();
-        if !settled && resident.unsure {
+        if !settled && resident.ownership == Ownership::RereadAfterFlush {
             return self.read_again(gid);
         }
         if settled || resident.transaction.parked().is_some() {

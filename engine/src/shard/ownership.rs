@@ -10,58 +10,104 @@
 //!
 //! Nothing here is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trine_protocol::{Gid, Timestamp};
 
 use super::schedule::believable;
-use super::{CallStage, Found, KnownTime, Message, Release, Resident, Shard, ShardOptions, Waiter};
+use super::{
+    CallStage, Found, KnownTime, Message, Ownership, ReadStage, Resident, Seq, Shard, ShardOptions, Slot,
+    Waiter,
+};
 use crate::input::{CallKey, Input};
 use crate::transaction::decide;
 
 /// How old what is known of a transaction may be when one of its calls is repeated.
 const CALLS_OLD_AFTER_MS: u64 = 1_000;
 
-/// Messages that wait for their gid's journal to be read.
+/// A journal that is being read, and what waits for it.
 #[derive(Debug, Default)]
-pub(super) struct Loading {
+pub(super) struct Reading {
     pub(super) messages: Vec<Message>,
-    /// The read is under way, and what comes from now on is not to be told what it finds of somebody else's.
-    pub(super) is_under_way: bool,
-    pub(super) late: Vec<Message>,
+    pub(super) stage: ReadStage,
     /// Whose commands were accepted before it was read again.
     pub(super) waiters: Vec<Waiter>,
-    /// It was resident and must come back even if nobody asks for it.
-    pub(super) wanted: bool,
+    /// It must come into memory even if nobody asks for it.
+    pub(super) must_come_back: bool,
     /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
-    pub(super) durable_seq: u64,
+    pub(super) acknowledged_seq: Seq,
     /// What is known of its own time.
     pub(super) time: KnownTime,
-    /// The read failed; ask again then.
-    pub(super) retry_at: Option<Timestamp>,
-    /// Others may have taken it over since the read was asked for: that it is owned must be read again.
-    pub(super) may_be_lost: bool,
-    /// It may have been taken over from others since the read was asked for: that it is not owned must be read again.
-    pub(super) may_be_won: bool,
+    /// Another coordinator may have adopted it after this read began. Do not trust `owned = true`; read again.
+    pub(super) owned_may_be_stale: bool,
+    /// This coordinator may have adopted it after this read began. Do not trust `owned = false`; read again.
+    pub(super) foreign_may_be_stale: bool,
+    /// Calls that left before this read, and have not come back.
+    pub(super) left_earlier: BTreeSet<CallKey>,
 }
 
-impl Loading {
+impl Reading {
     /// For what must be in memory even if nobody asks for it.
-    pub(super) fn wanted() -> Self {
-        Self { wanted: true, ..Self::default() }
+    pub(super) fn that_must_come_back() -> Self {
+        Self { must_come_back: true, ..Self::default() }
     }
 
-    /// What was found was read before somebody else, or this coordinator, took the transaction over.
-    pub(super) fn outdates(&self, found: &Found) -> bool {
-        if found.owned { self.may_be_lost } else { self.may_be_won }
+    /// The store reads from now on.
+    pub(super) fn start(&mut self) {
+        match self.stage {
+            ReadStage::Queued | ReadStage::Failed { .. } => {
+                self.stage = ReadStage::Started { late: Vec::new() };
+            }
+            ReadStage::Started { .. } => {}
+        }
+    }
+
+    pub(super) fn push(&mut self, message: Message) {
+        match &mut self.stage {
+            ReadStage::Queued | ReadStage::Failed { .. } => self.messages.push(message),
+            ReadStage::Started { late } => late.push(message),
+        }
+    }
+
+    /// The result was read before another coordinator, or this one, took the transaction over.
+    pub(super) fn is_stale(&self, found: &Found) -> bool {
+        if found.owned { self.owned_may_be_stale } else { self.foreign_may_be_stale }
     }
 }
 
 impl Resident {
+    /// This shard drives it.
+    pub(super) fn is_owned(&self) -> bool {
+        match self.ownership {
+            Ownership::Foreign => false,
+            Ownership::Owned | Ownership::RereadAfterFlush => true,
+        }
+    }
+
+    /// Whoever moves a transaction drives it. If another coordinator moved it meanwhile, the append conflicts.
+    pub(super) fn moved(&mut self) {
+        self.ownership = match self.ownership {
+            Ownership::Foreign | Ownership::Owned => Ownership::Owned,
+            // A new record does not tell whether another coordinator has adopted it.
+            Ownership::RereadAfterFlush => Ownership::RereadAfterFlush,
+        };
+    }
+
+    /// What is sealed from now on is written together with its row, and thereby is this coordinator's.
+    fn claim_by_writing_row(&mut self) {
+        match self.ownership {
+            Ownership::Foreign | Ownership::Owned => {}
+            Ownership::RereadAfterFlush => {
+                self.ownership = Ownership::Owned;
+                self.indexed = None;
+            }
+        }
+    }
+
     /// When it is read again for those who wait for its end. What is being written tells by itself.
     pub(super) fn refresh_at(&self, options: &ShardOptions) -> Option<Timestamp> {
-        let waited_for = self.owned && !self.waiters.is_empty();
-        (waited_for && self.unflushed.is_none()).then(|| self.outdated_at(options))?
+        let waited_for = self.is_owned() && !self.waiters.is_empty();
+        (waited_for && self.is_flushed()).then(|| self.outdated_at(options))?
     }
 
     /// Time alone has made calls due, of what others may have moved meanwhile: no append of this shard would find that
@@ -72,7 +118,7 @@ impl Resident {
         distrusts_time: bool,
         now: Timestamp,
     ) -> bool {
-        if options.refresh_after_ms.is_none() || !self.owned || self.unflushed.is_some() {
+        if options.refresh_after_ms.is_none() || !self.is_owned() || !self.is_flushed() {
             return false;
         }
         let age_ms = now.millis_since(self.fresh_at);
@@ -89,7 +135,7 @@ impl Resident {
     /// finds that out by itself.
     pub(super) fn is_outdated_for(&self, message: &Message, options: &ShardOptions, now: Timestamp) -> bool {
         let Message::Command { command, .. } = message else { return false };
-        if self.unflushed.is_some() || self.outdated_at(options).is_none_or(|outdated_at| outdated_at > now) {
+        if !self.is_flushed() || self.outdated_at(options).is_none_or(|outdated_at| outdated_at > now) {
             return false;
         }
         let events = decide(Some(&self.transaction), &Input::Command(command.clone()), self.own(now));
@@ -101,40 +147,45 @@ impl Shard {
     /// A transaction belongs in memory: it is read unless it is here or being read. There is one way to read, so a
     /// state that is read can never be older than one this shard has let go of.
     pub fn handle_wanted(&mut self, gid: &Gid) {
-        if let Some(loading) = self.loading.get_mut(gid) {
-            loading.wanted = true;
-            loading.may_be_won = true;
-        } else if !self.residents.contains_key(gid) {
-            self.load(gid, Loading::wanted());
-        } else if !self.drives(gid) {
-            self.read_again(gid);
+        match self.slots.get_mut(gid) {
+            Some(Slot::Reading(reading)) => {
+                reading.must_come_back = true;
+                reading.foreign_may_be_stale = true;
+            }
+            Some(Slot::Resident(resident)) if resident.is_owned() => {}
+            Some(Slot::Resident(_)) => self.read_again(gid),
+            Some(Slot::Away(_)) | None => self.load(gid, Reading::that_must_come_back()),
         }
     }
 
     /// A transaction was taken over from somebody else: it is read even if it is here, for it may have moved there.
     pub fn handle_adopted(&mut self, gid: &Gid) {
-        if self.residents.contains_key(gid) {
-            self.read_again(gid);
-        } else if self.loading.contains_key(gid) {
-            self.handle_wanted(gid);
-        } else {
-            let time = KnownTime { is_adopted: true, ..KnownTime::default() };
-            self.load(gid, Loading { time, ..Loading::wanted() });
+        match self.slots.get_mut(gid) {
+            Some(Slot::Resident(_)) => self.read_again(gid),
+            Some(Slot::Reading(_)) => self.handle_wanted(gid),
+            Some(Slot::Away(_)) | None => {
+                let time = KnownTime { is_adopted: true, ..KnownTime::default() };
+                self.load(gid, Reading { time, ..Reading::that_must_come_back() });
+            }
         }
     }
 
     /// Others may have taken over what is here: everything is read again, and kept only if it is still owned.
     pub fn handle_lapse(&mut self) {
-        self.loading.values_mut().for_each(|loading| loading.may_be_lost = true);
-        let gids: Vec<Gid> = self.residents.keys().cloned().collect();
-        for gid in gids {
+        for slot in self.slots.all_mut() {
+            match slot {
+                Slot::Reading(reading) => reading.owned_may_be_stale = true,
+                Slot::Resident(_) | Slot::Away(_) => {}
+            }
+        }
+        for gid in self.slots.residents() {
             self.read_again(&gid);
         }
     }
 
     /// Whether this shard has a transaction in memory and drives it: for tests and checkers.
     pub fn drives(&self, gid: &Gid) -> bool {
-        self.residents.get(gid).is_some_and(|resident| resident.owned)
+        self.slots.resident(gid).is_some_and(Resident::is_owned)
     }
 
     /// A message for a transaction that somebody else drives, or may have moved.
@@ -145,77 +196,56 @@ impl Shard {
         }
         let gid = message.gid().clone();
         self.read_again(&gid);
-        if let Some(loading) = self.loading.get_mut(&gid) {
-            loading.messages.push(message);
+        if let Some(reading) = self.slots.reading_mut(&gid) {
+            reading.messages.push(message);
         }
     }
 
     /// Asks for a gid's journal.
-    pub(super) fn load(&mut self, gid: &Gid, loading: Loading) {
-        let Loading { mut messages, late, waiters, wanted, durable_seq, time, .. } = loading;
-        messages.extend(late);
-        let loading = Loading { messages, waiters, wanted, durable_seq, time, ..Loading::default() };
-        self.loading.insert(gid.clone(), loading);
-        self.releases.push_back(Release::Load(gid.clone()));
+    pub(super) fn load(&mut self, gid: &Gid, reading: Reading) {
+        let Reading { mut messages, stage, waiters, must_come_back, acknowledged_seq, time, .. } = reading;
+        messages.extend(stage.into_late());
+        let again =
+            Reading { messages, waiters, must_come_back, acknowledged_seq, time, ..Reading::default() };
+        self.slots.put_reading(gid, again);
+        self.outbox.load(gid);
     }
 
     /// Reads a transaction again that may have changed behind this shard's back. Whoever waits for its end goes on
     /// waiting. What is being written is left alone until that is durable, or until the append finds out.
     pub(super) fn read_again(&mut self, gid: &Gid) {
-        let Some(resident) = self.residents.get_mut(gid) else { return };
-        if resident.unflushed.is_some() {
-            resident.unsure = true;
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
+        if !resident.is_flushed() {
+            resident.ownership = Ownership::RereadAfterFlush;
             resident.under_way.retain(|_, stage| *stage == CallStage::Released);
-            let is_call = |release: &Option<Release>| matches!(release, Some(Release::Call(_)));
-            if let Some(sealed) = &mut self.sealed {
-                sealed.withheld.retain(|withheld| withheld.gid != *gid || !is_call(&withheld.release));
-            }
+            self.outbox.drop_calls(gid);
             return;
         }
-        let Some(mut resident) = self.let_go(gid) else { return };
-        if let Some(timer) = resident.timer {
-            self.timers.remove(&(timer, gid.clone()));
-        }
+        self.set_timer(gid, None);
+        let Some(mut resident) = self.slots.take_resident(gid) else { return };
         resident.waiters.sort_by_key(|waiter| waiter.message.order);
-        self.orphan(gid, resident.under_way);
-        let Resident { waiters, durable_seq, lead_ms, owned, .. } = resident;
+        let owned = resident.is_owned();
+        self.keep_released(gid, resident.under_way);
+        let Resident { waiters, acknowledged_seq, lead_ms, .. } = resident;
         let time = KnownTime { lead_ms: owned.then_some(lead_ms), is_adopted: !owned };
-        self.load(gid, Loading { waiters, durable_seq, time, ..Loading::wanted() });
+        self.load(gid, Reading { waiters, acknowledged_seq, time, ..Reading::that_must_come_back() });
     }
 
-    /// What is sealed from now on is written together with its row, and thereby is this coordinator's.
-    pub(super) fn make_sure(&mut self, gid: &Gid) {
-        if let Some(resident) = self.residents.get_mut(gid)
-            && std::mem::take(&mut resident.unsure)
-        {
-            resident.indexed = None;
+    /// See [`Resident::claim_by_writing_row`].
+    pub(super) fn claim_what_is_sealed(&mut self, gid: &Gid) {
+        if let Some(resident) = self.slots.resident_mut(gid) {
+            resident.claim_by_writing_row();
         }
     }
 
     /// Remembers calls that left, of a transaction that is no longer here.
-    pub(super) fn orphan(&mut self, gid: &Gid, under_way: BTreeMap<CallKey, CallStage>) {
+    pub(super) fn keep_released(&mut self, gid: &Gid, under_way: BTreeMap<CallKey, CallStage>) {
         let released = |(key, stage): (CallKey, CallStage)| (stage == CallStage::Released).then_some(key);
-        let released: Vec<CallKey> = under_way.into_iter().filter_map(released).collect();
-        if !released.is_empty() {
-            self.orphans.entry(gid.clone()).or_default().extend(released);
-        }
+        self.slots.add_left_earlier(gid, under_way.into_iter().filter_map(released));
     }
 
     /// A call left before this memory began, and has not come back.
     pub fn handle_under_way(&mut self, gid: &Gid, key: CallKey) {
-        self.orphans.entry(gid.clone()).or_default().insert(key);
-    }
-
-    /// A call came back. Its transaction may be here, or gone, or be taken for a new one that is being created.
-    pub(super) fn call_ended(&mut self, gid: &Gid, key: CallKey) {
-        if let Some(resident) = self.residents.get_mut(gid) {
-            resident.under_way.remove(&key);
-        }
-        if let Some(orphans) = self.orphans.get_mut(gid) {
-            orphans.remove(&key);
-            if orphans.is_empty() {
-                self.orphans.remove(gid);
-            }
-        }
+        self.slots.add_left_earlier(gid, [key]);
     }
 }

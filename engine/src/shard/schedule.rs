@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use trine_protocol::{Gid, Op, Timestamp};
 
 use super::{
-    Call, CallStage, Found, IndexRow, Indexed, KnownTime, Release, Resident, Shard, Waiter, snapshot,
+    Call, CallStage, Found, IndexRow, Indexed, KnownTime, Ownership, ReadStage, Release, Resident, Seq,
+    Shard, Slot, Waiter, snapshot,
 };
 use crate::input::{CallKey, Input};
 use crate::transaction::{Agenda, Transaction};
@@ -14,13 +15,13 @@ impl Resident {
     pub(super) fn new(transaction: Transaction, owned: bool, lead_ms: i64, now: Timestamp) -> Self {
         Self {
             transaction,
-            owned,
-            unsure: false,
-            unflushed: None,
+            ownership: if owned { Ownership::Owned } else { Ownership::Foreign },
             durable_seq: 0,
+            acknowledged_seq: 0,
             lead_ms,
             fresh_at: now,
             under_way: BTreeMap::new(),
+            left_earlier: BTreeSet::new(),
             deferred: BTreeMap::new(),
             waiters: Vec::new(),
             timer: None,
@@ -29,9 +30,14 @@ impl Resident {
         }
     }
 
+    /// All its records are durable.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.transaction.seq() <= self.durable_seq
+    }
+
     /// What is durable has nothing under way and nothing due. What is under way elsewhere is due in its journal as well.
     fn is_quiet(&self, now: Timestamp) -> bool {
-        if self.unflushed.is_some() || !self.under_way.is_empty() {
+        if !self.is_flushed() || !self.under_way.is_empty() {
             return false;
         }
         // What is due waits for room at its host, or came due meanwhile and goes out when time passes here, too.
@@ -69,7 +75,7 @@ impl Shard {
         &mut self,
         found: Found,
         waiters: Vec<Waiter>,
-        durable_seq: u64,
+        acknowledged_seq: Seq,
         time: KnownTime,
         now: Timestamp,
     ) {
@@ -78,11 +84,12 @@ impl Shard {
         let lead_ms = self.times.lead_of(&found, time, now);
         let mut resident = Resident::new(found.transaction, found.owned, lead_ms, now);
         let seq = resident.transaction.seq();
-        resident.durable_seq = seq.max(durable_seq);
+        resident.durable_seq = seq;
+        resident.acknowledged_seq = seq.max(acknowledged_seq);
         // Whoever moves what is somebody else's writes its row, and by that becomes its owner.
         resident.indexed = found.owned.then(|| indexed(&resident.transaction, self.options.evict_after_ms));
-        let orphans = self.orphans.remove(&gid).unwrap_or_default();
-        resident.under_way.extend(orphans.into_iter().map(|key| (key, CallStage::Released)));
+        let left = self.slots.take_left_earlier(&gid);
+        resident.under_way.extend(left.into_iter().map(|key| (key, CallStage::Released)));
         let result = snapshot(&resident.transaction);
         for waiter in waiters {
             if waiter.until <= now || resident.ends_a_wait(waiter.or_quiet) {
@@ -91,10 +98,11 @@ impl Shard {
                 resident.waiters.push(waiter);
             }
         }
-        self.keep(&gid, resident);
-        if seq < durable_seq {
-            let detail =
-                format!("its journal had {durable_seq} records and has only {seq}: the database lost some");
+        self.slots.put_resident(&gid, resident);
+        if seq < acknowledged_seq {
+            let detail = format!(
+                "its journal had {acknowledged_seq} records and has only {seq}: the database lost some"
+            );
             // Refused when it is settled: then there is nothing to keep from happening.
             let _ = self.feed(&gid, &Input::Quarantine { detail }, now);
         }
@@ -107,7 +115,7 @@ impl Shard {
         if self.distrusts_time {
             return;
         }
-        if self.residents.get(gid).is_some_and(|resident| resident.owned)
+        if self.slots.resident(gid).is_some_and(Resident::is_owned)
             && self.feed(gid, &Input::Tick, now).is_err()
         {
             unreachable!("time is never refused");
@@ -115,16 +123,16 @@ impl Shard {
     }
 
     /// Releases (or withholds) the calls that are owed and not under way, and sets the timer. Does nothing while
-    /// the newest records are still forming: sealing them schedules again, and so does reading what is unsure.
+    /// the newest records are still forming: sealing them schedules again, and so does the second read.
     pub(super) fn schedule(&mut self, gid: &Gid, now: Timestamp) {
         self.touching = Some(gid.clone());
-        let Some(resident) = self.residents.get_mut(gid) else { return };
-        if resident.unflushed == Some(self.forming.id) || resident.unsure {
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
+        if self.outbox.is_forming(gid) || resident.ownership == Ownership::RereadAfterFlush {
             return;
         }
         self.forget_sent(gid);
-        let Some(resident) = self.residents.get_mut(gid) else { return };
-        if !resident.owned {
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
+        if !resident.is_owned() {
             let watch_at = now.plus_millis(self.options.reload_delay_ms);
             let waited_for = resident.waiters.iter().map(|waiter| waiter.until).min();
             return self.set_timer(gid, waited_for.map(|until| until.min(watch_at)));
@@ -156,7 +164,7 @@ impl Shard {
         }
         self.set_timer(gid, wake_at);
         for call in calls {
-            self.withhold(gid, Release::Call(call), None);
+            self.withhold(gid, Some(Release::Call(call)), None);
         }
     }
 
@@ -169,7 +177,7 @@ impl Shard {
         reason: Option<&str>,
         now: Timestamp,
     ) -> Option<Input> {
-        self.residents.get_mut(gid)?.deferred.insert(key, retry_at);
+        self.slots.resident_mut(gid)?.deferred.insert(key, retry_at);
         // Giving up for want of somebody to call goes by the time, like a deadline: not by a clock that may be wrong.
         let Some(reason) = reason.filter(|_| !self.distrusts_time) else {
             // Nobody tried: what was not sent before this may go out after it.
@@ -183,7 +191,7 @@ impl Shard {
     /// Forgets since when calls could not be sent that are no longer owed.
     fn forget_sent(&mut self, gid: &Gid) {
         let Some(unsent) = self.unsent.get_mut(gid) else { return };
-        let owed = self.residents.get(gid).filter(|resident| resident.owned);
+        let owed = self.slots.resident(gid).filter(|resident| resident.is_owned());
         let owed: BTreeSet<CallKey> = owed
             .map(|one| one.transaction.owed().into_iter().map(|owed| owed.key).collect())
             .unwrap_or_default();
@@ -195,7 +203,7 @@ impl Shard {
 
     /// Answers those who wait only as long as there is something to wait for now.
     pub(super) fn answer_if_quiet(&mut self, gid: &Gid, now: Timestamp) {
-        let Some(resident) = self.residents.get_mut(gid) else { return };
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
         if !resident.waiters.iter().any(|waiter| waiter.or_quiet) || !resident.is_quiet(now) {
             return;
         }
@@ -208,7 +216,8 @@ impl Shard {
 
     /// A call left: from now on it is answered, whatever becomes of the memory of its transaction.
     pub(super) fn released(&mut self, gid: &Gid, key: CallKey) {
-        if let Some(stage) = self.residents.get_mut(gid).and_then(|resident| resident.under_way.get_mut(&key))
+        if let Some(stage) =
+            self.slots.resident_mut(gid).and_then(|resident| resident.under_way.get_mut(&key))
         {
             *stage = CallStage::Released;
         }
@@ -217,13 +226,20 @@ impl Shard {
     /// A timer is due: the transaction's own, a waiter's, or a read to repeat.
     pub(super) fn wake(&mut self, gid: &Gid, now: Timestamp) {
         self.touching = Some(gid.clone());
-        if let Some(loading) = self.loading.get_mut(gid) {
-            if loading.retry_at.take_if(|retry_at| *retry_at <= now).is_some() {
-                self.releases.push_back(Release::Load(gid.clone()));
+        let resident = match self.slots.get_mut(gid) {
+            Some(Slot::Resident(resident)) => resident,
+            Some(Slot::Reading(reading)) => {
+                match reading.stage {
+                    ReadStage::Failed { retry_at } if retry_at <= now => {
+                        reading.stage = ReadStage::Queued;
+                        self.outbox.load(gid);
+                    }
+                    ReadStage::Failed { .. } | ReadStage::Queued | ReadStage::Started { .. } => {}
+                }
+                return;
             }
-            return;
-        }
-        let Some(resident) = self.residents.get_mut(gid) else { return };
+            Some(Slot::Away(_)) | None => return,
+        };
         resident.timer = None;
         if resident.refresh_at(&self.options).is_some_and(|refresh_at| refresh_at <= now) {
             // Also before a wait that is over is answered.
@@ -236,9 +252,13 @@ impl Shard {
         let late: Vec<_> = resident.waiters.extract_if(.., |waiter| waiter.until <= now).collect();
         for waiter in late {
             let release = Release::Reply { ticket: waiter.ticket, result: Ok(result.clone()) };
-            self.withhold(gid, release, Some(waiter.message));
+            self.withhold(gid, Some(release), Some(waiter.message));
         }
-        if self.residents.get(gid).is_some_and(|resident| !resident.owned && !resident.waiters.is_empty()) {
+        if self
+            .slots
+            .resident(gid)
+            .is_some_and(|resident| !resident.is_owned() && !resident.waiters.is_empty())
+        {
             return self.read_again(gid);
         }
         self.tick(gid, now);
@@ -248,72 +268,44 @@ impl Shard {
 
     /// Makes sure the transaction is woken not later than `at`.
     pub(super) fn set_timer_at(&mut self, gid: &Gid, at: Timestamp) {
-        let timer = self.residents.get(gid).and_then(|resident| resident.timer);
+        let timer = self.slots.resident(gid).and_then(|resident| resident.timer);
         if timer.is_none_or(|timer| at < timer) {
             self.set_timer(gid, Some(at));
         }
     }
 
     pub(super) fn set_timer(&mut self, gid: &Gid, at: Option<Timestamp>) {
-        let Some(resident) = self.residents.get_mut(gid) else { return };
-        if resident.timer == at {
-            return;
-        }
-        if let Some(old) = resident.timer.take() {
-            self.timers.remove(&(old, gid.clone()));
-        }
-        resident.timer = at;
-        if let Some(at) = at {
-            self.timers.insert((at, gid.clone()));
-        }
+        let Some(resident) = self.slots.resident_mut(gid) else { return };
+        self.outbox.set_timer(gid, &mut resident.timer, at);
     }
 
     /// Drops a settled transaction, or one that waits for long and whose index row says until when.
     pub(super) fn leave_if_idle(&mut self, gid: &Gid, now: Timestamp) {
-        let Some(resident) = self.residents.get(gid) else { return };
-        if resident.unflushed.is_some() || !resident.waiters.is_empty() {
+        let Some(resident) = self.slots.resident(gid) else { return };
+        if !resident.is_flushed() || !resident.waiters.is_empty() {
             return;
         }
         let settled = resident.transaction.status().is_settled();
         let waits_long = resident.may_leave(now, self.options.evict_after_ms)
             && (resident.keeps_wall_time(&self.times.wall) || resident.waits_for_a_person());
-        if settled || !resident.owned || waits_long {
-            if !settled && resident.owned {
+        if settled || !resident.is_owned() || waits_long {
+            if !settled && resident.is_owned() {
                 self.times.left(gid, now);
             }
             self.set_timer(gid, None);
             self.unsent.remove(gid);
             // What is under way must be known if the transaction comes back before it has ended.
-            if let Some(left) = self.let_go(gid)
+            if let Some(left) = self.slots.take_resident(gid)
                 && !settled
             {
-                self.orphan(gid, left.under_way);
+                self.keep_released(gid, left.under_way);
             }
         }
     }
 
-    pub(super) fn keep(&mut self, gid: &Gid, resident: Resident) {
-        self.residents.insert(gid.clone(), resident);
-        self.weigh(gid);
-    }
-
-    pub(super) fn let_go(&mut self, gid: &Gid) -> Option<Resident> {
-        let resident = self.residents.remove(gid)?;
-        self.bytes -= resident.weight;
-        Some(resident)
-    }
-
-    /// Counts what a transaction holds; what grows is counted again when it is sealed.
-    pub(super) fn weigh(&mut self, gid: &Gid) {
-        let Some(resident) = self.residents.get_mut(gid) else { return };
-        let weight = resident.transaction.bytes();
-        self.bytes = self.bytes - resident.weight + weight;
-        resident.weight = weight;
-    }
-
     /// The row a gid's newest records make, if it differs from the one that is written.
     pub(super) fn index_row(&mut self, gid: &Gid) -> Option<IndexRow> {
-        let resident = self.residents.get_mut(gid)?;
+        let resident = self.slots.resident_mut(gid)?;
         let transaction = &resident.transaction;
         let indexed = indexed(transaction, self.options.evict_after_ms);
         if resident.indexed.replace(indexed) == Some(indexed) {

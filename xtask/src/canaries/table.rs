@@ -25,6 +25,8 @@ const RULES: &str = "engine/src/transaction/rules.rs";
 const FLOW: &str = "engine/src/shard/flow.rs";
 const SCHEDULE: &str = "engine/src/shard/schedule.rs";
 const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
+const SLOT: &str = "engine/src/shard/slot.rs";
+const OUTBOX: &str = "engine/src/shard/outbox.rs";
 
 /// All of them.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
@@ -57,9 +59,9 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L4",
         breaks: "replies and calls leave before they are durable",
-        file: FLOW,
-        replace: "let unflushed = self.residents.get(gid).and_then(|resident| resident.unflushed);",
-        with: "let unflushed: Option<BatchId> = None;",
+        file: OUTBOX,
+        replace: "self.relies_on <= durable_seq",
+        with: "self.relies_on <= durable_seq.max(Seq::MAX)",
     },
     Canary {
         law: "L4",
@@ -74,9 +76,9 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L5",
         breaks: "a second batch is sealed while one is in flight",
-        file: FLOW,
-        replace: "if self.sealed.is_some() || self.forming.records.is_empty() {",
-        with: "if self.forming.records.is_empty() {",
+        file: OUTBOX,
+        replace: "if self.sealed.is_some() || self.forming.is_empty() {",
+        with: "if self.forming.is_empty() {",
     },
     Canary {
         law: "L6",
@@ -91,9 +93,13 @@ const CANARIES: &[Canary] = &[
         file: FLOW,
         replace: "        self.failures_in_a_row += 1;
 ",
-        with: "        if !sealed.gids.is_empty() {
-            self.sealed = Some(sealed);
-            self.on_committed(batch, &[], now);
+        with: "        if !sealed.newest.is_empty() {
+            for (gid, key) in self.outbox.flush(&sealed) {
+                self.released(&gid, key);
+            }
+            for (gid, seq) in sealed.newest {
+                self.flushed(&gid, seq, now);
+            }
             return Vec::new();
         }
         self.failures_in_a_row += 1;
@@ -106,7 +112,7 @@ const CANARIES: &[Canary] = &[
         replace: "            None | Some(0) => self.reload(again),
 ",
         with: "            None | Some(0) => {
-                for message in again.into_values().flat_map(|loading| loading.messages) {
+                for message in again.into_values().flat_map(|reading| reading.messages) {
                     self.receive_unknown(message, now);
                 }
             }
@@ -115,8 +121,8 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L6",
         breaks: "records built on a lost batch are written",
-        file: FLOW,
-        replace: "self.forming.records.retain(|record| !again.contains_key(&record.gid));",
+        file: OUTBOX,
+        replace: "self.forming.retain(|record| !again.contains_key(&record.gid));",
         with: "",
     },
     Canary {

@@ -1,22 +1,22 @@
 //! Ways to break the rules of ownership.
 
-use super::{Canary, FLOW, OWNERSHIP, SCHEDULE};
+use super::{Canary, FLOW, OUTBOX, OWNERSHIP, SCHEDULE, SLOT};
 
 pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "own",
         breaks: "a foreign transaction makes calls",
         file: SCHEDULE,
-        replace: "if !resident.owned {",
-        with: "if !resident.owned && resident.under_way.len() > 1_000 {",
+        replace: "if !resident.is_owned() {",
+        with: "if !resident.is_owned() && resident.under_way.len() > 1_000 {",
     },
     Canary {
         law: "own",
         breaks: "time moves a foreign transaction",
         file: SCHEDULE,
-        replace: "if self.residents.get(gid).is_some_and(|resident| resident.owned)
+        replace: "if self.slots.resident(gid).is_some_and(Resident::is_owned)
             && self.feed",
-        with: "if self.residents.contains_key(gid)
+        with: "if self.slots.resident(gid).is_some()
             && self.feed",
     },
     Canary {
@@ -51,15 +51,15 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "a foreign transaction is answered for from memory",
         file: FLOW,
-        replace: "resident.owned && !resident.is_outdated_for(",
+        replace: "resident.is_owned() && !resident.is_outdated_for(",
         with: "!resident.is_outdated_for(",
     },
     Canary {
         law: "own",
         breaks: "a command is answered from a read that is older",
-        file: FLOW,
-        replace: "let is_under_way = loading.is_under_way;",
-        with: "let is_under_way = false;",
+        file: OWNERSHIP,
+        replace: "ReadStage::Started { late } => late.push(message),",
+        with: "ReadStage::Started { .. } => self.messages.push(message),",
     },
     Canary {
         law: "own",
@@ -72,29 +72,29 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "a foreign transaction that was moved is not driven",
         file: FLOW,
-        replace: "resident.owned = true;",
+        replace: "resident.moved();",
         with: "",
     },
     Canary {
         law: "own",
         breaks: "nobody looks whether a foreign transaction has ended",
         file: SCHEDULE,
-        replace: "!resident.owned && !resident.waiters.is_empty()",
-        with: "!resident.owned && resident.waiters.len() > 1_000",
+        replace: "!resident.is_owned() && !resident.waiters.is_empty()",
+        with: "!resident.is_owned() && resident.waiters.len() > 1_000",
     },
     Canary {
         law: "own",
         breaks: "a command is answered from memory however old that is",
         file: OWNERSHIP,
-        replace: "self.unflushed.is_some() || self.outdated_at(options).is_none_or(",
+        replace: "!self.is_flushed() || self.outdated_at(options).is_none_or(",
         with: "self.outdated_at(options).is_some() || self.outdated_at(options).is_none_or(",
     },
     Canary {
         law: "own",
         breaks: "nobody looks whether others have ended what is driven here",
         file: OWNERSHIP,
-        replace: "let waited_for = self.owned && !self.waiters.is_empty();",
-        with: "let waited_for = self.owned && self.waiters.len() > 1_000;",
+        replace: "let waited_for = self.is_owned() && !self.waiters.is_empty();",
+        with: "let waited_for = self.is_owned() && self.waiters.len() > 1_000;",
     },
     Canary {
         law: "own",
@@ -109,42 +109,42 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "who waits is forgotten when a transaction is read again",
         file: OWNERSHIP,
-        replace: "Loading { waiters, durable_seq, time, ..Loading::wanted() }",
-        with: "Loading { durable_seq, time, ..Loading::wanted() }",
+        replace: "Reading { waiters, acknowledged_seq, time, ..Reading::that_must_come_back() }",
+        with: "Reading { acknowledged_seq, time, ..Reading::that_must_come_back() }",
     },
     Canary {
         law: "own",
         breaks: "what was durable is forgotten when a transaction is read again, so that a journal that went back goes on",
         file: OWNERSHIP,
-        replace: "let loading = Loading { messages, waiters, wanted, durable_seq, time, ..Loading::default() };",
-        with: "let loading = Loading { messages, waiters, wanted, durable_seq: 0, time, ..Loading::default() };",
+        replace: "Reading { messages, waiters, must_come_back, acknowledged_seq, time, ..Reading::default() }",
+        with: "Reading { messages, waiters, must_come_back, acknowledged_seq: acknowledged_seq.min(0), time, ..Reading::default() }",
     },
     Canary {
         law: "own",
         breaks: "a lapse keeps everything",
         file: OWNERSHIP,
-        replace: "for gid in gids {",
-        with: "for gid in gids.into_iter().take(0) {",
+        replace: "for gid in self.slots.residents() {",
+        with: "for gid in self.slots.residents().into_iter().take(0) {",
     },
     Canary {
         law: "own",
         breaks: "a read that is older than a lapse is believed",
         file: OWNERSHIP,
-        replace: "loading.may_be_lost = true",
-        with: "loading.may_be_lost = false",
+        replace: "reading.owned_may_be_stale = true",
+        with: "reading.owned_may_be_stale = false",
     },
     Canary {
         law: "own",
         breaks: "a read that is older than an adoption is believed",
         file: OWNERSHIP,
-        replace: "loading.may_be_won = true;",
+        replace: "reading.foreign_may_be_stale = true;",
         with: "",
     },
     Canary {
         law: "own",
         breaks: "what is adopted while it is read is given up when the read fails",
         file: OWNERSHIP,
-        replace: "            loading.wanted = true;
+        replace: "                reading.must_come_back = true;
 ",
         with: "",
     },
@@ -152,46 +152,47 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "a lapse overlooks what is being written",
         file: OWNERSHIP,
-        replace: "resident.unsure = true;",
+        replace: "resident.ownership = Ownership::RereadAfterFlush;",
         with: "",
     },
     Canary {
         law: "own",
         breaks: "calls leave after a lapse that a batch in flight withheld",
-        file: OWNERSHIP,
-        replace: "withheld.gid != *gid || !is_call(&withheld.release)",
-        with: "withheld.gid != *gid || is_call(&None) || withheld.release.is_some()",
+        file: OUTBOX,
+        replace: "withheld.gid != *gid || withheld.call().is_none()",
+        with: "withheld.gid != *gid || withheld.release.is_some()",
     },
     Canary {
         law: "own",
         breaks: "what is written after a lapse is not claimed",
         file: OWNERSHIP,
-        replace: "resident.indexed = None;",
+        replace: "self.indexed = None;",
         with: "",
     },
     Canary {
         law: "own",
         breaks: "what is adopted back is believed not to have moved",
         file: OWNERSHIP,
-        replace: "if self.residents.contains_key(gid) {
-            self.read_again(gid);",
-        with: "if self.drives(gid) {
-        } else if self.residents.contains_key(gid) {
-            self.read_again(gid);",
+        replace: "Some(Slot::Resident(_)) => self.read_again(gid),
+            Some(Slot::Reading(_))",
+        with: "Some(Slot::Resident(resident)) if resident.is_owned() => {}
+            Some(Slot::Resident(_)) => self.read_again(gid),
+            Some(Slot::Reading(_))",
     },
     Canary {
         law: "own",
         breaks: "a call of a transaction that left is forgotten, and made twice",
         file: SCHEDULE,
-        replace: "self.orphan(gid, left.under_way);",
+        replace: "self.keep_released(gid, left.under_way);",
         with: "drop(left);",
     },
     Canary {
         law: "own",
         breaks: "a call that ended while its transaction was gone is waited for",
-        file: OWNERSHIP,
-        replace: "}
-        if let Some(orphans) = self.orphans.get_mut(gid) {",
-        with: "} else if let Some(orphans) = self.orphans.get_mut(gid) {",
+        file: SLOT,
+        replace: "        slot.left_earlier_mut().remove(&key);",
+        with: "        if !matches!(slot, Slot::Resident(_)) {
+            slot.left_earlier_mut().remove(&key);
+        }",
     },
 ];

@@ -93,7 +93,7 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "quiet",
         breaks: "who waits for quiet is told before that is durable",
         file: SCHEDULE,
-        replace: "if self.unflushed.is_some() || !self.under_way.is_empty()",
+        replace: "if !self.is_flushed() || !self.under_way.is_empty()",
         with: "if !self.under_way.is_empty()",
     },
     Canary {
@@ -107,8 +107,8 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "quiet",
         breaks: "who waits for quiet of what somebody else drives is not told",
         file: SCHEDULE,
-        replace: "if self.unflushed.is_some() ||",
-        with: "if !self.owned || self.unflushed.is_some() ||",
+        replace: "if !self.is_flushed() ||",
+        with: "if !self.is_owned() || !self.is_flushed() ||",
     },
     Canary {
         law: "quiet",

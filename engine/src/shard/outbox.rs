@@ -1,0 +1,179 @@
+//! What a transaction hands on: records for the next batch, releases, and when to look at it again.
+//!
+//! A release states the record it relies on. [`Withheld::may_leave`] is the one place that compares this record with
+//! what is durable (law L4).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use trine_protocol::{Gid, Timestamp};
+
+use super::batch::{Arrived, BatchId};
+use super::{Release, Seq, Snapshot, Ticket};
+use crate::event::Record;
+use crate::input::CallKey;
+use crate::input::Rejection;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// The records of the next batch, in the order they were decided.
+    forming: Vec<Record>,
+    /// The newest record of each gid in `forming`.
+    newest: BTreeMap<Gid, Seq>,
+    sealed: Option<Sealed>,
+    /// In the order they were decided.
+    withheld: Vec<Withheld>,
+    pub(super) releases: VecDeque<Release>,
+    timers: BTreeSet<(Timestamp, Gid)>,
+    batches: u64,
+}
+
+/// The batch that is being written.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) id: BatchId,
+    /// The newest record of each gid in the batch.
+    pub(super) newest: BTreeMap<Gid, Seq>,
+}
+
+/// Something that waits for a record to be durable.
+#[derive(Debug)]
+pub(super) struct Withheld {
+    pub(super) gid: Gid,
+    /// The record of the gid that must be durable first.
+    pub(super) relies_on: Seq,
+    /// What leaves then.
+    pub(super) release: Option<Release>,
+    /// What is decided again when the record is lost.
+    pub(super) message: Option<Arrived>,
+}
+
+impl Withheld {
+    /// Law L4: nothing leaves before the record it relies on is durable.
+    fn may_leave(&self, durable_seq: Seq) -> bool {
+        self.relies_on <= durable_seq
+    }
+
+    fn call(&self) -> Option<CallKey> {
+        match &self.release {
+            Some(Release::Call(call)) => Some(call.key),
+            Some(Release::Reply { .. } | Release::Load(_)) | None => None,
+        }
+    }
+}
+
+impl Outbox {
+    /// Takes in records of one gid, oldest first.
+    pub(super) fn append(&mut self, records: Vec<Record>) {
+        if let Some(last) = records.last() {
+            self.newest.insert(last.gid.clone(), last.seq);
+        }
+        self.forming.extend(records);
+    }
+
+    /// Records that are not sealed yet.
+    pub(super) fn forming_len(&self) -> usize {
+        self.forming.len()
+    }
+
+    /// The newest record of the gid is not sealed yet.
+    pub(super) fn is_forming(&self, gid: &Gid) -> bool {
+        self.newest.contains_key(gid)
+    }
+
+    /// Closes the batch that forms, if none is in flight and there is something to write (law L5).
+    pub(super) fn seal(&mut self) -> Option<(BatchId, Vec<Record>, Vec<Gid>)> {
+        if self.sealed.is_some() || self.forming.is_empty() {
+            return None;
+        }
+        self.batches += 1;
+        let id = BatchId(self.batches);
+        let newest = std::mem::take(&mut self.newest);
+        let gids = newest.keys().cloned().collect();
+        self.sealed = Some(Sealed { id, newest });
+        Some((id, std::mem::take(&mut self.forming), gids))
+    }
+
+    /// The batch in flight, if this is the one: its write has ended.
+    pub(super) fn take_sealed(&mut self, batch: BatchId) -> Option<Sealed> {
+        self.sealed.take_if(|sealed| sealed.id == batch)
+    }
+
+    /// Lets go of what may leave, and keeps the rest until its record is durable. Returns the call that left.
+    pub(super) fn withhold(&mut self, withheld: Withheld, durable_seq: Seq) -> Option<CallKey> {
+        if !withheld.may_leave(durable_seq) {
+            self.withheld.push(withheld);
+            return None;
+        }
+        let call = withheld.call();
+        self.releases.extend(withheld.release);
+        call
+    }
+
+    /// The records of a batch are durable: lets go of what relied on them. Returns the calls that left.
+    pub(super) fn flush(&mut self, sealed: &Sealed) -> Vec<(Gid, CallKey)> {
+        let may_leave =
+            |one: &mut Withheld| sealed.newest.get(&one.gid).is_some_and(|seq| one.may_leave(*seq));
+        let mut calls = Vec::new();
+        for withheld in self.withheld.extract_if(.., may_leave) {
+            let call = withheld.call();
+            self.releases.extend(withheld.release);
+            calls.extend(call.map(|key| (withheld.gid, key)));
+        }
+        calls
+    }
+
+    /// Drops everything that was decided for these gids and is not durable. Returns what is to be decided again.
+    pub(super) fn forget(&mut self, lost: impl Iterator<Item = Gid>) -> BTreeMap<Gid, Vec<Arrived>> {
+        let mut again: BTreeMap<Gid, Vec<Arrived>> = lost.map(|gid| (gid, Vec::new())).collect();
+        self.newest.retain(|gid, _| !again.contains_key(gid));
+        self.forming.retain(|record| !again.contains_key(&record.gid));
+        for kept in std::mem::take(&mut self.withheld) {
+            match again.get_mut(&kept.gid) {
+                Some(messages) => messages.extend(kept.message),
+                None => self.withheld.push(kept),
+            }
+        }
+        again
+    }
+
+    /// Calls of this gid that are withheld do not leave.
+    pub(super) fn drop_calls(&mut self, gid: &Gid) {
+        self.withheld.retain(|withheld| withheld.gid != *gid || withheld.call().is_none());
+    }
+
+    /// Answers at once: the answer relies on nothing that is not durable.
+    pub(super) fn reply(&mut self, ticket: Ticket, result: Result<Snapshot, Rejection>) {
+        self.releases.push_back(Release::Reply { ticket, result });
+    }
+
+    /// Asks for a gid's journal.
+    pub(super) fn load(&mut self, gid: &Gid) {
+        self.releases.push_back(Release::Load(gid.clone()));
+    }
+
+    /// Moves a timer: `timer` is where it stands.
+    pub(super) fn set_timer(&mut self, gid: &Gid, timer: &mut Option<Timestamp>, at: Option<Timestamp>) {
+        if *timer == at {
+            return;
+        }
+        if let Some(old) = timer.take() {
+            self.timers.remove(&(old, gid.clone()));
+        }
+        *timer = at;
+        if let Some(at) = at {
+            self.timers.insert((at, gid.clone()));
+        }
+    }
+
+    /// When the next timer is due.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Takes out a timer that is due.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Option<Gid> {
+        self.next_timer().filter(|due| *due <= now)?;
+        self.timers.pop_first().map(|(_, gid)| gid)
+    }
+}
