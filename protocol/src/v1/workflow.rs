@@ -27,12 +27,12 @@ pub struct StartWorkflow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub input: Option<Box<RawValue>>,
-    /// How long nothing may be heard of the executor until it is called back (default 10s).
+    /// How long nothing may be heard of the executor until it is called back (default 10s, at least 1s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_after: Option<HumanDuration>,
     /// The same in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1_000, maximum = 31_536_000_000u64))]
     pub callback_after_ms: Option<u64>,
 }
 

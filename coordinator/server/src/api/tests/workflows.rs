@@ -154,6 +154,7 @@ async fn a_field_that_cannot_be_used_is_named() {
         (PATH, r#"{"name":"a","callback":"http://"}"#, "callback"),
         (PATH, r#"{"name":"a","callback":"nobody:/x"}"#, "callback"),
         (PATH, r#"{"name":"a","callback":"http://a/","callback_after":"0s"}"#, "callback_after"),
+        (PATH, r#"{"name":"a","callback":"http://a/","callback_after_ms":999}"#, "callback_after_ms"),
         (PATH, r#"{"name":"a","callback":"http://a/","colour":1}"#, "colour"),
         (PATH, &deep, "input"),
         (STEPS, r#"{"branch":"a b","op":"action","outcome":"done"}"#, "branch"),
@@ -191,7 +192,7 @@ impl Caller for Executor {
 async fn a_silent_executor_is_called_back_natively_and_its_answer_ends_nothing() {
     let (calls_in, mut calls) = mpsc::unbounded_channel();
     let api = Api::start_with(Arc::new(Executor(calls_in)));
-    api.post(PATH, &TRIP.replace("}}", r#"},"callback_after_ms":1}"#)).await;
+    api.post(PATH, &TRIP.replace("}}", r#"},"callback_after_ms":1000}"#)).await;
     for attempt in 1..=2 {
         let call = tokio::time::timeout(Duration::from_secs(60), calls.recv()).await.unwrap().unwrap();
         assert_eq!((call.op(), call.key.attempt), (Op::Check, attempt));

@@ -15,6 +15,8 @@ use crate::api::v1::digest;
 use crate::api::v1::options::duration;
 use crate::api::workflows::STEP_OP_BYTES_MAX;
 
+/// An answered callback is a record, so an idle executor must not be asked more often than this.
+const CALLBACK_AFTER_MS_MIN: u64 = 1_000;
 /// Callbacks that fail are repeated at least this often, unless the workflow asks for fewer.
 const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
 
@@ -22,8 +24,14 @@ const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
 pub(in crate::api::v1) fn workflow_spec(request: &StartWorkflow) -> Result<Spec, Refusal> {
     check_word("name", &request.name)?;
     check_target("callback", &request.callback)?;
-    let after_ms = duration("", "callback_after", request.callback_after, request.callback_after_ms, 1)?
-        .unwrap_or(CHECK_AFTER_MS_DEFAULT);
+    let after_ms = duration(
+        "",
+        "callback_after",
+        request.callback_after,
+        request.callback_after_ms,
+        CALLBACK_AFTER_MS_MIN,
+    )?
+    .unwrap_or(CHECK_AFTER_MS_DEFAULT);
     let input = compact("input", request.input.as_deref())?;
     let body = WorkflowCallback { name: request.name.clone(), input };
     let body = serde_json::to_vec(&body).map_err(|error| Refusal::internal(&error))?;
