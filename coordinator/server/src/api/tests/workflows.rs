@@ -173,6 +173,16 @@ async fn a_field_that_cannot_be_used_is_named() {
     }
 }
 
+#[tokio::test]
+async fn the_live_stream_of_a_workflow_ends_when_it_is_finished() {
+    let api = Api::start();
+    api.post(PATH, TRIP).await;
+    api.post(FINISH, r#"{"outcome":"committed"}"#).await;
+    let stream = api.get("/v1/transactions/trip-7/events");
+    let stream = tokio::time::timeout(Duration::from_secs(60), stream).await.expect("the stream ends");
+    assert!(stream.contains("event: finished"), "{stream}");
+}
+
 /// Hands every call to the test, and answers yes.
 #[derive(Debug)]
 struct Executor(mpsc::UnboundedSender<Call>);

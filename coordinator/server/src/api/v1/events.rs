@@ -74,7 +74,10 @@ pub(super) async fn events(
 
 /// Whether a record is its transaction's last.
 fn settles(record: &Record) -> bool {
-    matches!(record.event, Event::Committed | Event::RolledBack | Event::Forced { .. })
+    matches!(
+        record.event,
+        Event::Committed | Event::RolledBack | Event::Finished { .. } | Event::Forced { .. }
+    )
 }
 
 struct Follower {

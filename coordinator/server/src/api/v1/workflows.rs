@@ -26,7 +26,7 @@ use crate::runtime::SubmitError;
     operation_id = "startWorkflow",
     tag = "workflows",
     params(("gid" = Gid, Path, description = "The workflow")),
-    request_body(content = StartWorkflow, example = json!({"name": "trip", "callback": "http://127.0.0.1:7003/workflows",
+    request_body(content = StartWorkflow, example = json!({"name": "trip", "callback": "http://127.0.0.1:7001/workflows",
         "input": {"guest": "Ada"}, "callback_after": "30s"})),
     responses((status = 200, description = "Durably begun, resumed, or settled before", body = WorkflowView))
 )]
