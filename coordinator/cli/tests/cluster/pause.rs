@@ -19,6 +19,12 @@ async fn paused(kind: Kind) {
     }
     let paused = pack.one(0).pid();
     process::stop(paused);
+    // On a busy machine it may be paused at a moment in which it owns nothing unfinished.
+    while pack.seen(&world.http, 1, 0).await["unfinished"] == 0 {
+        process::cont(paused);
+        ends.recv().await.expect("some transactions are still to come");
+        process::stop(paused);
+    }
     eventually("the others take it for dead", async || pack.seen(&world.http, 1, 0).await["alive"] == false)
         .await;
     eventually("the others adopt all of it", async || pack.seen(&world.http, 1, 0).await["unfinished"] == 0)
@@ -32,10 +38,7 @@ async fn paused(kind: Kind) {
     let promises = load.await.expect("the load does not panic");
     world.be_good();
     let (committed, rolled_back) = world.assert_whole(&pack.url(0), &promises).await;
-    let adopted = pack.metric(&world.http, 1, "trine_adopted_total").await
-        + pack.metric(&world.http, 2, "trine_adopted_total").await;
-    eprintln!("{kind:?}: {adopted} adopted, {committed} committed, {rolled_back} rolled back");
-    assert!(adopted > 0, "nothing was under way when it was paused");
+    eprintln!("{kind:?}: {committed} committed, {rolled_back} rolled back");
     for place in 0..3 {
         eventually("nobody keeps what is settled", async || {
             pack.metric(&world.http, place, "trine_residents").await == 0
