@@ -10,8 +10,7 @@ use trine_protocol::{Gid, Timestamp};
 use super::batch::{Arrived, BatchId};
 use super::{Release, Seq, Snapshot, Ticket};
 use crate::event::Record;
-use crate::input::CallKey;
-use crate::input::Rejection;
+use crate::input::{CallKey, Rejection};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]

@@ -1,14 +1,15 @@
-//! Whose a transaction is: what is driven here, what is only answered for, and how the two change places.
+//! Which coordinator drives a transaction: the states of [`Ownership`], and the ways between them.
 //!
-//! A resident that is not owned is *foreign*. It makes no calls, time does not move it, answers to calls of earlier
-//! days are dropped; it is here only while somebody waits for its end, and is read again now and then, and for every
-//! command: what is told of it is never older than the question. A command that moves it makes it owned, and its row is
-//! written with the records, so that the index says so.
+//! A *foreign* transaction is in memory only while somebody waits for its end. This shard makes no calls for a foreign
+//! transaction, lets no time move the transaction, and drops late answers to earlier calls. The journal is read again now and
+//! then, and for every command, so that an answer is never older than its question. A command that moves a foreign transaction
+//! makes this shard the owner: the index row is written with the records.
 //!
-//! What is owned may be moved by others all the same (a command that reached them). This shard's own next append finds
-//! out; where there is none, what is told of it is read again when it has become old: see `refresh_after_ms`.
+//! Another coordinator may move an owned transaction as well, by a command that reached that coordinator. The next append of
+//! this shard conflicts then. Where nothing is appended, the journal is read again when the knowledge is older than
+//! `refresh_after_ms`.
 //!
-//! Nothing here is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
+//! Nothing in this file is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
 
 use std::collections::{BTreeMap, BTreeSet};
 
