@@ -70,10 +70,8 @@ async fn an_abort_at_one_coordinator_takes_over_what_another_drives() {
         body["options"]["call_timeout"] = json!("500ms");
         http.create(&pack.url(0), &body, 0).await.unwrap();
         // An abort before this call would roll back without the order service, and nothing would stay unfinished.
-        eventually("the order service has been called", async || {
-            world.shop.order.faults().get() != silent
-        })
-        .await;
+        eventually("the order service has been called", async || world.shop.order.faults().get() != silent)
+            .await;
         assert_eq!(pack.seen(http, 1, 0).await["unfinished"], 1);
         let abort = format!("{}/v1/transactions/taken/abort", pack.url(1));
         let (status, answer) = http.post(&abort, &json!({"reason": "too slow"})).await;
