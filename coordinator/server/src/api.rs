@@ -47,7 +47,7 @@ use v1::from_wire::check_text;
 
 /// What handlers work with. Cheap to clone; the composition root fills it in.
 #[derive(Clone)]
-pub struct State {
+pub struct ApiState {
     /// For writes.
     pub handle: Handle,
     /// For reads.
@@ -66,9 +66,9 @@ pub struct State {
     pub shutdown: CancellationToken,
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for ApiState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("ApiState").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
@@ -99,7 +99,7 @@ impl Default for Limits {
     }
 }
 
-impl State {
+impl ApiState {
     /// A store call with a bounded time. Dropping a store's future is safe: see `store`.
     pub(crate) async fn bounded<T>(&self, future: StoreFuture<T>) -> Result<T, Refusal> {
         match tokio::time::timeout(self.limits.store_timeout, future).await {
@@ -146,7 +146,7 @@ impl State {
 }
 
 /// The native API, `/v1`.
-pub fn router(state: State) -> Router {
+pub fn router(state: ApiState) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
     let (router, _) = v1::routes().split_for_parts();
     router.layer(body_limit).with_state(state)

@@ -9,28 +9,28 @@ use trine_dispatch::{Caller, Dispatcher, Returned};
 use trine_engine::Call;
 
 use crate::metrics::Metrics;
-use crate::ownership::Standing;
+use crate::ownership::Liveness;
 
-/// How long a call is put off while this coordinator may make none.
+/// Pause before a held call is tried again.
 const PUT_OFF_MS: u64 = 500;
 
 /// The chain that lanes call. A call that the gate holds back is not counted: the dispatcher never saw it.
-pub(crate) fn chain(dispatcher: Dispatcher, metrics: Metrics, standing: Arc<Standing>) -> Arc<dyn Caller> {
+pub(crate) fn chain(dispatcher: Dispatcher, metrics: Metrics, liveness: Arc<Liveness>) -> Arc<dyn Caller> {
     let measured = Measured { caller: Arc::new(dispatcher), metrics };
-    Arc::new(LivenessGate { caller: Arc::new(measured), standing })
+    Arc::new(LivenessGate { caller: Arc::new(measured), liveness })
 }
 
-/// Makes no call while our heartbeat is older than `lapse_after`: another coordinator may be making it, and what the call
-/// leads to could not be recorded.
+/// Makes no call while our heartbeat is older than `lapse_after`: another coordinator may be making the same call, and we could
+/// not record the answer.
 #[derive(Debug)]
 struct LivenessGate {
     caller: Arc<dyn Caller>,
-    standing: Arc<Standing>,
+    liveness: Arc<Liveness>,
 }
 
 impl Caller for LivenessGate {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
-        if self.standing.is_cut_off() {
+        if self.liveness.is_cut_off() {
             let reason = "this coordinator is cut off from its store and makes no calls".to_owned();
             let held = Returned::Held { retry_after_ms: PUT_OFF_MS, reason };
             return Box::pin(std::future::ready(held));
@@ -39,7 +39,7 @@ impl Caller for LivenessGate {
     }
 }
 
-/// Counts calls by op and outcome. It changes no call and no end of one.
+/// Counts calls by op and outcome. Calls and answers pass unchanged.
 #[derive(Debug, Clone)]
 struct Measured {
     caller: Arc<dyn Caller>,

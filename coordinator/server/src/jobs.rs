@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use trine_protocol::Timestamp;
 
 use crate::metrics::Metrics;
-use crate::ownership::{self, Standing};
+use crate::ownership::{self, Liveness};
 use crate::recovery;
 use crate::runtime::Handle;
 use crate::skew::Verdict;
@@ -68,7 +68,7 @@ pub struct Context {
     /// The lanes.
     pub handle: Handle,
     /// Whether this coordinator is alive.
-    pub standing: Arc<Standing>,
+    pub liveness: Arc<Liveness>,
     /// Who is alive.
     pub directory: Arc<Directory>,
     /// The gauges.
@@ -211,7 +211,7 @@ impl Drop for Reset {
 
 /// Says that this coordinator is alive.
 pub async fn heartbeat(context: Context) {
-    ownership::beat(&*context.store, &context.handle, &context.standing, &context.metrics).await;
+    ownership::beat(&*context.store, &context.handle, &context.liveness, &context.metrics).await;
 }
 
 /// Takes over what coordinators own that are gone, and reads which participants are alive.
@@ -221,7 +221,7 @@ pub async fn look_around(context: Context) {
         refresh_directory(context.clone()).await;
     }
     // Who is cut off from its store is about to be adopted from, and whose lanes fail has no use for more.
-    if context.standing.is_cut_off() || context.handle.vitals().failing_for().is_some() {
+    if context.liveness.is_cut_off() || context.handle.vitals().failing_for().is_some() {
         return;
     }
     if let Err(error) = ownership::adopt(&*context.store, &context.handle, &context.metrics).await {

@@ -1,8 +1,8 @@
-//! Which transactions this coordinator may drive: its heartbeats, what it takes over from others, and what it lets go of
-//! when its own heartbeat was late.
+//! Ownership of transactions: this coordinator's heartbeats, the adoption of transactions whose owner is gone, and the
+//! re-reading of its own transactions after a late heartbeat.
 //!
-//! Nothing safe rests on this (law L12): two coordinators that drive the same transaction meet in the journal (law L7). It
-//! is about who *should* act, and about saying nothing to participants while others may be acting.
+//! Safety does not rest on ownership (law L12): if two coordinators drive the same transaction, one append conflicts (law
+//! L7). Ownership decides who *should* act, so that participants are normally called by one coordinator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,28 +19,30 @@ use crate::skew::{self, StoreClock, Verdict};
 use trine_clock::{self as clock, Stopwatch};
 use trine_store::{self as store, Store, StoreError};
 
-/// Transactions claimed at a time: short database transactions, and a fair share for each coordinator that adopts.
+/// Transactions that one claim adopts. A small number keeps the database transaction short, and leaves a share to the other
+/// coordinators that adopt at the same time.
 const CLAIM_MAX: usize = 500;
-/// Longest pause between two claims; part of it is chance, so that adopters do not meet again and again.
+/// Longest pause between two claims. The pause is random, so that adopters do not collide at each claim.
 const CLAIM_PAUSE_MS: u64 = 20;
 
-/// Whether this coordinator is known to be alive, as far as it can tell by its own clock's pace.
+/// Whether this coordinator may still act as the owner of its transactions, judged in its own steady time.
 #[derive(Debug)]
-pub struct Standing {
+pub struct Liveness {
     lapse_after: Duration,
-    /// Since the start of the last heartbeat that the store has answered: what it wrote is not older.
+    /// Started when the last answered heartbeat was *sent*. The row in the store is never older than this, so we look dead to
+    /// ourselves before we look dead to the others.
     beaten: Mutex<Stopwatch>,
     superseded: Notify,
-    /// Another process has the name: nothing is to be done under it any more.
+    /// Another process has taken our name. We may never act again.
     is_superseded: AtomicBool,
-    /// Its lanes cannot work, and it has said so in its own row: others take over.
+    /// Our lanes cannot work, and our row tells the others to take over.
     given_up: AtomicBool,
-    /// What was last said of this process's clock.
+    /// The verdict on our clock that was logged last. Only a change is logged.
     told: Mutex<Verdict>,
 }
 
-impl Standing {
-    /// Just joined.
+impl Liveness {
+    /// A coordinator that has just joined: its heartbeat is fresh.
     pub fn new(lapse_after_ms: u64) -> Self {
         Self {
             lapse_after: Duration::from_millis(lapse_after_ms),
@@ -52,7 +54,7 @@ impl Standing {
         }
     }
 
-    /// Others may have adopted what this coordinator owns, or will: its heartbeat has lapsed, or is about to be found so.
+    /// Whether other coordinators may have adopted our transactions, or may do so at any moment. Then we make no calls.
     pub fn is_cut_off(&self) -> bool {
         self.is_superseded.load(Ordering::SeqCst)
             || self.given_up.load(Ordering::SeqCst)
@@ -70,8 +72,8 @@ impl Standing {
     }
 }
 
-/// Runs `work` every so often until `stop`, by a clock that nobody can set: a wall clock that is put back an hour must not
-/// silence a coordinator for an hour.
+/// Runs `work` once per `period` until `stop`. The period is steady time: if the wall clock is set back an hour, heartbeats
+/// must not stop for an hour.
 pub async fn every<Work: Future<Output = ()>>(
     period: Duration,
     stop: CancellationToken,
@@ -80,53 +82,58 @@ pub async fn every<Work: Future<Output = ()>>(
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        // Cut short it has nothing half done: every store call is a task of its own.
+        // The future may be dropped at any await: each store call runs in its own task and is completed there.
         if stop.run_until_cancelled(work()).await.is_none() {
             break;
         }
     }
 }
 
-/// Says that this coordinator is alive, and draws the conclusions from what it hears. One whose lanes have not been able to
-/// work for as long as others would wait for a heartbeat says that it is not, however well its heart beats.
-pub async fn beat(store: &dyn Store, handle: &Handle, standing: &Standing, metrics: &Metrics) {
+/// Sends a heartbeat and acts on the answer. If the lanes could not work for `lapse_after`, it gives up instead of sending a
+/// heartbeat.
+pub async fn beat(store: &dyn Store, handle: &Handle, liveness: &Liveness, metrics: &Metrics) {
+    // The heartbeat has a connection of its own and may succeed while lanes cannot write (full disk, revoked right). Such a
+    // coordinator would keep its transactions for ever and move none of them. Alone on a store there is nobody to take over.
     let failing_for = handle.vitals().failing_for().unwrap_or_default();
-    if store.is_shared() && failing_for > standing.lapse_after {
-        return give_up(store, standing, metrics).await;
+    if store.is_shared() && failing_for > liveness.lapse_after {
+        return give_up(store, liveness, metrics).await;
     }
     let since = Stopwatch::start();
     let answer = store.heartbeat().await;
     if let Ok(store::Beat { at: Some(at), .. }) = answer {
-        compare(handle.store_clock(), at, since, standing, metrics);
+        compare(handle.store_clock(), at, since, liveness, metrics);
     }
     match answer.map(|beat| beat.standing) {
-        Ok(store::Standing::Alive) if !standing.is_cut_off() => standing.beat(since),
-        // Alive as far as the store remembers: the answer that it had lapsed may have been lost on its way.
+        Ok(store::Standing::Alive) if !liveness.is_cut_off() => liveness.beat(since),
+        // An adopter writes its mark into our row, and our next heartbeat overwrites the mark and returns `Lapsed`. If that answer
+        // was lost, the heartbeat after it returns `Alive`. So an `Alive` after a long silence must count as a lapse, too.
         Ok(store::Standing::Alive | store::Standing::Lapsed) => {
             metrics.lapsed();
             tracing::warn!(
                 "this coordinator was silent for too long; what others have taken over meanwhile is let go"
             );
-            // Before calls are made again: what is in memory may be somebody else's by now.
+            // The order matters: first every lane reads its transactions again, then `beat` opens the gate for calls. The other
+            // way round, a lane could call for a transaction that another coordinator has adopted.
             handle.lapse().await;
-            standing.beat(since);
+            liveness.beat(since);
         }
         Ok(store::Standing::Superseded) => {
             tracing::error!("another process has started under this coordinator's name; this one stops");
-            standing.is_superseded.store(true, Ordering::SeqCst);
-            standing.superseded.notify_one();
+            liveness.is_superseded.store(true, Ordering::SeqCst);
+            liveness.superseded.notify_one();
         }
         Err(error) => {
             metrics.store_error("heartbeat");
-            let cut_off = standing.is_cut_off();
+            let cut_off = liveness.is_cut_off();
             tracing::warn!(%error, cut_off, "no heartbeat");
         }
     }
 }
 
-/// Lets the others take over. Said again at every heartbeat until it can work: saying it may fail, too.
-async fn give_up(store: &dyn Store, standing: &Standing, metrics: &Metrics) {
-    if !standing.given_up.swap(true, Ordering::SeqCst) {
+/// Tells the others to take over. Repeated at every heartbeat until the lanes work again, because this write may fail as well.
+async fn give_up(store: &dyn Store, liveness: &Liveness, metrics: &Metrics) {
+    // Before the write: when the others can read it, this coordinator must already make no calls.
+    if !liveness.given_up.swap(true, Ordering::SeqCst) {
         metrics.gave_up();
         tracing::error!(
             "this coordinator's lanes cannot do their work; the others take over what it owns, and it goes on trying"
@@ -138,13 +145,13 @@ async fn give_up(store: &dyn Store, standing: &Standing, metrics: &Metrics) {
     }
 }
 
-/// Compares this process's clock with the store's, and says so when the result is another than the last one.
-fn compare(clock: &StoreClock, at: Timestamp, asked: Stopwatch, standing: &Standing, metrics: &Metrics) {
+/// Compares this machine's clock with the store's, and logs the verdict if it has changed.
+fn compare(clock: &StoreClock, at: Timestamp, asked: Stopwatch, liveness: &Liveness, metrics: &Metrics) {
     clock.heard(at, asked);
     let now = clock::now();
     let (skew_ms, verdict) = (clock.skew_ms(now), clock.judge(now));
     metrics.clock_skew(skew_ms);
-    let told = std::mem::replace(&mut *standing.told.lock().unwrap_or_else(PoisonError::into_inner), verdict);
+    let told = std::mem::replace(&mut *liveness.told.lock().unwrap_or_else(PoisonError::into_inner), verdict);
     if told == verdict {
         return;
     }
@@ -163,10 +170,10 @@ fn compare(clock: &StoreClock, at: Timestamp, asked: Stopwatch, standing: &Stand
     }
 }
 
-/// Takes over what coordinators own that are gone, a chunk at a time, and hands it to the lanes; returns how many.
+/// Adopts the transactions of coordinators that are gone, chunk by chunk, and gives them to the lanes. Returns their number.
 pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Result<u64, StoreError> {
     let mut adopted = 0;
-    // Where there is no room others may have some.
+    // Without room in memory we must not claim: another coordinator may have room.
     while handle.has_room() {
         let gids = store.adopt(CLAIM_MAX).await?;
         if gids.is_empty() {
@@ -174,6 +181,7 @@ pub async fn adopt(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> Res
         }
         adopted += gids.len() as u64;
         metrics.adopted(gids.len() as u64);
+        // Resolves when the lanes have read the chunk, so recovery never runs ahead of memory.
         handle.adopt(gids).await;
         tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=CLAIM_PAUSE_MS))).await;
     }
@@ -210,13 +218,13 @@ mod tests {
         Lanes::start(store, &caller, metrics, &trine_clock::Clock::system(), options)
     }
 
-    /// The store answers "alive" to the second beat after a pause, whatever became of the answer to the first.
+    /// The store answers "alive" to the second beat after a pause, even if the answer to the first one was lost.
     #[tokio::test]
     async fn a_lapse_whose_answer_was_lost_is_noticed_all_the_same() {
         let (memory, metrics) = (Memory::new("a"), Metrics::new());
         let store: Arc<dyn Store> = Arc::new(memory);
         let lanes = lanes(&store, &metrics);
-        let (late, on_time) = (Standing::new(0), Standing::new(60_000));
+        let (late, on_time) = (Liveness::new(0), Liveness::new(60_000));
         beat(&*store, lanes.handle(), &on_time, &metrics).await;
         assert!(metrics.render().contains("trine_lapses_total 0"));
         assert!(late.is_cut_off());
@@ -225,32 +233,32 @@ mod tests {
         lanes.stop().await;
     }
 
-    /// Its heartbeats go through all the while.
+    /// Heartbeats succeed all the time.
     #[tokio::test]
     async fn a_coordinator_whose_lanes_cannot_write_lets_the_others_take_over_and_comes_back() {
         let (memory, metrics) = (Memory::new("a"), Metrics::new());
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let (lanes, other) = (lanes(&store, &metrics), memory.another("b"));
-        let standing = Standing::new(60_000);
+        let liveness = Liveness::new(60_000);
         let vitals = lanes.handle().vitals();
-        beat(&*store, lanes.handle(), &standing, &metrics).await;
+        beat(&*store, lanes.handle(), &liveness, &metrics).await;
         let spec = Draft { open: true, ..Draft::new(Pattern::Tcc) }.build().unwrap();
         let (gid, create) = (Gid::parse("tx").unwrap(), Command::Create(Arc::new(spec)));
         lanes.handle().submit(gid.clone(), create, ReplyOn::Durable).await.unwrap();
         memory.faults().set_appends_down(true);
         assert!(vitals.prove(&store).await.is_err());
-        beat(&*store, lanes.handle(), &standing, &metrics).await;
+        beat(&*store, lanes.handle(), &liveness, &metrics).await;
         assert_eq!(other.adopt(9).await, Ok(Vec::new()), "it may be over in a moment");
-        assert!(!standing.is_cut_off());
+        assert!(!liveness.is_cut_off());
 
-        let impatient = Standing::new(0);
+        let impatient = Liveness::new(0);
         beat(&*store, lanes.handle(), &impatient, &metrics).await;
         assert!(metrics.render().contains("trine_gave_up_total 1"));
         assert_eq!(other.adopt(9).await, Ok(vec![gid]));
 
         memory.faults().set_appends_down(false);
         assert_eq!(vitals.prove(&store).await, Ok(()));
-        beat(&*store, lanes.handle(), &standing, &metrics).await;
+        beat(&*store, lanes.handle(), &liveness, &metrics).await;
         assert!(metrics.render().contains("trine_lapses_total 1"), "what others have is let go");
         assert_eq!(store.heartbeat().await.unwrap().standing, store::Standing::Alive);
         lanes.stop().await;

@@ -1,8 +1,8 @@
-//! Registrations of participants on their way to the store, and to this coordinator's directory.
+//! Writes registrations of participants to the store, in batches, and puts them into this coordinator's directory.
 //!
-//! Every instance repeats its registration every few seconds, so thousands of instances are hundreds of writes a second.
-//! What comes in while a write is under way goes into the next one, as records of transactions do, and what is written is
-//! told to the directory: nothing is read again because of it.
+//! Every instance repeats its registration every few seconds, so thousands of instances would cause hundreds of writes a
+//! second. Registrations that arrive during a write go into the next write together. The directory is updated from the
+//! written registrations, so no read is needed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use trine_protocol::Timestamp;
 use trine_dispatch::Directory;
 use trine_store::{Registration, Registry, StoreError};
 
-/// Registrations of one write.
+/// Most registrations in one write.
 const BATCH_MAX: usize = 500;
-/// Registrations that wait for the next ones.
+/// Most registrations that wait for a write; further ones are refused as busy.
 const WAITING_MAX: usize = 10_000;
 
 /// Why an instance is not registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// As many are registered as may be.
+pub enum RegisterError {
+    /// The bound of registered instances is reached.
     #[error("{max} instances of participants are registered, which is as many as this coordinator takes")]
     TooMany {
         /// The bound.
         max: usize,
     },
-    /// Too many wait for the store.
+    /// Too many registrations wait for the store.
     #[error("too many registrations wait for the store")]
     Busy,
     /// The store failed.
@@ -45,9 +45,10 @@ pub struct Registrar {
 enum Wanted {
     Register {
         registration: Registration,
-        reply: oneshot::Sender<Result<Timestamp, Refused>>,
+        reply: oneshot::Sender<Result<Timestamp, RegisterError>>,
     },
-    /// In the same queue: an instance that takes its leave must not be brought back by a heartbeat that it sent before.
+    /// Uses the same queue as `Register`, because order matters: a heartbeat that was sent before the removal must not bring
+    /// the instance back.
     Deregister {
         name: String,
         base_url: Option<String>,
@@ -64,17 +65,19 @@ impl Registrar {
     }
 
     /// Registers an instance, or extends its life; returns until when it lives, by the store's clock.
-    pub async fn register(&self, registration: Registration) -> Result<Timestamp, Refused> {
+    pub async fn register(&self, registration: Registration) -> Result<Timestamp, RegisterError> {
         let (reply, answer) = oneshot::channel();
-        self.wanted.try_send(Wanted::Register { registration, reply }).map_err(|_| Refused::Busy)?;
-        answer.await.unwrap_or(Err(Refused::Busy))
+        self.wanted.try_send(Wanted::Register { registration, reply }).map_err(|_| RegisterError::Busy)?;
+        answer.await.unwrap_or(Err(RegisterError::Busy))
     }
 
     /// Removes one instance, or all of a name; returns how many.
-    pub async fn deregister(&self, name: String, base_url: Option<String>) -> Result<u64, Refused> {
+    pub async fn deregister(&self, name: String, base_url: Option<String>) -> Result<u64, RegisterError> {
         let (reply, answer) = oneshot::channel();
-        self.wanted.try_send(Wanted::Deregister { name, base_url, reply }).map_err(|_| Refused::Busy)?;
-        Ok(answer.await.map_err(|_| Refused::Busy)??)
+        self.wanted
+            .try_send(Wanted::Deregister { name, base_url, reply })
+            .map_err(|_| RegisterError::Busy)?;
+        Ok(answer.await.map_err(|_| RegisterError::Busy)??)
     }
 }
 
@@ -84,8 +87,8 @@ struct Work {
     instances_max: usize,
 }
 
-/// Those who want the same instance registered, and the registration that was asked for last.
-type Batch = BTreeMap<(String, String), (u64, Vec<oneshot::Sender<Result<Timestamp, Refused>>>)>;
+/// By instance (name and base URL): the TTL of the newest request, and the senders that wait for the write.
+type Batch = BTreeMap<(String, String), (u64, Vec<oneshot::Sender<Result<Timestamp, RegisterError>>>)>;
 
 impl Work {
     async fn run(self, mut queue: mpsc::Receiver<Wanted>) {
@@ -114,7 +117,7 @@ impl Work {
                     if removed.is_ok() {
                         self.directory.remove(&name, base_url.as_deref());
                     }
-                    // Whoever asked may have left.
+                    // The client may have gone away.
                     let _ = reply.send(removed);
                 }
             }
@@ -128,17 +131,17 @@ impl Work {
         &self,
         batch: &mut Batch,
         registration: Registration,
-        reply: oneshot::Sender<Result<Timestamp, Refused>>,
+        reply: oneshot::Sender<Result<Timestamp, RegisterError>>,
     ) {
         let Registration { name, base_url, ttl_ms } = registration;
         let is_known = self.directory.has(&name, &base_url);
         let key = (name, base_url);
-        // Those of the batch may all be new.
+        // Instances of this batch are not in the directory yet, so the batch counts as well.
         if !is_known
             && !batch.contains_key(&key)
             && self.directory.instances() + batch.len() >= self.instances_max
         {
-            let _ = reply.send(Err(Refused::TooMany { max: self.instances_max }));
+            let _ = reply.send(Err(RegisterError::TooMany { max: self.instances_max }));
             return;
         }
         let (ttl, replies) = batch.entry(key).or_default();
@@ -163,7 +166,7 @@ impl Work {
                 expires_at
             });
             for reply in replies {
-                let _ = reply.send(told.clone().map_err(Refused::from));
+                let _ = reply.send(told.clone().map_err(RegisterError::from));
             }
         }
     }

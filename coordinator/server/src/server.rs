@@ -20,7 +20,7 @@ use trine_protocol::{JournalId, headers};
 use crate::config::Config;
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
-use crate::ownership::Standing;
+use crate::ownership::Liveness;
 use crate::registrar::Registrar;
 use crate::runtime::Lanes;
 use crate::{api, callers, http, ownership, recovery};
@@ -78,7 +78,7 @@ pub struct Server {
     grpc_addr: Option<SocketAddr>,
     health_addr: Option<SocketAddr>,
     store: Arc<dyn Store>,
-    standing: Arc<Standing>,
+    liveness: Arc<Liveness>,
     lanes: Lanes,
     jobs: Jobs,
     drain: Duration,
@@ -103,19 +103,19 @@ impl Server {
         let (addr, grpc_addr) = (listeners.http.1, listeners.grpc.as_ref().map(|(_, addr)| *addr));
         let health_addr = listeners.health.as_ref().map(|(_, addr)| *addr);
         let share = listeners.share(&config);
-        let standing = Arc::new(Standing::new(options.lapse_after_ms));
+        let liveness = Arc::new(Liveness::new(options.lapse_after_ms));
 
         let metrics = Metrics::new();
         let directory = Arc::new(Directory::new());
         let (connections_max, lookups_max) = (share.outgoing_max, share.lookups_max);
         let calls = dispatch::Options { connections_max, lookups_max, ..config.dispatch_options() };
         let dispatcher = Dispatcher::new(calls, Arc::clone(&directory), store.journal_id());
-        let caller = callers::chain(dispatcher, metrics.clone(), Arc::clone(&standing));
+        let caller = callers::chain(dispatcher, metrics.clone(), Arc::clone(&liveness));
         let lanes = Lanes::start(&store, &caller, &metrics, &clock, config.runtime_options());
         let context = jobs::Context {
             store: Arc::clone(&store),
             handle: lanes.handle().clone(),
-            standing: Arc::clone(&standing),
+            liveness: Arc::clone(&liveness),
             directory,
             metrics,
             clock,
@@ -145,7 +145,7 @@ impl Server {
             grpc_addr,
             health_addr,
             store,
-            standing,
+            liveness,
             lanes,
             jobs,
             drain: Duration::from_millis(config.http.drain_timeout.millis()),
@@ -174,7 +174,7 @@ impl Server {
 
     /// Resolves when another process has started under this coordinator's name: then this one is to stop.
     pub async fn superseded(&self) {
-        self.standing.superseded().await;
+        self.liveness.superseded().await;
     }
 
     /// When this is cancelled, a stop waits for no call and no client any more.
@@ -292,7 +292,7 @@ async fn recover(context: jobs::Context, shutdown: CancellationToken) {
 
 fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken, health: Router) -> Router {
     let directory = Arc::clone(&context.directory);
-    let state = api::State {
+    let state = api::ApiState {
         handle: context.handle.clone(),
         queries: context.store.clone(),
         registrar: Registrar::start(
@@ -325,14 +325,14 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
 fn health_router(context: &jobs::Context, shutdown: &CancellationToken, budget: &http::Budget) -> Router {
     let (metrics, budget) = (context.metrics.clone(), budget.clone());
     let damaged = context.handle.damaged().clone();
-    let (handle, standing) = (context.handle.clone(), Arc::clone(&context.standing));
+    let (handle, liveness) = (context.handle.clone(), Arc::clone(&context.liveness));
     let (vitals, store) = (Arc::clone(context.handle.vitals()), Arc::clone(&context.store));
     let health = api::health::Health {
         store: context.store.clone(),
         prove: Arc::new(move || vitals.prove(&store)),
         ready_timeout: READY_TIMEOUT,
         complaint: Arc::new(move || {
-            let cut_off = standing.is_cut_off().then(|| CUT_OFF.to_owned());
+            let cut_off = liveness.is_cut_off().then(|| CUT_OFF.to_owned());
             handle.complaint().or(cut_off)
         }),
         damaged: Arc::new(move || damaged.len()),

@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 use trine_engine::{Answer, Call, CallReport, Outcome, Payload};
 
 use super::health::Health;
-use super::{Limits, State, compose, docs_router, guard, health, router};
+use super::{ApiState, Limits, compose, docs_router, guard, health, router};
 use crate::api::v1::admin;
 use crate::metrics::Metrics;
 use crate::registrar::Registrar;
@@ -94,7 +94,7 @@ impl Api {
             Options { proof_holds_ms: 0, ..Options::default() },
         );
         let shutdown = CancellationToken::new();
-        let state = State {
+        let state = ApiState {
             handle: lanes.handle().clone(),
             queries: Arc::new(memory.clone()),
             registrar: Registrar::start(Arc::new(memory.clone()), Arc::new(Directory::new()), INSTANCES_MAX),

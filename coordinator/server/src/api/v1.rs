@@ -17,10 +17,10 @@ mod workflows;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::State;
+use super::ApiState;
 
 /// Every route of the native API with its description.
-pub(super) fn routes() -> OpenApiRouter<State> {
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(transactions::create, list::list_transactions))
         .routes(routes!(transactions::show))

@@ -48,7 +48,7 @@ impl Stage {
         let context = Context {
             store,
             handle: lanes.handle().clone(),
-            standing: Arc::new(Standing::new(60_000)),
+            liveness: Arc::new(Liveness::new(60_000)),
             directory: Arc::default(),
             metrics,
             clock,

@@ -109,7 +109,7 @@ async fn there_is_a_bound_which_those_that_are_registered_do_not_meet() {
     let register = |number| stage.registrar.register(instance(number));
     let (one, two, three) = tokio::join!(register(1), register(2), register(3));
     assert!(one.is_ok() && two.is_ok());
-    assert_eq!(three, Err(Refused::TooMany { max: 2 }));
+    assert_eq!(three, Err(RegisterError::TooMany { max: 2 }));
     assert!(register(1).await.is_ok());
     assert_eq!(stage.registrar.deregister("n2".into(), None).await, Ok(1));
     assert!(register(3).await.is_ok());

@@ -18,7 +18,7 @@ use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 
 use super::{Handle, Lanes, Options, SubmitError};
 use crate::metrics::Metrics;
-use crate::ownership::{self, Standing};
+use crate::ownership::{self, Liveness};
 use treacherous::Treacherous;
 use trine_dispatch::{Caller, Returned};
 use trine_store::Store;
@@ -288,8 +288,8 @@ async fn a_coordinator_whose_clock_is_wrong_lets_no_deadline_pass() {
     for ahead_ms in WRONG_BY_MS {
         let memory = Memory::new("one");
         let (lanes, _calls) = start(memory.clone(), Options::default());
-        let standing = Standing::new(60_000);
-        let beat = async || ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+        let liveness = Liveness::new(60_000);
+        let beat = async || ownership::beat(&memory, lanes.handle(), &liveness, &metrics).await;
         lanes.handle().submit(gid("g"), open_for(20_000), ReplyOn::Durable).await.unwrap();
         memory.set_clock_ahead(ahead_ms);
         beat().await;
@@ -327,12 +327,12 @@ async fn a_coordinator_whose_clock_is_wrong_writes_no_time_down_that_others_woul
     for ahead_ms in WRONG_BY_MS {
         let memory = Memory::new("one");
         let (lanes, _calls) = start(memory.clone(), Options::default());
-        let standing = Standing::new(60_000);
+        let liveness = Liveness::new(60_000);
         let submit = async |name: &str, command: &Command| {
             lanes.handle().submit(gid(name), command.clone(), ReplyOn::Durable).await
         };
         memory.set_clock_ahead(ahead_ms);
-        ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+        ownership::beat(&memory, lanes.handle(), &liveness, &metrics).await;
         submit("plain", &create()).await.unwrap();
         for command in timed.iter().chain([&Command::CommitAt { age_ms: 60_000 }]) {
             let refused = submit("timed", command).await.unwrap_err();
@@ -342,7 +342,7 @@ async fn a_coordinator_whose_clock_is_wrong_writes_no_time_down_that_others_woul
         let open = Command::Create(Arc::new(open(Pattern::Tcc, None).build().unwrap()));
         submit("untimed", &open).await.unwrap();
         memory.set_clock_ahead(0);
-        ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+        ownership::beat(&memory, lanes.handle(), &liveness, &metrics).await;
         for (number, command) in timed.iter().enumerate() {
             submit(&format!("timed-{number}"), command).await.unwrap();
         }
@@ -354,9 +354,9 @@ async fn a_coordinator_whose_clock_is_wrong_writes_no_time_down_that_others_woul
 async fn a_difference_between_the_clocks_is_measured() {
     let (memory, metrics) = (Memory::new("one"), Metrics::new());
     let (lanes, _calls) = start(memory.clone(), Options::default());
-    let standing = Standing::new(60_000);
+    let liveness = Liveness::new(60_000);
     memory.set_clock_ahead(-3_600_000);
-    ownership::beat(&memory, lanes.handle(), &standing, &metrics).await;
+    ownership::beat(&memory, lanes.handle(), &liveness, &metrics).await;
     let text = metrics.render();
     let line = text.lines().find(|line| line.starts_with("trine_clock_skew_seconds ")).unwrap();
     let seconds: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();

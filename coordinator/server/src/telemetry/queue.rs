@@ -36,7 +36,7 @@ pub(super) type Note = fn(level: Level, target: &str, text: &str) -> Vec<u8>;
 pub(super) struct Queue(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<Pending>,
     /// A line came.
     came: Condvar,
     /// Everything is written.
@@ -46,7 +46,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct Pending {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     /// Dropped and not told yet.
@@ -54,7 +54,7 @@ struct State {
     is_writing: bool,
 }
 
-impl State {
+impl Pending {
     /// Whether there is room. Once lines were dropped, half of the queue is to be free again: they are told of in a few lines.
     fn has_room(&self, bytes: usize) -> bool {
         let share = if self.untold > 0 { 2 } else { 1 };
@@ -97,7 +97,7 @@ impl Queue {
     /// Waits until what was logged is written, for at most so long.
     pub(super) fn flush(&self, within: Duration) {
         self.tell_repeated(self.0.limit.take_all());
-        let is_busy = |state: &mut State| state.is_writing || !state.lines.is_empty() || state.untold > 0;
+        let is_busy = |state: &mut Pending| state.is_writing || !state.lines.is_empty() || state.untold > 0;
         let _ = self.0.idle.wait_timeout_while(self.lock(), within, is_busy);
     }
 
@@ -146,7 +146,7 @@ impl Queue {
             return Some(next);
         }
         self.0.idle.notify_all();
-        let is_empty = |state: &mut State| state.lines.is_empty();
+        let is_empty = |state: &mut Pending| state.lines.is_empty();
         let waited = self.0.came.wait_timeout_while(state, TICK, is_empty);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         None
@@ -163,12 +163,12 @@ impl Queue {
             // Telling of it is not tried over and over.
             state.is_writing = false;
             self.0.idle.notify_all();
-            let is_empty = |state: &mut State| state.lines.is_empty();
+            let is_empty = |state: &mut Pending| state.lines.is_empty();
             drop(self.0.came.wait_timeout_while(state, TICK, is_empty));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -292,7 +292,7 @@ pub(super) mod tests {
         for _ in 0..3 {
             queue.make_writer().write_all(b"line\n").unwrap();
         }
-        let is_open = |state: &mut State| state.untold < 3 || !state.lines.is_empty();
+        let is_open = |state: &mut Pending| state.untold < 3 || !state.lines.is_empty();
         let (state, late) = queue.0.idle.wait_timeout_while(queue.lock(), LONG, is_open).unwrap();
         assert!(!late.timed_out());
         assert_eq!(state.untold, 3);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderName, HeaderValue};
 use trine_protocol::dtm::CallProtocol;
 
-use super::outcome::{Trouble, clip};
+use super::outcome::{DtmError, clip};
 
 /// Headers of one connection, and those that say where a body ends or for whom a request is: the coordinator's, never a
 /// client's. So is `accept-encoding`: the words of an answer decide, and must be readable.
@@ -25,14 +25,14 @@ const OURS: [&str; 11] = [
 
 /// Headers that cannot be sent would stand in the way of every call for ever, or be left out without a word. Values are not
 /// repeated: they may be credentials.
-pub(super) fn check(given: &BTreeMap<String, String>, protocol: CallProtocol) -> Result<(), Trouble> {
+pub(super) fn check(given: &BTreeMap<String, String>, protocol: CallProtocol) -> Result<(), DtmError> {
     for (name, value) in given {
         let wrong = |what: &str| {
-            Trouble::Other(format!("branch_headers {}: no header can have such a {what}", clip(name)))
+            DtmError::Other(format!("branch_headers {}: no header can have such a {what}", clip(name)))
         };
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?;
         if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-            return Err(Trouble::Other(format!(
+            return Err(DtmError::Other(format!(
                 "branch_headers {}: the coordinator sets this header itself, or must not send it; leave it out",
                 clip(name)
             )));

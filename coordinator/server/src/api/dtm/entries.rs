@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::outcome::{Page, Trouble};
+use super::outcome::{DtmError, ListPage};
 use super::service::{Service, ask};
 use super::view::KeyValue;
 use trine_store::{Entry, Key, KeyValues};
@@ -12,7 +12,7 @@ const PAGE_ROWS_MAX: usize = 100;
 
 impl Service {
     /// One entry of a category, or none.
-    pub(crate) async fn query_kv(&self, category: &str, key: &str) -> Result<Vec<KeyValue>, Trouble> {
+    pub(crate) async fn query_kv(&self, category: &str, key: &str) -> Result<Vec<KeyValue>, DtmError> {
         find(&*self.store, self.store_timeout, category, key).await
     }
 
@@ -22,7 +22,7 @@ impl Service {
         category: &str,
         position: &str,
         limit: usize,
-    ) -> Result<Page<KeyValue>, Trouble> {
+    ) -> Result<ListPage<KeyValue>, DtmError> {
         scan(&*self.store, self.store_timeout, category, position, limit).await
     }
 }
@@ -32,7 +32,7 @@ async fn find(
     timeout: Duration,
     category: &str,
     key: &str,
-) -> Result<Vec<KeyValue>, Trouble> {
+) -> Result<Vec<KeyValue>, DtmError> {
     // What cannot be kept is not there.
     let (Ok(within), Ok(key)) = (Key::parse(category), Key::parse(key)) else { return Ok(Vec::new()) };
     let found = ask(timeout, store.entry(within, key)).await?;
@@ -45,12 +45,12 @@ async fn scan(
     category: &str,
     position: &str,
     limit: usize,
-) -> Result<Page<KeyValue>, Trouble> {
+) -> Result<ListPage<KeyValue>, DtmError> {
     let Ok(within) = Key::parse(category) else {
-        return Ok(Page { items: Vec::new(), next_position: String::new() });
+        return Ok(ListPage { items: Vec::new(), next_position: String::new() });
     };
     let after = (!position.is_empty()).then(|| Key::parse(position)).transpose();
-    let after = after.map_err(|unfit| Trouble::Other(format!("this is no position: {unfit}")))?;
+    let after = after.map_err(|unfit| DtmError::Other(format!("this is no position: {unfit}")))?;
     let limit = limit.clamp(1, PAGE_ROWS_MAX);
     let mut found = ask(timeout, store.entries(within, after, limit + 1)).await?;
     let more = found.len() > limit;
@@ -58,7 +58,7 @@ async fn scan(
     let next = found.last().filter(|_| more);
     let next_position = next.map(|entry| entry.key.clone()).unwrap_or_default();
     let items = found.into_iter().map(|entry| shown(category, entry)).collect();
-    Ok(Page { items, next_position })
+    Ok(ListPage { items, next_position })
 }
 
 /// An entry as it is shown.
@@ -131,9 +131,9 @@ mod tests {
             assert_eq!(count, pages, "pages of {limit}");
         }
         for category in ["none", ""] {
-            let nothing = Page { items: Vec::new(), next_position: String::new() };
+            let nothing = ListPage { items: Vec::new(), next_position: String::new() };
             assert_eq!(scan(&store, TIMEOUT, category, "", 9).await, Ok(nothing));
         }
-        assert!(matches!(scan(&store, TIMEOUT, "c", "\0", 9).await, Err(Trouble::Other(_))));
+        assert!(matches!(scan(&store, TIMEOUT, "c", "\0", 9).await, Err(DtmError::Other(_))));
     }
 }

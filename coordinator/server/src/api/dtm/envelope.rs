@@ -10,7 +10,7 @@ use serde_json::json;
 use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
 use trine_protocol::errors::Code;
 
-use super::outcome::Trouble;
+use super::outcome::DtmError;
 use crate::api::problem::logged_panic;
 
 const JSON: &str = "application/json; charset=utf-8";
@@ -19,31 +19,31 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const FAILURE_ESCAPED: &str = "\\u0046AILURE";
 
 /// Nothing to say but that it is done.
-pub(super) fn done(result: Result<(), Trouble>) -> Response {
+pub(super) fn done(result: Result<(), DtmError>) -> Response {
     value(result.map(|()| json!({"dtm_result": SUCCESS})))
 }
 
 /// A document. Clients look for the word `FAILURE` anywhere in a reply, so one that says yes does not spell it that
 /// way, whatever a reason or a payload contains.
-pub(super) fn value<T: Serialize>(result: Result<T, Trouble>) -> Response {
+pub(super) fn value<T: Serialize>(result: Result<T, DtmError>) -> Response {
     match result {
         Ok(value) => {
             let body = serde_json::to_string(&value).unwrap_or_default();
             write(StatusCode::OK, JSON, body.replace(FAILURE, FAILURE_ESCAPED))
         }
-        Err(trouble) => refuse(trouble),
+        Err(error) => refuse(error),
     }
 }
 
 /// Why not.
-pub(super) fn refuse(trouble: Trouble) -> Response {
+pub(super) fn refuse(error: DtmError) -> Response {
     let with_result = |result: &str, message: &str| json!({"dtm_result": result, "message": message});
-    match trouble {
-        Trouble::Failure(text) => json_of(StatusCode::CONFLICT, &with_result(FAILURE, &text)),
-        Trouble::Ongoing(text) => json_of(StatusCode::TOO_EARLY, &with_result(ONGOING, &text)),
-        Trouble::Unfit(text) => message(StatusCode::BAD_REQUEST, &text),
-        Trouble::Missing(text) | Trouble::Other(text) => message(StatusCode::INTERNAL_SERVER_ERROR, &text),
-        Trouble::Unavailable(text, seconds, code) => {
+    match error {
+        DtmError::Failure(text) => json_of(StatusCode::CONFLICT, &with_result(FAILURE, &text)),
+        DtmError::Ongoing(text) => json_of(StatusCode::TOO_EARLY, &with_result(ONGOING, &text)),
+        DtmError::Unfit(text) => message(StatusCode::BAD_REQUEST, &text),
+        DtmError::Missing(text) | DtmError::Other(text) => message(StatusCode::INTERNAL_SERVER_ERROR, &text),
+        DtmError::Unavailable(text, seconds, code) => {
             let mut response = message(StatusCode::INTERNAL_SERVER_ERROR, &text);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
             coded(response, code)
@@ -102,19 +102,23 @@ mod tests {
         for (result, status, body) in [
             (Ok(()), 200, r#"{"dtm_result":"SUCCESS"}"#),
             (
-                Err(Trouble::Failure("no FAILURE".into())),
+                Err(DtmError::Failure("no FAILURE".into())),
                 409,
                 r#"{"dtm_result":"FAILURE","message":"no FAILURE"}"#,
             ),
-            (Err(Trouble::Ongoing("ONGOING".into())), 425, r#"{"dtm_result":"ONGOING","message":"ONGOING"}"#),
-            (Err(Trouble::Unfit("gid".into())), 400, r#"{"message":"gid"}"#),
-            (Err(Trouble::Missing("none".into())), 500, r#"{"message":"none"}"#),
-            (Err(Trouble::Other("a \"b\"".into())), 500, r#"{"message":"a \"b\""}"#),
-            (Err(Trouble::Unavailable("later".into(), 3, Code::Busy)), 500, r#"{"message":"later"}"#),
+            (
+                Err(DtmError::Ongoing("ONGOING".into())),
+                425,
+                r#"{"dtm_result":"ONGOING","message":"ONGOING"}"#,
+            ),
+            (Err(DtmError::Unfit("gid".into())), 400, r#"{"message":"gid"}"#),
+            (Err(DtmError::Missing("none".into())), 500, r#"{"message":"none"}"#),
+            (Err(DtmError::Other("a \"b\"".into())), 500, r#"{"message":"a \"b\""}"#),
+            (Err(DtmError::Unavailable("later".into(), 3, Code::Busy)), 500, r#"{"message":"later"}"#),
         ] {
             assert_eq!(told(done(result)).await, (status, body.to_owned()));
         }
-        let busy = answered(refuse(Trouble::Unavailable("later".into(), 0, Code::Busy))).await;
+        let busy = answered(refuse(DtmError::Unavailable("later".into(), 0, Code::Busy))).await;
         assert_eq!(busy.header("retry-after"), "1");
     }
 

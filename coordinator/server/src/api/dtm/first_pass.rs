@@ -11,7 +11,7 @@ use trine_protocol::dtm::result::{FAILURE, ONGOING, SUCCESS};
 use trine_protocol::errors::Code;
 use trine_protocol::{Gid, Status};
 
-use super::outcome::{Done, Refused, Trouble, other};
+use super::outcome::{CommandError, DtmError, DtmResult, other};
 use super::plan;
 use super::service::Service;
 use super::show;
@@ -21,16 +21,18 @@ const PASS_MAX: Duration = Duration::from_secs(60);
 
 impl Service {
     /// Waits until a transaction has ended as wanted, or has nothing to do for now, and says how far that got.
-    pub(super) async fn first_pass(&self, gid: &Gid, wanted: Status) -> Done {
+    pub(super) async fn first_pass(&self, gid: &Gid, wanted: Status) -> DtmResult {
         let until = self.handle.within(PASS_MAX);
         crate::http::body_is_used();
         match self.submit_for(gid, Command::Look, ReplyOn::Quiet { until }).await {
             Ok(snapshot) if snapshot.status == wanted => return Ok(()),
             Ok(_) => {}
-            Err(Refused::Rejected(rejection)) => return Err(other(rejection)),
+            Err(CommandError::Rejected(rejection)) => return Err(other(rejection)),
             // What was asked for is durable: this is only about how far it got.
-            Err(Refused::Trouble(Trouble::Unavailable(_, after_s, _))) => return Err(not_known(after_s)),
-            Err(Refused::Trouble(trouble)) => return Err(trouble),
+            Err(CommandError::Dialect(DtmError::Unavailable(_, after_s, _))) => {
+                return Err(not_known(after_s));
+            }
+            Err(CommandError::Dialect(error)) => return Err(error),
         }
         let Some((transaction, records)) = self.load(gid).await? else {
             return Err(other(Rejection::NotFound));
@@ -43,9 +45,9 @@ impl Service {
 }
 
 /// Whoever asks again gets an answer, and does no harm by it.
-fn not_known(after_s: u64) -> Trouble {
+fn not_known(after_s: u64) -> DtmError {
     // Not turned away, so of no code that is counted as that.
-    Trouble::Unavailable(
+    DtmError::Unavailable(
         "accepted; it goes on, and how it ends is not known yet".into(),
         after_s,
         Code::Internal,
@@ -53,20 +55,20 @@ fn not_known(after_s: u64) -> Trouble {
 }
 
 /// What is told when a first pass did not lead to the wanted end.
-fn not_yet(transaction: &Transaction, terms: &Terms, wanted: Status, last: Option<String>) -> Trouble {
+fn not_yet(transaction: &Transaction, terms: &Terms, wanted: Status, last: Option<String>) -> DtmError {
     let status = transaction.status();
     match wanted {
         // Decided, and durable: what remains is to undo it.
         Status::Committed if matches!(status, Status::RollingBack | Status::RolledBack) => {
             let reason = show::rollback_reason(transaction, terms);
             let reason = if reason.is_empty() { "wait result not return success:" } else { &reason };
-            Trouble::Failure(show::with_failure(reason))
+            DtmError::Failure(show::with_failure(reason))
         }
         Status::RolledBack if status == Status::Committed => {
             let kind = plan::kind(transaction.pattern()).as_str();
-            Trouble::Failure(format!("trans type: '{kind}' was ended as succeed, by force. FAILURE"))
+            DtmError::Failure(format!("trans type: '{kind}' was ended as succeed, by force. FAILURE"))
         }
-        _ => Trouble::Ongoing(last.map_or_else(|| ONGOING.into(), |last| format!("{ONGOING}: {last}"))),
+        _ => DtmError::Ongoing(last.map_or_else(|| ONGOING.into(), |last| format!("{ONGOING}: {last}"))),
     }
 }
 

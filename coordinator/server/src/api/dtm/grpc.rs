@@ -16,7 +16,7 @@ use tonic_prost::ProstCodec;
 use tonic_reflection::server::Builder;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::outcome::Trouble;
+use super::outcome::DtmError;
 use super::{Front, envelope, panics};
 use crate::api::body::{self, Unread};
 use crate::api::problem::logged_panic;
@@ -112,7 +112,7 @@ async fn unary<I, O, F>(max: usize, request: Request, work: impl Fn(I) -> F) -> 
 where
     I: Message + Default + Send + 'static,
     O: Message + Default + Send + 'static,
-    F: Future<Output = Result<O, Trouble>> + Send,
+    F: Future<Output = Result<O, DtmError>> + Send,
 {
     let (head, body) = request.into_parts();
     let body = match body::read(Request::from_parts(head.clone(), body)).await {
@@ -125,11 +125,11 @@ where
     let noted = &unavailable;
     let service = tower::service_fn(move |request: tonic::Request<I>| async move {
         match panics::caught(work(request.into_inner())).await {
-            Ok(answered) => answered.map(tonic::Response::new).map_err(|trouble| {
-                if let Trouble::Unavailable(_, _, code) = trouble {
+            Ok(answered) => answered.map(tonic::Response::new).map_err(|error| {
+                if let DtmError::Unavailable(_, _, code) = error {
                     let _ = noted.set(code);
                 }
-                status(trouble)
+                status(error)
             }),
             Err(text) => Err(Status::internal(text)),
         }
@@ -142,15 +142,15 @@ where
     }
 }
 
-/// How a trouble is said here.
-fn status(trouble: Trouble) -> Status {
-    match trouble {
-        Trouble::Failure(text) => Status::aborted(text),
-        Trouble::Ongoing(text) => Status::failed_precondition(text),
-        Trouble::Unfit(text) => Status::invalid_argument(text),
-        Trouble::Missing(text) => Status::internal(text),
-        Trouble::Other(text) => Status::unknown(text),
-        Trouble::Unavailable(text, ..) => Status::unavailable(text),
+/// How a error is said here.
+fn status(error: DtmError) -> Status {
+    match error {
+        DtmError::Failure(text) => Status::aborted(text),
+        DtmError::Ongoing(text) => Status::failed_precondition(text),
+        DtmError::Unfit(text) => Status::invalid_argument(text),
+        DtmError::Missing(text) => Status::internal(text),
+        DtmError::Other(text) => Status::unknown(text),
+        DtmError::Unavailable(text, ..) => Status::unavailable(text),
     }
 }
 

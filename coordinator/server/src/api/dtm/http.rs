@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use trine_protocol::dtm::TransRequest;
 use trine_protocol::dtm::result::SUCCESS;
 
-use super::outcome::Trouble;
+use super::outcome::DtmError;
 use super::whole::Whole;
 use super::{Front, browsers, decode, envelope, json_rpc};
 use crate::metrics;
@@ -100,8 +100,8 @@ fn without_slash(known: &[(Method, &str)], method: &Method, uri: &Uri) -> Option
 }
 
 /// The request in a body.
-fn transaction(body: &[u8]) -> Result<TransRequest, Trouble> {
-    decode::transaction(body).map_err(Trouble::Other)
+fn transaction(body: &[u8]) -> Result<TransRequest, DtmError> {
+    decode::transaction(body).map_err(DtmError::Other)
 }
 
 async fn ping() -> Response {
@@ -124,35 +124,35 @@ async fn new_gid(Ext(front): Ext<Front>) -> Response {
 async fn prepare(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
     match transaction(&body) {
         Ok(request) => envelope::done(front.service.prepare(request).await),
-        Err(trouble) => envelope::refuse(trouble),
+        Err(error) => envelope::refuse(error),
     }
 }
 
 async fn submit(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
     match transaction(&body) {
         Ok(request) => envelope::done(front.service.submit(request).await),
-        Err(trouble) => envelope::refuse(trouble),
+        Err(error) => envelope::refuse(error),
     }
 }
 
 async fn abort(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
     match transaction(&body) {
         Ok(request) => envelope::done(front.service.abort(request).await),
-        Err(trouble) => envelope::refuse(trouble),
+        Err(error) => envelope::refuse(error),
     }
 }
 
 async fn force_stop(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
     match transaction(&body) {
         Ok(request) => envelope::done(front.service.force_stop(&request.gid).await),
-        Err(trouble) => envelope::refuse(trouble),
+        Err(error) => envelope::refuse(error),
     }
 }
 
 async fn reset_next_cron_time(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
     match transaction(&body) {
         Ok(request) => envelope::done(front.service.reset_next_cron_time(&request.gid).await),
-        Err(trouble) => envelope::refuse(trouble),
+        Err(error) => envelope::refuse(error),
     }
 }
 
@@ -166,7 +166,7 @@ async fn prepare_workflow(Ext(front): Ext<Front>, Whole(body): Whole) -> Respons
                 .await
                 .map(|(global, branches)| json!({"transaction": global, "progresses": branches})),
         ),
-        Err(trouble) => envelope::refuse(trouble),
+        Err(error) => envelope::refuse(error),
     }
 }
 

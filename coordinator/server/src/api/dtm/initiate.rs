@@ -7,7 +7,7 @@ use trine_engine::{Command, Rejection, Snapshot};
 use trine_protocol::dtm::{BranchRequest, TransRequest, TransType};
 use trine_protocol::{Gid, Pattern, Status};
 
-use super::outcome::{Done, Refused, Trouble, duplicate, not_prepared, other, unknown};
+use super::outcome::{CommandError, DtmError, DtmResult, duplicate, not_prepared, other, unknown};
 use super::plan::{self, Topics};
 use super::repeated;
 use super::service::Service;
@@ -15,7 +15,7 @@ use super::show;
 
 impl Service {
     /// Creates a transaction that waits for its initiator. One that waits already is left as it is.
-    pub(crate) async fn prepare(&self, request: TransRequest) -> Done {
+    pub(crate) async fn prepare(&self, request: TransRequest) -> DtmResult {
         let kind = kind(&request)?;
         let gid = Self::gid(&request.gid)?;
         let found = self.create_or_find(&gid, &request, kind, true).await?;
@@ -27,7 +27,7 @@ impl Service {
     }
 
     /// Creates a transaction that runs, or lets one run that was prepared; ends a workflow.
-    pub(crate) async fn submit(&self, request: TransRequest) -> Done {
+    pub(crate) async fn submit(&self, request: TransRequest) -> DtmResult {
         let kind = kind(&request)?;
         if kind == TransType::Workflow {
             return self.finish_workflow(&request).await;
@@ -45,7 +45,7 @@ impl Service {
     }
 
     /// Rolls back what waits for its initiator.
-    pub(crate) async fn abort(&self, request: TransRequest) -> Done {
+    pub(crate) async fn abort(&self, request: TransRequest) -> DtmResult {
         let gid = Self::gid(&request.gid)?;
         let Some(found) = self.look(&gid).await? else { return Err(unknown(&request.gid)) };
         let is_message = found.pattern == Pattern::Message && found.status == Status::Open;
@@ -59,10 +59,10 @@ impl Service {
         match self.command(&gid, Command::Abort { reason }).await {
             Ok(snapshot) if is_message || snapshot.status == Status::RolledBack => return Ok(()),
             Ok(_) => {}
-            Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
+            Err(CommandError::Rejected(Rejection::IllegalState { status, .. })) => {
                 return Err(cannot_abort(found.pattern, status));
             }
-            Err(refused) => return Err(refused.into()),
+            Err(error) => return Err(error.into()),
         }
         if show::terms_of(&found.spec, &gid).wait_result {
             self.first_pass(&gid, Status::RolledBack).await
@@ -72,13 +72,13 @@ impl Service {
     }
 
     /// Adds a branch, or records a workflow's progress. Doing it twice is an error: clients rely on it.
-    pub(crate) async fn register_branch(&self, request: BranchRequest) -> Done {
+    pub(crate) async fn register_branch(&self, request: BranchRequest) -> DtmResult {
         let kind = TransType::parse(&request.trans_type);
         let kind = match kind {
             Some(TransType::Workflow) => return self.record_progress(request).await,
             Some(kind @ (TransType::Tcc | TransType::Xa)) => kind,
             Some(TransType::Saga | TransType::Msg) | None => {
-                return Err(Trouble::Other(format!("unknow trans type: {}", request.trans_type)));
+                return Err(DtmError::Other(format!("unknow trans type: {}", request.trans_type)));
             }
         };
         let gid = Self::gid(&request.gid)?;
@@ -87,21 +87,21 @@ impl Service {
             return Err(not_prepared(&request.gid));
         }
         if found.pattern != plan::pattern(kind) {
-            return Err(Trouble::Other(format!("this transaction is no {}", kind.as_str())));
+            return Err(DtmError::Other(format!("this transaction is no {}", kind.as_str())));
         }
         let branch = plan::branch(&request, kind, &show::terms_of(&found.spec, &gid))?;
         match self.command(&gid, Command::Register(Arc::new(branch))).await {
             Ok(Snapshot { changed: true, .. }) => Ok(()),
-            Ok(_) | Err(Refused::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
-            Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
+            Ok(_) | Err(CommandError::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
+            Err(CommandError::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(not_prepared(&request.gid))
             }
-            Err(refused) => Err(refused.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Makes sure a transaction exists and runs.
-    async fn start(&self, gid: &Gid, request: &TransRequest, kind: TransType) -> Result<Snapshot, Trouble> {
+    async fn start(&self, gid: &Gid, request: &TransRequest, kind: TransType) -> Result<Snapshot, DtmError> {
         let open = matches!(kind, TransType::Tcc | TransType::Xa);
         // What was prepared, here or at another coordinator, is found by a look; creating it would be in vain.
         let was_prepared = open || (kind == TransType::Msg && !request.query_prepared.is_empty());
@@ -128,30 +128,31 @@ impl Service {
         request: &TransRequest,
         kind: TransType,
         open: bool,
-    ) -> Result<Snapshot, Trouble> {
+    ) -> Result<Snapshot, DtmError> {
         match self.create(gid, request, kind, open).await {
             Ok(found) => Ok(found),
-            Err(Refused::Rejected(rejection)) => Err(other(rejection)),
+            Err(CommandError::Rejected(rejection)) => Err(other(rejection)),
             // What exists needs nothing of the request: not a topic that has gone meanwhile, say.
-            Err(Refused::Trouble(trouble @ Trouble::Other(_))) => {
-                self.look(gid).await?.ok_or(trouble).map(|found| Snapshot { changed: false, ..found })
+            Err(CommandError::Dialect(error @ DtmError::Other(_))) => {
+                self.look(gid).await?.ok_or(error).map(|found| Snapshot { changed: false, ..found })
             }
-            Err(Refused::Trouble(trouble)) => Err(trouble),
+            Err(CommandError::Dialect(error)) => Err(error),
         }
     }
 
     /// Decides yes on what was prepared.
-    async fn decide(&self, gid: &Gid, request: &TransRequest) -> Result<Snapshot, Trouble> {
+    async fn decide(&self, gid: &Gid, request: &TransRequest) -> Result<Snapshot, DtmError> {
         let command = match plan::delay_ms(&request.custom_data) {
             Ok(age_ms) if age_ms > 0 => Command::CommitAt { age_ms },
             Ok(_) | Err(_) => Command::Commit,
         };
         match self.command(gid, command).await {
             Ok(snapshot) if snapshot.changed || snapshot.status != Status::RolledBack => Ok(snapshot),
-            Ok(Snapshot { status, .. }) | Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
+            Ok(Snapshot { status, .. })
+            | Err(CommandError::Rejected(Rejection::IllegalState { status, .. })) => {
                 Err(wrong_state(status, CANNOT_SUBMIT))
             }
-            Err(refused) => Err(refused.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -162,7 +163,7 @@ impl Service {
         request: &TransRequest,
         kind: TransType,
         open: bool,
-    ) -> Result<Snapshot, Refused> {
+    ) -> Result<Snapshot, CommandError> {
         let mut topics = Topics::new();
         for topic in plan::topics_of(request) {
             if let Some(urls) = self.topics().expand(topic).await? {
@@ -174,11 +175,11 @@ impl Service {
     }
 
     /// Where a transaction stands; none when there is none.
-    pub(super) async fn look(&self, gid: &Gid) -> Result<Option<Snapshot>, Trouble> {
+    pub(super) async fn look(&self, gid: &Gid) -> Result<Option<Snapshot>, DtmError> {
         match self.command(gid, Command::Look).await {
             Ok(snapshot) => Ok(Some(snapshot)),
-            Err(Refused::Rejected(Rejection::NotFound)) => Ok(None),
-            Err(refused) => Err(refused.into()),
+            Err(CommandError::Rejected(Rejection::NotFound)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -186,21 +187,21 @@ impl Service {
 // The spelling is the wire's.
 const CANNOT_SUBMIT: &str = "cannot sumbmit";
 
-fn kind(request: &TransRequest) -> Result<TransType, Trouble> {
+fn kind(request: &TransRequest) -> Result<TransType, DtmError> {
     let kind = TransType::parse(&request.trans_type);
-    kind.ok_or_else(|| Trouble::Missing(format!("unknow trans type: {}", request.trans_type)))
+    kind.ok_or_else(|| DtmError::Missing(format!("unknow trans type: {}", request.trans_type)))
 }
 
 /// FAILURE only where the transaction is certain to fail: what else is in the way says nothing about its end.
-fn wrong_state(stands: Status, what: &str) -> Trouble {
+fn wrong_state(stands: Status, what: &str) -> DtmError {
     let text = format!("current status '{}', {what}", show::status(stands));
     match stands {
-        Status::RollingBack | Status::RolledBack => Trouble::Failure(format!("{text}. FAILURE")),
-        Status::Open | Status::Running | Status::Committing | Status::Committed => Trouble::Other(text),
+        Status::RollingBack | Status::RolledBack => DtmError::Failure(format!("{text}. FAILURE")),
+        Status::Open | Status::Running | Status::Committing | Status::Committed => DtmError::Other(text),
     }
 }
 
-fn cannot_abort(pattern: Pattern, stands: Status) -> Trouble {
+fn cannot_abort(pattern: Pattern, stands: Status) -> DtmError {
     let (kind, stands) = (plan::kind(pattern).as_str(), show::status(stands));
-    Trouble::Failure(format!("trans type: '{kind}' current status '{stands}', cannot abort. FAILURE"))
+    DtmError::Failure(format!("trans type: '{kind}' current status '{stands}', cannot abort. FAILURE"))
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use trine_protocol::dtm::TransRequest;
 
 use super::decode::{self, OrZero, Text};
-use super::outcome::Trouble;
+use super::outcome::DtmError;
 use super::whole::Whole;
 use super::{Front, envelope, panics};
 
@@ -41,7 +41,7 @@ enum Fault {
     /// The method was not reached.
     Before(i64, String),
     /// It said no.
-    Said(Trouble),
+    Said(DtmError),
     /// It panicked; the text is for the caller.
     Panicked(String),
 }
@@ -57,7 +57,7 @@ pub(super) async fn answer(Ext(front): Ext<Front>, Whole(body): Whole) -> Respon
         Err(text) => Err(Fault::Panicked(text)),
     };
     let code = match &result {
-        Err(Fault::Said(Trouble::Unavailable(_, _, code))) => Some(*code),
+        Err(Fault::Said(DtmError::Unavailable(_, _, code))) => Some(*code),
         _ => None,
     };
     let response = envelope::json_of(StatusCode::OK, &reply(&call.id, result));
@@ -108,13 +108,13 @@ fn reply(id: &str, result: Result<Value, Fault>) -> Value {
         Err(fault) => {
             let (code, message, result) = match fault {
                 Fault::Before(code, text) => (code, text, Value::Null),
-                Fault::Said(Trouble::Failure(text)) => (FAILURE, text, json!({})),
-                Fault::Said(Trouble::Ongoing(text)) => (ONGOING, text, json!({})),
-                Fault::Said(Trouble::Unfit(text)) => (INVALID_PARAMS, text, Value::Null),
-                Fault::Said(Trouble::Other(text) | Trouble::Unavailable(text, ..)) => {
+                Fault::Said(DtmError::Failure(text)) => (FAILURE, text, json!({})),
+                Fault::Said(DtmError::Ongoing(text)) => (ONGOING, text, json!({})),
+                Fault::Said(DtmError::Unfit(text)) => (INVALID_PARAMS, text, Value::Null),
+                Fault::Said(DtmError::Other(text) | DtmError::Unavailable(text, ..)) => {
                     (INTERNAL_ERROR, text, json!({}))
                 }
-                Fault::Said(Trouble::Missing(text)) | Fault::Panicked(text) => {
+                Fault::Said(DtmError::Missing(text)) | Fault::Panicked(text) => {
                     (INTERNAL_ERROR, text, Value::Null)
                 }
             };

@@ -3,15 +3,15 @@
 //! A name that one of the wires, or a participant's, would change may become somebody else's name, and the second
 //! transaction of that name never runs. Such a name is refused, loudly, instead of being cleaned.
 
-use super::outcome::Trouble;
+use super::outcome::DtmError;
 
 /// What is refused, and why, for people.
 const RULE: &str = "may hold no `;`, no line break or other control character, no white space at its ends and nothing \
                     that is not UTF-8: it would not arrive everywhere as it was sent; choose another";
 
 /// Refuses a name that is not kept byte for byte.
-pub(super) fn ensure_kept(what: &str, name: &str) -> Result<(), Trouble> {
-    if is_kept(name) { Ok(()) } else { Err(Trouble::Unfit(format!("{what}: {RULE}"))) }
+pub(super) fn ensure_kept(what: &str, name: &str) -> Result<(), DtmError> {
+    if is_kept(name) { Ok(()) } else { Err(DtmError::Unfit(format!("{what}: {RULE}"))) }
 }
 
 fn is_kept(name: &str) -> bool {
@@ -41,7 +41,7 @@ mod tests {
         ] {
             let error = ensure_kept("gid", name).unwrap_err();
             assert!(
-                matches!(&error, Trouble::Unfit(text) if text.starts_with("gid: ")),
+                matches!(&error, DtmError::Unfit(text) if text.starts_with("gid: ")),
                 "{name:?} {error:?}"
             );
         }

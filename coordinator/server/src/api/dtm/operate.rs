@@ -6,7 +6,7 @@ use trine_engine::{Command, ForceTo, Rejection, Snapshot, Transaction};
 use trine_protocol::dtm::{TransType, status};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use super::outcome::{Done, Page, Refused, Trouble, unknown};
+use super::outcome::{CommandError, DtmError, DtmResult, ListPage, unknown};
 use super::plan;
 use super::service::{Query, Service};
 use super::show;
@@ -25,39 +25,40 @@ const UNSETTLED: [Status; 4] = [Status::Open, Status::Running, Status::Committin
 
 impl Service {
     /// Settles a transaction as failed; nobody is called.
-    pub(crate) async fn force_stop(&self, gid: &str) -> Done {
+    pub(crate) async fn force_stop(&self, gid: &str) -> DtmResult {
         let stopped = |stands: Status| {
             let stands = show::status(stands);
-            Trouble::Failure(format!("global transaction force stop error. status: {stands}. error: FAILURE"))
+            DtmError::Failure(format!(
+                "global transaction force stop error. status: {stands}. error: FAILURE"
+            ))
         };
         let reason = "stopped by force, over the API of another dialect".to_owned();
         let command = Command::Force { to: ForceTo::RolledBack, reason, by: None };
         match self.command(&Self::gid(gid)?, command).await {
             Ok(Snapshot { changed: true, .. }) => Ok(()),
-            Ok(Snapshot { status, .. }) | Err(Refused::Rejected(Rejection::IllegalState { status, .. })) => {
-                Err(stopped(status))
-            }
-            Err(Refused::Rejected(Rejection::NotFound)) => Err(unknown(gid)),
-            Err(refused) => Err(refused.into()),
+            Ok(Snapshot { status, .. })
+            | Err(CommandError::Rejected(Rejection::IllegalState { status, .. })) => Err(stopped(status)),
+            Err(CommandError::Rejected(Rejection::NotFound)) => Err(unknown(gid)),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// One transaction and its branches.
-    pub(crate) async fn query(&self, gid: &str) -> Result<Option<(Global, Vec<Branch>)>, Trouble> {
+    pub(crate) async fn query(&self, gid: &str) -> Result<Option<(Global, Vec<Branch>)>, DtmError> {
         let found = self.load(&Self::gid(gid)?).await?;
         Ok(found.map(|(transaction, records)| show::whole(&transaction, &records)))
     }
 
     /// A page of transactions, newest first.
-    pub(crate) async fn all(&self, query: Query) -> Result<Page<Global>, Trouble> {
+    pub(crate) async fn all(&self, query: Query) -> Result<ListPage<Global>, DtmError> {
         let Some(filter) = filter(&query) else {
-            return Ok(Page { items: Vec::new(), next_position: String::new() });
+            return Ok(ListPage { items: Vec::new(), next_position: String::new() });
         };
         let cursor = match query.position.as_str() {
             "" => None,
             text => {
                 let cursor = Cursor::decode(text);
-                Some(cursor.ok_or_else(|| Trouble::Other("position: not one of ours".into()))?)
+                Some(cursor.ok_or_else(|| DtmError::Other("position: not one of ours".into()))?)
             }
         };
         let limit = query.limit.clamp(1, PAGE_ROWS_MAX);
@@ -65,12 +66,16 @@ impl Service {
         let gids: Vec<Gid> = page.transactions.into_iter().map(|row| row.gid).collect();
         let found = self.load_all(gids).await?;
         let items = found.iter().map(|transaction| show::global(transaction, &show::terms(transaction)));
-        Ok(Page { items: items.collect(), next_position: page.next_cursor.unwrap_or_default() })
+        Ok(ListPage { items: items.collect(), next_position: page.next_cursor.unwrap_or_default() })
     }
 
     /// Makes what waits for a retry due now, when it would wait longer than `timeout_s`; at most `limit` transactions.
     /// Returns how many that were, and whether there are more.
-    pub(crate) async fn reset_cron_time(&self, timeout_s: u64, limit: usize) -> Result<(u64, bool), Trouble> {
+    pub(crate) async fn reset_cron_time(
+        &self,
+        timeout_s: u64,
+        limit: usize,
+    ) -> Result<(u64, bool), DtmError> {
         let wait_ms = timeout_s.saturating_mul(1_000);
         let filter = Filter { statuses: UNSETTLED.into(), ..Filter::default() };
         let (mut hurried, mut looked_at, mut cursor) = (0_u64, 0, None);
@@ -98,23 +103,25 @@ impl Service {
     }
 
     /// The same for one, however long it would wait.
-    pub(crate) async fn reset_next_cron_time(&self, gid: &str) -> Done {
+    pub(crate) async fn reset_next_cron_time(&self, gid: &str) -> DtmResult {
         let own = Self::gid(gid)?;
         let Some((transaction, _)) = self.load(&own).await? else { return Err(unknown(gid)) };
         if waits_until(&transaction).is_some() { self.hurry(&own).await } else { Ok(()) }
     }
 
     /// Makes what waits for a retry due now.
-    pub(super) async fn hurry(&self, gid: &Gid) -> Done {
+    pub(super) async fn hurry(&self, gid: &Gid) -> DtmResult {
         match self.command(gid, Command::Replay { branch: None }).await {
             // Settled meanwhile: nothing waits any more.
-            Ok(_) | Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => Ok(()),
-            Err(refused) => Err(refused.into()),
+            Ok(_) | Err(CommandError::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Transactions in the order of `gids`; those that cannot be read are left out, and told of in the log.
-    async fn load_all(&self, gids: Vec<Gid>) -> Result<Vec<Transaction>, Trouble> {
+    async fn load_all(&self, gids: Vec<Gid>) -> Result<Vec<Transaction>, DtmError> {
         let mut found = BTreeMap::new();
         for chunk in gids.chunks(JOURNALS_AT_ONCE_MAX) {
             self.load_some(chunk, &mut found).await?;
@@ -122,7 +129,7 @@ impl Service {
         Ok(gids.iter().filter_map(|gid| found.remove(gid)).collect())
     }
 
-    async fn load_some(&self, gids: &[Gid], found: &mut BTreeMap<Gid, Transaction>) -> Done {
+    async fn load_some(&self, gids: &[Gid], found: &mut BTreeMap<Gid, Transaction>) -> DtmResult {
         for loaded in self.bounded(self.store.load(gids.to_vec())).await? {
             let transaction = match &loaded.records {
                 Ok(records) => Transaction::fold(records).map_err(|corrupt| corrupt.to_string()),

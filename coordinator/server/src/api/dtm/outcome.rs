@@ -1,4 +1,4 @@
-//! What a request comes to in the dialect: done, a page, or one of its kinds of trouble.
+//! The result of a request in the dialect: nothing, a page, or one of the kinds of error that dtm has.
 
 use trine_engine::Rejection;
 use trine_protocol::dtm::status;
@@ -6,60 +6,60 @@ use trine_protocol::errors::Code;
 
 use crate::runtime::SubmitError;
 
-/// Why a request was not done, in the dialect's three kinds. The text is for the client.
+/// Why a request was not carried out. Each kind has its own status on each wire. The text is for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// It does not fit: 409, or `ABORTED`. The text ends in ` FAILURE`.
+pub(crate) enum DtmError {
+    /// The state of the transaction does not allow the request: 409, or `ABORTED`. The text ends in ` FAILURE`.
     Failure(String),
     /// Not finished yet: 425, or `FAILED_PRECONDITION`.
     Ongoing(String),
-    /// A name that cannot be kept as it is: 400, or `INVALID_ARGUMENT`. Nothing was done.
+    /// A name that cannot be kept byte for byte: 400, or `INVALID_ARGUMENT`. Nothing was done.
     Unfit(String),
     /// There is no such transaction or type: 500, or `INTERNAL`.
     Missing(String),
-    /// Anything else: 500, or `UNKNOWN`. Such as a request that cannot be understood.
+    /// Anything else, such as a request that cannot be parsed: 500, or `UNKNOWN`.
     Other(String),
     /// The coordinator cannot take it now: 500 with `Retry-After` in seconds, or `UNAVAILABLE`. Nothing was done, or it is
     /// not known what; the same request may be repeated. The code is for the metrics.
     Unavailable(String, u64, Code),
 }
 
-/// A page of something.
+/// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Page<T> {
-    /// What is on it.
+pub(crate) struct ListPage<T> {
+    /// The elements.
     pub(crate) items: Vec<T>,
-    /// Where the next one begins; empty when this is the last.
+    /// Position of the next page; empty if this page is the last one.
     pub(crate) next_position: String,
 }
 
-/// What most requests come to.
-pub(super) type Done = Result<(), Trouble>;
+/// The result of a request that returns nothing.
+pub(super) type DtmResult = Result<(), DtmError>;
 
-/// A command was not taken: the engine's no, for whoever asked to put into words, or the coordinator's.
-pub(super) enum Refused {
+/// Why a command was not carried out. A rejection of the engine is kept, because its text depends on the request.
+pub(super) enum CommandError {
     /// The transaction's state does not allow it, or there is none.
     Rejected(Rejection),
-    /// For the client as it is.
-    Trouble(Trouble),
+    /// An error that goes to the client unchanged.
+    Dialect(DtmError),
 }
 
-impl From<Trouble> for Refused {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<DtmError> for CommandError {
+    fn from(error: DtmError) -> Self {
+        Self::Dialect(error)
     }
 }
 
-impl From<SubmitError> for Refused {
+impl From<SubmitError> for CommandError {
     fn from(error: SubmitError) -> Self {
-        let unavailable = |code, text: &str, after_s: u64| Trouble::Unavailable(text.into(), after_s, code);
+        let unavailable = |code, text: &str, after_s: u64| DtmError::Unavailable(text.into(), after_s, code);
         let silent = Code::StoreUnavailable;
         match error {
             SubmitError::Rejected(Rejection::Unavailable) => {
                 unavailable(silent, "the store does not answer; repeat the request", RETRY_AFTER_S).into()
             }
             SubmitError::Rejected(Rejection::Corrupt) => {
-                Trouble::Other(Rejection::Corrupt.to_string()).into()
+                DtmError::Other(Rejection::Corrupt.to_string()).into()
             }
             SubmitError::Rejected(rejection) => Self::Rejected(rejection),
             SubmitError::Busy { retry_after_ms } => {
@@ -82,45 +82,45 @@ impl From<SubmitError> for Refused {
     }
 }
 
-impl From<Refused> for Trouble {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Rejected(rejection) => other(rejection),
-            Refused::Trouble(trouble) => trouble,
+impl From<CommandError> for DtmError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Rejected(rejection) => other(rejection),
+            CommandError::Dialect(error) => error,
         }
     }
 }
 
-/// Seconds after which to come back when the store is silent.
+/// Retry-After, in seconds, while the store does not answer.
 pub(super) const RETRY_AFTER_S: u64 = 1;
 
-/// Nothing may be added (any more).
-pub(super) fn not_prepared(gid: &str) -> Trouble {
-    Trouble::Failure(format!("no trans with gid: {gid} status: {} found FAILURE", status::PREPARED))
+/// The transaction is not prepared: it takes no branches or progress.
+pub(super) fn not_prepared(gid: &str) -> DtmError {
+    DtmError::Failure(format!("no trans with gid: {gid} status: {} found FAILURE", status::PREPARED))
 }
 
-/// It is there already.
-pub(super) fn duplicate() -> Trouble {
-    Trouble::Other("storage: UniqueKeyConflict".into())
+/// The branch or step is on record already. dtm clients look for this text.
+pub(super) fn duplicate() -> DtmError {
+    DtmError::Other("storage: UniqueKeyConflict".into())
 }
 
 /// No such transaction.
-pub(super) fn unknown(gid: &str) -> Trouble {
-    Trouble::Missing(format!("no TransGlobal with gid: {gid} found"))
+pub(super) fn unknown(gid: &str) -> DtmError {
+    DtmError::Missing(format!("no TransGlobal with gid: {gid} found"))
 }
 
-/// A no that this dialect has no words for.
-pub(super) fn other(rejection: Rejection) -> Trouble {
+/// A rejection for which dtm has no text of its own.
+pub(super) fn other(rejection: Rejection) -> DtmError {
     match rejection {
         Rejection::GidConflict => {
-            Trouble::Failure("a transaction of another API has this gid; choose another FAILURE".into())
+            DtmError::Failure("a transaction of another API has this gid; choose another FAILURE".into())
         }
-        Rejection::NotFound => Trouble::Missing("storage: NotFound".into()),
-        rejection => Trouble::Other(rejection.to_string()),
+        Rejection::NotFound => DtmError::Missing("storage: NotFound".into()),
+        rejection => DtmError::Other(rejection.to_string()),
     }
 }
 
-/// As much of somebody's text as an error may repeat.
+/// The part of a client text that an error may repeat.
 pub(super) fn clip(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -13,7 +13,7 @@ use trine_protocol::limits::{BRANCHES_MAX, DURATION_MS_MAX};
 use trine_protocol::{BranchId, Pattern, Target};
 
 use super::branch_headers;
-use super::outcome::{Trouble, clip};
+use super::outcome::{DtmError, clip};
 
 /// Seconds between attempts, when a request names none.
 const RETRY_INTERVAL_S: i64 = 10;
@@ -51,7 +51,7 @@ pub(super) fn spec(
     kind: TransType,
     open: bool,
     topics: &Topics,
-) -> Result<Spec, Trouble> {
+) -> Result<Spec, DtmError> {
     if request.steps.len() > BRANCHES_MAX {
         return Err(too_many());
     }
@@ -91,11 +91,15 @@ pub(super) fn spec(
         }
     }
     draft.terms = Some(terms.encode().into());
-    draft.build().map_err(|error| Trouble::Other(error.to_string()))
+    draft.build().map_err(|error| DtmError::Other(error.to_string()))
 }
 
 /// A branch to register. Its calls are made as `terms`, those of its transaction, say.
-pub(super) fn branch(request: &BranchRequest, kind: TransType, terms: &Terms) -> Result<BranchSpec, Trouble> {
+pub(super) fn branch(
+    request: &BranchRequest,
+    kind: TransType,
+    terms: &Terms,
+) -> Result<BranchSpec, DtmError> {
     let url = |key: &str| target(request.data.get(key).map_or("", String::as_str), terms.protocol);
     let (on_commit, on_rollback) = match kind {
         TransType::Xa => (url("url")?, url("url")?),
@@ -139,12 +143,12 @@ pub(super) fn interval_s(terms: &Terms) -> i64 {
 }
 
 /// A branch id in our grammar.
-pub(super) fn branch_id(text: &str) -> Result<BranchId, Trouble> {
-    BranchId::parse(text).map_err(|error| Trouble::Other(format!("branch_id {error}")))
+pub(super) fn branch_id(text: &str) -> Result<BranchId, DtmError> {
+    BranchId::parse(text).map_err(|error| DtmError::Other(format!("branch_id {error}")))
 }
 
 /// How old a message must be before it is delivered.
-pub(super) fn delay_ms(custom_data: &str) -> Result<u64, Trouble> {
+pub(super) fn delay_ms(custom_data: &str) -> Result<u64, DtmError> {
     #[derive(Deserialize, Default)]
     struct Custom {
         #[serde(default)]
@@ -154,16 +158,16 @@ pub(super) fn delay_ms(custom_data: &str) -> Result<u64, Trouble> {
 }
 
 /// How participants are called.
-pub(super) fn protocol(request: &TransRequest) -> Result<CallProtocol, Trouble> {
+pub(super) fn protocol(request: &TransRequest) -> Result<CallProtocol, DtmError> {
     match request.protocol.as_str() {
         "" | "http" => Ok(CallProtocol::Http),
         "grpc" => Ok(CallProtocol::Grpc),
         "json-rpc" => Ok(CallProtocol::JsonRpc),
-        other => Err(Trouble::Other(format!("unknown protocol: {}", clip(other)))),
+        other => Err(DtmError::Other(format!("unknown protocol: {}", clip(other)))),
     }
 }
 
-fn terms(request: &TransRequest, kind: TransType) -> Result<Terms, Trouble> {
+fn terms(request: &TransRequest, kind: TransType) -> Result<Terms, DtmError> {
     let options = &request.options;
     let protocol = protocol(request)?;
     branch_headers::check(&options.branch_headers, protocol)?;
@@ -225,7 +229,7 @@ fn limited(terms: &Terms, policy: CallPolicy) -> Option<CallPolicy> {
     Some(CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ongoing_counts: true, ..policy })
 }
 
-fn saga(request: &TransRequest, terms: &Terms, policy: CallPolicy) -> Result<Vec<BranchSpec>, Trouble> {
+fn saga(request: &TransRequest, terms: &Terms, policy: CallPolicy) -> Result<Vec<BranchSpec>, DtmError> {
     #[derive(Deserialize, Default)]
     struct Custom {
         #[serde(default)]
@@ -257,7 +261,7 @@ fn message(
     terms: &Terms,
     policy: CallPolicy,
     topics: &Topics,
-) -> Result<Vec<BranchSpec>, Trouble> {
+) -> Result<Vec<BranchSpec>, DtmError> {
     let mut branches: Vec<BranchSpec> = Vec::with_capacity(request.steps.len());
     for (position, step) in request.steps.iter().enumerate() {
         let payload = payload(request, position)?;
@@ -276,8 +280,8 @@ fn message(
     Ok(branches)
 }
 
-fn too_many() -> Trouble {
-    Trouble::Other(format!("branches: {}", SpecErrorKind::TooManyBranches))
+fn too_many() -> DtmError {
+    DtmError::Other(format!("branches: {}", SpecErrorKind::TooManyBranches))
 }
 
 /// One step of a message is one delivery, or one to each subscriber of a topic.
@@ -285,11 +289,11 @@ fn deliveries<'a>(
     position: usize,
     step: &'a Step,
     topics: &'a Topics,
-) -> Result<Vec<(String, &'a str)>, Trouble> {
+) -> Result<Vec<(String, &'a str)>, DtmError> {
     let id = step_id(position);
     let Some(topic) = step.action.strip_prefix(TOPIC) else { return Ok(vec![(id, &step.action)]) };
     match topics.get(topic).map(Vec::as_slice) {
-        None | Some([]) => Err(Trouble::Other("topic not found".into())),
+        None | Some([]) => Err(DtmError::Other("topic not found".into())),
         Some([url]) => Ok(vec![(id, url)]),
         Some(urls) => Ok(urls
             .iter()
@@ -319,19 +323,19 @@ pub(super) fn step_id(position: usize) -> String {
     format!("{:02}", position.saturating_add(1))
 }
 
-fn payload(request: &TransRequest, position: usize) -> Result<&[u8], Trouble> {
+fn payload(request: &TransRequest, position: usize) -> Result<&[u8], DtmError> {
     let payload = request.payloads.get(position).map(Vec::as_slice);
-    payload.ok_or_else(|| Trouble::Other("payloads: there are fewer of them than steps".into()))
+    payload.ok_or_else(|| DtmError::Other("payloads: there are fewer of them than steps".into()))
 }
 
 /// Where a URL of this dialect leads; nowhere when it is empty: then there is nothing to do.
-pub(super) fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, Trouble> {
+pub(super) fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, DtmError> {
     if url.is_empty() {
         return Ok(None);
     }
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    let wrong = |why: String| Trouble::Other(format!("url {}: {why}", clip(url)));
+    let wrong = |why: String| DtmError::Other(format!("url {}: {why}", clip(url)));
     if !is_http && protocol == CallProtocol::Http {
         return Err(wrong("it must begin with http:// or https://, unless the protocol is grpc".into()));
     }
@@ -353,7 +357,7 @@ fn printable(url: &str) -> String {
 }
 
 /// A workflow's name and its input.
-fn workflow(custom_data: &str) -> Result<(String, Vec<u8>), Trouble> {
+fn workflow(custom_data: &str) -> Result<(String, Vec<u8>), DtmError> {
     #[derive(Deserialize, Default)]
     struct Custom {
         #[serde(default)]
@@ -363,16 +367,16 @@ fn workflow(custom_data: &str) -> Result<(String, Vec<u8>), Trouble> {
     }
     let Custom { name, data } = custom(custom_data)?;
     let input = base64::engine::general_purpose::STANDARD.decode(data.unwrap_or_default());
-    let input = input.map_err(|_| Trouble::Other("custom_data: `data` is not base64".into()))?;
+    let input = input.map_err(|_| DtmError::Other("custom_data: `data` is not base64".into()))?;
     Ok((name.unwrap_or_default(), input))
 }
 
-fn custom<T: Default + serde::de::DeserializeOwned>(custom_data: &str) -> Result<T, Trouble> {
+fn custom<T: Default + serde::de::DeserializeOwned>(custom_data: &str) -> Result<T, DtmError> {
     if custom_data.trim().is_empty() {
         return Ok(T::default());
     }
     let wrong =
-        |error: serde_json::Error| Trouble::Other(format!("custom_data: {}", clip(&error.to_string())));
+        |error: serde_json::Error| DtmError::Other(format!("custom_data: {}", clip(&error.to_string())));
     // As forgiving as the body it came in: keys in any case, the last one wins, null is nothing.
     match serde_json::from_str(custom_data).map_err(wrong)? {
         serde_json::Value::Null => Ok(T::default()),
@@ -380,7 +384,7 @@ fn custom<T: Default + serde::de::DeserializeOwned>(custom_data: &str) -> Result
             let map = map.into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
             serde_json::from_value(serde_json::Value::Object(map)).map_err(wrong)
         }
-        _ => Err(Trouble::Other("custom_data: not a JSON object".into())),
+        _ => Err(DtmError::Other("custom_data: not a JSON object".into())),
     }
 }
 

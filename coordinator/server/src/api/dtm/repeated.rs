@@ -7,11 +7,11 @@
 use trine_engine::{BranchSpec, Spec};
 use trine_protocol::dtm::{CallProtocol, Step, TransRequest, TransType};
 
-use super::outcome::Trouble;
+use super::outcome::DtmError;
 use super::plan;
 
 /// An error that says neither yes nor no about the transaction when a request asks for something else than the record.
-pub(super) fn check(request: &TransRequest, kind: TransType, record: &Spec) -> Result<(), Trouble> {
+pub(super) fn check(request: &TransRequest, kind: TransType, record: &Spec) -> Result<(), DtmError> {
     let what = if record.pattern != plan::pattern(kind) {
         format!("a {}", plan::kind(record.pattern).as_str())
     } else if !same_steps(request, kind, record) {
@@ -19,7 +19,7 @@ pub(super) fn check(request: &TransRequest, kind: TransType, record: &Spec) -> R
     } else {
         return Ok(());
     };
-    Err(Trouble::Other(format!(
+    Err(DtmError::Other(format!(
         "this gid is on record with {what}, which stays as it is; nothing of this request was done: choose another gid"
     )))
 }

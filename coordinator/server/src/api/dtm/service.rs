@@ -10,7 +10,7 @@ use trine_protocol::dtm::gid_of;
 use trine_protocol::errors::Code;
 
 use super::names;
-use super::outcome::{RETRY_AFTER_S, Refused, Trouble};
+use super::outcome::{CommandError, DtmError, RETRY_AFTER_S};
 use crate::runtime::Handle;
 use trine_store::{Store, StoreError, StoreFuture};
 
@@ -48,13 +48,13 @@ pub(crate) struct Query {
 
 impl Service {
     /// Our gid for a client's. Every request comes by here with the gid as its wire brought it.
-    pub(super) fn gid(text: &str) -> Result<Gid, Trouble> {
+    pub(super) fn gid(text: &str) -> Result<Gid, DtmError> {
         names::ensure_kept("gid", text)?;
-        gid_of(text).ok_or_else(|| Trouble::Other("key required: gid is empty".into()))
+        gid_of(text).ok_or_else(|| DtmError::Other("key required: gid is empty".into()))
     }
 
     /// Submits a command and waits until its answer is durable.
-    pub(super) async fn command(&self, gid: &Gid, command: Command) -> Result<Snapshot, Refused> {
+    pub(super) async fn command(&self, gid: &Gid, command: Command) -> Result<Snapshot, CommandError> {
         self.submit_for(gid, command, ReplyOn::Durable).await
     }
 
@@ -64,15 +64,15 @@ impl Service {
         gid: &Gid,
         command: Command,
         reply_on: ReplyOn,
-    ) -> Result<Snapshot, Refused> {
+    ) -> Result<Snapshot, CommandError> {
         Ok(self.handle.submit(gid.clone(), command, reply_on).await?)
     }
 
     /// A transaction as its journal says, with its records.
-    pub(super) async fn load(&self, gid: &Gid) -> Result<Option<(Transaction, Vec<Record>)>, Trouble> {
+    pub(super) async fn load(&self, gid: &Gid) -> Result<Option<(Transaction, Vec<Record>)>, DtmError> {
         let damaged = |why: &dyn std::fmt::Display| {
             self.handle.damaged().met(gid, why);
-            Trouble::Other(Rejection::Corrupt.to_string())
+            DtmError::Other(Rejection::Corrupt.to_string())
         };
         let found = self.bounded(self.store.readable(gid.clone(), 0)).await?;
         let records = found.whole(gid).map_err(|error| damaged(&error))?;
@@ -83,7 +83,7 @@ impl Service {
     }
 
     /// A store call with a bounded time.
-    pub(super) async fn bounded<T>(&self, call: StoreFuture<T>) -> Result<T, Trouble> {
+    pub(super) async fn bounded<T>(&self, call: StoreFuture<T>) -> Result<T, DtmError> {
         ask(self.store_timeout, call).await
     }
 
@@ -94,19 +94,19 @@ impl Service {
 }
 
 /// A store call with a bounded time. Dropping a store's future is safe: see `store`.
-pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T, Trouble> {
+pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T, DtmError> {
     let why = match tokio::time::timeout(timeout, call).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(StoreError::Unavailable(detail))) => detail,
         Ok(Err(error @ StoreError::Unfit(_))) => error.to_string(),
         Ok(Err(error @ StoreError::Corrupt { .. })) => {
             tracing::error!(%error, "a request met a journal that cannot be read");
-            return Err(Trouble::Other(Rejection::Corrupt.to_string()));
+            return Err(DtmError::Other(Rejection::Corrupt.to_string()));
         }
         Err(_) => "it took too long".into(),
     };
     // The detail may name files and hosts; it is for the log.
     tracing::warn!(detail = %why, "the store did not answer a request");
     let text = "the store does not answer; try again";
-    Err(Trouble::Unavailable(text.into(), RETRY_AFTER_S, Code::StoreUnavailable))
+    Err(DtmError::Unavailable(text.into(), RETRY_AFTER_S, Code::StoreUnavailable))
 }

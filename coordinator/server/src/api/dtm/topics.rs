@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::names;
-use super::outcome::Trouble;
+use super::outcome::DtmError;
 use super::service::{Service, ask};
 use trine_clock as clock;
 use trine_store::{Change, Entry, Key, KeyValues, Value};
@@ -46,24 +46,24 @@ impl Service {
     }
 
     /// Adds a subscriber to a topic.
-    pub(crate) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), Trouble> {
+    pub(crate) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), DtmError> {
         self.topics().subscribe(topic, url, remark).await
     }
 
     /// Takes a subscriber away.
-    pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), Trouble> {
+    pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), DtmError> {
         self.topics().unsubscribe(topic, url).await
     }
 
     /// Takes a topic away.
-    pub(crate) async fn delete_topic(&self, topic: &str) -> Result<(), Trouble> {
+    pub(crate) async fn delete_topic(&self, topic: &str) -> Result<(), DtmError> {
         self.topics().delete(topic).await
     }
 }
 
 impl Topics {
     /// Adds a URL behind those that are there.
-    pub(super) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), Trouble> {
+    pub(super) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), DtmError> {
         self.change(topic, url, |subscribers| {
             let mut subscribers = subscribers.unwrap_or_default();
             if subscribers.iter().any(|subscriber| subscriber.url == url) {
@@ -76,7 +76,7 @@ impl Topics {
     }
 
     /// Takes a URL away. The topic stays, even if it was the last one.
-    pub(super) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), Trouble> {
+    pub(super) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), DtmError> {
         self.change(topic, url, |subscribers| {
             let mut subscribers = subscribers.ok_or_else(|| other("no such a topic"))?;
             if subscribers.is_empty() {
@@ -90,7 +90,7 @@ impl Topics {
     }
 
     /// Takes a topic away, with everybody in it.
-    pub(super) async fn delete(&self, topic: &str) -> Result<(), Trouble> {
+    pub(super) async fn delete(&self, topic: &str) -> Result<(), DtmError> {
         let topic = key(topic)?;
         match ask(self.store_timeout, self.store.delete(CATEGORY, topic, None)).await? {
             Change::Done => Ok(()),
@@ -99,7 +99,7 @@ impl Topics {
     }
 
     /// The URLs of a topic in the order of their subscription; none where it is unknown or empty.
-    pub(super) async fn expand(&self, topic: &str) -> Result<Option<Vec<String>>, Trouble> {
+    pub(super) async fn expand(&self, topic: &str) -> Result<Option<Vec<String>>, DtmError> {
         // Nobody can have subscribed to what cannot be kept.
         let Ok(topic) = Key::parse(topic) else { return Ok(None) };
         let Some(entry) = self.read(&topic).await? else { return Ok(None) };
@@ -112,8 +112,8 @@ impl Topics {
         &self,
         topic: &str,
         url: &str,
-        edit: impl Fn(Option<Vec<Subscriber>>) -> Result<Vec<Subscriber>, Trouble>,
-    ) -> Result<(), Trouble> {
+        edit: impl Fn(Option<Vec<Subscriber>>) -> Result<Vec<Subscriber>, DtmError>,
+    ) -> Result<(), DtmError> {
         let topic = key(topic)?;
         if url.is_empty() {
             return Err(other("empty url"));
@@ -138,12 +138,12 @@ impl Topics {
         }
     }
 
-    async fn read(&self, topic: &Key) -> Result<Option<Entry>, Trouble> {
+    async fn read(&self, topic: &Key) -> Result<Option<Entry>, DtmError> {
         ask(self.store_timeout, self.store.entry(CATEGORY, topic.clone())).await
     }
 }
 
-fn key(topic: &str) -> Result<Key, Trouble> {
+fn key(topic: &str) -> Result<Key, DtmError> {
     if topic.is_empty() {
         return Err(other("empty topic"));
     }
@@ -151,18 +151,18 @@ fn key(topic: &str) -> Result<Key, Trouble> {
     Key::parse(topic).map_err(|unfit| other(&format!("this topic cannot be kept: {unfit}")))
 }
 
-fn value(subscribers: &[Subscriber]) -> Result<Value, Trouble> {
+fn value(subscribers: &[Subscriber]) -> Result<Value, DtmError> {
     let text = serde_json::to_string(subscribers).map_err(|error| other(&error.to_string()))?;
     Value::parse(text).map_err(|unfit| other(&format!("this topic has too many subscribers: {unfit}")))
 }
 
-fn subscribers(entry: &Entry) -> Result<Vec<Subscriber>, Trouble> {
+fn subscribers(entry: &Entry) -> Result<Vec<Subscriber>, DtmError> {
     serde_json::from_str(&entry.value)
         .map_err(|error| other(&format!("the subscribers of {} cannot be read: {error}", entry.key)))
 }
 
-fn other(text: &str) -> Trouble {
-    Trouble::Other(text.to_owned())
+fn other(text: &str) -> DtmError {
+    DtmError::Other(text.to_owned())
 }
 
 #[cfg(test)]

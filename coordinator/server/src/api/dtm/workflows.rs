@@ -5,7 +5,7 @@ use trine_protocol::Status;
 use trine_protocol::dtm::{BranchRequest, TransRequest, TransType, status};
 
 use super::names;
-use super::outcome::{Done, Refused, Trouble, duplicate, not_prepared, other};
+use super::outcome::{CommandError, DtmError, DtmResult, duplicate, not_prepared, other};
 use super::plan::{self, Topics};
 use super::service::Service;
 use super::show;
@@ -17,65 +17,67 @@ impl Service {
     pub(crate) async fn prepare_workflow(
         &self,
         request: TransRequest,
-    ) -> Result<(Global, Vec<Branch>), Trouble> {
+    ) -> Result<(Global, Vec<Branch>), DtmError> {
         let gid = Self::gid(&request.gid)?;
         let spec = plan::spec(&request, TransType::Workflow, true, &Topics::new())?;
         let begun = Workflows(&self.handle).begin(&gid, spec).await;
-        begun.map_err(Refused::from)?;
+        begun.map_err(CommandError::from)?;
         let found = self.load(&gid).await?.ok_or_else(|| other(Rejection::NotFound))?;
         Ok(show::whole(&found.0, &found.1))
     }
 
     /// Records a step. Its executor does not do it again.
-    pub(super) async fn record_progress(&self, request: BranchRequest) -> Done {
+    pub(super) async fn record_progress(&self, request: BranchRequest) -> DtmResult {
         let gid = Self::gid(&request.gid)?;
         let text = |key: &str| request.data.get(key).cloned().unwrap_or_default();
         let done = match text("status").as_str() {
             status::SUCCEED => true,
             status::FAILED => false,
-            other => return Err(Trouble::Other(format!("unknown progress status: {other}"))),
+            other => return Err(DtmError::Other(format!("unknown progress status: {other}"))),
         };
         let op = text("op");
         names::ensure_kept("op", &op)?;
         if op.len() > STEP_OP_BYTES_MAX {
-            return Err(Trouble::Other(format!("op: at most {STEP_OP_BYTES_MAX} bytes")));
+            return Err(DtmError::Other(format!("op: at most {STEP_OP_BYTES_MAX} bytes")));
         }
         let branch = plan::branch_id(&request.branch_id)?;
         let progress = Progress { branch, op, done, data: Payload::from(request.payload.as_slice()) };
-        match Workflows(&self.handle).record(&gid, progress).await.map_err(Refused::from) {
+        match Workflows(&self.handle).record(&gid, progress).await.map_err(CommandError::from) {
             Ok(Snapshot { changed: true, .. }) => Ok(()),
             Ok(Snapshot { status, .. }) if status.is_settled() => Err(not_prepared(&request.gid)),
             // Two executors at once: the later one has to stop, and stops at an error.
-            Ok(_) | Err(Refused::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
+            Ok(_) | Err(CommandError::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
             // Executors take a no for an end, so it must be one.
-            Err(Refused::Rejected(Rejection::IllegalState { status: Status::Open, .. })) => {
-                Err(Trouble::Other("this transaction is no workflow".into()))
+            Err(CommandError::Rejected(Rejection::IllegalState { status: Status::Open, .. })) => {
+                Err(DtmError::Other("this transaction is no workflow".into()))
             }
-            Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
+            Err(CommandError::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(not_prepared(&request.gid))
             }
-            Err(refused) => Err(refused.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Ends a workflow as its executor says. Saying the same again is a success.
-    pub(super) async fn finish_workflow(&self, request: &TransRequest) -> Done {
+    pub(super) async fn finish_workflow(&self, request: &TransRequest) -> DtmResult {
         let gid = Self::gid(&request.gid)?;
         let extra = |key: &str| request.req_extra.get(key).cloned().filter(|text| !text.is_empty());
         let committed = match extra("status").as_deref() {
             Some(status::SUCCEED) => true,
             Some(status::FAILED) => false,
-            other => return Err(Trouble::Other(format!("unknown workflow status: {}", other.unwrap_or("")))),
+            other => {
+                return Err(DtmError::Other(format!("unknown workflow status: {}", other.unwrap_or(""))));
+            }
         };
         let result = Payload::from(extra("result").unwrap_or_default().as_str());
         let finished =
             Workflows(&self.handle).finish(&gid, committed, extra("rollback_reason"), result).await;
-        match finished.map_err(Refused::from) {
+        match finished.map_err(CommandError::from) {
             Ok(_) => Ok(()),
-            Err(Refused::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
+            Err(CommandError::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Err(other(Rejection::NotFound))
             }
-            Err(refused) => Err(refused.into()),
+            Err(error) => Err(error.into()),
         }
     }
 }

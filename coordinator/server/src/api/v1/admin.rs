@@ -15,20 +15,20 @@ use utoipa_axum::routes;
 
 use super::from_wire::check_text;
 use super::to_wire;
-use crate::api::State;
+use crate::api::ApiState;
 use crate::api::body::{JsonBody, OptionalJsonBody};
 use crate::api::params::GidPath;
 use crate::api::problem::Refusal;
 
 /// The admin API, `/v1/admin`.
-pub fn router(state: State) -> Router {
+pub fn router(state: ApiState) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
     let (router, _) = routes().split_for_parts();
     router.layer(body_limit).with_state(state)
 }
 
 /// Every route of the admin API with its description.
-pub(crate) fn routes() -> OpenApiRouter<State> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(replay_one))
         .routes(routes!(force))
@@ -50,7 +50,7 @@ pub(crate) fn routes() -> OpenApiRouter<State> {
     responses((status = 200, description = "Set going again", body = Replayed))
 )]
 async fn replay_one(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     OptionalJsonBody(request): OptionalJsonBody<Replay>,
 ) -> Result<Json<Replayed>, Refusal> {
@@ -71,7 +71,7 @@ async fn replay_one(
     tag = "admin",
     responses((status = 200, description = "By name", body = CoordinatorList))
 )]
-async fn list_coordinators(Ext(state): Ext<State>) -> Result<Json<CoordinatorList>, Refusal> {
+async fn list_coordinators(Ext(state): Ext<ApiState>) -> Result<Json<CoordinatorList>, Refusal> {
     let coordinators = state.bounded(state.membership.coordinators()).await?;
     Ok(Json(CoordinatorList { coordinators }))
 }
@@ -89,7 +89,7 @@ async fn list_coordinators(Ext(state): Ext<State>) -> Result<Json<CoordinatorLis
     responses((status = 200, description = "Settled", body = Answer))
 )]
 async fn force(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<Force>,
 ) -> Result<Json<Answer>, Refusal> {

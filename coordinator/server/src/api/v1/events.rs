@@ -15,7 +15,7 @@ use futures_util::stream::{self, Stream};
 use trine_engine::{Event, Record};
 use trine_protocol::Gid;
 
-use super::super::State;
+use super::super::ApiState;
 use super::super::params::{GidPath, last_event_id};
 use super::super::problem::Refusal;
 use super::to_wire;
@@ -53,7 +53,7 @@ struct StreamedEvent {
     )
 )]
 pub(super) async fn events(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -81,7 +81,7 @@ fn settles(record: &Record) -> bool {
 }
 
 struct Follower {
-    state: State,
+    state: ApiState,
     gid: Gid,
     watch: Watch,
     /// The seq of the newest record that was taken.

@@ -5,7 +5,7 @@ use axum::extract::State as Ext;
 use trine_protocol::Gid;
 use trine_protocol::v1::{History, UnreadableRecord};
 
-use super::super::State;
+use super::super::ApiState;
 use super::super::params::{EVENT_ID_MAX, GidPath, Pairs, set_once, unknown};
 use super::super::problem::Refusal;
 use super::to_wire;
@@ -32,7 +32,7 @@ const KNOWN: [&str; 2] = ["after_seq", "limit"];
     responses((status = 200, description = "Its events, oldest first", body = History))
 )]
 pub(super) async fn history(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     Pairs(pairs): Pairs,
 ) -> Result<Json<History>, Refusal> {

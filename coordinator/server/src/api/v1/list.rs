@@ -5,7 +5,7 @@ use axum::extract::State as Ext;
 use trine_protocol::v1::Page;
 use trine_protocol::{Pattern, Status};
 
-use super::super::State;
+use super::super::ApiState;
 use super::super::params::{Pairs, parse_time, set_once, unknown};
 use super::super::problem::Refusal;
 use super::from_wire::is_label_key;
@@ -39,7 +39,7 @@ const KNOWN: [&str; 9] =
     responses((status = 200, description = "A page", body = Page))
 )]
 pub(super) async fn list_transactions(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     Pairs(pairs): Pairs,
 ) -> Result<Json<Page>, Refusal> {
     let (filter, cursor, limit) = parse(&pairs)?;

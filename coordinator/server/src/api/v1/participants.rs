@@ -9,12 +9,12 @@ use trine_protocol::limits::TARGET_BYTES_MAX;
 use trine_protocol::v1::{ParticipantList, RegisterParticipant, Registered};
 use url::Url;
 
-use super::super::State;
+use super::super::ApiState;
 use super::super::body::JsonBody;
 use super::super::params::{Pairs, segment, set_once, unknown};
 use super::super::problem::{Refusal, echo};
 use super::options::duration;
-use crate::registrar::Refused;
+use crate::registrar::RegisterError;
 use trine_store::{Registration, StoreError};
 
 const NAME_BYTES_MAX: usize = 64;
@@ -35,7 +35,7 @@ const TTL_MS_MAX: u64 = 3_600_000;
     responses((status = 200, description = "Registered", body = Registered))
 )]
 pub(super) async fn register(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     JsonBody(request): JsonBody<RegisterParticipant>,
 ) -> Result<Json<Registered>, Refusal> {
     check_name(&request.name).map_err(|detail| Refusal::field("name", detail))?;
@@ -54,7 +54,7 @@ pub(super) async fn register(
     tag = "participants",
     responses((status = 200, description = "By name, with every instance", body = ParticipantList))
 )]
-pub(super) async fn list_participants(Ext(state): Ext<State>) -> Result<Json<ParticipantList>, Refusal> {
+pub(super) async fn list_participants(Ext(state): Ext<ApiState>) -> Result<Json<ParticipantList>, Refusal> {
     let participants = state.bounded(state.registry.participants()).await?.participants;
     Ok(Json(ParticipantList { participants }))
 }
@@ -73,7 +73,7 @@ pub(super) async fn list_participants(Ext(state): Ext<State>) -> Result<Json<Par
     responses((status = 204, description = "Removed"))
 )]
 pub(super) async fn deregister(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     NamePath(name): NamePath,
     Pairs(pairs): Pairs,
 ) -> Result<StatusCode, Refusal> {
@@ -92,17 +92,20 @@ pub(super) async fn deregister(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn in_time<T>(state: &State, asked: impl Future<Output = Result<T, Refused>>) -> Result<T, Refusal> {
+async fn in_time<T>(
+    state: &ApiState,
+    asked: impl Future<Output = Result<T, RegisterError>>,
+) -> Result<T, Refusal> {
     let Ok(answered) = tokio::time::timeout(state.limits.store_timeout, asked).await else {
         return Err(StoreError::Unavailable("it took too long".into()).into());
     };
     answered.map_err(|refused| match refused {
-        Refused::TooMany { .. } => Refusal::new(
+        RegisterError::TooMany { .. } => Refusal::new(
             Code::TooManyParticipants,
             format!("{refused}; remove instances that are gone, or raise `dispatch.instances_max`"),
         ),
-        Refused::Busy => Refusal::new(Code::Busy, format!("{refused}; nothing was done, try again")),
-        Refused::Store(error) => error.into(),
+        RegisterError::Busy => Refusal::new(Code::Busy, format!("{refused}; nothing was done, try again")),
+        RegisterError::Store(error) => error.into(),
     })
 }
 

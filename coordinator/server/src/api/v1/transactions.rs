@@ -16,7 +16,7 @@ use trine_protocol::v1::{self, Answer, CreateTransaction, RegisterBranch, Transa
 use super::super::body::{JsonBody, OptionalJsonBody};
 use super::super::params::{GidPath, idempotency_gid, prefer_wait};
 use super::super::problem::Refusal;
-use super::super::{State, check_text};
+use super::super::{ApiState, check_text};
 use super::{from_wire, to_wire};
 use trine_clock as clock;
 
@@ -54,7 +54,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
     )
 )]
 pub(super) async fn create(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateTransaction>,
 ) -> Result<Response, Refusal> {
@@ -96,7 +96,7 @@ fn fresh_gid() -> Result<Gid, Refusal> {
     responses((status = 200, description = "Durably registered", body = Answer))
 )]
 pub(super) async fn register_branch(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<RegisterBranch>,
 ) -> Result<Json<Answer>, Refusal> {
@@ -136,7 +136,7 @@ pub(super) async fn register_branch(
     )
 )]
 pub(super) async fn commit(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -162,7 +162,7 @@ pub(super) async fn commit(
     )
 )]
 pub(super) async fn abort(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     headers: HeaderMap,
     OptionalJsonBody(request): OptionalJsonBody<v1::Abort>,
@@ -185,7 +185,7 @@ pub(super) async fn abort(
     responses((status = 200, description = "The transaction", body = TransactionView))
 )]
 pub(super) async fn show(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
 ) -> Result<Json<TransactionView>, Refusal> {
     let (records, transaction) = load(&state, &gid).await?;
@@ -194,7 +194,7 @@ pub(super) async fn show(
     Ok(Json(to_wire::view(&transaction, &records, now)))
 }
 
-pub(super) async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Transaction), Refusal> {
+pub(super) async fn load(state: &ApiState, gid: &Gid) -> Result<(Vec<Record>, Transaction), Refusal> {
     let records = state.records(gid).await?;
     match Transaction::fold(&records) {
         Ok(Some(transaction)) => Ok((records, transaction)),
@@ -204,7 +204,12 @@ pub(super) async fn load(state: &State, gid: &Gid) -> Result<(Vec<Record>, Trans
 }
 
 /// Submits a command that may be waited for.
-async fn decide(state: &State, headers: &HeaderMap, gid: Gid, command: Command) -> Result<Response, Refusal> {
+async fn decide(
+    state: &ApiState,
+    headers: &HeaderMap,
+    gid: Gid,
+    command: Command,
+) -> Result<Response, Refusal> {
     let wait = prefer_wait(headers)?;
     if wait.is_some() {
         crate::http::body_is_used();
@@ -227,7 +232,10 @@ fn decided(snapshot: Snapshot, wait: Option<Duration>) -> Response {
 }
 
 /// Refuses participants nobody ever registered. The registry is asked only about those this coordinator has not heard of.
-pub(super) async fn require_participants(state: &State, named: Vec<(String, String)>) -> Result<(), Refusal> {
+pub(super) async fn require_participants(
+    state: &ApiState,
+    named: Vec<(String, String)>,
+) -> Result<(), Refusal> {
     let mut asked = BTreeSet::new();
     for (field, name) in named {
         if (state.knows_participant)(&name) || asked.contains(&name) {

@@ -9,7 +9,7 @@ use trine_protocol::v1::{Answer, FinishWorkflow, StartWorkflow, WorkflowStep, Wo
 use super::from_wire::workflow as from_wire;
 use super::to_wire;
 use super::transactions::{load, require_participants};
-use crate::api::State;
+use crate::api::ApiState;
 use crate::api::body::JsonBody;
 use crate::api::params::GidPath;
 use crate::api::problem::Refusal;
@@ -31,7 +31,7 @@ use crate::runtime::SubmitError;
     responses((status = 200, description = "Durably begun, resumed, or settled before", body = WorkflowView))
 )]
 pub(super) async fn start(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<StartWorkflow>,
 ) -> Result<Json<WorkflowView>, Refusal> {
@@ -64,7 +64,7 @@ pub(super) async fn start(
     responses((status = 200, description = "Durably recorded", body = Answer))
 )]
 pub(super) async fn record(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     JsonBody(step): JsonBody<WorkflowStep>,
 ) -> Result<Json<Answer>, Refusal> {
@@ -85,7 +85,7 @@ pub(super) async fn record(
     responses((status = 200, description = "Settled", body = Answer))
 )]
 pub(super) async fn finish(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<FinishWorkflow>,
 ) -> Result<Json<Answer>, Refusal> {

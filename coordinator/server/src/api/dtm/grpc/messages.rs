@@ -7,7 +7,7 @@ use prost::Message;
 use trine_protocol::dtm::{BranchRequest, CallProtocol, TransOptions, TransRequest};
 
 use crate::api::dtm::decode;
-use crate::api::dtm::outcome::Trouble;
+use crate::api::dtm::outcome::DtmError;
 use crate::api::dtm::view::{Branch, Global};
 
 #[derive(Clone, PartialEq, Message)]
@@ -114,8 +114,8 @@ pub(super) struct Topic {
 
 impl Request {
     /// As a request. What comes over this wire is called over it, too.
-    pub(super) fn meant(self) -> Result<TransRequest, Trouble> {
-        let steps = decode::steps(&self.steps).map_err(|error| Trouble::Other(format!("Steps: {error}")))?;
+    pub(super) fn meant(self) -> Result<TransRequest, DtmError> {
+        let steps = decode::steps(&self.steps).map_err(|error| DtmError::Other(format!("Steps: {error}")))?;
         let options = self.options.unwrap_or_default();
         Ok(TransRequest {
             gid: self.gid,

@@ -141,11 +141,11 @@ fn tokio_stream<T: Send + 'static, const N: usize>(
 fn each_kind_of_trouble_has_its_code() {
     let text = || "why".to_owned();
     for (trouble, code) in [
-        (Trouble::Failure(text()), Code::Aborted),
-        (Trouble::Ongoing(text()), Code::FailedPrecondition),
-        (Trouble::Missing(text()), Code::Internal),
-        (Trouble::Other(text()), Code::Unknown),
-        (Trouble::Unavailable(text(), 1, trine_protocol::errors::Code::Busy), Code::Unavailable),
+        (DtmError::Failure(text()), Code::Aborted),
+        (DtmError::Ongoing(text()), Code::FailedPrecondition),
+        (DtmError::Missing(text()), Code::Internal),
+        (DtmError::Other(text()), Code::Unknown),
+        (DtmError::Unavailable(text(), 1, trine_protocol::errors::Code::Busy), Code::Unavailable),
     ] {
         let status = status(trouble);
         assert_eq!((status.code(), status.message()), (code, "why"));

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::params::Params;
-use crate::api::dtm::outcome::Trouble;
+use crate::api::dtm::outcome::DtmError;
 use crate::api::dtm::service::Query;
 use crate::api::dtm::{Front, envelope};
 
@@ -16,9 +16,9 @@ pub(super) async fn query(Ext(front): Ext<Front>, params: Params) -> Response {
     envelope::value(one(&front, params.text("gid")).await)
 }
 
-async fn one(front: &Front, gid: &str) -> Result<Value, Trouble> {
+async fn one(front: &Front, gid: &str) -> Result<Value, DtmError> {
     if gid.is_empty() {
-        return Err(Trouble::Other("no gid specified".into()));
+        return Err(DtmError::Other("no gid specified".into()));
     }
     let found = front.service.query(gid).await?;
     let (global, branches) = found.map_or((None, Vec::new()), |(global, branches)| (Some(global), branches));
@@ -29,7 +29,7 @@ pub(super) async fn all(Ext(front): Ext<Front>, params: Params) -> Response {
     envelope::value(page(&front, &params).await)
 }
 
-async fn page(front: &Front, params: &Params) -> Result<Value, Trouble> {
+async fn page(front: &Front, params: &Params) -> Result<Value, DtmError> {
     let query = filter(params)?;
     let gid = params.text("gid");
     if !gid.is_empty() {
@@ -40,9 +40,9 @@ async fn page(front: &Front, params: &Params) -> Result<Value, Trouble> {
     Ok(json!({"transactions": page.items, "next_position": page.next_position}))
 }
 
-fn filter(params: &Params) -> Result<Query, Trouble> {
+fn filter(params: &Params) -> Result<Query, DtmError> {
     // To the second, as this dialect compares them.
-    let millis = |name| -> Result<Option<u64>, Trouble> {
+    let millis = |name| -> Result<Option<u64>, DtmError> {
         let millis = params.number(name)?;
         Ok(millis.map(|millis| u64::try_from(millis).unwrap_or_default() / 1_000 * 1_000))
     };
@@ -60,7 +60,7 @@ pub(super) async fn reset_cron_time(Ext(front): Ext<Front>, params: Params) -> R
     envelope::value(reset(&front, &params).await)
 }
 
-async fn reset(front: &Front, params: &Params) -> Result<Value, Trouble> {
+async fn reset(front: &Front, params: &Params) -> Result<Value, DtmError> {
     let timeout_s = params.number("timeout")?.map(|seconds| u64::try_from(seconds).unwrap_or_default());
     let limit = params.limit()?;
     let (count, more) = front.service.reset_cron_time(timeout_s.unwrap_or(RESET_TIMEOUT_S), limit).await?;
@@ -85,7 +85,7 @@ pub(super) async fn scan_kv(Ext(front): Ext<Front>, params: Params) -> Response 
     envelope::value(scan(&front, &params).await)
 }
 
-async fn scan(front: &Front, params: &Params) -> Result<Value, Trouble> {
+async fn scan(front: &Front, params: &Params) -> Result<Value, DtmError> {
     let limit = params.limit()?;
     let page = front.service.scan_kv(params.text("cat"), params.text("position"), limit).await?;
     Ok(json!({"kv": page.items, "next_position": page.next_position}))

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 
-use crate::api::dtm::outcome::Trouble;
+use crate::api::dtm::outcome::DtmError;
 use crate::api::problem::echo;
 
 /// The query, decoded, in order.
@@ -28,18 +28,18 @@ impl Params {
     }
 
     /// The number of a name, if it has a value.
-    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Trouble> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, DtmError> {
         match self.text(name) {
             "" => Ok(None),
             text => text
                 .parse()
                 .map(Some)
-                .map_err(|_| Trouble::Other(format!("convert to int error: {}", echo(text)))),
+                .map_err(|_| DtmError::Other(format!("convert to int error: {}", echo(text)))),
         }
     }
 
     /// How many rows: what is asked for within reason.
-    pub(super) fn limit(&self) -> Result<usize, Trouble> {
+    pub(super) fn limit(&self) -> Result<usize, DtmError> {
         let limit = self.number("limit")?.unwrap_or_default();
         Ok(usize::try_from(limit).ok().filter(|&limit| limit > 0).unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX))
     }
@@ -53,7 +53,7 @@ const LIMIT_MAX: usize = 1_000;
 mod tests {
     use super::*;
 
-    fn limit(text: &str) -> Result<usize, Trouble> {
+    fn limit(text: &str) -> Result<usize, DtmError> {
         Params(vec![("limit".into(), text.into()), ("limit".into(), "7".into())]).limit()
     }
 
@@ -63,7 +63,7 @@ mod tests {
         for (text, expected) in [("", 100), ("0", 100), ("-5", 100), ("5", 5), ("999999999999", 1_000)] {
             assert_eq!(limit(text), Ok(expected), "{text}");
         }
-        assert_eq!(limit("x"), Err(Trouble::Other("convert to int error: x".into())));
-        assert_eq!(limit("1.5"), Err(Trouble::Other("convert to int error: 1.5".into())));
+        assert_eq!(limit("x"), Err(DtmError::Other("convert to int error: x".into())));
+        assert_eq!(limit("1.5"), Err(DtmError::Other("convert to int error: 1.5".into())));
     }
 }

@@ -71,12 +71,12 @@ fn what_a_method_says_no_to_has_an_empty_result() {
     let said = |trouble| Fault::Said(trouble);
     let text = || "why".to_owned();
     for (fault, code, result) in [
-        (said(Trouble::Failure(text())), -32_901, json!({})),
-        (said(Trouble::Ongoing(text())), -32_902, json!({})),
-        (said(Trouble::Unfit(text())), -32_602, Value::Null),
-        (said(Trouble::Other(text())), -32_603, json!({})),
-        (said(Trouble::Missing(text())), -32_603, Value::Null),
-        (said(Trouble::Unavailable(text(), 1, trine_protocol::errors::Code::Busy)), -32_603, json!({})),
+        (said(DtmError::Failure(text())), -32_901, json!({})),
+        (said(DtmError::Ongoing(text())), -32_902, json!({})),
+        (said(DtmError::Unfit(text())), -32_602, Value::Null),
+        (said(DtmError::Other(text())), -32_603, json!({})),
+        (said(DtmError::Missing(text())), -32_603, Value::Null),
+        (said(DtmError::Unavailable(text(), 1, trine_protocol::errors::Code::Busy)), -32_603, json!({})),
         (Fault::Panicked(text()), -32_603, Value::Null),
     ] {
         let expected = json!({

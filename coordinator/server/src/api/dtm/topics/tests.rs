@@ -18,8 +18,8 @@ fn fresh() -> Topics {
     over(Memory::new("a"))
 }
 
-fn told(text: &str) -> Result<(), Trouble> {
-    Err(Trouble::Other(text.to_owned()))
+fn told(text: &str) -> Result<(), DtmError> {
+    Err(DtmError::Other(text.to_owned()))
 }
 
 async fn urls(topics: &Topics, topic: &str) -> Vec<String> {
@@ -113,10 +113,10 @@ async fn a_change_holds_at_every_coordinator_at_once() {
 async fn a_topic_is_bounded() {
     let topics = fresh();
     let long = "x".repeat(129);
-    assert!(matches!(topics.subscribe(&long, "http://a", "").await, Err(Trouble::Other(_))));
+    assert!(matches!(topics.subscribe(&long, "http://a", "").await, Err(DtmError::Other(_))));
     let remark = "x".repeat(40_000);
     topics.subscribe("t", "http://a", &remark).await.unwrap();
-    assert!(matches!(topics.subscribe("t", "http://b", &remark).await, Err(Trouble::Other(_))));
+    assert!(matches!(topics.subscribe("t", "http://b", &remark).await, Err(DtmError::Other(_))));
     assert_eq!(urls(&topics, "t").await, ["http://a"]);
 }
 
@@ -125,10 +125,10 @@ async fn a_store_that_does_not_answer_is_told_as_that() {
     let store = Memory::new("a");
     let topics = over(store.clone());
     store.faults().set_writes_down(true);
-    assert!(matches!(topics.subscribe("t", "http://a", "").await, Err(Trouble::Unavailable(..))));
-    assert!(matches!(topics.delete("t").await, Err(Trouble::Unavailable(..))));
+    assert!(matches!(topics.subscribe("t", "http://a", "").await, Err(DtmError::Unavailable(..))));
+    assert!(matches!(topics.delete("t").await, Err(DtmError::Unavailable(..))));
     store.faults().set_reads_down(true);
-    assert!(matches!(topics.expand("t").await, Err(Trouble::Unavailable(..))));
+    assert!(matches!(topics.expand("t").await, Err(DtmError::Unavailable(..))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

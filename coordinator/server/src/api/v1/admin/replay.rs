@@ -7,7 +7,7 @@ use futures_util::stream;
 use trine_engine::{Command, ReplyOn};
 use trine_protocol::v1::{Page, ReplayMany, ReplayManyAnswer};
 
-use crate::api::State;
+use crate::api::ApiState;
 use crate::api::body::JsonBody;
 use crate::api::problem::Refusal;
 use crate::api::v1::list::{is_host, label as parse_label};
@@ -28,7 +28,7 @@ const PAGE_ROWS: u64 = 500;
     responses((status = 200, description = "What was done", body = ReplayManyAnswer))
 )]
 pub(super) async fn replay_many(
-    Ext(state): Ext<State>,
+    Ext(state): Ext<ApiState>,
     JsonBody(request): JsonBody<ReplayMany>,
 ) -> Result<Json<ReplayManyAnswer>, Refusal> {
     let (filter, limit) = parse(request)?;
@@ -47,7 +47,7 @@ pub(super) async fn replay_many(
     }
 }
 
-async fn replay_page(state: &State, page: Page, answer: &mut ReplayManyAnswer) {
+async fn replay_page(state: &ApiState, page: Page, answer: &mut ReplayManyAnswer) {
     answer.matched += page.transactions.len() as u64;
     let handle = &state.handle;
     let replays = stream::iter(page.transactions)
