@@ -1,9 +1,9 @@
-//! Housekeeping on tokio-cron-scheduler: sweep, reconcile, retention, census. Each schedule is a configuration key (six
-//! fields, UTC). Heartbeats and what goes with them are here as well, and run by the server at a steady pace instead.
+//! Housekeeping: the jobs sweep, reconcile, retention and census, run by tokio-cron-scheduler. Each schedule is a configuration
+//! key (cron with six fields, UTC). The periodic work of ownership (heartbeat, adoption, probes) is here as well; the server runs
+//! it in steady time.
 //!
-//! No transaction's timing rests on these: retries and deadlines are the lanes' own timers. A job that is late
-//! or fails is tried again at its next tick; a job never runs twice at once. When the wall clock is set the schedule is
-//! worked out anew.
+//! Retries and deadlines do not depend on jobs: lanes have their own timers. A job that fails runs again at its next tick, and
+//! never twice at once. When the wall clock is set, the schedules are computed again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,27 +25,27 @@ use trine_clock::Clock;
 use trine_dispatch::Directory;
 use trine_store::{Leap, Store};
 
-/// Gids a sweep hands on at once.
+/// Most gids that one sweep reads.
 const SWEEP_MAX: usize = 1_000;
-/// Transactions one retention step deletes: short write transactions, so that lanes do not wait.
+/// Transactions that one retention step deletes. The database transaction stays short, so lanes do not wait for its locks.
 const RETIRE_CHUNK: usize = 200;
-/// Pause between two steps: lanes come first.
+/// Pause between two retention steps, so that lanes can write.
 const RETIRE_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
-/// Pause before another try to schedule the jobs.
+/// Pause before the next try to schedule the jobs.
 const SCHEDULE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
-/// A lapsed participant instance is forgotten after this long.
+/// How long a lapsed participant instance is remembered.
 const PARTICIPANT_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// When each job runs: cron with seconds, UTC.
+/// The schedule of each job: cron with seconds, UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedules {
-    /// Bring back transactions whose long wait is over.
+    /// Loads transactions whose long wait is over.
     pub sweep: String,
-    /// Make sure that everything unfinished is in memory or waits for its time.
+    /// Loads every due transaction that is not in memory, whatever the reason, and removes rows of coordinators that are gone.
     pub reconcile: String,
-    /// Delete what settled long ago.
+    /// Deletes transactions that settled long ago.
     pub retention: String,
-    /// Count for the gauges.
+    /// Counts transactions for the gauges.
     pub census: String,
 }
 
@@ -60,26 +60,26 @@ impl Default for Schedules {
     }
 }
 
-/// What the jobs work on.
+/// The dependencies of the jobs.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The store.
     pub store: Arc<dyn Store>,
     /// The lanes.
     pub handle: Handle,
-    /// Whether this coordinator is alive.
+    /// Whether this coordinator may act.
     pub liveness: Arc<Liveness>,
-    /// Who is alive.
+    /// The live participants.
     pub directory: Arc<Directory>,
-    /// The gauges.
+    /// The metrics.
     pub metrics: Metrics,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// How long settled transactions are kept; absent: for ever.
+    /// How long settled transactions are kept; none: for ever.
     pub retention_ms: Option<u64>,
 }
 
-/// A piece of housekeeping, and when it is done.
+/// A job and its schedule.
 #[derive(Clone)]
 struct Chore {
     name: &'static str,
@@ -88,7 +88,7 @@ struct Chore {
     running: Arc<AtomicBool>,
 }
 
-/// What the chores of all schedulers share.
+/// The state that all jobs share, also across a new scheduler.
 #[derive(Clone)]
 struct House {
     chores: Vec<Chore>,
@@ -110,7 +110,7 @@ impl std::fmt::Debug for Jobs {
 }
 
 impl Jobs {
-    /// Starts every job.
+    /// Schedules every job.
     pub async fn start(schedules: &Schedules, context: &Context) -> Result<Self, JobSchedulerError> {
         let chore = |name, schedule: &String, work| Chore {
             name,
@@ -131,7 +131,7 @@ impl Jobs {
         Ok(Self { house, keeper })
     }
 
-    /// Starts no more jobs, and ends those that run at their next await.
+    /// Starts no more jobs, and ends running ones at their next await.
     pub async fn stop(self) {
         self.house.tracker.close();
         self.house.stop.cancel();
@@ -157,7 +157,7 @@ impl House {
     }
 
     async fn run(self, chore: Chore) {
-        // The scheduler may still start what it had picked when it was stopped.
+        // The scheduler may still start a job that it had picked before it was stopped.
         if self.tracker.is_closed() {
             return;
         }
@@ -166,14 +166,14 @@ impl House {
             return;
         }
         let done = Reset(chore.running);
-        // A job that is cut short has nothing half done: every store call is a task of its own.
+        // The future may be dropped at any await: each store call runs in its own task and is completed there.
         let work = self.stop.run_until_cancelled((chore.work)(self.context.clone()));
         self.tracker.track_future(work).await;
         drop(done);
     }
 
-    /// The scheduler has worked out its next ticks by the wall clock. When that is set it works them out anew: otherwise a
-    /// clock that is set back an hour would stop all jobs for an hour.
+    /// Replaces the scheduler whenever the wall clock is set. The scheduler computes its next ticks with the wall clock, so after
+    /// a clock was set back an hour, no job would run for an hour.
     async fn keep(self, mut scheduler: JobScheduler) {
         let mut wall = self.context.clock.follow();
         while let Some(Ok(())) = self.stop.run_until_cancelled(wall.changed()).await {
@@ -200,7 +200,7 @@ async fn end(mut scheduler: JobScheduler) {
     }
 }
 
-/// Clears the flag also when the job panics.
+/// Clears the flag when dropped, also after a panic of the job.
 struct Reset(Arc<AtomicBool>);
 
 impl Drop for Reset {
@@ -209,18 +209,19 @@ impl Drop for Reset {
     }
 }
 
-/// Says that this coordinator is alive.
+/// Sends a heartbeat.
 pub async fn heartbeat(context: Context) {
     ownership::beat(&*context.store, &context.handle, &context.liveness, &context.metrics).await;
 }
 
-/// Takes over what coordinators own that are gone, and reads which participants are alive.
+/// Reads the live participants, and adopts the transactions of coordinators that are gone.
 pub async fn look_around(context: Context) {
-    // Registrations at this coordinator are told to the directory; those at others are read.
+    // Registrations at this coordinator reach the directory directly. Only those at other coordinators must be read.
     if context.store.is_shared() || !context.directory.is_whole() {
         refresh_directory(context.clone()).await;
     }
-    // Who is cut off from its store is about to be adopted from, and whose lanes fail has no use for more.
+    // Others are about to adopt from a coordinator that is cut off, so it must not adopt. A coordinator whose lanes fail could
+    // not drive what it adopts.
     if context.liveness.is_cut_off() || context.handle.vitals().failing_for().is_some() {
         return;
     }
@@ -230,7 +231,7 @@ pub async fn look_around(context: Context) {
     }
 }
 
-/// A clock that is ahead does not fill the memory with what is not due.
+/// The earlier of our time and the store's: if our clock is ahead, transactions that are not due must not fill the memory.
 fn due_by(context: &Context) -> Timestamp {
     let now = context.clock.now();
     context.handle.store_clock().now().map_or(now, |store_now| now.min(store_now))
@@ -238,7 +239,8 @@ fn due_by(context: &Context) -> Timestamp {
 
 async fn sweep(context: Context) {
     match context.store.due(due_by(&context), SWEEP_MAX).await {
-        // What is due by its row may wait on in memory, after the clock was set: that must not hide the rest.
+        // A full page may hold only transactions that wait in memory (their rows are due by a clock that was set since). They
+        // would hide the others at every sweep, so read all pages.
         Ok(gids) if gids.len() == SWEEP_MAX => bring_back(&context, due_by(&context)).await,
         Ok(gids) => context.handle.bring_back(gids).await,
         Err(error) => {
@@ -252,7 +254,7 @@ async fn reconcile(context: Context) {
     if let Err(error) = context.store.sweep_coordinators().await {
         tracing::warn!(%error, "coordinators that are gone for long were not swept");
     }
-    // Whatever the directory was not told.
+    // Also on a store with one coordinator: this repairs a directory that missed a change.
     refresh_directory(context.clone()).await;
     bring_back(&context, due_by(&context)).await;
 }
@@ -261,7 +263,8 @@ async fn bring_back(context: &Context, due_by: Timestamp) {
     recovery::for_each_unfinished(&*context.store, due_by, |gids| context.handle.bring_back(gids)).await;
 }
 
-/// Rows of what waits long say when it is due by the clock as it was. In memory it waits as long as it was asked to.
+/// `due_at` in the rows of long waits was computed with the old clock. Every such transaction is loaded, because in memory it
+/// waits exactly as long as requested.
 async fn after_the_clock_was_set(context: Context) {
     bring_back(&context, recovery::ANY_TIME).await;
 }
@@ -271,8 +274,8 @@ async fn retention(context: Context) {
         tracing::warn!(%error, "lapsed participants were not swept");
     }
     let Some(retention_ms) = context.retention_ms else { return };
-    // The store's clock says what is old. Where that and this machine's are far apart, a person has to find out which of
-    // them is wrong, and deleting can wait for that.
+    // Age is judged by the store's clock. If that differs far from ours, one of them is wrong. A person must find out which,
+    // and deleting can wait until then.
     if context.handle.store_clock().judge(context.clock.now()) == Verdict::Wrong {
         tracing::debug!("nothing is deleted while the clocks differ");
         return;
@@ -295,7 +298,7 @@ async fn retention(context: Context) {
     }
 }
 
-/// Keeps the lanes' connections open, and tries what fails until it works again.
+/// Keeps the lanes' connections open, and probes lanes that fail until they work again.
 pub async fn keep_fit(context: Context) {
     if let Err(error) = context.store.warm().await {
         tracing::debug!(%error, "a connection could not be kept open");
@@ -311,7 +314,7 @@ pub async fn keep_fit(context: Context) {
     }
 }
 
-/// Notes the store's time, and says when it is not what it should be.
+/// Notes the store's time for retention, and reports leaps of the store's clock.
 pub async fn watch(context: Context) {
     let leap = match context.store.watch().await {
         Ok(leap) => leap,
@@ -360,9 +363,9 @@ async fn census(context: Context) {
     }
 }
 
-/// Reads which participants are alive, for the dispatcher.
+/// Reads the live participants into the directory.
 pub async fn refresh_directory(context: Context) {
-    // What is registered or removed here meanwhile is newer than what is read.
+    // Begun before the read: a registration or removal that happens here during the read is newer than its result.
     let refresh = context.directory.refresh();
     match context.store.participants().await {
         Ok(found) => refresh.found(found.at, found.participants),

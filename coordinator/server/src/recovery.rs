@@ -1,7 +1,7 @@
-//! Brings back what a crash, a restart or a long wait left in the store: load, then agenda.
+//! Recovery after a crash or restart: finds the unfinished transactions in the store and gives their gids to the lanes.
 //!
-//! Nothing is driven from here. Gids that belong in memory are handed to the lanes in chunks; a lane reads their
-//! journals and derives what is owed, exactly as it does for a transaction it has just created.
+//! Nothing is driven here. A lane reads the journals of these gids and derives the owed calls from the state, exactly as for a
+//! transaction that it has just created (law L3).
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use crate::ownership;
 use crate::runtime::Handle;
 use trine_store::Store;
 
-/// Gids asked for, and handed on, at a time.
+/// Gids that are read from the index, and given to the lanes, at a time.
 const CHUNK_LEN: usize = 500;
-/// Pause between chunks: recovery leaves room for those who come with new work.
+/// Pause between chunks, so that new requests are served during recovery.
 const CHUNK_PAUSE: Duration = Duration::from_millis(10);
-/// Every wait that ends by itself ends before.
+/// Later than the end of every wait that ends by itself.
 pub(crate) const ANY_TIME: Timestamp = Timestamp::from_millis(Timestamp::MAX.millis() - 1);
-/// First and longest pause after a read the store did not answer.
+/// First and longest pause after a read that the store did not answer.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// Brings everything that this coordinator owns and that time can move into the lanes, then takes over what no living
-/// coordinator owns. Repeats what the store does not answer until it does. Returns how many transactions were handed on.
+/// Gives every unfinished transaction of this coordinator to the lanes, then adopts those that no living coordinator owns.
+/// Repeats each read until the store answers. Returns the number of transactions.
 pub async fn recover(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> u64 {
     let mut found = 0;
-    // Also what is not due for long by its row: when the clock was set back meanwhile, it is due earlier than that says.
-    // What does wait long leaves memory at once.
+    // Rows that are not due for a long time are read as well: if the clock was set back meanwhile, they are due earlier than
+    // `due_at` says. A transaction that really waits long leaves memory again at once.
     for_each_unfinished(store, ANY_TIME, |gids| {
         found += gids.len() as u64;
         handle.bring_back(gids)
@@ -46,7 +46,7 @@ pub async fn recover(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> u
     found + adopted
 }
 
-/// Pages through the gids that belong in memory by `due_by`, one chunk at a time.
+/// Reads the gids that are due by `due_by`, page by page, and calls `each` with every page.
 pub(crate) async fn for_each_unfinished<F, Work>(store: &dyn Store, due_by: Timestamp, mut each: F)
 where
     F: FnMut(Vec<Gid>) -> Work,
@@ -57,7 +57,7 @@ where
         let gids = persist("unfinished", || store.unfinished(after.clone(), due_by, CHUNK_LEN)).await;
         let Some(last) = gids.last().cloned() else { return };
         each(gids).await;
-        // A short chunk is no end: rows that cannot be read are passed over.
+        // A short page is not the last one: rows that cannot be read are left out. Only an empty page ends the loop.
         after = Some(last);
         tokio::time::sleep(CHUNK_PAUSE).await;
     }

@@ -1,8 +1,7 @@
-//! Lanes: one task and one journal writer each, driving the transactions whose gid hashes to them.
+//! Lanes: each is one task with one journal writer, and drives the transactions whose gid hashes to it.
 //!
-//! [`Handle`] is the one way in for commands; [`Lanes`] is what the composition root starts and stops. Nothing is
-//! decided here: that is `trine_engine::Shard`. Nothing is known here of SQL or HTTP: those are behind
-//! `store::Journal` and `dispatch::Caller`.
+//! All commands go through [`Handle`]. The composition root starts and stops [`Lanes`]. Decisions are made in
+//! `trine_engine::Shard`; SQL and HTTP are behind `store::Journal` and `dispatch::Caller`.
 
 mod damaged;
 mod door;
@@ -39,22 +38,22 @@ use watch::Hub;
 pub use damaged::Damaged;
 pub use watch::Watch;
 
-/// Bounds of the runtime; each has an answer when it is reached.
+/// Bounds of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Commands waiting in front of a lane; more are answered `Busy`.
+    /// Commands that wait in front of a lane; further ones are answered `Busy`.
     pub inbox_len_max: usize,
-    /// Transactions in a lane's memory; beyond it new ones are answered `Busy`.
+    /// Transactions in a lane's memory; beyond this, new ones are answered `Busy`.
     pub residents_max: usize,
-    /// Payloads and outputs in a lane's memory, in bytes; beyond it new transactions are answered `Busy`.
+    /// Payloads and outputs in a lane's memory, in bytes; beyond this, new transactions are answered `Busy`.
     pub resident_bytes_max: usize,
-    /// The shard's own knobs. Nothing is refreshed in a store that is not shared.
+    /// Options of the shards. `refresh_after_ms` is ignored if the store is not shared.
     pub shard: ShardOptions,
-    /// What `Busy` asks the sender to wait.
+    /// The pause that `Busy` asks for.
     pub busy_retry_after_ms: u64,
-    /// How long a proof that lanes can write holds.
+    /// How long a proof that lanes can write stays valid.
     pub proof_holds_ms: u64,
-    /// How long a lane that stops waits for calls under way; then they are recorded as unknown.
+    /// How long a stopping lane waits for calls under way. Later ones are recorded as unknown.
     pub calls_drain: Duration,
 }
 
@@ -75,32 +74,32 @@ impl Default for Options {
 /// Why a command got no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// Decided: no. Durable.
+    /// The engine refused the command. The state behind the refusal is durable.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// Too much is in flight; nothing was done.
     #[error("too much is in flight")]
     Busy {
-        /// Try again after.
+        /// Pause before the next try.
         retry_after_ms: u64,
     },
-    /// Times that the command would write down come from a clock that is wrong; nothing was done.
+    /// The command would record times of a clock that is wrong; nothing was done.
     #[error(
         "this machine's clock is {skew} the store's: repeat this at another coordinator, or here when the clock is right"
     )]
     ClockWrong {
-        /// By how much, in words.
+        /// The difference of the clocks, as text.
         skew: String,
     },
-    /// No longer taking anything in; nothing was done.
+    /// The coordinator is stopping; nothing was done.
     #[error("shutting down")]
     ShuttingDown,
-    /// The lane lost its memory while the command was in it: it may have been done. Repeating it is safe.
+    /// The lane lost its memory while it had the command, so the command may have been carried out. Repeating it is safe.
     #[error("the outcome of the command is not known; repeat it unchanged")]
     Lost,
 }
 
-/// The way in. Cheap to clone.
+/// Sends commands to the lanes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
     lanes: Arc<[LaneSender]>,
@@ -149,12 +148,13 @@ impl Handle {
         }
     }
 
-    /// When a wait that begins now is over, as [`ReplyOn`] has it: in steady time.
+    /// The end of a wait that begins now, in steady time, for [`ReplyOn`].
     pub fn within(&self, wait: Duration) -> Timestamp {
         self.clock.steady().plus_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Resolves each time new records of the gid may be durable. Spurious wake-ups happen; poll the journal as well.
+    /// Wakes up when new records of the gid may be durable. Some wake-ups are spurious, and some are missed: poll the journal as
+    /// well.
     pub fn watch(&self, gid: &Gid) -> Watch {
         self.hub.watch(gid)
     }
@@ -164,12 +164,13 @@ impl Handle {
         &self.damaged
     }
 
-    /// Brings transactions into memory that belong there; resolves when they are. Known ones are left as they are.
+    /// Loads transactions of this coordinator into memory. Resolves when they are loaded. Those in memory stay unchanged.
     pub async fn bring_back(&self, gids: Vec<Gid>) {
         self.hand_over(gids, false).await;
     }
 
-    /// Brings transactions into memory that were taken over from other coordinators; resolves when they are.
+    /// Loads transactions that were adopted from other coordinators. Resolves when they are loaded. Those in memory are read
+    /// again, because the former owner may have changed them.
     pub async fn adopt(&self, gids: Vec<Gid>) {
         self.hand_over(gids, true).await;
     }
@@ -183,15 +184,15 @@ impl Handle {
         futures_util::future::join_all(adoptions.map(|(gids, lane)| async move {
             let (done, adopted) = oneshot::channel();
             if lane.adoptions.send(Adoption::Wanted { gids, taken, done }).await.is_ok() {
-                // A lane that goes away instead of answering is being restarted or shut down: nothing to wait for.
+                // An error means that the lane is stopping or has lost its memory: it reads these gids later, or not at all.
                 let _ = adopted.await;
             }
         }))
         .await;
     }
 
-    /// This coordinator was silent for so long that others may have taken over what it owned. When this resolves, no
-    /// lane acts on what it remembers: it reads everything again, and keeps what is still its own.
+    /// To be called after a long silence, when other coordinators may have adopted our transactions. When it resolves, no lane
+    /// acts on its old memory: each reads its transactions again, and keeps those that are still ours.
     pub async fn lapse(&self) {
         futures_util::future::join_all(self.lanes.iter().map(|lane| async move {
             let (done, forgotten) = oneshot::channel();
@@ -202,12 +203,12 @@ impl Handle {
         .await;
     }
 
-    /// How far the clock that lanes go by is from the store's. While that is too far, time alone decides nothing here.
+    /// The store's clock. While our clock differs too far from it, time alone decides nothing here.
     pub fn store_clock(&self) -> &StoreClock {
         &self.store_clock
     }
 
-    /// Why nothing is to be sent here, if that is so.
+    /// Why clients should use another coordinator; none if they need not.
     pub fn complaint(&self) -> Option<String> {
         self.wrong_by().map(|skew| {
             format!(
@@ -217,19 +218,19 @@ impl Handle {
         })
     }
 
-    /// How far the clock of this machine is from the store's, in words, if nothing may be decided by it.
+    /// The difference to the store's clock, as text, if it is so large that this machine's clock may decide nothing.
     fn wrong_by(&self) -> Option<String> {
         let now = clock::now();
         let is_wrong = self.store_clock.judge(now) == Verdict::Wrong;
         is_wrong.then(|| skew::in_words(self.store_clock.skew_ms(now)))
     }
 
-    /// Whether the lanes can do their work.
+    /// Whether the lanes can read and write.
     pub fn vitals(&self) -> &Arc<Vitals> {
         &self.vitals
     }
 
-    /// Whether every lane could take more transactions into memory.
+    /// Whether every lane has room for more transactions.
     pub fn has_room(&self) -> bool {
         let full = |lane: &LaneSender| lane.residents.load(Ordering::Relaxed) >= lane.residents_max;
         !self.lanes.iter().any(full) && !self.closed.load(Ordering::Relaxed)
@@ -245,20 +246,20 @@ impl Handle {
         self.lanes.iter().map(|lane| lane.commands.max_capacity() - lane.commands.capacity()).sum()
     }
 
-    /// From now on every command is answered `ShuttingDown`.
+    /// Makes every further command be answered `ShuttingDown`.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether a command writes down when something is to happen. A coordinator that adopts the transaction goes by that time.
+/// Whether a command records when something is to happen. An adopter would use this time, so a wrong clock must not set it.
 fn stamps_a_time(command: &Command) -> bool {
     match command {
         Command::Create(spec) => {
             let is_checked = spec.open && matches!(spec.pattern, Pattern::Message | Pattern::Workflow);
             spec.deadline_ms.is_some() || spec.start_delay_ms > 0 || is_checked
         }
-        // The age is counted from a creation, which may have been elsewhere, and the clock says whether it is reached.
+        // The age counts from the creation, perhaps by another coordinator's clock; our clock decides whether it is reached.
         Command::CommitAt { .. } => true,
         Command::Register(_)
         | Command::Commit
@@ -272,7 +273,7 @@ fn stamps_a_time(command: &Command) -> bool {
     }
 }
 
-/// FNV-1a: the same gid meets the same lane as long as the number of lanes stays.
+/// FNV-1a hash of the gid. A gid goes to the same lane as long as the number of lanes is the same.
 fn lane_of(gid: &Gid, lanes: usize) -> usize {
     let hash = gid.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -343,19 +344,19 @@ impl Lanes {
         Self { handle, stop, hurry, tasks }
     }
 
-    /// The way in.
+    /// The handle for commands.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// When this is cancelled, lanes that stop wait for no call any more: they record what they know, and leave.
+    /// Cancel this to make stopping lanes wait for no call any more. They record calls under way as unknown, and end.
     pub fn hurry(&self) -> &CancellationToken {
         &self.hurry
     }
 
-    /// Stops admitting, lets what is admitted become durable, answers who waits, drops withheld calls (they are
-    /// owed, hence made after the next start), waits for calls under way, and resolves when every lane is gone: a few
-    /// seconds after `calls_drain` also when the store does not answer.
+    /// Stops the lanes: accepts no more commands, writes what was accepted, answers waiting clients, drops withheld calls (they are
+    /// owed and will be made by the next owner), and waits for calls under way. Resolves when every lane has ended, at the latest
+    /// a few seconds after `calls_drain`, also if the store does not answer.
     pub async fn stop(self) {
         self.handle.close();
         self.stop.cancel();

@@ -1,5 +1,5 @@
-//! How far this process's clock is from the store's. Where several coordinators share a store, its clock is the one they
-//! have in common: one that shows something else does not get to decide that a deadline is over.
+//! The difference between this machine's clock and the store's. Coordinators that share a store have its clock in common. A
+//! coordinator whose own clock differs too far must not decide that a deadline has passed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,51 +8,51 @@ use trine_protocol::Timestamp;
 
 use trine_clock::Stopwatch;
 
-/// A difference that is worth knowing about.
+/// A difference above this is logged.
 pub const NOTABLE_MS: u64 = 1_000;
-/// Beyond this nothing is decided by this process's clock.
+/// Above this difference the machine's clock decides nothing.
 pub const BEARABLE_MS: u64 = 30_000;
 const DAY_S: u64 = 24 * 60 * 60;
 
-/// The store's clock as last heard, and carried on by a steady one.
+/// The store's clock as last read, carried on in steady time.
 #[derive(Debug, Default)]
 pub struct StoreClock(Mutex<Option<Reading>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    /// The store's time, somewhere between when it was asked and when its answer came.
+    /// The store's time at some moment between our question and its answer.
     at: Timestamp,
     asked: Stopwatch,
-    /// Half the time the answer took: what cannot be known better.
+    /// Half the time that the answer took: the error of the reading.
     give_or_take_ms: u64,
 }
 
-/// How this process's clock compares with the store's.
+/// The result of comparing this machine's clock with the store's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The same, near enough.
+    /// The difference does not matter.
     Together,
-    /// Apart, and still good for waiting.
+    /// The clocks differ, but the machine's clock may still decide.
     Apart,
-    /// Not to be relied on.
+    /// The machine's clock must not decide anything.
     Wrong,
 }
 
 impl StoreClock {
-    /// The store said `at` to somebody who began to ask at `asked`, and has the answer now.
+    /// Notes a reading: the store answered `at` to a question that was sent at `asked`.
     pub fn heard(&self, at: Timestamp, asked: Stopwatch) {
         let give_or_take_ms = asked.elapsed_ms() / 2;
         *self.lock() = Some(Reading { at, asked, give_or_take_ms });
     }
 
-    /// The store's time now; none while it was never heard.
+    /// The store's time now; none if it was never read.
     pub fn now(&self) -> Option<Timestamp> {
         let reading = (*self.lock())?;
         let passed = reading.asked.elapsed_ms().saturating_sub(reading.give_or_take_ms);
         Some(reading.at.plus_millis(passed))
     }
 
-    /// By how much a clock that shows `now` is certainly ahead of the store's; negative: behind.
+    /// The least amount by which a clock that shows `now` is ahead of the store's; negative if it is behind.
     pub fn skew_ms(&self, now: Timestamp) -> i64 {
         let (Some(store_now), Some(reading)) = (self.now(), *self.lock()) else { return 0 };
         let apart = |later: Timestamp, earlier: Timestamp| {
@@ -62,7 +62,7 @@ impl StoreClock {
         apart(now, store_now) - apart(store_now, now)
     }
 
-    /// What to make of a clock that shows `now`.
+    /// Judges a clock that shows `now`.
     pub fn judge(&self, now: Timestamp) -> Verdict {
         let apart_ms = self.skew_ms(now).unsigned_abs();
         if apart_ms > BEARABLE_MS {
@@ -79,7 +79,7 @@ impl StoreClock {
     }
 }
 
-/// A difference for people: `2h 3m ahead of`, `40 days behind`.
+/// The difference as text: `2h 3m ahead of`, `40 days behind`.
 pub fn in_words(skew_ms: i64) -> String {
     let seconds = skew_ms.unsigned_abs() / 1_000;
     let span = match seconds / DAY_S {

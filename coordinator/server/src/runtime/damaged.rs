@@ -1,8 +1,8 @@
-//! Transactions whose journal cannot be read. Each is left alone, whatever becomes of the others: nothing is called for it,
-//! nothing is appended to it. It is counted until it can be read again, and looked at again ever less often, so that a sweep
-//! that finds it due each second does not read it each second.
+//! Transactions whose journal cannot be read. Such a transaction is left alone: no calls, no appends. The others go on. It is
+//! counted until its journal can be read again. The pauses between reads grow, because the sweep finds it due each second and
+//! would otherwise read it each second.
 //!
-//! Known from reads alone, so it is what this coordinator has met since it started: `trine check` finds the rest.
+//! Only transactions that this coordinator has tried to read since its start are known here. `trine check` finds the rest.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,12 +14,12 @@ use trine_protocol::Gid;
 use crate::metrics::Metrics;
 use trine_clock::Stopwatch;
 
-/// Damaged transactions that are kept in mind. A store with more than that has other troubles.
+/// Most damaged transactions that are remembered.
 const KNOWN_MAX: usize = 100_000;
-/// How long one is left alone after the first look, and at most: each look doubles it.
+/// Pause after the first read, and the longest pause. Each read doubles the pause.
 const LOOK_AGAIN_AFTER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 
-/// What is known of damage. Clones know the same.
+/// The damaged transactions known to this coordinator. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Damaged(Arc<Inner>);
 
@@ -40,7 +40,7 @@ impl Damaged {
         Self(Arc::new(Inner { known: Mutex::default(), metrics }))
     }
 
-    /// A journal was read and cannot be understood. Said once, and again when it was looked at twice as often.
+    /// A journal was read, and it is damaged. Logged at the first read, the second, the fourth, and so on.
     pub fn met(&self, gid: &Gid, why: &dyn fmt::Display) {
         let mut known = self.known();
         if known.len() >= KNOWN_MAX && !known.contains_key(gid) {
@@ -62,7 +62,7 @@ impl Damaged {
         self.count(&known);
     }
 
-    /// A journal was read, or is not there any more.
+    /// A journal could be read, or is gone.
     pub fn well(&self, gid: &Gid) {
         let mut known = self.known();
         if !known.is_empty() && known.remove(gid).is_some() {
@@ -71,17 +71,17 @@ impl Damaged {
         }
     }
 
-    /// Whether it is known to be damaged, and was looked at not long ago.
+    /// Whether the transaction is known to be damaged, and its next read is not due yet.
     pub(super) fn is_left_alone(&self, gid: &Gid) -> bool {
         self.known().get(gid).is_some_and(|known| known.looked.elapsed() < pause(known.looks))
     }
 
-    /// How many are known.
+    /// Number of damaged transactions.
     pub fn len(&self) -> u64 {
         self.known().len() as u64
     }
 
-    /// Whether none is known.
+    /// Whether no damaged transaction is known.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,4 @@
-//! What comes in at a lane's door: commands, and news of who owns what.
+//! The two inputs of a lane from outside: commands, and changes of ownership.
 
 use tokio::sync::oneshot;
 use trine_engine::{Command, ReplyOn, Snapshot};
@@ -6,10 +6,10 @@ use trine_protocol::Gid;
 
 use super::SubmitError;
 
-/// Where an answer goes.
+/// Receives the answer to a command.
 pub(super) type Reply = oneshot::Sender<Result<Snapshot, SubmitError>>;
 
-/// A command at the lane's door.
+/// A command on its way into a lane.
 #[derive(Debug)]
 pub(super) struct Admission {
     pub(super) gid: Gid,
@@ -18,20 +18,21 @@ pub(super) struct Admission {
     pub(super) reply: Reply,
 }
 
-/// What changes in who owns what.
+/// A change of ownership.
 #[derive(Debug)]
 pub(super) enum Adoption {
-    /// Transactions that belong in memory. `done` is told when they are there. `taken`: they were somebody else's, so
-    /// what is here of them may be old.
+    /// Transactions to load. `done` is signalled when they are loaded. `taken` says that they were adopted from another
+    /// coordinator, so what memory has of them may be old.
     Wanted { gids: Vec<Gid>, taken: bool, done: oneshot::Sender<()> },
-    /// Others may own what is in memory. `done` is told when nothing of it is acted on any more.
+    /// Our heartbeat has lapsed, so others may own what is in memory. `done` is signalled when the lane no longer acts on its
+    /// old memory.
     Lapsed { done: oneshot::Sender<()> },
 }
 
-/// Tells those who wait for what they handed over.
+/// Signals the senders of ownership changes.
 pub(super) fn tell(adopters: Vec<oneshot::Sender<()>>) {
     for adopter in adopters {
-        // One that is gone does not want to know.
+        // An error means that the sender no longer waits.
         let _ = adopter.send(());
     }
 }

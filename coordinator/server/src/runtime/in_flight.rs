@@ -1,5 +1,5 @@
-//! What a lane has handed out and waits for: appends, reads, calls. Each comes back exactly once, as a
-//! [`Completion`], also when the task that does it panics.
+//! The work that a lane starts and waits for: appends, reads, calls. Each piece of work sends exactly one [`Completion`], even
+//! if its task panics. Otherwise a panic would leave the lane waiting for ever.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use trine_clock::Stopwatch;
 use trine_dispatch::{Caller, Returned};
 use trine_store::{AppendError, Appended, Loaded, Store};
 
-/// Something a lane waits for is over. The channel they come through is unbounded, and bounded in effect: by one
-/// append, the reads asked for, and the calls under way.
+/// The end of a piece of work. The channel for completions is unbounded, but at most one append, the requested reads and the
+/// calls under way can be in it.
 #[derive(Debug)]
 pub(super) enum Completion {
     Appended {
@@ -37,17 +37,17 @@ pub(super) enum Completion {
     },
 }
 
-/// What reading one journal found.
+/// A gid and the result of reading its journal.
 pub(super) type Read = (Gid, Result<Option<Found>, LoadFailure>);
 
-/// What is kept of a call while it is under way.
+/// Identifies a call while it is under way.
 #[derive(Debug)]
 pub(super) struct CallIdentity {
     pub(super) gid: Gid,
     pub(super) key: CallKey,
 }
 
-/// Sends a completion even if the work it stands for panics.
+/// Sends a completion even if the work panics.
 struct Guard<F: FnOnce() -> Completion> {
     completions: UnboundedSender<Completion>,
     otherwise: Option<F>,
@@ -56,7 +56,7 @@ struct Guard<F: FnOnce() -> Completion> {
 impl<F: FnOnce() -> Completion> Guard<F> {
     fn complete(mut self, completion: Completion) {
         self.otherwise = None;
-        // The lane is gone: nobody waits any more.
+        // An error means that the lane has ended and nobody waits.
         let _ = self.completions.send(completion);
     }
 }
@@ -69,7 +69,7 @@ impl<F: FnOnce() -> Completion> Drop for Guard<F> {
     }
 }
 
-/// What a shard is told of a call that came back.
+/// Turns the end of a call into a message for the shard.
 pub(super) fn message(call: CallIdentity, returned: Returned, now: Timestamp) -> Message {
     let CallIdentity { gid, key } = call;
     let (after_ms, reason) = match returned {
@@ -93,6 +93,7 @@ pub(super) fn append(
         let id = batch.id;
         let doubtful = Arc::clone(&batch);
         let panicked = move || {
+            // The panic may have come before or after the commit.
             let result = Err(AppendError::Doubtful("the append panicked".into()));
             Completion::Appended { generation, id, batch: doubtful, result, took_ms: 0.0 }
         };
@@ -132,7 +133,7 @@ pub(super) fn load(
                 gids.into_iter().map(read).collect()
             }
             Err(error) => {
-                // Asked for again and again while the store is away; heartbeats and appends tell of that, less often.
+                // Only debug: lanes repeat reads while the store is away, and failed heartbeats and appends are logged as warnings.
                 tracing::debug!(%error, journals = gids.len(), "journals could not be read");
                 gids.into_iter().map(|gid| (gid, Err(LoadFailure::Unavailable))).collect()
             }
@@ -141,7 +142,7 @@ pub(super) fn load(
     });
 }
 
-/// Why a journal is no transaction.
+/// Why a journal gave no transaction.
 enum Unread {
     Unavailable,
     Damaged(String),
@@ -161,7 +162,7 @@ fn fold(journal: Loaded) -> Result<Option<Found>, Unread> {
     let records = records.map_err(|error| {
         if error.is_transient() { Unread::Unavailable } else { Unread::Damaged(error.to_string()) }
     })?;
-    // A defect in `apply` must not take down more than the one transaction it meets.
+    // A panic in `apply` must cost only this transaction, and not the task that reads the others.
     match std::panic::catch_unwind(|| Transaction::fold(&records)) {
         Ok(Ok(transaction)) => Ok(transaction.map(|transaction| Found { transaction, owned })),
         Ok(Err(corrupt)) => Err(Unread::Damaged(corrupt.to_string())),

@@ -1,8 +1,9 @@
-//! One lane: a loop that never awaits inline. It takes messages in, hands them to its shard, and carries out what
-//! the shard releases: replies, calls, reads and one append at a time.
+//! One lane: a loop that gives messages to its shard and carries out the releases of the shard: replies, calls, reads, and one
+//! append at a time. The loop awaits only its `select!`. Work runs in tasks of its own, so no slow call or append holds up the
+//! lane.
 //!
-//! A panic in the shard costs the lane its memory, never its journal (law L11): senders of commands are told that
-//! the outcome is unknown, and what was in memory is read again. A gid that does it three times is quarantined.
+//! A panic in the shard costs the lane its memory, never its journal (law L11): the senders of its commands are answered
+//! "outcome unknown", and its transactions are read again. A gid that panics its lane three times is quarantined.
 
 mod memory;
 mod stopping;
@@ -25,37 +26,38 @@ use super::{Options, SubmitError};
 use stopping::{RECORD_WITHIN_HURRIED, Stopping};
 use trine_store::vitals;
 
-/// Messages handled before the lane looks at what they led to.
+/// Most messages handled before the lane carries out their releases.
 const DRAIN_MAX: usize = 512;
-/// Journals read at once.
+/// Most journals in one read.
 const LOAD_MAX: usize = 500;
 
 #[derive(Debug)]
 pub(super) struct Lane {
     parts: Parts,
     shard: Shard,
-    /// Grows with every loss of memory: completions of older ones are not for this shard.
+    /// Number of the current memory. Appends and reads of an older memory must not reach the new shard: it did not ask for them.
     generation: u64,
     tickets: HashMap<Ticket, Reply>,
     next_ticket: u64,
     append_in_flight: bool,
     loads_in_flight: usize,
-    /// Calls that left and have not come back.
+    /// Calls under way. They survive a loss of memory, so that the new shard does not make them a second time.
     calls_out: BTreeSet<(Gid, CallKey)>,
     failures_in_a_row: u32,
-    /// Told when the next reads are done.
+    /// Senders of ownership changes, signalled after the next reads.
     adopters: Vec<oneshot::Sender<()>>,
+    /// Panics by the gid that was being handled.
     panics: BTreeMap<Gid, u32>,
-    /// Gids whose quarantine could not even be recorded: left alone until the next start.
+    /// Gids that panicked again while their quarantine was being recorded. They are left alone until the next start.
     banned: BTreeSet<Gid>,
-    /// Memory was lost; read it again when no append is in flight.
+    /// The memory was lost and must be read again. The read waits until no append is in flight: it would miss that append's records.
     refill: bool,
-    /// The shard was told that its time can be believed.
+    /// The last thing that the shard was told about its clock: whether time may decide.
     trusts_time: bool,
     stopping: Option<Stopping>,
     completions_in: UnboundedSender<Completion>,
     completions: UnboundedReceiver<Completion>,
-    /// What a refill brings back, one chunk at a time.
+    /// Gids to load after a loss of memory, one chunk at a time.
     again_in: UnboundedSender<Adoption>,
     again: UnboundedReceiver<Adoption>,
 }
@@ -87,7 +89,7 @@ impl Lane {
         }
     }
 
-    /// Runs until stopped.
+    /// Runs the lane until it is stopped.
     pub(super) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Admission>,
@@ -101,6 +103,7 @@ impl Lane {
                 self.shard.handle_clock(wall.borrow_and_update().clone());
             }
             let now = self.now();
+            // Also after handling: the next batch is sealed here as soon as the last append has ended (law L5).
             self.pump(now);
             if self.is_over(now) {
                 break;
@@ -114,6 +117,7 @@ impl Lane {
             };
             let open = self.stopping.is_none();
             tokio::select! {
+                // Completions first: they free memory and let the next append begin. Commands only add work.
                 biased;
                 Some(completion) = self.completions.recv() => self.complete(completion),
                 () = stop.cancelled(), if open => self.begin_stop(&mut commands),
@@ -129,16 +133,17 @@ impl Lane {
             let now = self.now();
             self.guarded(None, |shard| shard.handle_timeout(now));
         }
-        // Whoever waits for an outcome is told where it stands; what is owed is derived again at the next start.
+        // Clients that wait for an end are answered with the present status. Owed calls are derived again by the next owner.
         self.guarded(None, Shard::handle_stop);
         let now = self.now();
         self.pump(now);
+        // The rest wait for records that did not become durable in time. Nobody knows whether they will.
         for (_, reply) in self.tickets.drain() {
             let _ = reply.send(Err(SubmitError::Lost));
         }
     }
 
-    /// Takes in what is there already, so that one append serves it all.
+    /// Handles the messages that have arrived already, so that one append serves all of them.
     fn drain(&mut self, commands: &mut mpsc::Receiver<Admission>) {
         for _ in 0..DRAIN_MAX {
             let Ok(completion) = self.completions.try_recv() else { break };
@@ -159,6 +164,7 @@ impl Lane {
             let _ = reply.send(Err(Rejection::Corrupt.into()));
             return;
         }
+        // Only new transactions are refused: a command for a known one must get through, or nothing would ever settle and free memory.
         let new = matches!(command, Command::Create(_)) && !self.shard.knows(&gid);
         if new && self.is_at_capacity() {
             let retry_after_ms = self.parts.options.busy_retry_after_ms;
@@ -182,7 +188,7 @@ impl Lane {
         self.guarded(Some(&gid), |shard| shard.handle(message, now));
     }
 
-    /// Who hands over transactions is told when they are in memory.
+    /// Loads transactions into memory, or marks all of them as possibly lost. The sender is signalled when this is done.
     fn adopt(&mut self, adoption: Adoption) {
         let (gids, taken, done) = match adoption {
             Adoption::Wanted { gids, taken, done } => (gids, taken, done),
@@ -191,17 +197,19 @@ impl Lane {
                 return tell(vec![done]);
             }
         };
-        // What does not fit is handed over again by a later sweep.
+        // Gids without a place are not lost: the next sweep or reconcile finds them in the index again.
         let room = self.parts.options.residents_max.saturating_sub(self.shard.len());
         let mut places = if self.is_at_capacity() { 0 } else { room };
         for gid in gids.iter().filter(|gid| !self.banned.contains(gid)) {
             if !self.shard.knows(gid) {
+                // Due by its row at every sweep, but unreadable: not every sweep may read it.
                 if self.parts.damaged.is_left_alone(gid) {
                     continue;
                 }
                 let Some(left) = places.checked_sub(1) else { continue };
                 places = left;
             }
+            // An adopted gid is read again even if it is in memory: its former owner may have written since.
             if taken {
                 self.shard.handle_adopted(gid);
             } else {
@@ -216,6 +224,7 @@ impl Lane {
             Completion::Appended { generation, id, batch, result, took_ms } => {
                 self.append_in_flight = false;
                 self.parts.metrics.batch_appended(batch.records.len(), took_ms / 1_000.0);
+                // Also for a batch of an older memory: the records are durable, whoever asked for them.
                 if let Ok(appended) = &result {
                     observe::durable(&self.parts, &batch, &appended.conflicts);
                 }
@@ -229,6 +238,7 @@ impl Lane {
             }
             Completion::Loaded { generation, found, adopters } => {
                 self.loads_in_flight -= 1;
+                // A damaged journal is no sign of a store that is away.
                 let away = |(_, state): &Read| matches!(state, Err(LoadFailure::Unavailable));
                 if found.iter().any(away) {
                     self.parts.vitals.read_failed();
@@ -240,10 +250,11 @@ impl Lane {
                 }
                 tell(adopters);
             }
-            // Calls outlive a loss of memory: their answers are matched by attempt.
+            // No check of the generation: calls survive a loss of memory. The engine accepts an answer only if its attempt is the
+            // one that is owed (law L8).
             Completion::Returned { call, returned } => {
                 let was_out = self.calls_out.remove(&(call.gid.clone(), call.key));
-                // It was recorded as unknown meanwhile.
+                // `give_up` has recorded this call as unknown already.
                 if !was_out && self.has_given_up() {
                     return;
                 }
@@ -271,7 +282,7 @@ impl Lane {
             }
             Err(error) => {
                 self.failures_in_a_row += 1;
-                // An outage is told when it begins and ever less often: a full disk is not filled further.
+                // Log the first failure, the second, the fourth, and so on: the log must not fill a disk that is full already.
                 if self.failures_in_a_row.is_power_of_two() {
                     let (lane, failures) = (self.parts.index, self.failures_in_a_row);
                     tracing::warn!(lane, failures, %error, "a batch was not appended; reading its transactions again");
@@ -290,7 +301,7 @@ impl Lane {
         self.guarded(Some(&gid), |shard| shard.on_loaded(&gid, state, now));
     }
 
-    /// Carries out what the shard lets go of, and starts the next append if none is in flight.
+    /// Carries out the releases of the shard, and starts the next append if none is in flight.
     fn pump(&mut self, now: Timestamp) {
         self.answer_who_waits();
         if self.refill && !self.append_in_flight {
@@ -306,15 +317,17 @@ impl Lane {
                     }
                 }
                 Release::Load(gid) => loads.push(gid),
-                // Owed, hence made again after the next start.
+                // Dropped, not lost: the call is owed by the durable state, so the next owner makes it (law L3).
                 Release::Call(_) if self.stopping.is_some() => {}
                 Release::Call(call) => {
+                    // Noted before the call starts: a panic after this line must not make the call twice.
                     self.calls_out.insert((call.gid.clone(), call.key));
                     in_flight::call(&*self.parts.caller, call, self.completions_in.clone())
                 }
             }
         }
         self.start_loads(loads);
+        // One append in flight per lane (law L5). Messages that arrive meanwhile form the next batch.
         if !self.append_in_flight
             && let Some(batch) = self.guarded(None, |shard| shard.poll_batch(now)).flatten()
         {
@@ -325,7 +338,7 @@ impl Lane {
         self.parts.residents.store(self.shard.len() as u64, Ordering::Relaxed);
     }
 
-    /// Reads journals, a bounded number at a time. Whoever handed over transactions is told after the last of them.
+    /// Reads journals in chunks. The senders of ownership changes are signalled with the last chunk.
     fn start_loads(&mut self, loads: Vec<Gid>) {
         if loads.is_empty() || self.has_given_up() {
             return tell(std::mem::take(&mut self.adopters));
@@ -340,12 +353,13 @@ impl Lane {
         }
     }
 
-    /// Runs the shard; a panic costs the lane its memory.
+    /// Runs code of the shard. If it panics, the lane drops the shard: its state may be half changed.
     fn guarded<T>(&mut self, gid: Option<&Gid>, work: impl FnOnce(&mut Shard) -> T) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(|| work(&mut self.shard))) {
             Ok(done) => Some(done),
             Err(panic) => {
                 let detail = memory::panic_text(&*panic);
+                // A timer or a batch handles many gids. The shard notes the one that it is handling.
                 let culprit = gid.cloned().or_else(|| self.shard.touching().cloned());
                 self.lose_memory(culprit, &detail);
                 None

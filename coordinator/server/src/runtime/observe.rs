@@ -1,11 +1,11 @@
-//! What became durable, for those who count, read the log, or follow a transaction. Nothing here changes anything.
+//! Reports durable records to metrics, to the log, and to followers of a transaction. Changes nothing.
 
 use trine_engine::{Batch, Event};
 use trine_protocol::{BranchId, Gid};
 
 use super::parts::Parts;
 
-/// Tells who counts, who reads the log and who follows a transaction.
+/// Reports a batch that is durable, except for the gids that conflicted and were left out.
 pub(super) fn durable(parts: &Parts, batch: &Batch, conflicts: &[Gid]) {
     for row in batch.rows.iter().filter(|row| row.status.is_settled() && !conflicts.contains(&row.gid)) {
         let took_ms = row.updated_at.millis_since(row.created_at);

@@ -1,4 +1,4 @@
-//! What a lane is made of.
+//! The dependencies of a lane.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

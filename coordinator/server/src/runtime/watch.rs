@@ -1,4 +1,4 @@
-//! Wakes those who follow one transaction. A hint only: what is new, they read from the store.
+//! Wakes the followers of a transaction. A wake-up is only a hint: followers read new records from the store.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +9,11 @@ use trine_protocol::Gid;
 
 type Watched = Mutex<HashMap<Gid, (Arc<Notify>, usize)>>;
 
-/// Who follows what.
+/// The followers of all transactions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hub {
     watched: Arc<Watched>,
-    /// So that lanes pay one load per batch while nobody follows anything.
+    /// Number of followers. While it is 0, a batch costs a lane one atomic load and no lock.
     count: Arc<AtomicUsize>,
 }
 
@@ -34,8 +34,8 @@ impl Hub {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         for gid in gids {
             if let Some((notify, _)) = watched.get(gid) {
-                // `notify_one` leaves a permit for a follower that is reading right now; several followers of one
-                // transaction also poll.
+                // `notify_waiters` wakes all that wait now. `notify_one` leaves a permit for a follower that is reading the
+                // store at this moment. If several are reading, one gets the permit and the others find the records by polling.
                 notify.notify_waiters();
                 notify.notify_one();
             }
@@ -43,7 +43,7 @@ impl Hub {
     }
 }
 
-/// Wakes those who follow one transaction.
+/// One follower of a transaction.
 #[derive(Debug)]
 pub struct Watch {
     gid: Gid,
@@ -52,7 +52,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Waits for the next wake-up.
+    /// Resolves at the next wake-up.
     pub async fn changed(&mut self) {
         self.notify.notified().await;
     }

@@ -1,4 +1,4 @@
-//! What a panic costs a lane, and how it comes to its memory again.
+//! The loss of a lane's memory after a panic, and the reading of everything again.
 
 use std::sync::Arc;
 
@@ -11,24 +11,27 @@ use super::super::lane_of;
 use super::Lane;
 use crate::recovery;
 
-/// Panics of one gid after which it is quarantined.
+/// Number of panics after which a gid is quarantined.
 const PANICS_MAX: u32 = 3;
 
 impl Lane {
     pub(super) fn lose_memory(&mut self, culprit: Option<Gid>, detail: &str) {
         self.parts.metrics.lane_panicked();
+        // Completions of the old memory are recognised by their generation and ignored.
         self.generation += 1;
         self.shard = Shard::new(self.parts.options.shard);
-        // What the clock has shown before is left out: nobody knows any more what was written when.
+        // Only the present lead of the clock. Earlier leads are left out, because nobody knows any more which records were
+        // written under which of them.
         let lead_ms = self.parts.clock.follow().borrow().lead_ms();
         self.shard.handle_clock(Wall::new(lead_ms));
-        // Calls outlive the memory: one that is under way is not made a second time.
+        // The old memory's calls are still under way. Without this the new shard would make them a second time.
         for (gid, key) in &self.calls_out {
             self.shard.handle_under_way(gid, *key);
         }
+        // Dropping a sender answers `Lost`: the command may have become durable or not.
         self.tickets.clear();
         self.refill = true;
-        // A new shard believes what it is told.
+        // A new shard trusts the time until it is told otherwise; `now` tells it if needed.
         self.trusts_time = true;
         let Some(gid) = culprit else {
             tracing::error!(lane = self.parts.index, detail, "a lane panicked; its memory is read again");
@@ -37,6 +40,7 @@ impl Lane {
         let panics = self.panics.entry(gid.clone()).or_default();
         *panics += 1;
         tracing::error!(lane = self.parts.index, %gid, panics = *panics, detail, "a lane panicked; its memory is read again");
+        // More than the limit: writing the quarantine record panicked as well. Then not even the journal can hold the mark.
         if *panics > PANICS_MAX {
             tracing::error!(%gid, "the quarantine could not be recorded either; left alone until the next start");
             self.banned.insert(gid);
@@ -46,7 +50,8 @@ impl Lane {
         }
     }
 
-    /// Reads what this lane had in memory again: everything unfinished that belongs there.
+    /// Reads the unfinished transactions of this lane again. They go through the lane's own queue, chunk by chunk, so that the lane
+    /// serves other messages meanwhile.
     pub(super) fn start_refill(&self) {
         let (store, again, banned) =
             (Arc::clone(&self.parts.store), self.again_in.clone(), self.banned.clone());

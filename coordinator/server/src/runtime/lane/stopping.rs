@@ -1,9 +1,9 @@
-//! A lane that stops: it makes no calls any more and waits for those under way, for a while.
+//! The end of a lane. A stopping lane makes no new calls and waits for those under way, for a limited time.
 //!
-//! What comes back is recorded as ever. What is still out when the time is over is recorded as *unknown*: it may have run,
-//! and whoever goes on calls with the next attempt, not with the same one again.
+//! Answers that arrive in time are recorded as usual. A call that is still under way after that is recorded as *unknown*: it may
+//! have run, and the next owner must use the next attempt number and not the same one again.
 //!
-//! A store that does not answer holds no lane up for ever: the wait for the last append has a bound of its own.
+//! The wait for the last append has a limit of its own, so a store that does not answer cannot hold up the stop for ever.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use trine_protocol::Timestamp;
 use super::super::door::Admission;
 use super::Lane;
 
-/// How long a lane waits for its last append, after the time for calls is over. Who stops a process kills it after a while.
+/// How long a lane waits for its last append after the time for calls is over. Supervisors kill a process that takes too long.
 const RECORD_WITHIN: Duration = Duration::from_secs(3);
-/// The same for somebody who asked twice.
+/// The same after a second SIGTERM.
 pub(super) const RECORD_WITHIN_HURRIED: Duration = Duration::from_secs(2);
 
-/// Where a lane is on its way out.
+/// The phase of a lane that stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopping {
-    /// It takes nothing in, and waits for calls and reads under way.
+    /// It accepts no commands, and waits for calls, reads and appends under way.
     Draining {
         /// But not longer; in steady time.
         until: Timestamp,
     },
-    /// Only what is being written is waited for.
+    /// It waits only for the append in flight.
     GivenUp {
         /// But not longer; in steady time.
         until: Timestamp,
@@ -35,7 +35,7 @@ pub(super) enum Stopping {
 }
 
 impl Stopping {
-    /// Resolves when the time for this is over.
+    /// Resolves at the end of the present phase.
     pub(super) async fn over(stopping: Option<Self>, now: Timestamp) {
         match stopping {
             Some(Self::Draining { until } | Self::GivenUp { until }) => {
@@ -49,7 +49,7 @@ impl Stopping {
 impl Lane {
     pub(super) fn begin_stop(&mut self, commands: &mut mpsc::Receiver<Admission>) {
         commands.close();
-        // What got through the door before it closed is served like the rest.
+        // Commands that were accepted before the queue closed are still served.
         while let Ok(admission) = commands.try_recv() {
             self.admit(admission);
         }
@@ -65,7 +65,7 @@ impl Lane {
         matches!(self.stopping, Some(Stopping::GivenUp { .. }))
     }
 
-    /// Nothing is left to wait for.
+    /// Whether the lane may end.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         let is_quiet = self.calls_out.is_empty() && self.loads_in_flight == 0;
         match self.stopping {
@@ -75,7 +75,7 @@ impl Lane {
         }
     }
 
-    /// Calls, or the last append, have had their time.
+    /// The time of the present phase is over.
     pub(super) fn wait_no_longer(&mut self) {
         match self.stopping {
             Some(Stopping::Draining { .. }) => self.give_up(RECORD_WITHIN),
@@ -88,9 +88,10 @@ impl Lane {
         }
     }
 
-    /// Records that nobody knows what became of the calls that are still out, and gives that so much time.
+    /// Records the calls under way as unknown, and waits at most `record_within` for this append.
     pub(super) fn give_up(&mut self, record_within: Duration) {
         self.stopping = Some(Stopping::GivenUp { until: self.after(record_within) });
+        // Emptied first: an answer that arrives after this is ignored, so each call has one outcome.
         let out = std::mem::take(&mut self.calls_out);
         if out.is_empty() {
             return;
@@ -106,8 +107,8 @@ impl Lane {
         }
     }
 
-    /// Whoever waits for an end is told where it stands as soon as that is durable: the connections it came by have no
-    /// more time than the calls.
+    /// Answers clients that wait for an end with the present status, as soon as this is durable. Their connections are closed
+    /// soon, so they cannot wait for the end.
     pub(super) fn answer_who_waits(&mut self) {
         if self.stopping.is_some() && !self.tickets.is_empty() {
             self.guarded(None, Shard::handle_stop);

@@ -1,4 +1,4 @@
-//! The time a lane tells its shard, and whether it can be believed.
+//! The time that a lane gives to its shard, and whether the clock may decide.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::Lane;
 use crate::skew::Verdict;
 use trine_clock as clock;
 
-/// How often a lane that does not believe its clock looks again.
+/// How often a lane compares its clock again while the clock is wrong.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Lane {
-    /// Now, in steady time: what is due is due by it. A shard is told what the time is worth before it is told the time: also a clock that was set a moment ago
-    /// decides nothing before it was compared with the store's.
+    /// Now, in steady time. The wall clock is compared with the store's first, and the shard learns the result before it learns the
+    /// time. So a clock that was set a moment ago decides nothing.
     pub(super) fn now(&mut self) -> Timestamp {
         let now = self.parts.clock.steady();
         let trusts_time = self.parts.store_clock.judge(clock::now()) != Verdict::Wrong;
@@ -24,7 +24,7 @@ impl Lane {
         now
     }
 
-    /// How long there is nothing to do, if nothing comes in.
+    /// How long the lane may sleep if no message arrives.
     pub(super) fn pause(&self, now: Timestamp) -> Option<Duration> {
         let wait = self.shard.poll_timeout().map(|at| Duration::from_millis(at.millis_since(now).max(1)));
         if self.trusts_time { wait } else { Some(wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN))) }
