@@ -1,9 +1,9 @@
-//! The accept loop: what stands between a listening socket and a router. HTTP/1.1, or HTTP/2 for gRPC.
+//! The accept loop between a listening socket and a router: HTTP/1.1, or HTTP/2 for gRPC.
 //!
-//! It bounds what clients can hold: connections, the time to send a header or a body, the time to fetch an answer, the time
-//! a connection may be idle, the bytes of bodies in memory in both directions, and the time a drain may take. Connections
-//! above the limit are still asked about health. TLS is not here, and no route is known here. (`axum::serve` installs no
-//! timer, so a client that never finishes its header would stay for ever and a graceful shutdown would wait for it.)
+//! It bounds the resources of clients: the number of connections, the time to send a header or a body, the time to fetch an
+//! answer, the idle time of a connection, the memory of bodies in both directions, and the time of a shutdown. Connections above
+//! the limit may still ask about health. There is no TLS here and no route. (`axum::serve` has no such limits: a client that
+//! never finishes its header would stay for ever, and a graceful shutdown would wait for it.)
 
 mod budget;
 mod front;
@@ -33,16 +33,16 @@ use trine_clock::Stopwatch;
 pub(crate) use budget::{AboutHealth, Budget, body_grows, body_is_used};
 pub(crate) use incoming::BodyFault;
 
-/// Size of the read buffer; a header that is still incomplete when it is full is answered 431.
+/// Size of the read buffer. A header that does not fit is answered 431.
 const HEADER_BYTES_MAX: u32 = 64 * 1024;
-/// After an accept that failed for want of file descriptors or memory: retrying at once would spin.
+/// Pause after an accept that failed for lack of file descriptors or memory. Without a pause the loop would spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// While accepting fails it is said so often, not at every attempt.
+/// How often failing accepts are logged.
 const ACCEPT_SAID_EVERY: Duration = Duration::from_secs(10);
-/// A connection above the limit has so long for the header of its one request.
+/// Time for the header of the one request of a connection above the limit.
 const RESERVED_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is spoken on a listener.
+/// The protocol of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wire {
     /// HTTP/1.1.
@@ -55,24 +55,23 @@ pub enum Wire {
 /// Bounds of the accept loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// What is spoken.
+    /// The protocol.
     pub wire: Wire,
-    /// How long a client may take over a request's header; an idle kept-alive connection is closed after as long. Over
-    /// HTTP/2 a connection without a request is idle, whatever else is sent; one with requests is asked as often whether
-    /// anybody is there.
+    /// Time for the header of a request, and the longest idle time of a kept-alive connection. Over HTTP/2 a connection
+    /// without a request is idle, whatever else is sent; a connection with requests is pinged after this time.
     pub header_timeout: Duration,
-    /// How long a request's body may take to arrive.
+    /// Time for the body of a request to arrive.
     pub body_timeout: Duration,
     /// Largest request body.
     pub body_bytes_max: usize,
-    /// How long nothing may be taken of what is sent; a large answer has so long for each MiB.
+    /// How long a client may read nothing of its answer. A large answer gets this time for each MiB.
     pub write_timeout: Duration,
-    /// Connections at once. Further ones get a seat of the reserve, or wait in the kernel's bounded backlog where there
-    /// is none.
+    /// Most open connections. Further ones get a seat of the reserve; without a reserve they wait in the kernel's bounded
+    /// backlog.
     pub connections_max: usize,
-    /// Connections above that, for health.
+    /// Further connections, for health checks.
     pub reserved_max: usize,
-    /// How long requests in flight get to finish once the shutdown has begun; then their connections are cut.
+    /// Time for requests in flight to finish after the shutdown has begun. Then their connections are cut.
     pub drain: Duration,
 }
 
@@ -91,12 +90,12 @@ impl Default for Options {
     }
 }
 
-/// Who answers on a listener.
+/// The routers of a listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Routers {
-    /// Every request of a connection within the limit.
+    /// Answers the requests of a connection within the limit.
     pub(crate) all: Router,
-    /// One request of a connection above it. Absent: such connections wait.
+    /// Answers the one request of a connection above the limit. None: such connections wait.
     pub(crate) reserved: Option<Router>,
 }
 
@@ -139,13 +138,13 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-/// How a connection learns of the shutdown, which waits for whoever still has this.
+/// Tells a connection of the shutdown. The shutdown waits until the last clone is dropped.
 struct Stopping {
     watcher: Watcher,
     begun: CancellationToken,
 }
 
-/// What a connection occupies.
+/// The place that a connection occupies.
 enum Place {
     /// One of the connections within the limit.
     Ordinary { _permit: OwnedSemaphorePermit },
@@ -157,21 +156,21 @@ struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
     reserve: Option<Reserve>,
-    /// Since accepting failed and that was said.
+    /// Started when failing accepts were last logged.
     failing: Option<Stopwatch>,
 }
 
 impl Door {
     async fn accept(&mut self) -> Option<(TcpStream, Place)> {
         let Some(reserve) = self.reserve.clone() else {
-            // The place comes before the connection: what is not accepted costs nothing.
+            // Take a place first, then accept: a connection that is not accepted takes no descriptor.
             let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
             return Some((self.next().await?, Place::Ordinary { _permit: permit }));
         };
         let stream = self.next().await?;
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(permit) => Some((stream, Place::Ordinary { _permit: permit })),
-            // Without a seat it is closed: as many health checks as there are seats are under way.
+            // No seat: as many health checks as there are seats are under way. The connection is closed.
             Err(_) => Some((stream, Place::Reserved(reserve.sit_down()?))),
         }
     }
@@ -202,7 +201,7 @@ async fn connection(
     budget: Budget,
     stopping: Stopping,
 ) {
-    // Answers are small and complete; waiting for more bytes to send only delays them.
+    // Answers are small and complete, so delaying them to send fuller packets has no use.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
@@ -226,7 +225,7 @@ async fn connection(
             (_, Wire::Http2) => http2::serve(stream, front, options.header_timeout, stopping).await,
         }
     };
-    // Clients that vanish or send rubbish are their own affair.
+    // Clients that vanish or send garbage are no fault of the coordinator, hence debug.
     if let Some(Err(error)) = cut.run_until_cancelled(serving).await {
         tracing::debug!(%error, "a connection ended early");
     }
@@ -248,7 +247,7 @@ async fn serve_http1(
     watcher.watch(served).await
 }
 
-/// One request of a connection above the limit; then it is closed.
+/// Serves one request of a connection above the limit, and closes the connection.
 async fn serve_one(
     stream: Patient,
     front: Front,

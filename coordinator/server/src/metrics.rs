@@ -1,8 +1,8 @@
-//! What the coordinator counts, and how it is shown to Prometheus.
+//! The metrics of the coordinator, and their rendering for Prometheus.
 //!
-//! One registry per [`Metrics`], no globals: several coordinators live in one test process. Every label value comes
-//! from an enum or a table in the code, so the number of series is bounded whatever is sent from outside. Not here:
-//! when something is counted, and the counting of rows in the store.
+//! Each [`Metrics`] has its own registry, because tests run several coordinators in one process. Every label value comes
+//! from an enum or a table in the code, so clients cannot create series. The callers decide when something is counted; rows are
+//! counted in the store (census).
 
 mod calls;
 mod fitness;
@@ -36,7 +36,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Seconds<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
 type FloatGauge = Gauge<f64, AtomicU64>;
 
-/// What the store is used for, as far as failures are counted.
+/// Uses of the store whose failures are counted.
 const STORE_USES: [&str; 8] =
     ["adopt", "append", "census", "heartbeat", "proof", "retention", "sweep", "watch"];
 
@@ -82,8 +82,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that have counted nothing yet. Every series with labels known beforehand is there from the start, at
-    /// zero, so that a rate over it is right from the first event.
+    /// New metrics. Every series whose labels are known is there from the start, at zero, so that a rate over the series is right
+    /// from the first event.
     pub fn new() -> Self {
         let mut inner = Inner::unregistered();
         let mut registry = Registry::with_prefix("trine");
@@ -96,29 +96,29 @@ impl Metrics {
         Self { inner: Arc::new(inner) }
     }
 
-    /// A transaction was created: durable.
+    /// A transaction was created, and this is durable.
     pub fn transaction_created(&self, pattern: Pattern) {
         self.inner.reached(pattern, REACHED_CREATED).inc();
     }
 
-    /// A transaction was settled: durable. `took_s` counts from its creation.
+    /// A transaction was settled, and this is durable. `took_s` counts from its creation.
     pub fn transaction_settled(&self, pattern: Pattern, status: Status, took_s: f64) {
         self.inner.reached(pattern, status.as_str()).inc();
         self.inner.settle_seconds(pattern, status).observe(took_s);
     }
 
-    /// A batch came back from the store, appended or not.
+    /// An append ended, with success or not.
     pub fn batch_appended(&self, records: usize, took_s: f64) {
         self.inner.batch_records.observe(u32::try_from(records).map_or(f64::INFINITY, f64::from));
         self.inner.commit_seconds.observe(took_s);
     }
 
-    /// An op was parked: durable.
+    /// An op was parked, and this is durable.
     pub fn op_parked(&self, op: Op, cause: ParkCause) {
         self.inner.parked_ops(op, cause).inc();
     }
 
-    /// What a count over the index found.
+    /// Sets the gauges from a count over the index.
     pub fn census(&self, census: &Census, now: Timestamp) {
         for (pattern, status) in unfinished_labels() {
             let rows = census.unfinished.iter().filter(|row| (row.0, row.1) == (pattern, status));
@@ -129,32 +129,32 @@ impl Metrics {
         self.inner.oldest_unfinished_seconds.set(std::time::Duration::from_millis(oldest_ms).as_secs_f64());
     }
 
-    /// How many transactions are known whose journal cannot be read.
+    /// Number of transactions whose journal cannot be read.
     pub fn damaged(&self, transactions: u64) {
         self.inner.damaged.set(signed(transactions));
     }
 
-    /// How many transactions are in memory.
+    /// Number of transactions in memory.
     pub fn residents(&self, residents: u64) {
         self.inner.residents.set(signed(residents));
     }
 
-    /// How many commands wait in front of the lanes.
+    /// Number of commands that wait in front of the lanes.
     pub fn inbox_len(&self, len: usize) {
         self.inner.inbox_len.set(i64::try_from(len).unwrap_or(i64::MAX));
     }
 
-    /// A request was turned away.
+    /// A request was refused for lack of capacity.
     pub fn admission_rejected(&self, reason: AdmissionReason) {
         self.inner.admission_rejections.get_or_create(&[("reason", reason.as_str())]).inc();
     }
 
-    /// The store failed at something; `kind` says at what, in a word from the code.
+    /// The store failed. `kind` is one of the uses in `STORE_USES`.
     pub fn store_error(&self, kind: &'static str) {
         self.inner.store_errors.get_or_create(&[("kind", kind)]).inc();
     }
 
-    /// Transactions were taken over from coordinators that are gone.
+    /// Transactions were adopted from coordinators that are gone.
     pub fn adopted(&self, transactions: u64) {
         self.inner.adopted.inc_by(transactions);
     }
@@ -169,7 +169,7 @@ impl Metrics {
         self.inner.fitness.gave_up.inc();
     }
 
-    /// How far this machine's clock is ahead of the store's.
+    /// The difference between this machine's clock and the store's; positive: ahead.
     pub fn clock_skew(&self, skew_ms: i64) {
         self.inner.fitness.clock_skew(skew_ms);
     }
@@ -179,7 +179,7 @@ impl Metrics {
         self.inner.fitness.clock_leaps.inc();
     }
 
-    /// The wall clock was found to differ from steady time by so much.
+    /// The wall clock was set by this much, compared with steady time.
     pub fn clock_set(&self, by_ms: i64) {
         self.inner.fitness.clock_set(by_ms);
     }
@@ -189,7 +189,7 @@ impl Metrics {
         self.inner.lane_panics.inc();
     }
 
-    /// Everything, as OpenMetrics text; see [`CONTENT_TYPE`].
+    /// Renders all metrics as OpenMetrics text; see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.inner.registry) {
@@ -372,7 +372,7 @@ fn unfinished_labels() -> impl Iterator<Item = (Pattern, Status)> {
     Pattern::ALL.into_iter().flat_map(|pattern| UNSETTLED.map(|status| (pattern, status)))
 }
 
-/// 1 ms to 4.5 hours: transactions may wait for people.
+/// 1 ms to 4.5 hours, because transactions may wait for people.
 fn settle_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 4.0, 13))
 }

@@ -1,7 +1,7 @@
-//! How many bytes of bodies are in memory at once: one budget for all connections, both wires and both directions.
+//! The memory budget for bodies: one for all connections, both protocols and both directions.
 //!
-//! A body counts as its bytes arrive, not as they are announced: an announcement costs nothing. The first bytes of each
-//! connection are free, so that small requests and answers are served also while large ones have taken all there is.
+//! Bytes count when they arrive and not when they are announced, because an announcement takes no memory. The first bytes of
+//! each connection are free, so small requests and answers are served even while large ones hold the whole budget.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,22 +10,22 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Bytes of bodies each connection may hold without asking the budget. The read buffer of a connection is larger.
+/// Bytes of bodies that each connection may hold outside the budget. The read buffer of a connection is larger.
 pub(super) const FREE_BYTES: usize = 16 * 1024;
-/// Permits are for so many bytes.
+/// Bytes of one permit.
 const UNIT_BYTES: usize = 1024;
-/// Taken from the budget at a time.
+/// Bytes taken from the budget at a time.
 const STEP_BYTES: usize = 32 * 1024;
-/// Answers that may wait for room at once: each of them is in memory already.
+/// Most answers that wait for room. Each of them is in memory already, so the number must be small.
 const WAITING_MAX: usize = 4;
-/// How long a body waits for room before its request is refused.
+/// How long a body waits for room. Then its request is refused.
 const WAIT: Duration = Duration::from_secs(1);
-/// What answers to health checks may take when nothing else is left.
+/// A budget of its own for answers to health checks.
 const HEALTH_BYTES: usize = 8 * 1024 * 1024;
-/// An answer has the write timeout for each of these.
+/// A client gets the write timeout for each of these.
 const PACE_BYTES: usize = 1024 * 1024;
 
-/// In the extensions of an answer: it is about health, and is given also when the budget is used up.
+/// Marks an answer (in its extensions) as one about health. It is sent also when the budget is used up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AboutHealth;
 
@@ -33,7 +33,7 @@ pub(crate) struct AboutHealth;
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     all: Pool,
-    /// Answers that nobody fetches must not keep requests out.
+    /// A second limit on answers: answers that nobody fetches must not keep requests out.
     answers: Pool,
     health: Pool,
     waiting: Arc<Semaphore>,
@@ -53,7 +53,7 @@ impl Pool {
         Self { room: Arc::new(Semaphore::new(units)), units, wait }
     }
 
-    /// For so many bytes; for all there is, if it is less.
+    /// Permits for so many bytes, or all permits if the pool is smaller.
     fn units(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT_BYTES).min(self.units)).unwrap_or(u32::MAX)
     }
@@ -64,7 +64,7 @@ impl Pool {
 
     async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let taking = Arc::clone(&self.room).acquire_many_owned(self.units(bytes));
-        // Nobody closes it.
+        // The semaphore is never closed, so an error means the timeout.
         tokio::time::timeout(self.wait, taking).await.ok()?.ok()
     }
 
@@ -74,7 +74,7 @@ impl Pool {
 }
 
 impl Budget {
-    /// So many bytes, half of which answers may take.
+    /// A budget of `bytes`. Answers may take half of it.
     pub(crate) fn new(bytes: usize) -> Self {
         Self::waiting(bytes, WAIT)
     }
@@ -90,17 +90,17 @@ impl Budget {
         }
     }
 
-    /// What bodies hold now.
+    /// Bytes that bodies hold now.
     pub(crate) fn used_bytes(&self) -> usize {
         self.all.used_bytes()
     }
 
-    /// Bodies that found no room so far.
+    /// Number of bodies that found no room.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Room for an answer. Who does not fetch it in time is cut off by `cut`.
+    /// Reserves room for an answer. If the client does not fetch the answer in time, its connection is cut.
     pub(super) async fn answer(&self, bytes: usize, about_health: bool, pace: &Pace) -> Option<Held> {
         let taking = async {
             if about_health {
@@ -120,16 +120,16 @@ impl Budget {
     }
 }
 
-/// How fast a client has to fetch its answers.
+/// The speed at which a client must fetch its answers.
 #[derive(Debug, Clone)]
 pub(super) struct Pace {
     pub(super) write_timeout: Duration,
-    /// Cancelled when the client is too slow: its connection is cut.
+    /// Cancelled when the client is too slow. This cuts its connection.
     pub(super) cut: CancellationToken,
 }
 
 impl Pace {
-    /// The connection is cut unless what is returned is dropped in time.
+    /// Starts the clock for `bytes`. The connection is cut unless the returned guard is dropped in time.
     fn watch(&self, bytes: usize) -> DropGuard {
         let times = u32::try_from(bytes.div_ceil(PACE_BYTES).max(1)).unwrap_or(u32::MAX);
         let within = self.write_timeout.saturating_mul(times);
@@ -145,7 +145,7 @@ impl Pace {
     }
 }
 
-/// Room for an answer, until it is fetched.
+/// The room of an answer, held until the answer is fetched.
 #[derive(Debug)]
 pub(super) struct Held {
     _room: Vec<OwnedSemaphorePermit>,
@@ -153,7 +153,7 @@ pub(super) struct Held {
     _watched: Option<DropGuard>,
 }
 
-/// A part of an allowance.
+/// Bytes of an allowance, given back on drop.
 #[derive(Debug)]
 struct Free {
     allowance: Allowance,
@@ -166,12 +166,12 @@ impl Drop for Free {
     }
 }
 
-/// What one connection holds without asking the budget.
+/// The free bytes of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Allowance(Arc<AtomicUsize>);
 
 impl Allowance {
-    /// All of it is free.
+    /// A full allowance.
     pub(super) fn new() -> Self {
         Self(Arc::new(AtomicUsize::new(FREE_BYTES)))
     }
@@ -183,7 +183,7 @@ impl Allowance {
         before.min(bytes)
     }
 
-    /// For a small answer, if there is that much.
+    /// Room for a small answer, if the allowance is large enough.
     pub(super) fn answer(&self, bytes: usize) -> Option<Held> {
         let free = Free { bytes: self.take(bytes), allowance: self.clone() };
         (free.bytes == bytes).then(|| Held { _room: Vec::new(), _free: Some(free), _watched: None })
@@ -194,8 +194,8 @@ impl Allowance {
     }
 }
 
-/// What one request's body holds. Clones hold together; what they hold is given back by [`Room::give_back`] or with the
-/// last of them.
+/// The room of one request's body. Clones share it. It is given back by [`Room::give_back`], or when the last clone is
+/// dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Room(Arc<Mutex<Taken>>);
 
@@ -203,7 +203,7 @@ pub(super) struct Room(Arc<Mutex<Taken>>);
 struct Taken {
     budget: Budget,
     allowance: Allowance,
-    /// Bytes that have arrived.
+    /// Bytes that have arrived so far.
     needed: usize,
     free: usize,
     paid: usize,
@@ -211,7 +211,7 @@ struct Taken {
 }
 
 impl Room {
-    /// Holds nothing yet.
+    /// An empty room.
     pub(super) fn new(budget: &Budget, allowance: &Allowance) -> Self {
         Self(Arc::new(Mutex::new(Taken {
             budget: budget.clone(),
@@ -223,7 +223,7 @@ impl Room {
         })))
     }
 
-    /// Room for more bytes of the body; false if there was none in time.
+    /// Reserves room for more bytes of the body. False if there was none in time.
     pub(super) async fn grow(&self, bytes: usize) -> bool {
         let (budget, step) = {
             let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,7 +247,7 @@ impl Room {
         true
     }
 
-    /// Holds nothing any more.
+    /// Gives everything back.
     pub(super) fn give_back(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -269,12 +269,12 @@ impl Drop for Taken {
 }
 
 tokio::task_local! {
-    /// The room of the request that this task serves.
+    /// The room of the request that the current task serves.
     static ROOM: Room;
 }
 
 impl Room {
-    /// Serves a request whose body holds this room. Given back when the answer is there.
+    /// Serves a request whose body holds this room. The room is given back when the answer is ready.
     pub(super) async fn hold<F: Future>(self, serving: F) -> F::Output {
         ROOM.scope(self.clone(), async move {
             let answered = serving.await;
@@ -285,19 +285,18 @@ impl Room {
     }
 }
 
-/// Called before a request waits for something that may take long: its body is not in memory any more, as far as the
-/// request is concerned, and must not keep others out.
+/// To be called when a request has parsed its body and begins a wait that may be long. The body no longer needs its room, and
+/// must not keep other requests out.
 pub(crate) fn body_is_used() {
     // Outside of a connection, as in tests, there is nothing to give back.
     let _ = ROOM.try_with(Room::give_back);
 }
 
-/// Room for more bytes of the body that is being read than those that have arrived, as when it is unpacked; false if there
-/// was none in time.
+/// Reserves room for a body that grows when it is unpacked. False if there was none in time.
 pub(crate) async fn body_grows(bytes: usize) -> bool {
     match ROOM.try_with(Room::clone) {
         Ok(room) => room.grow(bytes).await,
-        // Outside of a connection, as in tests.
+        // Outside of a connection, as in tests, there is no budget.
         Err(_) => true,
     }
 }

@@ -1,4 +1,4 @@
-//! What every request passes before a router sees it, and every answer on its way back: what holds for any path.
+//! The checks and bounds for every request before a router sees it, and for every answer on its way back.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use trine_protocol::errors::{Code, Problem};
 use super::budget::{AboutHealth, Allowance, Budget, FREE_BYTES, Pace, Room};
 use super::{Wire, incoming, outgoing};
 
-/// What an answer counts for at least.
+/// Least number of bytes for which an answer counts.
 const ANSWER_BYTES_MIN: usize = 256;
 
-/// One connection's way to a router.
+/// The front of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Front {
     pub(super) router: Router,
     pub(super) wire: Wire,
     pub(super) budget: Budget,
-    /// For bodies of requests.
+    /// Free bytes for bodies of requests.
     pub(super) allowance: Allowance,
-    /// For small answers that are under way side by side.
+    /// Free bytes for small answers that are under way side by side.
     pub(super) answers: Allowance,
     pub(super) body_bytes_max: usize,
     pub(super) body_timeout: Duration,
@@ -38,7 +38,7 @@ impl Front {
         if let Some(detail) = wrong_host(&request) {
             let problem = Problem::new(Code::InvalidParameter, detail).with_field("Host");
             let mut response = refusal(&problem);
-            // Where one request ends and the next begins is not certain any more.
+            // The end of this request in the byte stream is not certain, so no further request may be read from the connection.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return Ok(response);
         }
@@ -59,7 +59,7 @@ impl Front {
             return Response::from_parts(head, body);
         };
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        // Over HTTP/1.1 a connection has one answer under way.
+        // Over HTTP/1.1 a connection has only one answer under way, so a small answer needs no accounting.
         if bytes <= FREE_BYTES && self.wire == Wire::Http1 {
             return Response::from_parts(head, body);
         }
@@ -80,7 +80,7 @@ impl Front {
     }
 }
 
-/// What is wrong with how a request names its host. HTTP/2 names it in another way, which its library checks.
+/// The error in a request's `Host` header. For HTTP/2 the library checks `:authority`.
 fn wrong_host(request: &Request<Incoming>) -> Option<&'static str> {
     let count = request.headers().get_all(HOST).iter().count();
     match request.version() {

@@ -1,6 +1,4 @@
-//! One connection of HTTP/2.
-//!
-//! The library bounds neither the handshake nor the wait for a request.
+//! One HTTP/2 connection. The limits on the handshake and on idle time are here, because the library has none.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,17 +13,17 @@ use super::front::Front;
 use super::patient::Patient;
 use super::{HEADER_BYTES_MAX, Stopping};
 
-/// Requests at once on a connection; a client waits with further ones.
+/// Most requests at once on a connection. The client holds further ones back.
 const STREAMS_MAX: u32 = 200;
-/// What a stream may send before anybody reads it.
+/// Bytes that a stream may send before they are read.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// What all of them may: bodies are read as they come, or refused, so that none takes the window from others for long.
+/// The same for all streams together. Bodies are read as they arrive, or refused, so no stream blocks the window for long.
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// How long the answer to a ping may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Until the client leaves, the shutdown begins or nothing has been asked for a time. Then it is told to go (which loses no
-/// request of it), and once there is nothing left to answer it has as long again.
+/// Serves until the client leaves, the shutdown begins, or the connection is idle for too long. Then the client is told to go
+/// (GOAWAY loses no request). When the last request is answered, the client has the same time again to close.
 pub(super) async fn serve(
     stream: Patient,
     front: Front,
@@ -65,7 +63,7 @@ pub(super) async fn serve(
     }
 }
 
-/// A request that has no answer yet.
+/// Counts a request until it is answered.
 struct Asked(watch::Sender<usize>);
 
 impl Asked {
@@ -81,9 +79,9 @@ impl Drop for Asked {
     }
 }
 
-/// Resolves when for so long no request came and none was under way.
+/// Resolves when no request has been under way for `time`.
 async fn no_request_for(time: Duration, mut under_way: watch::Receiver<usize>) {
-    // It fails when nobody can ask any more.
+    // An error means that no further request can come.
     while under_way.wait_for(|count| *count == 0).await.is_ok() {
         if tokio::time::timeout(time, under_way.changed()).await.is_err() {
             return;

@@ -1,4 +1,4 @@
-//! A request's body on its way in: within its limit, within the budget, in bounded time.
+//! The body of a request on its way in: bounded in size, by the budget, and in time.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::time::Sleep;
 
 use super::budget::Room;
 
-/// Why a body does not go on.
+/// Why the rest of a body cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyFault {
-    /// It has, or announces, more bytes than are read.
+    /// It has, or announces, more bytes than the limit.
     #[error("the body has more bytes than this coordinator reads")]
     TooLarge,
     /// It ended early.
@@ -27,7 +27,7 @@ pub(crate) enum BodyFault {
     /// It took too long.
     #[error("the body took too long to arrive")]
     TooSlow,
-    /// The bodies of other requests take all the memory there is for bodies.
+    /// The bodies of other requests hold the whole budget.
     #[error("the bodies of other requests use up the memory there is for bodies")]
     NoRoom,
 }
@@ -38,8 +38,8 @@ struct Arriving {
     within: Pin<Box<Sleep>>,
 }
 
-/// The body behind its bounds. Nothing is read before somebody asks for the first bytes: a client that waits for `100
-/// Continue` is not asked to send what will be refused.
+/// Wraps a body in its bounds. Nothing is read before the handler asks for the first bytes, so a client that waits for
+/// `100 Continue` does not send a body that is refused by its header.
 pub(super) fn bounded(body: Incoming, room: Room, bytes_max: usize, timeout: Duration) -> Body {
     if body.is_end_stream() {
         return Body::empty();
@@ -62,7 +62,7 @@ impl Arriving {
                 () = self.within.as_mut() => return Err(BodyFault::TooSlow),
             };
             let Some(frame) = frame else { return Ok(None) };
-            // Trailers of a request mean nothing here.
+            // Trailers of requests are ignored.
             if let Ok(bytes) = frame.map_err(|_| BodyFault::CutShort)?.into_data() {
                 if !self.room.grow(bytes.len()).await {
                     return Err(BodyFault::NoRoom);

@@ -1,7 +1,7 @@
-//! An answer's body on its way out: within the budget, in pieces that a slow client can fetch.
+//! The body of an answer on its way out: within the budget, in pieces that a slow client can fetch.
 //!
-//! Large parts go out as copies of their pieces, because a piece that shares its memory with the whole would keep all of it
-//! for as long as a client takes to fetch that piece.
+//! Each piece of a large part is a copy. A slice would share the memory of the whole part and keep all of it until the client
+//! has fetched the last piece.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,22 +16,22 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::budget::{Budget, FREE_BYTES, Held, Pace};
 
-/// What one piece has at most.
+/// Largest piece.
 const PIECE_BYTES: usize = FREE_BYTES;
 
-/// There was no room for a part of an answer that had begun.
+/// There was no room for a later part of an answer. The answer breaks off.
 #[derive(Debug, thiserror::Error)]
 #[error("the bodies of other answers use up the memory there is for bodies")]
 struct NoRoom;
 
-/// An answer whose size is known, and that holds `held` until it is fetched.
+/// An answer of known size. It holds `held` until it is fetched.
 pub(super) fn whole(body: Body, held: Held) -> Body {
     let hint = body.size_hint();
     let leaving = Leaving { body, rest: Bytes::new(), held: Some(held), paying: None };
     Body::new(Sized { hint, parts: Box::pin(leaving.into_stream()) })
 }
 
-/// An answer whose size nobody knows yet: each of its large parts waits for room.
+/// An answer of unknown size: each of its large parts waits for room.
 pub(super) fn streamed(body: Body, budget: Budget, pace: Pace) -> Body {
     let hint = body.size_hint();
     let leaving = Leaving { body, rest: Bytes::new(), held: None, paying: Some((budget, pace)) };
@@ -40,10 +40,10 @@ pub(super) fn streamed(body: Body, budget: Budget, pace: Pace) -> Body {
 
 struct Leaving {
     body: Body,
-    /// Of the part that is being given out.
+    /// The rest of the part that is being sent.
     rest: Bytes,
     held: Option<Held>,
-    /// Absent: everything is paid for.
+    /// None if the room for the whole answer is held already.
     paying: Option<(Budget, Pace)>,
 }
 
@@ -83,7 +83,7 @@ impl Leaving {
         let piece = Bytes::copy_from_slice(&self.rest[..len]);
         self.rest.advance(len);
         if self.rest.is_empty() {
-            // Not a slice of nothing, which would still keep the whole.
+            // An empty slice of the part would still keep the part in memory.
             self.rest = Bytes::new();
             if self.paying.is_some() {
                 self.held = None;
@@ -95,7 +95,7 @@ impl Leaving {
 
 type Parts = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, BoxError>> + Send>>;
 
-/// Frames, and the size that the body they come from had announced.
+/// A body of frames that keeps the size which the original body announced.
 struct Sized {
     hint: SizeHint,
     parts: Parts,

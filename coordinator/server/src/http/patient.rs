@@ -1,4 +1,4 @@
-//! A connection that gives up on a client which does not read.
+//! A connection that ends when its client does not read.
 
 use std::io;
 use std::pin::Pin;
@@ -10,12 +10,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// A stream whose writes fail when for a time nothing could be written, because the client has not read what was sent
-/// before.
+/// A stream whose writes fail if nothing could be written for some time, because the client does not read.
 pub(super) struct Patient {
     io: TokioIo<TcpStream>,
     timeout: Duration,
-    /// Runs while something waits to be written.
+    /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 

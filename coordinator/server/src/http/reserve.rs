@@ -1,7 +1,7 @@
-//! Seats for connections above the limit, which may ask about health and nothing else.
+//! Seats for connections above the limit. Such a connection may only ask about health.
 //!
-//! A client that takes a seat and asks nothing must not keep a health check out: when all seats are taken, the one that has
-//! been waiting longest without asking is given away.
+//! A client that takes a seat and sends no request must not keep a health check out. When all seats are taken, the seat that has
+//! waited longest without a request is given away.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ struct Taken {
     given_away: CancellationToken,
 }
 
-/// A seat, until it is dropped.
+/// A seat, held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     reserve: Reserve,
@@ -34,7 +34,7 @@ impl Reserve {
         Self { taken: Arc::default(), seats: seats.max(1) }
     }
 
-    /// A seat; none when every one is taken by somebody who has asked and waits for the answer.
+    /// Takes a seat. None if every seat has a request under way.
     pub(super) fn sit_down(&self) -> Option<Seat> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.len() >= self.seats {
@@ -50,12 +50,12 @@ impl Reserve {
 }
 
 impl Seat {
-    /// A request has come: the seat is kept until it is answered.
+    /// A request has arrived: the seat cannot be given away until the answer is sent.
     pub(super) fn asks(&self) {
         self.taken.has_asked.store(true, Ordering::Relaxed);
     }
 
-    /// Resolves when somebody else has got the seat.
+    /// Resolves when the seat was given to another connection.
     pub(super) async fn given_away(&self) {
         self.taken.given_away.cancelled().await;
     }

@@ -6,7 +6,7 @@ use super::Metrics;
 use super::labels::{HELD, NOT_SENT};
 
 impl Metrics {
-    /// A call came back.
+    /// A call was answered, or its outcome is unknown.
     pub fn call_ended(&self, op: Op, outcome: OutcomeKind, took_s: f64) {
         self.inner.called(op, outcome.as_str()).inc();
         self.inner.call_seconds(op).observe(took_s);
@@ -17,7 +17,7 @@ impl Metrics {
         self.inner.called(op, HELD).inc();
     }
 
-    /// A call found nobody to go to.
+    /// A call could not be sent.
     pub fn call_not_sent(&self, op: Op) {
         self.inner.called(op, NOT_SENT).inc();
     }

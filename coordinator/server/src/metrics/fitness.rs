@@ -1,4 +1,4 @@
-//! Whether this coordinator can do its work, and whether it may: lapses, and clocks; whether its log is read.
+//! Metrics of the coordinator's own health: lapses, clocks, and dropped lines of the log.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) struct FitnessMetrics {
     clock_set: Family<Labels<1>, Counter>,
 }
 
-/// Where the wall clock is set to.
+/// Directions in which the wall clock can be set.
 const DIRECTIONS: [&str; 2] = ["forward", "back"];
 
 impl FitnessMetrics {

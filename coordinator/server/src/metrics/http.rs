@@ -1,4 +1,4 @@
-//! Requests answered, by route template, method and class of status.
+//! Metrics of answered requests, by route template, method and class of status.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Metrics;
 use super::labels::{method, status_class};
 
-/// Route templates that get series of their own. The router has fewer; this holds when a caller passes paths.
+/// Most route templates with series of their own. The router has fewer. The limit is for a caller that passes paths by mistake.
 const ROUTES_MAX: usize = 100;
 const ROUTE_OTHER: &str = "other";
 const ROUTE_NONE: &str = "none";
@@ -66,7 +66,7 @@ impl HttpMetrics {
 
     pub(super) fn bodies(&self, bytes: usize, refused: u64) {
         self.body_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        // Counted elsewhere; it only grows.
+        // The budget counts, and its counter only grows.
         self.bodies_refused.inner().store(refused, Ordering::Relaxed);
     }
 
@@ -96,7 +96,7 @@ impl Metrics {
         self.inner.http.request(route, method, status, took_s);
     }
 
-    /// What bodies of requests and answers hold now, and how many found no room so far.
+    /// Memory that bodies hold now, and the number of bodies that found no room.
     pub fn bodies(&self, bytes: usize, refused: u64) {
         self.inner.http.bodies(bytes, refused);
     }

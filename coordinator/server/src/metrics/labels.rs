@@ -1,24 +1,24 @@
-//! The label values that are not an enum of the protocol's already.
+//! Label values that are not enums of the protocol.
 
 use trine_protocol::Status;
 
-/// Beside the settled statuses: what a transaction has reached as soon as it exists.
+/// Label for a created transaction, beside the settled statuses.
 pub(super) const REACHED_CREATED: &str = "created";
 
-/// Beside the outcomes: the call was not made.
+/// Label for a call that could not be sent, beside the outcomes.
 pub(super) const NOT_SENT: &str = "not_sent";
 
-/// The same, and for want of something of this coordinator's own.
+/// Label for a call that this coordinator held back.
 pub(super) const HELD: &str = "held";
 
-/// Everything a call can end in.
+/// All labels for the end of a call.
 pub(super) const CALL_RESULTS: [&str; 6] = ["done", "refused", "ongoing", "unknown", NOT_SENT, HELD];
 
-/// The statuses in which a transaction is not settled.
+/// The statuses of an unsettled transaction.
 pub(super) const UNSETTLED: [Status; 4] =
     [Status::Open, Status::Running, Status::Committing, Status::RollingBack];
 
-/// Why a request was turned away.
+/// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionReason {
     /// Too much is in flight.
@@ -27,9 +27,9 @@ pub enum AdmissionReason {
     ShuttingDown,
     /// The store does not answer.
     StoreUnavailable,
-    /// The body is larger than is read.
+    /// The body is larger than the limit.
     BodyTooLarge,
-    /// As many connections are open as may be.
+    /// The limit of connections is reached.
     Connections,
 }
 
@@ -50,10 +50,10 @@ impl AdmissionReason {
     }
 }
 
-/// The methods that are told apart.
+/// Methods with a label of their own.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// Anybody may invent a method; a series of its own it does not get.
+/// The label of a method. Unknown methods share one, so clients cannot create series.
 pub(super) fn method(method: &str) -> &'static str {
     METHODS.into_iter().find(|known| *known == method).unwrap_or("other")
 }
