@@ -1,8 +1,8 @@
-//! HTTP: the native API, health, and the documents about them. Dialects each have a directory; `v1` is the native one.
+//! The HTTP API: the native API, the dialects (a folder each; `v1` is the native one), health, and the API's description.
 //!
-//! Handlers turn a request into a command for `runtime::Handle` or a read through the store's traits, and the result into
-//! an answer. No rule of any pattern is here, nobody is called from here, and nobody is authenticated here yet: [`guard`]
-//! is where that goes.
+//! A handler turns a request into a command for `runtime::Handle`, or into a read through the store's traits, and turns the
+//! result into an answer. Rules of patterns are in the engine, calls in dispatch. There is no authentication yet; [`guard`] is
+//! the place for it.
 
 mod body;
 mod docs;
@@ -45,20 +45,20 @@ pub use docs::{openapi, router as docs_router};
 
 use v1::from_wire::check_text;
 
-/// What handlers work with. Cheap to clone; the composition root fills it in.
+/// The dependencies of the handlers. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
-    /// For writes.
+    /// Takes commands.
     pub handle: Handle,
-    /// For reads.
+    /// Reads transactions.
     pub queries: Arc<dyn Queries>,
-    /// For registering participants.
+    /// Registers participants.
     pub registrar: Registrar,
-    /// For reading about participants.
+    /// Reads registered participants.
     pub registry: Arc<dyn Registry>,
-    /// For coordinators.
+    /// Reads the coordinators of the store.
     pub membership: Arc<dyn Membership>,
-    /// Whether this coordinator has heard of a participant. A quick yes; after a no the registry is asked.
+    /// Whether this coordinator's directory knows a participant. After a no the registry must be asked.
     pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// Bounds.
     pub limits: Limits,
@@ -72,18 +72,18 @@ impl fmt::Debug for ApiState {
     }
 }
 
-/// Bounds of the API that an operator may move.
+/// Configurable bounds of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Largest request body.
     pub body_bytes_max: usize,
     /// How long a call to the store may take before the answer is 503.
     pub store_timeout: Duration,
-    /// How often a live stream looks at the journal when nothing woke it.
+    /// How often a live stream reads the journal when nothing wakes it.
     pub events_poll: Duration,
-    /// What a live stream keeps of a history that its client has not got yet; at least one event.
+    /// Bytes of history that a live stream holds for a client that has not fetched them; at least one event.
     pub events_ahead_bytes_max: usize,
-    /// Transactions that one replay of many sets going side by side.
+    /// Transactions that one replay of many replays side by side.
     pub replays_in_flight_max: usize,
 }
 
@@ -100,7 +100,7 @@ impl Default for Limits {
 }
 
 impl ApiState {
-    /// A store call with a bounded time. Dropping a store's future is safe: see `store`.
+    /// Waits for a store call, at most `store_timeout`. Dropping the future is safe: the call runs in a task of its own.
     pub(crate) async fn bounded<T>(&self, future: StoreFuture<T>) -> Result<T, Refusal> {
         match tokio::time::timeout(self.limits.store_timeout, future).await {
             Ok(result) => result.map_err(Refusal::from),
@@ -108,19 +108,19 @@ impl ApiState {
         }
     }
 
-    /// The records of a transaction: all of them. Damage is kept in mind.
+    /// All records of a transaction. Damage is noted in `Damaged`, and refused.
     pub(crate) async fn records(&self, gid: &Gid) -> Result<Vec<Record>, Refusal> {
         self.readable(gid).await?.whole(gid).map_err(|error| self.damaged(gid, &error))
     }
 
-    /// The records of a transaction, as far as they can be read. Damage is kept in mind.
+    /// The readable records of a transaction. Damage is noted in `Damaged`.
     pub(crate) async fn readable(&self, gid: &Gid) -> Result<Readable, Refusal> {
         let found = self.bounded(self.queries.readable(gid.clone(), 0)).await?;
         self.keep_in_mind(gid, &found);
         Ok(found)
     }
 
-    /// A page of these.
+    /// One page of the readable records.
     pub(crate) async fn readable_page(
         &self,
         gid: &Gid,
@@ -138,7 +138,7 @@ impl ApiState {
         }
     }
 
-    /// A journal that is none: kept in mind, and refused.
+    /// Notes a damaged journal, and returns the refusal for it.
     pub(crate) fn damaged(&self, gid: &Gid, why: &dyn fmt::Display) -> Refusal {
         self.handle.damaged().met(gid, why);
         Refusal::damaged(gid)
@@ -152,8 +152,8 @@ pub fn router(state: ApiState) -> Router {
     router.layer(body_limit).with_state(state)
 }
 
-/// The seam for authentication: whatever must happen before a router's handlers run goes in as a layer, one per router
-/// (api, admin, health). Paths that do not exist are answered without it.
+/// Puts a layer in front of a router's handlers, one for each router (api, admin, health). This is the place for
+/// authentication. Unknown paths are answered without it.
 pub fn guard<L>(router: Router, layer: L) -> Router
 where
     L: Layer<Route> + Clone + Send + Sync + 'static,
@@ -165,8 +165,8 @@ where
     router.route_layer(layer)
 }
 
-/// One router of all, with what holds for every path: an answer in kind where there is no route or no such method, a 500
-/// without words after a panic, and no guessing of content types.
+/// Merges routers, and adds the rules for every path: a problem document for an unknown route or method, a 500
+/// without details after a panic, and `nosniff`.
 pub fn compose(routers: impl IntoIterator<Item = Router>) -> Router {
     routers
         .into_iter()
@@ -177,7 +177,7 @@ pub fn compose(routers: impl IntoIterator<Item = Router>) -> Router {
         .layer(axum::middleware::map_response(no_sniffing))
 }
 
-/// Health, and a 503 for everything else: what a connection above the limit may ask.
+/// The router for connections above the limit: health, and 503 for everything else.
 pub fn reserved(health: Router, metrics: Metrics) -> Router {
     let turn_away = async move || {
         metrics.admission_rejected(AdmissionReason::Connections);
@@ -191,7 +191,7 @@ pub fn reserved(health: Router, metrics: Metrics) -> Router {
         .layer(axum::middleware::map_response(no_sniffing))
 }
 
-/// A layer that counts what is turned away.
+/// A layer that counts refused requests.
 pub async fn count_turned_away(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if let Some(reason) = problem::turned_away(&response) {

@@ -1,6 +1,6 @@
-//! Reading JSON bodies, plain or in gzip: bounded in size, time and depth, with an answer of its own for everything that can be wrong.
+//! Reads JSON bodies, plain or in gzip: bounded in size, time and depth. Each kind of error has its own answer.
 //!
-//! What the fields mean is checked by `from_wire`; here it is only JSON, of the right shape, or not.
+//! Only syntax and types are checked here. `from_wire` checks the meaning of the fields.
 
 use std::error::Error;
 use std::io::Read as _;
@@ -21,16 +21,16 @@ use trine_protocol::v1::Object;
 use super::problem::{Refusal, echo};
 use crate::http::BodyFault;
 
-/// What a body may be packed in.
+/// The accepted content encodings.
 const ENCODINGS: &str = "gzip, identity";
-/// How much is unpacked, or reserved for what is announced, at once.
+/// Bytes that are unpacked at a time, and the most that is reserved for an announced length.
 const PIECE_BYTES: usize = 16 * 1_024;
 
 /// A mandatory JSON object.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-/// A JSON object that may be left out altogether.
+/// An optional JSON object: the body may be empty.
 #[derive(Debug)]
 pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
 
@@ -61,11 +61,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     }
 }
 
-/// Why a body did not arrive whole.
+/// Why a body could not be read.
 pub(super) type Unread = BodyFault;
 
 impl Unread {
-    /// For people.
+    /// The `detail` of the answer.
     pub(super) fn detail(self) -> String {
         match self {
             Self::NoRoom => format!("{self}; nothing was done, try again"),
@@ -73,7 +73,7 @@ impl Unread {
         }
     }
 
-    /// For programs, and the metrics.
+    /// The error code of the answer.
     pub(super) fn code(self) -> Code {
         match self {
             Self::TooLarge => Code::BodyTooLarge,
@@ -104,17 +104,17 @@ impl From<Unread> for Refusal {
     }
 }
 
-/// The whole body, within the router's limit. One in gzip is unpacked, and the limit is that of what comes out of it, too.
-/// How long it may take, and how much memory, is bounded by whoever serves the connection.
+/// Reads the whole body. gzip is unpacked, and the router's limit holds for the unpacked body as well. Time and memory are
+/// bounded by the connection (`http`).
 pub(super) async fn read(request: Request) -> Result<Bytes, Unread> {
     if !is_gzip(request.headers()) {
         return whole(request).await;
     }
-    // A request of the same head has the same limit.
+    // The limit is in the extensions of the head, so the second request keeps it.
     let (head, body) = request.into_parts();
     let packed = whole(Request::from_parts(head.clone(), body)).await?;
     let decoder = MultiGzDecoder::new(packed.reader());
-    // Piece by piece, so that a body of a few bytes that stands for gigabytes is given up at the limit.
+    // Unpack piece by piece: a few bytes may unpack to gigabytes, and must be refused at the limit.
     let pieces = stream::try_unfold(decoder, |mut decoder| async move {
         let mut piece = vec![0; PIECE_BYTES];
         let len = decoder.read(&mut piece).map_err(|_| Unread::Garbled)?;
@@ -134,7 +134,7 @@ async fn whole(request: Request) -> Result<Bytes, Unread> {
     let announced: Option<usize> =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let mut body = request.into_limited_body();
-    // Frames may be tiny: they are not kept, only what is in them.
+    // Copy the bytes out of the frames: a frame may hold far more memory than its few bytes.
     let mut whole = Vec::with_capacity(announced.unwrap_or_default().min(PIECE_BYTES));
     while let Some(frame) = body.frame().await {
         if let Ok(bytes) = frame.map_err(|error| Unread::of(&error))?.into_data() {
@@ -156,7 +156,7 @@ fn is_gzip(headers: &HeaderMap) -> bool {
     matches!(&*encoding(headers), "gzip" | "x-gzip")
 }
 
-/// Before anything of the body is read.
+/// Refuses an unknown content encoding before the body is read.
 fn require_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
     if encoding(headers).is_empty() || is_gzip(headers) {
         return Ok(());
@@ -193,8 +193,8 @@ fn malformed(error: &serde_json::Error) -> Refusal {
     Refusal::new(Code::MalformedJson, echo(&error.to_string()))
 }
 
-/// Malformed JSON and JSON of the wrong shape are told apart, whichever is met first: a body that is not JSON is never
-/// blamed on one of its fields.
+/// Tells malformed JSON (TX0001) from JSON of the wrong shape (TX0002). If the body is not JSON at all, the answer never names a
+/// field, even if the parser met a wrong field first.
 fn refuse(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
     let inner = error.inner();
     if !inner.is_data() {
@@ -208,7 +208,7 @@ fn refuse(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> 
     Refusal::field(field_of(&error.path().to_string(), detail), echo(detail))
 }
 
-/// The place in the text is in the way once the field is named. What is read in two steps has two.
+/// Removes line and column from serde's text, because the answer names the field. A value that is read in two steps has two.
 fn without_place(mut said: &str) -> &str {
     while let Some((detail, place)) = said.rsplit_once(" at line ")
         && place.chars().all(|c| c.is_ascii_digit() || " column".contains(c))
@@ -218,7 +218,7 @@ fn without_place(mut said: &str) -> &str {
     said
 }
 
-/// The path of the field at fault. A missing, unknown or duplicate field is named by serde's text, not by its path.
+/// The path of the wrong field. For a missing, unknown or duplicate field the name is in serde's text and not in the path.
 fn field_of(path: &str, detail: &str) -> String {
     let path = if path == "." { "" } else { path };
     let named = ["missing field `", "unknown field `", "duplicate field `"]

@@ -1,5 +1,5 @@
-//! The description of the API: collected from the handlers, completed with what all operations have in common, served as
-//! `/openapi.json` and, to be read, at `/docs`. The pages are part of the binary; nothing is loaded from elsewhere.
+//! The OpenAPI document: collected from the handlers, completed with the parts that all operations share, and served at
+//! `/openapi.json` and, as a page, at `/docs`. The page is part of the binary and loads nothing from elsewhere.
 
 use axum::Router;
 use trine_protocol::errors::{Code, Problem};
@@ -15,7 +15,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::v1::admin;
 use super::{health, v1};
 
-/// Operations on one transaction. The live stream is left out: it lasts as long as the transaction.
+/// Operations on one transaction, for links. Without the live stream, which lasts as long as the transaction.
 const LINKED: [&str; 7] = [
     "getTransaction",
     "getHistory",
@@ -60,7 +60,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
     reads.into_iter().chain(writes)
 }
 
-/// Adds the problems an operation may answer with, and says which bodies may be left out.
+/// Adds the possible problems to an operation, and marks bodies that may be left out.
 fn complete(path: &str, is_write: bool, operation: &mut Operation) {
     let optional = ["abortTransaction", "replayTransaction"].map(Some);
     if optional.contains(&operation.operation_id.as_deref())
@@ -77,7 +77,7 @@ fn complete(path: &str, is_write: bool, operation: &mut Operation) {
     }
 }
 
-/// What can be done with a transaction that was just created: tools walk from call to call along these.
+/// Links a creation to the operations on the new transaction. Test tools follow these links.
 fn link(operation: &mut Operation) {
     if operation.operation_id.as_deref() != Some("createTransaction") {
         return;
@@ -91,7 +91,7 @@ fn link(operation: &mut Operation) {
     }
 }
 
-/// Which problems there may be follows from what an operation takes in.
+/// The possible problems of an operation, derived from its inputs.
 fn codes_of(path: &str, is_write: bool, operation: &Operation) -> Vec<Code> {
     let mut codes = Vec::new();
     if path.starts_with("/v1/") {

@@ -1,10 +1,12 @@
-//! The dtm dialect: its clients work against Trine unmodified. HTTP and JSON-RPC, gRPC beside it.
+//! The dtm dialect, in which unmodified clients of dtm use Trine: over HTTP, JSON-RPC and gRPC.
 //!
-//! `service` is what all of them ask for, in domain types and without a wire: initiators (`initiate`), workflows'
-//! executors (`workflows`) and operators (`operate`). It turns requests into specs (`plan`) and commands for the lanes, and
-//! what the engine knows into the dialect's words (`show`, `view`, `outcome`). Topics (`topics`) are kept in the key-value table
-//! (`entries`). No rule of any pattern is here. In front of it are `http` and `json_rpc`, which share `decode` and
-//! `envelope` and answer no page of somebody else (`browsers`), and `grpc`.
+//! - The three wires: `http` and `json_rpc` (which share `decode`, `envelope` and `browsers`), and `grpc`.
+//! - `service`, one service behind the wires, in domain types: `initiate` (initiators), `workflows` (executors), `operate`
+//!   (operators).
+//! - Translation: `plan` turns a request into a spec; `show`, `view` and `outcome` turn state into dtm's words.
+//! - `topics`, which are kept in the key-value table (`entries`).
+//!
+//! Rules of patterns are in the engine.
 
 mod branch_headers;
 mod browsers;
@@ -39,7 +41,7 @@ use crate::runtime::Handle;
 use service::Service;
 use trine_store::Store;
 
-/// What the dialect's handlers work with, whatever the wire. Cheap to clone.
+/// The dependencies of the dialect's handlers. Cheap to clone.
 #[derive(Clone)]
 pub struct Front {
     service: Service,
@@ -51,7 +53,7 @@ pub struct Front {
 type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl Front {
-    /// Writes through the handle, reads from the store within a time, bodies up to a size.
+    /// A front that writes through the handle, and reads from the store with a time limit.
     pub fn new(
         handle: Handle,
         store: Arc<dyn Store>,

@@ -1,6 +1,6 @@
-//! For those who run a coordinator: is it alive, is it ready, what does it measure.
+//! `/healthz`, `/readyz` and `/metrics`.
 //!
-//! Liveness asks nothing of the store (a restart would not bring a database back); readiness does, within a bounded time.
+//! Liveness does not ask the store, because a restart would not bring a database back. Readiness does, with a time limit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,22 +29,22 @@ use trine_store::{Maintenance, StoreError};
 /// The path of readiness.
 const READY: &str = "/readyz";
 
-/// What health is judged by.
+/// The dependencies of the health checks.
 #[derive(Clone)]
 pub struct Health {
-    /// Finds out whether the work can be done.
+    /// Proves that a lane can append, read and remove a record.
     pub prove: Arc<dyn Fn() -> Proof + Send + Sync>,
-    /// Asked whether the server is one to write to.
+    /// Says whether the database server is fit to be written to.
     pub store: Arc<dyn Maintenance>,
-    /// Within this time.
+    /// The time limit of `/readyz`.
     pub ready_timeout: Duration,
-    /// How many transactions are known whose journal cannot be read.
+    /// Number of transactions whose journal cannot be read.
     pub damaged: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Renders every metric in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Why nothing is to be sent here, whatever the store says: a word, a colon, and what to do.
+    /// Why the coordinator is not ready for another reason than the store: a word, a colon, and the remedy.
     pub complaint: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// Cancelled when the shutdown begins: no longer ready.
+    /// Cancelled when the shutdown begins. Then the coordinator is not ready.
     pub shutdown: CancellationToken,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Debug for Health {
     }
 }
 
-/// What `/healthz` and `/readyz` answer.
+/// The answer of `/healthz` and `/readyz`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct HealthView {
     /// `alive` or `ready`.
@@ -71,8 +71,8 @@ pub fn router(health: Health) -> Router {
     router.with_state(health)
 }
 
-/// For a listener with so many seats for health: readiness, which takes as long as the store lets it, holds at most half of
-/// them, so that liveness and metrics always find one.
+/// Limits readiness to half of the listener's seats for health. Readiness waits for the store, and must not take the seats
+/// that liveness and metrics need.
 pub fn with_seats(health: Router, seats: usize) -> Router {
     let places = Arc::new(Semaphore::new((seats / 2).max(1)));
     health.layer(from_fn_with_state(places, bounded_readiness))
@@ -130,7 +130,7 @@ async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
     let proved = tokio::time::timeout(health.ready_timeout, (health.prove)());
     let judged = tokio::time::timeout(health.ready_timeout, health.store.ping());
     let (proved, judged) = futures_util::future::join(proved, judged).await;
-    // Whether the server is looked at over a connection of its own does not matter while the lanes have theirs.
+    // Only `Unfit` counts. Other errors concern the connection of this question, and the lanes have connections of their own.
     if let Ok(Err(unfit @ StoreError::Unfit(_))) = judged {
         return Err(unfit.into());
     }
@@ -142,7 +142,7 @@ async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
         Ok(Err(error)) => error,
         Err(_) => StoreError::Unavailable("it took too long".into()),
     };
-    // The words may name users and hosts; they are for the log.
+    // The error may name users and hosts, so it goes to the log only.
     tracing::warn!(%error, "not ready");
     Err(Refusal::new(
         Code::NotReady,

@@ -1,9 +1,9 @@
-//! Raw JSON as bytes: its depth, and its form without insignificant white space. Nothing is parsed into values.
+//! Raw JSON text: its depth, and its compact form. Nothing is parsed into values.
 
-/// Nesting deeper than this is refused: readers that recurse are common, and their stacks are not ours to gamble with.
+/// Deeper nesting is refused: many JSON readers recurse, and a participant's stack must not overflow.
 pub(super) const DEPTH_MAX: usize = 64;
 
-/// How deep arrays and objects nest in valid JSON.
+/// The nesting depth of valid JSON.
 pub(super) fn depth(json: &str) -> usize {
     let (mut now, mut deepest) = (0_usize, 0_usize);
     outside_strings(json, |byte| match byte {
@@ -17,7 +17,7 @@ pub(super) fn depth(json: &str) -> usize {
     deepest
 }
 
-/// Valid JSON without white space between its tokens. Keys keep their order, numbers and strings their spelling.
+/// Removes white space between the tokens of valid JSON. Keys keep their order, numbers and strings their spelling.
 pub(super) fn compact(json: &str) -> String {
     let mut bytes = Vec::with_capacity(json.len());
     walk(json, |byte, in_string| {
@@ -37,7 +37,7 @@ fn outside_strings(json: &str, mut visit: impl FnMut(u8)) {
     });
 }
 
-/// Visits every byte with whether it is part of a string, quotes included.
+/// Visits every byte, and says whether it belongs to a string (quotes included).
 fn walk(json: &str, mut visit: impl FnMut(u8, bool)) {
     let (mut in_string, mut escaped) = (false, false);
     for byte in json.bytes() {

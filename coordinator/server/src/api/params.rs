@@ -1,6 +1,4 @@
-//! What comes in beside the body: the path, the query, and the headers that mean something to us.
-//!
-//! An unusable path, query or wait is a 400 that names it.
+//! The inputs beside the body: path, query, and headers. An unusable one is a 400 that names it.
 
 use std::time::Duration;
 
@@ -28,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for GidPath {
     }
 }
 
-/// The one segment of the path that varies, decoded.
+/// The variable segment of the path, decoded.
 pub(crate) async fn segment<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
@@ -38,7 +36,7 @@ pub(crate) async fn segment<S: Send + Sync>(
     path.map(|Path(text)| text).map_err(|_| Refusal::parameter(name, "the path is not percent-encoded UTF-8"))
 }
 
-/// The query as it was written: names and values, decoded, in order.
+/// The query: names and values, decoded, in their order.
 #[derive(Debug)]
 pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
 
@@ -53,13 +51,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Pairs {
     }
 }
 
-/// A query parameter nobody knows.
+/// The refusal for an unknown query parameter.
 pub(crate) fn unknown(name: &str, known: &[&str]) -> Refusal {
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     Refusal::parameter(echo(name), format!("there is no such parameter here; known are: {known}"))
 }
 
-/// Sets a parameter that may be given once.
+/// Sets a parameter, and refuses a second value.
 pub(crate) fn set_once<T>(place: &mut Option<T>, name: &str, value: T) -> Result<(), Refusal> {
     if place.replace(value).is_some() {
         return Err(Refusal::parameter(name, "may be given once"));
@@ -67,7 +65,7 @@ pub(crate) fn set_once<T>(place: &mut Option<T>, name: &str, value: T) -> Result
     Ok(())
 }
 
-/// RFC 3339 with any offset. Times before 1970 are the beginning of 1970: nothing of ours is older.
+/// Parses RFC 3339 with any offset. A time before 1970 becomes the beginning of 1970, because no transaction is older.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     let text = text.to_ascii_uppercase();
     if !text.is_ascii() || text.as_bytes().get(10) != Some(&b'T') {
@@ -77,7 +75,7 @@ pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
         Some(local) => (local, 0),
         None => split_offset(&text)?,
     };
-    // The epoch is the earliest a timestamp can be; the year tells what lies before it.
+    // A timestamp cannot be earlier than the epoch, so the year must be compared as text.
     let year: u32 = local.get(..4)?.parse().ok()?;
     if year < 1970 {
         let shifted = format!("2000{}Z", local.get(4..)?);
@@ -103,9 +101,9 @@ fn split_offset(text: &str) -> Option<(&str, i64)> {
     }
 }
 
-/// `Prefer: wait=<seconds>` (RFC 7240), capped; `Preference-Applied` in the answer tells what was granted. Decimals are
-/// taken, 0 is no wait. Other preferences are ignored, as the RFC asks. A `wait` that cannot be read is refused all the same:
-/// ignored, it would cost whoever wrote `wait=10s` the answer that was waited for, without a word.
+/// Reads `Prefer: wait=<seconds>` (RFC 7240), with an upper limit. Decimals are allowed, and 0 means no wait. Other preferences
+/// are ignored, as the RFC asks. A `wait` that cannot be parsed is refused: if it were ignored, a client that writes `wait=10s`
+/// would get no wait and not learn why.
 pub(crate) fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
     let unreadable = || {
         Refusal::parameter(
@@ -115,12 +113,12 @@ pub(crate) fn prefer_wait(headers: &HeaderMap) -> Result<Option<Duration>, Refus
     };
     let mut wait = None;
     for line in headers.get_all("prefer") {
-        // A name that is no text is not `wait`.
+        // Bytes that are not UTF-8 cannot be part of `wait`, so replacing them is harmless.
         let line = String::from_utf8_lossy(line.as_bytes());
         for preference in line.split(',') {
             let preference = preference.split(';').next().unwrap_or_default();
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-            // The first one counts.
+            // RFC 7240: the first one counts.
             if wait.is_none() && name.trim().eq_ignore_ascii_case("wait") {
                 wait = Some(seconds(value.trim().trim_matches('"')).ok_or_else(unreadable)?);
             }
@@ -135,8 +133,8 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::from_millis((seconds * 1_000.0).min(WAIT_MS_MAX as f64) as u64))
 }
 
-/// The gid an `Idempotency-Key` stands for, if there is one: `ik.` and the key, or its SHA-256 when the key does not fit
-/// the grammar. The quotes of the structured-field form are not part of the key.
+/// The gid for an `Idempotency-Key`: `ik.` and the key, or `ik.` and its SHA-256 if the key does not fit the grammar of
+/// gids. The quotes of the structured-field form are not part of the key.
 pub(crate) fn idempotency_gid(headers: &HeaderMap) -> Result<Option<Gid>, Refusal> {
     let name = HeaderName::from_static(trine_protocol::headers::IDEMPOTENCY_KEY);
     let mut values = headers.get_all(&name).into_iter();
@@ -159,7 +157,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The largest integer every JSON reader agrees on; no history is that long.
+/// The largest integer that every JSON reader can represent. No history is that long.
 pub(crate) const EVENT_ID_MAX: u64 = (1 << 53) - 1;
 
 /// `Last-Event-ID`: the seq of the last event the client has seen.

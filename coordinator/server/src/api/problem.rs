@@ -1,7 +1,7 @@
-//! Every refusal an HTTP caller sees: one type, written as `application/problem+json` with a stable code.
+//! The refusals of the API: one type, written as `application/problem+json` with a stable code.
 //!
-//! What is wrong inside (a panic, an unreadable journal) is logged under a correlation id; the caller gets the id and
-//! nothing else. Text that came from a caller is escaped and bounded before it is echoed.
+//! Internal errors (a panic, an unreadable journal) are logged under a correlation id, and the client gets only the id. Text of
+//! a client is escaped and shortened before it is echoed.
 
 use std::fmt;
 
@@ -16,23 +16,23 @@ use crate::metrics::AdmissionReason;
 use crate::runtime::SubmitError;
 use trine_store::{StoreError, Why};
 
-/// Characters of a caller's text that are echoed.
+/// Most characters of a client's text that are echoed.
 const ECHO_CHARS_MAX: usize = 200;
-/// What `Retry-After` says when nobody knows better.
+/// `Retry-After` where no better value is known.
 const RETRY_AFTER_MS_DEFAULT: u64 = 1_000;
 
-/// A request that is not done, and why.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     code: Code,
     problem: Box<Problem>,
     retry_after_ms: Option<u64>,
-    /// Encodings of bodies that are accepted, where another one is the reason.
+    /// The accepted encodings, if another encoding is the reason.
     accepts: Option<&'static str>,
 }
 
 impl Refusal {
-    /// With the code's title and status.
+    /// A refusal with the title and status of its code.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         let retry_after_ms = code.is_transient().then_some(RETRY_AFTER_MS_DEFAULT);
         Self { code, problem: Box::new(Problem::new(code, detail)), retry_after_ms, accepts: None }
@@ -84,13 +84,13 @@ impl Refusal {
         self
     }
 
-    /// What is written.
+    /// The document for the client.
     #[cfg(test)]
     pub(crate) fn problem(&self) -> &Problem {
         &self.problem
     }
 
-    /// A command that got no snapshot.
+    /// The refusal for a command that failed.
     pub(crate) fn from_submit(error: SubmitError, gid: &Gid) -> Self {
         let mut refusal = match error {
             SubmitError::Rejected(rejection) => Self::from_rejection(rejection),
@@ -114,7 +114,7 @@ impl Refusal {
         refusal
     }
 
-    /// Nothing is taken in any more.
+    /// The coordinator is stopping.
     pub(crate) fn shutting_down() -> Self {
         Self::new(
             Code::ShuttingDown,
@@ -131,7 +131,7 @@ impl Refusal {
             | Rejection::BranchConflict(_)
             | Rejection::IllegalState { .. }
             | Rejection::BranchNotFound(_) => Self::new(rejection.code(), rejection.to_string()),
-            // The engine knows no more; whoever is to mend it finds out there.
+            // The engine does not know why the store failed. `/readyz` does.
             Rejection::Unavailable => Self::new(rejection.code(), format!("{rejection}; `/readyz` says why")),
         }
     }
@@ -147,7 +147,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unavailable(detail) => {
-                // The detail may name files and hosts; it is for the log.
+                // The detail may name files and hosts, so it goes to the log only.
                 tracing::warn!(%detail, "the store did not answer a request");
                 Self::new(Code::StoreUnavailable, "the store does not answer; try again")
             }
@@ -202,7 +202,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Why a request was turned away, if this is an answer that says so.
+/// The reason for the metrics, if this answer refuses a request for lack of capacity.
 pub(super) fn turned_away(response: &Response) -> Option<AdmissionReason> {
     match response.extensions().get()? {
         Code::Busy => Some(AdmissionReason::Busy),
@@ -213,7 +213,7 @@ pub(super) fn turned_away(response: &Response) -> Option<AdmissionReason> {
     }
 }
 
-/// A caller's text made safe to echo: printable characters only, the rest escaped, and not too much of it.
+/// Makes a client's text safe to echo: shortened, and with unprintable characters escaped.
 pub(crate) fn echo(text: &str) -> String {
     let mut safe = String::new();
     for (position, c) in text.chars().enumerate() {
@@ -230,14 +230,14 @@ pub(crate) fn echo(text: &str) -> String {
     safe
 }
 
-/// Logs a defect under a fresh correlation id. Returns what its caller may be told.
+/// Logs a defect under a new correlation id. Returns the text for the client.
 fn logged(details: &dyn fmt::Display) -> String {
     let correlation_id = uuid::Uuid::now_v7();
     tracing::error!(%correlation_id, %details, "a request was answered with an internal error");
     format!("the coordinator's log has the details under {correlation_id}")
 }
 
-/// Logs a handler's panic. Returns what its caller may be told: none of its words.
+/// Logs a handler's panic. Returns the text for the client, without the words of the panic.
 pub(crate) fn logged_panic(panic: &(dyn std::any::Any + Send)) -> String {
     let words = panic
         .downcast_ref::<&str>()

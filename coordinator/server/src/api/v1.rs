@@ -1,6 +1,6 @@
-//! The native dialect: routes and, below them, one file per group of calls.
+//! The native dialect: the routes, and one file for each group of calls.
 //!
-//! Wire documents become engine types in `from_wire` and engine types wire documents in `to_wire`, nowhere else.
+//! Only `from_wire` turns wire documents into engine types, and only `to_wire` turns engine types into wire documents.
 
 pub(super) mod admin;
 mod digest;

@@ -1,7 +1,7 @@
-//! What a workflow's executor asks for, whichever wire it speaks: begin or resume, record a step, finish.
+//! The commands of workflows' executors: begin or resume, record a step, finish.
 //!
-//! The native API and the dtm dialect both come through here. Each turns its own documents into these commands, and their
-//! answers into its own.
+//! The native API and the dtm dialect share them. Each of the two translates its own documents into these commands, and the
+//! answers back.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use trine_protocol::{Gid, Pattern, Status};
 use super::json;
 use crate::runtime::{Handle, SubmitError};
 
-/// Longest word for a step's op.
+/// Longest name of a step's op.
 pub(crate) const STEP_OP_BYTES_MAX: usize = 64;
 
-/// Workflows, by the way in for writes.
+/// Sends the commands of workflows to the lanes.
 pub(crate) struct Workflows<'a>(pub(crate) &'a Handle);
 
 impl Workflows<'_> {
-    /// Creates a workflow, or finds it. Whoever asks is taken to execute it from now on, so the next callback is put off.
+    /// Creates a workflow, or finds it. The caller counts as its executor from now on, so the next callback is put off.
     pub(crate) async fn begin(&self, gid: &Gid, spec: Spec) -> Result<Snapshot, SubmitError> {
         let spec = Arc::new(spec);
         let found = match self.submit(gid, Command::Create(Arc::clone(&spec))).await {
@@ -31,18 +31,18 @@ impl Workflows<'_> {
             return Ok(found);
         }
         match self.submit(gid, Command::Resume).await {
-            // It ended meanwhile, or is no workflow: its records say which.
+            // The workflow has ended meanwhile, or the gid is no workflow. The caller reads the records to find out.
             Err(SubmitError::Rejected(Rejection::IllegalState { .. })) => Ok(found),
             resumed => resumed,
         }
     }
 
-    /// Records a step. Its executor does not do the step again.
+    /// Records a step, which its executor then never does again.
     pub(crate) async fn record(&self, gid: &Gid, progress: Progress) -> Result<Snapshot, SubmitError> {
         self.submit(gid, Command::Record(Arc::new(progress))).await
     }
 
-    /// Ends a workflow as its executor says. Saying the same end again is a success.
+    /// Ends a workflow with the outcome of its executor. The same outcome again is a success.
     pub(crate) async fn finish(
         &self,
         gid: &Gid,
@@ -53,8 +53,8 @@ impl Workflows<'_> {
         self.submit(gid, Command::Finish { committed, reason, result }).await
     }
 
-    /// An executor that speaks the native API goes on with a workflow that an older one began over the dtm dialect, if
-    /// both mean the same. Not the other way round: older executors cannot read what newer ones record.
+    /// Lets a native executor resume a workflow that began over the dtm dialect, if name and input are the same. The other way
+    /// round is refused: an executor of the dialect cannot read native records.
     async fn begun_over_dtm(&self, gid: &Gid, asked: &Spec) -> Result<Snapshot, SubmitError> {
         let found = self.submit(gid, Command::Look).await?;
         let is_same = asked.terms.is_none()
@@ -68,7 +68,7 @@ impl Workflows<'_> {
     }
 }
 
-/// The name of a workflow and its input, JSON without insignificant white space. None when it is no workflow.
+/// The name of a workflow and its input as compact JSON. None if the spec is no workflow.
 fn identity(spec: &Spec) -> Option<(String, Vec<u8>)> {
     if spec.pattern != Pattern::Workflow {
         return None;

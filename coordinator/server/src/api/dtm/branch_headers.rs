@@ -1,4 +1,4 @@
-//! Headers that a client gives for all calls of its transaction.
+//! `branch_headers`: headers that a client gives for all calls of its transaction.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use trine_protocol::dtm::CallProtocol;
 
 use super::outcome::{DtmError, clip};
 
-/// Headers of one connection, and those that say where a body ends or for whom a request is: the coordinator's, never a
-/// client's. So is `accept-encoding`: the words of an answer decide, and must be readable.
+/// Headers that only the coordinator may set: those of the connection, of framing, and of the target. Also
+/// `accept-encoding`, because the coordinator searches the text of answers and must be able to decode them.
 const OURS: [&str; 11] = [
     "accept-encoding",
     "connection",
@@ -23,8 +23,8 @@ const OURS: [&str; 11] = [
     "upgrade",
 ];
 
-/// Headers that cannot be sent would stand in the way of every call for ever, or be left out without a word. Values are not
-/// repeated: they may be credentials.
+/// Refuses headers that cannot be sent. Otherwise they would fail every call for ever, or be dropped silently. The error does
+/// not repeat values, because they may be credentials.
 pub(super) fn check(given: &BTreeMap<String, String>, protocol: CallProtocol) -> Result<(), DtmError> {
     for (name, value) in given {
         let wrong = |what: &str| {
@@ -37,7 +37,7 @@ pub(super) fn check(given: &BTreeMap<String, String>, protocol: CallProtocol) ->
                 clip(name)
             )));
         }
-        // Over gRPC such values are sent encoded.
+        // gRPC sends the values of `-bin` metadata in base64, so any bytes are allowed.
         let is_encoded = protocol == CallProtocol::Grpc && name.to_ascii_lowercase().ends_with("-bin");
         if !is_encoded {
             HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong("value"))?;

@@ -1,7 +1,7 @@
-//! Requests that a page of somebody else has a browser make are refused.
+//! Refuses requests that a browser makes for web pages of other origins.
 //!
-//! The dialect takes any content type and changes things by GET, so no preflight stands between such a page and a
-//! coordinator that its reader's machine can reach. Clients of the dialect send none of the headers looked at here.
+//! The dialect accepts any content type and changes state by GET, so browsers ask for no preflight: any page could use
+//! a coordinator that the reader's machine can reach. Clients of dtm send none of the headers that are checked here.
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
@@ -13,7 +13,7 @@ use super::envelope;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// A layer that lets through what no foreign page asks for.
+/// A layer that refuses requests of foreign pages.
 pub(super) async fn refuse_foreign_pages(request: Request, next: Next) -> Response {
     if is_foreign(request.headers(), request.uri()) {
         let text = "requests from web pages of another origin are refused (Sec-Fetch-Site, Origin)";
@@ -36,7 +36,7 @@ fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
     }
 }
 
-/// An origin without its scheme, which a proxy in front may have changed. `null` and the like have none.
+/// The host of an origin. The scheme is ignored, because a proxy in front may have changed it. `null` has no host.
 fn host_of(origin: &HeaderValue) -> Option<&[u8]> {
     origin.to_str().ok()?.split_once("://").map(|(_, host)| host.as_bytes())
 }

@@ -1,7 +1,7 @@
-//! From the JSON of the dialect's clients to requests, and as forgiving as they need it: keys in any case, known twice,
-//! or unknown; null for anything. What a request means is not judged here.
+//! Parses the JSON of dtm's clients as leniently as dtm does: keys in any case, repeated or unknown keys, null for any value.
+//! The meaning of a request is not checked here.
 //!
-//! Nothing recurses into what a client nests: unknown values are skipped without a stack, known ones are flat.
+//! Nested values cannot overflow the stack: unknown values are skipped without recursion, and known ones are flat.
 
 mod lenient;
 
@@ -16,7 +16,7 @@ use crate::api::problem::echo;
 use lenient::Texts;
 pub(super) use lenient::{OrZero, Text};
 
-/// What is said of a body that ends too early.
+/// The error for a body that ends too early.
 const ENDED: &str = "unexpected end of JSON input";
 
 /// The body of prepare, submit and the like.
@@ -42,7 +42,7 @@ pub(super) fn branch(body: &[u8]) -> Result<BranchRequest, String> {
     })
 }
 
-/// Steps as JSON text; empty text has none. Payloads that stand in them are left out.
+/// Parses steps from JSON text. Empty text has no steps. Payloads inside steps are ignored.
 pub(super) fn steps(text: &str) -> Result<Vec<Step>, String> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
@@ -51,7 +51,7 @@ pub(super) fn steps(text: &str) -> Result<Vec<Step>, String> {
     Ok(split(steps).0)
 }
 
-/// One JSON value and nothing after it; null is the zero value.
+/// Parses one JSON value with nothing after it. Null is the default value.
 pub(super) fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, String> {
     let text = String::from_utf8_lossy(body);
     let mut reader = serde_json::Deserializer::from_str(&text);
@@ -70,7 +70,7 @@ fn message(error: &serde_json::Error) -> String {
     if error.is_eof() { ENDED.to_owned() } else { echo(&error.to_string()) }
 }
 
-/// Steps, and the payloads that old clients put into them.
+/// Separates steps from the payloads that old clients put into them.
 fn split(steps: Vec<OrZero<Texts>>) -> (Vec<Step>, Vec<Vec<u8>>) {
     let (mut all, mut payloads) = (Vec::new(), Vec::new());
     for OrZero(step) in steps {
@@ -85,10 +85,10 @@ fn split(steps: Vec<OrZero<Texts>>) -> (Vec<Step>, Vec<Vec<u8>>) {
     (all, payloads)
 }
 
-/// A transaction's JSON object. Not derived: keys match in any case, and the last of several counts.
+/// The JSON object of a transaction. Its `Deserialize` is written by hand: keys match in any case, and the last of several counts.
 #[derive(Debug, Default)]
 struct Transaction {
-    /// All but what follows.
+    /// All fields except the following ones.
     request: TransRequest,
     payloads: Vec<Vec<u8>>,
     steps: Vec<OrZero<Texts>>,

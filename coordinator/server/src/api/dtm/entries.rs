@@ -1,4 +1,4 @@
-//! The key-value entries behind the dialect: how the store is asked for them, and how they are shown.
+//! Reads the key-value entries of the dialect, and shows them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::service::{Service, ask};
 use super::view::KeyValue;
 use trine_store::{Entry, Key, KeyValues};
 
-/// Most rows of a page; whoever asks for more gets the rest on the next one.
+/// Most rows of a page.
 const PAGE_ROWS_MAX: usize = 100;
 
 impl Service {
@@ -33,7 +33,7 @@ async fn find(
     category: &str,
     key: &str,
 ) -> Result<Vec<KeyValue>, DtmError> {
-    // What cannot be kept is not there.
+    // A name that cannot be stored has no entries.
     let (Ok(within), Ok(key)) = (Key::parse(category), Key::parse(key)) else { return Ok(Vec::new()) };
     let found = ask(timeout, store.entry(within, key)).await?;
     Ok(found.into_iter().map(|entry| shown(category, entry)).collect())
@@ -61,7 +61,7 @@ async fn scan(
     Ok(ListPage { items, next_position })
 }
 
-/// An entry as it is shown.
+/// The document of an entry.
 pub(super) fn shown(category: &str, entry: Entry) -> KeyValue {
     KeyValue {
         id: 0,

@@ -1,4 +1,4 @@
-//! What every answer over HTTP is wrapped in.
+//! The form of every answer over HTTP.
 
 use std::any::Any;
 
@@ -15,16 +15,16 @@ use crate::api::problem::logged_panic;
 
 const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
-/// `FAILURE` as a JSON string may spell it, too.
+/// `FAILURE` in another spelling of the same JSON string.
 const FAILURE_ESCAPED: &str = "\\u0046AILURE";
 
-/// Nothing to say but that it is done.
+/// The answer for a request that returns nothing.
 pub(super) fn done(result: Result<(), DtmError>) -> Response {
     value(result.map(|()| json!({"dtm_result": SUCCESS})))
 }
 
-/// A document. Clients look for the word `FAILURE` anywhere in a reply, so one that says yes does not spell it that
-/// way, whatever a reason or a payload contains.
+/// The answer with a document. Clients search the whole reply for the word `FAILURE`, so in a successful reply the word is escaped,
+/// wherever a reason or a payload contains it.
 pub(super) fn value<T: Serialize>(result: Result<T, DtmError>) -> Response {
     match result {
         Ok(value) => {
@@ -35,7 +35,7 @@ pub(super) fn value<T: Serialize>(result: Result<T, DtmError>) -> Response {
     }
 }
 
-/// Why not.
+/// The answer for an error.
 pub(super) fn refuse(error: DtmError) -> Response {
     let with_result = |result: &str, message: &str| json!({"dtm_result": result, "message": message});
     match error {
@@ -51,23 +51,23 @@ pub(super) fn refuse(error: DtmError) -> Response {
     }
 }
 
-/// An answer that is counted under its code.
+/// Marks an answer with its code for the metrics.
 pub(super) fn coded(mut response: Response, code: Code) -> Response {
     response.extensions_mut().insert(code);
     response
 }
 
-/// A refusal that is about the request and nothing else.
+/// The answer with a message and a status, without dtm's result.
 pub(super) fn message(status: StatusCode, text: &str) -> Response {
     json_of(status, &json!({"message": text}))
 }
 
-/// A request that could not be bound: JSON that does not call itself JSON.
+/// The answer for a body that is JSON without the content type of JSON.
 pub(super) fn unbound<T: Serialize>(body: &T) -> Response {
     write(StatusCode::BAD_REQUEST, TEXT, serde_json::to_string(body).unwrap_or_default())
 }
 
-/// There is nothing here, or not by this method.
+/// The answer for an unknown path or method.
 pub(super) async fn missing() -> Response {
     write(StatusCode::NOT_FOUND, "text/plain", "404 page not found".to_owned())
 }
@@ -77,7 +77,7 @@ pub(super) fn from_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     message(StatusCode::INTERNAL_SERVER_ERROR, &logged_panic(&*panic))
 }
 
-/// A JSON document as it is.
+/// An answer with a JSON document, without an envelope.
 pub(super) fn json_of<T: Serialize>(status: StatusCode, body: &T) -> Response {
     write(status, JSON, serde_json::to_string(body).unwrap_or_default())
 }

@@ -1,7 +1,7 @@
-//! `wait_result`: how far a transaction has got once there is nothing to do for it now, in words for the client.
+//! `wait_result`: the state of a transaction after its first pass, when nothing is due for it at the moment.
 //!
-//! A client that is told FAILURE may do its business again under another gid. So FAILURE is said only where the end is
-//! certain to be the other one; a transaction that goes on is ONGOING, whatever a participant answered last.
+//! A client that is told FAILURE may do the same operation again under another gid. So FAILURE is said only if the transaction is
+//! certain not to end as wanted. A transaction that goes on is ONGOING, whatever a participant answered last.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use super::plan;
 use super::service::Service;
 use super::show;
 
-/// Longest wait for a first pass. Longer than clients wait by themselves.
+/// Longest wait for a first pass. Clients give up sooner.
 const PASS_MAX: Duration = Duration::from_secs(60);
 
 impl Service {
-    /// Waits until a transaction has ended as wanted, or has nothing to do for now, and says how far that got.
+    /// Waits until a transaction has ended or nothing is due for it. An error says that it has not ended as wanted.
     pub(super) async fn first_pass(&self, gid: &Gid, wanted: Status) -> DtmResult {
         let until = self.handle.within(PASS_MAX);
         crate::http::body_is_used();
@@ -28,7 +28,7 @@ impl Service {
             Ok(snapshot) if snapshot.status == wanted => return Ok(()),
             Ok(_) => {}
             Err(CommandError::Rejected(rejection)) => return Err(other(rejection)),
-            // What was asked for is durable: this is only about how far it got.
+            // The request itself is durable; only the present state could not be read.
             Err(CommandError::Dialect(DtmError::Unavailable(_, after_s, _))) => {
                 return Err(not_known(after_s));
             }
@@ -44,9 +44,9 @@ impl Service {
     }
 }
 
-/// Whoever asks again gets an answer, and does no harm by it.
+/// The answer if the state is not known. Repeating the request is harmless.
 fn not_known(after_s: u64) -> DtmError {
-    // Not turned away, so of no code that is counted as that.
+    // The request was not refused for lack of capacity, so it must not be counted as such.
     DtmError::Unavailable(
         "accepted; it goes on, and how it ends is not known yet".into(),
         after_s,
@@ -54,11 +54,11 @@ fn not_known(after_s: u64) -> DtmError {
     )
 }
 
-/// What is told when a first pass did not lead to the wanted end.
+/// The answer for a transaction that has not reached the wanted end.
 fn not_yet(transaction: &Transaction, terms: &Terms, wanted: Status, last: Option<String>) -> DtmError {
     let status = transaction.status();
     match wanted {
-        // Decided, and durable: what remains is to undo it.
+        // The rollback is decided and durable, so the end is certain.
         Status::Committed if matches!(status, Status::RollingBack | Status::RolledBack) => {
             let reason = show::rollback_reason(transaction, terms);
             let reason = if reason.is_empty() { "wait result not return success:" } else { &reason };
@@ -72,7 +72,7 @@ fn not_yet(transaction: &Transaction, terms: &Terms, wanted: Status, last: Optio
     }
 }
 
-/// The newest answer that was no success and no mere "later", for a person to read.
+/// The newest answer that was neither a success nor "ongoing", as text.
 fn last_answer(records: &[Record]) -> Option<String> {
     let (outcome, report) = records.iter().rev().find_map(|record| match &record.event {
         Event::CallAnswered { outcome: Outcome::Done { .. }, .. } => None,
@@ -83,7 +83,7 @@ fn last_answer(records: &[Record]) -> Option<String> {
         return None;
     }
     let error = report.error.as_deref().unwrap_or("no usable answer");
-    // Clients search whole replies for these words, whatever the status is.
+    // Clients search the whole reply for these words, whatever the status is.
     let error = if [FAILURE, SUCCESS].iter().any(|word| error.contains(word)) {
         "a participant said no where it has no say"
     } else {

@@ -1,5 +1,5 @@
-//! The dialect over gRPC: nine methods, and reflection for tools. An axum router like the others; that it is spoken to in
-//! HTTP/2 is its listener's affair.
+//! The dialect over gRPC: nine methods, and reflection for tools. It is an axum router like the others; its listener speaks
+//! HTTP/2.
 
 mod messages;
 
@@ -24,7 +24,7 @@ use messages::{GidReply, NewBranch, ProgressesReply, Topic};
 
 /// `proto/dtmgimp.proto`, compiled.
 const DESCRIPTORS: &[u8] = include_bytes!("../../../proto/dtmgimp.binpb");
-/// Questions to reflection are names.
+/// Largest question to reflection. Questions are names.
 const QUESTION_BYTES_MAX: usize = 16 * 1024;
 
 /// The service, and both versions of reflection.
@@ -39,7 +39,7 @@ pub(super) fn router(front: Front) -> Router {
 
 fn with_reflection(router: Router) -> Router {
     let describe = || Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
-    // The descriptors are part of the program; a test builds both.
+    // The descriptors are compiled in, and a test builds both versions, so this cannot fail.
     match (describe().build_v1(), describe().build_v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
             let v1 = v1.max_decoding_message_size(QUESTION_BYTES_MAX);
@@ -107,7 +107,7 @@ async fn call(Ext(front): Ext<Front>, Path(method): Path<String>, request: Reque
     }
 }
 
-/// One message in, one out. The body is read before it is decoded, like any other: within the limit, in bounded time.
+/// Serves a unary method. The whole body is read first, within the limits of all bodies, and then decoded.
 async fn unary<I, O, F>(max: usize, request: Request, work: impl Fn(I) -> F) -> Response
 where
     I: Message + Default + Send + 'static,
@@ -120,7 +120,7 @@ where
         Err(unread) => return envelope::coded(unreadable(unread).into_http(), unread.code()),
     };
     let work = &work;
-    // A status carries no code of ours past the codec.
+    // A gRPC status cannot carry our error code, so the code for the metrics goes around the codec.
     let unavailable = OnceLock::new();
     let noted = &unavailable;
     let service = tower::service_fn(move |request: tonic::Request<I>| async move {
@@ -142,7 +142,7 @@ where
     }
 }
 
-/// How a error is said here.
+/// The gRPC status for an error.
 fn status(error: DtmError) -> Status {
     match error {
         DtmError::Failure(text) => Status::aborted(text),
@@ -169,7 +169,7 @@ async fn unimplemented() -> Response {
     Status::unimplemented("there is no such method").into_http()
 }
 
-/// For `CatchPanicLayer`, for what is no method of ours.
+/// For `CatchPanicLayer`: a panic outside of our methods.
 fn from_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
     Status::internal(logged_panic(&*panic)).into_http()
 }

@@ -1,4 +1,4 @@
-//! The dialect over HTTP: which path asks for what. The answers' form is `envelope`'s, the requests' is `decode`'s.
+//! The dialect over HTTP: the routes. `decode` parses requests, and `envelope` writes answers.
 
 mod lists;
 mod params;
@@ -22,7 +22,7 @@ use super::{Front, browsers, decode, envelope, json_rpc};
 use crate::metrics;
 use lists::{all, query, query_kv, reset_cron_time, scan_kv, subscribe, unsubscribe};
 
-/// Every route but ping: its one method, its path, who answers.
+/// Every route except ping: its method, path and handler.
 fn routes() -> Vec<(Method, &'static str, MethodRouter<Front>)> {
     let of_method = |method: Method| move |(path, handler)| (method.clone(), path, handler);
     let gets = [
@@ -50,7 +50,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Front>)> {
         ("/api/json-rpc", post(json_rpc::answer)),
     ];
     let deletes = [("/api/dtmsvr/topic/{name}", delete(delete_topic))];
-    // A GET route would answer HEAD, too.
+    // axum's GET routes answer HEAD as well; dtm's do not.
     let gets = gets.map(|(path, handler)| (path, handler.head(envelope::missing)));
     gets.into_iter()
         .map(of_method(Method::GET))
@@ -83,7 +83,7 @@ pub(super) fn router(front: Front) -> Router {
 
 const PING: &str = "/api/ping";
 
-/// Where a path with a slash too many means to go.
+/// The redirect target for a path with a slash too many.
 fn without_slash(known: &[(Method, &str)], method: &Method, uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path().strip_suffix('/')?;
     let is_path = |pattern: &str| match pattern.split_once('{') {
@@ -156,7 +156,7 @@ async fn reset_next_cron_time(Ext(front): Ext<Front>, Whole(body): Whole) -> Res
     }
 }
 
-/// Clients read the document whatever the status, so there is one whenever that is possible.
+/// Clients read the document whatever the status is, so a document is sent whenever the gid can be read.
 async fn prepare_workflow(Ext(front): Ext<Front>, Whole(body): Whole) -> Response {
     match transaction(&body) {
         Ok(request) => envelope::value(

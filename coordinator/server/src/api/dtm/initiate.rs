@@ -1,4 +1,4 @@
-//! What initiators ask for: prepare, submit, abort, register. A command each, and the engine's answer in the dialect's
+//! The requests of initiators: prepare, submit, abort, register. Each becomes a command, and the engine's answer is put into dtm's
 //! words.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::service::Service;
 use super::show;
 
 impl Service {
-    /// Creates a transaction that waits for its initiator. One that waits already is left as it is.
+    /// Creates an open transaction. If it is open already, nothing changes.
     pub(crate) async fn prepare(&self, request: TransRequest) -> DtmResult {
         let kind = kind(&request)?;
         let gid = Self::gid(&request.gid)?;
@@ -26,7 +26,7 @@ impl Service {
         }
     }
 
-    /// Creates a transaction that runs, or lets one run that was prepared; ends a workflow.
+    /// Creates a running transaction, or starts a prepared one. For a workflow: ends it.
     pub(crate) async fn submit(&self, request: TransRequest) -> DtmResult {
         let kind = kind(&request)?;
         if kind == TransType::Workflow {
@@ -38,13 +38,13 @@ impl Service {
             return Ok(());
         }
         if !snapshot.changed && snapshot.pattern != Pattern::Saga {
-            // Asked again: so are those whose answers it waits for. A saga has attempts to count.
+            // A repeated submit also makes the waiting retries due. Not for a saga, whose attempts may be limited.
             self.hurry(&gid).await?;
         }
         self.first_pass(&gid, Status::Committed).await
     }
 
-    /// Rolls back what waits for its initiator.
+    /// Rolls back an open transaction.
     pub(crate) async fn abort(&self, request: TransRequest) -> DtmResult {
         let gid = Self::gid(&request.gid)?;
         let Some(found) = self.look(&gid).await? else { return Err(unknown(&request.gid)) };
@@ -71,7 +71,7 @@ impl Service {
         }
     }
 
-    /// Adds a branch, or records a workflow's progress. Doing it twice is an error: clients rely on it.
+    /// Adds a branch, or records a workflow's progress. A repetition is an error, on which clients rely.
     pub(crate) async fn register_branch(&self, request: BranchRequest) -> DtmResult {
         let kind = TransType::parse(&request.trans_type);
         let kind = match kind {
@@ -100,10 +100,10 @@ impl Service {
         }
     }
 
-    /// Makes sure a transaction exists and runs.
+    /// Makes sure that a transaction exists and runs.
     async fn start(&self, gid: &Gid, request: &TransRequest, kind: TransType) -> Result<Snapshot, DtmError> {
         let open = matches!(kind, TransType::Tcc | TransType::Xa);
-        // What was prepared, here or at another coordinator, is found by a look; creating it would be in vain.
+        // A prepared transaction exists already, here or at another coordinator. Look first, because creating it would only fail.
         let was_prepared = open || (kind == TransType::Msg && !request.query_prepared.is_empty());
         let prepared = if was_prepared { self.look(gid).await? } else { None };
         let found = match prepared {
@@ -114,14 +114,14 @@ impl Service {
         match found.status {
             Status::Running | Status::Committing => Ok(found),
             Status::Open => self.decide(gid, request).await,
-            // It has happened as asked: whoever repeats a request whose answer was lost must not hear a no.
+            // A client whose answer was lost repeats its submit, and must not be told a failure.
             Status::Committed => Ok(found),
             Status::RollingBack | Status::RolledBack if found.changed => Ok(found),
             no @ (Status::RollingBack | Status::RolledBack) => Err(wrong_state(no, CANNOT_SUBMIT)),
         }
     }
 
-    /// Creates a transaction or finds it, in words for the client.
+    /// Creates a transaction or finds it. Errors are in dtm's words.
     async fn create_or_find(
         &self,
         gid: &Gid,
@@ -132,7 +132,7 @@ impl Service {
         match self.create(gid, request, kind, open).await {
             Ok(found) => Ok(found),
             Err(CommandError::Rejected(rejection)) => Err(other(rejection)),
-            // What exists needs nothing of the request: not a topic that has gone meanwhile, say.
+            // An existing transaction is found even if the request is no longer valid, for example if its topic was deleted.
             Err(CommandError::Dialect(error @ DtmError::Other(_))) => {
                 self.look(gid).await?.ok_or(error).map(|found| Snapshot { changed: false, ..found })
             }
@@ -140,7 +140,7 @@ impl Service {
         }
     }
 
-    /// Decides yes on what was prepared.
+    /// Commits a prepared transaction.
     async fn decide(&self, gid: &Gid, request: &TransRequest) -> Result<Snapshot, DtmError> {
         let command = match plan::delay_ms(&request.custom_data) {
             Ok(age_ms) if age_ms > 0 => Command::CommitAt { age_ms },
@@ -156,7 +156,7 @@ impl Service {
         }
     }
 
-    /// Creates a transaction, or finds it: in this dialect the gid alone tells whether it is the same.
+    /// Creates a transaction, or finds it by its gid. In this dialect the gid alone identifies a transaction.
     pub(super) async fn create(
         &self,
         gid: &Gid,
@@ -174,7 +174,7 @@ impl Service {
         self.command(gid, Command::Create(Arc::new(spec))).await
     }
 
-    /// Where a transaction stands; none when there is none.
+    /// The present state of a transaction; none if it does not exist.
     pub(super) async fn look(&self, gid: &Gid) -> Result<Option<Snapshot>, DtmError> {
         match self.command(gid, Command::Look).await {
             Ok(snapshot) => Ok(Some(snapshot)),

@@ -14,17 +14,17 @@ use super::view::{Branch, Global};
 use trine_clock as clock;
 use trine_store::{Cursor, Filter};
 
-/// Rows of a page at most.
+/// Most rows of a page.
 const PAGE_ROWS_MAX: usize = 1_000;
-/// Journals read by one call to the store: each may be large.
+/// Most journals in one read, because each may be large.
 const JOURNALS_AT_ONCE_MAX: usize = 50;
-/// Rows one bulk request looks at, at most.
+/// Most rows that one bulk request reads.
 const ROWS_LOOKED_AT_MAX: usize = 20_000;
 
 const UNSETTLED: [Status; 4] = [Status::Open, Status::Running, Status::Committing, Status::RollingBack];
 
 impl Service {
-    /// Settles a transaction as failed; nobody is called.
+    /// Settles a transaction as failed. No participant is called.
     pub(crate) async fn force_stop(&self, gid: &str) -> DtmResult {
         let stopped = |stands: Status| {
             let stands = show::status(stands);
@@ -69,8 +69,8 @@ impl Service {
         Ok(ListPage { items: items.collect(), next_position: page.next_cursor.unwrap_or_default() })
     }
 
-    /// Makes what waits for a retry due now, when it would wait longer than `timeout_s`; at most `limit` transactions.
-    /// Returns how many that were, and whether there are more.
+    /// Makes waiting retries due now, of at most `limit` transactions that would wait longer than `timeout_s`. Returns the number
+    /// of transactions, and whether there are more.
     pub(crate) async fn reset_cron_time(
         &self,
         timeout_s: u64,
@@ -102,17 +102,17 @@ impl Service {
         Ok((hurried, true))
     }
 
-    /// The same for one, however long it would wait.
+    /// The same for one transaction, however long it would wait.
     pub(crate) async fn reset_next_cron_time(&self, gid: &str) -> DtmResult {
         let own = Self::gid(gid)?;
         let Some((transaction, _)) = self.load(&own).await? else { return Err(unknown(gid)) };
         if waits_until(&transaction).is_some() { self.hurry(&own).await } else { Ok(()) }
     }
 
-    /// Makes what waits for a retry due now.
+    /// Makes the waiting retries of a transaction due now.
     pub(super) async fn hurry(&self, gid: &Gid) -> DtmResult {
         match self.command(gid, Command::Replay { branch: None }).await {
-            // Settled meanwhile: nothing waits any more.
+            // The transaction has settled meanwhile, so nothing waits.
             Ok(_) | Err(CommandError::Rejected(Rejection::IllegalState { .. } | Rejection::NotFound)) => {
                 Ok(())
             }
@@ -120,7 +120,7 @@ impl Service {
         }
     }
 
-    /// Transactions in the order of `gids`; those that cannot be read are left out, and told of in the log.
+    /// The transactions in the order of `gids`. Unreadable ones are left out and logged.
     async fn load_all(&self, gids: Vec<Gid>) -> Result<Vec<Transaction>, DtmError> {
         let mut found = BTreeMap::new();
         for chunk in gids.chunks(JOURNALS_AT_ONCE_MAX) {
@@ -144,8 +144,8 @@ impl Service {
     }
 }
 
-/// When the next attempt of something is due that has been tried before. Asking the initiator of a message for the first
-/// time is not hurried: it may be about to commit.
+/// The time of the next attempt of an op that was tried before. The first check of a message's initiator does not count,
+/// because the initiator may be about to commit.
 fn waits_until(transaction: &Transaction) -> Option<Timestamp> {
     let first_check = transaction.pattern() == Pattern::Message
         && transaction.status() == Status::Open
@@ -156,7 +156,7 @@ fn waits_until(transaction: &Transaction) -> Option<Timestamp> {
     transaction.owed().into_iter().filter_map(|owed| owed.due_at).max()
 }
 
-/// None when nothing can match.
+/// The filter for the store; none if nothing can match.
 fn filter(query: &Query) -> Option<Filter> {
     let statuses = match query.status.as_str() {
         "" => Vec::new(),

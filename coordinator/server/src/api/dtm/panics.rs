@@ -1,4 +1,4 @@
-//! What a panic in a request comes to where no layer of the router catches it.
+//! Catches panics of requests that no layer of the router catches.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,10 +6,10 @@ use futures_util::FutureExt as _;
 
 use crate::api::problem::logged_panic;
 
-/// The work's result, or what its caller may be told of its panic.
+/// The result of the work, or the text for the client after a panic.
 ///
-/// Nothing that outlives the work is left half done by unwinding it: it owns its request and hands the rest to lanes and
-/// store as messages.
+/// Unwinding is safe: the work owns its request and talks to lanes and store by messages, so no shared state is left half
+/// changed.
 pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, String> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| logged_panic(&*panic))
 }

@@ -1,4 +1,4 @@
-//! From a request to a spec: what the engine is to do for it.
+//! Turns a request into a spec for the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,11 @@ use super::outcome::{DtmError, clip};
 
 /// Seconds between attempts, when a request names none.
 const RETRY_INTERVAL_S: i64 = 10;
-/// Seconds an initiator may be silent, when a request names none.
+/// Seconds that an initiator may be silent, when a request names none.
 pub(super) const TIMEOUT_TO_FAIL_S: i64 = 35;
 /// Seconds one call may take, when a request names none.
 const REQUEST_TIMEOUT_S: i64 = 3;
-/// Longest pause between two attempts; ours, as is the jitter.
+/// Longest pause between two attempts. dtm has no such limit and no jitter.
 const RETRY_INTERVAL_MS_MAX: u64 = 300_000;
 const JITTER_PERMILLE: u32 = 100;
 /// Largest `retry_limit` whose attempts follow each other without a pause.
@@ -29,11 +29,11 @@ const ATTEMPTS_AT_ONCE_MAX: u32 = 10;
 /// Longest pause between two callbacks to a workflow's executor that does not answer.
 const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
 
-/// A gid is all that identifies a creation to the engine: the stored record wins. What else a repetition may say is compared
-/// with the record afterwards (`repeated`).
+/// The same digest for every creation: in this dialect only the gid identifies a transaction, so the engine must accept any
+/// repetition. `repeated` compares the steps with the record afterwards.
 const DIGEST: Digest = Digest([0xd7; 32]);
 
-/// What the action of a message's step begins with when it is for the subscribers of a topic.
+/// Prefix of a message's action that means the subscribers of a topic.
 pub(super) const TOPIC: &str = "topic://";
 
 /// The URLs of a topic's subscribers, by topic.
@@ -45,7 +45,7 @@ pub(super) fn topics_of(request: &TransRequest) -> BTreeSet<&str> {
     steps.filter_map(|step| step.action.strip_prefix(TOPIC)).collect()
 }
 
-/// A transaction that waits for its initiator (`open`), or runs at once.
+/// The spec of a transaction: `open` (prepared), or running at once.
 pub(super) fn spec(
     request: &TransRequest,
     kind: TransType,
@@ -94,7 +94,7 @@ pub(super) fn spec(
     draft.build().map_err(|error| DtmError::Other(error.to_string()))
 }
 
-/// A branch to register. Its calls are made as `terms`, those of its transaction, say.
+/// A branch to register. `terms` are those of its transaction.
 pub(super) fn branch(
     request: &BranchRequest,
     kind: TransType,
@@ -111,7 +111,7 @@ pub(super) fn branch(
     Ok(BranchSpec { on_commit, on_rollback, ..branch })
 }
 
-/// Our word for a type.
+/// Trine's pattern for dtm's type.
 pub(super) fn pattern(kind: TransType) -> Pattern {
     match kind {
         TransType::Saga => Pattern::Saga,
@@ -122,7 +122,7 @@ pub(super) fn pattern(kind: TransType) -> Pattern {
     }
 }
 
-/// The dialect's word for a pattern.
+/// dtm's type for Trine's pattern.
 pub(super) fn kind(pattern: Pattern) -> TransType {
     match pattern {
         Pattern::Saga => TransType::Saga,
@@ -133,7 +133,7 @@ pub(super) fn kind(pattern: Pattern) -> TransType {
     }
 }
 
-/// Seconds between attempts of what is ongoing.
+/// Seconds between attempts of an ongoing op.
 pub(super) fn interval_s(terms: &Terms) -> i64 {
     match (terms.retry_interval, terms.timeout_to_fail) {
         (1.., _) => terms.retry_interval,
@@ -142,7 +142,7 @@ pub(super) fn interval_s(terms: &Terms) -> i64 {
     }
 }
 
-/// A branch id in our grammar.
+/// Parses a branch id.
 pub(super) fn branch_id(text: &str) -> Result<BranchId, DtmError> {
     BranchId::parse(text).map_err(|error| DtmError::Other(format!("branch_id {error}")))
 }
@@ -157,7 +157,7 @@ pub(super) fn delay_ms(custom_data: &str) -> Result<u64, DtmError> {
     Ok(custom::<Custom>(custom_data)?.delay.map_or(0, millis))
 }
 
-/// How participants are called.
+/// The protocol for calls to participants.
 pub(super) fn protocol(request: &TransRequest) -> Result<CallProtocol, DtmError> {
     match request.protocol.as_str() {
         "" | "http" => Ok(CallProtocol::Http),
@@ -192,7 +192,7 @@ fn terms(request: &TransRequest, kind: TransType) -> Result<Terms, DtmError> {
     })
 }
 
-/// Unknown answers are repeated after twice the interval, four times, and so on; ongoing ones after the interval.
+/// The policy of calls: after an unknown answer the pauses are 2, 4, 8 … intervals, after an ongoing one always one interval.
 fn policy(terms: &Terms) -> CallPolicy {
     let interval_ms = millis(interval_s(terms));
     let initial_ms = interval_ms.saturating_mul(2);
@@ -213,10 +213,11 @@ fn policy(terms: &Terms) -> CallPolicy {
     }
 }
 
-/// A saga's actions with a limit are repeated at once, or soon if the limit is large, and then the saga rolls back.
+/// The policy for a saga's actions with a `retry_limit`: they are repeated at once, or with pauses if the limit is large, and then
+/// the saga rolls back.
 fn limited(terms: &Terms, policy: CallPolicy) -> Option<CallPolicy> {
     let limit = u32::try_from(terms.retry_limit).ok().filter(|limit| *limit > 0)?;
-    // A limit is for a few: many at once would be a flood, and each is written down.
+    // Many attempts without a pause would flood the participant, and each is a record.
     let (initial_ms, factor_permille) = if limit <= ATTEMPTS_AT_ONCE_MAX { (0, 1_000) } else { (100, 2_000) };
     let retry = RetryPolicy {
         initial_ms,
@@ -271,7 +272,7 @@ fn message(
                 branch.after = branches.last().map(|last| last.id.clone()).into_iter().collect();
             }
             branches.push(branch);
-            // Topics multiply: stop before it is many.
+            // Each topic multiplies the branches, so check the limit inside the loop.
             if branches.len() > BRANCHES_MAX {
                 return Err(too_many());
             }
@@ -284,7 +285,7 @@ fn too_many() -> DtmError {
     DtmError::Other(format!("branches: {}", SpecErrorKind::TooManyBranches))
 }
 
-/// One step of a message is one delivery, or one to each subscriber of a topic.
+/// The deliveries of a message's step: one, or one for each subscriber of a topic.
 fn deliveries<'a>(
     position: usize,
     step: &'a Step,
@@ -318,7 +319,7 @@ fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: CallPolicy) 
     }
 }
 
-/// The branch id of a step; of its deliveries what their ids begin with.
+/// The branch id of a step, and the prefix of the ids of its deliveries.
 pub(super) fn step_id(position: usize) -> String {
     format!("{:02}", position.saturating_add(1))
 }
@@ -328,7 +329,7 @@ fn payload(request: &TransRequest, position: usize) -> Result<&[u8], DtmError> {
     payload.ok_or_else(|| DtmError::Other("payloads: there are fewer of them than steps".into()))
 }
 
-/// Where a URL of this dialect leads; nowhere when it is empty: then there is nothing to do.
+/// The target of a URL. An empty URL has no target: there is nothing to call.
 pub(super) fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>, DtmError> {
     if url.is_empty() {
         return Ok(None);
@@ -343,7 +344,7 @@ pub(super) fn target(url: &str, protocol: CallProtocol) -> Result<Option<Target>
     Target::parse(&text).map(Some).map_err(|error| wrong(error.to_string()))
 }
 
-/// Percent-encodes what a URL cannot carry as it is, and leaves out a fragment, as the dialect's own server does.
+/// Percent-encodes characters that a URL cannot contain, and removes the fragment, as dtm does.
 fn printable(url: &str) -> String {
     let url = url.split('#').next().unwrap_or_default();
     let encoded = |byte: u8| {
@@ -377,7 +378,7 @@ fn custom<T: Default + serde::de::DeserializeOwned>(custom_data: &str) -> Result
     }
     let wrong =
         |error: serde_json::Error| DtmError::Other(format!("custom_data: {}", clip(&error.to_string())));
-    // As forgiving as the body it came in: keys in any case, the last one wins, null is nothing.
+    // As lenient as for the body: keys in any case, the last one counts, null is the default.
     match serde_json::from_str(custom_data).map_err(wrong)? {
         serde_json::Value::Null => Ok(T::default()),
         serde_json::Value::Object(map) => {

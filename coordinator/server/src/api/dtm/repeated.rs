@@ -1,8 +1,8 @@
-//! Whether a request that meets a gid on record asks for the same as the record says.
+//! Compares a request with the record of its gid.
 //!
-//! A gid that two transfers share by mistake is met here: the second one never runs, so its initiator must not hear a yes. A
-//! request without steps, such as the submit of what was prepared, says nothing that could differ. Not compared are options,
-//! and whom a topic leads to: subscribers come and go.
+//! If two transfers use one gid by mistake, the second one never runs, so its initiator must not be told a success. A request
+//! without steps (the submit of a prepared transaction) has nothing to compare. Options and the subscribers of topics are not
+//! compared, because subscribers come and go.
 
 use trine_engine::{BranchSpec, Spec};
 use trine_protocol::dtm::{CallProtocol, Step, TransRequest, TransType};
@@ -10,7 +10,7 @@ use trine_protocol::dtm::{CallProtocol, Step, TransRequest, TransType};
 use super::outcome::DtmError;
 use super::plan;
 
-/// An error that says neither yes nor no about the transaction when a request asks for something else than the record.
+/// Fails if the request differs from the record. The error says neither SUCCESS nor FAILURE about the transaction.
 pub(super) fn check(request: &TransRequest, kind: TransType, record: &Spec) -> Result<(), DtmError> {
     let what = if record.pattern != plan::pattern(kind) {
         format!("a {}", plan::kind(record.pattern).as_str())
@@ -25,7 +25,7 @@ pub(super) fn check(request: &TransRequest, kind: TransType, record: &Spec) -> R
 }
 
 fn same_steps(request: &TransRequest, kind: TransType, record: &Spec) -> bool {
-    // The other types are given their branches one by one.
+    // Requests of the other types contain no branches: these are registered one by one.
     if !matches!(kind, TransType::Saga | TransType::Msg) {
         return true;
     }
@@ -46,7 +46,7 @@ fn same_steps(request: &TransRequest, kind: TransType, record: &Spec) -> bool {
     request.steps.is_empty() || left.is_empty()
 }
 
-/// A step of a topic has a branch for each subscriber there was.
+/// Whether a branch belongs to a step. A step of a topic has one branch for each subscriber at that time.
 fn is_of_step(branch: &BranchSpec, position: usize) -> bool {
     let rest = branch.id.as_str().strip_prefix(&*plan::step_id(position));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
@@ -59,7 +59,7 @@ fn same_targets(step: &Step, kind: TransType, branch: &BranchSpec, protocol: Cal
     let is = |url: &str, on_record: &Option<_>| {
         plan::target(url, protocol).is_ok_and(|target| target == *on_record)
     };
-    // A message undoes nothing, whatever its steps say of that.
+    // Messages have no compensations, so a message's step may state anything there.
     let undone = kind != TransType::Saga || is(&step.compensate, &branch.on_rollback);
     is(&step.action, &branch.forward) && undone
 }

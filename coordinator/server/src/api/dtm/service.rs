@@ -1,4 +1,4 @@
-//! What the dialect's clients can ask for, whatever wire they ask over.
+//! The service behind the dialect's three wires.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::outcome::{CommandError, DtmError, RETRY_AFTER_S};
 use crate::runtime::Handle;
 use trine_store::{Store, StoreError, StoreFuture};
 
-/// Everything the dialect does. Cheap to clone.
+/// Carries out the dialect's requests. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(super) handle: Handle,
@@ -29,12 +29,12 @@ impl fmt::Debug for Service {
     }
 }
 
-/// What `all` filters by; empty texts match everything.
+/// The filter of `all`. Empty texts match everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Query {
-    /// A dialect's status.
+    /// dtm's status.
     pub(crate) status: String,
-    /// A dialect's type.
+    /// dtm's type.
     pub(crate) trans_type: String,
     /// Created at or after, in milliseconds since 1970.
     pub(crate) created_from_ms: Option<u64>,
@@ -47,7 +47,7 @@ pub(crate) struct Query {
 }
 
 impl Service {
-    /// Our gid for a client's. Every request comes by here with the gid as its wire brought it.
+    /// Trine's gid for the client's gid. Every request of every wire passes here.
     pub(super) fn gid(text: &str) -> Result<Gid, DtmError> {
         names::ensure_kept("gid", text)?;
         gid_of(text).ok_or_else(|| DtmError::Other("key required: gid is empty".into()))
@@ -58,7 +58,7 @@ impl Service {
         self.submit_for(gid, command, ReplyOn::Durable).await
     }
 
-    /// The same, with a say in when it is answered.
+    /// Submits a command and waits as `reply_on` says.
     pub(super) async fn submit_for(
         &self,
         gid: &Gid,
@@ -68,7 +68,7 @@ impl Service {
         Ok(self.handle.submit(gid.clone(), command, reply_on).await?)
     }
 
-    /// A transaction as its journal says, with its records.
+    /// A transaction and its records, read from the journal.
     pub(super) async fn load(&self, gid: &Gid) -> Result<Option<(Transaction, Vec<Record>)>, DtmError> {
         let damaged = |why: &dyn std::fmt::Display| {
             self.handle.damaged().met(gid, why);
@@ -87,13 +87,13 @@ impl Service {
         ask(self.store_timeout, call).await
     }
 
-    /// A gid nobody has.
+    /// A new gid.
     pub(crate) fn new_gid(&self) -> String {
         uuid::Uuid::now_v7().simple().to_string()
     }
 }
 
-/// A store call with a bounded time. Dropping a store's future is safe: see `store`.
+/// Waits for a store call, at most `timeout`. Dropping the future is safe: the call runs in a task of its own.
 pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T, DtmError> {
     let why = match tokio::time::timeout(timeout, call).await {
         Ok(Ok(answer)) => return Ok(answer),
@@ -105,7 +105,7 @@ pub(super) async fn ask<T>(timeout: Duration, call: StoreFuture<T>) -> Result<T,
         }
         Err(_) => "it took too long".into(),
     };
-    // The detail may name files and hosts; it is for the log.
+    // The detail may name files and hosts, so it goes to the log only.
     tracing::warn!(detail = %why, "the store did not answer a request");
     let text = "the store does not answer; try again";
     Err(DtmError::Unavailable(text.into(), RETRY_AFTER_S, Code::StoreUnavailable))

@@ -1,4 +1,4 @@
-//! What the engine knows of a transaction, in the dialect's documents and words.
+//! Turns the state of a transaction into dtm's documents and words.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 use super::plan;
 use super::view::{Branch, Global};
 
-/// The dialect's word for where a transaction stands.
+/// dtm's word for a status.
 pub(super) fn status(status: Status) -> &'static str {
     match status {
         Status::Open => status::PREPARED,
@@ -21,12 +21,12 @@ pub(super) fn status(status: Status) -> &'static str {
     }
 }
 
-/// What a transaction of any dialect would have been called in this one.
+/// The terms of a transaction. For a native transaction: the terms that it would have here.
 pub(super) fn terms(transaction: &Transaction) -> Terms {
     terms_of(transaction.spec(), transaction.gid())
 }
 
-/// The same, of what was asked for.
+/// The same, from a spec.
 pub(super) fn terms_of(spec: &Spec, gid: &Gid) -> Terms {
     let kept = spec.terms.as_deref().and_then(Terms::decode);
     kept.unwrap_or_else(|| Terms {
@@ -46,7 +46,7 @@ pub(super) fn terms_of(spec: &Spec, gid: &Gid) -> Terms {
     })
 }
 
-/// Why it rolls back; empty when it does not.
+/// The reason of a rollback; empty if there is none.
 pub(super) fn rollback_reason(transaction: &Transaction, terms: &Terms) -> String {
     match transaction.cause() {
         Some(RollbackCause::Refused { branch, reason }) => {
@@ -67,7 +67,7 @@ pub(super) fn rollback_reason(transaction: &Transaction, terms: &Terms) -> Strin
     }
 }
 
-/// Makes sure a text ends in the word that clients look for.
+/// Appends the word FAILURE, which clients look for, unless it is there.
 pub(super) fn with_failure(text: &str) -> String {
     let text = text.trim_end();
     if text.ends_with(" FAILURE") { text.to_owned() } else { format!("{text} FAILURE") }
@@ -154,7 +154,7 @@ fn options(terms: &Terms) -> String {
     serde_json::Value::Object(options).to_string()
 }
 
-/// The rows a branch has, in their order: clients count on it.
+/// The rows of a branch. Clients rely on their order.
 fn ops(pattern: Pattern) -> Vec<(Op, &'static str)> {
     match plan::kind(pattern) {
         TransType::Saga => vec![(Op::Compensate, op::COMPENSATE), (Op::Action, op::ACTION)],
@@ -188,7 +188,7 @@ fn row(transaction: &Transaction, branch: &EngineBranch, op: Op, word: &str, tim
 fn row_status(transaction: &Transaction, branch: &EngineBranch, op: Op) -> &'static str {
     let pattern = transaction.pattern();
     if op == Op::forward(pattern) {
-        // What has no target is done before its turn has come.
+        // An op without a target counts as done from the start.
         return match branch.forward.state {
             OpState::Done { .. } if branch.exposed => status::SUCCEED,
             OpState::Refused { .. } => status::FAILED,
@@ -220,7 +220,7 @@ fn url(target: &Target) -> String {
     text.strip_prefix("grpc://").unwrap_or(text).to_owned()
 }
 
-/// When what happened.
+/// The times of a transaction's events.
 #[derive(Default)]
 struct Times {
     registered: BTreeMap<BranchId, Timestamp>,

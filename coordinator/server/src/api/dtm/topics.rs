@@ -1,7 +1,7 @@
-//! Topics: names for lists of URLs, to which messages are published.
+//! Topics: names for lists of URLs to which messages are published.
 //!
-//! A topic is an entry of the store, and every question is answered from there: what a client has changed at one
-//! coordinator holds at all of them at once.
+//! A topic is an entry of the store and is read from there each time, so a change at one coordinator holds at all of them at
+//! once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use trine_store::{Change, Entry, Key, KeyValues, Value};
 
 const CATEGORY: Key = Key::constant("topics");
 
-/// How often a change is tried that others overtake. The pauses between the tries add up to two seconds at most.
+/// Most tries of a change that loses against other changes. The pauses between them add up to two seconds at most.
 const TRIES_MAX: u32 = 12;
-/// The first pause is shorter than this, the next one than twice as much, and so on.
+/// Upper bound of the first pause. The bound doubles with each try.
 const PAUSE_MS: u64 = 2;
-/// No pause is longer.
+/// Upper bound of every pause.
 const PAUSE_MS_MAX: u64 = 256;
 
 /// One URL of a topic.
@@ -31,7 +31,7 @@ struct Subscriber {
     remark: String,
 }
 
-/// Every topic.
+/// Reads and changes topics.
 #[derive(Debug, Clone)]
 pub(super) struct Topics {
     store: Arc<dyn KeyValues>,
@@ -50,19 +50,19 @@ impl Service {
         self.topics().subscribe(topic, url, remark).await
     }
 
-    /// Takes a subscriber away.
+    /// Removes a subscriber from a topic.
     pub(crate) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), DtmError> {
         self.topics().unsubscribe(topic, url).await
     }
 
-    /// Takes a topic away.
+    /// Deletes a topic.
     pub(crate) async fn delete_topic(&self, topic: &str) -> Result<(), DtmError> {
         self.topics().delete(topic).await
     }
 }
 
 impl Topics {
-    /// Adds a URL behind those that are there.
+    /// Adds a URL at the end of a topic.
     pub(super) async fn subscribe(&self, topic: &str, url: &str, remark: &str) -> Result<(), DtmError> {
         self.change(topic, url, |subscribers| {
             let mut subscribers = subscribers.unwrap_or_default();
@@ -75,7 +75,7 @@ impl Topics {
         .await
     }
 
-    /// Takes a URL away. The topic stays, even if it was the last one.
+    /// Removes a URL. The topic stays, even if this was its last URL.
     pub(super) async fn unsubscribe(&self, topic: &str, url: &str) -> Result<(), DtmError> {
         self.change(topic, url, |subscribers| {
             let mut subscribers = subscribers.ok_or_else(|| other("no such a topic"))?;
@@ -89,7 +89,7 @@ impl Topics {
         .await
     }
 
-    /// Takes a topic away, with everybody in it.
+    /// Deletes a topic with all its subscribers.
     pub(super) async fn delete(&self, topic: &str) -> Result<(), DtmError> {
         let topic = key(topic)?;
         match ask(self.store_timeout, self.store.delete(CATEGORY, topic, None)).await? {
@@ -98,16 +98,16 @@ impl Topics {
         }
     }
 
-    /// The URLs of a topic in the order of their subscription; none where it is unknown or empty.
+    /// The URLs of a topic in the order of subscription; none if the topic is unknown or empty.
     pub(super) async fn expand(&self, topic: &str) -> Result<Option<Vec<String>>, DtmError> {
-        // Nobody can have subscribed to what cannot be kept.
+        // A name that cannot be stored has no subscribers.
         let Ok(topic) = Key::parse(topic) else { return Ok(None) };
         let Some(entry) = self.read(&topic).await? else { return Ok(None) };
         let urls: Vec<_> = subscribers(&entry)?.into_iter().map(|subscriber| subscriber.url).collect();
         Ok(Some(urls).filter(|urls| !urls.is_empty()))
     }
 
-    /// Changes a topic from what is there, again when it is not there any more.
+    /// Applies `edit` to the stored topic with compare-and-set, and tries again if another change was faster.
     async fn change(
         &self,
         topic: &str,

@@ -1,6 +1,6 @@
-//! What the dialect shows of transactions, branches and key-value entries: its JSON documents.
+//! dtm's JSON documents of transactions, branches and key-value entries.
 //!
-//! Every time is there and is RFC 3339: some clients cannot read a null. `id` is 0 where nothing has a number.
+//! Every time is present and RFC 3339, because some clients cannot read null. `id` is 0 where there is no number.
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub(crate) struct Global {
     pub(crate) finish_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rollback_time: Option<String>,
-    /// workflow: what its client said it came to.
+    /// The result of a workflow, as its executor stated it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) result: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -35,7 +35,7 @@ pub(crate) struct Global {
     pub(crate) next_cron_interval: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cron_time: Option<String>,
-    /// Which coordinator drives it.
+    /// The coordinator that drives it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) owner: String,
     pub(crate) concurrent: bool,

@@ -1,4 +1,4 @@
-//! How requests over HTTP are read: the whole body, or a refusal in the dialect's form.
+//! An extractor for requests over HTTP: the whole body, or a refusal in dtm's form.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::envelope;
 use crate::api::body::{self, Unread};
 
-/// A whole body, whatever it calls itself.
+/// A whole body, whatever its content type.
 pub(super) struct Whole(pub(super) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Whole {

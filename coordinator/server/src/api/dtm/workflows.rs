@@ -1,4 +1,4 @@
-//! The dialect's wire for workflows: its requests become calls of `api::workflows`, whose answers it puts into its own words.
+//! Workflows in the dialect: translates requests into calls of `api::workflows`, and the answers into dtm's words.
 
 use trine_engine::{Payload, Progress, Rejection, Snapshot};
 use trine_protocol::Status;
@@ -13,7 +13,7 @@ use super::view::{Branch, Global};
 use crate::api::workflows::{STEP_OP_BYTES_MAX, Workflows};
 
 impl Service {
-    /// Creates a workflow, or says how far it is; whoever asks is taken to execute it from now on.
+    /// Creates a workflow, or returns its progress. The caller counts as its executor from now on.
     pub(crate) async fn prepare_workflow(
         &self,
         request: TransRequest,
@@ -26,7 +26,7 @@ impl Service {
         Ok(show::whole(&found.0, &found.1))
     }
 
-    /// Records a step. Its executor does not do it again.
+    /// Records a step, which its executor then never does again.
     pub(super) async fn record_progress(&self, request: BranchRequest) -> DtmResult {
         let gid = Self::gid(&request.gid)?;
         let text = |key: &str| request.data.get(key).cloned().unwrap_or_default();
@@ -45,9 +45,9 @@ impl Service {
         match Workflows(&self.handle).record(&gid, progress).await.map_err(CommandError::from) {
             Ok(Snapshot { changed: true, .. }) => Ok(()),
             Ok(Snapshot { status, .. }) if status.is_settled() => Err(not_prepared(&request.gid)),
-            // Two executors at once: the later one has to stop, and stops at an error.
+            // Two executors run at once. The later one gets an error and stops.
             Ok(_) | Err(CommandError::Rejected(Rejection::BranchConflict(_))) => Err(duplicate()),
-            // Executors take a no for an end, so it must be one.
+            // An executor takes FAILURE for the end of its workflow, so FAILURE must not be said of an open transaction.
             Err(CommandError::Rejected(Rejection::IllegalState { status: Status::Open, .. })) => {
                 Err(DtmError::Other("this transaction is no workflow".into()))
             }
@@ -58,7 +58,7 @@ impl Service {
         }
     }
 
-    /// Ends a workflow as its executor says. Saying the same again is a success.
+    /// Ends a workflow with the outcome of its executor. The same outcome again is a success.
     pub(super) async fn finish_workflow(&self, request: &TransRequest) -> DtmResult {
         let gid = Self::gid(&request.gid)?;
         let extra = |key: &str| request.req_extra.get(key).cloned().filter(|text| !text.is_empty());

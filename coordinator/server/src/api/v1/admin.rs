@@ -1,7 +1,7 @@
-//! What operators do: set parked transactions going again, and settle by hand what no retry will settle.
+//! The calls of operators: replay parked transactions, settle by hand, list coordinators.
 //!
-//! Every one of these is a command like any other: durable, recorded in the transaction's history, refused when the state
-//! does not allow it. Who may do it is decided by the layer that `api::guard` puts in front.
+//! Replay and force are commands like any other: durable, recorded in the history, refused if the state does not allow them. A
+//! layer of `api::guard` decides who may use them.
 
 mod replay;
 
@@ -38,7 +38,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 
 /// Replay a transaction.
 ///
-/// What is parked is tried again, and what waits for a retry is due now; of one branch, if one is named. When nothing
+/// Parked ops are tried again, and waiting retries are due now: of one branch, if one is named. When nothing
 /// waits, nothing changes.
 #[utoipa::path(
     post,
@@ -61,7 +61,7 @@ async fn replay_one(
     Ok(Json(Replayed { gid: snapshot.gid, status: snapshot.status, parked: snapshot.parked, waiting_on }))
 }
 
-/// Who shares this store.
+/// List the coordinators of this store.
 ///
 /// Every coordinator with its last heartbeat, by the store's clock, and how many unfinished transactions it owns.
 #[utoipa::path(

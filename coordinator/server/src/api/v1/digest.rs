@@ -1,9 +1,9 @@
-//! When two requests are the same: the digests of creations and registrations.
+//! Digests of creations and registrations. Two requests with the same digest are the same request.
 //!
-//! A digest is the SHA-256 of the request in one canonical form: the document as this version writes it (so neither the
-//! order of keys nor white space counts, and an absent field equals its default), each payload without insignificant
-//! white space, its keys in the order given and its numbers and strings as spelt. The gid and the headers are no part of
-//! it. A golden test pins the form: digests are kept in the journal and compared with later requests for ever.
+//! A digest is the SHA-256 of the request in a canonical form: the document as this version writes it (so the
+//! order of keys and white space do not count, and an absent field equals its default), with each payload without insignificant
+//! white space, its keys in the given order, and its numbers and strings as spelt. The gid and the headers are not part of
+//! it. A golden test pins the form, because digests are kept in the journal and compared with later requests for ever.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use trine_protocol::v1::{Branch, CreateTransaction};
 
 use super::super::json;
 
-/// Identity of a creation; `branches` are the digests of its branches in order.
+/// Digest of a creation; `branches` are the digests of its branches in order.
 pub(super) fn of_creation(request: &CreateTransaction, branches: &[Digest]) -> Digest {
     let head = CreateTransaction {
         gid: None,
@@ -32,7 +32,7 @@ pub(super) fn of_creation(request: &CreateTransaction, branches: &[Digest]) -> D
     Digest(hash.finalize().into())
 }
 
-/// Identity of a branch, whether it came with the creation or was registered later.
+/// Digest of a branch, from a creation or from a registration.
 pub(super) fn of_branch(branch: &Branch) -> Digest {
     let head = Branch { payload: None, ..branch.clone() };
     let mut hash = Sha256::new_with_prefix(b"trine branch 1\n");
@@ -42,8 +42,8 @@ pub(super) fn of_branch(branch: &Branch) -> Digest {
     Digest(hash.finalize().into())
 }
 
-/// Identity of a workflow: its name and input, which are the body of its callbacks. Where it is called back, and after
-/// which time, may change from one instance of its service to the next.
+/// Digest of a workflow: of its name and input, which are the body of its callbacks. The callback's URL and delay are left out,
+/// because another instance of the service may state others.
 pub(super) fn of_workflow(callback_body: &[u8]) -> Digest {
     let mut hash = Sha256::new_with_prefix(b"trine workflow 1\n");
     hash.update(callback_body);

@@ -1,8 +1,8 @@
-//! A transaction's history as it happens: Server-Sent Events.
+//! The live history of a transaction: Server-Sent Events.
 //!
-//! Every stream reads the journal at its own pace: of what it read last it holds a bounded part that its client has not got
-//! yet, and reads the rest again when the client is that far, so a slow client costs little memory and holds nobody up. It
-//! ends when the transaction has settled or the coordinator stops.
+//! Each stream reads the journal at its own pace. It holds a bounded number of events that its client has not fetched yet, and
+//! reads further ones later. So a slow client takes little memory and holds nobody up. The stream ends when the
+//! transaction has settled or the coordinator stops.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,13 +21,13 @@ use super::super::problem::Refusal;
 use super::to_wire;
 use crate::runtime::Watch;
 
-/// One event of the stream, field by field as Server-Sent Events have them. For the description only.
+/// The fields of one Server-Sent Event. Only for the OpenAPI document.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "it is described, never built: axum writes the fields")]
 struct StreamedEvent {
     /// The `seq` of the event.
     id: String,
-    /// Its name.
+    /// The name of the event.
     event: String,
     /// A `HistoryEvent` as JSON text.
     data: String,
@@ -58,7 +58,7 @@ pub(super) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let seen = last_event_id(&headers)?;
-    // Watched before it is read: what happens in between is not missed.
+    // Watch first, then read: a record that becomes durable in between wakes the stream.
     let watch = state.handle.watch(&gid);
     let records = state.records(&gid).await?;
     let Some(last) = records.last() else { return Err(Refusal::not_found(&gid)) };
@@ -84,12 +84,12 @@ struct Follower {
     state: ApiState,
     gid: Gid,
     watch: Watch,
-    /// The seq of the newest record that was taken.
+    /// The seq of the newest record that the stream has taken.
     seen: u64,
     ready: VecDeque<SseEvent>,
-    /// There were more records than it holds at a time.
+    /// The last read did not reach the end of the journal.
     has_more: bool,
-    /// Nothing more will be read.
+    /// The stream reads no more.
     ended: bool,
 }
 
@@ -117,7 +117,7 @@ impl Follower {
             }
             match self.state.queries.records(self.gid.clone(), self.seen).await {
                 Ok(records) => self.take(&records),
-                // The store may be back at the next look; the client keeps what it has.
+                // The store may be back at the next read, so keep the connection open.
                 Err(error) if error.is_transient() => {
                     tracing::debug!(gid = %self.gid, %error, "a live stream could not read");
                     self.has_more = false;

@@ -1,7 +1,7 @@
-//! Documents of the native API turned into what the engine understands. A document that cannot be run is refused here,
-//! with the field at fault; what spans branches the engine checks itself.
+//! Turns documents of the native API into types of the engine. A document with a wrong field is refused here. The engine checks
+//! the rules that span branches.
 //!
-//! Nothing is looked up: whether a named participant exists is the caller's question to [`participants_of`].
+//! Nothing is looked up here: callers check that the participants from [`participants_of`] exist.
 
 pub(super) mod workflow;
 
@@ -51,7 +51,7 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
         start_delay_ms: times.start_delay_ms,
         check: request.check.clone(),
         check_after_ms: times.check_after_ms,
-        // Also what branches registered later inherit.
+        // Branches that are registered later inherit this policy, too.
         check_call: policy,
         branches,
         digest: digest::of_creation(request, &digests),
@@ -63,7 +63,7 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
     })
 }
 
-/// Turns a registration into a branch of an open transaction whose calls are made by `policy` unless it says otherwise.
+/// Turns a registration into a branch of an open transaction. `policy` holds for its calls where the branch states nothing else.
 pub(super) fn registration(
     branch: &Branch,
     pattern: Pattern,
@@ -72,7 +72,7 @@ pub(super) fn registration(
     branch_spec("", pattern, true, branch, policy)
 }
 
-/// The engine names the plain spelling; the request may have used the one in milliseconds.
+/// The field name as the request spelt it. The engine names `deadline` even if the request had `deadline_ms`.
 fn spelt_as_given(request: &CreateTransaction, field: &str) -> String {
     let options = &request.options;
     let in_ms = match field {
@@ -129,7 +129,7 @@ fn check_labels(request: &CreateTransaction) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Neither `=` nor `:`, so that `key=value` and `key:value` can be read.
+/// Keys contain neither `=` nor `:`, so that `key=value` and `key:value` can be parsed.
 pub(crate) fn is_label_key(key: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-');
     (1..=LABEL_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(good)
@@ -192,7 +192,7 @@ fn branch_spec(
     })
 }
 
-/// None is no bytes: what that looks like is up to the wire it goes over.
+/// An absent payload becomes no bytes. The transport decides how this looks on the wire.
 fn payload_of(at: &str, branch: &Branch) -> Result<Payload, Refusal> {
     match (branch.payload.as_deref().map(RawValue::get), &branch.payload_base64) {
         (None, None) => Ok(Payload::default()),
@@ -209,7 +209,7 @@ fn payload_of(at: &str, branch: &Branch) -> Result<Payload, Refusal> {
     }
 }
 
-/// The ops a branch states, with their targets.
+/// The ops that a branch states, with their targets.
 fn stated_ops(branch: &Branch) -> impl Iterator<Item = (Op, &Target)> {
     let ops = [
         (Op::Action, &branch.action),
@@ -225,7 +225,7 @@ fn stated_ops(branch: &Branch) -> impl Iterator<Item = (Op, &Target)> {
     ops.into_iter().filter_map(|(op, target)| Some((op, target.as_ref()?)))
 }
 
-/// Gives branches the order the request asks for. As soon as one branch states `after`, only what is stated holds.
+/// Gives the branches their order. If any branch states `after`, only the stated order holds.
 fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(), Refusal> {
     let field = "options.order";
     if let (Some(_), Pattern::Tcc | Pattern::TwoPhase) = (request.options.order, request.pattern) {
@@ -252,13 +252,14 @@ fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(
     Ok(())
 }
 
-/// Reading a target takes what any version has taken; here it is made sure that a call to it can be made as it is written.
+/// Refuses a target that cannot be sent byte for byte. The parser of targets is more lenient, because it must also read the
+/// journals of earlier versions.
 fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
     target.check().map_err(|error| Refusal::field(field, error.to_string()))?;
     let text = match (target.participant(), target.grpc()) {
-        // Any base will do: only the path is in question.
+        // Only the path is checked, so any host will do.
         (Some((_, path)), _) => format!("http://participant.invalid{path}"),
-        // The rules of hosts are those of http://, which is what gRPC is spoken over.
+        // gRPC is spoken over http, so the rules for hosts are the same.
         (None, Some(method)) => format!("http://{}{}", method.authority, method.path),
         (None, None) => target.as_str().to_owned(),
     };
@@ -270,7 +271,7 @@ fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
     if callable { Ok(()) } else { Err(Refusal::field(field, "is no URL that can be called")) }
 }
 
-/// Every participant the creation names, with the field that names it.
+/// The participants that a creation names, each with its field.
 pub(super) fn participants_of(request: &CreateTransaction) -> Vec<(String, String)> {
     let mut named: Vec<_> =
         request.check.iter().filter_map(|check| named_by("check".into(), check)).collect();
@@ -280,7 +281,7 @@ pub(super) fn participants_of(request: &CreateTransaction) -> Vec<(String, Strin
     named
 }
 
-/// The same for one branch.
+/// The participants that one branch names, each with its field.
 pub(super) fn participants_of_branch(at: &str, branch: &Branch) -> Vec<(String, String)> {
     let url = branch.url.iter().filter_map(|url| named_by(format!("{at}url"), url));
     let ops = stated_ops(branch).filter_map(|(op, target)| named_by(format!("{at}{op}"), target));
@@ -291,7 +292,7 @@ fn named_by(field: String, target: &Target) -> Option<(String, String)> {
     target.participant().map(|(name, _)| (field, name.to_owned()))
 }
 
-/// The refusal for a participant nobody ever registered.
+/// The refusal for a participant that was never registered.
 pub(super) fn unknown_participant(field: String, name: &str) -> Refusal {
     let hint = if matches!(name, "http" | "https" | "grpc" | "grpcs") {
         "; a URL begins with http://, https://, grpc:// or grpcs://"

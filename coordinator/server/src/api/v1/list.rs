@@ -1,4 +1,4 @@
-//! Finding transactions: the list with its filters and pages.
+//! The list of transactions, with filters and pages.
 
 use axum::Json;
 use axum::extract::State as Ext;
@@ -90,7 +90,7 @@ fn parameter_label(value: &str) -> Result<(String, String), Refusal> {
     label(value).ok_or_else(|| Refusal::parameter("label", "must be `key=value` or `key:value`"))
 }
 
-/// Reads `key=value` or `key:value`; the first of the two signs separates, since keys contain neither.
+/// Parses `key=value` or `key:value`. The first of the two signs separates, because keys contain neither.
 pub(crate) fn label(text: &str) -> Option<(String, String)> {
     let (key, value) = text.split_once(['=', ':'])?;
     let good = is_label_key(key) && value.len() <= TEXT_BYTES_MAX && !value.chars().any(char::is_control);
@@ -104,7 +104,7 @@ fn host(value: &str) -> Result<String, Refusal> {
     Err(Refusal::parameter("host", "must be a `host[:port]` or the name of a participant"))
 }
 
-/// Could be a host or a participant's name; whether one exists does not matter to a filter.
+/// Whether a text can be a host or a participant's name. It need not exist.
 pub(crate) fn is_host(text: &str) -> bool {
     (1..=TEXT_BYTES_MAX).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
 }

@@ -1,5 +1,4 @@
-//! Options of the wire turned into the engine's policies: durations in either spelling, ranges, and what a branch
-//! overrides.
+//! Turns options of documents into policies of the engine: durations in both spellings, ranges, and overrides of branches.
 
 use trine_engine::{CallPolicy, OnExhausted, RetryPolicy};
 use trine_protocol::duration::HumanDuration;
@@ -10,7 +9,7 @@ use super::super::problem::Refusal;
 
 const MAX_ATTEMPTS_MAX: u32 = 1_000_000;
 
-/// Reads a duration that may be spelt `name` or `name_ms`, and must not be spelt both ways.
+/// Reads a duration from `name` or `name_ms`. Both together are refused.
 pub(super) fn duration(
     at: &str,
     name: &str,
@@ -45,7 +44,7 @@ pub(super) fn transaction_policy(options: &Options) -> Result<CallPolicy, Refusa
     branch_policy("options.", CallPolicy::default(), &same_part)
 }
 
-/// `base` with everything replaced that `options` states. `at` is the path of the options, with its last dot.
+/// `base` with the stated `options` replaced. `at` is the path of the options, with the dot at its end.
 pub(super) fn branch_policy(
     at: &str,
     base: CallPolicy,
@@ -100,7 +99,7 @@ fn retry_policy(at: &str, base: RetryPolicy, retry: &Retry) -> Result<RetryPolic
 fn permille(field: &str, value: Option<f64>, min: f64, max: f64) -> Result<Option<u32>, Refusal> {
     match value {
         None => Ok(None),
-        // In range, so the product fits; fractions of a thousandth do not matter.
+        // The value is in range, so the product fits. Fractions of a thousandth do not matter.
         Some(value) if (min..=max).contains(&value) => Ok(Some((value * 1_000.0).round() as u32)),
         Some(_) => Err(Refusal::field(field, format!("must be between {min} and {max}"))),
     }

@@ -1,4 +1,4 @@
-//! Participants that register themselves: names that branches may use instead of URLs.
+//! Registration of participants, whose names targets may use instead of URLs.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State as Ext};
@@ -24,8 +24,8 @@ const TTL_MS_MAX: u64 = 3_600_000;
 
 /// Register a participant's instance.
 ///
-/// Repeated before the TTL is over, it is a heartbeat. There is a bound on how many instances are registered; those that
-/// are do not meet it.
+/// A repetition before the end of the TTL is a heartbeat. The number of instances is bounded; heartbeats of registered
+/// instances are never refused for it.
 #[utoipa::path(
     post,
     path = "/v1/participants",
@@ -127,14 +127,14 @@ fn check_name(name: &str) -> Result<(), String> {
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(good) {
         return Err(format!("must have 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 . _ -"));
     }
-    // `http:/path` is a mistyped URL far more often than a participant called http.
+    // `http:/path` is almost always a mistyped URL, so `http` cannot be a participant.
     if name.eq_ignore_ascii_case("http") || name.eq_ignore_ascii_case("https") {
         return Err("must not be the scheme of a URL".into());
     }
     Ok(())
 }
 
-/// The one spelling of a base URL: without a slash at the end, so that a branch's path can follow.
+/// Normalises a base URL: without a slash at its end, so that a target's path can follow.
 fn base_url(text: &str) -> Result<String, String> {
     if text.len() > TARGET_BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!("must have at most {TARGET_BYTES_MAX} printable ASCII characters"));
@@ -149,7 +149,7 @@ fn base_url(text: &str) -> Result<String, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must have neither a query nor a fragment".into());
     }
-    // The parser takes `http:a` and hosts such as `a*`, which no resolver does.
+    // The parser accepts `http:a` and hosts such as `a*`, which no resolver accepts.
     let host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-[:]".contains(&byte);
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let authority = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();

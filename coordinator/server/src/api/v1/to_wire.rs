@@ -1,4 +1,4 @@
-//! What the engine knows, turned into documents of the native API. Nothing is decided here.
+//! Turns types of the engine into documents of the native API. Nothing is decided here.
 
 use serde_json::value::RawValue;
 use trine_engine::{
@@ -26,7 +26,7 @@ pub(crate) fn answer(snapshot: Snapshot) -> Answer {
     }
 }
 
-/// What it waits for.
+/// The op that the transaction waits for.
 pub(crate) fn waiting_on(on: WaitingOn) -> WaitingOnView {
     let WaitingOn { branch, op, attempts, last, last_error, next_at, since } = on;
     WaitingOnView { branch, op, attempts, last_outcome: last, last_error, next_at, since }
@@ -43,7 +43,7 @@ fn cause(cause: &RollbackCause) -> CauseView {
     CauseView { kind: cause.kind().into(), branch, reason }
 }
 
-/// One transaction in full, from its records and the state they fold to.
+/// One transaction in full, from its records and its state.
 pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp) -> TransactionView {
     let spec = transaction.spec();
     let forced = || forced_cause(transaction, records);
@@ -70,7 +70,7 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
     }
 }
 
-/// How far a workflow is.
+/// The recorded steps and the end of a workflow.
 pub(super) fn workflow(transaction: &Transaction, records: &[Record]) -> WorkflowView {
     let forced = || forced_cause(transaction, records);
     let step = |progress: &Progress| WorkflowStep {
@@ -90,13 +90,13 @@ pub(super) fn workflow(transaction: &Transaction, records: &[Record]) -> Workflo
     }
 }
 
-/// What was recorded natively is JSON. Of what came over a dialect, bytes that are no text are shown as base64.
+/// A payload as JSON. Native payloads are JSON; of dialects, bytes that are not text are shown as base64.
 fn as_json(payload: &Payload) -> Option<Box<RawValue>> {
     let (json, bytes) = output(payload);
     json.or_else(|| serde_json::value::to_raw_value(&bytes?).ok())
 }
 
-/// An operator's word is the cause when nothing before it was.
+/// The operator's reason, if the rollback had no earlier cause.
 fn forced_cause(transaction: &Transaction, records: &[Record]) -> Option<CauseView> {
     if transaction.forced() != Some(ForceTo::RolledBack) {
         return None;
@@ -124,7 +124,7 @@ fn branch_view(transaction: &Transaction, branch: &Branch) -> BranchView {
     }
 }
 
-/// The op of phase two that this branch was asked for, or is to be.
+/// The op of this branch in phase two.
 fn finish_op(transaction: &Transaction, branch: &Branch) -> Option<Op> {
     let pattern = transaction.pattern();
     let touched = branch.finish != OpProgress::default();
@@ -192,8 +192,8 @@ fn next_calls(transaction: &Transaction) -> Vec<NextCall> {
     next.collect()
 }
 
-/// A participant's answer as JSON; what is not JSON, or nests too deep, as a string; what is no text either, as bytes.
-/// White space between tokens goes, so that the result fits on one line of an event stream.
+/// The output of a participant: as JSON; as a string if it is not JSON or nests too deep; as base64 if it is not text. JSON is
+/// compact, so that it fits on one line of an event stream.
 fn output(payload: &Payload) -> (Option<Box<RawValue>>, Option<Base64>) {
     if payload.is_empty() {
         return (None, None);
@@ -210,7 +210,7 @@ fn output(payload: &Payload) -> (Option<Box<RawValue>>, Option<Base64>) {
     (json.ok(), None)
 }
 
-/// One record as people read it.
+/// One record as an element of the history.
 pub(super) fn history_event(record: &Record) -> HistoryEvent {
     let mut view = bare(record);
     match &record.event {
@@ -269,7 +269,7 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
     view
 }
 
-/// An event by its name and place alone.
+/// An element with only name, seq and time.
 fn bare(record: &Record) -> HistoryEvent {
     HistoryEvent {
         seq: record.seq,

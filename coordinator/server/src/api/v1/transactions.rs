@@ -1,4 +1,4 @@
-//! Creating, extending, deciding and reading one transaction.
+//! The calls to create, extend, decide and read one transaction.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -64,13 +64,14 @@ pub(super) async fn create(
     };
     let spec = from_wire::spec(&request).map_err(|refusal| refusal.with_gid(&gid))?;
     if let Err(refusal) = require_participants(&state, from_wire::participants_of(&request)).await {
-        // A repeated creation is answered as the first was, whoever has left since. The engine tells it from another.
+        // Only a new creation needs its participants. A repeated one must get the same answer as the first, even if a
+        // participant has been removed since. The engine compares the digests.
         if state.readable(&gid).await?.is_empty() {
             return Err(refusal.with_gid(&gid));
         }
     }
     let mut response = decide(&state, &headers, gid.clone(), Command::Create(Arc::new(spec))).await?;
-    // Gids are made of characters that a path and a header can carry as they are.
+    // The characters of a gid need no escaping in a path or a header.
     if let Ok(location) = HeaderValue::try_from(format!("/v1/transactions/{gid}")) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -100,7 +101,7 @@ pub(super) async fn register_branch(
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<RegisterBranch>,
 ) -> Result<Json<Answer>, Refusal> {
-    // The branch inherits what the transaction was created with; both are fixed at creation.
+    // The branch inherits pattern and policy from the creation. Neither ever changes, so this read cannot be stale.
     let (_, transaction) = load(&state, &gid).await?;
     let spec = transaction.spec();
     let branch = from_wire::registration(&request, spec.pattern, spec.check_call)
@@ -189,7 +190,7 @@ pub(super) async fn show(
     GidPath(gid): GidPath,
 ) -> Result<Json<TransactionView>, Refusal> {
     let (records, transaction) = load(&state, &gid).await?;
-    // Its own time may be ahead of a clock that was set back.
+    // If the clock was set back, the transaction's own time may be ahead of it.
     let now = clock::now().max(transaction.updated_at());
     Ok(Json(to_wire::view(&transaction, &records, now)))
 }
@@ -203,7 +204,7 @@ pub(super) async fn load(state: &ApiState, gid: &Gid) -> Result<(Vec<Record>, Tr
     }
 }
 
-/// Submits a command that may be waited for.
+/// Submits a commit or an abort, and waits as `Prefer` asks.
 async fn decide(
     state: &ApiState,
     headers: &HeaderMap,
@@ -231,7 +232,7 @@ fn decided(snapshot: Snapshot, wait: Option<Duration>) -> Response {
     response
 }
 
-/// Refuses participants nobody ever registered. The registry is asked only about those this coordinator has not heard of.
+/// Refuses participants that were never registered. The store is asked only about names that the directory does not know.
 pub(super) async fn require_participants(
     state: &ApiState,
     named: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! Workflows: what their executors say and are told.
+//! The calls of workflows' executors.
 
 use axum::Json;
 use axum::extract::State as Ext;
@@ -38,7 +38,7 @@ pub(super) async fn start(
     let spec = from_wire::workflow_spec(&request).map_err(|refusal| refusal.with_gid(&gid))?;
     let named = from_wire::participant_of_workflow(&request);
     if let Err(refusal) = require_participants(&state, named).await {
-        // A repeated start is answered as the first was, whoever has left since.
+        // Only a new workflow needs its participant. A repeated start must get the same answer as the first.
         if state.readable(&gid).await?.is_empty() {
             return Err(refusal.with_gid(&gid));
         }

@@ -1,4 +1,4 @@
-//! JSON values that may be null, and texts that need not be good Unicode.
+//! JSON values that may be null, and texts that may contain lone surrogates.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A value, or null for the zero value.
+/// A value, or null for the default value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::api::dtm) struct OrZero<T>(pub(in crate::api::dtm) T);
 
@@ -16,7 +16,7 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for OrZero<T> {
     }
 }
 
-/// A text. Halves of surrogate pairs, which some languages write, become replacement characters.
+/// A text. Lone surrogates, which some languages write, become replacement characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::api::dtm) struct Text(pub(in crate::api::dtm) String);
 
@@ -39,18 +39,18 @@ impl<'de> Deserialize<'de> for Text {
                 Ok(Text(String::from_utf8_lossy(bytes).into_owned()))
             }
         }
-        // As bytes: the only way in which the parser lets a lone surrogate pass.
+        // The parser accepts a lone surrogate only when it is asked for bytes.
         deserializer.deserialize_bytes(Reads)
     }
 }
 
-/// A flat map of texts. Of keys that are there twice the last counts.
+/// A flat map of texts. Of repeated keys the last one counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(transparent)]
 pub(in crate::api::dtm) struct Texts(BTreeMap<String, OrZero<Text>>);
 
 impl Texts {
-    /// Without the wrapping.
+    /// The plain map.
     pub(in crate::api::dtm) fn into_map(self) -> BTreeMap<String, String> {
         self.0.into_iter().map(|(key, OrZero(Text(value)))| (key, value)).collect()
     }

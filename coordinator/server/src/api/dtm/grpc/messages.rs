@@ -1,5 +1,5 @@
-//! The messages of `proto/dtmgimp.proto`, and what they mean as requests. Written out rather than generated: they are few
-//! and final, and a test compares them with the file.
+//! The messages of `proto/dtmgimp.proto`, and their translation into requests. They are written by hand and not generated,
+//! because they are few and final. A test compares them with the file.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ pub(super) struct Topic {
 }
 
 impl Request {
-    /// As a request. What comes over this wire is called over it, too.
+    /// The request. A transaction that is submitted over gRPC calls its participants over gRPC.
     pub(super) fn meant(self) -> Result<TransRequest, DtmError> {
         let steps = decode::steps(&self.steps).map_err(|error| DtmError::Other(format!("Steps: {error}")))?;
         let options = self.options.unwrap_or_default();
@@ -134,7 +134,7 @@ impl Request {
                 retry_interval: options.retry_interval,
                 retry_limit: options.retry_limit,
                 branch_headers: options.branch_headers,
-                // This wire has no word for it.
+                // The protobuf message has no such field.
                 concurrent: false,
             },
         })
@@ -142,7 +142,7 @@ impl Request {
 }
 
 impl NewBranch {
-    /// As a request.
+    /// The request.
     pub(super) fn meant(self) -> BranchRequest {
         let Self { gid, trans_type, branch_id, op: _, data, payload } = self;
         BranchRequest { gid, trans_type, branch_id, payload, data }

@@ -1,4 +1,4 @@
-//! What is asked by query parameters: one transaction, pages of them, retries for many, topics and key-value entries.
+//! The requests with query parameters: one transaction, lists, retries of many, topics and key-value entries.
 
 use axum::extract::State as Ext;
 use axum::response::Response;
@@ -9,7 +9,7 @@ use crate::api::dtm::outcome::DtmError;
 use crate::api::dtm::service::Query;
 use crate::api::dtm::{Front, envelope};
 
-/// What `resetCronTime` leaves alone: transactions that are due within so many seconds.
+/// `resetCronTime` skips transactions that are due within so many seconds.
 const RESET_TIMEOUT_S: u64 = 105;
 
 pub(super) async fn query(Ext(front): Ext<Front>, params: Params) -> Response {
@@ -41,7 +41,7 @@ async fn page(front: &Front, params: &Params) -> Result<Value, DtmError> {
 }
 
 fn filter(params: &Params) -> Result<Query, DtmError> {
-    // To the second, as this dialect compares them.
+    // dtm compares times in seconds.
     let millis = |name| -> Result<Option<u64>, DtmError> {
         let millis = params.number(name)?;
         Ok(millis.map(|millis| u64::try_from(millis).unwrap_or_default() / 1_000 * 1_000))

@@ -1,4 +1,4 @@
-//! Query parameters: the first of a name counts, what is missing is its default, and a number that is none is said so.
+//! Query parameters. The first of a name counts, a missing one has its default, and a wrong number is an error.
 
 use std::convert::Infallible;
 
@@ -22,7 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    /// The value of a name; empty if it is not there.
+    /// The value of a name, or an empty text.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
     }
@@ -38,7 +38,7 @@ impl Params {
         }
     }
 
-    /// How many rows: what is asked for within reason.
+    /// The requested number of rows, up to a bound.
     pub(super) fn limit(&self) -> Result<usize, DtmError> {
         let limit = self.number("limit")?.unwrap_or_default();
         Ok(usize::try_from(limit).ok().filter(|&limit| limit > 0).unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX))
@@ -46,7 +46,7 @@ impl Params {
 }
 
 const LIMIT_DEFAULT: usize = 100;
-/// A page says where the next one begins, so asking for more than this loses nothing.
+/// Most rows of a page. A page names the position of the next one, so nothing is lost.
 const LIMIT_MAX: usize = 1_000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Replaying many: every parked transaction that matches, a bounded number side by side.
+//! Replay of many transactions: every parked one that matches, a bounded number side by side.
 
 use axum::Json;
 use axum::extract::State as Ext;
@@ -36,7 +36,7 @@ pub(super) async fn replay_many(
     let mut cursor: Option<Cursor> = None;
     loop {
         let rows = usize::try_from((limit - answer.matched).min(PAGE_ROWS)).unwrap_or(1);
-        // Replayed rows drop out of the filter; the cursor keeps the walk from meeting one that is parked again at once.
+        // Replayed rows leave the filter. The cursor keeps the walk from replaying a transaction again that parked again at once.
         let page = state.bounded(state.queries.list(filter.clone(), cursor.take(), rows)).await?;
         cursor = page.next_cursor.as_deref().and_then(Cursor::decode);
         replay_page(&state, page, &mut answer).await;

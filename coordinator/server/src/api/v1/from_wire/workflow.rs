@@ -1,4 +1,4 @@
-//! Documents about workflows.
+//! Turns the documents of workflows into types of the engine.
 
 use serde_json::value::RawValue;
 use trine_engine::{CallPolicy, Draft, Payload, Progress, RetryPolicy, Spec};
@@ -15,12 +15,12 @@ use crate::api::v1::digest;
 use crate::api::v1::options::duration;
 use crate::api::workflows::STEP_OP_BYTES_MAX;
 
-/// An answered callback is a record, so an idle executor must not be asked more often than this.
+/// Shortest pause between callbacks. Each answered callback is a record, so more would fill the journal.
 const CALLBACK_AFTER_MS_MIN: u64 = 1_000;
-/// Callbacks that fail are repeated at least this often, unless the workflow asks for fewer.
+/// Longest pause after failed callbacks, unless the workflow asks for a longer one.
 const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
 
-/// Turns a start into a spec. The callback's body is made here once: it is part of the journal.
+/// Turns a start into a spec. The body of the callback is made once, here, and kept in the journal.
 pub(in crate::api::v1) fn workflow_spec(request: &StartWorkflow) -> Result<Spec, Refusal> {
     check_word("name", &request.name)?;
     check_target("callback", &request.callback)?;
@@ -45,7 +45,7 @@ pub(in crate::api::v1) fn workflow_spec(request: &StartWorkflow) -> Result<Spec,
         open: true,
         check: Some(request.callback.clone()),
         check_after_ms: after_ms,
-        // The executor may have gone on by itself, so an answered callback is repeated no sooner than a silent one.
+        // An answered callback proves nothing about the executor's progress, so the next one comes after the usual pause.
         check_call: CallPolicy { retry, ongoing_ms: after_ms, ..policy },
         digest: digest::of_workflow(&body),
         check_payload: Payload::from(body.as_slice()),
@@ -59,7 +59,7 @@ pub(in crate::api::v1) fn participant_of_workflow(request: &StartWorkflow) -> Ve
     named_by("callback".into(), &request.callback).into_iter().collect()
 }
 
-/// Turns a step into what is recorded of it.
+/// Turns a step into a progress record.
 pub(in crate::api::v1) fn progress(step: &WorkflowStep) -> Result<Progress, Refusal> {
     check_word("op", &step.op)?;
     if step.op.len() > STEP_OP_BYTES_MAX {
@@ -110,7 +110,7 @@ fn payload(field: &str, json: Option<&RawValue>) -> Result<Payload, Refusal> {
     Ok(compact(field, json)?.map_or_else(Payload::default, |json| Payload::from(json.get())))
 }
 
-/// JSON without insignificant white space: so equal documents are equal records.
+/// Compact JSON, so that equal documents give equal records.
 fn compact(field: &str, json: Option<&RawValue>) -> Result<Option<Box<RawValue>>, Refusal> {
     let Some(json) = json else { return Ok(None) };
     if json::depth(json.get()) > json::DEPTH_MAX {
