@@ -1,21 +1,21 @@
-//! What initiators and executors ask of a coordinator.
+//! The requests of initiators and executors to a coordinator.
 
 use trine_engine::{Rejection, ReplyOn, Snapshot};
 use trine_protocol::Timestamp;
 
-/// What an initiator asks for.
+/// A request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     Create,
-    /// Tell me the end.
+    /// Wait for the end.
     Wait,
-    /// Tell me when there is nothing to do for now.
+    /// Wait until nothing is due.
     WaitForQuiet,
     Commit,
     Abort,
-    /// Set going what is parked.
+    /// Replay parked ops.
     Replay,
-    /// Somebody executes the workflow.
+    /// An executor resumes the workflow.
     Resume,
     /// A step of the workflow is done.
     Record {
@@ -31,12 +31,12 @@ impl Ask {
     }
 }
 
-/// A question that was asked.
+/// A request under way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question {
     pub(crate) ask: Ask,
     pub(crate) at: Timestamp,
-    /// It is to be answered by then.
+    /// It must be answered by then.
     pub(crate) until: Timestamp,
 }
 
@@ -59,7 +59,7 @@ impl Question {
         }
     }
 
-    /// It was answered because it was quiet, if with anything.
+    /// Whether the answer was given because nothing was due.
     pub(crate) fn is_told_quiet(&self, result: &Result<Snapshot, Rejection>, now: Timestamp) -> bool {
         let unsettled = result.as_ref().is_ok_and(|snapshot| !snapshot.status.is_settled());
         self.ask == Ask::WaitForQuiet && unsettled && now < self.until

@@ -1,5 +1,5 @@
-//! Executors of workflows: they do a step, record it, and die at any moment; who is called back goes on from what was
-//! recorded.
+//! Executors of workflows. An executor does a step, records it, and may die at any moment. The next one is called back and goes
+//! on after the recorded steps.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use trine_protocol::{BranchId, Status, Timestamp};
 
 use crate::ask::Ask;
 
-/// Where an execution stands.
+/// The stage of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nobody executes it.
+    /// No executor is alive.
     Dead,
-    /// Somebody was called back and has not learned what was recorded.
+    /// An executor was called back and does not know the recorded steps yet.
     Resuming,
-    /// So many steps are known to be recorded.
+    /// The executor knows of so many recorded steps.
     At(usize),
 }
 
@@ -26,13 +26,14 @@ pub(crate) struct Executor {
     steps: Vec<Arc<Progress>>,
     commits: bool,
     stage: Stage,
-    /// It was told that so many steps are recorded.
+    /// Number of steps that were acknowledged as recorded.
     recorded: usize,
-    /// It has said how it ended.
+    /// It has sent the end.
     finishes: bool,
-    /// Its last sign was acknowledged: it is not called back before then, by whoever knows the journal up to there.
+    /// Set when its last request was acknowledged: no coordinator that knows the journal up to this seq may call back before this
+    /// time.
     quiet: Option<(Timestamp, u64)>,
-    /// An operator has asked for a callback, at any time from now on.
+    /// An operator has replayed the workflow, so a callback may come at any time.
     replayed: bool,
 }
 
@@ -50,7 +51,7 @@ impl Executor {
         }
     }
 
-    /// What it does next, if it is alive.
+    /// Its next request, if it is alive.
     pub(crate) fn acts(&mut self) -> Option<Ask> {
         match self.stage {
             Stage::Dead => None,
@@ -71,7 +72,7 @@ impl Executor {
         self.stage = Stage::Dead;
     }
 
-    /// Whoever was called back begins where nobody is at work.
+    /// A callback arrives. If no executor is alive, a new one starts.
     pub(crate) fn is_called_back(&mut self) {
         if self.stage == Stage::Dead {
             self.stage = Stage::Resuming;
@@ -104,7 +105,7 @@ impl Executor {
         Payload::from(format!("{{\"steps\":{}}}", self.steps.len()).as_str())
     }
 
-    /// It is told that what it asked for is done.
+    /// The answer to a request arrives.
     pub(crate) fn hear(&mut self, ask: Ask, told: &Told, durable: &Transaction) -> Result<(), String> {
         let made = durable.progress_made();
         if let Ask::Record { step } = ask {
@@ -130,7 +131,7 @@ impl Executor {
         Ok(())
     }
 
-    /// It is called back at a time when its sign is known to whoever calls. Clocks differ by at most `skew_ms`.
+    /// Checks that a callback does not come too early. Clocks differ by at most `skew_ms`.
     pub(crate) fn check_callback(&self, now: Timestamp, fence: u64, skew_ms: u64) -> Result<(), String> {
         match self.quiet {
             Some((until, seq)) if !self.replayed && fence >= seq && now.plus_millis(skew_ms) < until => {
@@ -142,7 +143,7 @@ impl Executor {
         }
     }
 
-    /// It ended as it said, and what it recorded is there.
+    /// Checks that the workflow ended as the executor said, with all acknowledged steps.
     pub(crate) fn check_end(&self, end: &Transaction) -> Result<(), String> {
         let gid = end.gid();
         if !self.finishes || end.status() != self.end() || end.result() != Some(&self.result()) {
@@ -159,7 +160,7 @@ impl Executor {
     }
 }
 
-/// What an executor learns from a reply.
+/// The facts in a reply to an executor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told {
     pub(crate) asked_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Initiators: what they ask for, and what they were told, which is true for ever.
+//! Initiators: their requests, and the answers they got. The oracle: an answer is a promise that must stay true.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::workload;
 pub(crate) struct Initiated {
     pub(crate) gid: Gid,
     pub(crate) spec: Arc<Spec>,
-    /// What its initiator decides, if it is asked or still alive to say so.
+    /// The initiator's decision, if it is alive to state it or is checked.
     pub(crate) says_yes: bool,
-    /// How old it must be to begin, if its initiator says.
+    /// Least age at which the transaction may begin, if the initiator states one.
     commit_age_ms: Option<u64>,
-    /// A workflow's.
+    /// The executor, for a workflow.
     pub(crate) executor: Option<Executor>,
-    /// What it was told. No answer is no promise.
+    /// The creation was acknowledged. Without an answer there is no promise.
     accepted: bool,
     end: Option<Status>,
 }
@@ -39,7 +39,7 @@ impl Initiated {
         Self { gid, spec, says_yes, commit_age_ms, executor, accepted: false, end: None }
     }
 
-    /// What its initiator does next, if anything.
+    /// The initiator's next request, if any.
     pub(crate) fn acts(&mut self, rng: &mut Rng) -> Option<Ask> {
         let message = self.spec.pattern == Pattern::Message;
         match (rng.u8(..4), &mut self.executor) {
@@ -47,7 +47,7 @@ impl Initiated {
             (1, _) => Some(if rng.bool() { Ask::Wait } else { Ask::WaitForQuiet }),
             (_, Some(executor)) => executor.acts(),
             (2, None) if self.spec.open && self.says_yes => Some(Ask::Commit),
-            // A message's initiator that has committed does not abort it.
+            // An initiator whose local transaction has committed does not abort its message.
             (3, None) if !(message && self.says_yes) && rng.bool() => Some(Ask::Abort),
             _ => None,
         }
@@ -69,7 +69,7 @@ impl Initiated {
         self.executor.as_ref().unwrap_or_else(|| unreachable!("only executors of workflows ask for this"))
     }
 
-    /// Its executor is told what became of what it asked for.
+    /// An answer arrives at the executor.
     pub(crate) fn hear_as_executor(
         &mut self,
         question: &Question,
@@ -83,7 +83,7 @@ impl Initiated {
         executor.hear(question.ask, &told, durable).map_err(|error| format!("{}: {error}", self.gid))
     }
 
-    /// It is answered. `may_be_absent`: it is no lie that there is no such transaction.
+    /// An answer arrives at the initiator. `may_be_absent` says that "no such transaction" would be true.
     pub(crate) fn hear(
         &mut self,
         ask: Ask,
@@ -116,13 +116,13 @@ impl Initiated {
             }
             (Ask::Commit, Err(Rejection::IllegalState { status, .. })) => match status {
                 Status::RollingBack | Status::RolledBack => Some(Status::RolledBack),
-                // It was declared.
+                // The transaction was created with all branches, so it cannot be committed.
                 Status::Open | Status::Running | Status::Committing | Status::Committed => None,
             },
             (Ask::Abort, Err(Rejection::IllegalState { status, .. })) => {
                 (message || *status != Status::Running).then_some(Status::Committed)
             }
-            // Who sets it going may be late.
+            // The transaction may have settled before the replay arrived.
             (Ask::Replay, Err(Rejection::IllegalState { status, .. })) if status.is_settled() => {
                 Some(*status)
             }
@@ -144,7 +144,7 @@ impl Initiated {
         }
     }
 
-    /// What became of it is what was told, and whole or undone.
+    /// Checks the end: it agrees with the promises, and every effect is there or undone.
     pub(crate) fn check_end(&self, store: &Store, participants: &Participants) -> Result<Status, String> {
         let gid = &self.gid;
         let Some(end) = store.load(gid) else {
@@ -167,7 +167,7 @@ impl Initiated {
     }
 }
 
-/// A call arrives where it is meant to: at a participant, or, a check, at its initiator.
+/// A call arrives: at a participant, or, if it is a check, at the initiator.
 pub(crate) fn arrive(
     call: &Call,
     initiated: &mut [Initiated],

@@ -1,12 +1,12 @@
-//! Deterministic simulation of the engine: a seed goes in, a verdict comes out.
+//! Deterministic simulation of the engine: each seed gives one verdict.
 //!
 //! A [`Walk`] drives many transactions of every pattern over one [`trine_engine::Shard`], with a [`Store`] that may fail,
-//! and [`Participants`] that may answer late, twice or not at all. Everything random is drawn from the seed, so a seed is
-//! the whole reproduction. While faults last, safety is checked at every step; then they stop, and everything must
-//! settle, whole or undone, and as the initiators were told.
+//! and [`Participants`] that may answer late, twice or not at all. All random choices come from the seed, so the seed alone
+//! reproduces a run. During the faults, safety is checked at every step. Then the faults stop, and every transaction must
+//! settle: whole or undone, and in agreement with every answer that an initiator got.
 //!
-//! A walk has one coordinator that crashes. A [`Pack`] has several over one store, which take over from each other, rightly
-//! or not, and are checked for the same.
+//! A walk has one coordinator, which crashes. A [`Pack`] has several over one store. They adopt each other's transactions, also
+//! from owners that are alive, and the same is checked.
 
 mod ask;
 mod clock;
@@ -25,12 +25,12 @@ pub use store::Store;
 pub use verdict::{PackVerdict, Verdict};
 pub use walk::Walk;
 
-/// Runs one seed. An error says what was violated; a panic of the engine is a violation, too.
+/// Runs one seed. An error names the violation. A panic of the engine is a violation, too.
 pub fn run(seed: u64) -> Result<Verdict, String> {
     Walk::new(seed).run()
 }
 
-/// Runs one seed with several coordinators. An error says what was violated; a panic of the engine is a violation, too.
+/// Runs one seed with several coordinators. An error names the violation. A panic of the engine is a violation, too.
 pub fn run_pack(seed: u64) -> Result<PackVerdict, String> {
     Pack::new(seed).run()
 }
@@ -52,7 +52,7 @@ mod tests {
         }
     }
 
-    /// 2167: a parked transaction stayed in memory after the last answer to it, which moved nothing.
+    /// 2167: a parked transaction stayed in memory after its last answer, which had changed nothing.
     #[test]
     fn seeds_that_failed_once_are_safe_and_settle() {
         const FAILED_ONCE: [u64; 1] = [2167];

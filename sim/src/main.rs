@@ -1,4 +1,4 @@
-//! `trine-sim`: runs seeds of the simulation and says how to repeat the one that fails.
+//! `trine-sim`: runs seeds of the simulation, and prints how to repeat one that fails.
 
 use std::panic::UnwindSafe;
 use std::process::ExitCode;

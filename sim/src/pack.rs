@@ -1,8 +1,7 @@
-//! Several coordinators over one store: whatever they believe to own, transactions stay whole or undone.
+//! Several coordinators over one store. Whatever each of them believes to own, transactions end whole or undone.
 //!
-//! Heartbeats are abstracted: a member of the pack is *lapsed* when the others take it for gone, rightly or not, and
-//! learns of it late. A member that goes on regardless is a zombie: it may repeat calls that were once owed, and the
-//! first append that meets another's ends that.
+//! Heartbeats are simplified: a member is *lapsed* when the others believe that it is gone, rightly or not, and it learns of this
+//! late. Until then it is a zombie: it may repeat calls that were once owed. Its first append that conflicts ends this.
 
 mod calm;
 mod checks;
@@ -24,10 +23,10 @@ use shared::{Appended, Shared};
 
 const FAULTY_STEPS: usize = 800;
 const SKEW_MS_MAX: u64 = 3_000;
-/// Every wait ends, at the latest.
+/// Later than the end of every wait.
 const ANY_TIME: Timestamp = Timestamp::from_millis(Timestamp::MAX.millis() - 1);
 
-/// One seed: coordinators under faults, then none, and what must hold.
+/// The run of one seed: first with faults, then without.
 #[derive(Debug)]
 pub struct Pack {
     rng: Rng,
@@ -39,15 +38,15 @@ pub struct Pack {
     now: Timestamp,
     initiated: Vec<Initiated>,
     tickets: u64,
-    /// Requests that are still on their way when their coordinator has given them up.
+    /// Calls still on their way after their coordinator crashed or stopped waiting.
     late_calls: Vec<Call>,
-    /// Appends that are still on their way when their coordinator has given them up, or is gone.
+    /// Appends still on their way after their coordinator crashed or stopped waiting.
     late_appends: Vec<(usize, Batch)>,
     verdict: PackVerdict,
 }
 
 impl Pack {
-    /// A pack of two or three; nothing has happened yet.
+    /// A new pack of two or three members.
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let size = rng.usize(2..=3);
@@ -69,7 +68,7 @@ impl Pack {
         }
     }
 
-    /// Walks to the end.
+    /// Runs to the end.
     pub fn run(mut self) -> Result<PackVerdict, String> {
         for _ in 0..FAULTY_STEPS {
             self.faulty_step()?;
@@ -84,7 +83,7 @@ impl Pack {
         self.rng.usize(..n) == 0
     }
 
-    /// A member that can be talked to.
+    /// A random member that is neither paused nor down.
     fn running(&mut self) -> Option<usize> {
         let running: Vec<usize> = (0..self.members.len()).filter(|&m| self.members[m].is_running()).collect();
         (!running.is_empty()).then(|| running[self.rng.usize(..running.len())])
@@ -117,7 +116,7 @@ impl Pack {
         }
     }
 
-    /// The store takes a batch in.
+    /// Appends a batch to the store.
     fn append(&mut self, m: usize, batch: &Batch) -> Result<Vec<Gid>, String> {
         let Appended { conflicts, taken } = self.shared.append(m, batch)?;
         for (gid, former) in taken {
@@ -127,7 +126,7 @@ impl Pack {
         Ok(conflicts)
     }
 
-    /// A member's batch, if it has sent one, lands.
+    /// The batch that a member has sent, if any, reaches the store.
     fn land(&mut self, m: usize) -> Result<(), String> {
         match self.members[m].append.take() {
             Some(Append::Sent(batch)) => {
@@ -140,7 +139,7 @@ impl Pack {
         Ok(())
     }
 
-    /// A member hears of its batch, as it landed.
+    /// A member gets the acknowledgement of its batch.
     fn acknowledge(&mut self, m: usize) -> Result<(), String> {
         self.land(m)?;
         let member = &mut self.members[m];
@@ -151,7 +150,7 @@ impl Pack {
         Ok(())
     }
 
-    /// The store reads what a member has asked for.
+    /// The store carries out the reads that a member has requested.
     fn read(&mut self, m: usize) {
         let member = &mut self.members[m];
         if let Some(gid) = member.reads.pop() {
@@ -160,7 +159,7 @@ impl Pack {
         }
     }
 
-    /// A member hears of what was read.
+    /// A member gets the result of a read.
     fn hear_read(&mut self, m: usize) {
         let member = &mut self.members[m];
         if member.read.is_empty() {
@@ -187,7 +186,7 @@ impl Pack {
         }
     }
 
-    /// A member that beats learns whether it was taken for gone, and is not any longer.
+    /// A member sends a heartbeat, learns whether it was lapsed, and is not lapsed any more.
     fn beat(&mut self, m: usize) {
         let member = &mut self.members[m];
         member.lapse_due |= std::mem::take(&mut member.is_lapsed);
@@ -197,7 +196,7 @@ impl Pack {
         self.bring_back(m, self.members[m].wall(self.now));
     }
 
-    /// What a member owns and what is due by then belongs in its memory.
+    /// Loads the transactions of a member that are due by `due_by`.
     fn bring_back(&mut self, m: usize, due_by: Timestamp) {
         for gid in self.shared.unfinished(m, due_by) {
             self.members[m].shard.handle_wanted(&gid);
@@ -228,7 +227,7 @@ impl Pack {
         outcome
     }
 
-    /// Takes out what the shards let go of.
+    /// Carries out the releases of the shards.
     fn pump(&mut self) -> Result<(), String> {
         for m in 0..self.members.len() {
             loop {

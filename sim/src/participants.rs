@@ -1,27 +1,27 @@
-//! Participants behind a barrier, and what took effect at them.
+//! Participants behind a barrier, and the effects at them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use trine_engine::{FinishOrder, Transaction};
 use trine_protocol::{Gid, Op, Pattern, Status};
 
-/// What asking a participant led to.
+/// The effect of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happened {
-    /// It took effect.
+    /// The op took effect.
     Effect,
-    /// It had taken effect before.
+    /// The op had taken effect before.
     Duplicate,
-    /// It was undone without having run: no effect.
+    /// An undo without its op: no effect.
     Empty,
-    /// It came after it was undone: no effect.
+    /// An op after its undo: no effect.
     Hanging,
 }
 
-/// Every participant of every transaction.
+/// All participants of all transactions.
 #[derive(Debug, Default)]
 pub struct Participants {
-    /// What each was first asked for and did not refuse, in this order.
+    /// The first call of each op that was not refused, with its position in the order of all calls.
     seen: BTreeMap<(Gid, u32, Op), usize>,
     effects: BTreeMap<(Gid, u32, Op), u32>,
 }
@@ -50,12 +50,12 @@ impl Participants {
         op.and_then(|op| self.effects.get(&(gid.clone(), branch, op))).copied().unwrap_or_default()
     }
 
-    /// What a settled transaction promises of its branches.
+    /// Checks the effects of a settled transaction.
     pub fn check(&self, transaction: &Transaction) -> Result<(), String> {
         let (gid, pattern) = (transaction.gid(), transaction.pattern());
         for (position, branch) in transaction.branches().iter().enumerate() {
             let count = |op| self.effects(gid, position as u32, op);
-            // The initiator of an open tcc or two_phase tries by itself; this walk's does so without participants.
+            // The initiator of an open tcc or two_phase calls `try` or `prepare` itself. The simulation leaves these calls out.
             let tried = transaction.spec().open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase);
             let driven = !tried && branch.spec.forward.is_some();
             let can_undo = branch.spec.on_rollback.is_some() || Op::on_rollback(pattern).is_none();
@@ -81,8 +81,8 @@ impl Participants {
         self.check_order(transaction)
     }
 
-    /// Nobody overtakes what it waits for, directly or through others, nor does its undoing; and what is to be finished one
-    /// by one is.
+    /// Checks the order: a branch runs after the branches it waits for, they are undone in reverse, and phase two goes one by one
+    /// where it must.
     fn check_order(&self, transaction: &Transaction) -> Result<(), String> {
         let (gid, pattern) = (transaction.gid(), transaction.pattern());
         let branches = transaction.branches();
@@ -121,7 +121,7 @@ impl Participants {
     }
 }
 
-/// All branches that must be done first.
+/// All branches that a branch waits for, directly or through others.
 fn waits_for(transaction: &Transaction, branch: usize) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     let mut left = vec![branch];

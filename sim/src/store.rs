@@ -13,7 +13,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Appends all of a gid's records or none of them; returns the gids whose place was taken.
+    /// Appends all records of a gid or none of them. Returns the gids that conflicted.
     pub fn append(&mut self, records: &[Record]) -> Result<Vec<Gid>, String> {
         let mut by_gid: BTreeMap<&Gid, Vec<&Record>> = BTreeMap::new();
         records.iter().for_each(|record| by_gid.entry(&record.gid).or_default().push(record));
@@ -34,7 +34,7 @@ impl Store {
         Ok(conflicts)
     }
 
-    /// Folds the gid's journal, as a coordinator that reads it does.
+    /// Folds the journal of a gid, as a coordinator does when it loads the transaction.
     pub fn load(&self, gid: &Gid) -> Option<Transaction> {
         self.journals.get(gid).and_then(|records| Transaction::fold(records).ok().flatten())
     }

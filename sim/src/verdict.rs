@@ -1,4 +1,4 @@
-//! What walks met.
+//! Counts of the situations in runs. A test fails if a workload never reaches one of them.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ macro_rules! verdict {
 }
 
 verdict! {
-    /// Counts of what walks met, so that a workload that misses something is noticed.
+    /// Counts of walks.
     Verdict {
         /// Transactions that ended committed.
         committed,
@@ -77,7 +77,7 @@ verdict! {
 }
 
 verdict! {
-    /// Counts of what packs met, so that a workload that misses something is noticed.
+    /// Counts of packs.
     PackVerdict {
         /// Transactions that ended committed.
         committed,

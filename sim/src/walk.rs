@@ -1,4 +1,4 @@
-//! One seed: faults, then none, and what must hold.
+//! The run of one seed with one coordinator: first with faults, then without.
 
 mod answers;
 mod oracle;
@@ -23,7 +23,7 @@ const SHARE_OF_CRASHES: usize = 60;
 const SHARE_OF_CLOCKS_SET: usize = 80;
 const SHARE_OF_DEAD_EXECUTORS: usize = 4;
 
-/// See the crate's documentation.
+/// The run of one seed.
 #[derive(Debug)]
 pub struct Walk {
     rng: Rng,
@@ -34,7 +34,7 @@ pub struct Walk {
     clock: Clock,
     /// Its wall clock is set now and then.
     sets_clock: bool,
-    /// A process began with a wall clock that had been set: it cannot know by how much.
+    /// A process started after the wall clock had been set, so it cannot know the size of the jump.
     has_lost_time: bool,
     initiated: Vec<Initiated>,
     asked: BTreeMap<Ticket, (usize, Question)>,
@@ -44,14 +44,14 @@ pub struct Walk {
     loads: Vec<Gid>,
     batch: Option<Batch>,
     late_write: Option<Vec<Record>>,
-    /// Gids whose journal grew behind the shard's back.
+    /// Gids whose journal grew without the shard.
     overtaken: BTreeSet<Gid>,
     fences: BTreeMap<Gid, u64>,
     verdict: Verdict,
 }
 
 impl Walk {
-    /// A walk; nothing has happened yet.
+    /// A new walk.
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let sets_clock = rng.bool();
@@ -78,7 +78,7 @@ impl Walk {
         }
     }
 
-    /// Walks to the end.
+    /// Runs to the end.
     pub fn run(mut self) -> Result<Verdict, String> {
         for _ in 0..FAULTY_STEPS {
             self.faulty_step()?;
@@ -229,7 +229,7 @@ impl Walk {
         self.shard.handle_timeout(now);
     }
 
-    /// The process dies: memory and connections are gone, requests under way may or may not arrive.
+    /// The process dies. Its memory and connections are gone, and its messages under way may or may not arrive.
     fn crash(&mut self) -> Result<(), String> {
         self.verdict.crashes += 1;
         if let Some(batch) = self.batch.take()
@@ -255,12 +255,12 @@ impl Walk {
         Ok(())
     }
 
-    /// No more faults: everything settles, and every initiator learns what became of its request.
+    /// The phase without faults: everything settles, and every request is answered.
     fn settle(&mut self) -> Result<(), String> {
         for index in 0..self.initiated.len() {
             self.ask(index, Ask::Create);
         }
-        // Some are abandoned for good, and have nothing to hope for but a callback.
+        // Some workflows stay without an executor, so that only a callback can bring them on.
         if self.rng.bool() {
             self.kill_executor();
         }
@@ -282,7 +282,7 @@ impl Walk {
             } else if self.rng.bool()
                 && let Some(index) = self.parked()
             {
-                // Not always: time must pass, too, for what is put off.
+                // Not always: sometimes time must pass first, for transactions that wait.
                 self.verdict.replays += 1;
                 self.ask(index, Ask::Replay);
             } else if let Some(at) = self.shard.poll_timeout() {
@@ -298,7 +298,7 @@ impl Walk {
         Err(format!("it does not settle: {stuck:#?}"))
     }
 
-    /// An executor that has something to ask for and has not asked.
+    /// An executor with a request that is not sent yet.
     fn executor_acts(&mut self) -> Option<(usize, Ask)> {
         let asked = &self.asked;
         let idle = |(index, initiated): (usize, &mut Initiated)| {
@@ -309,7 +309,7 @@ impl Walk {
         self.initiated.iter_mut().enumerate().find_map(idle)
     }
 
-    /// A transaction that needs a person; that person presses the button.
+    /// A parked transaction, for the operator to replay.
     fn parked(&self) -> Option<usize> {
         let parked = |initiated: &Initiated| {
             self.store.state(&initiated.gid).is_some_and(|state| state.parked().is_some())

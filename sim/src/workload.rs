@@ -1,4 +1,4 @@
-//! Transactions to run: of every pattern and shape.
+//! Random transactions of every pattern and shape.
 
 use fastrand::Rng;
 use trine_engine::{
@@ -6,7 +6,7 @@ use trine_engine::{
 };
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target};
 
-/// Gids that a careless store would confuse: prefixes, and letters that differ in case alone.
+/// Gids that a careless store would confuse: prefixes of each other, and gids that differ only in case.
 pub(crate) fn gid(number: usize) -> Gid {
     let text = match number % 3 {
         0 => format!("order-{}", number / 3),
@@ -30,7 +30,7 @@ fn branch_id(number: usize) -> BranchId {
 fn branch(rng: &mut Rng, pattern: Pattern, number: usize, dialect: bool) -> BranchSpec {
     let ordered = matches!(pattern, Pattern::Saga | Pattern::Message);
     let after = (0..number).filter(|_| ordered && rng.u8(..) < 96).map(branch_id).collect();
-    // No limit, or a generous one that rolls back: a limit that parks would need an operator to settle.
+    // No limit, or one that rolls back. A limit that parks would need an operator before the transaction can settle.
     let max_attempts = (pattern != Pattern::Message && rng.u8(..) < 64).then_some(2);
     let on_exhausted = if max_attempts.is_some() { OnExhausted::RollBack } else { OnExhausted::Park };
     let retry = RetryPolicy { max_attempts, ..RetryPolicy::default() };
@@ -81,7 +81,7 @@ pub(crate) fn spec(rng: &mut Rng) -> Spec {
     draft.build().unwrap_or_else(|error| unreachable!("the workload builds what can be built: {error}"))
 }
 
-/// Of a pattern whose branches the coordinator calls.
+/// A draft with branches that the coordinator calls.
 fn branches(rng: &mut Rng, pattern: Pattern) -> Draft {
     let dialect = rng.u8(..) < 64;
     let open = (pattern != Pattern::Saga || dialect) && rng.bool();
@@ -91,7 +91,7 @@ fn branches(rng: &mut Rng, pattern: Pattern) -> Draft {
         open,
         branches,
         check: (open && pattern == Pattern::Message && !(dialect && rng.bool())).then(|| target(Op::Check)),
-        // An initiator that dies leaves an open transaction to its deadline.
+        // If the initiator dies, only the deadline ends an open transaction.
         deadline_ms: (silent || (pattern != Pattern::Message && rng.u8(..) < 64)).then_some(20_000),
         start_delay_ms: if !open && rng.u8(..) < 32 { 1_000 } else { 0 },
         finish_order: finish_order(rng, pattern),

@@ -1,8 +1,9 @@
 //! The folder of a server, and the small shell process that keeps both folder and server from outliving this process.
 //!
-//! A destructor does not run in a process that is killed, and `unsafe` (a parent death signal) is forbidden here. So
-//! every server is a child of a shell that reads from a pipe only this process writes to (std opens it close-on-exec).
-//! However this process ends, the pipe ends with it; the shell then kills the server and removes the folder.
+//! Destructors do not run in a process that is killed, and a parent death signal needs `unsafe`, which is forbidden here. So
+//! every server is a child of a shell that reads from a pipe. Only this process writes to the pipe (std opens it
+//! close-on-exec). When this process ends, in whatever way, the pipe closes, and the shell kills the server and removes the
+//! folder.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -15,7 +16,7 @@ const SCRIPT: &str = include_str!("keeper.sh");
 #[derive(Debug)]
 pub(crate) struct Keeper {
     shell: Child,
-    /// `None` once closed, which is what tells the shell to finish.
+    /// `None` once closed. The closed pipe tells the shell to finish.
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     folder: PathBuf,
@@ -42,12 +43,12 @@ impl Keeper {
         keeper
     }
 
-    /// The folder, which is the working directory of whatever is started.
+    /// The folder, which is the working directory of the server.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The process that every process of the server descends from.
+    /// The shell, which is the ancestor of all processes of the server.
     pub(crate) fn pid(&self) -> u32 {
         self.shell.id()
     }
@@ -69,12 +70,12 @@ impl Keeper {
         self.ask("crash; echo done");
     }
 
-    /// Returns when the server, which is ending, has given back everything it held.
+    /// Waits until the server has ended and released its resources.
     pub(crate) fn wait(&mut self) {
         self.ask("wait; echo done");
     }
 
-    /// What the server has said, for messages about why it does not start.
+    /// The end of the server's log, for error messages.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(self.folder.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -101,13 +102,13 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         drop(self.commands.take());
-        // Nothing is left to be done about a shell that cannot be waited for.
+        // An error here cannot be handled.
         let _ = self.shell.wait();
     }
 }
 
-/// Where folders are made. A server that runs as another user has to be able to walk there, and a socket's whole path
-/// must fit into 107 bytes; /tmp serves where the directory for temporary files does not.
+/// The parent of the folders. A server that runs as another user must be able to enter it, and the path of a socket must fit into
+/// 107 bytes. If the directory for temporary files does not meet both, /tmp is used.
 fn parent(other_user: bool) -> PathBuf {
     let temporary = std::env::temp_dir();
     let long = temporary.as_os_str().len() > 60;

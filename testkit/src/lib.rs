@@ -1,12 +1,11 @@
 //! Throwaway servers for tests: PostgreSQL, MariaDB, Redis, nginx and pgbouncer in temporary folders on free ports, small clusters
 //! of them, and a proxy that misbehaves on demand. Knows nothing of Trine.
 //!
-//! Everything here is synchronous, and panics where it fails: a test can do nothing about a server that does not start.
-//! A call may take seconds, so an asynchronous test that has something else to do meanwhile makes it with
-//! `spawn_blocking`.
+//! Everything here is synchronous and panics on failure, because a test cannot go on without its server. A call may take
+//! seconds: an asynchronous test that must do other work meanwhile uses `spawn_blocking`.
 //!
-//! A server is killed and its folder removed when its handle is dropped, and also when the process ends, in whatever way.
-//! The servers are found by their programs; `cargo xtask setup` installs them.
+//! A server is killed and its folder is removed when its handle is dropped, and also when the process ends in any way.
+//! `cargo xtask setup` installs the servers' programs.
 
 mod keeper;
 pub mod mariadb;

@@ -1,7 +1,7 @@
-//! MariaDB servers, alone and in clusters. They stand for MySQL too: same protocol, same URLs.
+//! MariaDB servers, alone and in clusters.
 //!
-//! With `TESTKIT_MYSQL=mysql` in the environment every server here is MySQL's own instead (clusters aside), so that all
-//! tests that ask for one can be run on both.
+//! With `TESTKIT_MYSQL=mysql` in the environment every server here except clusters is MySQL's own server, so that the same tests
+//! run on both.
 
 mod galera;
 mod mysql;
@@ -26,14 +26,14 @@ const PACKAGE: &str = "mariadb-server";
 const USER: &str = "user";
 const PASSWORD: &str = "password";
 const OWNER: Owner = Owner("mysql");
-/// The server asks nobody to log in by socket: its user is made with the data directory.
+/// The user with all rights, made together with the data directory. Otherwise only a login by socket would be possible.
 const USERS: &str = "\
 CREATE USER 'user'@'%' IDENTIFIED BY 'password';
 GRANT ALL PRIVILEGES ON *.* TO 'user'@'%' WITH GRANT OPTION;
 ";
 const GREETING_MAX: Duration = Duration::from_secs(5);
 
-/// A server with full durability and room for 300 connections, otherwise as MariaDB (or MySQL) comes.
+/// A server with full durability and room for 300 connections, and otherwise the defaults of MariaDB (or MySQL).
 #[derive(Debug)]
 pub struct MariaDb {
     server: Server,
@@ -120,7 +120,7 @@ impl MariaDb {
         let ids = self
             .execute("", &format!("SELECT id FROM information_schema.processlist WHERE db = '{database}'"));
         let kills: String = ids.lines().map(|id| format!("KILL CONNECTION {id};\n")).collect();
-        // One that is gone by now is no error.
+        // `--force`: a connection that is gone by now is no error.
         let killed = process::run(self.client().arg("--force"), &kills);
         killed.unwrap_or_else(|error| panic!("MariaDB did not end connections: {error}"));
     }
@@ -179,7 +179,7 @@ fn kind(ready: fn(&Server, u32) -> bool) -> Kind {
     }
 }
 
-/// A server that takes connections greets whoever connects.
+/// Ready when it sends its greeting to a new connection.
 fn greets(server: &Server, _pid: u32) -> bool {
     let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())) else { return false };
     let mut greeting = [0; 5];
@@ -196,7 +196,7 @@ fn options(settings: &[(&str, &str)]) -> Vec<String> {
     settings.iter().map(|(name, value)| format!("--{name}={value}")).collect()
 }
 
-/// The server with what every test wants of it.
+/// The command that starts the server.
 fn program(folder: &Path, port: u16) -> Vec<String> {
     let mut program = vec![process::program("mariadbd", PACKAGE).display().to_string()];
     program.extend(common(folder, port));
@@ -224,7 +224,7 @@ fn common(folder: &Path, port: u16) -> Vec<String> {
     ]
 }
 
-/// The redo log is written in full when it is made; its size is no matter to a test.
+/// A small redo log, because the whole log is written when it is made.
 const LOG_SIZE: &str = "--innodb-log-file-size=16M";
 
 fn initialise(folder: &Path, data: &Path) {
@@ -234,7 +234,7 @@ fn initialise(folder: &Path, data: &Path) {
     let options = ["--no-defaults", "--skip-test-db", "--skip-name-resolve", LOG_SIZE, authentication, &data];
     OWNER.run(&[words(&[&install]), words(&options)].concat(), "");
     let bootstrap = [program(folder, 0), words(&["--bootstrap"])].concat();
-    // Only after this are the tables of users in use, without which there is nothing to grant.
+    // The first FLUSH loads the tables of users, without which GRANT fails.
     OWNER.run(&bootstrap, &format!("FLUSH PRIVILEGES;\n{USERS}FLUSH PRIVILEGES;\n"));
 }
 

@@ -40,7 +40,7 @@ impl Nginx {
         self.server.signal("HUP");
         let reloaded = wait::until(RELOAD_MAX, || {
             let now = self.workers();
-            // An old worker that still has something under way says so in its name.
+            // An old worker with requests under way has "shutting down" in its name.
             let old = before.iter().filter(|worker| now.contains(worker)).all(|&worker| is_leaving(worker));
             old && now.iter().any(|worker| !before.contains(worker))
         });
@@ -92,7 +92,7 @@ fn ready(server: &Server, pid: u32) -> bool {
 
 fn command(folder: &Path) -> Vec<String> {
     let prefix = folder.display();
-    // As root it would hand its work to a user who cannot enter the folder.
+    // As root, nginx would run its workers as a user that cannot enter the folder.
     let user = if process::is_root() { "user root;" } else { "" };
     let global = format!("daemon off; pid {prefix}/pid; {user}");
     let program = process::program("nginx", PACKAGE).display().to_string();
@@ -121,7 +121,7 @@ fn with_own_paths(config: &str) -> String {
 
 fn is_leaving(worker: u32) -> bool {
     let name = std::fs::read(format!("/proc/{worker}/cmdline")).unwrap_or_default();
-    // A worker that is gone has no name.
+    // A process that is gone has an empty name.
     name.is_empty() || String::from_utf8_lossy(&name).contains("shutting down")
 }
 

@@ -1,7 +1,7 @@
-//! Users that servers run as where tests run as root, as they do in many containers.
+//! The users of servers when tests run as root, as in many containers.
 //!
-//! PostgreSQL refuses to run as root. MariaDB does not, but the rsync by which one node of a cluster copies another's
-//! data turns into `nobody` then. Debian's packages bring a user for each.
+//! PostgreSQL refuses to run as root. MariaDB does not refuse, but then the rsync that copies data between the nodes of a cluster
+//! runs as `nobody` and fails. Debian's packages create a user for each.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::process;
 use crate::server::words;
 
-/// A user, by the name the packages give him. Stands for the present user where that is not root.
+/// A user of Debian's packages. If the present user is not root, it stands for the present user.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner(pub(crate) &'static str);
 
@@ -42,7 +42,7 @@ impl Owner {
     /// Runs a command as this user, with `input`; it has to succeed.
     pub(crate) fn run(self, command: &[String], input: &str) {
         let command = [self.command().as_slice(), command].concat();
-        // From a directory that every user can be in.
+        // Run in a directory that every user can enter.
         let result = process::run(Command::new(&command[0]).args(&command[1..]).current_dir("/"), input);
         result.unwrap_or_else(|error| panic!("{} failed: {error}", command.join(" ")));
     }

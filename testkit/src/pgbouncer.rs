@@ -8,7 +8,7 @@ use crate::process;
 use crate::server::{Kind, Server, words};
 
 const PACKAGE: &str = "pgbouncer";
-/// It does not run as root.
+/// pgbouncer does not run as root.
 const OWNER: Owner = Owner("postgres");
 
 /// A pooler with one database behind it; everybody may connect to that.
@@ -49,7 +49,7 @@ fn kind() -> Kind {
 }
 
 fn write_config(folder: &Path, port: u16, server_port: u16, pool_mode: &str) {
-    // Nobody is asked for a password, neither here nor by the server behind. With `any` its user must be named.
+    // No password is needed, neither here nor at the server. With `any`, the server's user must be named.
     let config = format!(
         "[databases]\n* = host=127.0.0.1 port={server_port} user=user\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\

@@ -1,8 +1,8 @@
 //! Ports for servers that cannot be told to take port 0.
 //!
-//! They are taken from below the range that the kernel gives to outgoing connections, since such a connection could take
-//! the port of a server that is down for a moment. Processes that test at the same time keep clear of each other by a
-//! lock per port: a socket in Linux's abstract namespace, which the kernel removes with the process that holds it.
+//! The ports are below the kernel's range for outgoing connections; otherwise such a connection could take the port of a
+//! server that is down for a moment. Test processes that run at the same time use a lock for each port: a socket in Linux's
+//! abstract namespace, which the kernel removes with its process.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -45,8 +45,8 @@ impl Reserved {
     }
 }
 
-/// A port on which nobody listens, and which this process gets once only; no other process that uses this crate gets it
-/// before this one ends.
+/// A port on which nobody listens. No other call, in this or another process that uses this crate, gets the port before this
+/// process ends.
 #[must_use]
 pub fn free_port() -> u16 {
     static TAKEN: Mutex<Vec<Reserved>> = Mutex::new(Vec::new());

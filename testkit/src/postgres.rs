@@ -77,7 +77,7 @@ impl Postgres {
 
     fn create_database(&self) -> String {
         let name = format!("db_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        // Nobody can be connected to template0, so creations do not get into each other's way.
+        // Nobody can connect to template0, so several databases can be created from it at once.
         self.execute("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0"));
         name
     }
@@ -158,11 +158,11 @@ fn kind() -> Kind {
     }
 }
 
-/// The server's own word for it: the last line of the file in which it keeps its process id.
+/// Ready when the last line of the server's pid file says so.
 fn ready(server: &Server, pid: u32) -> bool {
     let status = std::fs::read_to_string(data(server.folder()).join("postmaster.pid")).unwrap_or_default();
     let lines: Vec<&str> = status.lines().map(str::trim).collect();
-    // The file of a server that was killed is still there.
+    // Compare the pid, because the file of a server that was killed is still there.
     lines.first() == Some(&pid.to_string().as_str()) && lines.get(7) == Some(&"ready")
 }
 
@@ -190,7 +190,7 @@ fn command(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Vec<String> {
 fn initialise(data: &Path) {
     let initdb = program("initdb").display().to_string();
     let data = data.display().to_string();
-    // Whoever can connect is trusted: what passwords cost would be paid by every connection of every test.
+    // No passwords, because checking one takes time in every connection of every test.
     OWNER.run(&words(&[&initdb, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-D", &data]), "");
 }
 
@@ -205,8 +205,8 @@ fn template_name() -> String {
     format!("postgres-{number}")
 }
 
-/// A program of the newest PostgreSQL. Debian keeps them apart by version, and off the `PATH`. A folder that is named need
-/// not have the client's.
+/// The path of a program of the newest PostgreSQL. Debian keeps one folder for each version, outside of `PATH`. The folder in
+/// `TESTKIT_POSTGRES` need not have the client's programs.
 fn program(name: &str) -> PathBuf {
     let named = std::env::var_os("TESTKIT_POSTGRES").map(|folder| PathBuf::from(folder).join(name));
     if let Some(file) = named.filter(|file| file.is_file()) {

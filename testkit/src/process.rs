@@ -10,7 +10,7 @@ pub fn kill_9(pid: u32) {
     signal(pid, "KILL");
 }
 
-/// Stops a process where it is: it answers nothing and loses nothing, as one that is starved of its processor.
+/// Stops a process (SIGSTOP): it answers nothing and loses nothing, like a process that gets no processor time.
 pub fn stop(pid: u32) {
     signal(pid, "STOP");
 }
@@ -22,7 +22,7 @@ pub fn cont(pid: u32) {
 
 /// Sends a signal, by name without `SIG`. A process that is gone is no error.
 pub fn signal(pid: u32, name: &str) {
-    // The shell's own kill: the program of that name is in a package that may be missing.
+    // The shell's builtin, because the program `kill` is in a package that may be missing.
     let sent = Command::new("sh")
         .args(["-c", "kill \"-$1\" \"$2\" 2>/dev/null", "kill", name, &pid.to_string()])
         .status();
@@ -35,7 +35,7 @@ pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some()
 }
 
-/// Whether a process is alive and a child of `parent`: the same process, then, that was started there.
+/// Whether a process is alive and a child of `parent`. Then the pid was not reused by another process.
 pub(crate) fn is_child(pid: u32, parent: u32) -> bool {
     stat(pid) == Some(parent)
 }
@@ -50,7 +50,7 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 /// The parent of a process that is alive.
 fn stat(pid: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything.
+    // The name, in parentheses, may contain any characters.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
@@ -66,7 +66,7 @@ pub(crate) fn user_id() -> String {
     std::fs::metadata("/proc/self").map_or(0, |process| process.uid()).to_string()
 }
 
-/// Where a program is. Servers are in directories that an ordinary user's `PATH` lacks.
+/// The path of a program. Servers are in directories that are not in an ordinary user's `PATH`.
 pub(crate) fn program(name: &str, package: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -78,7 +78,7 @@ pub(crate) fn missing(name: &str, package: &str) -> ! {
     panic!("`{name}` is missing: `cargo xtask setup` installs it (Debian package {package})")
 }
 
-/// Runs a client program with `input`; its output without the newline at the end, or what it complained about.
+/// Runs a client program with `input`. Returns its output without the last newline, or its error output.
 pub(crate) fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let failed = |command: &Command, error| format!("cannot run {:?}: {error}", command.get_program());
     let mut child = command
@@ -89,8 +89,8 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Result<String, String> 
         .map_err(|error| failed(command, error))?;
     let mut stdin = child.stdin.take().expect("stdin was asked to be a pipe");
     let input = input.to_owned();
-    // In a thread of its own, since a program that answers while it reads would fill its pipe and wait for us. One that
-    // ends early has said why.
+    // A thread writes the input: a program that answers while it reads would otherwise fill its pipe and wait for us. A
+    // failed write needs no report, because a program that ends early prints the reason.
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().map_err(|error| failed(command, error))?;
     drop(writer.join());

@@ -1,7 +1,7 @@
-//! A TCP proxy that misbehaves on demand: it cuts, refuses, swallows, delays, and loses acknowledgements.
+//! A TCP proxy that misbehaves on demand: it cuts and refuses connections, swallows and delays bytes, and loses acknowledgements.
 //!
-//! It knows no protocol. What it can tell apart are the chunks in which bytes arrive; the clients of databases write a
-//! request at once, so a chunk towards the server is a request.
+//! It knows no protocol, only the chunks in which bytes arrive. Database clients write a request at once, so a chunk towards the
+//! server is a request.
 
 mod connection;
 mod faults;
@@ -68,8 +68,8 @@ impl Proxy {
         self.faults.set_refuse(refuse);
     }
 
-    /// While `true`, everything is taken and nothing is forwarded, in either direction. A connection that lost bytes, or
-    /// was made meanwhile, forwards nothing afterwards either: half a conversation is none.
+    /// While `true`, bytes are read and not forwarded, in both directions. A connection that lost bytes, or was opened meanwhile,
+    /// forwards nothing afterwards either, because its protocol is out of step.
     pub fn black_hole(&self, black_hole: bool) {
         self.faults.set_black_hole(black_hole);
     }
@@ -138,10 +138,10 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.faults.close();
-        // The acceptor waits for a connection, and this is one.
+        // Wakes the acceptor, which waits for a connection.
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
         if let Some(acceptor) = self.acceptor.take() {
-            // It has nothing to report.
+            // The thread returns nothing.
             let _ = acceptor.join();
         }
         self.connections.close_all();
@@ -155,7 +155,7 @@ fn accept(listener: &TcpListener, faults: &Arc<Faults>, connections: &Arc<Connec
         }
         match client {
             Ok(client) if !faults.refuses() => connection::serve(client, faults, connections),
-            // Dropping it closes it.
+            // Dropping the stream closes it.
             Ok(_) | Err(_) => {}
         }
     }

@@ -124,7 +124,7 @@ fn kind() -> Kind {
     }
 }
 
-/// While it reads its data back, it answers that it does.
+/// Ready when it answers a ping. While it loads its data, it answers with an error.
 fn ready(server: &Server, _pid: u32) -> bool {
     let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())) else { return false };
     let mut answer = [0; 5];

@@ -1,4 +1,4 @@
-//! What all servers have in common: a keeper, a port, a command, and being started, crashed, paused and stopped.
+//! The parts that all servers share: a keeper, a port, a command; start, crash, pause and stop.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,23 +10,23 @@ use crate::{process, wait};
 
 const START_MAX: Duration = Duration::from_secs(90);
 const STOP_MAX: Duration = Duration::from_secs(60);
-/// How often another port is tried when somebody else was faster.
+/// How often another port is tried when the first one is taken.
 const PORTS_MAX: u32 = 5;
 const LOG_LINES_MAX: usize = 40;
 
-/// How a kind of server is made.
+/// The properties of one kind of server.
 pub(crate) struct Kind {
-    /// For messages.
+    /// The name in error messages.
     pub(crate) name: &'static str,
-    /// The user its folder belongs to, where that is not the one we run as.
+    /// The owner of its folder, if that is not the present user.
     pub(crate) owner: Option<&'static str>,
     /// The signal at which it ends at once together with its children; `None` if it has no children.
     pub(crate) end: Option<&'static str>,
     /// Makes the data directory in the folder.
     pub(crate) prepare: fn(&Path),
-    /// Whether the process with this id answers. Is asked again and again.
+    /// Whether the process with this id is ready. Called repeatedly.
     pub(crate) ready: fn(&Server, u32) -> bool,
-    /// What the log says when the port was taken.
+    /// The text in the log when the port was taken.
     pub(crate) port_taken: &'static str,
 }
 
@@ -121,7 +121,7 @@ impl Server {
         running.pid = None;
     }
 
-    /// Asks the server to end, with the signal that means so to it, and returns when it has.
+    /// Stops the server with the given signal, and returns when it has ended.
     pub(crate) fn stop(&self, signal: &str) {
         let Some(pid) = self.pid() else { return };
         process::signal(pid, signal);
@@ -163,12 +163,12 @@ impl Server {
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
-        // A test that failed meanwhile left nothing half done that matters to the others.
+        // A failed test may have poisoned the mutex. The state is intact.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Words as a command has them.
+/// Owned words for a command.
 pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }

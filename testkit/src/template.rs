@@ -21,15 +21,16 @@ pub(crate) fn fill(directory: &Path, name: &str, owner: Owner, initialise: impl 
         return;
     }
     initialise();
-    // Under a name of its own first: others must see all of it or nothing. Whoever comes second throws his away.
+    // Build under a unique name, then rename: others must see a whole copy or none. If another process was faster, this copy
+    // is deleted.
     let own = cache.join(format!("{name}.{}.{}", std::process::id(), unique()));
     if std::fs::create_dir_all(&own).is_err() {
-        // A target directory of another user's: nothing is kept.
+        // The target directory belongs to another user, so nothing can be kept.
         return;
     }
     process::copy(directory, &own);
     if std::fs::rename(&own, &kept).is_err() {
-        // What stays is in the target directory, which is there to be deleted.
+        // Leftovers are in the target directory, where they do no harm.
         let _ = std::fs::remove_dir_all(&own);
     }
 }

@@ -1,9 +1,9 @@
-//! `cargo xtask canaries`: break the engine's laws one at a time, on purpose, and see that its tests notice.
+//! `cargo xtask canaries`: breaks the laws of the engine on purpose, one at a time, and checks that the tests notice.
 //!
-//! Each canary of the table replaces an exact piece of the engine in a copy under `target/canaries`; then the engine's
-//! tests must fail there. A canary that survives means that nothing proves its law; a canary that does not build, or
-//! whose piece is no longer found, proves nothing either. The table goes on after each of them, and the report at the
-//! end names them. `verify` asks on every change whether all of them build.
+//! Each canary of the table replaces an exact piece of text in a copy of the engine under `target/canaries`. Then the engine's
+//! tests must fail there. If they pass, no test proves the law. A canary that does not build, or whose text is not found,
+//! proves nothing. In all these cases the run goes on with the next canary, and the report at the end names them. `verify` checks
+//! on every change that all canaries build.
 
 mod builds;
 mod place;
@@ -21,10 +21,10 @@ const NAMED_MAX: usize = 4;
 /// The tests that enumerate histories: thorough, and slow.
 const HISTORIES: &str = "every_history";
 
-/// The longest that one canary's tests may take; the histories of a sound engine take 20 s on a busy machine.
+/// Longest time for one canary's tests. The histories of an unbroken engine take 20 s on a busy machine.
 const TESTS_TAKE_MAX: Duration = Duration::from_secs(600);
 
-/// Which canaries, and which tests.
+/// The command's options.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Only canaries whose law or description contains this
@@ -37,7 +37,7 @@ pub(crate) struct Options {
     build: bool,
 }
 
-/// Lets the canaries loose, one at a time.
+/// Runs the canaries, one at a time.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<(), String> {
     let only = options.only.as_deref();
     let chosen =
@@ -59,12 +59,12 @@ pub(crate) fn all_build(root: &Path) -> Result<(), String> {
     builds::check(root, &canaries().collect::<Vec<_>>())
 }
 
-/// What the tests said to a broken engine.
+/// The verdict of the tests on a broken engine.
 #[derive(Debug)]
 enum Verdict {
     Noticed(String),
     Survived,
-    /// It shows nothing: it is stale or does not build.
+    /// The canary is stale or does not build.
     NoCanary(String),
     /// The tests did not end.
     Hung,
@@ -81,7 +81,7 @@ impl Verdict {
     }
 }
 
-/// Tries all of them, whatever becomes of each, and reports at the end.
+/// Runs all canaries, whatever the result of each, and reports at the end.
 fn run_table(
     chosen: &[&Canary],
     mut attempt: impl FnMut(&Canary) -> Result<Verdict, String>,
@@ -107,7 +107,7 @@ fn run_table(
     if bad.is_empty() { Ok(()) } else { Err(format!("{summary}; these were not:\n{}", bad.join("\n"))) }
 }
 
-/// Builds the tests and runs them, the quick ones first: what they notice need not be enumerated.
+/// Builds the tests and runs them: the quick ones first, then, if they noticed nothing, the exhaustive histories.
 fn judge(place: &Place, histories_alone: bool) -> Result<Verdict, String> {
     let program = match place.build()? {
         Ok(program) => program,

@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::run::{self, command};
 
 const PACKAGE: &str = "mysql-server-core";
-/// Where apt keeps what it knows. Empty at first: the machine's own packages are no matter, so all libraries are fetched.
+/// Apt's own folders. They start empty, so apt ignores the machine's packages and fetches all libraries.
 const FOLDERS: [&str; 3] = ["lists/partial", "archives/partial", "root"];
 
 /// Where the server is unpacked: its root in `root`, its version in `version`.
@@ -24,7 +24,7 @@ pub(crate) fn is_there(root: &Path) -> bool {
     folder(root).is_ok_and(|folder| folder.join("version").is_file())
 }
 
-/// Unpacks the server unless it is there. That it cannot be had is told, and no error.
+/// Unpacks the server unless it is there. If it cannot be had, a message says so, and this is no error.
 pub(crate) fn setup(root: &Path) -> Result<(), String> {
     let folder = folder(root)?;
     if is_there(root) {
@@ -57,7 +57,7 @@ fn unpack(root: &Path, folder: &Path) -> Result<(), String> {
     let version = run::output(&mut mysqld(root, folder, ["--version"]))?;
     let number = version.split("Ver ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let number = number.ok_or_else(|| format!("it does not say its version: {}", version.trim()))?;
-    // Last: whoever finds the version finds a whole server.
+    // The version is written last: if it is there, the server is complete.
     write(&folder.join("version"), &format!("{number}\n"))
 }
 
@@ -71,7 +71,7 @@ fn mirror(root: &Path) -> Result<String, String> {
         .ok_or_else(|| "apt-get knows no mirror of Debian here".to_owned())
 }
 
-/// Of lines with an address and a suite, the first address that has whole releases: not updates of one.
+/// From lines with an address and a suite: the first address with a whole release, and not with its updates.
 fn main_mirror(targets: &str) -> Option<String> {
     let mut pairs = targets.lines().filter_map(|line| line.split_once(' '));
     pairs.find(|(_, suite)| !suite.contains('-')).map(|(address, _)| address.to_owned())
@@ -88,10 +88,10 @@ fn configuration(folder: &Path) -> String {
         ("Dir::Cache", at("")),
         ("APT::Architecture", "amd64".to_owned()),
         ("APT::Install-Recommends", "false".to_owned()),
-        // Descriptions of programs with a window.
+        // Skip the descriptions of graphical programs.
         ("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", "false".to_owned()),
         ("Acquire::Languages", "none".to_owned()),
-        // As root, apt would change to a user who may not write here.
+        // As root, apt would change to a user that may not write here.
         ("APT::Sandbox::User", "root".to_owned()),
     ];
     settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect()
@@ -103,7 +103,7 @@ fn apt(root: &Path, folder: &Path) -> Command {
     apt
 }
 
-/// The server by the loader and the libraries it came with.
+/// The command that starts the server with its own loader and libraries.
 fn mysqld(root: &Path, folder: &Path, args: [&str; 1]) -> Command {
     let libraries = folder.join("root/usr/lib/x86_64-linux-gnu");
     let loader = libraries.join("ld-linux-x86-64.so.2").display().to_string();
@@ -124,7 +124,7 @@ fn packages(archives: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(packages)
 }
 
-/// Runs a command and shows what it says only when it fails.
+/// Runs a command, and shows its output only if it fails.
 fn quietly(command: &mut Command) -> Result<(), String> {
     let shown = run::show(command);
     let output = command.output().map_err(|error| format!("cannot run `{shown}`: {error}"))?;

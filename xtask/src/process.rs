@@ -1,4 +1,4 @@
-//! Child processes that never outlive the run, and what `/proc` says about them.
+//! Child processes that never outlive the run, and their figures from `/proc`.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use crate::run;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const TAIL_LINES_MAX: usize = 30;
 
-/// `/proc` counts processor time in these, whatever the kernel's own tick is.
+/// Unit of processor time in `/proc`, independent of the kernel's tick.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running program. Dropping it kills it.
@@ -36,7 +36,7 @@ pub(crate) struct Memory {
 }
 
 impl Process {
-    /// Starts a server and waits until it says where it listens.
+    /// Starts a server, and waits until it prints its address.
     pub(crate) fn serve(
         name: &'static str,
         program: &Path,
@@ -85,7 +85,7 @@ impl Process {
         if let Some(mut stderr) = self.child.stderr.take() {
             stderr.read_to_string(&mut complained).map_err(|error| format!("{}: {error}", self.name))?;
         }
-        // Until it is waited for, a process that has ended keeps its figures.
+        // A process that has ended keeps its figures until it is waited for.
         let seconds = self.cpu_seconds()?;
         let status = self.child.wait().map_err(|error| format!("{}: {error}", self.name))?;
         if status.success() {
@@ -95,7 +95,7 @@ impl Process {
         }
     }
 
-    /// An error with its last words when it has ended.
+    /// Fails with the last lines of its output if the process has ended.
     pub(crate) fn ensure_running(&mut self) -> Result<(), String> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
@@ -136,7 +136,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when it is gone already.
+        // Both fail only if the process is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -154,8 +154,8 @@ impl SpawnPiped for Command {
     }
 }
 
-/// A command for `program` that the kernel kills when we die, however we die. Where `setpriv` is missing, `Drop` and
-/// the terminal's signals have to do.
+/// A command for `program` that the kernel kills when this process dies in any way. Without `setpriv`, only `Drop` and
+/// the terminal's signals end it.
 fn bound_to_us(program: &Path) -> Command {
     if run::succeeds(Command::new("setpriv").args(["--pdeathsig", "KILL", "true"])) {
         let mut command = Command::new("setpriv");
@@ -168,13 +168,13 @@ fn bound_to_us(program: &Path) -> Command {
 /// Reads a pipe to its end, keeps its last lines, and reports the address it finds.
 fn follow(pipe: impl Read + Send + 'static, tail: Arc<Mutex<VecDeque<String>>>, found: Sender<String>) {
     thread::spawn(move || {
-        // Dropped once used, so that the receiver learns when nobody is left to tell it.
+        // The sender is dropped after its use, so that the receiver notices if no address can come any more.
         let mut found = Some(found);
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
             if let Some(address) = listening_address(&line)
                 && let Some(found) = found.take()
             {
-                // The receiver is gone when the other pipe was faster.
+                // The receiver is gone if the other pipe was faster.
                 let _ = found.send(address);
             }
             let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,7 +194,7 @@ fn listening_address(line: &str) -> Option<String> {
     (!port.is_empty()).then(|| format!("http://127.0.0.1:{port}"))
 }
 
-/// User and kernel time out of `/proc/PID/stat`. The program's name, in parentheses, may hold anything.
+/// User and kernel time from `/proc/PID/stat`. The program's name, in parentheses, may contain any characters.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);

@@ -1,4 +1,4 @@
-//! Running other programs from the repository root, and asking cargo about the workspace.
+//! Runs other programs from the repository root, and reads cargo's metadata of the workspace.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(crate) fn command<S: AsRef<OsStr>>(
     command
 }
 
-/// The cargo that runs us, so that a toolchain override is kept.
+/// The cargo that runs this program, so that a toolchain override is kept.
 pub(crate) fn cargo<S: AsRef<OsStr>>(root: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     command(root, &cargo, args)
@@ -43,13 +43,13 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})")) }
 }
 
-/// Whether the program exists and says yes. Its output is thrown away.
+/// Whether the program exists and succeeds. Its output is discarded.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// What the program prints on stdout.
+/// The program's standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let shown = show(command);
     let output = command
@@ -68,7 +68,7 @@ pub(crate) fn metadata(root: &Path) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("cargo metadata is not JSON: {error}"))
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target directory.
 pub(crate) fn target_directory(root: &Path) -> Result<PathBuf, String> {
     let metadata = metadata(root)?;
     let path = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;

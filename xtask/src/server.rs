@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::process::Process;
 use crate::run::{self, cargo};
 
-/// A server and where it listens.
+/// A server and its address.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) url: String,
@@ -25,7 +25,7 @@ pub(crate) enum Build {
 }
 
 impl Server {
-    /// Starts `program` and waits until it says where it listens.
+    /// Starts `program`, and waits until it prints its address.
     pub(crate) fn start(
         name: &'static str,
         program: &Path,
@@ -37,7 +37,7 @@ impl Server {
         Ok(Self { process, url })
     }
 
-    /// Starts Trine on a new SQLite database in `directory`, otherwise configured as it comes.
+    /// Starts Trine on a new SQLite database in `directory`, and otherwise with its defaults.
     pub(crate) fn start_trine(program: &Path, directory: &Path) -> Result<Self, String> {
         fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let store = format!("sqlite:{}", directory.join("trine.db").display());
@@ -64,7 +64,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing to do about a failure here, and `cargo clean` removes what is left.
+        // A failure cannot be handled here, and `cargo clean` removes leftovers.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

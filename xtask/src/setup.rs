@@ -1,7 +1,7 @@
-//! `cargo xtask setup`: installs what the tests need and this machine lacks.
+//! `cargo xtask setup`: installs the programs that the tests need and the machine lacks.
 //!
-//! Operating-system packages, the server of `mysql.rs` and the clients of `clients.rs` are installed at once. The tools that few commands need,
-//! schemathesis and cargo-deny, are installed when first asked for.
+//! Packages of the operating system, the server of `mysql.rs` and the clients of `clients.rs` are installed at once. Tools of few
+//! commands (schemathesis, cargo-deny) are installed at their first use.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::{clients, mysql};
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
-/// Something the tests need from the operating system.
+/// A program that the tests need from the operating system.
 struct Requirement {
     /// A command that succeeds when it is there.
     probe: &'static [&'static str],
     /// The Debian or Ubuntu package that brings it.
     package: &'static str,
-    /// Who needs it.
+    /// The tests that need it.
     reason: &'static str,
 }
 
@@ -80,8 +80,8 @@ const REQUIREMENTS: &[Requirement] = &[
     Requirement { probe: &["go", "version"], package: "golang-go", reason: "dtm's client for Go is tested" },
 ];
 
-/// Runs apt-get without letting packages start the services they bring: nobody asked for a database on its usual port.
-/// Whoever has a policy for services of his own keeps it.
+/// Runs apt-get such that packages do not start their services: a database on its usual port is not wanted. A policy that
+/// the machine has already is kept.
 const QUIETLY: &str = "\
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d
@@ -100,7 +100,7 @@ enum Installer {
     None,
 }
 
-/// Installs what is missing. Says nothing when that is nothing.
+/// Installs the missing programs. Prints nothing if none is missing.
 pub(crate) fn setup(root: &Path) -> Result<(), String> {
     packages(root)?;
     mysql::setup(root)?;
@@ -145,7 +145,7 @@ fn installer(root: &Path) -> Installer {
     if may_sudo { Installer::SudoAptGet } else { Installer::None }
 }
 
-/// The commands that install `packages`, or an error that says what a person has to do.
+/// The commands that install `packages`, or an error with instructions.
 fn install_commands<'a>(installer: &Installer, packages: &[&'a str]) -> Result<Vec<Vec<&'a str>>, String> {
     let update = vec!["apt-get", "update"];
     let install =

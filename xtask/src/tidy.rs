@@ -1,5 +1,5 @@
-//! `cargo xtask tidy`: the rules that neither the compiler, nor clippy, nor cargo-deny can check: documents name what
-//! exists, migrations are numbered, tests do not sleep or listen on fixed ports, files stay short.
+//! `cargo xtask tidy`: the rules that neither the compiler, nor clippy, nor cargo-deny can check. Paths in documents exist,
+//! migrations are numbered, tests do not sleep or listen on fixed ports, files stay short.
 //!
 //! Every check is a pure function from the tree of files to a list of problems.
 
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use tree::Tree;
 
-/// Something to repair: where, what is wrong, and what to do about it.
+/// A violation: its place, the fault, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
     path: String,

@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: every check a change has to pass, in the order that fails soonest. It writes nothing that
+//! `cargo xtask verify`: every check that a change must pass, quick checks first. It writes nothing that
 //! git tracks; `cargo xtask fix` does.
 
 use std::io::IsTerminal;
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use crate::run::{self, cargo};
 use crate::{canaries, mysql, setup, tidy};
 
-/// What became of a stage.
+/// The result of a stage.
 #[derive(Debug, PartialEq)]
 enum Verdict {
     Passed,
-    /// Not run, and why.
+    /// Not run, with the reason.
     Skipped(String),
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn verify(root: &Path) -> Result<(), String> {
 pub(crate) fn fix(root: &Path) -> Result<(), String> {
     let clippy = ["clippy", "--fix", "--allow-dirty", "--allow-staged", "--workspace", "--all-targets"];
     run::run(cargo(root, clippy).args(["--all-features", "--locked"]))?;
-    // Last, because what clippy writes is not formatted.
+    // Last, because clippy's repairs are not formatted.
     run::run(&mut cargo(root, ["fmt", "--all"]))
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn test(root: &Path, args: &[String]) -> Result<(), String> {
     run::run(command.args(args))
 }
 
-/// Everything cargo-deny checks, which is installed first if need be.
+/// All checks of cargo-deny, which is installed first if it is missing.
 pub(crate) fn deny(root: &Path) -> Result<(), String> {
     setup::install_cargo_deny(root)?;
     run::run(&mut cargo(root, ["deny", "--locked", "check"]))
@@ -67,7 +67,7 @@ fn clippy(root: &Path) -> Command {
     command
 }
 
-/// What the tests do on MariaDB, on MySQL's own server: names of tests that use such a server contain one of these words.
+/// The tests of MariaDB on MySQL's own server. Names of tests that use such a server contain one of these words.
 fn on_mysql(root: &Path) -> Stage<'_> {
     let crates = ["trine-cli", "trine-store", "trine-participants", "trine-sdk", "trine-testkit"];
     let mut command = cargo(root, ["test", "--quiet", "--locked", "--all-targets"]);
@@ -92,12 +92,12 @@ fn doc(root: &Path) -> Command {
     command
 }
 
-/// A person wants to see what is being compiled; a log file does not.
+/// Hides the progress of the build, unless the output is a terminal.
 fn quiet() -> Option<&'static str> {
     (!std::io::stderr().is_terminal()).then_some("--quiet")
 }
 
-/// Licences, bans and sources need no network. Advisories do, so a machine without it skips them and says so.
+/// Licences, bans and sources need no network. Advisories need it, so they are skipped, with a message, where there is none.
 fn deny_stages(root: &Path) -> Vec<Stage<'_>> {
     let installed = setup::has_cargo_deny(root);
     let with = move |names: &'static [&'static str]| {
@@ -122,7 +122,7 @@ fn deny_stages(root: &Path) -> Vec<Stage<'_>> {
     ]
 }
 
-/// Runs cargo-deny and shows what it says only when it says no.
+/// Runs cargo-deny, and shows its output only if it fails.
 fn quietly(mut command: Command) -> Result<Verdict, String> {
     let shown = run::show(&command);
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();

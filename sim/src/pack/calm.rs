@@ -1,4 +1,4 @@
-//! No more faults: one driver for each transaction, then everything settles and every memory is empty.
+//! The phase without faults: each transaction gets exactly one driver, then everything settles and every memory is empty.
 
 use super::Pack;
 use crate::ask::Ask;
@@ -14,7 +14,7 @@ impl Pack {
             self.arrive_late()?;
         }
         self.wake_all();
-        // Sometimes all of them have reason to look; otherwise whoever is wrong finds out when it appends.
+        // Sometimes all members read everything again. Otherwise a member with old memory finds out when it appends.
         if self.rng.bool() {
             self.look_again()?;
             self.check_drivers()?;
@@ -23,7 +23,7 @@ impl Pack {
             let m = self.rng.usize(..self.members.len());
             self.ask(m, index, Ask::Create);
         }
-        // Some are abandoned for good, and have nothing to hope for but a callback.
+        // Some workflows stay without an executor, so that only a callback can bring them on.
         if self.rng.bool() {
             self.kill_executor();
         }
@@ -46,7 +46,7 @@ impl Pack {
             } else if self.rng.bool()
                 && let Some(index) = self.parked()
             {
-                // Not always: time must pass, too, for what is put off.
+                // Not always: sometimes time must pass first, for transactions that wait.
                 self.verdict.replays += 1;
                 let m = self.rng.usize(..self.members.len());
                 self.ask(m, index, Ask::Replay);
@@ -61,7 +61,7 @@ impl Pack {
         Err(format!("it does not settle: {stuck:?} {busy:#?}"))
     }
 
-    /// Everybody finds out what it owns; until nobody writes any more, for what is written takes what it moves.
+    /// Every member reads its transactions again. Repeated until no member writes, because each write changes an owner.
     fn look_again(&mut self) -> Result<(), String> {
         for _ in 0..LOOKS_MAX {
             let before = self.shared.appends();
@@ -76,7 +76,7 @@ impl Pack {
         Err("coordinators go on writing although nothing happens".into())
     }
 
-    /// Everybody runs and beats.
+    /// Ends all pauses, and every member sends a heartbeat.
     fn wake_all(&mut self) {
         for m in 0..self.members.len() {
             self.members[m].paused = 0;
@@ -87,7 +87,7 @@ impl Pack {
         }
     }
 
-    /// Lets happen what needs no call and no time.
+    /// Runs everything that needs neither a call nor the passing of time.
     fn be_quiet(&mut self) -> Result<(), String> {
         loop {
             self.pump()?;
@@ -107,7 +107,7 @@ impl Pack {
         }
     }
 
-    /// An executor that has something to ask for and has not asked.
+    /// An executor with a request that is not sent yet.
     fn executor_acts(&mut self) -> Option<(usize, Ask)> {
         let members = &self.members;
         let is_asked = |index: usize| {
@@ -121,7 +121,7 @@ impl Pack {
         self.initiated.iter_mut().enumerate().find_map(idle)
     }
 
-    /// A transaction that needs a person; that person presses the button.
+    /// A parked transaction, for the operator to replay.
     fn parked(&self) -> Option<usize> {
         let parked = |initiated: &Initiated| {
             self.shared.store.state(&initiated.gid).is_some_and(|state| state.parked().is_some())
@@ -129,7 +129,7 @@ impl Pack {
         self.initiated.iter().position(parked)
     }
 
-    /// All is settled and told, and nobody holds on to anything.
+    /// Whether everything is settled, every request is answered, and every memory is empty.
     fn is_over(&self) -> bool {
         let settled = |initiated: &Initiated| {
             self.shared.store.state(&initiated.gid).is_some_and(|state| state.status().is_settled())

@@ -1,4 +1,4 @@
-//! What must hold at every step, and in the end.
+//! The checks at every step and at the end.
 
 use trine_engine::{Call, Rejection, Snapshot, Ticket};
 use trine_protocol::{Pattern, Status};
@@ -8,7 +8,7 @@ use super::{Pack, SKEW_MS_MAX};
 use crate::ask::Question;
 
 impl Pack {
-    /// A zombie may repeat what was once owed; nobody calls what no durable state has owed, or what is foreign to it.
+    /// Checks a call. A zombie may repeat a call that was once owed. No member may make a call that no durable state has owed.
     pub(super) fn check_call(&mut self, m: usize, call: &Call) -> Result<(), String> {
         let what = format!("coordinator {m} called {} {:?}", call.gid, call.key);
         if !self.shared.ever_owed(&call.gid, call.key, call.fence) {
@@ -27,7 +27,7 @@ impl Pack {
             self.verdict.callbacks += 1;
             let called = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
             let executor = called.and_then(|initiated| initiated.executor.as_ref());
-            // Clocks that are set are as far apart as can be.
+            // If clocks are set, they may be arbitrarily far apart, so the time of a callback cannot be checked.
             if let Some(executor) = executor.filter(|_| !self.sets_clocks) {
                 let checked = executor.check_callback(self.now, call.fence, SKEW_MS_MAX);
                 checked.map_err(|error| format!("{what}: {error}"))?;
@@ -66,13 +66,13 @@ impl Pack {
         initiated.hear(question.ask, result, durable, absent)
     }
 
-    /// Every unsettled transaction that belongs in memory is in one, and driven there alone, by its owner.
+    /// Checks that every unsettled transaction that is due is in the memory of its owner, and driven there alone.
     pub(super) fn check_drivers(&mut self) -> Result<(), String> {
         for (gid, owner) in self.shared.unsettled() {
             let drivers: Vec<usize> =
                 (0..self.members.len()).filter(|&m| self.members[m].shard.drives(gid)).collect();
             let belongs = self.shared.unfinished(owner, self.members[owner].wall(self.now)).contains(gid);
-            // A read that failed is tried again when time passes.
+            // A read that failed is tried again later, so the gid may be known without being loaded.
             let is_read = self.members[owner].shard.knows(gid);
             if drivers.iter().any(|&m| m != owner) || (belongs && drivers.is_empty() && !is_read) {
                 return Err(format!("{gid} is coordinator {owner}'s, and driven by {drivers:?}"));

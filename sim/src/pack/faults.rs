@@ -1,4 +1,4 @@
-//! What goes wrong while faults last.
+//! The faults.
 
 use trine_engine::{LoadFailure, Message, Outcome, ParkCause};
 use trine_protocol::Op;
@@ -35,7 +35,7 @@ impl Pack {
         if self.one_in(SHARE_OF_SLOW_HEARTBEATS) {
             self.members[any].is_lapsed = true;
         }
-        // The store goes on, whoever sleeps.
+        // The store works even while members are paused.
         match self.rng.u8(..16) {
             0 => return self.land(any),
             1 => self.read(any),
@@ -59,19 +59,19 @@ impl Pack {
                 self.members[m].shard.handle_lapse();
             }
             17 if self.one_in(4) => self.reconcile(m),
-            // Calls take long, so that their transactions change hands meanwhile.
+            // Calls take long, so that transactions change their owner during a call.
             18..=20 => self.faulty_answer(m),
             _ => {}
         }
         Ok(())
     }
 
-    /// Pauses end; what is down starts again and reads what it owns.
+    /// Counts pauses down. A member that was down starts again and reads its transactions.
     fn pass_steps(&mut self) -> Result<(), String> {
         for m in 0..self.members.len() {
             let member = &mut self.members[m];
             member.paused = member.paused.saturating_sub(1);
-            // Others notice a long silence at some time or another.
+            // The others notice a long silence at a random time.
             let silent = !member.is_running();
             let restarts = member.down == 1;
             member.down = member.down.saturating_sub(1);
@@ -86,13 +86,13 @@ impl Pack {
     }
 
     pub(super) fn start(&mut self, m: usize) {
-        // A process that starts has nothing that others could have taken over.
+        // A new process has nothing in memory that others could have adopted, so it is not lapsed.
         self.members[m].is_lapsed = false;
-        // Its clock may have been set back: then rows say that what waits is due later than it is.
+        // Its clock may have been set back. Then `due_at` in the rows is too late, so all rows are read.
         self.bring_back(m, ANY_TIME);
     }
 
-    /// A wall clock is set. Rows of what waits long say when it is due by the clock as it was.
+    /// Sets a wall clock. `due_at` in the rows of long waits was computed with the old clock.
     fn set_clock(&mut self, m: usize) {
         self.verdict.clocks_set += 1;
         let member = &mut self.members[m];
@@ -101,7 +101,7 @@ impl Pack {
         self.bring_back(m, ANY_TIME);
     }
 
-    /// The process dies: memory and connections are gone, requests under way may or may not arrive.
+    /// The process dies. Its memory and connections are gone, and its messages under way may or may not arrive.
     fn crash(&mut self, m: usize) -> Result<(), String> {
         if self.members[m].down > 0 {
             return Ok(());
@@ -140,7 +140,7 @@ impl Pack {
         }
         let index = self.rng.usize(..self.initiated.len());
         let ask = if self.one_in(8) && self.exists(index) {
-            // An operator does not know who drives it.
+            // An operator may ask any member, not only the owner.
             Some(Ask::Replay)
         } else {
             self.initiated[index].acts(&mut self.rng)
@@ -192,7 +192,7 @@ impl Pack {
         }
     }
 
-    /// What somebody has given up arrives after all.
+    /// A call or append that its coordinator no longer waits for arrives after all.
     pub(super) fn arrive_late(&mut self) -> Result<(), String> {
         if !self.late_appends.is_empty() {
             let (m, batch) = self.late_appends.swap_remove(self.rng.usize(..self.late_appends.len()));
@@ -215,7 +215,7 @@ impl Pack {
         member.shard.handle_timeout(member.now(self.now));
     }
 
-    /// Takes over what those own that seem to be gone. Who does not know that it lapsed itself does so, too.
+    /// Adopts from members that seem to be gone. A member that is lapsed itself and does not know it adopts, too.
     fn adopt(&mut self, m: usize) {
         let limit = self.rng.usize(1..=CLAIM_MAX);
         let members = &self.members;

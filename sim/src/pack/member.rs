@@ -1,4 +1,4 @@
-//! One coordinator: a shard, what it has handed out, and whether it is running, paused or taken for gone.
+//! One coordinator: a shard, its work under way, and whether it is running, paused, down or lapsed.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,52 +8,52 @@ use trine_protocol::{Gid, Timestamp};
 use crate::ask::Question;
 use crate::clock::Clock;
 
-/// Waits that are longer leave memory.
+/// A transaction with a longer wait leaves memory.
 const EVICT_AFTER_MS: u64 = 10_000;
 
-/// An append of a coordinator.
+/// The append of a coordinator.
 #[derive(Debug)]
 pub(super) enum Append {
-    /// The store has not seen it yet.
+    /// Not yet at the store.
     Sent(Batch),
-    /// It is durable, but for these; the coordinator has not heard yet.
+    /// Durable, except for the gids that conflicted; not yet acknowledged.
     Landed(BatchId, Vec<Gid>),
 }
 
-/// What one initiator waits for.
+/// A request that a member has not answered yet.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) index: usize,
     pub(super) question: Question,
-    /// By the clock on the wall.
+    /// The wall clock's time.
     pub(super) at: Timestamp,
-    /// There was no such transaction when it was asked.
+    /// The transaction did not exist when the request was sent.
     pub(super) absent: bool,
 }
 
-/// See the module's documentation.
+/// One coordinator.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) shard: Shard,
-    /// Its clocks, which are ahead of the first one's.
+    /// Its clocks.
     pub(super) clock: Clock,
     pub(super) asked: BTreeMap<Ticket, Asked>,
     pub(super) calls: Vec<Call>,
     pub(super) append: Option<Append>,
-    /// Reads asked for.
+    /// Requested reads.
     pub(super) reads: Vec<Gid>,
-    /// Reads that the store has answered, and the coordinator has not heard.
+    /// Results of reads that have not arrived yet.
     pub(super) read: Vec<(Gid, Option<Found>)>,
-    /// What it has claimed and not yet brought into memory.
+    /// Adopted gids that are not in memory yet.
     pub(super) claimed: VecDeque<Gid>,
     pub(super) fences: BTreeMap<Gid, u64>,
-    /// It handles nothing for so many steps.
+    /// Steps for which it is still paused.
     pub(super) paused: usize,
-    /// It starts again after so many steps, with nothing in memory.
+    /// Steps after which it starts again, with empty memory.
     pub(super) down: usize,
-    /// The others take it for gone.
+    /// The others believe that it is gone.
     pub(super) is_lapsed: bool,
-    /// Its heartbeat has told it so; its shard does not know yet.
+    /// Its heartbeat has told it that it lapsed; its shard does not know yet.
     pub(super) lapse_due: bool,
 }
 
@@ -85,12 +85,12 @@ impl Member {
         self.clock.steady(now)
     }
 
-    /// What its wall clock shows.
+    /// The time on its wall clock.
     pub(super) fn wall(&self, now: Timestamp) -> Timestamp {
         self.clock.wall.at(self.now(now))
     }
 
-    /// Nothing is under way between it and the store, and nothing is left to bring into memory.
+    /// Whether nothing is under way between the member and the store, and nothing is left to load.
     pub(super) fn is_quiet(&self) -> bool {
         self.append.is_none()
             && self.reads.is_empty()

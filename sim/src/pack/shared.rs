@@ -1,4 +1,4 @@
-//! The store that coordinators share: journals, and whose each transaction is.
+//! The store that the coordinators share: journals, and the index with the owners.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,33 +7,33 @@ use trine_protocol::{Gid, Timestamp};
 
 use crate::store::Store;
 
-/// What the index says of a transaction.
+/// The index row of a transaction.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     owner: usize,
     due_at: Option<Timestamp>,
 }
 
-/// What an append led to.
+/// The result of an append.
 #[derive(Debug, Default)]
 pub(super) struct Appended {
     pub(super) conflicts: Vec<Gid>,
-    /// Gids whose row named somebody else, and that somebody.
+    /// Gids whose row named another owner, and that owner.
     pub(super) taken: Vec<(Gid, usize)>,
 }
 
-/// See the module's documentation.
+/// The store.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) store: Store,
     index: BTreeMap<Gid, Row>,
-    /// What each durable state owed, by its seq.
+    /// The calls that each durable state owed, by seq.
     owed: BTreeMap<Gid, BTreeMap<u64, BTreeSet<CallKey>>>,
     appends: u64,
 }
 
 impl Shared {
-    /// Appends, and with the rows says whose it is.
+    /// Appends a batch, and makes `owner` the owner of its rows.
     pub(super) fn append(&mut self, owner: usize, batch: &Batch) -> Result<Appended, String> {
         self.appends += 1;
         let conflicts = self.store.append(&batch.records)?;
@@ -52,7 +52,7 @@ impl Shared {
         Ok(Appended { conflicts, taken })
     }
 
-    /// Appends so far.
+    /// Number of appends.
     pub(super) fn appends(&self) -> u64 {
         self.appends
     }
@@ -78,7 +78,7 @@ impl Shared {
         rows.map(|(gid, row)| (gid, row.owner))
     }
 
-    /// What a coordinator owns that belongs in memory by now.
+    /// The unfinished transactions of a coordinator that are due.
     pub(super) fn unfinished(&self, owner: usize, now: Timestamp) -> Vec<Gid> {
         let belongs =
             |gid: &Gid| self.index.get(gid).is_some_and(|row| row.due_at.is_none_or(|due_at| due_at <= now));
@@ -86,14 +86,14 @@ impl Shared {
         owned.map(|(gid, _)| gid.clone()).collect()
     }
 
-    /// When the next of what a coordinator owns is due after `now`, as its row says.
+    /// The next due time, after `now`, among the rows of a coordinator.
     pub(super) fn next_due(&self, owner: usize, now: Timestamp) -> Option<Timestamp> {
         let owned = self.unsettled().filter(|(_, of)| *of == owner);
         let due = owned.filter_map(|(gid, _)| self.index.get(gid)?.due_at);
         due.filter(|at| now < *at && *at < Timestamp::MAX).min()
     }
 
-    /// Takes over up to `limit` unsettled transactions of owners that are gone; returns them with those.
+    /// Adopts up to `limit` unsettled transactions of owners that are gone. Returns each with its former owner.
     pub(super) fn adopt(
         &mut self,
         adopter: usize,

@@ -1,4 +1,4 @@
-//! Answers to calls: usable ones, and what comes instead.
+//! Answers to calls: usable ones, lost ones, late ones, repeated ones.
 
 use trine_engine::{Answer, Call, CallReport, Message, Outcome, ParkCause};
 use trine_protocol::Op;

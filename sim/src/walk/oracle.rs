@@ -1,4 +1,4 @@
-//! What a walk checks at every step: what was called was owed, what was told is durable.
+//! The checks of a walk at every step: each call was owed, and each answer is durable.
 
 use trine_engine::{Call, Rejection, Snapshot, Ticket};
 use trine_protocol::{Pattern, Status};
@@ -55,7 +55,7 @@ impl Walk {
         initiated.hear(question.ask, result, durable, durable.is_none())
     }
 
-    /// Somebody is told that there is nothing to do for now.
+    /// Checks an answer that says that nothing is due.
     fn check_quiet(&self, index: usize) -> Result<(), String> {
         let gid = &self.initiated[index].gid;
         if let Some(call) = self.calls.iter().find(|call| call.gid == *gid) {

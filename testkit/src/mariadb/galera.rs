@@ -24,7 +24,7 @@ struct Node {
     _ports: Ports,
 }
 
-/// Beside the one for clients.
+/// The ports of a node beside the one for clients.
 #[derive(Debug)]
 struct Ports {
     group: Reserved,
@@ -48,7 +48,7 @@ impl Galera {
             let more = if number == 0 { vec!["--wsrep-new-cluster".to_owned()] } else { Vec::new() };
             let pid = server.spawn(&more);
             if let Err(log) = server.wait_until_ready(pid) {
-                // The cause may be on the other side.
+                // The cause of a failed start may be in the log of the first node.
                 let first =
                     nodes.first().map(|node: &Node| node.server.server.log_tail()).unwrap_or_default();
                 panic!(
@@ -77,7 +77,7 @@ impl Galera {
     /// Creates an empty database and returns its name, when all running nodes have it.
     #[must_use]
     pub fn fresh_database(&self) -> String {
-        // Always by the count of the first node, whichever node is there to do it.
+        // Always count at the first node, even if another node creates the database.
         let name = self.nodes[0].server.next_name();
         let first = self.running().next().expect("a cluster without a running node makes no databases");
         first.execute("", &format!("CREATE DATABASE {name}"));
@@ -118,7 +118,7 @@ impl Ports {
     }
 }
 
-/// What a node says of itself.
+/// The state of a node.
 struct Status {
     ready: bool,
     synced: bool,
@@ -152,7 +152,7 @@ fn settings(number: usize, ports: &Ports, cluster: &str) -> Vec<(&'static str, S
         format!("gmcast.listen_addr=tcp://{group}"),
         format!("base_port={}", ports.group.port()),
         format!("ist.recv_addr={incremental}"),
-        // As large as what a node misses during a test; the default is written in full at every start.
+        // Large enough for the writes that a node misses during a test. The default is written in full at every start.
         "gcache.size=32M".to_owned(),
         // A node that was killed is given up after two seconds instead of five.
         "evs.keepalive_period=PT0.5S".to_owned(),

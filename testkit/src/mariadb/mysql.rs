@@ -1,5 +1,5 @@
 //! MySQL's own server, unpacked with all its libraries under `target/tools/mysql`. Debian's stable suite does not have it, so
-//! `cargo xtask setup` takes it from the unstable suite, and it is started through the loader it came with.
+//! `cargo xtask setup` takes it from the unstable suite. It is started through the loader of its own libraries.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::process;
 use crate::server::{Kind, words};
 use crate::template;
 
-/// Runs as the present user. As root it asks to be told that this is meant.
+/// Runs as the present user. As root, it must be told so by an option.
 pub(super) const KIND: Kind = Kind {
     name: "MySQL",
     owner: None,
@@ -37,7 +37,7 @@ pub fn is_chosen() -> bool {
     }
 }
 
-/// The server with what every test wants of it.
+/// The command that starts the server.
 pub(super) fn program(folder: &Path, port: u16) -> Vec<String> {
     let root = root();
     let libraries = libraries(&root).display().to_string();

@@ -20,11 +20,11 @@ impl Pair {
     /// Starts both, and returns when the standby is synchronous.
     #[must_use]
     pub fn start() -> Self {
-        // As many old segments as a standby misses that is paused for the length of a test.
+        // Keep enough old segments for a standby that is paused during a whole test.
         let settings = [("synchronous_standby_names", "standby"), ("wal_keep_size", "512MB")];
         let primary = Server::prepare(&kind(), |folder, port| command(folder, port, &settings));
         let source = format!("host=127.0.0.1 port={} user={USER} application_name=standby", primary.port());
-        // A copy of a server that has not run yet, so the standby needs no base backup.
+        // The data directory is copied before the first start, so the standby needs no base backup.
         let standby = Server::prepare(&kind(), |folder, port| {
             become_copy(&data(folder), &data(primary.folder()));
             command(folder, port, &[("primary_conninfo", &source)])
@@ -39,7 +39,7 @@ impl Pair {
         pair
     }
 
-    /// Returns when the standby confirms what the primary commits, as after `standby().start_again()`.
+    /// Waits until the standby confirms the primary's commits, for example after `standby().start_again()`.
     pub fn wait_until_synchronous(&self) {
         let count = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
         let synchronous = wait::until(SYNCHRONOUS_MAX, || self.primary.execute("postgres", count) == "1");
@@ -76,7 +76,7 @@ impl Pair {
         self.primary.kill();
     }
 
-    /// Makes the standby a primary, and returns when it takes writes. Its commits wait for nobody.
+    /// Promotes the standby, and returns when it takes writes. Its commits wait for no standby.
     ///
     /// Kill the old primary first, and do not start it again: it would take writes too.
     pub fn promote_standby(&self) {
@@ -85,7 +85,7 @@ impl Pair {
     }
 }
 
-/// Replaces a data directory by a copy of another that follows that one's server.
+/// Replaces a data directory by a copy of another one, which follows the other's server.
 fn become_copy(copy: &Path, original: &Path) {
     std::fs::remove_dir_all(copy).unwrap_or_else(|error| panic!("cannot remove {copy:?}: {error}"));
     OWNER.create_dir(copy);

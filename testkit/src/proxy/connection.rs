@@ -11,7 +11,7 @@ use super::Trap;
 use super::faults::Faults;
 
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
-/// How much of what passed is remembered for patterns that straddle chunks.
+/// Bytes of earlier chunks that are kept, to find patterns that straddle chunks.
 const BEFORE_BYTES_MAX: usize = 1024;
 /// How long a server that has answered may take to close its side.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -26,9 +26,9 @@ pub(super) struct Connections {
 struct Connection {
     id: u64,
     client: TcpStream,
-    /// `None` if it leads nowhere.
+    /// `None` if the connection leads nowhere.
     server: Option<TcpStream>,
-    /// The next answer is not for the client.
+    /// The next answer must not reach the client.
     eats: AtomicBool,
     /// It lost bytes, so nothing may follow them.
     lost: AtomicBool,
@@ -65,7 +65,7 @@ impl Connections {
 }
 
 impl Connection {
-    /// Closes both sides. What fails is closed already.
+    /// Closes both sides. An error means that a side is closed already.
     fn close(&self) {
         let _ = self.client.shutdown(Shutdown::Both);
         if let Some(server) = &self.server {
@@ -87,12 +87,12 @@ pub(super) fn serve(client: TcpStream, faults: &Arc<Faults>, connections: &Arc<C
     let server = if faults.is_black_hole() {
         None
     } else {
-        // A client whose server is not there is closed by being dropped.
+        // If the server does not listen, dropping `client` closes its connection.
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, faults.upstream())) else { return };
         Some(server)
     };
     for stream in [Some(&client), server.as_ref()].into_iter().flatten() {
-        // Chunks pass as they are; where this fails they pass later.
+        // Forward chunks without delay. If this fails, they are only later.
         let _ = stream.set_nodelay(true);
     }
     let connection = connections.add(client, server);
@@ -140,7 +140,7 @@ fn requests(connection: &Connection, faults: &Faults) -> Ended {
                 faults.count_hit();
                 return Ended::ByUs;
             }
-            // Before it is forwarded: the answer may come at once.
+            // Set before the request is forwarded, because the answer may come at once.
             Some(Trap::EatAnswer) => connection.eats.store(true, Ordering::SeqCst),
             None => {}
         }
@@ -173,10 +173,10 @@ fn answers(connection: &Connection, faults: &Faults) {
     }
 }
 
-/// Swallows the rest of an answer, up to where the server closes. A first chunk may be sent before all of a request is
-/// executed; a server that closes because its client is done has executed it.
+/// Swallows the rest of an answer until the server closes. The first chunk of an answer may come before the whole request is
+/// executed; a server that closes after its client is done has executed it.
 fn drain(mut server: &TcpStream, buffer: &mut [u8]) {
-    // Each of these fails only on a connection that is gone, and then there is nothing to swallow.
+    // These calls fail only on a connection that is gone, and then nothing is left to swallow.
     let _ = server.shutdown(Shutdown::Write);
     let _ = server.set_read_timeout(Some(DRAIN_MAX));
     while server.read(buffer).is_ok_and(|count| count > 0) {}

@@ -1,4 +1,4 @@
-//! What a proxy is asked to do wrong at present.
+//! The present faults of a proxy.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Trap;
 
-/// Says of a chunk whether it is the one.
+/// Decides whether a chunk springs the trap.
 pub(super) type Predicate = Box<dyn FnMut(&[u8]) -> bool + Send>;
 
 /// What a trap waits for.
@@ -97,7 +97,7 @@ impl Faults {
         lock(&self.traps).clear();
     }
 
-    /// The trap that this chunk springs, which is thereby gone. `before` is what passed just before it on its connection.
+    /// The trap that this chunk springs, if any. The trap is removed. `before` is the end of the earlier chunks on the connection.
     pub(super) fn spring(&self, before: &[u8], chunk: &[u8]) -> Option<Trap> {
         let mut traps = lock(&self.traps);
         let sprung = traps.iter_mut().position(|(_, wanted)| match wanted {
@@ -116,7 +116,7 @@ impl Faults {
     }
 }
 
-/// Whether `pattern` is in `before` and `chunk` together, with its end in `chunk`: what has passed cannot be trapped.
+/// Whether `pattern` is in `before` and `chunk` together, and ends in `chunk`. Bytes that have passed cannot spring a trap.
 fn ends_in(chunk: &[u8], before: &[u8], pattern: &[u8]) -> bool {
     if pattern.is_empty() {
         return true;
@@ -127,7 +127,7 @@ fn ends_in(chunk: &[u8], before: &[u8], pattern: &[u8]) -> bool {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A predicate of a test may panic; that is the test's own affair.
+    // If a predicate of a test panicked, the mutex is poisoned. The faults themselves are intact.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,4 @@
-//! How long the disk takes to make a small write durable: what a coordinator's commit cannot be faster than.
+//! Measures how long the disk takes for a small durable write. A commit cannot be faster.
 
 use std::fs::File;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! A participant that hangs for ever must slow no transaction that does not touch it.
+//! The scenario `isolation`: a participant that hangs for ever must not slow transactions that do not use it.
 
 use std::fmt::Write;
 
@@ -9,9 +9,9 @@ use super::throughput::Summary;
 use super::{Bench, Report};
 use crate::server::Server;
 
-/// Transactions that hang before the second half is measured.
+/// Transactions that hang when the second measurement begins.
 const HANGING: u32 = 500;
-/// One more of them every so often while it is measured.
+/// Pause between further ones during the measurement.
 const TRICKLE_PAUSE_MS: u64 = 100;
 
 /// Measures a healthy participant alone, then while transactions pile up on a dead one. Same server, same run.
@@ -23,7 +23,7 @@ pub(super) fn run(bench: &Bench) -> Result<Report, String> {
 
     let pile = bench.run_load(&hanging(&trine, &dead, Until::Count(HANGING), 0), &[])?;
     let trickle_seconds = bench.rounds * bench.seconds + 60;
-    // Killed when dropped, long before these seconds are over.
+    // The process is killed on drop, long before these seconds are over.
     let mut trickle =
         bench.start_load(&hanging(&trine, &dead, Until::Seconds(trickle_seconds), TRICKLE_PAUSE_MS))?;
     let beside = rounds(bench, &trine, &healthy, "beside a dead participant")?;

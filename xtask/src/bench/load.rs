@@ -1,4 +1,4 @@
-//! Runs `bench-load` against a coordinator, and reads what it and the servers spent.
+//! Runs `bench-load` against a coordinator, and reads the results and the processor time of the servers.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use super::Bench;
 use crate::process::Process;
 use crate::server::Server;
 
-/// What the initiators do.
+/// The work of the initiators.
 pub(super) struct Load {
     pub(super) url: String,
     pub(super) body: Value,
@@ -25,15 +25,15 @@ pub(super) enum Until {
     Count(u32),
 }
 
-/// Which answer counts.
+/// The expected answer.
 pub(super) enum Expect {
-    /// Waited for, and committed.
+    /// Committed, after waiting for the end.
     Committed,
-    /// Durable; not waited for.
+    /// Accepted, without waiting.
     Accepted,
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
     pub(super) done: f64,
@@ -45,7 +45,7 @@ pub(super) struct Outcome {
     pub(super) errors: Vec<String>,
 }
 
-/// An outcome and the processor seconds each process used meanwhile.
+/// The result of a load, and the processor seconds of each process.
 #[derive(Debug, Clone)]
 pub(super) struct Round {
     pub(super) outcome: Outcome,

@@ -1,4 +1,4 @@
-//! Memory of the release server: idle, and with 10,000 transactions that wait.
+//! The scenario `memory`: the release server idle, and with 10,000 waiting transactions.
 
 use std::thread;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Two-branch sagas, waited for: Trine against a coordinator that does the same calls and remembers nothing.
+//! The scenario `throughput`: sagas with two branches, on Trine and on a coordinator that makes the same calls and records nothing.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::{Bench, Report, disk, median};
 
 const WARM_UP_SECONDS: u32 = 1;
 
-/// Alternates rounds of both, so that a disturbance of the machine meets both alike.
+/// Alternates rounds of both, so that a disturbance of the machine affects both.
 pub(super) fn run(bench: &Bench) -> Result<Report, String> {
     let participant = bench.start_participant()?;
     let null = bench.start_null(&participant)?;

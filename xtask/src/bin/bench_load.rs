@@ -12,10 +12,10 @@ use clap::{Parser, ValueEnum};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-/// Kinds of unexpected answers that are told apart; the rest are counted together.
+/// Kinds of unexpected answers that are counted separately; the rest is counted together.
 const ERROR_KINDS_MAX: usize = 10;
 const ERROR_TEXT_CHARS_MAX: usize = 160;
-/// A server that refuses everything should not be hammered for it.
+/// Pause after an unexpected answer, so that a server that refuses everything is not flooded.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
 
 #[derive(Parser)]
@@ -51,7 +51,7 @@ enum Expect {
     Accepted,
 }
 
-/// What one initiator saw.
+/// The results of one initiator.
 #[derive(Default)]
 struct Seen {
     latencies_us: Vec<u64>,

@@ -1,6 +1,6 @@
 //! The null coordinator of `cargo xtask bench`: axum in, two sequential calls out, nothing decided, nothing durable.
 //!
-//! It is the speed limit of any coordinator built from the same parts, and has none of a coordinator's rules.
+//! Its speed is the limit for any coordinator built from the same libraries.
 
 use std::error::Error;
 

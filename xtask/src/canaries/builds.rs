@@ -1,5 +1,5 @@
-//! Whether every canary still builds, in seconds: as many at once as do not touch the same function, and a search in
-//! halves when the compiler says no. What was found good is remembered by the text it was found on.
+//! Checks in seconds that every canary builds. Canaries that touch different functions are built together; if the build fails, the
+//! group is halved until the broken ones are found. A good result is remembered by a fingerprint of the sources.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,7 +9,7 @@ use super::place::{self, CRATES, FILES, Place, position};
 use super::table::Canary;
 use crate::run;
 
-/// The compiler's words that are shown for one canary.
+/// Lines of the compiler's output that are shown for one canary.
 const SHOWN_LINES_MAX: usize = 12;
 
 /// Fails when a canary is stale or does not build, and names each that does so.
@@ -86,8 +86,8 @@ fn function_at(text: &str, at: usize) -> usize {
     head
 }
 
-/// As few groups as a first fit finds, such that no two canaries of a group touch the same function: one could
-/// otherwise mend what the other breaks.
+/// Groups by first fit, such that no two canaries of a group touch the same function: one could hide the error of the
+/// other.
 fn groups<'a>(placed: &[Placed<'a>]) -> Vec<Vec<&'a Canary>> {
     let mut groups: Vec<Vec<&Placed<'a>>> = Vec::new();
     for here in placed {
@@ -99,7 +99,7 @@ fn groups<'a>(placed: &[Placed<'a>]) -> Vec<Vec<&'a Canary>> {
     groups.into_iter().map(|group| group.into_iter().map(|here| here.canary).collect()).collect()
 }
 
-/// The canaries of a group that do not build, each with the compiler's words about it.
+/// The canaries of a group that do not build, each with the compiler's output.
 fn broken<'a>(
     group: &[&'a Canary],
     compile: &mut impl FnMut(&[&'a Canary]) -> Result<Option<String>, String>,

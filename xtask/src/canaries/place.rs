@@ -1,4 +1,4 @@
-//! A copy of the crates that canaries break, under `target/canaries`, with a target directory that is kept.
+//! The copy of the crates in which canaries are tried, under `target/canaries`. Its target directory is kept between runs.
 
 use std::fs;
 use std::io::Read;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::table::Canary;
 use crate::run;
 
-/// What the engine's tests need of the workspace.
+/// The crates that the engine's tests need.
 pub(super) const CRATES: [&str; 2] = ["protocol", "engine"];
 
-/// What else decides how they are built.
+/// Further files that the build depends on.
 pub(super) const FILES: [&str; 3] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"];
 
 /// How often a test program that is still running is asked whether it has ended.
@@ -26,7 +26,7 @@ pub(super) struct Place {
     copy: PathBuf,
 }
 
-/// What one run of tests came to.
+/// The result of one run of tests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tests {
     Passed,
@@ -39,7 +39,7 @@ pub(super) enum Tests {
 }
 
 impl Place {
-    /// A fresh copy; each use has a name of its own, so that two uses do not write into each other's files.
+    /// Makes a fresh copy. Each use has its own name, so that two uses do not write into the same files.
     pub(super) fn prepare(root: &Path, name: &str) -> Result<Self, String> {
         let copy = run::target_directory(root)?.join("canaries").join(name);
         for name in CRATES {
@@ -56,9 +56,9 @@ impl Place {
         Ok(Self { copy })
     }
 
-    /// Does something in the copy while these canaries are loose in it. They must not overlap. Fails when one is stale.
+    /// Runs `work` in the copy while these canaries are in it. They must not overlap. Fails if one is stale.
     ///
-    /// The copy alone is read, so that the work tree may change meanwhile.
+    /// Only the copy is read, so the work tree may change meanwhile.
     pub(super) fn with<T>(
         &self,
         canaries: &[&Canary],
@@ -81,7 +81,7 @@ impl Place {
         result
     }
 
-    /// What the compiler says against the copy, its tests included; nothing when it builds.
+    /// The compiler's errors about the copy and its tests; none if it builds.
     pub(super) fn check(&self) -> Result<Option<String>, String> {
         let mut command = self.cargo(&["check", "--quiet", "--profile", "test"]);
         let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
@@ -89,7 +89,7 @@ impl Place {
         Ok((!output.status.success()).then(|| errors_of(&said)))
     }
 
-    /// Builds the tests. The inner error is what the compiler says.
+    /// Builds the tests. The inner error is the compiler's output.
     pub(super) fn build(&self) -> Result<Result<PathBuf, String>, String> {
         let mut command = self.cargo(&["test", "--no-run", "--message-format", "json-render-diagnostics"]);
         let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
@@ -117,7 +117,7 @@ pub(super) fn run_tests(program: &Path, filter: &[&str], limit: Duration) -> Res
     command.args(filter).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(cannot)?;
     let mut pipe = child.stdout.take().ok_or("the tests have no output")?;
-    // Read beside the waiting, so that the pipe never fills up.
+    // A thread reads the output during the wait, so that the pipe never fills.
     let reader = thread::spawn(move || {
         let mut printed = Vec::new();
         pipe.read_to_end(&mut printed).map(|_| String::from_utf8_lossy(&printed).into_owned())

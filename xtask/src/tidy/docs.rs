@@ -1,6 +1,4 @@
-//! What the documents promise: paths named in ARCHITECTURE.md exist, and every error code has its page.
-//!
-//! Whether the prose is true is for readers to say.
+//! Checks of documents: paths named in ARCHITECTURE.md exist, and every error code has its page.
 
 use super::Problem;
 use super::tree::Tree;
@@ -23,7 +21,7 @@ pub(crate) fn check_architecture(tree: &Tree) -> Vec<Problem> {
         ));
     }
     for (line, path) in quoted_paths(text) {
-        // A bare file name is short for the file meant where it stands, which only its readers can know.
+        // A bare file name stands for a file that the context names. It is enough that any file has this name.
         let bare = !path.contains('/');
         if !(tree.exists(path) || bare && tree.holds_file_called(path)) {
             let what = format!("`{path}` does not exist");
@@ -49,8 +47,8 @@ fn quoted_paths(text: &str) -> Vec<(usize, &str)> {
     paths
 }
 
-/// Whether a word in backticks names a file or directory of ours. URL paths begin with a slash, media types with
-/// their family, and patterns hold a placeholder.
+/// Whether a word in backticks names a file or directory of the repository. URL paths begin with a slash, media types with
+/// their family, and patterns contain a placeholder.
 fn is_path(word: &str) -> bool {
     let path_like = word.contains('/') || [".rs", ".md", ".toml"].iter().any(|end| word.ends_with(end));
     let other = ["/", "./", "application/", "text/"].iter().any(|start| word.starts_with(start))

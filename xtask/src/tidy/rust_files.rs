@@ -1,22 +1,22 @@
-//! Rust files: tests that sleep instead of waiting, or that listen where another program may; files of over 400 lines.
+//! Checks of Rust files: tests that sleep instead of waiting, tests that listen on a fixed port, files of over 400 lines.
 //!
 //! The checks read line by line. The code is formatted by rustfmt, so an item ends at a line that begins with `}`.
 
 use super::Problem;
 use super::tree::Tree;
 
-/// A sleep that is not synchronisation (a participant that is meant to be slow, say) carries this mark and a reason,
-/// on its line or on the line above.
+/// The mark for a sleep that is not synchronisation, such as in a participant that must be slow. The mark and a reason are
+/// on the line of the sleep or on the line above.
 const SLEEP_ALLOWED: &str = "tidy-allow: sleep,";
 
-/// Helpers of tests that start our programs on free ports. No other file names a program that cargo built.
+/// Helpers of tests that start Trine's programs on free ports. No other file may name a program that cargo built.
 const STARTERS: [&str; 2] = ["coordinator/cli/tests/support.rs", "participants/tests/services.rs"];
 
 const FILE_LINES_MAX: usize = 400;
 
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
-    // The samples of these very checks would be found.
+    // Skip the samples in the tests of these checks.
     for (path, text) in tree.texts(".rs").filter(|(path, _)| !path.starts_with("xtask/src/tidy/")) {
         let all_tests = tree.is_test_file(path);
         let in_tests = test_lines(text);
@@ -53,7 +53,7 @@ fn test_lines(text: &str) -> Vec<bool> {
         .collect()
 }
 
-/// What is wrong with a line of a test, and the remedy.
+/// The fault in a line of a test, and the remedy.
 fn line_of_test(path: &str, line: &str, above: &str) -> Option<(&'static str, &'static str)> {
     let code = line.split("//").next().unwrap_or_default();
     let reason =

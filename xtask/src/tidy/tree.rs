@@ -1,13 +1,13 @@
-//! The files tidy looks at, read once. What counts as a test file is decided here too.
+//! The files that tidy checks, read once, and which of them are tests.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Directories that hold nothing of ours.
+/// Directories that are not checked.
 const SKIPPED: [&str; 5] = [".git", "target", "trine-data", "node_modules", ".venv"];
 
-/// Every file of the repository by its path from the root. Only files whose text is checked have their text.
+/// Every file of the repository, by its path from the root. Only files whose text is checked have a text.
 pub(crate) struct Tree(BTreeMap<String, String>);
 
 impl Tree {
