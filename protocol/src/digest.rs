@@ -7,21 +7,21 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// What stands in front of a digest, and after it, as in RFC 9530.
+/// The text before a digest, as in RFC 9530. A colon follows the digest.
 const PREFIX: &str = "sha-256=:";
 const SUFFIX: char = ':';
 /// Bytes of SHA-256.
 const BYTES: usize = 32;
 
-/// A header's value is not a digest as RFC 9530 writes one.
+/// A header's value does not follow the grammar of digests in RFC 9530.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a digest such as `sha-256=:<base64>:`")]
 pub struct DigestError;
 
 /// The SHA-256 of a branch's payload, written as RFC 9530 writes digests: `sha-256=:<base64>:`.
 ///
-/// It has a header of its own rather than `Content-Digest`: that speaks of the bytes of one message, which a gateway may
-/// compress and gRPC frames. This one speaks of what the journal holds, and is the same whichever way a call goes.
+/// `Content-Digest` would not do: it covers the bytes of one message, which a gateway may compress and gRPC puts into frames.
+/// This digest covers the payload in the journal, and is the same for every transport.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PayloadDigest(Arc<str>);
 
@@ -31,11 +31,10 @@ impl PayloadDigest {
         Self(format!("{PREFIX}{}{SUFFIX}", STANDARD.encode(Sha256::digest(payload))).into())
     }
 
-    /// Reads a header. Digests by other algorithms may stand beside this one, and are passed over; none when it is not
-    /// among them.
+    /// Reads a header. Digests by other algorithms are passed over. None if there is no SHA-256.
     ///
     /// # Errors
-    /// When it does not follow its grammar.
+    /// If the header does not follow its grammar.
     pub fn parse(text: &str) -> Result<Option<Self>, DigestError> {
         for member in text.split(',').map(str::trim) {
             let (name, value) = member.split_once('=').ok_or(DigestError)?;
@@ -53,7 +52,7 @@ impl PayloadDigest {
         Ok(None)
     }
 
-    /// As it is written.
+    /// The text of the header.
     pub fn as_str(&self) -> &str {
         &self.0
     }

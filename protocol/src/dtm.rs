@@ -1,9 +1,8 @@
-//! The dtm dialect: what its clients say, in types. Its words exist here, in the coordinator's `api/dtm` and in
-//! `dispatch/classify`, and nowhere else.
+//! The types of the dtm dialect. Its words exist only here, in `api/dtm` of the server, and in `dispatch/classify`.
 //!
-//! Here are requests as their clients mean them ([`TransRequest`], [`BranchRequest`]), the [`Terms`] a transaction of this
-//! dialect carries through the journal for its calls and answers, and how its free identifiers become ours ([`gid_of`]).
-//! What happens to a transaction is the engine's, what an answer looks like on the wire is the coordinator's.
+//! - [`TransRequest`] and [`BranchRequest`]: parsed requests of dtm's clients.
+//! - [`Terms`]: the settings that a transaction of this dialect keeps in the journal for its calls and answers.
+//! - [`gid_of`]: turns a gid of dtm, which is free text, into a gid of Trine.
 
 mod ids;
 mod request;
@@ -14,47 +13,47 @@ pub use ids::gid_of;
 pub use request::{BranchRequest, Step, TransOptions, TransRequest};
 pub use terms::{CallProtocol, Terms, TransType};
 
-/// Words for where a transaction stands, and for where an op of a branch stands.
+/// Words for the status of a transaction and of a branch's op.
 pub mod status {
-    /// The initiator is still at it.
+    /// The initiator has not decided yet.
     pub const PREPARED: &str = "prepared";
-    /// Going forward, or decided yes.
+    /// Running, or committing.
     pub const SUBMITTED: &str = "submitted";
-    /// Decided no.
+    /// Rolling back.
     pub const ABORTING: &str = "aborting";
-    /// Settled: it happened.
+    /// Committed. Of an op: done.
     pub const SUCCEED: &str = "succeed";
-    /// Settled: it did not.
+    /// Rolled back. Of an op: refused.
     pub const FAILED: &str = "failed";
 }
 
 /// The three outcomes, as words in bodies.
 pub mod result {
-    /// It took effect.
+    /// The op took effect, or the request was carried out.
     pub const SUCCESS: &str = "SUCCESS";
-    /// A business "no", or a request that does not fit the transaction's state.
+    /// A business "no", or a request that the transaction's state does not allow.
     pub const FAILURE: &str = "FAILURE";
-    /// Ask again.
+    /// Not finished: ask again.
     pub const ONGOING: &str = "ONGOING";
 }
 
 /// Words for ops.
 pub mod op {
-    /// saga and message: do it; xa: phase one; workflow: a step.
+    /// saga: the action; message: the delivery; xa: phase one; workflow: a step.
     pub const ACTION: &str = "action";
-    /// saga: undo it.
+    /// saga: undo the action.
     pub const COMPENSATE: &str = "compensate";
     /// tcc: reserve.
     pub const TRY: &str = "try";
-    /// tcc: make it last.
+    /// tcc: turn the reservation into the effect.
     pub const CONFIRM: &str = "confirm";
-    /// tcc: give it back.
+    /// tcc: give the reservation back.
     pub const CANCEL: &str = "cancel";
-    /// xa and workflow: make it last.
+    /// xa and workflow: commit the branch.
     pub const COMMIT: &str = "commit";
-    /// xa and workflow: undo it.
+    /// xa and workflow: roll the branch back.
     pub const ROLLBACK: &str = "rollback";
-    /// Asking the initiator of a message.
+    /// message: the check of the initiator.
     pub const MSG: &str = "msg";
 }
 

@@ -1,4 +1,4 @@
-//! Stable error codes and the problem document (RFC 9457) every refusal is written as.
+//! Stable error codes, and the problem document (RFC 9457) of every refusal.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ pub enum Code {
     BodyTooLarge,
     /// More branches than one transaction may have.
     TooManyBranches,
-    /// A branch names a participant nobody ever registered.
+    /// A branch names a participant that was never registered.
     UnknownParticipant,
-    /// The gid is taken by a transaction with another body.
+    /// The gid belongs to a transaction with another body.
     GidConflict,
-    /// The branch id is taken by a branch with another body.
+    /// The branch id belongs to a branch with another body.
     BranchConflict,
     /// The transaction's state does not allow this.
     IllegalState,

@@ -1,4 +1,4 @@
-//! Identifiers and their one grammar. An id that exists is valid: parsing is the only way to make one.
+//! Identifiers and their grammar. Parsing is the only way to make an id, so every id is valid.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ pub enum IdError {
     /// The text is longer than [`ID_BYTES_MAX`].
     #[error("is longer than {ID_BYTES_MAX} characters")]
     TooLong,
-    /// `.` or `..`, which no URL path can carry.
+    /// `.` or `..`, which cannot be a segment of a URL path.
     #[error("must not be `.` or `..`: no URL path can carry them")]
     Dots,
     /// A character outside the grammar; control characters are shown escaped.
@@ -120,8 +120,8 @@ id! {
 }
 
 id! {
-    /// The identity of a journal: made with its tables, and kept by its backups. Two journals may know the same gid; they
-    /// mean two transactions.
+    /// The identity of a journal. It is made with the journal's tables and is part of its backups. The same gid in two journals
+    /// names two transactions.
     JournalId
 }
 

@@ -1,9 +1,8 @@
-//! Words both sides of Trine's wire share: ids, patterns, ops, outcomes, targets, headers, limits,
+//! The types that both sides of Trine's wire share: ids, patterns, ops, outcomes, targets, headers, limits,
 //! error codes and the documents of the native (v1) API.
 //!
-//! Everything here is data with its grammar. There is no I/O, no clock and no rule about what happens
-//! to a transaction: rules live in `trine-engine`. Wire documents derive serde; the engine's own types
-//! never do.
+//! Everything here is data and its grammar. There is no I/O and no clock. The rules of transactions are in `trine-engine`.
+//! Wire documents derive serde; the types of the engine never do.
 
 mod digest;
 pub mod dtm;

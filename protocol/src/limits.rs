@@ -1,4 +1,4 @@
-//! Bounds that are part of the protocol. Bounds an operator may move live in the coordinator's configuration.
+//! Bounds that are part of the protocol. Configurable bounds are in the coordinator's configuration.
 
 /// Longest gid or branch id, in bytes (ids are ASCII).
 pub const ID_BYTES_MAX: usize = 128;
@@ -20,7 +20,7 @@ pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 /// Longest reason or error text that is kept.
 pub const TEXT_BYTES_MAX: usize = 1_024;
-/// As much of an error as is kept with the op it befell. The history has all of it.
+/// Longest error text that is kept with an op. The history has the whole text.
 pub const LAST_ERROR_BYTES_MAX: usize = 512;
 /// Longest duration any option takes: one year.
 pub const DURATION_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1_000;
@@ -37,22 +37,22 @@ pub const RETRY_MAX_INTERVAL_MS_DEFAULT: u64 = 30_000;
 pub const RETRY_FACTOR_PERMILLE_DEFAULT: u32 = 2_000;
 /// Share of the delay that is random by default, in thousandths.
 pub const RETRY_JITTER_PERMILLE_DEFAULT: u32 = 500;
-/// Answers in a row that no retry mends before an op is exhausted, by default.
+/// Default number of answers in a row that no retry mends, after which an op is exhausted.
 pub const CLIENT_ERROR_ATTEMPTS_DEFAULT: u32 = 5;
-/// First delay after such an answer; it doubles, so that the default number of attempts takes about a minute.
+/// First delay after such an answer. The delay doubles, so the default number of attempts takes about a minute.
 pub const CLIENT_ERROR_DELAY_MS: u64 = 6_000;
-/// A call that could not be sent for so long is recorded.
+/// After this time, the fact that a call cannot be sent is recorded.
 pub const NOT_SENT_TOLD_AFTER_MS: u64 = 10_000;
-/// Where attempts are limited, a call that cannot be sent is given up after the time they would have taken, and not before.
+/// Where attempts are limited, a call that cannot be sent is given up after the time that the attempts would have taken, and
+/// never sooner than this.
 pub const NOT_SENT_PARKS_AFTER_MS: u64 = 60_000;
-/// When an `ongoing` answer states no delay.
+/// The delay after an `ongoing` answer that states none.
 pub const ONGOING_DELAY_MS_DEFAULT: u64 = 1_000;
-/// Shortest delay after an `ongoing` answer, whatever it asks for.
+/// Shortest delay after an `ongoing` answer.
 pub const ONGOING_DELAY_MS_MIN: u64 = 100;
-/// An op that goes on answering `ongoing` is asked less and less often: again after a sixteenth of the time it has been at
-/// it, if that is longer than the delay it asks for, and not longer than this.
+/// The delay of an op that stays `ongoing` grows to a sixteenth of the time for which it has been ongoing, but not beyond this.
 pub const ONGOING_PATIENCE_MS_MAX: u64 = 60_000;
-/// Longest delay a participant can ask for.
+/// Longest delay that a participant can ask for.
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 /// How long an open tcc or two_phase transaction waits for its initiator by default.
 pub const OPEN_DEADLINE_MS_DEFAULT: u64 = 60_000;

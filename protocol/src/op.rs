@@ -1,4 +1,4 @@
-//! Ops: what may be asked of a branch, and which op a pattern uses in which phase.
+//! Ops: the requests to a branch, and the op that each pattern uses in each phase.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Pattern;
 
-/// What is asked of a branch (or, for [`Op::Check`], of the initiator of a message).
+/// A request to a branch, or, for [`Op::Check`], to the initiator of a message or the executor of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -29,7 +29,7 @@ pub enum Op {
     Rollback,
     /// message: take the delivery.
     Deliver,
-    /// message: did the initiator's local transaction commit? workflow: go on where you were.
+    /// message: did the initiator's local transaction commit? workflow: resume the execution.
     Check,
 }
 
@@ -51,7 +51,7 @@ impl Op {
     /// The op a pattern asks of each branch while going forward.
     pub fn forward(pattern: Pattern) -> Self {
         match pattern {
-            // A workflow's branches are its own, and it is never asked for this.
+            // The executor drives the branches of a workflow itself, so this op is never called.
             Pattern::Saga | Pattern::Workflow => Self::Action,
             Pattern::Tcc => Self::Try,
             Pattern::TwoPhase => Self::Prepare,
@@ -59,7 +59,7 @@ impl Op {
         }
     }
 
-    /// The op of phase two after the decision yes; none where going forward is already the effect.
+    /// The op of phase two after the decision to commit. None if the forward op has the effect already.
     pub fn on_commit(pattern: Pattern) -> Option<Self> {
         match pattern {
             Pattern::Saga | Pattern::Message | Pattern::Workflow => None,
@@ -68,8 +68,8 @@ impl Op {
         }
     }
 
-    /// The op that undoes; none for messages, which never roll back once submitted, and for workflows, which undo by
-    /// themselves.
+    /// The op that undoes the forward op. None for messages, which never roll back once submitted, and for workflows, whose
+    /// executors undo their steps.
     pub fn on_rollback(pattern: Pattern) -> Option<Self> {
         match pattern {
             Pattern::Saga => Some(Self::Compensate),
@@ -79,8 +79,8 @@ impl Op {
         }
     }
 
-    /// Whether a participant may answer this op with a business "no". Any other op's "no" is not an
-    /// answer the protocol knows: it is kept as unknown, retried and shown.
+    /// Whether a participant may answer this op with a business "no". For any other op a "no" counts as
+    /// *unknown*: the op is retried, and the answer is shown.
     pub fn may_be_refused(self) -> bool {
         match self {
             Self::Action | Self::Try | Self::Prepare | Self::Check => true,

@@ -1,22 +1,22 @@
-//! What came back from a call, as one of four words. The data that goes with each lives in the engine.
+//! The outcome of an attempt, as one of four words. The engine has the type with the data of each.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The four things an attempt can end in.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OutcomeKind {
-    /// It took effect (2xx; gRPC: OK).
+    /// The op took effect (2xx; gRPC: OK).
     Done,
     /// A business "no" (409; gRPC: ABORTED).
     Refused,
-    /// Still at it: ask again later (425, or 503/429 with `Retry-After`; gRPC: FAILED_PRECONDITION, or UNAVAILABLE or
-    /// RESOURCE_EXHAUSTED with `retry-after`).
+    /// The participant is still at work: ask again later (425, or 503/429 with `Retry-After`; gRPC: FAILED_PRECONDITION, or
+    /// UNAVAILABLE or RESOURCE_EXHAUSTED with `retry-after`).
     Ongoing,
-    /// No usable answer: it may have run.
+    /// No usable answer: the op may have run.
     Unknown,
 }
 

@@ -1,10 +1,10 @@
-//! Patterns and statuses of a transaction, in the words every API, log line and metric uses.
+//! Patterns and statuses of transactions, in the words of all APIs, log lines and metrics.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a transaction reaches its all-or-nothing outcome.
+/// The way in which a transaction becomes all or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -17,7 +17,7 @@ pub enum Pattern {
     TwoPhase,
     /// A two-phase message: delivered to every target once its initiator's local transaction is known to have committed.
     Message,
-    /// The initiator's own code, whose progress is recorded and which is called back when it was abandoned.
+    /// The initiator's own code. Its progress is recorded, and it is called back when it falls silent.
     Workflow,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Where a transaction stands. `parked` is told beside the status, never instead of it.
+/// The status of a transaction. `parked` is stated beside the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -57,9 +57,9 @@ pub enum Status {
     Open,
     /// Going forward.
     Running,
-    /// Decided yes; phase two is under way.
+    /// Decided to commit; phase two is under way.
     Committing,
-    /// Decided no; what may have run is being undone.
+    /// Decided to roll back; branches that may have run are being undone.
     RollingBack,
     /// Settled: every branch took effect.
     Committed,

@@ -1,7 +1,7 @@
-//! The number a participant answered with, in words: an HTTP status, from 100, or a gRPC status, from 0 to 16. They do
-//! not overlap, so one field holds either.
+//! Texts for the status of a participant's answer: an HTTP status (100 and up) or a gRPC status (0 to 16). The two do
+//! not overlap, so one field can hold either.
 
-/// gRPC statuses by their numbers.
+/// The names of gRPC statuses, by number.
 const GRPC: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -22,7 +22,7 @@ const GRPC: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The name of a gRPC status; none for numbers that are none.
+/// The name of a gRPC status; none for other numbers.
 pub fn grpc_name(code: u16) -> Option<&'static str> {
     GRPC.get(usize::from(code)).copied()
 }
@@ -35,7 +35,7 @@ pub fn in_words(code: u16) -> String {
     }
 }
 
-/// `409` or `10 ABORTED`, for where there is little room.
+/// `409` or `10 ABORTED`, for tables.
 pub fn in_short(code: u16) -> String {
     grpc_name(code).map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
 }

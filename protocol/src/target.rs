@@ -1,9 +1,9 @@
-//! Where a call goes: an absolute URL, a gRPC method, or a path at a registered participant.
+//! The target of a call: an absolute URL, a gRPC method, or a path at a registered participant.
 //!
-//! This is the grammar only; names are resolved, and addresses vetted, where calls are made.
+//! Only the grammar is here. Names are resolved where calls are made.
 //!
-//! [`Target::parse`] is for what is new. Reading a document takes what any version has taken, because journals and answers
-//! hold it; whoever takes a document in asks [`Target::check`].
+//! [`Target::parse`] is for new targets. Deserializing accepts every target that any version has ever accepted, because journals
+//! and answers contain such targets. An API that accepts a document must call [`Target::check`].
 
 mod grpc;
 mod http;
@@ -23,16 +23,16 @@ pub enum TargetError {
     /// Longer than [`TARGET_BYTES_MAX`], or empty.
     #[error("must have 1 to {TARGET_BYTES_MAX} characters")]
     Length,
-    /// A control character, white space, a character outside ASCII, or one that no request line can carry.
+    /// A control character, white space, a character outside ASCII, or one that cannot be in a request line.
     #[error("contains {0:?}; percent-encode it")]
     Character(char),
     /// A fragment, which is never sent.
     #[error("must not carry a fragment (`#`), which is never sent; percent-encode the `#`, or leave it out")]
     Fragment,
-    /// `..` in the path at a participant.
+    /// The path leads out of the participant's base path.
     #[error("must not leave the participant's base path (`..`, in whichever way it is written)")]
     Outside,
-    /// A host or port that nothing can be called at.
+    /// A host or port that cannot be called.
     #[error(
         "has a host or a port that cannot be called; write host, host:port, or an IPv6 address in brackets"
     )]
@@ -59,7 +59,7 @@ pub enum TargetError {
     Query,
 }
 
-/// A call's destination.
+/// The destination of a call.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target(Arc<str>);
 
@@ -71,7 +71,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Whether a call to it can be made exactly as it is written. Targets that earlier versions took may fail.
+    /// Whether a call can be sent to this target byte for byte. A target that an earlier version accepted may fail here.
     pub fn check(&self) -> Result<(), TargetError> {
         match self.0.split_once(':') {
             _ if self.grpc().is_some() => Ok(()),
@@ -81,7 +81,7 @@ impl Target {
         }
     }
 
-    /// Reads what any version has taken.
+    /// Parses every target that any version has accepted.
     fn read(text: &str) -> Result<Self, TargetError> {
         if text.is_empty() || text.len() > TARGET_BYTES_MAX {
             return Err(TargetError::Length);
@@ -131,7 +131,7 @@ impl Target {
         GrpcMethod::of(&self.0)
     }
 
-    /// What lists are filtered by: the URL's `host[:port]`, or the participant's name.
+    /// The value for filters of lists: the URL's `host[:port]`, or the participant's name.
     pub fn host(&self) -> &str {
         match self.0.split_once(':') {
             Some((_, rest)) if rest.starts_with("//") => {
@@ -292,7 +292,7 @@ mod tests {
         for path in ["/a..b", "/...", "/..a", "/a/.../b", "/.", "/a?x=/../b", "/%2e%2ea", "/%zz", "/%"] {
             assert!(Target::parse(&format!("inventory:{path}")).is_ok(), "{path}");
         }
-        // A URL is what it is: there is no base that it could leave.
+        // A whole URL has no base path that it could leave.
         assert!(Target::parse("http://a/b/../c").is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! Points in time as the journal keeps them.
+//! Points in time, as in the journal.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The last instant RFC 3339 can write (end of year 9999).
+    /// The last instant of RFC 3339 (end of year 9999).
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// From milliseconds since the epoch; later than [`Self::MAX`] becomes it.
+    /// From milliseconds since the epoch, at most [`Self::MAX`].
     pub const fn from_millis(millis: u64) -> Self {
         if millis > Self::MAX.0 { Self::MAX } else { Self(millis) }
     }
@@ -22,7 +22,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This much later, never past [`Self::MAX`].
+    /// A later time, at most [`Self::MAX`].
     #[must_use]
     pub const fn plus_millis(self, millis: u64) -> Self {
         Self::from_millis(self.0.saturating_add(millis))

@@ -1,4 +1,4 @@
-//! The documents of the native API, `/v1`. Shapes only: what they mean is decided by the coordinator.
+//! The documents of the native API, `/v1`. Only their fields are here; the coordinator checks and carries them out.
 
 mod base64;
 mod create;

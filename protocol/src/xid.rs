@@ -1,9 +1,9 @@
-//! The name of a branch as an XA transaction in a participant's database, and back.
+//! The names of branches as XA transactions in a participant's database.
 //!
-//! MySQL names an XA transaction by a format number and two parts of at most 64 bytes, PostgreSQL a prepared transaction
-//! by one text of less than 200. Gid and branch id are the two parts. An id of more than 64 characters is replaced by `~`
-//! and 62 hexadecimal digits of its SHA-256: `~` is in no id's grammar, so no id looks like another's digest. The
-//! participant keeps the ids themselves in its table `trine_xa`.
+//! MySQL names an XA transaction by a format number and two parts of at most 64 bytes. PostgreSQL names a prepared transaction
+//! by one text of less than 200 bytes. Gid and branch id are the two parts. An id of more than 64 characters is replaced by `~`
+//! and 62 hexadecimal digits of its SHA-256. No id contains `~`, so no id can equal the digest of another one. The
+//! participant keeps the whole ids in its table `trine_xa`.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{BranchId, Gid};
 
-/// Longest part, in bytes: what MySQL takes.
+/// Longest part, in bytes: MySQL's limit.
 const PART_BYTES_MAX: usize = 64;
-/// Of the digest: 248 bits, so that a part still fits with its mark.
+/// Hexadecimal digits of the digest: 248 bits, so that the part with its `~` still fits.
 const DIGEST_HEX: usize = 62;
 const MARK: char = '~';
 const PREFIX: &str = "trine:";
@@ -55,12 +55,12 @@ impl Xid {
         Self::of_parts(gtrid, bqual)
     }
 
-    /// MySQL's name as SQL: two hexadecimal literals and the format number, as `XA START` and its kin take them.
+    /// MySQL's name as SQL, for `XA START` and the like: two hexadecimal literals and the format number.
     pub fn to_mysql(&self) -> String {
         format!("X'{}',X'{}',{}", hex(self.gtrid.as_bytes()), hex(self.bqual.as_bytes()), Self::FORMAT_ID)
     }
 
-    /// Reads a row of `XA RECOVER`, whose `data` is both parts behind each other; `None` when it is not one of Trine's.
+    /// Reads a row of `XA RECOVER`, whose `data` is both parts joined; `None` if it is not one of Trine's.
     pub fn from_mysql(format_id: i64, gtrid_length: usize, data: &[u8]) -> Option<Self> {
         if format_id != Self::FORMAT_ID {
             return None;
@@ -69,12 +69,12 @@ impl Xid {
         Self::of_parts(std::str::from_utf8(gtrid).ok()?, std::str::from_utf8(bqual).ok()?)
     }
 
-    /// The gid, if it is short enough to be readable here.
+    /// The gid, if the name contains it and not its digest.
     pub fn gid(&self) -> Option<Gid> {
         Gid::parse(&self.gtrid).ok()
     }
 
-    /// The branch id, if it is short enough to be readable here.
+    /// The branch id, if the name contains it and not its digest.
     pub fn branch(&self) -> Option<BranchId> {
         BranchId::parse(&self.bqual).ok()
     }

@@ -1,8 +1,8 @@
-//! The one place that reads the clock.
+//! The only place in the coordinator that reads a clock.
 //!
-//! A process has two: the wall clock, which people and other machines read and anybody may set, and steady time, which
-//! nobody can. [`Clock`] joins them. Waits are counted in steady time; what is written down carries wall time. When the
-//! wall clock is set, [`Clock::look`] notices, says so, and whoever follows the clock is told.
+//! A process has two clocks. The wall clock is the one that people and other machines read, and it may be set. Steady time runs
+//! at an even pace and cannot be set. [`Clock`] joins them: waits are counted in steady time, and records carry wall time. When
+//! the wall clock is set, [`Clock::look`] notices, and followers of the clock are told.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,23 +12,22 @@ use tokio_util::sync::CancellationToken;
 use trine_engine::Wall;
 use trine_protocol::Timestamp;
 
-/// A wall clock that differs from what steady time leads to expect by more than this has been set.
+/// If the wall clock differs from the expected time by more than this, it has been set.
 const JUMP_MS_MIN: u64 = 1_000;
-/// How often the two are compared.
+/// How often the two clocks are compared.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Wall time now, for those who run for a moment only. What it causes becomes an event; nothing safe rests on it (laws
-/// L10, L12).
+/// Wall time now, without a [`Clock`]. Safety never rests on it (law L12), and its effects become events (law L10).
 pub fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Shows wall time: the system's, or another in tests.
+/// The source of wall time: the system, or a test.
 type Source = dyn Fn() -> Timestamp + Send + Sync;
 
-/// The clock of a process. Cheap to clone; clones are one clock.
+/// The clock of a process. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub struct Clock {
     inner: Arc<Inner>,
@@ -37,10 +36,10 @@ pub struct Clock {
 struct Inner {
     source: Box<Source>,
     started: tokio::time::Instant,
-    /// What the wall clock showed when steady time began. Steady time begins with it.
+    /// Wall time at the start. Steady time begins with this value.
     first: Timestamp,
     wall: watch::Sender<Wall>,
-    /// One looks at a time.
+    /// Held during a comparison, so that a jump is noticed only once.
     looking: Mutex<()>,
 }
 
@@ -62,12 +61,12 @@ impl Clock {
         Self::reading(now)
     }
 
-    /// The system's steady time, and a wall clock of one's own.
+    /// Steady time of the system, with another source of wall time, for tests.
     pub fn reading(source: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let (first, source) = (source(), Box::new(source));
         let inner = Inner {
             source,
-            // Tokio's timers go by the same time: nothing is woken too early.
+            // Tokio's timers use the same clock, so no wait ends too early.
             started: tokio::time::Instant::now(),
             first,
             wall: watch::Sender::new(Wall::default()),
@@ -76,23 +75,23 @@ impl Clock {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Steady time: it begins with the wall clock's and runs at an even pace, whatever is done to that.
+    /// Steady time. It begins with wall time at the start and runs at an even pace, even if the wall clock is set.
     pub fn steady(&self) -> Timestamp {
         let elapsed = self.inner.started.elapsed().as_millis();
         self.inner.first.plus_millis(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
-    /// Wall time, as of the last look.
+    /// Wall time: steady time and the lead that the last comparison found.
     pub fn now(&self) -> Timestamp {
         self.inner.wall.borrow().at(self.steady())
     }
 
-    /// What the wall clock has shown against steady time, and when that changes.
+    /// The leads of the wall clock over steady time, and a notification when the lead changes.
     pub fn follow(&self) -> watch::Receiver<Wall> {
         self.inner.wall.subscribe()
     }
 
-    /// Compares the wall clock with steady time. Returns by how many milliseconds it was set, if it was.
+    /// Compares the wall clock with steady time. If the wall clock was set, returns by how many milliseconds.
     pub fn look(&self) -> Option<i64> {
         let _one = self.inner.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let by_ms = self.deviation()?;
@@ -101,9 +100,10 @@ impl Clock {
         Some(by_ms)
     }
 
-    /// How far the wall clock is from what is expected of it, if that is far.
+    /// The difference between the wall clock and the expected time, if it is a jump.
     fn deviation(&self) -> Option<i64> {
-        // Before and after: a process that is held up between two readings sees no difference that is none.
+        // The expected time is read before and after. If the process is held up between two readings, the true value lies in
+        // between, and no jump is seen.
         let (before, shown, after) = (self.now(), (self.inner.source)(), self.now());
         let too_low = before.millis_since(shown);
         let too_high = shown.millis_since(after);
@@ -112,8 +112,8 @@ impl Clock {
         (by_ms > JUMP_MS_MIN).then_some(if too_high > 0 { signed } else { -signed })
     }
 
-    /// Looks at the clock every second until `stop`. A machine that was suspended is seen as a clock that was set forward:
-    /// steady time stands still meanwhile.
+    /// Compares the clocks every second until `stop`. After a suspension of the machine the wall clock looks as if it was set
+    /// forward, because steady time stood still.
     pub async fn watch_over(self, was_set: impl Fn(i64) + Send, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -129,7 +129,7 @@ impl Clock {
     }
 }
 
-/// Measures how long something takes, whatever the wall clock does meanwhile.
+/// Measures durations, independent of the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(std::time::Instant);
 
@@ -140,12 +140,12 @@ impl Stopwatch {
         Self(std::time::Instant::now())
     }
 
-    /// Since the start.
+    /// Time since the start.
     pub fn elapsed(&self) -> std::time::Duration {
         self.0.elapsed()
     }
 
-    /// Since the start, in milliseconds.
+    /// Milliseconds since the start.
     pub fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

@@ -1,15 +1,15 @@
-//! From the dialect's free identifiers to ours.
+//! Turns gids of dtm, which are free text, into gids of Trine.
 
 use sha2::{Digest, Sha256};
 
 use crate::Gid;
 use crate::limits::ID_BYTES_MAX;
 
-/// How gids begin that are spelt differently here.
+/// Prefix of gids that had to be escaped.
 const ESCAPED: &str = "dtm:";
 
-/// Our gid for a gid of the dialect. What our grammar allows is the same gid; anything else is escaped byte by byte, and
-/// what is too long then, hashed. No two gids of the dialect have the same gid here. `None` for the empty one.
+/// Trine's gid for a gid of dtm. A gid that Trine's grammar allows stays the same. Any other gid is escaped byte by byte, and
+/// hashed if the result is too long. Different gids of dtm give different gids of Trine. `None` for the empty text.
 pub fn gid_of(text: &str) -> Option<Gid> {
     if text.is_empty() {
         return None;
@@ -28,7 +28,7 @@ pub fn gid_of(text: &str) -> Option<Gid> {
         }
     }
     if escaped.len() > ID_BYTES_MAX {
-        // `::` is no escape, so no escaped gid looks like this.
+        // An escape never produces `::`, so a hashed gid cannot equal an escaped one.
         let digest = Sha256::digest(text.as_bytes());
         escaped =
             format!("{ESCAPED}::{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());

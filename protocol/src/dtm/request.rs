@@ -1,38 +1,38 @@
-//! What clients ask for, whatever the encoding they asked in.
+//! Parsed requests of dtm's clients, independent of their encoding.
 
 use std::collections::BTreeMap;
 
-/// A whole transaction, or what identifies one: the body of prepare, submit, abort and prepareWorkflow.
+/// The body of prepare, submit, abort and prepareWorkflow: a whole transaction, or only its identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TransRequest {
-    /// Its id, free text.
+    /// The gid, free text.
     pub gid: String,
     /// `saga`, `tcc`, `xa`, `msg` or `workflow`; not checked yet.
     pub trans_type: String,
     /// Steps of a saga, or targets of a message.
     pub steps: Vec<Step>,
-    /// The payload of each step, in order. Those of old clients, which stand in the steps, come last.
+    /// The payload of each step, in order. Payloads that old clients put into the steps come last.
     pub payloads: Vec<Vec<u8>>,
-    /// message: whom to ask; workflow: where to call back.
+    /// message: the URL of the check; workflow: the URL of callbacks.
     pub query_prepared: String,
     /// `http`, `grpc` or `json-rpc`; empty: `http`.
     pub protocol: String,
     /// JSON text whose meaning depends on the type.
     pub custom_data: String,
-    /// abort: why.
+    /// abort: the reason.
     pub rollback_reason: String,
-    /// workflow: how it ended.
+    /// workflow: its end.
     pub req_extra: BTreeMap<String, String>,
-    /// How it is run.
+    /// Options.
     pub options: TransOptions,
 }
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
-    /// The URL that does it; empty: nothing to do.
+    /// The URL of the action; empty: nothing to do.
     pub action: String,
-    /// The URL that undoes it; empty: nothing to undo.
+    /// The URL of the compensation; empty: nothing to undo.
     pub compensate: String,
 }
 
@@ -41,7 +41,7 @@ pub struct Step {
 pub struct TransOptions {
     /// Answer after the first pass.
     pub wait_result: bool,
-    /// Seconds until going forward is given up.
+    /// Seconds until the transaction is rolled back if it is not decided.
     pub timeout_to_fail: i64,
     /// Seconds one call may take.
     pub request_timeout: i64,
@@ -49,7 +49,7 @@ pub struct TransOptions {
     pub retry_interval: i64,
     /// saga: attempts of an action beyond the first.
     pub retry_limit: i64,
-    /// More headers of every call.
+    /// Additional headers of every call.
     pub branch_headers: BTreeMap<String, String>,
     /// message: deliver to all at once.
     pub concurrent: bool,
@@ -58,13 +58,13 @@ pub struct TransOptions {
 /// A branch to add, or a workflow's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BranchRequest {
-    /// Whose.
+    /// The gid of the transaction.
     pub gid: String,
     /// `tcc`, `xa` or `workflow`; not checked yet.
     pub trans_type: String,
-    /// Its id.
+    /// The branch id.
     pub branch_id: String,
-    /// The body of later calls, or what a workflow's step came to.
+    /// The body of later calls, or the result of a workflow's step.
     pub payload: Vec<u8>,
     /// tcc: `confirm` and `cancel`; xa: `url`; workflow: `op` and `status`. Anything else is ignored.
     pub data: BTreeMap<String, String>,

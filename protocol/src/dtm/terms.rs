@@ -1,4 +1,4 @@
-//! What a transaction of this dialect carries along for itself.
+//! The settings that a transaction of this dialect keeps in the journal.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ impl TransType {
     }
 }
 
-/// How URLs without a scheme, and with `method` in them, are called.
+/// The protocol for calls to participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CallProtocol {
     /// HTTP, always.
@@ -67,18 +67,18 @@ impl CallProtocol {
     }
 }
 
-/// What the calls of a transaction look like and what its answers repeat. Written into the journal as JSON text, which
-/// nobody but this dialect reads; a field may be added when its absence keeps its old meaning.
+/// The settings of a transaction: for its calls, and for answers that repeat them. The journal keeps them as JSON text, which
+/// only this dialect reads. A field may be added if its absence keeps the old meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// The gid as the client wrote it.
     pub gid: String,
     /// The type.
     pub trans_type: TransType,
-    /// How calls are made.
+    /// The protocol for calls.
     #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: CallProtocol,
-    /// More headers of every call.
+    /// Additional headers of every call.
     #[serde(default, skip_serializing_if = "is_default")]
     pub branch_headers: BTreeMap<String, String>,
     /// Answers wait for the first pass.
@@ -115,12 +115,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Terms {
-    /// As journal text.
+    /// The text for the journal.
     pub fn encode(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// From journal text.
+    /// Parses the text from the journal.
     pub fn decode(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }

@@ -1,6 +1,6 @@
-//! What a workflow's executor says over HTTP and what it is told: its three requests, as it writes them.
+//! The requests of a workflow's executor over HTTP, and their answers.
 //!
-//! The coordinator reads requests more leniently than this (`api/dtm/decode`); these are for whoever sends them.
+//! Executors write requests with these types. The coordinator parses requests more leniently (`api/dtm/decode`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The type of a workflow.
 pub const TRANS_TYPE: &str = "workflow";
 
-/// Where its executor asks.
+/// The paths of the requests.
 pub mod path {
-    /// To begin or to resume: [`Prepare`](super::Prepare), answered with [`Prepared`](super::Prepared).
+    /// Begins or resumes: [`Prepare`](super::Prepare), answered with [`Prepared`](super::Prepared).
     pub const PREPARE: &str = "/api/dtmsvr/prepareWorkflow";
-    /// To record a step: [`Record`](super::Record).
+    /// Records a step: [`Record`](super::Record).
     pub const RECORD: &str = "/api/dtmsvr/registerBranch";
-    /// To end: [`Finish`](super::Finish).
+    /// Ends: [`Finish`](super::Finish).
     pub const FINISH: &str = "/api/dtmsvr/submit";
 }
 
-/// Creates a workflow, or asks how far it is.
+/// Creates a workflow, or asks for its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepare {
     /// Its id.
@@ -28,42 +28,42 @@ pub struct Prepare {
     pub trans_type: String,
     /// JSON text of a [`Custom`].
     pub custom_data: String,
-    /// Where the executor is called back.
+    /// The URL of callbacks.
     pub query_prepared: String,
     /// `http`.
     pub protocol: String,
-    /// Seconds without a sign of the executor until it is called back; 0: the coordinator's default.
+    /// Seconds of silence until the executor is called back; 0: the coordinator's default.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retry_interval: u64,
 }
 
-/// What a workflow is about, in its `custom_data`.
+/// The identity of a workflow, in its `custom_data`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Custom {
-    /// Its name, the op of its callbacks.
+    /// The name, which is the op of callbacks.
     pub name: String,
-    /// Its input, the body of its callbacks. Base64 on the wire.
+    /// The input, which is the body of callbacks. Base64 on the wire.
     #[serde(default, with = "bytes")]
     pub data: Vec<u8>,
 }
 
-/// How far a workflow is.
+/// The progress of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
     /// The workflow.
-    pub transaction: Standing,
-    /// What was recorded, in order.
+    pub transaction: WorkflowTransaction,
+    /// The recorded steps, in order.
     #[serde(default)]
     pub progresses: Vec<Progress>,
 }
 
-/// Where a workflow stands. What it does not say is empty.
+/// The state of a workflow. Fields that the server leaves out are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct WorkflowTransaction {
     /// Its id.
     pub gid: String,
-    /// [`TRANS_TYPE`], unless the id is that of something else.
+    /// [`TRANS_TYPE`]; another type means that the gid belongs to another transaction.
     pub trans_type: String,
     /// One of [`status`](super::status).
     pub status: String,
@@ -72,11 +72,11 @@ pub struct Standing {
     /// What it came to. Base64 on the wire.
     #[serde(with = "bytes")]
     pub result: Vec<u8>,
-    /// As it was created with; servers need not tell.
+    /// The `custom_data` of the creation. Servers may leave it out.
     pub custom_data: String,
 }
 
-/// A step that was recorded.
+/// A recorded step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
@@ -86,7 +86,7 @@ pub struct Progress {
     pub op: String,
     /// `succeed` or `failed`.
     pub status: String,
-    /// What was recorded. Base64 on the wire.
+    /// The recorded result. Base64 on the wire.
     #[serde(with = "bytes")]
     pub bin_data: Vec<u8>,
 }
@@ -94,7 +94,7 @@ pub struct Progress {
 /// Records a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Of which workflow.
+    /// The gid of the workflow.
     pub gid: String,
     /// [`TRANS_TYPE`].
     pub trans_type: String,
@@ -104,22 +104,22 @@ pub struct Record {
     pub op: String,
     /// `succeed` or `failed`.
     pub status: String,
-    /// What it came to, as text.
+    /// The result, as text.
     pub data: String,
 }
 
 /// Ends a workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finish {
-    /// Which.
+    /// The gid of the workflow.
     pub gid: String,
     /// [`TRANS_TYPE`].
     pub trans_type: String,
-    /// How.
+    /// The end.
     pub req_extra: Ending,
 }
 
-/// How a workflow ended.
+/// The end of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// `succeed` or `failed`.
@@ -131,13 +131,13 @@ pub struct Ending {
     pub result: Vec<u8>,
 }
 
-/// What is said in an answer that is no document of its own.
+/// The answer to a request that returns no document.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reply {
     /// One of [`result`](super::result), or empty.
     pub dtm_result: String,
-    /// Why not.
+    /// The error text.
     pub message: String,
 }
 

@@ -19,7 +19,7 @@ pub struct GrpcMethod<'a> {
 }
 
 impl<'a> GrpcMethod<'a> {
-    /// Reads a target that [`check`] found good; none when it is of another kind.
+    /// Splits a target that passed [`check`]. None if it is no gRPC target.
     pub(super) fn of(target: &'a str) -> Option<Self> {
         let (scheme, rest) = target.split_once("://")?;
         let tls = is_tls(scheme)?;
@@ -28,7 +28,7 @@ impl<'a> GrpcMethod<'a> {
     }
 }
 
-/// Whether a scheme is one of gRPC's, and then whether it is the one over TLS.
+/// Whether a gRPC scheme means TLS. None for other schemes.
 pub(super) fn is_tls(scheme: &str) -> Option<bool> {
     if scheme.eq_ignore_ascii_case(TLS) {
         return Some(true);
@@ -36,13 +36,13 @@ pub(super) fn is_tls(scheme: &str) -> Option<bool> {
     scheme.eq_ignore_ascii_case(PLAIN).then_some(false)
 }
 
-/// The rules of what stands behind `grpc://`, beyond those of every URL.
+/// Checks the text behind `grpc://`, beyond the rules of every URL.
 pub(super) fn check(rest: &str) -> Result<(), TargetError> {
     if rest.contains(['?', '#']) {
         return Err(TargetError::Query);
     }
     let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
-    // No port is usual for gRPC: what is left out is forgotten, and a default would be called, in vain, for ever.
+    // gRPC has no usual port. A missing port is a mistake, and with a default Trine would call a wrong port for ever.
     let (host, port) = authority.rsplit_once(':').ok_or(TargetError::Port)?;
     let digits = (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
     if !digits || !port.parse::<u16>().is_ok_and(|port| port > 0) {

@@ -1,23 +1,23 @@
-//! What stands behind `http://`, and paths at participants: they go out byte for byte, so what no request line can carry has
-//! no place in them.
+//! Checks for URLs and for paths at participants. Both go out byte for byte, so a character that cannot be in a request line is
+//! refused.
 
 use std::net::Ipv6Addr;
 
 use super::TargetError;
 
-/// Printable, and yet not sent by any client as it is.
+/// Printable characters that HTTP clients do not send unencoded.
 const UNSENDABLE: [char; 5] = ['"', '<', '>', '`', '\\'];
-/// How often a path is decoded to see where it leads: servers and proxies each do it once.
+/// How often a path is decoded to see where it leads. Each proxy and the server may decode it once.
 const DECODINGS: usize = 3;
 
-/// The rules of what stands behind `http://`.
+/// Checks the text behind `http://`.
 pub(super) fn check_url(rest: &str) -> Result<(), TargetError> {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     check_authority(authority)?;
     check_path(path)
 }
 
-/// A host, and perhaps a port.
+/// Checks a host with an optional port.
 fn check_authority(authority: &str) -> Result<(), TargetError> {
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
@@ -36,7 +36,7 @@ fn check_authority(authority: &str) -> Result<(), TargetError> {
     if host_is_good && port_is_good { Ok(()) } else { Err(TargetError::Authority) }
 }
 
-/// A path and a query.
+/// Checks a path and a query.
 pub(super) fn check_path(path: &str) -> Result<(), TargetError> {
     if let Some(bad) = path.chars().find(|c| UNSENDABLE.contains(c)) {
         return Err(TargetError::Character(bad));
@@ -44,11 +44,11 @@ pub(super) fn check_path(path: &str) -> Result<(), TargetError> {
     if path.contains('#') { Err(TargetError::Fragment) } else { Ok(()) }
 }
 
-/// A path must not lead out of the base that it is put behind, however often whoever is on the way decodes it.
+/// Checks that a path does not lead out of its base path, even if proxies on the way decode it several times.
 pub(super) fn stays_inside(path: &str) -> Result<(), TargetError> {
     let mut path = path.split('?').next().unwrap_or_default().as_bytes().to_vec();
     for _ in 0..=DECODINGS {
-        // Some servers cut off what follows a semicolon before they look.
+        // Some servers remove the text after a semicolon first, so `..;x` counts as `..`.
         let mut segments = path.split(|b| matches!(b, b'/' | b'\\'));
         if segments.any(|segment| segment.split(|b| *b == b';').next() == Some(b"..")) {
             return Err(TargetError::Outside);

@@ -1,5 +1,5 @@
-//! Bytes in a JSON document: standard base64 with padding, in its one canonical form. So equal bytes are equal texts,
-//! which is what digests of requests need.
+//! Bytes in a JSON document: standard base64 with padding, only in canonical form. So equal bytes have equal texts, as
+//! digests of requests require.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl From<&[u8]> for Base64 {
 }
 
 impl fmt::Debug for Base64 {
-    // Business data: its size may be logged, its content not.
+    // Business data: only its size may be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
     }
@@ -46,7 +46,7 @@ impl Serialize for Base64 {
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        // The error names the character and its place, never the content.
+        // The error names the wrong character and its place, and no other content.
         STANDARD.decode(text.as_bytes()).map(Self).map_err(|error| {
             serde::de::Error::custom(format!("is not standard base64 with padding (RFC 4648): {error}"))
         })
@@ -60,7 +60,7 @@ impl utoipa::PartialSchema for Base64 {
             .schema_type(utoipa::openapi::schema::Type::String)
             .description(Some("bytes as standard base64 with padding"))
             .content_encoding("base64")
-            // The last character before padding carries no bits that are thrown away.
+            // Canonical form: the unused bits of the last character before the padding are zero.
             .pattern(Some(
                 "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?$",
             ))

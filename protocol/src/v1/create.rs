@@ -17,21 +17,21 @@ pub struct CreateTransaction {
     /// Chosen by the initiator so that it can repeat the request safely; made up by the coordinator when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gid: Option<Gid>,
-    /// Which pattern.
+    /// The pattern.
     pub pattern: Pattern,
     /// True: the initiator registers branches, drives try or prepare itself, and then commits or aborts.
     /// For tcc, two_phase and message.
     #[serde(default)]
     pub open: bool,
-    /// Small map for finding the transaction again; at most 16 entries.
+    /// Labels to find the transaction in lists; at most 16.
     /// Keys: `[A-Za-z0-9._/-]{1,64}`; values: at most 256 bytes without control characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "strict::unique_map")]
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::labels))]
     pub labels: BTreeMap<String, String>,
-    /// How to drive it.
+    /// Options of the transaction.
     #[serde(default, deserialize_with = "strict::object")]
     pub options: Options,
-    /// Open messages only: asked for the initiator's local outcome when nothing is heard of it.
+    /// Open messages only: asked whether the initiator's local transaction committed, when the initiator falls silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Target>,
     /// The branches; may be empty only when `open`.
@@ -50,10 +50,10 @@ pub struct Branch {
     /// One target for every op of this branch; `Trine-Op` tells them apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Target>,
-    /// saga: do it.
+    /// saga: the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Target>,
-    /// saga: undo it; a branch without one has nothing to undo.
+    /// saga: undoes the action; a branch without it is not undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate: Option<Target>,
     /// tcc: reserve.
@@ -68,10 +68,10 @@ pub struct Branch {
     /// two_phase: vote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<Target>,
-    /// two_phase: make it permanent.
+    /// two_phase: make the prepared work permanent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<Target>,
-    /// two_phase: drop it.
+    /// two_phase: drop the prepared work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Target>,
     /// message: take the delivery.
@@ -82,12 +82,12 @@ pub struct Branch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub after: Option<Vec<BranchId>>,
-    /// JSON handed to the participant byte for byte as the body of every op. When absent: `null` over HTTP, an empty
+    /// JSON that every op sends byte for byte as its body. When absent: `null` over HTTP, an empty
     /// message over gRPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub payload: Option<Box<RawValue>>,
-    /// Bytes handed to the participant as they are, instead of `payload`: as `application/octet-stream` over HTTP, as
+    /// Bytes instead of `payload`. They are sent decoded: as `application/octet-stream` over HTTP, as
     /// the message over gRPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_base64: Option<Base64>,
@@ -97,7 +97,7 @@ pub struct Branch {
 }
 
 impl Branch {
-    /// A branch with an id and nothing else.
+    /// A branch with only an id.
     pub fn new(id: BranchId) -> Self {
         Self {
             id,
@@ -119,7 +119,7 @@ impl Branch {
     }
 }
 
-/// The body of a registration is a branch.
+/// The body of a registration.
 pub type RegisterBranch = Branch;
 
 /// How a transaction is driven. Every duration is a humantime string or an integer in the `_ms` field; never both.
@@ -134,7 +134,7 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub call_timeout_ms: Option<u64>,
-    /// When and how often a call without a usable answer is repeated.
+    /// How calls without a usable answer are repeated.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "strict::optional_object")]
     pub retry: Option<Retry>,
     /// What happens after `retry.max_attempts` (default park).
@@ -168,7 +168,7 @@ pub struct Options {
     pub order: Option<Order>,
 }
 
-/// What a branch may override.
+/// The options that a branch may override.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -180,7 +180,7 @@ pub struct BranchOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000_000u64))]
     pub call_timeout_ms: Option<u64>,
-    /// When and how often a call is repeated; replaces the transaction's field by field.
+    /// How calls are repeated; overrides the transaction's policy field by field.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "strict::optional_object")]
     pub retry: Option<Retry>,
     /// What happens after `retry.max_attempts`.
@@ -219,7 +219,7 @@ pub struct Retry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000))]
     pub max_attempts: Option<u32>,
-    /// Answers in a row that no retry mends (400, 401, 403, 404, 405, 413, 415, 501 and their kin; gRPC: UNIMPLEMENTED,
+    /// Answers in a row that no retry mends (400, 401, 403, 404, 405, 413, 415, 501 and the like; gRPC: UNIMPLEMENTED,
     /// INVALID_ARGUMENT, UNAUTHENTICATED, PERMISSION_DENIED …) before `on_exhausted`, spread over about a minute, 1 to
     /// 1000000 (default 5).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -234,16 +234,16 @@ pub struct Retry {
 pub enum OnExhausted {
     /// Park: no more automatic attempts until replayed.
     Park,
-    /// Forward ops: roll the transaction back. Other ops park all the same.
+    /// Forward ops: roll the transaction back. Other ops park.
     RollBack,
 }
 
-/// How branches without `after` follow each other.
+/// The order of branches without `after`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Order {
-    /// Each after the one listed before it.
+    /// One after the other, as listed.
     Sequence,
     /// All at once.
     Parallel,
@@ -255,7 +255,7 @@ mod schema {
 
     use crate::limits::{LABEL_VALUE_BYTES_MAX, LABELS_MAX};
 
-    /// The bounds of labels, as far as a schema can say them.
+    /// The bounds of labels that a schema can express.
     pub(super) fn labels() -> Schema {
         let value = ObjectBuilder::new()
             .schema_type(Type::String)

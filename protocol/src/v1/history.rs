@@ -1,4 +1,4 @@
-//! `GET /v1/transactions/{gid}/history` and the data of its live stream.
+//! `GET /v1/transactions/{gid}/history`, and the data of the live stream.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::Base64;
 use crate::{BranchId, Gid, Op, OutcomeKind, Timestamp};
 
-/// Events of a transaction in order: a page of them.
+/// A page of a transaction's events, in order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct History {
@@ -14,7 +14,7 @@ pub struct History {
     pub gid: Gid,
     /// Its events, oldest first.
     pub events: Vec<HistoryEvent>,
-    /// Records that are damaged or missing; absent where there are none.
+    /// Records that are damaged or missing; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableRecord>,
     /// Pass as `after_seq` for the next page; absent on the last.
@@ -22,13 +22,13 @@ pub struct History {
     pub next_after_seq: Option<u64>,
 }
 
-/// A record that is no event any more.
+/// A record that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnreadableRecord {
     /// Its place in the transaction's journal.
     pub seq: u64,
-    /// What is wrong with it.
+    /// The damage.
     pub detail: String,
 }
 
@@ -43,10 +43,10 @@ pub struct HistoryEvent {
     /// `created`, `branch_registered`, `started`, `submitted`, `commit_decided`, `rollback_begun`, `call_answered`, `not_sent`,
     /// `op_parked`, `replayed`, `quarantined`, `forced`, `resumed`, `progressed`, `finished`, `committed` or `rolled_back`.
     pub event: String,
-    /// The branch it is about.
+    /// The branch of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<BranchId>,
-    /// The op it is about.
+    /// The op of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub op: Option<Op>,
     /// The op of a workflow's branch, in its executor's words.
@@ -64,35 +64,35 @@ pub struct HistoryEvent {
     /// How long the call took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// What went wrong, when there was no usable answer.
+    /// The error, if there was no usable answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// When the next attempt was scheduled for.
+    /// The time that was set for the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
     /// `not_sent`: since when the call could not be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// What the participant answered, as JSON; text that is not JSON stands here as a string.
+    /// The participant's answer, as JSON; text that is not JSON is a string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub output: Option<Box<RawValue>>,
-    /// The same when it is no text.
+    /// The participant's answer, if it is not text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_base64: Option<Base64>,
     /// The participant voted read-only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// What set a rollback off, or why something was parked, replayed or forced.
+    /// The cause of a rollback, of parking, of a replay or of a forced end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Words that go with it: a refusal's or an operator's reason.
+    /// The reason in words: of a refusal, or of an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Who forced or replayed it, as far as known.
+    /// The operator who forced or replayed, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// What it was forced to, or ended as: `committed` or `rolled_back`.
+    /// The end: `committed` or `rolled_back`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }

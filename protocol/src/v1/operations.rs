@@ -1,4 +1,4 @@
-//! Deciding, operating and registering: abort, replay, force, participants.
+//! Documents for abort, replay, force, participants and coordinators.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,12 +22,12 @@ pub struct Abort {
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Replay {
-    /// Only this branch; all of them when absent.
+    /// Only this branch; all branches when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<BranchId>,
 }
 
-/// What a replay set going again.
+/// The answer to a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Replayed {
@@ -35,14 +35,14 @@ pub struct Replayed {
     pub gid: Gid,
     /// Its status.
     pub status: Status,
-    /// Still parked (only when one branch was named and another is parked too).
+    /// Still parked. This happens only if one branch was replayed and another one is parked, too.
     pub parked: bool,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<WaitingOn>,
 }
 
-/// What an operator settles a transaction as.
+/// The end that an operator gives to a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -53,7 +53,7 @@ pub enum ForceOutcome {
     RolledBack,
 }
 
-/// `POST /v1/admin/transactions/{gid}/force`: settles by an operator's word. No participant is called any more.
+/// `POST /v1/admin/transactions/{gid}/force`: settles as the operator says. No participant is called any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -70,7 +70,7 @@ pub struct Force {
         )
     )]
     pub reason: String,
-    /// Who; recorded. At most 1024 bytes without control characters.
+    /// Who forces; recorded. At most 1024 bytes without control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"))]
     pub by: Option<String>,
@@ -101,21 +101,21 @@ pub struct ReplayMany {
     pub limit: Option<u32>,
 }
 
-/// What a replay of many did.
+/// The answer to a replay of many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayManyAnswer {
     /// Parked transactions that matched.
     pub matched: u64,
-    /// Of these, set going again.
+    /// Of these, replayed.
     pub replayed: u64,
-    /// Of these, not: settled or changed meanwhile, or the coordinator was busy. Ask again.
+    /// Of these, not replayed: settled or changed meanwhile, or the coordinator was busy. Ask again.
     pub failed: u64,
-    /// More match than were looked at: ask again.
+    /// More transactions match: ask again.
     pub more: bool,
 }
 
-/// `POST /v1/participants`: a service instance says where it is; repeated before the TTL ends, it is a heartbeat.
+/// `POST /v1/participants`: registers a service instance. A repetition before the TTL ends is a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

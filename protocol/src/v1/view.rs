@@ -1,4 +1,4 @@
-//! What a transaction looks like from outside: the answer to a command, one in full, lists.
+//! Views of transactions: the answer to a command, a whole transaction, rows of lists.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ pub struct Answer {
     pub gid: Gid,
     /// Its pattern.
     pub pattern: Pattern,
-    /// Where it stands, durably, at the moment of answering.
+    /// The durable status at the moment of the answer.
     pub status: Status,
     /// Committed or rolled back; the status is final.
     pub settled: bool,
-    /// Something needs a person.
+    /// At least one op is parked.
     pub parked: bool,
-    /// Why it is rolled back, once it is.
+    /// The cause of the rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CauseView>,
     /// What it waits for.
@@ -30,9 +30,9 @@ pub struct Answer {
     pub waiting_on: Option<WaitingOn>,
 }
 
-/// What a transaction waits for: of all ops that are asked for now, the one that needs somebody most. What is parked comes
-/// first, then what cannot be sent, then what answers with errors. Absent once it is settled, and while it waits for its
-/// initiator or its start alone.
+/// The op that a transaction waits for. If several ops are due, it is the one that needs a person most: first a parked op, then
+/// one that cannot be sent, then one that is answered with errors. Absent once the transaction is settled, and while it waits
+/// only for its initiator or its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaitingOn {
@@ -49,10 +49,10 @@ pub struct WaitingOn {
     /// What went wrong last: the words of the last attempt, or why a call could not be sent. At most 512 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// When the next attempt is due; absent: now, or under way, or never by itself when it is parked.
+    /// When the next attempt is due. Absent: now, or under way, or parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
-    /// Since when it has been asked in vain; absent while nothing is known to be wrong.
+    /// Since when the op has been tried in vain; absent while nothing is known to be wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
 }
@@ -66,7 +66,7 @@ pub struct CauseView {
     /// The branch that said no, used up its attempts, or was waited for when the deadline passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<BranchId>,
-    /// In the words of whoever said no; or what was wrong with the branch last.
+    /// The reason of the refusal, or the last error of the branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -79,7 +79,7 @@ pub struct TransactionSummary {
     pub gid: Gid,
     /// Its pattern.
     pub pattern: Pattern,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
     /// Why it needs a person, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,7 +104,7 @@ pub struct Page {
     pub next_cursor: Option<String>,
 }
 
-/// One transaction in full.
+/// A whole transaction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TransactionView {
@@ -112,21 +112,21 @@ pub struct TransactionView {
     pub gid: Gid,
     /// Its pattern.
     pub pattern: Pattern,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
     /// Committed or rolled back.
     pub settled: bool,
     /// Why it needs a person, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<String>,
-    /// Why it rolls or rolled back.
+    /// The cause of the rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CauseView>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<WaitingOn>,
-    /// Rolled back: branches that took effect, or may have, and that nothing undid. A saga's branch without `compensate`,
-    /// and what was not undone before an operator settled it.
+    /// Rolled back: branches that took effect, or may have, and that nothing undid. These are branches of a saga without
+    /// `compensate`, and branches that were not yet undone when an operator settled the transaction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_stand: Vec<BranchId>,
     /// As given at creation.
@@ -142,17 +142,17 @@ pub struct TransactionView {
     /// When it settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_at: Option<Timestamp>,
-    /// When going forward is given up.
+    /// The deadline for going forward.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<Timestamp>,
-    /// Open messages: what is known of the check.
+    /// Open messages: the check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<OpView>,
     /// The branches in the order they were given.
     pub branches: Vec<BranchView>,
     /// Calls that are owed, now or later.
     pub next: Vec<NextCall>,
-    /// When the coordinator looks again by itself, if nothing is owed before.
+    /// When the coordinator acts next by itself, if no call is due before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
 }
@@ -171,16 +171,16 @@ pub struct BranchView {
     /// It voted read-only and is left out of phase two.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// What was asked of it, or is to be.
+    /// The ops that were called, or will be.
     pub ops: Vec<OpView>,
 }
 
-/// Where an op of a branch stands.
+/// The state of a branch's op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OpState {
-    /// Not asked for yet.
+    /// Not called yet.
     Pending,
     /// Waiting for the next attempt.
     Waiting,
@@ -196,20 +196,20 @@ pub enum OpState {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OpView {
-    /// Which op.
+    /// The op.
     pub op: Op,
-    /// Where it stands.
+    /// The status.
     pub state: OpState,
     /// Answered attempts so far.
     pub attempts: u32,
-    /// Where its calls go; absent when an initiator drives it or there is nothing to call.
+    /// The target of its calls; absent if the initiator drives the op, or there is nothing to call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// What the participant answered, as JSON; text that is not JSON stands here as a string.
+    /// The participant's answer, as JSON; text that is not JSON is a string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub output: Option<Box<RawValue>>,
-    /// The same when it is no text.
+    /// The participant's answer, if it is not text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_base64: Option<Base64>,
     /// Why it was refused or parked.
@@ -224,10 +224,10 @@ pub struct OpView {
     /// What went wrong last: the words of the last attempt, or why a call could not be sent. At most 512 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// Since when it has been asked in vain.
+    /// Since when the op has been tried in vain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Its calls cannot be sent; no attempt is counted, and they are offered again and again.
+    /// Its calls cannot be sent. No attempt is counted, and Trine tries to send them again and again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
 }
@@ -241,7 +241,7 @@ pub struct NextCall {
     pub branch: Option<BranchId>,
     /// The op.
     pub op: Op,
-    /// The number the attempt will have, or has if it is under way.
+    /// The number of the attempt.
     pub attempt: u32,
     /// When it is due; absent: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,6 @@
 //! `POST /v1/workflows/{gid}`, `.../steps` and `.../finish`, and the body of a workflow's callback.
 //!
-//! Inputs, outputs and results are JSON: a history shows them as they are, and two of them can be compared whatever white
-//! space they were sent with.
+//! Inputs, outputs and results are JSON, so that a history can show them, and white space does not count when two are compared.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,13 +20,13 @@ pub struct StartWorkflow {
         schema(min_length = 1, max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")
     )]
     pub name: String,
-    /// Where the coordinator calls an executor back when nothing is heard of the workflow.
+    /// The target of callbacks, which come when the executor falls silent.
     pub callback: Target,
-    /// What the workflow is about: JSON that every callback brings back.
+    /// The input of the workflow: JSON that every callback contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub input: Option<Box<RawValue>>,
-    /// How long nothing may be heard of the executor until it is called back (default 10s, at least 1s).
+    /// How long the executor may be silent until it is called back (default 10s, at least 1s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_after: Option<HumanDuration>,
     /// The same in milliseconds.
@@ -46,7 +45,7 @@ pub struct WorkflowCallback {
     pub input: Option<Box<RawValue>>,
 }
 
-/// How far a workflow is.
+/// The progress of a workflow.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkflowView {
@@ -56,9 +55,9 @@ pub struct WorkflowView {
     pub status: Status,
     /// Committed or rolled back; the status is final.
     pub settled: bool,
-    /// Its steps in the order they were recorded: an executor does not do these again.
+    /// The recorded steps, in order. An executor does not do them again.
     pub steps: Vec<WorkflowStep>,
-    /// What a finished workflow came to.
+    /// The result of a finished workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub result: Option<Box<RawValue>>,
@@ -67,12 +66,12 @@ pub struct WorkflowView {
     pub cause: Option<CauseView>,
 }
 
-/// One step of a workflow: what an executor records, and what a later one is told.
+/// One step of a workflow: an executor records it, and a later executor reads it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkflowStep {
-    /// Which branch, in the executor's numbering.
+    /// The branch, in the executor's numbering.
     pub branch: BranchId,
     /// Which op of the branch, in the executor's words; 1 to 64 bytes without control characters.
     #[cfg_attr(
@@ -80,9 +79,9 @@ pub struct WorkflowStep {
         schema(min_length = 1, max_length = 16, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")
     )]
     pub op: String,
-    /// What the step came to.
+    /// The outcome of the step.
     pub outcome: StepOutcome,
-    /// What a step that is done returned.
+    /// The result of a step that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub output: Option<Box<RawValue>>,
@@ -92,12 +91,12 @@ pub struct WorkflowStep {
     pub reason: Option<String>,
 }
 
-/// What a step came to.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum StepOutcome {
-    /// It took effect.
+    /// The step took effect.
     Done,
     /// A business "no".
     Refused,
@@ -108,9 +107,9 @@ pub enum StepOutcome {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FinishWorkflow {
-    /// How it ended.
+    /// The end.
     pub outcome: WorkflowOutcome,
-    /// What a workflow that committed came to.
+    /// The result of a committed workflow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub result: Option<Box<RawValue>>,
@@ -120,13 +119,13 @@ pub struct FinishWorkflow {
     pub reason: Option<String>,
 }
 
-/// How a workflow ended.
+/// The end of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum WorkflowOutcome {
-    /// Every step that counts took effect.
+    /// The workflow succeeded, and its steps keep their effects.
     Committed,
-    /// Its executor has undone what the steps did.
+    /// The executor has undone the steps.
     RolledBack,
 }

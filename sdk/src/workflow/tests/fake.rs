@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use trine_protocol::dtm::status;
-use trine_protocol::dtm::workflow::{Finish, Prepare, Prepared, Progress, Record, Standing, path};
+use trine_protocol::dtm::workflow::{Finish, Prepare, Prepared, Progress, Record, WorkflowTransaction, path};
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Fake {
     }
 
     /// Where a workflow stands, and its record as `branch/op status`.
-    pub(super) fn look(&self, gid: &str) -> (Standing, Vec<String>) {
+    pub(super) fn look(&self, gid: &str) -> (WorkflowTransaction, Vec<String>) {
         let workflows = self.workflows.lock().unwrap();
         let Some(found) = workflows.get(gid) else { return Default::default() };
         let line = |step: &Progress| format!("{}/{} {}", step.branch_id, step.op, step.status);
@@ -88,8 +88,11 @@ impl Fake {
 
     /// As if it had been begun with another pattern.
     pub(super) fn create(&self, gid: &str, trans_type: &str) {
-        let transaction =
-            Standing { trans_type: trans_type.into(), status: "prepared".into(), ..Standing::default() };
+        let transaction = WorkflowTransaction {
+            trans_type: trans_type.into(),
+            status: "prepared".into(),
+            ..WorkflowTransaction::default()
+        };
         self.workflows.lock().unwrap().insert(gid.into(), Prepared { transaction, progresses: Vec::new() });
     }
 
@@ -97,12 +100,12 @@ impl Fake {
         let asked: Prepare = serde_json::from_slice(body).unwrap();
         let mut workflows = self.workflows.lock().unwrap();
         let found = workflows.entry(asked.gid.clone()).or_insert_with(|| Prepared {
-            transaction: Standing {
+            transaction: WorkflowTransaction {
                 gid: asked.gid,
                 trans_type: asked.trans_type,
                 status: status::PREPARED.into(),
                 custom_data: asked.custom_data,
-                ..Standing::default()
+                ..WorkflowTransaction::default()
             },
             progresses: Vec::new(),
         });
