@@ -1,4 +1,4 @@
-//! The clients of dtm that the tests run against Trine: installed and compiled ahead, so that no test needs a network.
+//! Installs and compiles the clients of dtm that the tests run against Trine, so that no test needs a network.
 
 use std::fs;
 use std::path::Path;
@@ -9,15 +9,15 @@ use crate::run::{self, command};
 const PYTHON: &str = "examples/interop/python/requirements.txt";
 const GO: &str = "examples/interop/go";
 
-/// Installs the Python client and compiles the Go one. Says nothing when both are there.
+/// Installs the Python client and compiles the Go client. Prints nothing if both are there.
 pub(crate) fn setup(root: &Path) -> Result<(), String> {
     let tools = run::target_directory(root)?.join("tools");
     python(root, &tools.join("interop-python"))?;
     go(root, &tools.join("interop-go"))
 }
 
-/// The environment is made anew when the requirements have changed; a copy of those it was made from is kept in it,
-/// for the tests too.
+/// Makes the environment again if the requirements have changed. A copy of the requirements is kept in it; the tests read it,
+/// too.
 fn python(root: &Path, venv: &Path) -> Result<(), String> {
     let wanted = read(&root.join(PYTHON))?;
     let kept = venv.join("requirements.txt");
@@ -31,7 +31,7 @@ fn python(root: &Path, venv: &Path) -> Result<(), String> {
     fs::write(&kept, wanted).map_err(|error| format!("cannot write {}: {error}", kept.display()))
 }
 
-/// Compiling fetches what is missing, and only that. The tests compile again, from what is in Go's caches then.
+/// Compiles the Go client, which fetches missing modules. The tests compile it again from Go's caches.
 fn go(root: &Path, program: &Path) -> Result<(), String> {
     let said = run::output(&mut command(root, "go", ["version"]))?;
     new_enough(&said, &read(&root.join(GO).join("go.mod"))?)?;
@@ -40,7 +40,7 @@ fn go(root: &Path, program: &Path) -> Result<(), String> {
     run::run(build.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local"))
 }
 
-/// Whether the Go that says so can compile the module that wants this.
+/// Whether an installed Go with this version text can compile the module.
 fn new_enough(said: &str, module: &str) -> Result<(), String> {
     let wanted = module.lines().find_map(|line| line.strip_prefix("go ")).unwrap_or_default().trim();
     let found =
@@ -54,7 +54,7 @@ fn new_enough(said: &str, module: &str) -> Result<(), String> {
     }
 }
 
-/// Major and minor number; what follows is no matter to a module.
+/// The major and minor number of a version.
 fn numbers(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -1,8 +1,8 @@
-//! `cargo xtask fuzz`: schemathesis reads `/openapi.json` of a running server and sends it what the document allows and
-//! what it forbids. No answer may be a 5xx, and the server must be there at the end.
+//! `cargo xtask fuzz`: schemathesis reads `/openapi.json` of a running server and sends valid and invalid requests. No answer may be
+//! a 5xx, and the server must still run at the end.
 //!
-//! Generated transactions name generated hosts, and a coordinator calls what it is told to. So server and fuzzer run in
-//! a network of their own, with nothing but a loopback device in it.
+//! Generated transactions name generated hosts, and the coordinator calls them. So server and fuzzer run in a network namespace
+//! of their own, which has only a loopback device.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::run::{self, command};
 use crate::server::{self, Build, Scratch, Server};
 use crate::setup;
 
-/// Says that the network is already our own. Not for people.
+/// Internal option: the program runs in its own network namespace already.
 const ALONE: &str = "--alone";
 const REQUEST_TIMEOUT_SECONDS: &str = "60";
 
-/// How much to send, and to what.
+/// The command's options.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Requests per operation and phase
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     alone: bool,
 }
 
-/// Prepares with the network, then starts itself again without.
+/// Prepares everything that needs the network, then starts itself again without network.
 pub(crate) fn fuzz(root: &Path, options: &Options) -> Result<(), String> {
     let target = run::target_directory(root)?;
     if options.alone {
@@ -51,7 +51,7 @@ pub(crate) fn fuzz(root: &Path, options: &Options) -> Result<(), String> {
     run::run(&mut again)
 }
 
-/// The same command for the inside, with everything that needed the network already done.
+/// The arguments of this command for the run without network.
 fn again_args(options: &Options, server: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["fuzz".into(), ALONE.into()];
     args.extend(["--examples".into(), options.examples.to_string().into()]);
@@ -60,7 +60,7 @@ fn again_args(options: &Options, server: &Path) -> Vec<OsString> {
     args
 }
 
-/// `program` where only a loopback device exists.
+/// A command that runs `program` in a network namespace with only a loopback device.
 fn in_own_network(program: &Path) -> Command {
     let mut command = Command::new("unshare");
     command
@@ -79,7 +79,7 @@ fn attack(root: &Path, target: &Path, options: &Options) -> Result<(), String> {
     let mut attack = command(root, &schemathesis.to_string_lossy(), ["run", &schema]);
     attack.current_dir(scratch.path()).args(["--checks", "not_a_server_error", "--continue-on-failure"]);
     attack.args(["--max-examples", &examples, "--seed", &seed, "--request-timeout", REQUEST_TIMEOUT_SECONDS]);
-    // A stream of events ends with its transaction, and these transactions call hosts that do not exist.
+    // A live stream ends with its transaction, but these transactions call hosts that do not exist and never end.
     attack.args(["--exclude-path-regex", "/events$"]);
     let verdict = run::run(&mut attack);
     server.process.ensure_running()?;

@@ -1,18 +1,18 @@
-//! The laws (ARCHITECTURE.md) and how to break them.
+//! The canaries: each law of ARCHITECTURE.md with ways to break it.
 
 mod clocks;
 mod ownership;
 mod rules;
 mod waiting;
 
-/// One deliberate bug.
+/// A deliberate bug.
 pub(super) struct Canary {
     /// The law it breaks.
     pub(super) law: &'static str,
-    /// How, in words.
+    /// The description of the bug.
     pub(super) breaks: &'static str,
     pub(super) file: &'static str,
-    /// Stands in the file exactly once.
+    /// The text to replace. It must be in the file exactly once.
     pub(super) replace: &'static str,
     pub(super) with: &'static str,
 }
@@ -28,7 +28,7 @@ const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 const SLOT: &str = "engine/src/shard/slot.rs";
 const OUTBOX: &str = "engine/src/shard/outbox.rs";
 
-/// All of them.
+/// All canaries.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
     let more = ownership::CANARIES.iter().chain(rules::CANARIES).chain(clocks::CANARIES);
     CANARIES.iter().chain(more).chain(waiting::CANARIES)

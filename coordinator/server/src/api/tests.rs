@@ -1,4 +1,4 @@
-//! Exact HTTP, over running lanes, a store in memory and participants made of one function.
+//! The exact HTTP of the native API, over running lanes, a store in memory and a fake participant.
 
 mod damaged;
 mod errors;
@@ -31,8 +31,8 @@ use trine_store::memory::Memory;
 /// Participants that may be registered.
 const INSTANCES_MAX: usize = 3;
 
-/// Answers by the path it is called at: `/refuse` is a no, `/broken` gives no usable answer, nothing is mounted at `/missing`,
-/// anything else takes effect.
+/// A participant that answers by the path: `/refuse` refuses, `/broken` gives no usable answer, `/missing` is a 404, and any other
+/// path is done.
 #[derive(Debug)]
 struct Participant;
 
@@ -72,7 +72,7 @@ struct Api {
     router: axum::Router,
     memory: Memory,
     shutdown: CancellationToken,
-    /// Kept running.
+    /// Keeps the lanes running.
     lanes: Lanes,
 }
 
@@ -81,7 +81,7 @@ impl Api {
         Self::start_with(Arc::new(Participant))
     }
 
-    /// The same with calls that are really made, or anything else.
+    /// Starts with another caller, such as one that makes real calls.
     fn start_with(caller: Arc<dyn Caller>) -> Self {
         let memory = Memory::new("a");
         let store: Arc<dyn Store> = Arc::new(memory.clone());
@@ -101,7 +101,7 @@ impl Api {
             registry: Arc::new(memory.clone()),
             membership: Arc::new(memory.clone()),
             knows_participant: Arc::new(|_| false),
-            // Live streams take one event at a time, and read the rest again.
+            // Live streams hold one event at a time, so the tests cover reading again.
             limits: Limits {
                 events_poll: Duration::from_millis(50),
                 events_ahead_bytes_max: 1,
@@ -180,7 +180,7 @@ impl Api {
     }
 }
 
-/// Status, the headers that mean something, and the body with its times masked.
+/// Status, the headers with a meaning, and the body with its times masked.
 async fn shown(response: Response<Body>) -> String {
     let mut text = format!("{}\n", response.status());
     for name in ["location", "preference-applied", "retry-after", "allow", "content-type"] {

@@ -1,4 +1,4 @@
-//! Real sockets: what a client can hold is bounded.
+//! Real sockets: the resources of one client are bounded.
 
 use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,7 +37,7 @@ fn quick() -> Router {
     Router::new().route("/", get(|| async { "done" }))
 }
 
-/// Answers when it is let go; tells when it has been entered.
+/// A router that signals when a request has arrived, and answers when it is released.
 fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
     let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (inner_entered, inner_gate) = (Arc::clone(&entered), Arc::clone(&gate));
@@ -54,7 +54,7 @@ fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
 
 async fn read_all(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    // A connection that is cut may end in a reset; what arrived before it counts.
+    // A cut connection may end in a reset. Only the bytes before it count.
     let _ = stream.read_to_end(&mut text).await;
     String::from_utf8(text).unwrap()
 }
@@ -134,7 +134,7 @@ async fn a_client_of_http2_that_asks_nothing_gives_its_place_up() {
     for said in [&b""[..], b"PRI * HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
         let mut stream = TcpStream::connect(served.addr).await.unwrap();
         stream.write_all(said).await.unwrap();
-        // The end, or a reset: either way there is nobody any more.
+        // The connection has ended, by a close or a reset.
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
     }
@@ -208,7 +208,7 @@ async fn an_answer_that_is_not_fetched_holds_no_connection_of_http2() {
     let (mut client, connection) = client(served.addr).await;
     let (answer, _) = client.send_request(asking(), true).unwrap();
     let _unread = answer.await.unwrap();
-    // Cut off: how the client sees that depends on what was under way.
+    // The connection is cut. The client's error depends on the state of its streams.
     let _ = connection.await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Housekeeping over the memory store, by a wall clock that is set.
+//! Housekeeping over the memory store, with a wall clock that is set.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use trine_store::memory::Memory;
 use trine_store::{Journal as _, Maintenance as _};
 
 const HOUR_MS: i64 = 3_600_000;
-/// Longest wait for what happens at once.
+/// Longest wait; then the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Caller for Nobody {
     }
 }
 
-/// A coordinator, and a hand to set its wall clock.
+/// A coordinator whose wall clock the test can set.
 struct Stage {
     memory: Memory,
     lanes: Lanes,
@@ -71,7 +71,7 @@ impl Stage {
         self.context.handle.submit(gid, command, ReplyOn::Durable).await.unwrap().status
     }
 
-    /// A saga that starts in an hour; until then it is out of memory.
+    /// Creates a saga that starts in an hour and is not in memory until then.
     async fn create_for_later(&self, gid: &str) {
         let target = Some(Target::parse("http://service/op").unwrap());
         let branch = BranchSpec {
@@ -111,7 +111,7 @@ impl Stage {
     }
 }
 
-/// No job runs by its schedule while a test does.
+/// Schedules that never fire during a test.
 fn never() -> Schedules {
     let new_year = || "0 0 0 1 1 *".to_owned();
     Schedules { sweep: new_year(), reconcile: new_year(), retention: new_year(), census: new_year() }
@@ -122,7 +122,7 @@ async fn nothing_is_deleted_while_the_clocks_differ() {
     let stage = Stage::new();
     stage.create_open("old").await;
     assert_eq!(stage.submit("old", Command::Commit).await, Status::Committed);
-    // A minute passes, and is watched.
+    // One watched minute passes.
     stage.memory.watch().await.unwrap();
     stage.memory.set_clock_ahead(60_000);
     stage.memory.watch().await.unwrap();
@@ -139,7 +139,7 @@ async fn nothing_is_deleted_while_the_clocks_differ() {
     stage.lanes.stop().await;
 }
 
-/// What was due is in memory, where it waits on: it is found by every sweep, and first.
+/// The transactions in memory are due by their rows. Every sweep finds them first.
 #[tokio::test]
 async fn what_waits_on_in_memory_though_it_is_due_by_its_row_hides_no_other_from_a_sweep() {
     let stage = Stage::new();
@@ -155,7 +155,7 @@ async fn what_waits_on_in_memory_though_it_is_due_by_its_row_hides_no_other_from
     stage.lanes.stop().await;
 }
 
-/// By the clock as it is now, their rows are not due for two hours.
+/// With the clock as it is set now, their rows are not due for two hours.
 #[tokio::test]
 async fn what_waits_long_is_brought_back_when_the_clock_was_set() {
     let stage = Stage::new();

@@ -1,4 +1,4 @@
-//! Over a store that counts, and that can be held up.
+//! Tests over a store that counts its calls and can be held up.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +13,7 @@ struct Counting {
     memory: Memory,
     writes: AtomicUsize,
     reads: AtomicUsize,
-    /// Each write takes one.
+    /// Permits for writes.
     allowed: Arc<Semaphore>,
 }
 
@@ -72,7 +72,7 @@ fn instance(number: usize) -> Registration {
 async fn registrations_that_come_in_together_are_one_write_and_read_nothing() {
     let stage = stage(0, 1_000);
     let register = |number| stage.registrar.register(instance(number));
-    // Polled once, each of them is in the queue.
+    // After one poll, each registration is in the queue.
     let mut waiting: Vec<_> = (0..200).map(|number| Box::pin(register(number))).collect();
     for one in &mut waiting {
         assert!(futures_util::poll!(one.as_mut()).is_pending());
@@ -96,7 +96,7 @@ async fn an_instance_that_left_is_not_brought_back_by_a_heartbeat_that_it_sent_b
     let stage = stage(10, 1_000);
     let mut heartbeat = Box::pin(stage.registrar.register(instance(1)));
     assert!(futures_util::poll!(heartbeat.as_mut()).is_pending());
-    // Its client has gone; the heartbeat is in the queue.
+    // The client goes away, but its heartbeat stays in the queue.
     drop(heartbeat);
     assert_eq!(stage.registrar.deregister("n1".into(), None).await, Ok(1));
     assert_eq!(stage.store.memory.participants().await.unwrap().participants, []);

@@ -1,5 +1,5 @@
-//! Lanes over the memory store and a scripted caller: what is answered when the store fails, the inbox is full, a lane
-//! panics or stops.
+//! Lanes over the memory store and a scripted caller: the answers when the store fails, the inbox is full, or a lane panics or
+//! stops.
 
 mod clock;
 mod damaged;
@@ -38,14 +38,14 @@ impl Made {
     }
 }
 
-/// Hands calls to the test.
+/// A caller that gives its calls to the test.
 #[derive(Debug)]
 struct Script(mpsc::UnboundedSender<Made>);
 
 impl Caller for Script {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
         let (answer, answered) = oneshot::channel();
-        // A test that looks no longer lets calls hang.
+        // If the test has stopped listening, the call hangs.
         let _ = self.0.send(Made { call, answer });
         Box::pin(async move {
             match answered.await {
@@ -118,7 +118,7 @@ async fn a_full_inbox_is_answered_busy_and_nothing_is_done() {
     let first = submit("first".into());
     gate.arrived(1).await;
     let waiting: Vec<_> = (0..8).map(|number| submit(format!("g{number}"))).collect();
-    // Whoever finds the inbox full is answered while everybody else waits for the store.
+    // The command that finds the inbox full is answered at once; the others wait for the store.
     tokio::task::yield_now().await;
     gate.open();
     assert!(first.await.unwrap().is_ok());
@@ -143,7 +143,7 @@ async fn too_many_residents_are_answered_busy() {
     lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
     let refused = lanes.handle().submit(gid("h"), create(), ReplyOn::Durable).await;
     assert!(matches!(refused, Err(SubmitError::Busy { .. })), "{refused:?}");
-    // What is known is still served.
+    // Commands for known transactions are still served.
     lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
     lanes.stop().await;
 }
@@ -155,7 +155,7 @@ async fn too_many_bytes_in_memory_are_answered_busy() {
     lanes.handle().submit(gid("g"), create_with("{}"), ReplyOn::Durable).await.unwrap();
     let refused = lanes.handle().submit(gid("h"), create_with("{}"), ReplyOn::Durable).await;
     assert!(matches!(refused, Err(SubmitError::Busy { .. })), "{refused:?}");
-    // What settles makes room.
+    // A settled transaction makes room.
     calls.recv().await.unwrap().done();
     lanes.handle().submit(gid("g"), create_with("{}"), later(lanes.handle())).await.unwrap();
     lanes.handle().submit(gid("h"), create_with("{}"), ReplyOn::Durable).await.unwrap();
@@ -170,19 +170,19 @@ async fn a_panic_costs_a_lane_its_memory_but_no_transaction() {
     let first = calls.recv().await.unwrap();
     assert_eq!(first.call.gid, gid("good"));
 
-    // Reading this gid's journal gives another's: the shard refuses to go on with such memory.
+    // The read of this gid returns another gid's journal, on which the shard panics.
     for _ in 0..3 {
         let lost = handle.submit(gid("bad"), Command::Commit, ReplyOn::Durable).await;
         assert_eq!(lost, Err(SubmitError::Lost));
     }
-    // It brings its lane down no more: it is turned away at the door.
+    // The gid cannot panic the lane any more: its commands are refused before they reach the shard.
     loop {
         match handle.submit(gid("bad"), Command::Commit, ReplyOn::Durable).await {
             Err(SubmitError::Lost) => {}
             other => break assert_eq!(other, Err(SubmitError::Rejected(Rejection::Corrupt))),
         }
     }
-    // The other transaction was read back; the answer to its first call still counts.
+    // The other transaction was read again, and the answer to its first call still counts.
     first.done();
     let settled = handle.submit(gid("good"), create(), later(&handle)).await.unwrap();
     assert_eq!(settled.status, Status::Committed);
@@ -207,10 +207,10 @@ async fn stopping_makes_durable_what_was_admitted_and_answers_who_waits() {
     gate.open();
     stopping.await.unwrap();
     assert_eq!(admitted.await.unwrap().unwrap().status, Status::Running);
-    // Its outcome is not known yet; that it is accepted is.
+    // The answer says only that the transaction is accepted.
     assert_eq!(waiting.await.unwrap().unwrap().status, Status::Running);
     assert_eq!(handle.submit(gid("h"), create(), ReplyOn::Durable).await, Err(SubmitError::ShuttingDown));
-    // The next start finds it, and owes its call again.
+    // The next process finds the transaction and makes the call again.
     let (lanes, mut calls) = start(store.another("one"), Options::default());
     lanes.handle().bring_back(vec![gid("g")]).await;
     assert_eq!(calls.recv().await.unwrap().call.gid, gid("g"));
@@ -225,7 +225,7 @@ async fn a_store_that_refuses_every_write_is_told_to_who_waits_and_not_hammered(
     store.faults().set_writes_down(true);
     let refused = handle.submit(gid("g"), create(), ReplyOn::Durable).await;
     assert_eq!(refused, Err(SubmitError::Rejected(Rejection::Unavailable)));
-    // Two tries at once, then pauses: this gate sees no append by itself any more.
+    // After two tries the shard pauses, so no append reaches this gate by itself.
     let gate = store.faults().hold_appends();
     store.faults().set_writes_down(false);
     gate.open();
@@ -273,13 +273,13 @@ async fn an_end_given_at_one_coordinator_is_told_to_who_waits_at_another() {
     other.stop().await;
 }
 
-/// A tcc that is rolled back at its deadline, if the time is what the lane takes it for.
+/// A tcc with a deadline.
 fn open_for(deadline_ms: u64) -> Command {
     let draft = Draft { open: true, deadline_ms: Some(deadline_ms), ..Draft::new(Pattern::Tcc) };
     Command::Create(Arc::new(draft.build().unwrap()))
 }
 
-/// How far clocks are from the store's that are wrong.
+/// Differences of wrong clocks to the store's clock.
 const WRONG_BY_MS: [i64; 2] = [-40 * 24 * 60 * 60 * 1_000, 40 * 24 * 60 * 60 * 1_000];
 
 #[tokio::test(start_paused = true)]
@@ -294,7 +294,7 @@ async fn a_coordinator_whose_clock_is_wrong_lets_no_deadline_pass() {
         memory.set_clock_ahead(ahead_ms);
         beat().await;
         assert!(lanes.handle().complaint().is_some_and(|words| words.starts_with("clock: ")));
-        // The answer comes when the time is over, and so is the deadline.
+        // The answer comes after the wait, when the deadline has passed as well.
         let until = lanes.handle().within(std::time::Duration::from_secs(30));
         let waiting = lanes.handle().submit(gid("g"), Command::Look, ReplyOn::Settled { until });
         assert_eq!(waiting.await.unwrap().status, Status::Open, "{ahead_ms}");
@@ -307,7 +307,7 @@ async fn a_coordinator_whose_clock_is_wrong_lets_no_deadline_pass() {
     }
 }
 
-/// Whoever adopts goes by the times that stand in the journal.
+/// An adopter would use the times in the journal.
 #[tokio::test]
 async fn a_coordinator_whose_clock_is_wrong_writes_no_time_down_that_others_would_go_by() {
     let metrics = Metrics::new();

@@ -1,4 +1,4 @@
-//! Ways to let the wall clock decide how long something waits.
+//! Canaries that let the wall clock decide how long something waits.
 
 use super::{Canary, FLOW, SCHEDULE};
 

@@ -1,4 +1,4 @@
-//! Ways to break the rules of ownership.
+//! Canaries that break the rules of ownership.
 
 use super::{Canary, FLOW, OUTBOX, OWNERSHIP, SCHEDULE, SLOT};
 

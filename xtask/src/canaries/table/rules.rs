@@ -1,4 +1,5 @@
-//! Ways to break the rules of workflows, of phase two one by one, of ops without a target, and of who waits for quiet.
+//! Canaries that break the rules of workflows, of phase two one by one, of ops without a target, and of waiting until nothing is
+//! due.
 
 use super::{AGENDA, APPLY, Canary, DECIDE, FLOW, RULES, SCHEDULE};
 

@@ -1,4 +1,4 @@
-//! Ways to break the rules of what is in vain: answers that no retry mends, calls that cannot be sent, and who waits.
+//! Canaries that break the rules of failing calls: answers that no retry mends, calls that cannot be sent, and clients that wait.
 
 use super::{APPLY, Canary, DECIDE, FLOW, RULES, SCHEDULE};
 

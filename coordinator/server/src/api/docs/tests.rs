@@ -1,4 +1,4 @@
-//! The document holds what the product promises.
+//! The OpenAPI document is complete.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! A front over a store in memory and lanes that nobody keeps busy; and, in the files below, what clients get word for word,
-//! over lanes that call scripted participants ([`stage`]).
+//! A front over a store in memory and lanes whose calls are never answered. The files below compare answers word for word, over
+//! lanes that call scripted participants ([`stage`]).
 
 mod abort;
 mod counted;
@@ -38,10 +38,10 @@ use crate::runtime::{Lanes, Options};
 use trine_dispatch::{Caller, Returned};
 use trine_store::memory::Memory;
 
-/// What a body may have.
+/// Largest body.
 pub(super) const BODY_BYTES_MAX: usize = 2_000;
 
-/// Answers nobody.
+/// A caller that never answers.
 #[derive(Debug)]
 struct Silent;
 
@@ -51,7 +51,7 @@ impl Caller for Silent {
     }
 }
 
-/// A front, and the lanes that have to live as long.
+/// A front, and its lanes, which the test must keep alive.
 pub(super) fn front() -> (Front, Lanes) {
     let store: Arc<dyn Store> = Arc::new(Memory::new("a"));
     let caller: Arc<dyn Caller> = Arc::new(Silent);
@@ -67,7 +67,7 @@ pub(super) fn front() -> (Front, Lanes) {
     (front, lanes)
 }
 
-/// What came back.
+/// An answer.
 pub(super) struct Answered {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -80,7 +80,7 @@ impl Answered {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body as JSON, whatever it calls itself.
+    /// The body as JSON, whatever its content type.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }

@@ -1,4 +1,4 @@
-//! A journal that cannot be read, on the wire: an error of its own for that transaction, at once, and nothing for the others.
+//! A damaged journal on the wire: TX0021 at once for its transaction, and no effect on the others.
 
 use expect_test::expect;
 use trine_protocol::Gid;

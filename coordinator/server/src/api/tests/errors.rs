@@ -1,4 +1,4 @@
-//! Every way to be refused, on the wire. Nothing a caller sends is a 5xx.
+//! Every refusal on the wire. No request of a client causes a 5xx.
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;

@@ -1,4 +1,4 @@
-//! Transactions whose branches are gRPC methods, with calls that are really made.
+//! Transactions whose branches are gRPC methods, with real calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -28,7 +28,7 @@ impl Seen {
     }
 }
 
-/// Refuses what begins with `n`, answers with bytes that are no text.
+/// A gRPC service that refuses payloads that begin with `n`, and otherwise answers with bytes that are not text.
 async fn stock(seen: &Seen) -> GrpcServer {
     let seen = seen.clone();
     GrpcServer::start(move |request| {
@@ -68,7 +68,7 @@ async fn create(api: &Api, document: Value) -> Value {
     body(&api.post_with("/v1/transactions", &[("prefer", "wait=30")], &document.to_string()).await)
 }
 
-/// The attempts of a history: op, outcome, status, and what else there is.
+/// The attempts in a history: op, outcome, status, and the other fields.
 async fn attempts(api: &Api, gid: &str) -> Vec<String> {
     let history = body(&api.get(&format!("/v1/transactions/{gid}/history")).await);
     let events = history["events"].as_array().unwrap().iter();

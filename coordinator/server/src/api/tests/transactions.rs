@@ -207,7 +207,7 @@ async fn a_stream_tells_what_happens_while_it_is_read() {
     api.post("/v1/transactions", OPEN).await;
     let request = Request::get("/v1/transactions/pay-1/events").body(Body::empty()).unwrap();
     let response = api.send(request).await;
-    // The stream is open before the decision is made; it ends by itself with what follows from it.
+    // The stream is open before the abort, and ends by itself with the events that the abort causes.
     let (text, _) = tokio::join!(shown(response), api.post("/v1/transactions/pay-1/abort", ""));
     assert!(text.contains("event: rollback_begun") && text.contains("event: rolled_back"), "{text}");
 }

@@ -43,7 +43,7 @@ async fn a_workflow_is_resumed_with_what_was_recorded_and_commits_with_its_resul
     "#]]
     .assert_eq(&api.post(STEPS, SEAT).await);
     assert!(api.post(STEPS, ROOM).await.starts_with("200"));
-    // White space does not count, neither does where the executor is reached now.
+    // White space and another callback URL do not count.
     let moved =
         r#"{"name":"trip","callback":"http://b/workflows","input":{ "guest": "Ada" },"callback_after":"1m"}"#;
     expect![[r#"
@@ -82,7 +82,7 @@ async fn a_step_is_recorded_once_and_never_contradicted() {
     refused(&api.post(STEPS, &SEAT.replace("12A", "12B")).await, "409", "TX0007");
     refused(&api.post(STEPS, &ROOM.replace("02", "01")).await, "409", "TX0007");
     assert!(api.post(FINISH, r#"{"outcome":"committed"}"#).await.starts_with("200"));
-    // An executor that lost the answer learns that its step is on record; nothing new is.
+    // An executor that lost the answer learns that its step is recorded. A new step is refused.
     assert!(api.post(STEPS, SEAT).await.starts_with("200"));
     refused(&api.post(STEPS, ROOM).await, "409", "TX0008");
     let history = api.get("/v1/transactions/trip-7/history").await;
@@ -183,13 +183,13 @@ async fn the_live_stream_of_a_workflow_ends_when_it_is_finished() {
     assert!(stream.contains("event: finished"), "{stream}");
 }
 
-/// Hands every call to the test, and answers yes.
+/// Gives every call to the test, and answers "done".
 #[derive(Debug)]
 struct Executor(mpsc::UnboundedSender<Call>);
 
 impl Caller for Executor {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
-        // A test that has seen enough does not listen any more.
+        // The test may have stopped listening.
         let _ = self.0.send(call);
         let outcome = Outcome::Done { output: Payload::default(), read_only: false };
         let report = CallReport { status_code: Some(200), duration_ms: 5, error: None };
@@ -245,7 +245,7 @@ async fn a_workflow_begun_over_the_dtm_dialect_goes_on_natively_and_is_called_ba
     assert!(call.terms.is_some(), "it keeps the manner it was begun with");
     assert!(api.post(STEPS, ROOM).await.starts_with("200"));
     assert!(api.post(FINISH, r#"{"outcome":"committed"}"#).await.starts_with("200"));
-    // An older executor learns the end, but does not take over what was begun natively.
+    // An executor of the dialect learns the end, but cannot resume a native workflow.
     let ended = over_dtm(&api, "/api/dtmsvr/prepareWorkflow", begun).await;
     assert!(ended.contains("\"status\":\"succeed\""), "{ended}");
     api.post("/v1/workflows/trip-8", TRIP).await;

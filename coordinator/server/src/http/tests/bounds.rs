@@ -1,4 +1,4 @@
-//! What many clients together can hold: connections, and memory for bodies.
+//! The resources of many clients together: connections, and memory for bodies.
 
 use axum::body::Body;
 use axum::routing::post;
@@ -9,7 +9,7 @@ use super::*;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Tells how many bytes a body has, or what is wrong with it.
+/// A router that answers with the size of the body, or with its error.
 fn counting() -> Router {
     let count = |request: axum::extract::Request| async {
         match request.into_body().collect().await {
@@ -44,7 +44,7 @@ async fn with_all_connections_in_use_health_is_served_and_others_are_told_to_com
     let mut first = TcpStream::connect(served.addr).await.unwrap();
     first.write_all(LAST_REQUEST).await.unwrap();
     entered.notified().await;
-    // Read to its end: the connection is closed without being asked to.
+    // Reading to the end works because the server closes the connection.
     for _ in 0..3 {
         let answer = said(served.addr, HEALTH).await;
         assert!(answer.ends_with("alive") && answer.contains("connection: close"), "{answer}");
@@ -119,7 +119,7 @@ async fn unfinished_bodies_share_one_budget_and_small_ones_are_served_all_the_sa
         stream.write_all(&vec![b'x'; LEN - 1]).await.unwrap();
         clients.push(stream);
     }
-    // Those that find no room are answered; one that found room is not, until it is complete.
+    // Bodies without room are refused. A body with room is answered when it is complete.
     let answers =
         futures_util::future::select_all(clients.iter_mut().map(|stream| Box::pin(read_all(stream))));
     let (refused, _, _) = answers.await;
@@ -151,7 +151,7 @@ async fn the_requests_of_a_connection_of_http2_share_the_budget() {
     assert!(budget.used_bytes() <= 64 * 1024);
 }
 
-/// An answer of so many bytes, and whether anybody still holds it.
+/// A router with an answer of so many bytes, and a channel that closes when the answer is freed.
 fn large(bytes: usize) -> (Router, tokio::sync::mpsc::Receiver<()>) {
     let (held, dropped) = tokio::sync::mpsc::channel::<()>(1);
     let held = Arc::new(std::sync::Mutex::new(Some(held)));
@@ -176,7 +176,7 @@ impl AsRef<[u8]> for Owner {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_its_answer_is_cut_off() {
-    // More than the system keeps for a connection by itself.
+    // More than the socket buffers of the system can hold.
     let (router, mut dropped) = large(32 << 20);
     let budget = Budget::new(128 << 20);
     let options = Options { write_timeout: Duration::from_millis(50), ..Options::default() };
@@ -191,7 +191,7 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_a_stream_is_cut_off() {
-    // Small parts take nothing of the budget, and no time is kept for them.
+    // Small parts take nothing from the budget and have no time limit.
     for part in [4_000, 40_000] {
         let (held, mut dropped) = tokio::sync::mpsc::channel::<()>(1);
         let held = Arc::new(std::sync::Mutex::new(Some(held)));
@@ -219,7 +219,7 @@ async fn the_parts_of_streams_share_the_budget() {
         let chunks = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; PART]));
         async { Body::from_stream(chunks) }
     };
-    // Answers may take half of it: there is room for one part.
+    // Answers may take half of the budget: room for one part.
     let budget = Budget::new(2 * PART + 2 * 1024);
     let routers = Routers { all: Router::new().route("/", get(endless)), reserved: None };
     let served = start_with(routers, Options::default(), budget.clone()).await;

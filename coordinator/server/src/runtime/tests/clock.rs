@@ -1,4 +1,4 @@
-//! Lanes whose wall clock is set while they wait: they go by steady time.
+//! Lanes whose wall clock is set while they wait. They use steady time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 const JUMPS_MS: [i64; 4] = [-HOUR_MS, HOUR_MS, -40 * DAY_MS, 40 * DAY_MS];
 
-/// A wall clock on tokio's time, and a hand to set it.
+/// A wall clock on tokio's time, and the value by which the test sets it.
 fn clock() -> (Clock, Arc<AtomicI64>) {
     let (by_ms, started) = (Arc::new(AtomicI64::new(0)), tokio::time::Instant::now());
     let set = Arc::clone(&by_ms);
@@ -104,7 +104,7 @@ async fn retries_deadlines_starts_and_who_waits_go_on_at_their_pace_whatever_the
         let waited = begun.elapsed();
         assert_eq!(started.call.gid.as_str(), "later", "{jump_ms}");
         assert!((8_900..9_100).contains(&waited.as_millis()), "the start: {waited:?}, {jump_ms}");
-        // What is written from now on carries the time that the clock shows now.
+        // New records carry the time that the clock shows now.
         ask("new", spec(|draft| draft), ReplyOn::Durable).await.unwrap();
         let created_at = store.records(gid("new"), 0).await.unwrap()[0].at;
         let shown = i64::try_from(created_at.millis()).unwrap() - 1_000 * DAY_MS;

@@ -1,10 +1,10 @@
-//! A damaged journal and its lane: nothing is called for it, nothing appended, and the others go on.
+//! A lane with a damaged journal: no calls and no appends for it, and the others go on.
 
 use super::*;
 use trine_store::Queries as _;
 use trine_store::memory::Damage;
 
-/// A store in which `bad` and `good` were created, and the record of `bad` was damaged since.
+/// A store with the transactions `bad` and `good`, in which the record of `bad` is damaged.
 async fn damaged() -> Memory {
     let store = Memory::new("one");
     let (lanes, mut calls) = start(store.clone(), Options::default());
@@ -48,7 +48,7 @@ async fn a_damaged_journal_that_is_due_is_not_read_with_every_sweep() {
         lanes.handle().bring_back(vec![gid("bad")]).await;
     }
     assert_eq!(store.faults().reads(), read);
-    // Whoever asks for it has it read, and finds it mended.
+    // A command makes the lane read the journal again, which is mended now.
     let mended = store.records(gid("good"), 0).await.unwrap().remove(0);
     let text = trine_store::codec::encode(&mended.event);
     assert!(store.damage(&gid("bad"), 1, &Damage::Event(text.into_bytes())));

@@ -23,7 +23,7 @@ fn one_after_the_other() -> Command {
     Command::Create(Arc::new(draft.build().unwrap()))
 }
 
-/// Attempts that are on record, with what became of them.
+/// The recorded attempts, each with whether it was done.
 async fn on_record(store: &Memory) -> Vec<(u32, bool)> {
     let journals = store.load(vec![gid("g")]).await.unwrap();
     let records = journals.into_iter().next().unwrap().records.unwrap();
@@ -49,7 +49,7 @@ async fn stopping_waits_for_calls_under_way_and_records_their_answers() {
     });
     tokio::task::yield_now().await;
     let stopping = tokio::spawn(lanes.stop());
-    // Who waits for the end is not made to wait for the call.
+    // A client that waits for the end is answered before the call ends.
     assert_eq!(waiting.await.unwrap().unwrap().status, Status::Running);
     assert!(!stopping.is_finished(), "a call is under way");
     assert_eq!(handle.submit(gid("h"), create(), ReplyOn::Durable).await, Err(SubmitError::ShuttingDown));
@@ -141,7 +141,7 @@ async fn a_call_under_way_is_not_made_again_when_its_lane_has_lost_its_memory() 
     let call = calls.recv().await.unwrap();
     let lost = handle.submit(gid("bad"), Command::Commit, ReplyOn::Durable).await;
     assert_eq!(lost, Err(SubmitError::Lost));
-    // When this is answered, it has been read again.
+    // When this command is answered, the lane has read its transactions again.
     handle.submit(gid("good"), create(), ReplyOn::Durable).await.unwrap();
     assert!(calls.try_recv().is_err(), "attempt 1 is under way");
     call.done();

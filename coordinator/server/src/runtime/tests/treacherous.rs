@@ -1,4 +1,4 @@
-//! A store that reads one gid's journal wrongly: the one way to make a sound shard panic from outside.
+//! A store that returns a wrong journal for one gid. This is the only way to make the shard panic from outside.
 
 use std::sync::Arc;
 

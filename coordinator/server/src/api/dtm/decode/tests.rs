@@ -1,4 +1,4 @@
-//! What clients send, from the tidy to the odd, and that none of it matters.
+//! Requests in all spellings that clients of dtm use give the same result.
 
 use serde_json::{Value, json};
 use trine_protocol::dtm::TransOptions;

@@ -1,4 +1,4 @@
-//! A client of HTTP/2 against the listener, and the messages against the file that describes them.
+//! An HTTP/2 client against the listener.
 
 mod wire;
 

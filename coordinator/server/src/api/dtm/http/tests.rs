@@ -1,4 +1,4 @@
-//! Paths, methods, and what is answered before anything is done.
+//! Paths, methods, and answers to requests that reach no handler.
 
 use super::*;
 use crate::api::dtm::tests::{Answered, BODY_BYTES_MAX, front, send};

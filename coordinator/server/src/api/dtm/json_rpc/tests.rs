@@ -1,4 +1,4 @@
-//! Every row of the table of codes.
+//! Each error has its JSON-RPC code.
 
 use axum::http::Method;
 

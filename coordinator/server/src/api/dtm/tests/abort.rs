@@ -1,4 +1,4 @@
-//! abort: what it rolls back, drops and refuses.
+//! abort: the transactions that it rolls back, drops or refuses.
 
 use expect_test::expect;
 

@@ -1,4 +1,4 @@
-//! Requests that are turned away are counted, whatever wire they came over.
+//! Refused requests are counted on each wire.
 
 use axum::middleware::from_fn_with_state;
 use prost::Message as _;

@@ -1,4 +1,4 @@
-//! What `docs/dtm.md` says is different on purpose, and no other file here tells.
+//! Differences on purpose of `docs/dtm.md` that no other file tests.
 
 use axum::http::Method;
 use expect_test::expect;

@@ -1,4 +1,4 @@
-//! What every answer over HTTP is wrapped in, how forgivingly requests are read, gids, and the small routes.
+//! The form of answers over HTTP, lenient reading of requests, gids, and the small routes.
 
 use axum::http::Method;
 use expect_test::expect;

@@ -1,4 +1,4 @@
-//! The dialect over gRPC: its nine methods, and the status for each kind of no.
+//! The dialect over gRPC: its nine methods, and the status of each kind of error.
 
 use expect_test::expect;
 

@@ -1,4 +1,4 @@
-//! JSON-RPC: five methods, four keys, and a code for each kind of no.
+//! JSON-RPC: five methods, four keys, and the code of each kind of error.
 
 use axum::http::Method;
 use expect_test::expect;

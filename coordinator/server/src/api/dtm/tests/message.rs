@@ -1,4 +1,4 @@
-//! Messages: asked for when their initiator is silent, delivered for ever, never rolled back once submitted.
+//! Messages: the check of a silent initiator, deliveries that repeat for ever, no rollback after the submit.
 
 use expect_test::expect;
 
@@ -119,7 +119,7 @@ async fn prepare_and_submit_deliver_without_asking() {
     "#]]);
 }
 
-/// Prepares a message whose initiator is asked after a second, at a URL.
+/// Prepares a message whose initiator is checked after a second, at a URL.
 async fn silent(stage: &mut Stage, gid: &str, url: &str) {
     stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"msg","timeout_to_fail":1,"retry_interval":600,"query_prepared":"{url}","steps":[{{"action":"http://p/{gid}-a"}}],"payloads":["1"]}}"#)).await;
 }
@@ -134,7 +134,7 @@ async fn the_initiator_is_asked_when_it_was_silent_and_its_answer_decides() {
     for (gid, _) in all {
         stage.settled(gid).await;
     }
-    // Nobody is asked where there is no URL.
+    // Without a URL there is no check.
     stage.calls_in_any_order();
     for (gid, _) in all {
         stage.rows(gid).await;
@@ -222,7 +222,7 @@ async fn a_message_may_be_submitted_or_aborted_while_its_initiator_is_asked() {
         stage.called(if end == "submit" { 1 } else { 3 }).await;
         stage.post(end, &format!(r#"{{"gid":"{gid}","trans_type":"msg"}}"#)).await;
         stage.settled(gid).await;
-        // Too late to matter.
+        // The answer comes after the transaction has ended.
         stage.release("http://p/asked", 409, "").await;
         stage.ends(gid).await;
     }

@@ -1,4 +1,4 @@
-//! Names that would not stay what they are: refused by every request, over every wire.
+//! Names that a wire would change are refused by every request on every wire.
 
 use axum::http::Method;
 use expect_test::expect;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::stage::Stage;
 
-/// Gids that some wire would change.
+/// Gids that at least one wire would change.
 const LOST: [&str; 4] = ["pay;7", "pay\r\n7", "pay7 ", "\u{fffd}7"];
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn the_other_wires_refuse_what_is_not_kept_in_their_own_words() {
 #[tokio::test]
 async fn bytes_that_are_no_text_do_not_make_two_gids_one() {
     let mut stage = Stage::start();
-    // Halves of surrogate pairs are replaced where they stand; two of them must not meet.
+    // Both lone surrogates become the same replacement character, so two gids would become one.
     stage.post("prepare", r#"{"gid":"\ud800","trans_type":"tcc"}"#).await;
     stage.post("prepare", r#"{"gid":7,"trans_type":"tcc"}"#).await;
     stage.post("prepare", r#"{"gid":"Pay","trans_type":"tcc"}"#).await;

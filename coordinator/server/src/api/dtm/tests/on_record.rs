@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use super::stage::Stage;
 
-/// Submits two steps four times: as they are, with another target, with another payload, and as they were.
+/// Submits two steps four times: first, then with another target, with another payload, and unchanged.
 async fn submit_four_times(stage: &mut Stage, kind: &str) {
     stage.script("http://p/b", &[(425, "")]);
     let submit = |url: &str| {

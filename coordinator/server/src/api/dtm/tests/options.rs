@@ -1,4 +1,4 @@
-//! Options and fields of a transaction: what they make of the calls.
+//! The effects of options and fields of a transaction on its calls.
 
 use expect_test::expect;
 
@@ -190,7 +190,7 @@ async fn custom_data_may_be_anything_where_its_type_has_no_use_for_it() {
     "#]]);
 }
 
-/// Sagas of one step, which is answered once like this; named after their URLs.
+/// Runs a saga of one step for each answer. The gid is the URL.
 async fn answered(stage: &mut Stage, answers: &[(&str, u16, &str)]) {
     for (gid, status, body) in answers {
         let url = format!("http://p/{gid}");

@@ -1,4 +1,4 @@
-//! prepare: what it creates, and what it answers about what is there already.
+//! prepare: new transactions, and answers for existing ones.
 
 use expect_test::expect;
 

@@ -1,4 +1,4 @@
-//! registerBranch and its aliases: which rows come of it, and what is refused.
+//! registerBranch and its aliases: the rows that they make, and refusals.
 
 use expect_test::expect;
 

@@ -1,9 +1,9 @@
-//! The stage of the golden tests: the dialect's three wires over running lanes and a store in memory, participants that
-//! answer as scripted, and the story of what happened, which tests compare with what they expect.
+//! The stage of the golden tests: the dialect's three wires over running lanes and a store in memory, and participants with
+//! scripted answers. The stage writes a story, which a test compares with the expected one.
 //!
-//! A story is told in order: what was asked and answered; when a test asks for them, the calls that were made since, as
-//! they look on the wire, each with its answer; and the rows that `query` shows. A request over HTTP under which no answer
-//! stands was answered with [`SUCCESS`].
+//! A story lists in order: requests with their answers; when the test asks for them, the calls since the last time as they look
+//! on the wire, each with its answer; and the rows of `query`. A request over HTTP without an answer below it was answered with
+//! [`SUCCESS`].
 
 mod grpc;
 mod participants;
@@ -24,13 +24,13 @@ use participants::Participants;
 use trine_clock::Clock;
 use trine_store::memory::{Damage, Faults};
 
-/// Nothing takes longer, or the test fails.
+/// Longest wait; then the test fails.
 const PATIENCE_MS: u64 = 30_000;
 
-/// What answers have unless the story says otherwise.
+/// The content type of answers for which the story names none.
 const JSON: &str = "application/json; charset=utf-8";
 
-/// The answer that a story leaves out.
+/// The answer that a story does not print.
 const SUCCESS: &str = r#"200 {"dtm_result":"SUCCESS"}"#;
 
 pub(super) struct Stage {
@@ -38,12 +38,12 @@ pub(super) struct Stage {
     grpc: Router,
     handle: Handle,
     participants: Participants,
-    /// Calls that the story has told of.
+    /// Number of calls that the story has listed.
     calls_told: usize,
     story: String,
-    /// What can go wrong.
+    /// The store.
     memory: Memory,
-    /// Kept running.
+    /// Keeps the lanes running.
     _lanes: Lanes,
 }
 
@@ -72,7 +72,7 @@ impl Stage {
         assert!(self.memory.damage(&gid_of(gid).unwrap(), 1, &damage));
     }
 
-    /// The next calls to a URL are answered like this, one after the other; later ones by the URL's last word.
+    /// Scripts the answers to the next calls of a URL. Later calls are answered as the last word of the URL says.
     pub(super) fn script(&self, url: &str, answers: &[(u16, &str)]) {
         self.participants.script(url, answers);
     }
@@ -87,7 +87,7 @@ impl Stage {
         self.patiently(self.participants.release(url, status, words)).await;
     }
 
-    /// Waits until so many calls were made, all in all.
+    /// Waits until `count` calls were made since the start.
     pub(super) async fn called(&self, count: usize) {
         self.patiently(self.participants.called(count)).await;
     }
@@ -124,9 +124,9 @@ impl Stage {
         }
     }
 
-    /// An answer that the story does not tell of.
+    /// Sends a request that the story does not list.
     pub(super) async fn ask(&self, method: Method, uri: &str, body: &str) -> Answered {
-        // Clients say anything here, or nothing.
+        // Clients send any content type, or none.
         let request = Request::builder().method(method).uri(uri).header("content-type", "text/plain");
         let request = request.body(Body::from(body.to_owned())).unwrap();
         answered(self.http.clone().oneshot(request).await.unwrap()).await
@@ -146,7 +146,7 @@ impl Stage {
         assert!(status.is_settled(), "{gid} is still {status}\n{}", self.story);
     }
 
-    /// Waits until a transaction has nothing to do for now.
+    /// Waits until nothing is due for a transaction.
     pub(super) async fn quiet(&self, gid: &str) {
         let until = self.handle.within(Duration::from_millis(PATIENCE_MS));
         self.look(gid, ReplyOn::Quiet { until }).await;
@@ -163,21 +163,21 @@ impl Stage {
         assert!(done.is_ok(), "the calls were {:#?}\n{}", self.participants.calls(), self.story);
     }
 
-    /// Waits until a transaction has ended, and tells of its calls and rows.
+    /// Waits until a transaction has ended, and lists its calls and rows.
     pub(super) async fn ends(&mut self, gid: &str) {
         self.settled(gid).await;
         self.calls();
         self.rows(gid).await;
     }
 
-    /// Waits until a transaction has nothing to do for now, and tells of its calls and rows.
+    /// Waits until nothing is due for a transaction, and lists its calls and rows.
     pub(super) async fn rests(&mut self, gid: &str) {
         self.quiet(gid).await;
         self.calls();
         self.rows(gid).await;
     }
 
-    /// Tells of the calls since the last time.
+    /// Lists the calls since the last time.
     pub(super) fn calls(&mut self) {
         let calls = self.participants.calls();
         for call in &calls[self.calls_told..] {
@@ -189,7 +189,7 @@ impl Stage {
         self.calls_told = calls.len();
     }
 
-    /// The same where nobody can know their order.
+    /// The same, sorted, where the order of calls is not determined.
     pub(super) fn calls_in_any_order(&mut self) {
         let mut calls = self.participants.calls().split_off(self.calls_told);
         self.calls_told += calls.len();
@@ -199,7 +199,7 @@ impl Stage {
         }
     }
 
-    /// Tells what `query` shows, in short.
+    /// Lists the rows of `query`, in a short form.
     pub(super) async fn rows(&mut self, gid: &str) {
         let encoded: String = gid.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let uri = format!("/api/dtmsvr/query?gid={encoded}");
@@ -224,7 +224,7 @@ impl Stage {
         }
     }
 
-    /// Tells how long a transaction waits since it was touched last, to the millisecond.
+    /// Lists the time between the last update of a transaction and its next attempt, in milliseconds.
     pub(super) async fn pause(&mut self, gid: &str) {
         self.quiet(gid).await;
         let pause_ms = self.pause_ms(gid).await;
@@ -242,7 +242,7 @@ impl Stage {
         time("next_cron_time") - time("update_time")
     }
 
-    /// A transaction that did not come in this dialect: an open one without branches.
+    /// Creates a native transaction: open, without branches.
     pub(super) async fn create_natively(&self, gid: &str) {
         let spec = Draft { open: true, ..Draft::new(Pattern::Tcc) }.build().unwrap();
         let create = Command::Create(Arc::new(spec));
@@ -254,13 +254,13 @@ impl Stage {
         self.story.push('\n');
     }
 
-    /// Compares the story.
+    /// Compares the story with the expected one.
     pub(super) fn is(&self, expected: &Expect) {
         expected.assert_eq(&self.story);
     }
 }
 
-/// Status, headers that are not what they always are, body with its times masked.
+/// Status, unusual headers, and the body with its times masked.
 fn shown(answered: &Answered) -> String {
     let mut text = answered.status.as_u16().to_string();
     for name in ["content-type", "location", "retry-after"] {

@@ -1,4 +1,4 @@
-//! submit, without waiting for a result: what it creates, lets go on, repeats and refuses.
+//! submit without `wait_result`: new transactions, prepared ones, repetitions and refusals.
 
 use expect_test::expect;
 

@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use super::stage::Stage;
 
-/// Prepared, with branches in this order; each URL is `op-id`.
+/// A prepared tcc with branches in this order. Each URL is `op-id`.
 async fn prepared(stage: &mut Stage, gid: &str, more: &str, branches: &[&str]) {
     stage.post("prepare", &format!(r#"{{"gid":"{gid}","trans_type":"tcc"{more}}}"#)).await;
     for id in branches {

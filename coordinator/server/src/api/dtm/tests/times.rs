@@ -1,4 +1,4 @@
-//! Times, without waiting for them: what a request's seconds, or their absence, make of deadlines, questions and pauses.
+//! Deadlines, checks and pauses that follow from the seconds in a request, computed without waiting.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn options(timeout_to_fail: i64, retry_interval: i64) -> TransOptions {
     TransOptions { timeout_to_fail, retry_interval, ..TransOptions::default() }
 }
 
-/// Seconds of the first pauses.
+/// The first pauses, in seconds.
 fn pauses(retry: &RetryPolicy) -> [u64; 6] {
     [1, 2, 3, 4, 5, 6].map(|failures| retry.delay_ms(failures, 0) / 1_000)
 }
@@ -38,7 +38,7 @@ fn pauses_double_from_twice_the_interval_and_are_capped() {
         (options(0, 0), [20, 40, 80, 160, 300, 300], 10),
         (options(0, 4), [8, 16, 32, 64, 128, 256], 4),
         (options(0, 400), [800; 6], 400),
-        // A short timeout is the interval, unless there is one.
+        // A short timeout also becomes the interval, unless an interval is given.
         (options(5, 0), [10, 20, 40, 80, 160, 300], 5),
         (options(5, 7), [14, 28, 56, 112, 224, 300], 7),
         (options(60, 0), [20, 40, 80, 160, 300, 300], 10),
@@ -71,7 +71,7 @@ fn a_call_may_take_three_seconds_or_what_is_said() {
     }
 }
 
-/// A transaction at a time after its creation, in milliseconds, if time alone has changed it by then.
+/// The transaction `age_ms` after its creation, if time alone has changed it by then.
 fn after(kind: TransType, options: TransOptions, age_ms: u64) -> Option<Transaction> {
     let (gid, created_at) = (Gid::parse("g").unwrap(), Timestamp::from_millis(1_000_000));
     let create = Input::Command(Command::Create(Arc::new(spec(kind, options))));

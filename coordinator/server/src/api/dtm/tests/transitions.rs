@@ -1,4 +1,4 @@
-//! Every request in every status: what it is answered, and which status it leads to.
+//! Every request in every status: its answer, and the resulting status.
 
 use axum::http::Method;
 use expect_test::expect_file;
@@ -14,7 +14,7 @@ async fn ask(stage: &Stage, path: &str, body: &str) -> (u16, serde_json::Value) 
     (answered.status.as_u16(), answered.json())
 }
 
-/// A new transaction in a status, unless its type never has it.
+/// Creates a transaction in the given status. False if its type never has this status.
 async fn bring(stage: &Stage, gid: &str, kind: &str, status: &str) -> bool {
     let identity = format!(r#""gid":"{gid}","trans_type":"{kind}""#);
     let wait = "http://p/wait";

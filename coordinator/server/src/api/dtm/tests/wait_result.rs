@@ -1,11 +1,11 @@
-//! submit and abort with `wait_result`: what is told about a first pass.
+//! submit and abort with `wait_result`: the answers after the first pass.
 
 use axum::http::Method;
 use expect_test::expect;
 
 use super::stage::Stage;
 
-/// A transaction of one branch that answers once as told, submitted with `wait_result`.
+/// Submits a saga of one step with `wait_result`.
 async fn saga(stage: &mut Stage, gid: &str, action: &str) {
     stage.post("submit", &format!(r#"{{"gid":"{gid}","trans_type":"saga","wait_result":true,"steps":[{{"action":"{action}","compensate":"http://p/undo"}}],"payloads":["1"]}}"#)).await;
     stage.rests(gid).await;
@@ -349,7 +349,7 @@ async fn a_saga_that_fails_once_is_ongoing_over_every_wire_and_then_succeeds() {
         stage.post("resetNextCronTime", &format!(r#"{{"gid":"{wire}"}}"#)).await;
         stage.ends(wire).await;
     }
-    // Whoever asks again hears how it ended.
+    // A repetition is answered with the end.
     stage.post("submit", &request("http")).await;
     stage.is(&expect![[r#"
         POST submit {"gid":"http","trans_type":"saga","wait_result":true,"steps":[{"action":"http://p/pay","compensate":"http://p/undo"}],"payloads":["100"]}

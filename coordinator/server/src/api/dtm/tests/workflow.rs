@@ -1,4 +1,4 @@
-//! Workflows: begun, recorded, resumed and ended by their executor, who is called back when nothing is heard of it.
+//! Workflows: begun, recorded, resumed and ended by their executor, which is called back when it falls silent.
 
 use expect_test::expect;
 

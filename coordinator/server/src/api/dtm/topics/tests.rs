@@ -157,7 +157,7 @@ async fn of_many_subscribers_at_once_exactly_the_successful_are_there_and_counte
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), successful);
 }
 
-/// Somebody else is quicker, so often.
+/// A store in which another client changes the topic first, a given number of times.
 #[derive(Debug)]
 struct Overtaken {
     store: Memory,
@@ -230,11 +230,11 @@ async fn races_that_are_lost_again_and_again_are_given_up_in_the_dialects_words(
     let topics = over(Overtaken::times(TRIES_MAX, false));
     assert_eq!(topics.subscribe("t", "http://a", "").await, told("storage: NotFound"));
     assert_eq!(urls(&topics, "t").await.len(), TRIES_MAX as usize);
-    // The other one subscribes and deletes in turn, TRIES_MAX is even: the last try meets a topic that is just deleted.
+    // The other client subscribes and deletes in turn, and TRIES_MAX is even, so the topic was just deleted at the last try.
     let topics = over(Overtaken::times(TRIES_MAX, true));
     assert_eq!(topics.subscribe("t", "http://a", "").await, told("storage: NotFound"));
     assert_eq!(topics.expand("t").await, Ok(None));
-    // And here it is one ahead, so that the last try meets none, and one is just made.
+    // With one more change the topic was just made at the last try.
     let topics = over(Overtaken::times(TRIES_MAX + 1, true));
     let made = topics.store.put(CATEGORY, Key::constant("t"), value(&[]).unwrap(), None, clock::now()).await;
     assert_eq!(made, Ok(Change::Lost), "the other one made it");

@@ -1,4 +1,4 @@
-//! One rule of the wire each.
+//! Each test covers one rule of the documents.
 
 use trine_engine::OnExhausted;
 

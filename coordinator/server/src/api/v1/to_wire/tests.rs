@@ -1,4 +1,4 @@
-//! What people see of outputs.
+//! The views of outputs.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The messages, the file, and its compiled form say the same.
+//! The messages agree with the proto file and with its compiled form.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn text_map(name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(name.to_owned(), name.to_owned())])
 }
 
-/// Every text is the name of its field, every number its number.
+/// A request in which every text is the name of its field, and every number is the field's number.
 fn request() -> Request {
     let options = Options {
         wait_result: true,

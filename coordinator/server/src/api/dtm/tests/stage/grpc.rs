@@ -1,4 +1,4 @@
-//! A client of gRPC that knows the protocol's file and nothing else of the server.
+//! A gRPC client that knows only the proto file.
 
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +17,7 @@ const DESCRIPTORS: &[u8] = include_bytes!("../../../../../proto/dtmgimp.binpb");
 /// Bytes in front of a message.
 const PREFIX_BYTES: usize = 5;
 
-/// The reply, or the status that is none.
+/// The reply, or the status if it is not OK.
 pub(super) async fn ask(router: &Router, method: &str, message: &str) -> String {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let service = pool.get_service_by_name("dtmgimp.Dtm").unwrap();
@@ -87,7 +87,7 @@ fn value(field: &FieldDescriptor, json: &Json) -> Value {
     }
 }
 
-/// Fields that are there, in the order of their numbers.
+/// The fields that are set, in the order of their numbers.
 fn shown(message: &DynamicMessage) -> String {
     let fields = message.fields().map(|(field, value)| format!("{}: {}", field.name(), shown_value(value)));
     format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))

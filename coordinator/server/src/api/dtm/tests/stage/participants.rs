@@ -1,4 +1,4 @@
-//! Participants on paper: each call is written down as it looks on the wire, and answered as its script says.
+//! Scripted participants: each call is noted as it looks on the wire, and answered as its script says.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,22 +11,22 @@ use trine_dispatch::{Caller, Returned, on_paper};
 
 type Said = (u16, String);
 
-/// Everybody who is called.
+/// All participants.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Participants(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     books: Mutex<Books>,
-    /// Something was written down.
+    /// Signalled when a call or an answer was noted.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Books {
-    /// Every call so far; with its answer, once there is one.
+    /// Every call so far, with its answer once there is one.
     calls: Vec<String>,
-    /// By URL.
+    /// The scripts, by URL.
     scripts: BTreeMap<String, VecDeque<Next>>,
     /// Calls that wait, by URL.
     held: BTreeMap<String, (usize, oneshot::Sender<Said>)>,
@@ -66,7 +66,7 @@ impl Participants {
         self.books().calls.clone()
     }
 
-    /// Waits until the books have what is looked for.
+    /// Waits until `look` finds something.
     async fn until<T>(&self, look: impl Fn(&mut Books) -> Option<T>) -> T {
         loop {
             let changed = self.0.changed.notified();
@@ -112,7 +112,7 @@ impl Caller for Participants {
                 Ok(said) => said,
                 Err(answered) => match answered.await {
                     Ok(said) => said,
-                    // The test is over.
+                    // The test is over, so the call is never answered.
                     Err(_) => std::future::pending().await,
                 },
             };
@@ -124,7 +124,7 @@ impl Caller for Participants {
     }
 }
 
-/// What an address answers that has no script: its last word says.
+/// The answer of a URL without a script: the last word of the URL says which.
 fn usual(call: &Call, url: &str) -> Said {
     let path = url.split('?').next().unwrap_or_default();
     let word = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
