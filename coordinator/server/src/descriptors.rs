@@ -1,30 +1,30 @@
-//! File descriptors: how many this process may have open, and how many of them clients and calls to participants may take.
+//! Divides the file descriptors of the process between clients, calls to participants, and the rest.
 //!
-//! A process that has none left can neither call participants nor reach its store nor accept a connection, so neither
-//! connections of clients nor those to participants may take them all. No socket and no file is opened here.
+//! A process without free descriptors cannot call participants, reach its store or accept a connection. So neither
+//! clients nor calls may take all of them. No socket and no file is opened here.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// For the store, the log, the runtime and listeners.
+/// Descriptors kept for the store, the log, the runtime and listeners.
 const KEPT_FOR_ITSELF: usize = 40;
-/// More than this is needed nowhere.
+/// More descriptors than this are never needed.
 const PLENTY: u64 = 1 << 20;
 
-/// How many descriptors the process may have open.
+/// The limit of open descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// When it was looked at first.
+    /// The soft limit at start.
     pub(crate) found: usize,
-    /// After it was raised as far as it can be.
+    /// The soft limit after it was raised.
     pub(crate) raised: usize,
 }
 
-/// Raises the soft limit to the hard one: the soft one is often 1024, which says nothing about the machine.
+/// Raises the soft limit to the hard one. The soft limit is often 1024, whatever the machine can do.
 pub(crate) fn raise() -> Limit {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(PLENTY);
     let soft = limit.current.unwrap_or(PLENTY);
-    // A hard limit without end is not tried out: some systems refuse it as a soft one.
+    // Some systems refuse an infinite soft limit.
     let wanted = hard.min(PLENTY).max(soft);
     let mut now = soft;
     if wanted > soft {
@@ -39,32 +39,32 @@ pub(crate) fn raise() -> Limit {
 
 /// Each look-up of a name has up to two sockets.
 const SOCKETS_PER_LOOKUP: usize = 2;
-/// Look-ups are this part of what calls have.
+/// Look-ups get at most this fraction of the calls' half.
 const LOOKUPS_PART: usize = 16;
 
-/// What clients and calls may take.
+/// The shares of clients and calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
     /// Connections of each listener.
     pub(crate) connections_max: usize,
-    /// Connections above that, for health.
+    /// Further connections of each listener, for health.
     pub(crate) reserved_max: usize,
-    /// Connections to participants, all hosts together.
+    /// Connections to participants, for all hosts together.
     pub(crate) outgoing_max: usize,
     /// Look-ups of names under way.
     pub(crate) lookups_max: usize,
 }
 
-/// The listeners among which the descriptors for clients are shared out.
+/// The listeners that share the descriptors for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listening {
     /// Listeners for clients.
     pub(crate) listeners: usize,
-    /// Listeners with seats for health beside their connections, or with nothing else.
+    /// Listeners with seats for health, with or without ordinary connections.
     pub(crate) with_seats: usize,
 }
 
-/// At most half of the descriptors that are not kept are for clients, and at most half are for calls to participants.
+/// Divides the descriptors: after [`KEPT_FOR_ITSELF`], at most half are for clients, and at most half for calls.
 pub(crate) fn share(limit: usize, wanted: Share, listening: Listening) -> Share {
     let Listening { listeners, with_seats } = listening;
     let half = limit.saturating_sub(KEPT_FOR_ITSELF) / 2;
@@ -107,7 +107,7 @@ mod tests {
     fn the_soft_limit_becomes_the_hard_one() {
         let limit = getrlimit(Resource::Nofile);
         let hard = limit.maximum.unwrap_or(PLENTY).min(PLENTY);
-        // So little lower that no other test notices.
+        // Only one lower, so that no other test notices.
         setrlimit(Resource::Nofile, Rlimit { current: Some(hard - 1), maximum: limit.maximum }).unwrap();
         let raised = raise();
         assert_eq!((raised.found as u64, raised.raised as u64), (hard - 1, hard));

@@ -1,8 +1,8 @@
-//! The Trine coordinator as a library: everything between the program and the two ends it works with.
+//! The Trine coordinator as a library, without the command line, the store and the dispatcher.
 //!
-//! The rooms, outermost first: [`server`] composes; [`api`] speaks HTTP; [`runtime`] drives lanes;
-//! [`recovery`] brings back what a crash left. Writes go through [`runtime::Handle`], reads through
-//! `trine_store::Queries`. The crates `trine_store` and `trine_dispatch` do not see each other.
+//! The main modules, outermost first: [`server`] builds and starts all parts; [`api`] speaks HTTP; [`runtime`] runs the lanes;
+//! [`recovery`] reads unfinished transactions after a crash. Writes go through [`runtime::Handle`], reads through
+//! `trine_store::Queries`. The crates `trine_store` and `trine_dispatch` do not depend on each other.
 
 pub mod api;
 mod callers;

@@ -1,6 +1,6 @@
-//! The composition root: builds every part from the configuration, starts them in order, stops them in order.
+//! The composition root: builds every part from the configuration, and starts and stops them in order.
 //!
-//! The one place that knows all rooms. No logic: whatever needs a decision belongs into one of them.
+//! Only this module knows all others. It makes no decisions of its own.
 
 mod listeners;
 
@@ -32,18 +32,18 @@ use trine_store::{self as store, OpenError, Store};
 /// How long `/readyz` waits for the store.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much longer than `http.drain_timeout` a stop may take, whatever the store does.
+/// How much longer than `http.drain_timeout` a stop may take, even if the store does not answer.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// How long it may take from when somebody asked twice.
+/// Longest time for a stop after the second SIGTERM.
 const STOP_WITHIN_HURRIED: Duration = Duration::from_secs(4);
-/// How long answers that were just given may take to go out then.
+/// After the second SIGTERM: time for the last answers to be sent.
 const ANSWER_WITHIN_HURRIED: Duration = Duration::from_millis(500);
 
-/// What `/readyz` says of one whose work others take over.
+/// The text of `/readyz` for a coordinator that is cut off.
 const CUT_OFF: &str = "lapsed: others take over what this coordinator owns, because its heartbeats do not arrive or its \
      lanes cannot write; its log says why, and it goes on by itself when they can";
 
-/// Why the server did not start. The text is for whoever starts it.
+/// Why the server did not start. The text is for operators.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store cannot be opened.
@@ -59,11 +59,11 @@ pub enum StartError {
          choose another address with {flag}"
     )]
     Listen {
-        /// The flag that says where.
+        /// The flag of the address.
         flag: &'static str,
         /// The address.
         addr: String,
-        /// What the system said.
+        /// The error of the operating system.
         error: std::io::Error,
     },
     /// A job's schedule cannot be used.
@@ -83,7 +83,7 @@ pub struct Server {
     jobs: Jobs,
     drain: Duration,
     shutdown: CancellationToken,
-    /// Cancelled when the lanes are gone.
+    /// Cancelled when all lanes have ended.
     at_rest: CancellationToken,
     listening: Vec<JoinHandle<()>>,
     recovering: JoinHandle<()>,
@@ -91,12 +91,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store, starts the lanes, hands them what is unfinished, and listens. Prints nothing.
+    /// Opens the store, starts the lanes and recovery, and listens. Prints nothing.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::start_by(config, Clock::system()).await
     }
 
-    /// The same, by a clock of one's own.
+    /// The same with another clock.
     pub async fn start_by(config: Config, clock: Clock) -> Result<Self, StartError> {
         let options = config.store_options();
         let (store, listeners) = open_and_bind(&config, &options).await?;
@@ -121,7 +121,8 @@ impl Server {
             clock,
             retention_ms: config.retention_ms(),
         };
-        // Before anything is driven: calls to names need to know who is alive, and deadlines whether the clock is right.
+        // Before the first call and the first deadline: calls to names need the directory, and deadlines need the comparison of
+        // the clocks, which the first heartbeat makes.
         jobs::refresh_directory(context.clone()).await;
         jobs::heartbeat(context.clone()).await;
         let shutdown = CancellationToken::new();
@@ -157,34 +158,34 @@ impl Server {
         })
     }
 
-    /// Where it listens; the port is the real one when 0 was asked for.
+    /// The address of the HTTP listener, with the real port.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where it listens for gRPC, if it does.
+    /// The address of the gRPC listener, if there is one.
     pub fn grpc_addr(&self) -> Option<SocketAddr> {
         self.grpc_addr
     }
 
-    /// Where it listens for health alone, if it does.
+    /// The address of the listener for health alone, if there is one.
     pub fn health_addr(&self) -> Option<SocketAddr> {
         self.health_addr
     }
 
-    /// Resolves when another process has started under this coordinator's name: then this one is to stop.
+    /// Resolves when another process has taken this coordinator's name. Then this process must stop.
     pub async fn superseded(&self) {
         self.liveness.superseded().await;
     }
 
-    /// When this is cancelled, a stop waits for no call and no client any more.
+    /// Cancel this to make a stop wait for no call and no client any more.
     pub fn hurry(&self) -> CancellationToken {
         self.lanes.hurry().clone()
     }
 
-    /// Stops admitting, lets what is admitted become durable, answers who waits, waits for calls under way, and closes the
-    /// store. Owed calls are dropped: they are made after the next start. A few seconds after `http.drain_timeout` it is
-    /// over, whatever the store does.
+    /// Stops the coordinator: accepts no more requests, writes what was accepted, answers waiting clients, waits for calls under
+    /// way, and closes the store. Owed calls are dropped: the next owner makes them. Ends at the latest a few seconds after
+    /// `http.drain_timeout`, even if the store does not answer.
     pub async fn stop(self) {
         let (hurry, longest) = (self.hurry(), self.drain.saturating_add(STOP_WITHIN));
         let too_long = async {
@@ -207,10 +208,11 @@ impl Server {
         self.shutdown.cancel();
         self.jobs.stop().await;
         let hurry = self.lanes.hurry().clone();
-        // It is alive until its lanes are gone: nobody else is to make the calls that it waits for.
+        // Heartbeats go on until the lanes have ended. Otherwise another coordinator would adopt, and repeat the calls for
+        // which the lanes still wait.
         self.lanes.stop().await;
         self.at_rest.cancel();
-        // Requests under way have their answers by now.
+        // The lanes have ended, so all requests have their answers.
         let tasks = async {
             for task in [self.recovering, self.pulse].into_iter().chain(self.listening) {
                 if let Err(error) = task.await {
@@ -226,7 +228,7 @@ impl Server {
     }
 }
 
-/// Opens the store, and then the ports: whoever has a store that cannot be used is not told about a port.
+/// Opens the store first and then the ports, so that an error of the store is reported before an error of a port.
 async fn open_and_bind(
     config: &Config,
     options: &store::Options,
@@ -239,14 +241,14 @@ async fn open_and_bind(
     match bound.await {
         Ok(listeners) => Ok((store, listeners)),
         Err(error) => {
-            // It has the name by now: the others are not to wait for a heartbeat of it.
+            // The store knows this coordinator by now. Sign off, so that the others need not wait for its lapse.
             take_leave(&*store).await;
             Err(error)
         }
     }
 }
 
-/// Lets the others take over what this coordinator owns, and closes the store.
+/// Signs off, so that the others adopt at once, and closes the store.
 async fn take_leave(store: &dyn Store) {
     if let Err(error) = store.leave().await {
         tracing::debug!(%error, "the others will notice by the missing heartbeat");
@@ -256,19 +258,19 @@ async fn take_leave(store: &dyn Store) {
     }
 }
 
-/// Resolves so long after `token` was cancelled.
+/// Resolves `wait` after `token` was cancelled.
 async fn after(token: &CancellationToken, wait: Duration) {
     token.cancelled().await;
     tokio::time::sleep(wait).await;
 }
 
-/// The description of everything the server answers.
+/// The OpenAPI document of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     api::openapi()
 }
 
-/// Heartbeats, and beside them what must not wait for each other's answers. A coordinator that stops takes nothing over any
-/// more, and beats until its lanes are gone.
+/// Runs heartbeats, adoption and the other periodic work in separate loops, so that none waits for another's store call. A
+/// stopping coordinator adopts nothing any more, but sends heartbeats until its lanes have ended.
 async fn pulse(
     period: Duration,
     context: jobs::Context,
@@ -306,7 +308,7 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
         shutdown: shutdown.clone(),
     };
-    // The seams: authentication becomes a layer here, one per router.
+    // Authentication will be a layer here, one for each router.
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
     let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
     let names = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
@@ -321,7 +323,7 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
     ])
 }
 
-/// Health, measured.
+/// The router for health, with metrics.
 fn health_router(context: &jobs::Context, shutdown: &CancellationToken, budget: &http::Budget) -> Router {
     let (metrics, budget) = (context.metrics.clone(), budget.clone());
     let damaged = context.handle.damaged().clone();
@@ -363,7 +365,7 @@ fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {
     )
 }
 
-/// Answers say which journal they are from, for initiators that call participants themselves.
+/// Adds the journal id to every answer, for initiators that call participants themselves.
 async fn name_journal(Ext(journal): Ext<JournalId>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Ok(journal) = HeaderValue::from_str(journal.as_str()) {
@@ -372,7 +374,7 @@ async fn name_journal(Ext(journal): Ext<JournalId>, request: Request, next: Next
     response
 }
 
-/// Counts requests by the route they matched, never by their path.
+/// Counts requests by their route template and never by their path.
 async fn measure(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
     let stopwatch = Stopwatch::start();
     let route = request.extensions().get::<MatchedPath>().cloned();

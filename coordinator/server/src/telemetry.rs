@@ -5,8 +5,8 @@
 //! `attempt`, `lane`, `host` and `error`; a gid never stands in a span's name or inside the message. Payloads and
 //! outputs are never logged. Not here: metrics.
 //!
-//! Logging never waits for whoever reads the lines: they go through a bounded queue (`queue`), and lines that repeat are
-//! limited (`limit`).
+//! Logging never waits for the reader of the lines: they go through a bounded queue (`queue`), and repeated lines are limited
+//! (`limit`).
 
 mod limit;
 mod queue;
@@ -28,13 +28,13 @@ use queue::{Note, Queue};
 
 pub(crate) use queue::dropped;
 
-/// The way to standard error, once logging is set up.
+/// The queue of lines for standard error, once logging is set up.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// How long lines that are not written yet may hold up the exit.
+/// How long the exit waits for lines that are not written yet.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
-/// How lines look.
+/// The format of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// [`Self::Pretty`] on a terminal, [`Self::Json`] otherwise.
@@ -64,9 +64,9 @@ impl LogFormat {
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
-    /// How lines look.
+    /// The format of lines.
     pub format: LogFormat,
-    /// Which lines: `level`, or `target=level`, separated by commas.
+    /// The filter of lines: `level`, or `target=level`, separated by commas.
     pub filter: String,
 }
 
@@ -82,7 +82,7 @@ pub enum LogError {
     /// The filter cannot be read.
     #[error("the log filter cannot be read: {0}; write e.g. `info` or `warn,trine_server=debug`")]
     Filter(String),
-    /// Somebody has set up logging in this process already.
+    /// Logging is set up in this process already.
     #[error("logging is set up already")]
     Taken,
     /// No thread can be started.
@@ -104,12 +104,12 @@ pub fn init(options: &LogOptions) -> Result<(), LogError> {
     let queue = Queue::start(std::io::stderr(), Arc::clone(&limit), note)?;
     subscriber(format, terminal, filter, limit, queue.clone()).try_init().map_err(|_| LogError::Taken)?;
     let _ = QUEUE.set(queue);
-    // The usual one writes to standard error itself, and waits for whoever reads there.
+    // The default hook writes to standard error itself and would wait for its reader.
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Waits until what was logged is written, but not for long: nobody may be reading.
+/// Waits until all lines are written, for a bounded time, because nobody may be reading.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(FLUSH_WITHIN);
@@ -138,7 +138,7 @@ fn subscriber(
     limit: Arc<Limit>,
     queue: Queue,
 ) -> Box<dyn Subscriber + Send + Sync> {
-    // It would complain on standard error, and panic when nobody reads that any more.
+    // tracing-subscriber would report its own errors on standard error, and panic if that is closed.
     let lines =
         tracing_subscriber::fmt::layer().with_writer(queue).with_ansi(terminal).log_internal_errors(false);
     let rest = tracing_subscriber::registry().with(filter).with(Limited(limit));
@@ -160,7 +160,7 @@ fn as_text(level: Level, target: &str, text: &str) -> Vec<u8> {
 
 fn time() -> String {
     let mut text = String::new();
-    // Without a time, the line is still of use.
+    // On an error the line has no time, which is better than no line.
     let _ = SystemTime.format_time(&mut Writer::new(&mut text));
     text
 }

@@ -1,4 +1,4 @@
-//! The listening sockets of a coordinator, and who answers on each: HTTP, gRPC, and health alone.
+//! The listening sockets of a coordinator with their routers: HTTP, gRPC, and health alone.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{api, jobs};
 
 type Bound = (TcpListener, SocketAddr);
 
-/// Everything that is listened on. Nothing is accepted before [`Listeners::serve`].
+/// All listening sockets. Nothing is accepted before [`Listeners::serve`].
 pub(super) struct Listeners {
     pub(super) http: Bound,
     pub(super) grpc: Option<Bound>,
@@ -36,7 +36,7 @@ impl Listeners {
         Ok(Self { http, grpc, health })
     }
 
-    /// What each listener and the calls to participants may take: what is configured, as far as there are file descriptors.
+    /// The limits of connections and calls: the configured ones, reduced to the available file descriptors.
     pub(super) fn share(&self, config: &Config) -> Share {
         let limit = descriptors::raise();
         let calls = config.dispatch_options();
@@ -55,7 +55,7 @@ impl Listeners {
         share
     }
 
-    /// Serves on all of them, each in a task of its own, until `shutdown` and the end of its requests.
+    /// Serves each socket in a task of its own, until `shutdown` is cancelled and its requests have ended.
     pub(super) fn serve(
         self,
         config: &Config,
@@ -79,7 +79,7 @@ impl Listeners {
             listening.push(start(bound, grpc_router(config, context), None, options));
         }
         if let Some(bound) = self.health {
-            // Each connection is like one above the limit: who asks nothing gives way to who does.
+            // No ordinary connections, only seats: a connection that sends no request gives way to another one.
             let options = http::Options { connections_max: 0, ..options };
             let health = api::compose([seats(health)]);
             listening.push(start(bound, health.clone(), Some(health), options));

@@ -1,4 +1,5 @@
-//! Lines that repeat: of each kind so many a second, then how many more there were. A kind is a place in the code.
+//! Limits repeated lines: a number of lines of each kind in a second, then one line with the number of further ones. A kind is a
+//! place in the code.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,11 +12,11 @@ use tracing_subscriber::layer::Context;
 
 use trine_clock::Stopwatch;
 
-/// Lines of one kind in a second.
+/// Most lines of one kind in a second.
 pub(super) const LINES_MAX: u32 = 20;
 const SECOND_MS: u64 = 1_000;
 
-/// How many lines of each kind were logged lately. Places in the code are few: this does not grow.
+/// Counts lines by kind. The number of places in the code is fixed, so the map is bounded.
 #[derive(Default)]
 pub(super) struct Limit {
     kinds: Mutex<HashMap<Identifier, Kind>>,
@@ -38,7 +39,7 @@ struct Kind {
 }
 
 impl Limit {
-    /// Whether one more line of this kind is logged. Details, which somebody has asked for, are not limited.
+    /// Whether one more line of this kind is logged. The levels debug and trace, which must be asked for, are not limited.
     fn admits(&self, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
         if *metadata.level() > Level::INFO {
@@ -46,7 +47,7 @@ impl Limit {
         }
         let mut kinds = self.lock();
         let kind = kinds.entry(metadata.callsite()).or_insert_with(Kind::new);
-        // What was held back is told first.
+        // The number of lines held back must be logged before the next second begins.
         if kind.held.is_none() && kind.since.elapsed_ms() >= SECOND_MS {
             *kind = Kind::new();
         }
@@ -63,12 +64,12 @@ impl Limit {
         false
     }
 
-    /// Lines that were held back in a second that is over.
+    /// Takes the counts of lines held back in seconds that are over.
     pub(super) fn take_over(&self) -> Vec<Repeated> {
         self.take(|kind| kind.since.elapsed_ms() >= SECOND_MS)
     }
 
-    /// All lines that were held back.
+    /// Takes the counts of all lines held back.
     pub(super) fn take_all(&self) -> Vec<Repeated> {
         self.take(|_| true)
     }

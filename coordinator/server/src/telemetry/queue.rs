@@ -1,5 +1,5 @@
-//! Lines on their way out. Whoever logs puts a line into a bounded queue and goes on; a thread of its own writes. When
-//! nobody reads the lines, the queue fills, further ones are dropped and counted, and the coordinator works on.
+//! The queue of log lines. Logging puts a line into a bounded queue and goes on; a thread writes the lines. If nobody reads them,
+//! the queue fills, further lines are dropped and counted, and the coordinator goes on working.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -13,14 +13,14 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::limit::{Limit, Repeated};
 use trine_clock::Stopwatch;
 
-/// Lines that wait to be written.
+/// Most lines that wait to be written.
 const LINES_MAX: usize = 8_192;
-/// Bytes that wait to be written.
+/// Most bytes that wait to be written.
 const BYTES_MAX: usize = 4 << 20;
-/// How often what was held back is told.
+/// How often lines held back are reported.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Lines that were dropped, in this process: there is one log, whoever writes to it.
+/// Dropped lines. A global, because a process has one log.
 static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// The counter of lines that were dropped.
@@ -31,15 +31,15 @@ pub(crate) fn dropped() -> Counter {
 /// Makes a line of the log itself, in the log's format.
 pub(super) type Note = fn(level: Level, target: &str, text: &str) -> Vec<u8>;
 
-/// The way in: gives out a writer for each line. Cheap to clone.
+/// Makes a writer for each line. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Queue(Arc<Shared>);
 
 struct Shared {
     state: Mutex<Pending>,
-    /// A line came.
+    /// Signalled when a line arrives.
     came: Condvar,
-    /// Everything is written.
+    /// Signalled when everything is written.
     idle: Condvar,
     limit: Arc<Limit>,
     note: Note,
@@ -49,13 +49,14 @@ struct Shared {
 struct Pending {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Dropped and not told yet.
+    /// Dropped lines that were not reported yet.
     untold: u64,
     is_writing: bool,
 }
 
 impl Pending {
-    /// Whether there is room. Once lines were dropped, half of the queue is to be free again: they are told of in a few lines.
+    /// Whether there is room. After lines were dropped, half of the queue must become free first, so that few lines report many
+    /// dropped ones.
     fn has_room(&self, bytes: usize) -> bool {
         let share = if self.untold > 0 { 2 } else { 1 };
         self.lines.len() < LINES_MAX / share && self.bytes + bytes <= BYTES_MAX / share
@@ -66,7 +67,7 @@ impl Pending {
         self.lines.push_back(line);
     }
 
-    /// What is written next: a line, or else how many were dropped.
+    /// The next line to write, or a line with the number of dropped ones.
     fn next(&mut self, note: Note) -> Option<(Vec<u8>, u64)> {
         let next = match self.lines.pop_front() {
             Some(line) => {
@@ -94,7 +95,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Waits until what was logged is written, for at most so long.
+    /// Waits until all lines are written, at most `within`.
     pub(super) fn flush(&self, within: Duration) {
         self.tell_repeated(self.0.limit.take_all());
         let is_busy = |state: &mut Pending| state.is_writing || !state.lines.is_empty() || state.untold > 0;
@@ -109,7 +110,7 @@ impl Queue {
             return;
         }
         if state.untold > 0 {
-            // At the place where they are missing.
+            // Report the gap at its place: before this line.
             let lost = std::mem::take(&mut state.untold);
             state.push(lost_lines(self.0.note, lost));
         }
@@ -124,7 +125,7 @@ impl Queue {
         }
     }
 
-    /// Writes what comes for as long as the process lives.
+    /// Writes lines until the process ends.
     fn write_to(&self, mut out: impl Write) {
         let mut told = Stopwatch::start();
         loop {
@@ -139,7 +140,7 @@ impl Queue {
         }
     }
 
-    /// The next line, after a while at most.
+    /// Waits for the next line, at most one tick.
     fn take(&self) -> Option<(Vec<u8>, u64)> {
         let mut state = self.lock();
         if let Some(next) = state.next(self.0.note) {
@@ -152,7 +153,7 @@ impl Queue {
         None
     }
 
-    /// The reader has left, or refuses. Nobody can be told; the next line may find a reader again.
+    /// The reader has left or refuses. The error cannot be reported anywhere; a later line may find a reader again.
     fn was_not_written(&self, lost: u64) {
         let mut state = self.lock();
         if lost == 0 {
@@ -160,7 +161,7 @@ impl Queue {
         }
         state.untold += lost.max(1);
         if state.lines.is_empty() {
-            // Telling of it is not tried over and over.
+            // Do not try again and again to report this.
             state.is_writing = false;
             self.0.idle.notify_all();
             let is_empty = |state: &mut Pending| state.lines.is_empty();
@@ -206,7 +207,7 @@ pub(super) mod tests {
 
     const LONG: Duration = Duration::from_secs(30);
 
-    /// A reader that stands still until it is let go.
+    /// A reader that stands still until it is released.
     #[derive(Clone, Default)]
     pub(in super::super) struct Reader(Arc<(Mutex<(bool, String)>, Condvar)>);
 
@@ -246,7 +247,7 @@ pub(super) mod tests {
             queue.make_writer().write_all(format!("line {number}\n").as_bytes()).unwrap();
         }
         let dropped = queue.lock().untold;
-        // One may be in the writer's hands.
+        // The writer may hold one line.
         assert!([lines - LINES_MAX, lines - LINES_MAX - 1].contains(&(dropped as usize)), "{dropped}");
         reader.goes_on();
         queue.flush(LONG);
