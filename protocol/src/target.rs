@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_grpc_method_is_refused_by_name() {
+    fn a_wrong_grpc_method_is_refused_with_its_error() {
         use TargetError::{Character, Form, Host, Length, Method, Port, Query, UserInfo};
         for (text, error) in [
             ("grpc://", Host),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_once_taken_is_read_and_not_taken_again() {
+    fn targets_that_earlier_versions_accepted_are_read_and_not_accepted() {
         for text in ["http://a/<id>#x", "inventory:/../admin", "http://a:99999/"] {
             let read: Target = serde_json::from_value(text.into()).unwrap();
             assert!(read.as_str() == text && read.check().is_err(), "{text}");
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_called_is_refused() {
+    fn targets_that_cannot_be_called_are_refused() {
         for (text, error) in [
             ("", TargetError::Length),
             ("stock/reserve", TargetError::Form),

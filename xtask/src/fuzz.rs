@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_inner_run_is_told_all_that_the_outer_was() {
+    fn the_inner_run_gets_all_options_of_the_outer_one() {
         let options = Options { examples: 7, seed: 9, server: None, alone: false };
         let args = again_args(&options, Path::new("/x/trine"));
         assert_eq!(args.join(" ".as_ref()), "fuzz --alone --examples 7 --seed 9 --server /x/trine");

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_runs_every_so_often_runs_until_it_is_stopped() {
+    async fn periodic_work_runs_until_it_is_stopped() {
         let stop = CancellationToken::new();
         let (count, stopping) = (std::cell::Cell::new(0), stop.clone());
         every(Duration::from_millis(1), stop, || {

@@ -116,7 +116,7 @@ mod tests {
 
     /// An answer that took long is no proof of a difference: it may have been given at any moment of it.
     #[test]
-    fn what_the_way_may_have_taken_is_not_held_against_a_clock() {
+    fn the_time_of_the_answer_does_not_count_as_a_difference_of_clocks() {
         let clock = StoreClock::default();
         let asked = Stopwatch::start();
         clock.heard(at(0), asked);

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passed_before_the_trap_was_set_does_not_spring_it() {
+    fn bytes_before_the_trap_was_set_do_not_spring_it() {
         let faults = Faults::new(1);
         faults.add(Trap::EatAnswer, Wanted::Bytes(b"COMMIT".to_vec()));
         assert_eq!(faults.spring(b"..COMMIT", b"SELECT"), None);

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_test_must_not_do_is_caught_in_tests_alone() {
+    fn sleeps_and_fixed_ports_are_caught_in_tests_alone() {
         for (line, found) in [
             ("std::thread::sleep(d);", 1),
             ("tokio::time::sleep(d).await;", 1),

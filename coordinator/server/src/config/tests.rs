@@ -231,7 +231,7 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
-fn what_is_kept_for_ever_has_no_limit() {
+fn keeping_for_ever_has_no_limit() {
     let config = Config::load(&file("[retention]\nsettled_after = \"never\"")).unwrap();
     assert_eq!(config.retention_ms(), None);
     let config = Config::load(&file("[retention]\nsettled_after = \"10years\"")).unwrap();

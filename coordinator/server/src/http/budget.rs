@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_fetch_an_answer_in_time_is_cut_off_and_who_does_is_not() {
+    async fn a_client_that_does_not_fetch_its_answer_in_time_is_cut_off() {
         let budget = Budget::waiting(64 * PACE_BYTES, SOON);
         let pace = Pace { write_timeout: SOON, cut: CancellationToken::new() };
         drop(budget.answer(PACE_BYTES, false, &pace).await);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_without_asking_gives_way_and_who_has_asked_does_not() {
+    fn a_seat_without_a_request_is_given_away_and_one_with_a_request_is_not() {
         let reserve = Reserve::new(2);
         let (asked, idle) = (reserve.sit_down().unwrap(), reserve.sit_down().unwrap());
         asked.asks();

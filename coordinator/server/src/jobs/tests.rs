@@ -141,7 +141,7 @@ async fn nothing_is_deleted_while_the_clocks_differ() {
 
 /// The transactions in memory are due by their rows. Every sweep finds them first.
 #[tokio::test]
-async fn what_waits_on_in_memory_though_it_is_due_by_its_row_hides_no_other_from_a_sweep() {
+async fn transactions_that_wait_in_memory_hide_no_due_one_from_a_sweep() {
     let stage = Stage::new();
     for number in 0..=SWEEP_MAX {
         stage.create_for_later(&format!("g{number}")).await;
@@ -157,7 +157,7 @@ async fn what_waits_on_in_memory_though_it_is_due_by_its_row_hides_no_other_from
 
 /// With the clock as it is set now, their rows are not due for two hours.
 #[tokio::test]
-async fn what_waits_long_is_brought_back_when_the_clock_was_set() {
+async fn long_waits_are_read_back_when_the_clock_was_set() {
     let stage = Stage::new();
     stage.create_for_later("g").await;
     stage.holds(0).await;
@@ -171,7 +171,7 @@ async fn what_waits_long_is_brought_back_when_the_clock_was_set() {
 }
 
 #[tokio::test]
-async fn who_cannot_write_takes_nothing_over() {
+async fn a_coordinator_that_cannot_write_adopts_nothing() {
     let stage = Stage::new();
     let other = Stage::on(stage.memory.another("two"));
     other.create_open("g").await;

@@ -105,7 +105,7 @@ fn every_metric_has_the_prefix_a_help_text_and_a_type() {
 }
 
 #[test]
-fn what_strangers_send_makes_no_series() {
+fn unknown_routes_and_methods_make_no_series() {
     let metrics = Metrics::new();
     metrics.http_request(Some("/v1/transactions/{gid}"), "GET", 200, 0.001);
     for n in 0..1_000 {

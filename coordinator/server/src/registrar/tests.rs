@@ -104,7 +104,7 @@ async fn an_instance_that_left_is_not_brought_back_by_a_heartbeat_that_it_sent_b
 }
 
 #[tokio::test]
-async fn there_is_a_bound_which_those_that_are_registered_do_not_meet() {
+async fn the_bound_of_instances_refuses_new_ones_and_no_heartbeats() {
     let stage = stage(10, 2);
     let register = |number| stage.registrar.register(instance(number));
     let (one, two, three) = tokio::join!(register(1), register(2), register(3));

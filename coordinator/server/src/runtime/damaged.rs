@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_damaged_is_left_alone_and_counted_until_it_can_be_read() {
+    fn a_damaged_transaction_is_left_alone_and_counted_until_it_can_be_read() {
         let metrics = Metrics::new();
         let damaged = Damaged::new(metrics.clone());
         let (one, two) = (Gid::parse("one").unwrap(), Gid::parse("two").unwrap());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_looked_at_ever_less_often_and_never_given_up() {
+    fn pauses_between_reads_of_a_damaged_journal_grow_up_to_a_limit() {
         assert_eq!([1, 2, 3, 9, u32::MAX].map(|looks| pause(looks).as_secs()), [30, 60, 120, 600, 600]);
     }
 }

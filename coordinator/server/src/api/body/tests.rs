@@ -49,7 +49,7 @@ fn the_details_carry_no_control_characters_and_have_an_end() {
 }
 
 #[test]
-fn where_in_the_text_it_is_wrong_is_left_out_however_often_it_is_told() {
+fn line_and_column_are_removed_from_an_error_that_names_its_field() {
     assert_eq!(without_place("not a name at line 1 column 2 at line 3 column 45"), "not a name");
     assert_eq!(without_place("unknown field `x at line y`"), "unknown field `x at line y`");
 }
@@ -60,7 +60,7 @@ fn broken_off_by(fault: BodyFault) -> Request {
 }
 
 #[tokio::test]
-async fn what_bounds_a_body_on_its_way_is_told_with_its_code() {
+async fn each_fault_of_a_body_has_its_status_and_code() {
     for (fault, status, code) in [
         (BodyFault::TooLarge, 413, "TX0003"),
         (BodyFault::CutShort, 400, "TX0001"),

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_foreign_page_asks_for_is_refused_wherever_it_goes() {
+    async fn requests_of_foreign_pages_are_refused_on_every_path() {
         for headers in FOREIGN {
             for (method, path) in [
                 (Method::POST, "/api/dtmsvr/submit"),

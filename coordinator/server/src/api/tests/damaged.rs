@@ -21,7 +21,7 @@ async fn api_with_a_damaged_record() -> Api {
 }
 
 #[tokio::test]
-async fn what_reads_a_damaged_journal_is_told_that_repeating_does_not_mend_it() {
+async fn every_request_that_reads_a_damaged_journal_says_that_repeating_does_not_help() {
     let api = api_with_a_damaged_record().await;
     let shown = api.get("/v1/transactions/bad").await;
     for answer in [&shown, &api.get("/v1/transactions/bad/events").await] {

@@ -107,7 +107,7 @@ async fn another_media_type_is_a_415() {
 }
 
 #[tokio::test]
-async fn where_there_is_nothing_the_answer_is_a_problem_too() {
+async fn an_unknown_path_is_a_problem_document_too() {
     let api = Api::start();
     expect![[r#"
         404 Not Found

@@ -36,7 +36,7 @@ async fn a_participant_registers_is_listed_named_and_removed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_participant_is_refused_with_its_field() {
+async fn a_wrong_registration_is_refused_with_its_field() {
     let api = Api::start();
     for (body, field) in [
         (r#"{"name":"http","base_url":"http://a"}"#, "name"),

@@ -60,7 +60,7 @@ async fn stopping_waits_for_calls_under_way_and_records_their_answers() {
 }
 
 #[tokio::test]
-async fn what_is_still_out_when_a_lane_has_to_go_is_unknown_and_the_next_attempt_is_another() {
+async fn a_call_that_outlasts_a_stop_is_unknown_and_the_next_attempt_has_another_number() {
     let store = Memory::new("one");
     let (lanes, mut calls) = start(store.clone(), draining(Duration::from_millis(10)));
     lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();
@@ -75,7 +75,7 @@ async fn what_is_still_out_when_a_lane_has_to_go_is_unknown_and_the_next_attempt
 }
 
 #[tokio::test]
-async fn who_asks_a_second_time_waits_for_no_call_and_what_is_out_is_on_record_as_unknown() {
+async fn a_hurried_stop_waits_for_no_call_and_records_them_as_unknown() {
     let store = Memory::new("one");
     let (lanes, mut calls) = start(store.clone(), draining(LONG));
     lanes.handle().submit(gid("g"), create(), ReplyOn::Durable).await.unwrap();

@@ -106,7 +106,7 @@ fn the_same_request_is_read_whatever_the_case_the_order_the_repetitions_and_what
 }
 
 #[test]
-fn what_real_clients_add_is_ignored() {
+fn unknown_fields_of_real_clients_are_ignored() {
     let text = r#"{"gid":"g","trans_type":"tcc","passthrough_headers":["a"],"subType":"x","subType":"y",
         "status":7,"steps":null,"dtm":{"a":[{}]},"retry_count":"x"}"#;
     let expected = TransRequest { gid: "g".into(), trans_type: "tcc".into(), ..TransRequest::default() };
@@ -131,7 +131,7 @@ fn a_wrong_type_is_said_with_its_key() {
 }
 
 #[test]
-fn a_body_that_ends_early_is_called_that() {
+fn a_body_that_ends_early_is_reported_as_such() {
     for body in ["", " \n", "{", r#"{"gid"#, r#"{"gid":"a""#, "nul"] {
         assert_eq!(transaction(body.as_bytes()).unwrap_err(), "unexpected end of JSON input", "{body:?}");
     }

@@ -60,7 +60,7 @@ async fn a_client_gets_gids_until_the_server_stops() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_unimplemented() {
+async fn an_unknown_method_is_unimplemented() {
     let served = start().await;
     for path in ["/dtmgimp.Dtm/Query", "/dtm.Dtm/NewGid", "/nothing"] {
         let status = served.ask::<(), ()>(path, ()).await.unwrap_err();

@@ -36,7 +36,7 @@ async fn every_route_answers_its_method_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_in_words() {
+async fn an_unknown_path_is_not_found_and_says_so() {
     let (front, _lanes) = front();
     let router = router(front);
     for path in [
@@ -85,7 +85,7 @@ async fn gids_and_the_version_are_texts() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error_with_a_message() {
+async fn an_unreadable_body_is_a_500_with_a_message() {
     let (front, _lanes) = front();
     let router = router(front);
     for path in ["prepare", "submit", "abort", "forceStop", "prepareWorkflow", "resetNextCronTime"] {

@@ -33,7 +33,7 @@ async fn a_result_is_answered_with_the_callers_id() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_answered_400() {
+async fn a_body_that_is_no_json_rpc_call_is_a_400() {
     for body in ["", "{", "[]", "7", r#"{"jsonrpc":"2.0","id":7,"method":"newGid"}"#] {
         let answered = ask(body).await;
         assert_eq!(answered.status, StatusCode::BAD_REQUEST, "{body}");
@@ -44,7 +44,7 @@ async fn what_is_no_call_is_answered_400() {
 }
 
 #[tokio::test]
-async fn what_is_no_good_call_has_a_code() {
+async fn a_wrong_json_rpc_call_has_its_code() {
     for (body, code) in [
         (r#"{"jsonrpc":"2.0","method":"newGid"}"#, -32_600),
         (r#"{"jsonrpc":"2.0","id":null,"method":"newGid"}"#, -32_600),
@@ -67,7 +67,7 @@ async fn what_is_no_good_call_has_a_code() {
 }
 
 #[test]
-fn what_a_method_says_no_to_has_an_empty_result() {
+fn each_error_has_its_code_and_an_empty_result() {
     let said = |trouble| Fault::Said(trouble);
     let text = || "why".to_owned();
     for (fault, code, result) in [

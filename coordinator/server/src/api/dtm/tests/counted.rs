@@ -75,7 +75,7 @@ async fn a_store_that_is_gone_counts_once_a_request() {
 }
 
 #[tokio::test]
-async fn a_coordinator_that_stops_counts_as_that() {
+async fn requests_to_a_stopping_coordinator_are_counted_as_shutting_down() {
     let Counted { http, metrics, _lanes: lanes, .. } = Counted::start();
     lanes.stop().await;
     send(&http, Method::POST, "/api/dtmsvr/submit", r#"{"gid":"g","trans_type":"saga"}"#).await;
@@ -95,7 +95,7 @@ async fn bodies_that_are_too_large_count() {
 }
 
 #[tokio::test]
-async fn what_is_only_refused_does_not_count() {
+async fn errors_of_the_request_are_not_counted() {
     let counted = Counted::start();
     send(&counted.http, Method::POST, "/api/dtmsvr/submit", "{").await;
     send(&counted.http, Method::POST, "/api/dtmsvr/abort", r#"{"gid":"nobody"}"#).await;

@@ -216,7 +216,7 @@ async fn the_first_question_about_a_message_is_not_hurried() {
 }
 
 #[tokio::test]
-async fn what_has_ended_has_no_next_time_also_when_it_is_hurried() {
+async fn an_ended_transaction_has_no_next_time_even_after_a_reset() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"g","trans_type":"saga","wait_result":true}"#).await;
     stage.post("resetNextCronTime", r#"{"gid":"g"}"#).await;

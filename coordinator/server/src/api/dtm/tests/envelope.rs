@@ -92,7 +92,7 @@ async fn json_is_read_as_forgivingly_as_clients_need_it() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_said_so_and_nothing_is_done() {
+async fn an_unreadable_request_is_an_error_and_changes_nothing() {
     let mut stage = Stage::start();
     for body in [
         "",

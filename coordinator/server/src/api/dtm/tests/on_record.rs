@@ -142,7 +142,7 @@ async fn a_submit_of_another_type_lets_nothing_run() {
 }
 
 #[tokio::test]
-async fn what_a_statement_would_be_broken_by_is_a_gid_like_any_other() {
+async fn a_gid_that_looks_like_sql_is_a_gid_like_any_other() {
     let mut stage = Stage::start();
     stage.post("resetNextCronTime", r#"{"gid":"x' or '1'='1"}"#).await;
     stage.post("submit", r#"{"gid":"x' or '1'='1","trans_type":"saga"}"#).await;

@@ -5,7 +5,7 @@ use expect_test::expect;
 use super::stage::Stage;
 
 #[tokio::test]
-async fn what_is_stopped_by_force_has_failed_and_nobody_is_called() {
+async fn force_stop_makes_a_transaction_failed_and_calls_nobody() {
     let mut stage = Stage::start();
     stage.post("forceStop", r#"{"gid":"nobody"}"#).await;
     stage.post("prepare", r#"{"gid":"prepared","trans_type":"tcc"}"#).await;
@@ -63,7 +63,7 @@ async fn what_is_stopped_by_force_has_failed_and_nobody_is_called() {
 }
 
 #[tokio::test]
-async fn what_has_ended_cannot_be_stopped() {
+async fn an_ended_transaction_cannot_be_stopped() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"succeed","trans_type":"saga"}"#).await;
     stage.settled("succeed").await;

@@ -57,7 +57,7 @@ async fn every_type_may_be_prepared_and_none_runs() {
 }
 
 #[tokio::test]
-async fn what_is_not_prepared_any_more_cannot_be_prepared() {
+async fn a_submitted_transaction_cannot_be_prepared() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"submitted","trans_type":"saga","steps":[{"action":"http://p/wait"}],"payloads":["1"]}"#).await;
     stage.post("prepare", r#"{"gid":"submitted","trans_type":"saga"}"#).await;

@@ -19,7 +19,7 @@ async fn a_transaction_is_shown_with_its_rows_in_their_order() {
 }
 
 #[tokio::test]
-async fn what_waits_shows_when_it_goes_on() {
+async fn a_waiting_transaction_shows_its_next_time() {
     let mut stage = Stage::start();
     stage.post("prepare", r#"{"gid":"msg","trans_type":"msg","query_prepared":"http://p/asked","concurrent":true,"protocol":"json-rpc"}"#).await;
     stage.get("query?gid=msg").await;
@@ -36,7 +36,7 @@ async fn what_waits_shows_when_it_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_has_to_have_a_gid_and_may_not_be_there() {
+async fn a_query_needs_a_gid_and_may_find_nothing() {
     let mut stage = Stage::start();
     stage.get("query").await;
     stage.get("query?gid=").await;

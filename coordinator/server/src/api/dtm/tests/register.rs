@@ -163,7 +163,7 @@ async fn other_types_have_nothing_to_register() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_flat_map_of_texts_is_a_400_in_plain_text() {
+async fn a_branch_that_is_no_flat_map_of_texts_is_a_400_in_plain_text() {
     let mut stage = Stage::start();
     for body in [
         r#"{"gid":1}"#,

@@ -136,7 +136,7 @@ async fn concurrent_actions_go_at_once_and_by_their_orders() {
 }
 
 #[tokio::test]
-async fn what_comes_after_a_refused_step_never_runs_and_is_not_compensated() {
+async fn steps_after_a_refused_one_never_run_and_are_not_compensated() {
     let mut stage = Stage::start();
     stage.script("http://p/a", &[(409, "no")]);
     stage.post("submit", &submit("g", r#"{"concurrent":true,"orders":{"1":[0]}}"#, &["a", "b"])).await;
@@ -215,7 +215,7 @@ async fn orders_count_beside_the_sequence() {
 }
 
 #[tokio::test]
-async fn what_may_have_run_when_another_step_refuses_is_compensated() {
+async fn a_step_that_may_have_run_is_compensated_when_another_refuses() {
     let mut stage = Stage::start();
     stage.hold("http://p/b");
     stage.post("submit", &submit("g", r#"{"concurrent":true}"#, &["a", "b", "wait"])).await;
@@ -272,7 +272,7 @@ async fn empty_urls_succeed_silently() {
 }
 
 #[tokio::test]
-async fn what_is_ongoing_or_unknown_stays_submitted_and_is_asked_again() {
+async fn an_ongoing_or_unknown_saga_stays_submitted_and_is_asked_again() {
     let mut stage = Stage::start();
     for answer in ["wait", "broken"] {
         let url = format!("http://p/{answer}");

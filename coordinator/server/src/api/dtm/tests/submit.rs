@@ -26,7 +26,7 @@ async fn submit_is_answered_before_anybody_has_answered_a_call() {
 }
 
 #[tokio::test]
-async fn what_is_prepared_is_submitted_and_runs() {
+async fn a_prepared_transaction_is_submitted_and_runs() {
     let mut stage = Stage::start();
     let step = r#""steps":[{"action":"http://p/a"}],"payloads":["1"]"#;
     for kind in ["saga", "msg"] {
@@ -96,7 +96,7 @@ async fn a_new_gid_is_created_and_runs_whatever_the_type() {
 }
 
 #[tokio::test]
-async fn what_has_been_decided_otherwise_cannot_be_submitted() {
+async fn an_aborted_transaction_cannot_be_submitted() {
     let mut stage = Stage::start();
     stage.post("submit", r#"{"gid":"aborting","trans_type":"saga","steps":[{"action":"http://p/no","compensate":"http://p/wait"}],"payloads":["1"]}"#).await;
     stage.quiet("aborting").await;

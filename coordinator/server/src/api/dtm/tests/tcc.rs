@@ -63,7 +63,7 @@ async fn cancels_go_from_the_last_branch_to_the_first() {
 }
 
 #[tokio::test]
-async fn what_is_not_confirmed_holds_up_those_before_and_is_asked_until_it_is() {
+async fn an_unconfirmed_branch_is_asked_again_and_holds_up_earlier_ones() {
     let mut stage = Stage::start();
     prepared(&mut stage, "g", "", &["01", "02"]).await;
     stage.script("http://p/confirm-02", &[(409, "FAILURE"), (500, ""), (425, "")]);

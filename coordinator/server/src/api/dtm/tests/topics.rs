@@ -32,7 +32,7 @@ async fn subscribers_come_and_go_and_are_counted_by_version() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_an_error_in_words() {
+async fn wrong_requests_about_topics_are_errors_with_a_message() {
     let mut stage = Stage::start();
     stage.get("subscribe?url=http://p/a").await;
     stage.get("subscribe?topic=t").await;

@@ -76,7 +76,7 @@ async fn prepare_begins_a_workflow_as_well() {
 }
 
 #[tokio::test]
-async fn an_end_has_to_be_one_and_there_is_one() {
+async fn a_workflow_ends_only_as_succeed_or_failed_and_only_once() {
     let mut stage = Stage::start();
     let submit = |gid: &str, extra: &str| format!(r#"{{"gid":"{gid}","trans_type":"workflow"{extra}}}"#);
     stage.post("submit", &submit("nobody", r#","req_extra":{"status":"succeed"}"#)).await;

@@ -61,7 +61,7 @@ async fn rollbacks_go_from_the_first_branch_to_the_last() {
 }
 
 #[tokio::test]
-async fn what_is_not_committed_holds_up_those_after() {
+async fn an_uncommitted_branch_holds_up_later_ones() {
     let mut stage = Stage::start();
     prepared(&mut stage, "g", "").await;
     stage.script("http://p/xa-01", &[(500, "")]);

@@ -63,7 +63,7 @@ async fn a_topic_is_kept_as_json_with_a_version_for_each_change() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_told_in_the_dialects_words() {
+async fn wrong_changes_of_topics_are_errors_in_dtms_words() {
     let topics = fresh();
     assert_eq!(topics.subscribe("", "http://a", "").await, told("empty topic"));
     assert_eq!(topics.subscribe("t", "", "").await, told("empty url"));
@@ -121,7 +121,7 @@ async fn a_topic_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_is_told_as_that() {
+async fn a_store_that_does_not_answer_makes_topics_unavailable() {
     let store = Memory::new("a");
     let topics = over(store.clone());
     store.faults().set_writes_down(true);
@@ -210,7 +210,7 @@ impl KeyValues for Overtaken {
 }
 
 #[tokio::test]
-async fn a_race_that_is_lost_is_run_again_over_what_won_it() {
+async fn a_lost_race_is_tried_again_on_the_winners_topic() {
     let topics = over(Overtaken::times(3, false));
     topics.subscribe("t", "http://a", "").await.unwrap();
     let expected = ["http://other/3", "http://other/2", "http://other/1", "http://a"];

@@ -131,7 +131,7 @@ fn options_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn forms_that_do_not_exist_are_named() {
+fn fields_that_contradict_the_pattern_are_named() {
     for (text, field) in [
         (r#"{"pattern":"saga"}"#, "branches"),
         (r#"{"pattern":"saga","open":true}"#, "open"),
