@@ -55,7 +55,7 @@ pub enum TargetError {
     #[error("must have the path /package.Service/Method and nothing else, in names of the protobuf language")]
     Method,
     /// gRPC: a query or fragment.
-    #[error("must not carry a query or fragment, which gRPC has no place for")]
+    #[error("must not carry a query or fragment: a gRPC call has neither")]
     Query,
 }
 

@@ -183,7 +183,7 @@ impl Door {
             }
             Err(error) => {
                 if self.failing.is_none_or(|said| said.elapsed() >= ACCEPT_SAID_EVERY) {
-                    tracing::warn!(%error, "connections cannot be accepted; trying on");
+                    tracing::warn!(%error, "connections cannot be accepted; trying again");
                     self.failing = Some(Stopwatch::start());
                 }
                 tokio::time::sleep(ACCEPT_RETRY).await;

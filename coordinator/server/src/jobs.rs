@@ -136,7 +136,7 @@ impl Jobs {
         self.house.tracker.close();
         self.house.stop.cancel();
         if let Err(error) = self.keeper.await {
-            tracing::error!(%error, "the keeper of the jobs ended badly");
+            tracing::error!(%error, "the task of the jobs ended with an error");
         }
         self.house.tracker.wait().await;
     }
@@ -252,7 +252,7 @@ async fn sweep(context: Context) {
 
 async fn reconcile(context: Context) {
     if let Err(error) = context.store.sweep_coordinators().await {
-        tracing::warn!(%error, "coordinators that are gone for long were not swept");
+        tracing::warn!(%error, "rows of coordinators that are gone were not removed");
     }
     // Also on a store with one coordinator: this repairs a directory that missed a change.
     refresh_directory(context.clone()).await;
@@ -271,7 +271,7 @@ async fn after_the_clock_was_set(context: Context) {
 
 async fn retention(context: Context) {
     if let Err(error) = context.store.sweep_participants(PARTICIPANT_KEPT_MS).await {
-        tracing::warn!(%error, "lapsed participants were not swept");
+        tracing::warn!(%error, "lapsed participants were not removed");
     }
     let Some(retention_ms) = context.retention_ms else { return };
     // Age is judged by the store's clock. If that differs far from ours, one of them is wrong. A person must find out which,
@@ -320,7 +320,7 @@ pub async fn watch(context: Context) {
         Ok(leap) => leap,
         Err(error) => {
             context.metrics.store_error("watch");
-            return tracing::warn!(%error, "the store's time was not noted; what is not watched makes nothing older");
+            return tracing::warn!(%error, "the store's time was not noted; time without notes does not count for retention");
         }
     };
     let words = |ms: u64| humantime::format_duration(std::time::Duration::from_secs(ms / 1_000));
@@ -336,7 +336,7 @@ pub async fn watch(context: Context) {
             context.metrics.clock_leapt();
             tracing::error!(
                 by_ms,
-                "the store's clock leapt ahead by {}: nothing is deleted because of that; see to the clock",
+                "the store's clock leapt ahead by {}: nothing is deleted because of that; check the clock",
                 words(by_ms)
             );
         }
@@ -344,7 +344,7 @@ pub async fn watch(context: Context) {
             context.metrics.clock_leapt();
             tracing::error!(
                 by_ms,
-                "the store's clock went back by {}: what it had counted beyond its present counts no more; see to the clock",
+                "the store's clock went back by {}: the time that it had shown beyond the present does not count for retention; check the clock",
                 words(by_ms)
             );
         }
@@ -370,7 +370,7 @@ pub async fn refresh_directory(context: Context) {
     match context.store.participants().await {
         Ok(found) => refresh.found(found.at, found.participants),
         Err(error) => {
-            tracing::warn!(%error, "the participants could not be read; calls go by what was known")
+            tracing::warn!(%error, "the participants could not be read; calls use the last known ones")
         }
     }
 }

@@ -110,7 +110,7 @@ pub async fn beat(store: &dyn Store, handle: &Handle, liveness: &Liveness, metri
         Ok(store::Standing::Alive | store::Standing::Lapsed) => {
             metrics.lapsed();
             tracing::warn!(
-                "this coordinator was silent for too long; what others have taken over meanwhile is let go"
+                "this coordinator was silent for too long; it reads its transactions again, because others may have adopted them"
             );
             // The order matters: first every lane reads its transactions again, then `beat` opens the gate for calls. The other
             // way round, a lane could call for a transaction that another coordinator has adopted.
@@ -136,12 +136,12 @@ async fn give_up(store: &dyn Store, liveness: &Liveness, metrics: &Metrics) {
     if !liveness.given_up.swap(true, Ordering::SeqCst) {
         metrics.gave_up();
         tracing::error!(
-            "this coordinator's lanes cannot do their work; the others take over what it owns, and it goes on trying"
+            "this coordinator's lanes cannot read or write journals; the others take over its transactions, and it goes on trying"
         );
     }
     if let Err(error) = store.give_up().await {
         metrics.store_error("heartbeat");
-        tracing::warn!(%error, "the others could not be told that they are to take over");
+        tracing::warn!(%error, "the others could not be told to take over");
     }
 }
 
@@ -164,7 +164,7 @@ fn compare(clock: &StoreClock, at: Timestamp, asked: Stopwatch, liveness: &Liven
         ),
         Verdict::Wrong => tracing::error!(
             skew_ms,
-            "this machine's clock is {skew} the store's: no deadline passes here, nothing starts, nobody is checked on and \
+            "this machine's clock is {skew} the store's: no deadline passes here, nothing starts, no initiator is checked and \
              nothing is deleted until they agree; set the clock (NTP), or the store's"
         ),
     }

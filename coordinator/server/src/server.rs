@@ -197,8 +197,8 @@ impl Server {
         tokio::select! {
             () = self.stop_in_order() => tracing::info!("stopped"),
             () = too_long => tracing::error!(
-                "the store, or a client, held up the stop for too long; leaving all the same. The others notice by the \
-                 missing heartbeat"
+                "the store or a client delayed the stop for too long; the process ends now. The other coordinators notice \
+                 the missing heartbeat"
             ),
         }
     }
@@ -216,7 +216,7 @@ impl Server {
         let tasks = async {
             for task in [self.recovering, self.pulse].into_iter().chain(self.listening) {
                 if let Err(error) = task.await {
-                    tracing::error!(%error, "a task ended badly");
+                    tracing::error!(%error, "a task ended with an error");
                 }
             }
         };

@@ -44,7 +44,7 @@ impl Damaged {
     pub fn met(&self, gid: &Gid, why: &dyn fmt::Display) {
         let mut known = self.known();
         if known.len() >= KNOWN_MAX && !known.contains_key(gid) {
-            tracing::error!(%gid, %why, "a journal cannot be read, and so many others that this one is not kept in mind");
+            tracing::error!(%gid, %why, "a journal cannot be read; it is not counted, because too many damaged ones are known already");
             return;
         }
         let entry =

@@ -248,7 +248,7 @@ async fn operators_replay_and_settle_by_hand() {
         expect![[r#"
         422 Unprocessable Entity
         content-type: application/problem+json
-        {"type":"urn:trine:error:TX0002","title":"A field of the body cannot be used","status":422,"detail":"must not be blank: it is what the next person will read","code":"TX0002","field":"reason"}
+        {"type":"urn:trine:error:TX0002","title":"A field of the body cannot be used","status":422,"detail":"must not be blank: the next person will read it","code":"TX0002","field":"reason"}
     "#]],
     );
     let reason = r#"{"outcome":"rolled_back","reason":"customer called","by":"kim"}"#;

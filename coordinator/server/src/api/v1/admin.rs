@@ -95,7 +95,7 @@ async fn force(
 ) -> Result<Json<Answer>, Refusal> {
     check_text("reason", &request.reason)?;
     if request.reason.trim().is_empty() {
-        return Err(Refusal::field("reason", "must not be blank: it is what the next person will read"));
+        return Err(Refusal::field("reason", "must not be blank: the next person will read it"));
     }
     if let Some(by) = &request.by {
         check_text("by", by)?;

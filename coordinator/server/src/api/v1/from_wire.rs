@@ -234,9 +234,10 @@ fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(
     }
     if request.branches.iter().any(|branch| branch.after.is_some()) {
         return match request.options.order {
-            Some(_) => {
-                Err(Refusal::field(field, "a branch states `after`, which says it all; leave one out"))
-            }
+            Some(_) => Err(Refusal::field(
+                field,
+                "a branch states `after`, so only the stated order holds; leave one of the two out",
+            )),
             None => Ok(()),
         };
     }

@@ -71,7 +71,7 @@ fn statuses(value: &str) -> Result<Vec<Status>, Refusal> {
     let words = value.split(',').map(|word| Status::parse(word.trim()));
     words.collect::<Option<_>>().ok_or_else(|| {
         let known: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
-        Refusal::parameter("status", format!("must be of: {}", known.join(", ")))
+        Refusal::parameter("status", format!("must be one or more of: {}", known.join(", ")))
     })
 }
 
