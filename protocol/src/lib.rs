@@ -4,6 +4,8 @@
 //! Everything here is data and its grammar. There is no I/O and no clock. The rules of transactions are in `trine-engine`.
 //! Wire documents derive serde; the types of the engine never do.
 
+#![warn(missing_docs)]
+
 mod digest;
 pub mod dtm;
 pub mod duration;

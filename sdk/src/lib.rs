@@ -163,6 +163,8 @@
 //! between, the coordinator asks its check URL, which [`barrier::Barrier::check`] answers from the database: and if the
 //! answer is no, it makes sure that it stays no.
 
+#![warn(missing_docs)]
+
 mod conflict;
 mod context;
 mod fenced;

@@ -3,7 +3,6 @@
 use trine_engine::{Rejection, ReplyOn, Snapshot};
 use trine_protocol::Timestamp;
 
-/// A request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     Create,

@@ -134,7 +134,6 @@ impl Clock {
 pub struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {
-    /// Starts now.
     pub fn start() -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         Self(std::time::Instant::now())

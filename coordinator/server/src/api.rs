@@ -60,7 +60,6 @@ pub struct ApiState {
     pub membership: Arc<dyn Membership>,
     /// Whether this coordinator's directory knows a participant. After a no the registry must be asked.
     pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Bounds.
     pub limits: Limits,
     /// Cancelled when the shutdown begins: live streams end then.
     pub shutdown: CancellationToken,
@@ -75,7 +74,6 @@ impl fmt::Debug for ApiState {
 /// Configurable bounds of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest request body.
     pub body_bytes_max: usize,
     /// How long a call to the store may take before the answer is 503.
     pub store_timeout: Duration,

@@ -42,10 +42,8 @@ const ACCEPT_SAID_EVERY: Duration = Duration::from_secs(10);
 /// Time for the header of the one request of a connection above the limit.
 const RESERVED_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The protocol of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wire {
-    /// HTTP/1.1.
     #[default]
     Http1,
     /// HTTP/2 from the first byte, as gRPC without TLS does.
@@ -55,14 +53,12 @@ pub enum Wire {
 /// Bounds of the accept loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// The protocol.
     pub wire: Wire,
     /// Time for the header of a request, and the longest idle time of a kept-alive connection. Over HTTP/2 a connection
     /// without a request is idle, whatever else is sent; a connection with requests is pinged after this time.
     pub header_timeout: Duration,
     /// Time for the body of a request to arrive.
     pub body_timeout: Duration,
-    /// Largest request body.
     pub body_bytes_max: usize,
     /// How long a client may read nothing of its answer. A large answer gets this time for each MiB.
     pub write_timeout: Duration,

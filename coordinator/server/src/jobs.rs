@@ -60,20 +60,14 @@ impl Default for Schedules {
     }
 }
 
-/// The dependencies of the jobs.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The store.
     pub store: Arc<dyn Store>,
-    /// The lanes.
     pub handle: Handle,
     /// Whether this coordinator may act.
     pub liveness: Arc<Liveness>,
-    /// The live participants.
     pub directory: Arc<Directory>,
-    /// The metrics.
     pub metrics: Metrics,
-    /// The clock.
     pub clock: Clock,
     /// How long settled transactions are kept; none: for ever.
     pub retention_ms: Option<u64>,
@@ -97,7 +91,6 @@ struct House {
     stop: CancellationToken,
 }
 
-/// The running jobs.
 pub struct Jobs {
     house: House,
     keeper: JoinHandle<()>,

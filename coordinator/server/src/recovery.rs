@@ -26,6 +26,8 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration:
 /// Repeats each read until the store answers. Returns the number of transactions.
 pub async fn recover(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> u64 {
     let mut found = 0;
+    // Own transactions first: after a restart they must not wait for the lapse of other coordinators.
+    //
     // Rows that are not due for a long time are read as well: if the clock was set back meanwhile, they are due earlier than
     // `due_at` says. A transaction that really waits long leaves memory again at once.
     for_each_unfinished(store, ANY_TIME, |gids| {
@@ -56,6 +58,7 @@ where
     loop {
         let gids = persist("unfinished", || store.unfinished(after.clone(), due_by, CHUNK_LEN)).await;
         let Some(last) = gids.last().cloned() else { return };
+        // Waits until the lanes have taken the page, so that recovery never holds more than one page.
         each(gids).await;
         // A short page is not the last one: rows that cannot be read are left out. Only an empty page ends the loop.
         after = Some(last);

@@ -23,10 +23,7 @@ const WAITING_MAX: usize = 10_000;
 pub enum RegisterError {
     /// The bound of registered instances is reached.
     #[error("{max} instances of participants are registered, which is as many as this coordinator takes")]
-    TooMany {
-        /// The bound.
-        max: usize,
-    },
+    TooMany { max: usize },
     /// Too many registrations wait for the store.
     #[error("too many registrations wait for the store")]
     Busy,

@@ -281,7 +281,6 @@ fn lane_of(gid: &Gid, lanes: usize) -> usize {
     usize::try_from(hash % lanes as u64).unwrap_or_default()
 }
 
-/// The running lanes.
 #[derive(Debug)]
 pub struct Lanes {
     handle: Handle,
@@ -344,7 +343,6 @@ impl Lanes {
         Self { handle, stop, hurry, tasks }
     }
 
-    /// The handle for commands.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }

@@ -61,7 +61,6 @@ pub enum StartError {
     Listen {
         /// The flag of the address.
         flag: &'static str,
-        /// The address.
         addr: String,
         /// The error of the operating system.
         error: std::io::Error,
@@ -71,7 +70,6 @@ pub enum StartError {
     Jobs(#[from] tokio_cron_scheduler::JobSchedulerError),
 }
 
-/// A running coordinator.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,

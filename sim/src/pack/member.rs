@@ -31,16 +31,13 @@ pub(super) struct Asked {
     pub(super) absent: bool,
 }
 
-/// One coordinator.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) shard: Shard,
-    /// Its clocks.
     pub(super) clock: Clock,
     pub(super) asked: BTreeMap<Ticket, Asked>,
     pub(super) calls: Vec<Call>,
     pub(super) append: Option<Append>,
-    /// Requested reads.
     pub(super) reads: Vec<Gid>,
     /// Results of reads that have not arrived yet.
     pub(super) read: Vec<(Gid, Option<Found>)>,

@@ -22,7 +22,6 @@ pub(super) struct Appended {
     pub(super) taken: Vec<(Gid, usize)>,
 }
 
-/// The store.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) store: Store,
@@ -52,7 +51,6 @@ impl Shared {
         Ok(Appended { conflicts, taken })
     }
 
-    /// Number of appends.
     pub(super) fn appends(&self) -> u64 {
         self.appends
     }

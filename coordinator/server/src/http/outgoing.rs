@@ -16,7 +16,6 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::budget::{Budget, FREE_BYTES, Held, Pace};
 
-/// Largest piece.
 const PIECE_BYTES: usize = FREE_BYTES;
 
 /// There was no room for a later part of an answer. The answer breaks off.

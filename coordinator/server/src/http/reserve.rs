@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// The seats.
 #[derive(Debug, Clone)]
 pub(super) struct Reserve {
     taken: Arc<Mutex<VecDeque<Arc<Taken>>>>,

@@ -23,9 +23,7 @@ pub(super) const UNSETTLED: [Status; 4] =
 pub enum AdmissionReason {
     /// Too much is in flight.
     Busy,
-    /// The coordinator is shutting down.
     ShuttingDown,
-    /// The store does not answer.
     StoreUnavailable,
     /// The body is larger than the limit.
     BodyTooLarge,
@@ -34,11 +32,9 @@ pub enum AdmissionReason {
 }
 
 impl AdmissionReason {
-    /// Every reason.
     pub const ALL: [Self; 5] =
         [Self::Busy, Self::ShuttingDown, Self::StoreUnavailable, Self::BodyTooLarge, Self::Connections];
 
-    /// The label's value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Busy => "busy",

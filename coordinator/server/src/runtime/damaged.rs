@@ -49,6 +49,7 @@ impl Damaged {
         }
         let entry =
             known.entry(gid.clone()).or_insert_with(|| Known { looked: Stopwatch::start(), looks: 0 });
+        // Clients may make the lane read the journal at any time. Only a read that was due doubles the pause.
         let is_due = entry.looks == 0 || entry.looked.elapsed() >= pause(entry.looks);
         if is_due {
             *entry = Known { looked: Stopwatch::start(), looks: entry.looks.saturating_add(1) };
@@ -65,6 +66,7 @@ impl Damaged {
     /// A journal could be read, or is gone.
     pub fn well(&self, gid: &Gid) {
         let mut known = self.known();
+        // Every healthy read comes here, so the common case (nothing is damaged) must not search the map.
         if !known.is_empty() && known.remove(gid).is_some() {
             tracing::info!(%gid, "the journal of this transaction can be read again, or was deleted");
             self.count(&known);

@@ -72,11 +72,13 @@ impl<F: FnOnce() -> Completion> Drop for Guard<F> {
 /// Turns the end of a call into a message for the shard.
 pub(super) fn message(call: CallIdentity, returned: Returned, now: Timestamp) -> Message {
     let CallIdentity { gid, key } = call;
+    // A held call has no reason for the shard: the shortage is ours, so nothing about it may be recorded or count as a failure.
     let (after_ms, reason) = match returned {
         Returned::Answer(answer) => return Message::Answer { gid, key, answer },
         Returned::NotSent { retry_after_ms, reason } => (retry_after_ms, Some(reason)),
         Returned::Held { retry_after_ms, .. } => (retry_after_ms, None),
     };
+    // At least 1 ms later: a call that is due at once and never leaves would make the lane spin.
     Message::NotSent { gid, key, retry_at: now.plus_millis(after_ms.max(1)), reason }
 }
 
@@ -115,6 +117,7 @@ pub(super) fn load(
     let (read, damaged) = (parts.store.load(gids.clone()), parts.damaged.clone());
     tokio::spawn(async move {
         let unread: Vec<Read> = gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
+        // The journals count as unread, and the shard asks again. Dropping the adopters wakes them: they stop waiting.
         let panicked = move || Completion::Loaded { generation, found: unread, adopters: Vec::new() };
         let guard = Guard { completions, otherwise: Some(panicked) };
         let found = match read.await {
@@ -130,6 +133,7 @@ pub(super) fn load(
                     }
                     (gid, state.map_err(LoadFailure::from))
                 };
+                // In the order of the request. A gid without records has no state, which is an answer, too.
                 gids.into_iter().map(read).collect()
             }
             Err(error) => {
@@ -160,6 +164,7 @@ impl From<Unread> for LoadFailure {
 fn fold(journal: Loaded) -> Result<Option<Found>, Unread> {
     let Loaded { owned, records, .. } = journal;
     let records = records.map_err(|error| {
+        // A read that may succeed later says nothing about the journal. Only a lasting error means damage.
         if error.is_transient() { Unread::Unavailable } else { Unread::Damaged(error.to_string()) }
     })?;
     // A panic in `apply` must cost only this transaction, and not the task that reads the others.
@@ -176,6 +181,7 @@ pub(super) fn call(caller: &dyn Caller, call: Call, completions: UnboundedSender
     let work = caller.call(call);
     tokio::spawn(async move {
         let panicked = move || {
+            // The request may have left before the panic, so the op may have run: unknown, and not "not sent".
             let report = CallReport { error: Some("the call panicked".into()), ..CallReport::default() };
             let answer = Answer { outcome: Outcome::Unknown, parks: None, report, random_permille: 0 };
             Completion::Returned { call: on_panic, returned: Returned::Answer(answer) }

@@ -109,6 +109,7 @@ impl Lane {
                 break;
             }
             let wake = self.pause(now);
+            // The timer is made anew in each round, because every message may change when the shard must act next.
             let timer = async {
                 match wake {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -136,6 +137,7 @@ impl Lane {
         // Clients that wait for an end are answered with the present status. Owed calls are derived again by the next owner.
         self.guarded(None, Shard::handle_stop);
         let now = self.now();
+        // Once more, to send the answers that `handle_stop` has released.
         self.pump(now);
         // The rest wait for records that did not become durable in time. Nobody knows whether they will.
         for (_, reply) in self.tickets.drain() {
@@ -173,6 +175,7 @@ impl Lane {
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
+        // The ticket is the shard's name for the sender. The sender itself stays here, because the shard does no I/O.
         self.tickets.insert(ticket, reply);
         self.handle(Message::Command { ticket, gid, command, reply_on });
     }
@@ -229,6 +232,7 @@ impl Lane {
                     observe::durable(&self.parts, &batch, &appended.conflicts);
                 }
                 match &result {
+                    // A conflict is a success here: the store wrote, and that is what vitals measure.
                     Ok(_) => self.parts.vitals.wrote(self.parts.index),
                     Err(_) => self.parts.vitals.write_failed(self.parts.index, vitals::weight(&batch)),
                 }
@@ -270,6 +274,7 @@ impl Lane {
     ) {
         match result {
             Ok(appended) => {
+                // A single failure is no outage: deadlocks and failovers are normal. Only longer ones are reported as over.
                 let failures = std::mem::take(&mut self.failures_in_a_row);
                 if failures > 1 {
                     tracing::info!(lane = self.parts.index, failures, "the store takes batches again");
@@ -304,6 +309,7 @@ impl Lane {
     /// Carries out the releases of the shard, and starts the next append if none is in flight.
     fn pump(&mut self, now: Timestamp) {
         self.answer_who_waits();
+        // An append of the lost memory may still land. Reading before it ends would miss its records and decide on old state.
         if self.refill && !self.append_in_flight {
             self.refill = false;
             self.start_refill();

@@ -274,7 +274,6 @@ pub(super) mod tests {
         queue.flush(Duration::from_millis(1));
     }
 
-    /// Refuses everything.
     struct Gone;
 
     impl Write for Gone {

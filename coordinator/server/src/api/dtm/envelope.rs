@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_kind_of_trouble_has_its_status() {
+    async fn each_kind_of_error_has_its_status() {
         for (result, status, body) in [
             (Ok(()), 200, r#"{"dtm_result":"SUCCESS"}"#),
             (

@@ -21,12 +21,12 @@ const INVALID_REQUEST: i64 = -32_600;
 const METHOD_NOT_FOUND: i64 = -32_601;
 const INVALID_PARAMS: i64 = -32_602;
 const INTERNAL_ERROR: i64 = -32_603;
-/// Of the dialect: it does not fit.
+/// Code of dtm for `FAILURE`.
 const FAILURE: i64 = -32_901;
-/// Of the dialect: not finished yet.
+/// Code of dtm for `ONGOING`.
 const ONGOING: i64 = -32_902;
 
-/// What is asked.
+/// A parsed call.
 #[derive(Debug, Default)]
 struct Call {
     version: String,
@@ -35,14 +35,14 @@ struct Call {
     params: Option<Box<RawValue>>,
 }
 
-/// Why not.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fault {
-    /// The method was not reached.
+    /// The request is wrong, so no method was called.
     Before(i64, String),
-    /// It said no.
+    /// The method returned an error.
     Said(DtmError),
-    /// It panicked; the text is for the caller.
+    /// The method panicked. The text is for the client.
     Panicked(String),
 }
 
@@ -124,7 +124,7 @@ fn reply(id: &str, result: Result<Value, Fault>) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "error": error, "result": result})
 }
 
-/// As forgiving about keys and null as requests are.
+/// As lenient about keys and null as all requests of the dialect.
 impl<'de> Deserialize<'de> for Call {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Keys;

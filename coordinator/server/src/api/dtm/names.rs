@@ -1,11 +1,11 @@
-//! Names that clients choose and everybody has to spell alike: gids, ops and topics.
+//! Names that clients choose: gids, ops and topics. Every wire and every participant must see the same name.
 //!
-//! A name that one of the wires, or a participant's, would change may become somebody else's name, and the second
-//! transaction of that name never runs. Such a name is refused, loudly, instead of being cleaned.
+//! If a wire changed a name, two names could become one, and the second transaction would never run. So a name that a wire would
+//! change is refused and not cleaned.
 
 use super::outcome::DtmError;
 
-/// What is refused, and why, for people.
+/// The rule, for the error text.
 const RULE: &str = "may hold no `;`, no line break or other control character, no white space at its ends and nothing \
                     that is not UTF-8: it would not arrive everywhere as it was sent; choose another";
 
@@ -15,8 +15,8 @@ pub(super) fn ensure_kept(what: &str, name: &str) -> Result<(), DtmError> {
 }
 
 fn is_kept(name: &str) -> bool {
-    // dtm's own server and clients drop `;` and line breaks. Metadata over gRPC cannot hold control characters and
-    // loses white space at its ends. What is no UTF-8 was replaced when the request was read, and two such names alike.
+    // dtm's server and clients drop `;` and line breaks. gRPC metadata cannot contain control characters and loses white
+    // space at the ends. Bytes that are not UTF-8 were replaced when the request was read, so two such names look alike.
     let is_lost = |c: char| c == ';' || c.is_control() || c == char::REPLACEMENT_CHARACTER;
     !name.contains(is_lost) && name.trim() == name
 }

@@ -27,7 +27,6 @@ pub(crate) enum DtmError {
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListPage<T> {
-    /// The elements.
     pub(crate) items: Vec<T>,
     /// Position of the next page; empty if this page is the last one.
     pub(crate) next_position: String,

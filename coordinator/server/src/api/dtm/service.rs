@@ -32,9 +32,7 @@ impl fmt::Debug for Service {
 /// The filter of `all`. Empty texts match everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Query {
-    /// dtm's status.
     pub(crate) status: String,
-    /// dtm's type.
     pub(crate) trans_type: String,
     /// Created at or after, in milliseconds since 1970.
     pub(crate) created_from_ms: Option<u64>,
@@ -42,7 +40,6 @@ pub(crate) struct Query {
     pub(crate) created_to_ms: Option<u64>,
     /// `next_position` of the page before.
     pub(crate) position: String,
-    /// Rows of a page.
     pub(crate) limit: usize,
 }
 

@@ -38,7 +38,6 @@ use crate::runtime::{Lanes, Options};
 use trine_dispatch::{Caller, Returned};
 use trine_store::memory::Memory;
 
-/// Largest body.
 pub(super) const BODY_BYTES_MAX: usize = 2_000;
 
 /// A caller that never answers.
@@ -67,7 +66,6 @@ pub(super) fn front() -> (Front, Lanes) {
     (front, lanes)
 }
 
-/// An answer.
 pub(super) struct Answered {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,

@@ -4,7 +4,6 @@
 
 use serde::Serialize;
 
-/// A transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 pub(crate) struct Global {
     pub(crate) id: u64,

@@ -48,6 +48,7 @@ impl Stopping {
 
 impl Lane {
     pub(super) fn begin_stop(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+        // Closed first: nobody can send a command after the last one is taken, so none is left unanswered.
         commands.close();
         // Commands that were accepted before the queue closed are still served.
         while let Ok(admission) = commands.try_recv() {
@@ -70,7 +71,9 @@ impl Lane {
         let is_quiet = self.calls_out.is_empty() && self.loads_in_flight == 0;
         match self.stopping {
             None => false,
+            // Also the append: it may hold the answer of the last call.
             Some(Stopping::Draining { .. }) => is_quiet && !self.append_in_flight,
+            // Reads under way do not count: no call would be made on their results.
             Some(Stopping::GivenUp { until }) => !self.append_in_flight || until <= now,
         }
     }
@@ -103,6 +106,7 @@ impl Lane {
             let report = CallReport { error, ..CallReport::default() };
             let random_permille = fastrand::u32(0..=1_000);
             let answer = Answer { outcome: Outcome::Unknown, parks: None, report, random_permille };
+            // An ordinary answer for the shard: it counts the attempt, so the next one gets the next number.
             self.handle(Message::Answer { gid, key, answer });
         }
     }

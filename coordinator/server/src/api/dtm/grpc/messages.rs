@@ -142,7 +142,6 @@ impl Request {
 }
 
 impl NewBranch {
-    /// The request.
     pub(super) fn meant(self) -> BranchRequest {
         let Self { gid, trans_type, branch_id, op: _, data, payload } = self;
         BranchRequest { gid, trans_type, branch_id, payload, data }

@@ -138,16 +138,16 @@ fn tokio_stream<T: Send + 'static, const N: usize>(
 }
 
 #[test]
-fn each_kind_of_trouble_has_its_code() {
+fn each_kind_of_error_has_its_code() {
     let text = || "why".to_owned();
-    for (trouble, code) in [
+    for (error, code) in [
         (DtmError::Failure(text()), Code::Aborted),
         (DtmError::Ongoing(text()), Code::FailedPrecondition),
         (DtmError::Missing(text()), Code::Internal),
         (DtmError::Other(text()), Code::Unknown),
         (DtmError::Unavailable(text(), 1, trine_protocol::errors::Code::Busy), Code::Unavailable),
     ] {
-        let status = status(trouble);
+        let status = status(error);
         assert_eq!((status.code(), status.message()), (code, "why"));
     }
 }

@@ -68,7 +68,7 @@ async fn a_wrong_json_rpc_call_has_its_code() {
 
 #[test]
 fn each_error_has_its_code_and_an_empty_result() {
-    let said = |trouble| Fault::Said(trouble);
+    let said = |error| Fault::Said(error);
     let text = || "why".to_owned();
     for (fault, code, result) in [
         (said(DtmError::Failure(text())), -32_901, json!({})),

@@ -41,7 +41,6 @@ pub(super) struct Stage {
     /// Number of calls that the story has listed.
     calls_told: usize,
     story: String,
-    /// The store.
     memory: Memory,
     /// Keeps the lanes running.
     _lanes: Lanes,

@@ -20,7 +20,7 @@ fn spec(kind: TransType, options: TransOptions) -> Spec {
         ..TransRequest::default()
     };
     let open = !matches!(kind, TransType::Saga);
-    plan::spec(&request, kind, open, &Topics::new()).unwrap_or_else(|trouble| panic!("{trouble:?}"))
+    plan::spec(&request, kind, open, &Topics::new()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn options(timeout_to_fail: i64, retry_interval: i64) -> TransOptions {

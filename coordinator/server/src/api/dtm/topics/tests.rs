@@ -147,7 +147,7 @@ async fn of_many_subscribers_at_once_exactly_the_successful_are_there_and_counte
     for subscribing in subscribing {
         match subscribing.await.unwrap() {
             (Ok(()), url) => assert!(successful.insert(url)),
-            (Err(trouble), _) => assert_eq!(Err(trouble), told("storage: NotFound")),
+            (Err(error), _) => assert_eq!(Err(error), told("storage: NotFound")),
         }
     }
     let topics = over(store);

@@ -11,7 +11,6 @@ use trine_dispatch::{Caller, Returned, on_paper};
 
 type Said = (u16, String);
 
-/// All participants.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Participants(Arc<Shared>);
 
