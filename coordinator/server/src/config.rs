@@ -134,7 +134,6 @@ pub struct Store {
 /// Section `dispatch`; see [`dispatch::Options`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
 pub struct Dispatch {
     pub per_host_max: usize,
     pub per_service_max: usize,
@@ -152,7 +151,6 @@ pub struct Dispatch {
 /// Section `runtime`; see [`runtime::Options`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
 pub struct Runtime {
     pub inbox_len_max: usize,
     pub residents_max: usize,
@@ -167,7 +165,6 @@ pub struct Runtime {
 /// Section `jobs`: cron with seconds, UTC; see [`jobs::Schedules`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the keys are documented by the table of keys")]
 pub struct Jobs {
     pub sweep: String,
     pub reconcile: String,
