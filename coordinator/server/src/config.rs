@@ -1,9 +1,9 @@
 //! Configuration: defaults, then a TOML file, then `TRINE_*` variables, then flags, each overriding the one before.
 //!
-//! [`Config::load`] is a function of what it is given ([`Sources`]); only [`Sources::read`] looks at the file system and
-//! the environment. Every key is a row of one table (`keys`), from which come defaults, the names of variables,
-//! validation and the reference. Modules never read the configuration: they define small option structs, which
-//! are built here and handed to them by the server.
+//! [`Config::load`] is a pure function of its [`Sources`]; only [`Sources::read`] reads the file system and
+//! the environment. Every key is a row of one table (`keys`), which gives the defaults, the names of variables,
+//! the validation and the reference. Modules never read the configuration: they define small option structs, which
+//! are built here and passed to them by the server.
 
 mod error;
 mod keys;
@@ -35,7 +35,7 @@ pub use origin::Origin;
 pub use secret::SecretText;
 pub use show::reference_markdown;
 
-/// Heartbeats that must be missing before a coordinator is taken for gone.
+/// Least number of heartbeats that must be missing before a coordinator counts as gone.
 const HEARTBEATS_MIN: u64 = 3;
 
 /// The effective configuration.
@@ -191,7 +191,7 @@ pub struct Log {
 }
 
 impl Config {
-    /// Lays the sources over the defaults, and checks all of it. Every problem is reported, not only the first.
+    /// Applies the sources to the defaults, and checks the result. Every problem is reported, not only the first.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let layered = layers::lay(sources)?;
         let mut document = toml::Table::new();
@@ -208,7 +208,7 @@ impl Config {
             }
             origins.insert(key, origin);
         }
-        // Each value was checked against its row; what can still fail is a row that does not fit its field.
+        // Each value was checked against its row, so an error here means that a row does not fit its field.
         let config: Self = document.try_into().map_err(|error: toml::de::Error| {
             ConfigError::from(Problem::Defect { detail: error.message().to_owned() })
         })?;
@@ -219,14 +219,14 @@ impl Config {
         Ok(config)
     }
 
-    /// One heartbeat that is late, or lost with its connection, must not be taken for the end of its coordinator.
+    /// A `lapse_after` that is too short: one late or lost heartbeat must not make a coordinator count as gone.
     fn too_few_heartbeats(&self) -> Option<Problem> {
         let Store { heartbeat_every, lapse_after, .. } = &self.store;
         let least = HumanDuration::from_millis(heartbeat_every.millis().saturating_mul(HEARTBEATS_MIN));
         if lapse_after.millis() >= least.millis() {
             return None;
         }
-        // Named by what somebody has set.
+        // Report the problem at the key that was set, not at a default.
         let set = |key: &&&str| self.origin(key).is_some_and(|origin| *origin != Origin::Default);
         let key = ["store.lapse_after", "store.heartbeat_every"].iter().find(set)?;
         let detail = if *key == "store.lapse_after" {
@@ -241,7 +241,7 @@ impl Config {
         Some(Problem::Value { at: self.origin(key)?.clone(), key: (*key).to_owned(), detail })
     }
 
-    /// The largest body has to find room, also beside answers that nobody fetches.
+    /// A budget that is too small: the largest body must find room, even if answers that nobody fetches hold their half.
     fn too_little_room(&self) -> Option<Problem> {
         let Http { body_bytes_max, bodies_bytes_max, .. } = self.http;
         if bodies_bytes_max / 2 >= body_bytes_max {
@@ -254,7 +254,7 @@ impl Config {
         Some(Problem::Value { at: self.origin(key)?.clone(), key: key.to_owned(), detail })
     }
 
-    /// The coordinator's name, or one made up from host, process and chance.
+    /// The coordinator's name, or a new one from host, process id and a random part.
     fn coordinator_name(&self) -> String {
         if !self.name.is_empty() {
             return self.name.clone();
@@ -266,23 +266,23 @@ impl Config {
         format!("{host}-{}-{:04x}", std::process::id(), fastrand::u16(..))
     }
 
-    /// How the store is opened. Makes a name up if there is none: ask once per start.
+    /// The options of the store. Without a name, each call makes up a new one: call this once per start.
     pub fn store_options(&self) -> store::Options {
         store::Options {
             url: self.store.url.expose().to_owned(),
             owner: self.coordinator_name(),
             lanes: self.store.lanes,
             lapse_after_ms: self.store.lapse_after.millis(),
-            // Half a heartbeat more than one that lives takes to show it.
+            // A living process shows itself within one heartbeat; half a heartbeat is added as a margin.
             name_wait_ms: self.store.heartbeat_every.millis() * 3 / 2,
             timeout_ms: self.store.timeout.millis(),
-            // Checked when it was loaded.
+            // `load` has checked the value.
             allow: kind::risks(&self.store.allow).unwrap_or_default(),
             password_file: Some(&self.store.password_file).filter(|file| !file.is_empty()).map(Into::into),
         }
     }
 
-    /// The dispatcher's knobs.
+    /// The options of the dispatcher.
     pub fn dispatch_options(&self) -> dispatch::Options {
         let section = &self.dispatch;
         dispatch::Options {
@@ -293,16 +293,16 @@ impl Config {
             calls_max: section.calls_max,
             connect_timeout_ms: section.connect_timeout.millis(),
             name_timeout_ms: section.name_timeout.millis(),
-            // Checked when it was loaded.
+            // `load` has checked the value.
             name_servers: kind::name_servers(&section.name_servers).unwrap_or_default(),
             idle_timeout_ms: section.idle_timeout.millis(),
             idle_per_host_max: section.idle_per_host_max,
-            // Further bounds are the process's, and known when it starts.
+            // The bounds that depend on file descriptors are set at start.
             ..dispatch::Options::default()
         }
     }
 
-    /// The lanes' knobs.
+    /// The options of the lanes.
     pub fn runtime_options(&self) -> runtime::Options {
         let section = &self.runtime;
         runtime::Options {
@@ -321,7 +321,6 @@ impl Config {
         }
     }
 
-    /// How often this coordinator says that it is alive.
     pub fn heartbeat_every(&self) -> std::time::Duration {
         std::time::Duration::from_millis(self.store.heartbeat_every.millis())
     }

@@ -1,16 +1,16 @@
-//! What is wrong with a configuration, said so that one look at the message is enough to mend it.
+//! Errors of the configuration. Each message names the place and the remedy.
 
 use std::fmt;
 
 use super::origin::Origin;
 
-/// Everything that is wrong, one line each.
+/// All problems of a configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<Problem>,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be read.
@@ -18,7 +18,7 @@ pub enum Problem {
     File {
         /// Its name as given.
         file: String,
-        /// What the system said.
+        /// The error of the operating system.
         detail: String,
     },
     /// The file is not TOML. The line itself is not shown: it may hold a password.
@@ -29,16 +29,16 @@ pub enum Problem {
         /// What was expected.
         detail: String,
     },
-    /// A key, or a variable's name, that means nothing.
+    /// An unknown key, section or variable.
     #[error("{at}: unknown {what} `{key}`; did you mean `{nearest}`?")]
     Unknown {
         /// Where it stands.
         at: Origin,
         /// Key, section or variable.
         what: &'static str,
-        /// What was written.
+        /// The unknown name.
         key: String,
-        /// The nearest that exists.
+        /// The most similar name that exists.
         nearest: String,
     },
     /// A value that cannot be used.
@@ -48,7 +48,7 @@ pub enum Problem {
         at: Origin,
         /// The key.
         key: String,
-        /// Why, as the sentence's end.
+        /// The reason, as the end of a sentence.
         detail: String,
     },
     /// A row of the table of keys does not fit its field: a defect.
@@ -60,12 +60,12 @@ pub enum Problem {
 }
 
 impl ConfigError {
-    /// What is wrong; never empty.
+    /// The problems; never empty.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// Success if there is nothing wrong.
+    /// Succeeds if there are no problems.
     pub(super) fn check(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }

@@ -1,4 +1,4 @@
-//! What a key's value may be: how it is read from text, and what is checked. Not here: which key has which kind.
+//! The kinds of values: how each is parsed and checked. `keys` says which key has which kind.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use trine_store::{self as store, Risk};
 const YEAR_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
 const NEVER: &str = "never";
 
-/// What a value may be.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `[A-Za-z0-9._-]{0,64}`.

@@ -1,4 +1,4 @@
-//! Where values come from, and which of them counts. Not here: what a value may be.
+//! The layers of the configuration: defaults, file, variables, flags. A later layer overrides an earlier one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,11 +12,11 @@ use super::keys::{self, KEYS, Key, OTHER_VARIABLES, VARIABLE_PREFIX};
 use super::kind::Raw;
 use super::origin::Origin;
 
-/// The file that is read when none is named, if it is there.
+/// The file that is read if none is named and this one exists.
 const FILE_DEFAULT: &str = "trine.toml";
 const FILE_VARIABLE: &str = "TRINE_CONFIG";
 
-/// Everything a configuration is made of, beside the defaults.
+/// All sources of values, beside the defaults.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Sources {
     /// The configuration file, if there is one.
@@ -28,7 +28,7 @@ pub struct Sources {
 }
 
 impl fmt::Debug for Sources {
-    // Any value may be a password: only names are shown.
+    // Any value may be a password, so only names are shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variables: Vec<_> = self.variables.iter().map(|(name, _)| name).collect();
         let flags: Vec<_> = self.flags.iter().map(|flag| flag.flag).collect();
@@ -40,12 +40,12 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// A file that was read.
+/// The configuration file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FileText {
     /// Its name, for messages.
     pub name: String,
-    /// What is in it.
+    /// Its content.
     pub text: String,
 }
 
@@ -63,12 +63,12 @@ pub struct Flag {
     pub flag: &'static str,
     /// The key it sets, such as `http.addr`.
     pub key: &'static str,
-    /// To what.
+    /// The value.
     pub value: String,
 }
 
 impl fmt::Debug for Flag {
-    // As for [`Sources`].
+    // The value may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.flag, self.key)
     }
@@ -106,7 +106,7 @@ fn read_file(path: &Path) -> Result<FileText, Problem> {
     }
 }
 
-/// Every key with its value and where that came from.
+/// Every key with its value and the origin of the value.
 pub(super) type Layered = BTreeMap<&'static str, (Value, Origin)>;
 
 struct Layers {
@@ -114,7 +114,7 @@ struct Layers {
     problems: Vec<Problem>,
 }
 
-/// Lays the sources over the defaults.
+/// Applies the sources to the defaults.
 pub(super) fn lay(sources: &Sources) -> Result<Layered, ConfigError> {
     let mut layers = Layers { values: BTreeMap::new(), problems: Vec::new() };
     for key in KEYS {
@@ -162,7 +162,7 @@ impl Layers {
             return;
         }
         let origin = Origin::Variable(name.to_owned());
-        // Looked up by the whole name: underscores inside keys cannot be mistaken for dots.
+        // Compare whole names, because an underscore may be part of a key or stand for a dot.
         match KEYS.iter().find(|key| key.variable() == name) {
             Some(key) => self.set(key, &Raw::Text(value.to_owned()), origin),
             None => {
@@ -177,7 +177,7 @@ impl Layers {
             let before = file.text.as_bytes().iter().take(offset);
             Origin::File { name: file.name.clone(), line: 1 + before.filter(|byte| **byte == b'\n').count() }
         };
-        // The first reading knows where each key stands, the second what it holds.
+        // Parsed twice: once for the line of each key, once for the values.
         let (spans, values) = match (DeTable::parse(&file.text), file.text.parse::<toml::Table>()) {
             (Ok(spans), Ok(values)) => (spans, values),
             (Err(error), _) | (_, Err(error)) => {

@@ -1,17 +1,17 @@
-//! Where a value of the configuration came from.
+//! The origin of a configuration value.
 
 use std::fmt;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// No source sets the key.
     Default,
     /// A line of the file.
     File {
         /// Its name as given.
         name: String,
-        /// From 1.
+        /// The line, from 1.
         line: usize,
     },
     /// A variable.

@@ -1,4 +1,4 @@
-//! Values that may contain a password: shown only where they are used.
+//! Values that may contain a password. They are never printed or logged whole.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ impl SecretText {
         Self(text.into())
     }
 
-    /// The whole text, for whoever connects with it.
+    /// The whole text, for connecting.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -36,7 +36,7 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// A URL without its password, nor parameters that sound like one.
+/// A URL without its password and without parameters whose names suggest a password.
 pub(super) fn redact(url: &str) -> String {
     let shown = redact_userinfo(url);
     let Some((base, query)) = shown.split_once('?') else { return shown };
@@ -44,8 +44,8 @@ pub(super) fn redact(url: &str) -> String {
     format!("{base}?{}", pairs.join("&"))
 }
 
-/// A password may contain `/`, `?` and `@` unescaped, so everything before the last `@` counts as user and password:
-/// rather too much is hidden than too little.
+/// A password may contain `/`, `?` and `@` unescaped, so everything before the last `@` counts as user and password. Hiding too
+/// much is better than hiding too little.
 fn redact_userinfo(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     match rest.rsplit_once('@').and_then(|(userinfo, host)| Some((userinfo.split_once(':')?.0, host))) {

@@ -1,4 +1,4 @@
-//! The configuration for people: the effective one, and the reference of all keys. Not here: any I/O.
+//! Prints the effective configuration, and the reference of all keys.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::kind::{Kind, Raw};
 use super::{Config, Origin, secret};
 
 impl Config {
-    /// The effective configuration as TOML. Passwords are left out; comments say where each value came from.
+    /// The effective configuration as TOML. Passwords are left out, and comments name the origin of each value.
     pub fn effective_toml(&self) -> String {
         let document = toml::Table::try_from(self).unwrap_or_default();
         let mut text = String::new();
@@ -32,7 +32,7 @@ impl Config {
     }
 }
 
-/// As it is written in TOML.
+/// The value in TOML.
 fn shown(key: &Key, value: &Value) -> String {
     match value {
         Value::String(text) if key.is_secret() => Value::String(secret::redact(text)).to_string(),
@@ -40,7 +40,7 @@ fn shown(key: &Key, value: &Value) -> String {
     }
 }
 
-/// A comment ends where its line ends, whatever a file is called.
+/// Removes line breaks: a file name with a line break must not end a comment.
 fn one_line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }

@@ -1,4 +1,4 @@
-//! Layers, messages and secrets. Nothing here touches the environment or the file system.
+//! Layers, messages and secrets. No test here uses the environment or the file system.
 
 use super::keys::{KEYS, OTHER_VARIABLES};
 use super::*;
@@ -40,7 +40,7 @@ fn the_table_of_keys_and_the_struct_have_the_same_keys() {
 fn the_defaults_are_those_of_the_modules() {
     let config = defaults();
     assert_eq!(config.dispatch_options(), dispatch::Options::default());
-    // A lane by itself waits for no call; a process gives calls the time that requests get.
+    // A lane's own default waits for no call. A process gives calls the same time as requests.
     let calls_drain = std::time::Duration::from_secs(10);
     assert_eq!(config.runtime_options(), runtime::Options { calls_drain, ..runtime::Options::default() });
     assert_eq!(config.schedules(), jobs::Schedules::default());
