@@ -58,7 +58,7 @@ const fn duration(min_ms: u64, max_ms: u64) -> Kind {
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
     key("name", Kind::Name, "",
-        "Name of this coordinator, unique among those that share a store. A process that starts under the name of a stopped or crashed one resumes its transactions at once; if the other one still runs, it does not start. Empty: made up at start"),
+        "Name of this coordinator, unique among those that share a store. A process that starts under the name of an earlier one resumes its transactions, at once after a stop and within seconds after a crash. If the earlier one still runs, the new one does not start. Empty: made up at start"),
 
     key("http.addr", Kind::Addr, "127.0.0.1:36789",
         "`host:port` of the listener for HTTP. The default is reachable only from this machine"),
