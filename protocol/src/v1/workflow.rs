@@ -1,11 +1,12 @@
 //! `POST /v1/workflows/{gid}`, `.../steps` and `.../finish`, and the body of a workflow's callback.
 //!
 //! Inputs, outputs and results are JSON, so that a history can show them, and white space does not count when two are compared.
+//! An input and a result may be bytes instead.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::CauseView;
+use super::{Base64, CauseView};
 use crate::duration::HumanDuration;
 use crate::{BranchId, Gid, Status, Target};
 
@@ -26,6 +27,9 @@ pub struct StartWorkflow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub input: Option<Box<RawValue>>,
+    /// Bytes instead of an `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_base64: Option<Base64>,
     /// How long the executor may be silent until it is called back (default 10s, at least 1s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_after: Option<HumanDuration>,
@@ -40,9 +44,12 @@ pub struct StartWorkflow {
 pub struct WorkflowCallback {
     /// The workflow's name.
     pub name: String,
-    /// Its input; absent when it was started without one.
+    /// The input, if the workflow was started with JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Box<RawValue>>,
+    /// The input, if the workflow was started with bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_base64: Option<Base64>,
 }
 
 /// The progress of a workflow.
@@ -61,6 +68,9 @@ pub struct WorkflowView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub result: Option<Box<RawValue>>,
+    /// The result, if it is bytes that are not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_base64: Option<Base64>,
     /// Why it was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<CauseView>,
@@ -81,7 +91,7 @@ pub struct WorkflowStep {
     pub op: String,
     /// The outcome of the step.
     pub outcome: StepOutcome,
-    /// The result of a step that is done.
+    /// The result of a step that is done. A refused step may have a JSON object here instead of a `reason`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub output: Option<Box<RawValue>>,
@@ -113,6 +123,9 @@ pub struct FinishWorkflow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub result: Option<Box<RawValue>>,
+    /// Bytes instead of a `result`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_base64: Option<Base64>,
     /// Why a workflow was rolled back; at most 1024 bytes without control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 256, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"))]

@@ -143,6 +143,50 @@ async fn a_gid_of_something_else_is_not_resumed() {
 }
 
 #[tokio::test]
+async fn an_input_and_a_result_may_be_bytes_and_come_back_whole() {
+    let api = Api::start();
+    let begin = |input: &str| format!(r#"{{"name":"trip","callback":"http://a/workflows",{input}}}"#);
+    // The bytes are `{"guest":"Ada"}`: the same input, whichever way it is given.
+    let bytes = begin(r#""input_base64":"eyJndWVzdCI6IkFkYSJ9""#);
+    for body in [&bytes, TRIP, &bytes] {
+        assert!(api.post(PATH, body).await.starts_with("200"), "{body}");
+    }
+    refused(&api.post(PATH, &begin(r#""input_base64":"eyJndWVzdCI6IkJvYiJ9""#)).await, "409", "TX0006");
+    refused(&api.post(PATH, &begin(r#""input":null"#)).await, "409", "TX0006");
+    for (position, (given, shown)) in [
+        (r#""result_base64":"//4=""#, r#","result_base64":"//4=""#),
+        // {"a":1}, and the same with a space in between
+        (r#""result_base64":"eyJhIjoxfQ==""#, r#","result":{"a":1}"#),
+        (r#""result_base64":"eyJhIjogMX0=""#, r#","result_base64":"eyJhIjogMX0=""#),
+        // null
+        (r#""result_base64":"bnVsbA==""#, r#","result_base64":"bnVsbA==""#),
+        (r#""result":null"#, ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = format!("/v1/workflows/bytes-{position}");
+        api.post(&path, TRIP).await;
+        let finish = format!(r#"{{"outcome":"committed",{given}}}"#);
+        assert!(api.post(&format!("{path}/finish"), &finish).await.starts_with("200"), "{given}");
+        let ended = api.post(&path, TRIP).await;
+        assert!(ended.contains(&format!("\"steps\":[]{shown}}}")), "{given}: {ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_step_may_say_more_than_a_reason() {
+    let api = Api::start();
+    api.post(PATH, TRIP).await;
+    let step = |rest: &str| format!(r#"{{"branch":"02","op":"action","outcome":"refused",{rest}}}"#);
+    let said = step(r#""output":{"by":"a","reason":"no room"}"#);
+    assert!(api.post(STEPS, &said).await.starts_with("200"));
+    assert!(api.post(STEPS, &said).await.starts_with("200"));
+    refused(&api.post(STEPS, &said.replace(r#""by":"a""#, r#""by":"b""#)).await, "409", "TX0007");
+    assert!(api.post(PATH, TRIP).await.contains(&format!("\"steps\":[{said}]")));
+}
+
+#[tokio::test]
 async fn a_field_that_cannot_be_used_is_named() {
     let api = Api::start();
     let deep =
@@ -157,14 +201,19 @@ async fn a_field_that_cannot_be_used_is_named() {
         (PATH, r#"{"name":"a","callback":"http://a/","callback_after_ms":999}"#, "callback_after_ms"),
         (PATH, r#"{"name":"a","callback":"http://a/","colour":1}"#, "colour"),
         (PATH, &deep, "input"),
+        (PATH, r#"{"name":"a","callback":"http://a/","input":1,"input_base64":"MQ=="}"#, "input_base64"),
+        (PATH, r#"{"name":"a","callback":"http://a/","input_base64":"?"}"#, "input_base64"),
         (STEPS, r#"{"branch":"a b","op":"action","outcome":"done"}"#, "branch"),
         (STEPS, r#"{"branch":"01","op":"","outcome":"done"}"#, "op"),
         (STEPS, &format!(r#"{{"branch":"01","op":"{}","outcome":"done"}}"#, "x".repeat(65)), "op"),
         (STEPS, r#"{"branch":"01","op":"action","outcome":"perhaps"}"#, "outcome"),
         (STEPS, r#"{"branch":"01","op":"action","outcome":"refused","output":1}"#, "output"),
+        (STEPS, r#"{"branch":"01","op":"action","outcome":"refused","output":{},"reason":"no"}"#, "reason"),
         (STEPS, r#"{"branch":"01","op":"action","outcome":"done","reason":"no"}"#, "reason"),
         (FINISH, r#"{"outcome":"open"}"#, "outcome"),
         (FINISH, r#"{"outcome":"rolled_back","result":1}"#, "result"),
+        (FINISH, r#"{"outcome":"rolled_back","result_base64":""}"#, "result_base64"),
+        (FINISH, r#"{"outcome":"committed","result":1,"result_base64":"MQ=="}"#, "result_base64"),
         (FINISH, r#"{"outcome":"committed","reason":"no"}"#, "reason"),
     ] {
         let answer = api.post(path, body).await;
@@ -244,11 +293,48 @@ async fn a_workflow_begun_over_the_dtm_dialect_goes_on_natively_and_is_called_ba
     let call = tokio::time::timeout(Duration::from_secs(60), calls.recv()).await.unwrap().unwrap();
     assert!(call.terms.is_some(), "it keeps the manner it was begun with");
     assert!(api.post(STEPS, ROOM).await.starts_with("200"));
-    assert!(api.post(FINISH, r#"{"outcome":"committed"}"#).await.starts_with("200"));
+    assert!(api.post(FINISH, r#"{"outcome":"committed","result":{"seat":1}}"#).await.starts_with("200"));
+    assert!(api.post(PATH, TRIP).await.contains(r#""result":{"seat":1}"#));
     // An executor of the dialect learns the end, but cannot resume a native workflow.
     let ended = over_dtm(&api, "/api/dtmsvr/prepareWorkflow", begun).await;
     assert!(ended.contains("\"status\":\"succeed\""), "{ended}");
+    assert!(ended.contains("\"result\":\"eyJzZWF0IjoxfQ==\""), "{ended}");
     api.post("/v1/workflows/trip-8", TRIP).await;
     let other = over_dtm(&api, "/api/dtmsvr/prepareWorkflow", &begun.replace("trip-7", "trip-8")).await;
     assert!(other.starts_with("409"), "{other}");
+}
+
+#[tokio::test]
+async fn whatever_a_workflow_of_the_dtm_dialect_is_about_and_came_to_is_known_natively() {
+    let api = Api::start();
+    let begin = |gid: &str, data: &str| {
+        let custom = serde_json::json!({"name": "trip", "data": data}).to_string();
+        let query = "http://a/workflows";
+        serde_json::json!({"gid": gid, "trans_type": "workflow", "query_prepared": query, "custom_data": custom})
+            .to_string()
+    };
+    for (gid, data, input) in [
+        ("empty", "", r#""input_base64":"""#),
+        // null
+        ("null", "bnVsbA==", r#""input":null"#),
+        ("bytes", "//4=", r#""input_base64":"//4=""#),
+        // {"a": 1}
+        ("spaced", "eyJhIjogMX0=", r#""input":{"a":1}"#),
+        ("spaced-bytes", "eyJhIjogMX0=", r#""input_base64":"eyJhIjogMX0=""#),
+    ] {
+        let prepared = over_dtm(&api, "/api/dtmsvr/prepareWorkflow", &begin(gid, data)).await;
+        assert!(prepared.starts_with("200"), "{gid}: {prepared}");
+        let path = format!("/v1/workflows/{gid}");
+        let body = format!(r#"{{"name":"trip","callback":"http://a/workflows",{input}}}"#);
+        assert!(api.post(&path, &body).await.starts_with("200"), "{gid}");
+        let other = r#"{"name":"trip","callback":"http://a/workflows","input":"else"}"#;
+        refused(&api.post(&path, other).await, "409", "TX0006");
+        let finish = format!(
+            r#"{{"gid":"{gid}","trans_type":"workflow","req_extra":{{"status":"succeed","result":"{data}"}}}}"#
+        );
+        assert!(over_dtm(&api, "/api/dtmsvr/submit", &finish).await.starts_with("200"), "{gid}");
+        let ended = api.post(&path, &body).await;
+        let result = if data.is_empty() { String::new() } else { format!(r#","result_base64":"{data}""#) };
+        assert!(ended.contains(&format!("\"steps\":[]{result}}}")), "{gid}: {ended}");
+    }
 }

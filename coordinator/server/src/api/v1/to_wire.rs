@@ -11,7 +11,7 @@ use trine_protocol::v1::{
 };
 use trine_protocol::{Op, OutcomeKind, Status, Target, Timestamp};
 
-use super::super::json;
+use super::super::{json, workflows};
 
 /// The answer to a command.
 pub(crate) fn answer(snapshot: Snapshot) -> Answer {
@@ -73,20 +73,28 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
 /// The recorded steps and the end of a workflow.
 pub(super) fn workflow(transaction: &Transaction, records: &[Record]) -> WorkflowView {
     let forced = || forced_cause(transaction, records);
-    let step = |progress: &Progress| WorkflowStep {
-        branch: progress.branch.clone(),
-        op: progress.op.clone(),
-        outcome: if progress.done { StepOutcome::Done } else { StepOutcome::Refused },
-        output: progress.done.then(|| as_json(&progress.data)).flatten(),
-        reason: (!progress.done).then(|| String::from_utf8_lossy(progress.data.as_bytes()).into_owned()),
-    };
+    let (result, result_base64) = every_byte(&workflows::result(transaction).unwrap_or_default());
     WorkflowView {
         gid: transaction.gid().clone(),
         status: transaction.status(),
         settled: transaction.status().is_settled(),
         steps: transaction.progress_made().iter().map(|progress| step(progress)).collect(),
-        result: transaction.result().and_then(as_json),
+        result,
+        result_base64,
         cause: transaction.cause().map(cause).or_else(forced),
+    }
+}
+
+/// A recorded step. If it was refused, a JSON object is its output, and anything else its reason.
+fn step(progress: &Progress) -> WorkflowStep {
+    let json = as_json(&progress.data);
+    let is_reason = !progress.done && json.as_ref().is_none_or(|json| !json.get().starts_with('{'));
+    WorkflowStep {
+        branch: progress.branch.clone(),
+        op: progress.op.clone(),
+        outcome: if progress.done { StepOutcome::Done } else { StepOutcome::Refused },
+        output: json.filter(|_| !is_reason),
+        reason: is_reason.then(|| String::from_utf8_lossy(progress.data.as_bytes()).into_owned()),
     }
 }
 
@@ -94,6 +102,14 @@ pub(super) fn workflow(transaction: &Transaction, records: &[Record]) -> Workflo
 fn as_json(payload: &Payload) -> Option<Box<RawValue>> {
     let (json, bytes) = output(payload);
     json.or_else(|| serde_json::value::to_raw_value(&bytes?).ok())
+}
+
+/// Bytes as JSON if that keeps every byte, and otherwise as base64. A `null` is given as base64, because readers take it for an absent field.
+fn every_byte(bytes: &[u8]) -> (Option<Box<RawValue>>, Option<Base64>) {
+    match output(&bytes.into()) {
+        (Some(json), _) if json.get().as_bytes() == bytes && json.get() != "null" => (Some(json), None),
+        _ => (None, (!bytes.is_empty()).then(|| bytes.into())),
+    }
 }
 
 /// The operator's reason, if the rollback had no earlier cause.

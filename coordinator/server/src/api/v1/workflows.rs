@@ -90,7 +90,7 @@ pub(super) async fn finish(
     JsonBody(request): JsonBody<FinishWorkflow>,
 ) -> Result<Json<Answer>, Refusal> {
     let (committed, reason, result) = from_wire::end(&request).map_err(|refusal| refusal.with_gid(&gid))?;
-    answer(&gid, Workflows(&state.handle).finish(&gid, committed, reason, result).await)
+    answer(&gid, Workflows(&state.handle).finish_natively(&gid, committed, reason, result).await)
 }
 
 fn answer(gid: &Gid, submitted: Result<Snapshot, SubmitError>) -> Result<Json<Answer>, Refusal> {

@@ -32,8 +32,10 @@ pub(in crate::api::v1) fn workflow_spec(request: &StartWorkflow) -> Result<Spec,
         CALLBACK_AFTER_MS_MIN,
     )?
     .unwrap_or(CHECK_AFTER_MS_DEFAULT);
+    one_of("input", request.input.is_some(), request.input_base64.is_some())?;
     let input = compact("input", request.input.as_deref())?;
-    let body = WorkflowCallback { name: request.name.clone(), input };
+    let input_base64 = request.input_base64.clone();
+    let body = WorkflowCallback { name: request.name.clone(), input, input_base64 };
     let body = serde_json::to_vec(&body).map_err(|error| Refusal::internal(&error))?;
     let policy = CallPolicy::default();
     let retry = RetryPolicy {
@@ -66,12 +68,17 @@ pub(in crate::api::v1) fn progress(step: &WorkflowStep) -> Result<Progress, Refu
         return Err(Refusal::field("op", format!("has more than {STEP_OP_BYTES_MAX} bytes")));
     }
     let done = step.outcome == StepOutcome::Done;
-    if !done && step.output.is_some() {
-        return Err(Refusal::field("output", "a refused step has a `reason`, and no output"));
-    }
+    let output = compact("output", step.output.as_deref())?;
     let data = if done {
         no_reason(step.reason.as_deref(), "only a refused step has a reason")?;
-        payload("output", step.output.as_deref())?
+        payload(output.as_deref())
+    } else if let Some(output) = &output {
+        no_reason(step.reason.as_deref(), "a refused step has a `reason` or an `output`, not both")?;
+        // Any other JSON could be the text of a reason.
+        if !output.get().starts_with('{') {
+            return Err(Refusal::field("output", "of a refused step must be an object"));
+        }
+        payload(Some(output))
     } else {
         Payload::from(reason(step.reason.as_deref())?.unwrap_or_default())
     };
@@ -80,12 +87,21 @@ pub(in crate::api::v1) fn progress(step: &WorkflowStep) -> Result<Progress, Refu
 
 /// How a workflow ended: whether it committed, why not, and its result.
 pub(in crate::api::v1) fn end(request: &FinishWorkflow) -> Result<(bool, Option<String>, Payload), Refusal> {
+    one_of("result", request.result.is_some(), request.result_base64.is_some())?;
     if request.outcome == WorkflowOutcome::Committed {
         no_reason(request.reason.as_deref(), "only a workflow that is rolled back has a reason")?;
-        return Ok((true, None, payload("result", request.result.as_deref())?));
+        let result = match &request.result_base64 {
+            Some(bytes) => Payload::from(bytes.as_bytes()),
+            None => payload(compact("result", request.result.as_deref())?.as_deref()),
+        };
+        return Ok((true, None, result));
     }
-    if request.result.is_some() {
-        return Err(Refusal::field("result", "only a workflow that committed has a result"));
+    for (field, given) in
+        [("result", request.result.is_some()), ("result_base64", request.result_base64.is_some())]
+    {
+        if given {
+            return Err(Refusal::field(field, "only a workflow that committed has a result"));
+        }
     }
     Ok((false, reason(request.reason.as_deref())?.map(str::to_owned), Payload::default()))
 }
@@ -106,8 +122,17 @@ fn no_reason(text: Option<&str>, detail: &str) -> Result<(), Refusal> {
     text.map_or(Ok(()), |_| Err(Refusal::field("reason", detail)))
 }
 
-fn payload(field: &str, json: Option<&RawValue>) -> Result<Payload, Refusal> {
-    Ok(compact(field, json)?.map_or_else(Payload::default, |json| Payload::from(json.get())))
+/// JSON and bytes are two ways to give one thing.
+fn one_of(field: &str, json: bool, base64: bool) -> Result<(), Refusal> {
+    if json && base64 {
+        let detail = format!("give `{field}` or `{field}_base64`, not both");
+        return Err(Refusal::field(format!("{field}_base64"), detail));
+    }
+    Ok(())
+}
+
+fn payload(json: Option<&RawValue>) -> Payload {
+    json.map_or_else(Payload::default, |json| Payload::from(json.get()))
 }
 
 /// Compact JSON, so that equal documents give equal records.
