@@ -1,8 +1,9 @@
-//! A workflow: a transaction as a function, whose steps are recorded and which is resumed where it was.
+//! A workflow: a transaction as a function. Its steps are recorded, and after a crash it goes on after the last one.
 //!
-//! A trip is a flight and a room, and which room follows from the flight: what a document cannot say, code can. There are
-//! plenty of seats, one room and one tent. Ada gets a room, Bob a tent. For Eve there is neither, so she gives her seat back.
-//! In the middle of Ada's trip the handler crashes, and the coordinator calls back.
+//! A trip is a seat and a bed: a room, or a tent if the hotel is full. Which service is asked next depends on an answer, so
+//! the transaction is code and not a document. There are plenty of seats, one room and one tent. Ada gets the room, Bob the
+//! tent. For Eve there is neither, so her seat is given back. In the middle of Ada's trip the handler crashes, and the
+//! coordinator calls back.
 //!
 //! Run it against a coordinator (`trine dev` or `trine serve`, its URL in `TRINE_URL` if it is not the default):
 //! `cargo run -p trine-examples --example workflow`
@@ -19,7 +20,7 @@ use tokio::sync::Notify;
 use trine_sdk::workflow::{Failure, Step, Workflow, WorkflowError, Workflows};
 use trine_sdk::{BranchContext, Gid, Outcome, Participant, Status, v1};
 
-/// Takes one place, unless all are taken. The barrier makes sure that a step that is run twice takes no second one.
+/// Takes one place, unless all are taken. The barrier makes sure that a step that runs twice takes one place.
 async fn book(database: Database, call: BranchContext, guest: String) -> Result<Outcome, Error> {
     let body = async move |connection: &mut SqliteConnection| {
         let booked =
@@ -32,7 +33,7 @@ async fn book(database: Database, call: BranchContext, guest: String) -> Result<
     database.barrier.execute(&call, body).await
 }
 
-/// Gives the place back. It runs only if a place was taken: the barrier knows.
+/// Gives the place back. The barrier runs this only if a place was taken.
 async fn unbook(database: Database, call: BranchContext, _guest: String) -> Result<Outcome, Error> {
     let body = async |connection: &mut SqliteConnection| {
         sqlx::query("UPDATE places SET free = free + 1").execute(connection).await?;
@@ -63,7 +64,8 @@ impl Travel {
             .await
     }
 
-    /// The handler. It asks for the same branches in the same order at each execution: what decides are recorded answers.
+    /// The handler. Only recorded answers decide which branch comes next, so each execution asks for the same branches in the
+    /// same order.
     async fn book(self, flow: Workflow, guest: String) -> Result<[String; 2], Failure> {
         let seat = Self::place(&flow, &self.airline, &guest).await?;
         assert!(!self.crash.swap(false, Ordering::Relaxed), "a crash, with a seat booked");
@@ -107,21 +109,21 @@ async fn main() -> Result<(), Error> {
     for (guest, expected) in
         [("Ada", Status::Committed), ("Bob", Status::Committed), ("Eve", Status::RolledBack)]
     {
-        // Chosen by the initiator: the same gid is the same trip, whoever executes it.
+        // The initiator chooses the gid. The same gid is the same trip, whoever executes it.
         let gid = Gid::parse(&format!("trip-{guest}-{run}"))?;
         let booked = loop {
             match workflows.execute_json::<_, [String; 2]>("trip", &gid, guest).await {
                 Err(WorkflowError::Interrupted) => {
                     println!("  {gid}: crashed, and goes on when the coordinator calls back");
                     resumed.notified().await;
-                    // Asking again joins that execution, or finds its result.
+                    // Executing it again joins the execution that goes on, or reads its result.
                 }
                 Err(WorkflowError::Refused(reason)) => break Err(reason),
                 other => break Ok(other?),
             }
         };
         println!("  {gid}: {booked:?}");
-        // Like any other transaction it can be looked at.
+        // A workflow can be looked at as any other transaction.
         let v1::TransactionView { gid, pattern, status, settled, cause, .. } = client.get(&gid).await?;
         expect(
             &v1::Answer { gid, pattern, status, settled, parked: false, cause, waiting_on: None },

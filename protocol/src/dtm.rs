@@ -7,7 +7,6 @@
 mod ids;
 mod request;
 mod terms;
-pub mod workflow;
 
 pub use ids::gid_of;
 pub use request::{BranchRequest, Step, TransOptions, TransRequest};

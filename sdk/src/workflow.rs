@@ -1,5 +1,5 @@
-//! Workflows: a transaction as a function. Its steps are recorded with the coordinator as they are done, and when the
-//! function is interrupted the coordinator calls back until it has come to its end.
+//! Workflows: a transaction as a function. The coordinator records each step when it is done. When the function is
+//! interrupted, the coordinator calls the service back until the function has come to its end.
 //!
 //! ```
 //! use trine_sdk::workflow::{Failure, Step, Workflow, WorkflowError, Workflows};
@@ -36,32 +36,33 @@
 //!
 //! # What is promised
 //!
-//! A step that is on record is not done again: its answer is read from the record. A step that is not may have run all the
-//! same (a crash came between), so steps are run **at least once** and must be safe to repeat: behind a barrier, or at
-//! participants that have one. [`Step`] carries what they need.
+//! A step that is on record is not done again: its answer is read from the record. A step that is not on record may have run
+//! all the same, because a crash may come between the step and its record. So steps run **at least once** and must be safe to
+//! repeat: behind a barrier, or at participants that have one. [`Step`] carries what they need.
 //!
 //! | The handler answers | What follows |
 //! |---|---|
-//! | `Ok(result)` | [`Branch::on_commit`] of the steps that were done, in the order they were asked for, and [`Branch::on_rollback`] of those that were refused, in reverse; then the workflow is committed with the result |
-//! | [`Failure::Refused`] | [`Branch::on_rollback`] of every step that was asked for, the refused ones included, in reverse; then it is rolled back with the reason |
+//! | `Ok(result)` | [`Branch::on_commit`] of the steps that were done, in the order they were asked for. [`Branch::on_rollback`] of the steps that were refused, in reverse. Then the workflow is committed with the result |
+//! | [`Failure::Refused`] | [`Branch::on_rollback`] of every step that was asked for, also of refused ones, in reverse. Then the workflow is rolled back with the reason |
 //! | anything else, a panic, a crash | nothing: the workflow stays open, and is executed again when the coordinator calls back |
 //!
-//! Which of the first two it is, is recorded first, if a branch has either: once begun, the one is never followed by the other.
+//! If a branch has an `on_commit` or `on_rollback`, the decision to commit or to roll back is recorded first. A workflow never
+//! begins the one after the other.
 //!
-//! A step whose outcome is unknown ends the execution, and so does an answer of the coordinator that tells of another
-//! executor; no later step runs then, and nothing is finished or undone, whatever the handler makes of the error. A
-//! refusal of a step is an answer: a handler may cope with it and go another way.
+//! A step whose outcome is unknown ends the execution. So does an answer of the coordinator that tells of another executor.
+//! After that no step runs, and nothing is finished or undone, whatever the handler makes of the error. A refusal of a step
+//! is an answer: a handler may go another way.
 //!
 //! # Determinism
 //!
-//! The handler must ask for the same branches in the same order at each execution; see [`Workflow`]. What can be noticed
-//! is ([`WorkflowError::Diverged`]), and nothing is finished then. Change the code of a handler under another name while
+//! The handler must ask for the same branches in the same order at each execution; see [`Workflow`]. If an execution finds
+//! that it did not ([`WorkflowError::Diverged`]), it finishes nothing. Change the code of a handler under another name while
 //! workflows of the old one are open.
 //!
 //! # Executors
 //!
-//! Within one `Workflows`, a gid is executed once at a time: whoever else asks waits for the same end. Between instances
-//! the record decides: each step is recorded once, and an executor that finds it recorded by another stops
+//! Within one [`Workflows`], a gid is executed once at a time: others who ask wait for the same end. Between instances the
+//! record decides: each step is recorded once, and an executor that finds its step recorded by another one stops
 //! ([`WorkflowError::Superseded`]). A step that takes longer than [`Workflows::callback_after`] may be begun a second time
 //! by another instance meanwhile, as it may after a crash.
 
@@ -84,10 +85,12 @@ use axum::Router;
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tracing::Instrument as _;
-use trine_protocol::Gid;
-use trine_protocol::limits::BODY_BYTES_MAX;
+use trine_protocol::limits::{BODY_BYTES_MAX, DURATION_MS_MAX};
+use trine_protocol::v1::Base64;
+use trine_protocol::{Gid, Target};
 
 pub use error::{Failure, WorkflowError, settle};
 pub use flow::{Branch, WORKFLOW_BRANCHES_MAX, Workflow};
@@ -96,21 +99,46 @@ pub use step::Step;
 use crate::Error;
 use crate::client::Client;
 use execution::Handler;
-use wire::{About, Coordinator};
+use wire::{About, Coordinator, Form};
 
-/// Largest input of a workflow: what a callback brings back. Requests carry it in base64, so a coordinator that reads
-/// bodies of no more than this refuses inputs of three quarters of it.
+/// Largest input of a workflow that a service takes in a callback. A coordinator reads requests of this size by default, and
+/// a request holds more than the input (an input of bytes is in base64), so the coordinator may refuse smaller inputs.
 pub const WORKFLOW_INPUT_BYTES_MAX: usize = BODY_BYTES_MAX;
+/// Shortest time without a sign of the executor that a coordinator takes.
+const CALLBACK_AFTER_MS_MIN: u64 = 1_000;
 
-/// What an execution came to; none while it goes on.
+/// How an execution ended; none while it goes on.
 type Ended = Option<Result<Vec<u8>, WorkflowError>>;
 
 /// The workflows of a service. Cheap to clone; clones know the same handlers and executions.
+///
+/// ```no_run
+/// use trine_sdk::workflow::{Workflow, Workflows};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let workflows = Workflows::new("http://127.0.0.1:36789", "http://10.0.0.7:8080/workflows")?;
+/// workflows.register_json("double", async |flow: Workflow, number: i64| {
+///     flow.branch().run(async move |_| Ok(2 * number)).await
+/// });
+/// let listener = tokio::net::TcpListener::bind("0.0.0.0:8080").await?;
+/// axum::serve(listener, workflows.router()).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Workflows {
     coordinator: Coordinator,
     path: Arc<str>,
     shared: Arc<Shared>,
+}
+
+/// An input before it is known which handler gets it.
+enum Input {
+    /// The bytes themselves.
+    Bytes(Vec<u8>),
+    /// The two fields of a document: JSON, or bytes in base64.
+    Document(Option<Box<RawValue>>, Option<Base64>),
 }
 
 #[derive(Default)]
@@ -133,8 +161,8 @@ impl fmt::Debug for Workflows {
 }
 
 impl Workflows {
-    /// Workflows at the coordinator with this base URL. `callback` is where the coordinator reaches this service's
-    /// [`Workflows::router`], `http(s)://host[:port]/path`.
+    /// Workflows at the coordinator with this base URL. `callback` is the URL at which the coordinator reaches this
+    /// service's [`Workflows::router`], `http(s)://host[:port]/path`.
     ///
     /// # Errors
     /// [`WorkflowError::Coordinator`] with [`Error::InvalidUrl`] when one of them cannot be used.
@@ -142,7 +170,7 @@ impl Workflows {
         Self::of(&Client::new(coordinator).map_err(unusable)?, callback)
     }
 
-    /// The same with the coordinators, times and patience of a client.
+    /// As [`Workflows::new`], with the coordinators and times of a client.
     ///
     /// # Errors
     /// As [`Workflows::new`].
@@ -153,21 +181,22 @@ impl Workflows {
         if !matches!(parsed.scheme(), "http" | "https") || parsed.query().is_some() {
             return Err(invalid("a callback is http(s)://host[:port]/path".into()));
         }
-        let coordinator = Coordinator { client: client.clone(), callback: url.into(), callback_after_s: 0 };
+        let callback = Target::parse(url).map_err(|error| invalid(error.to_string()))?;
+        let coordinator = Coordinator { client: client.clone(), callback, callback_after_ms: None };
         Ok(Self { coordinator, path: parsed.path().into(), shared: Arc::default() })
     }
 
-    /// How long nothing may be heard of an executor (a record is a sign of it) until the coordinator calls back, in whole
-    /// seconds, rounded up (default: the coordinator's, 10 s). Longer than the longest step. It counts for workflows that
-    /// are executed first through this value or its clones.
+    /// The coordinator calls back when it has heard nothing of the executor for this time (10 s by default; at least 1 s,
+    /// at most a year). Each recorded step is a sign of the executor, so choose more than the longest step takes. The time
+    /// counts for workflows that are executed first through this value or its clones.
     #[must_use]
     pub fn callback_after(mut self, time: Duration) -> Self {
-        self.coordinator.callback_after_s =
-            u64::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.coordinator.callback_after_ms = Some(ms.clamp(CALLBACK_AFTER_MS_MIN, DURATION_MS_MAX));
         self
     }
 
-    /// Makes a handler known under a name. Input and result are bytes.
+    /// Registers a handler under a name. Its input and its result are bytes.
     ///
     /// # Panics
     /// When the name is empty or taken.
@@ -176,15 +205,11 @@ impl Workflows {
         F: Fn(Workflow, Vec<u8>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Vec<u8>, Failure>> + Send + 'static,
     {
-        assert!(!name.is_empty(), "a workflow has a name");
-        let handler: Handler = Arc::new(move |flow, input| Box::pin(handler(flow, input)));
-        let taken = lock(&self.shared.handlers).insert(name.to_owned(), handler).is_some();
-        assert!(!taken, "workflow `{name}` is registered twice");
-        self
+        self.insert(name, Form::Bytes, handler)
     }
 
-    /// The same with an input and a result that are JSON. An input that is not ends the execution with
-    /// [`WorkflowError::Json`].
+    /// As [`Workflows::register`], for a handler whose input and result are JSON: people see them in the history of the
+    /// workflow. An input that is not JSON of type `I` ends the execution with [`WorkflowError::Json`].
     ///
     /// # Panics
     /// As [`Workflows::register`].
@@ -196,7 +221,7 @@ impl Workflows {
         R: Future<Output = Result<O, Failure>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.register(name, move |flow, input| {
+        self.insert(name, Form::Json, move |flow, input| {
             let running = match serde_json::from_slice(&input) {
                 Ok(input) => Ok(handler(flow, input)),
                 Err(error) => Err(Failure::Stopped(WorkflowError::json("the input", &error))),
@@ -209,27 +234,39 @@ impl Workflows {
         })
     }
 
-    /// Executes a workflow to its end, and returns its result: begins it, or resumes it, or reads what it came to if it
-    /// has ended. It goes on when this future is dropped.
+    fn insert<F, R>(&self, name: &str, form: Form, handler: F) -> &Self
+    where
+        F: Fn(Workflow, Vec<u8>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<u8>, Failure>> + Send + 'static,
+    {
+        assert!(!name.is_empty(), "a workflow has a name");
+        let handler = Handler { form, run: Arc::new(move |flow, input| Box::pin(handler(flow, input))) };
+        let taken = lock(&self.shared.handlers).insert(name.to_owned(), handler).is_some();
+        assert!(!taken, "workflow `{name}` is registered twice");
+        self
+    }
+
+    /// Executes a workflow to its end, and returns its result. A workflow that is new is begun, one that is open is resumed,
+    /// and of one that has ended the result is read. The execution goes on when this future is dropped.
     ///
-    /// Derive the gid from what the operation is about: the same gid is the same workflow, whoever executes it.
+    /// Derive the gid from what the operation is about: the same gid is the same workflow, whoever executes it. The input
+    /// of a handler that is registered with [`Workflows::register_json`] must be JSON.
     ///
     /// # Errors
-    /// [`WorkflowError::Refused`] when it has ended with a "no"; with any other error it has not ended. See there.
+    /// [`WorkflowError`] tells for each error whether the workflow has ended and what to do.
     pub async fn execute(
         &self,
         name: &str,
         gid: &Gid,
         input: impl Into<Vec<u8>>,
     ) -> Result<Vec<u8>, WorkflowError> {
-        let about = About { gid: gid.clone(), name: name.to_owned(), input: input.into() };
-        self.start(about)?.end().await
+        self.start(gid, name, Input::Bytes(input.into()))?.end().await
     }
 
-    /// The same with an input and a result that are JSON.
+    /// As [`Workflows::execute`], with an input and a result that are JSON.
     ///
     /// # Errors
-    /// As [`Workflows::execute`]; [`WorkflowError::Json`] when the result is not of type `O`, though the workflow has ended.
+    /// As [`Workflows::execute`]. [`WorkflowError::Json`] if the result is not of type `O`, though the workflow has ended.
     pub async fn execute_json<I, O>(&self, name: &str, gid: &Gid, input: &I) -> Result<O, WorkflowError>
     where
         I: Serialize + ?Sized,
@@ -240,29 +277,34 @@ impl Workflows {
         serde_json::from_slice(&result).map_err(|error| WorkflowError::json("the result", &error))
     }
 
-    /// What the coordinator calls back, at the path of the callback URL, ready to be merged into the service's own router.
-    /// It answers 200 when the execution has ended or goes on, 404 for a name that is not registered, 500 when the workflow
-    /// is to be called back again.
+    /// The route that the coordinator calls back, at the path of the callback URL. Merge it into the service's own router.
+    ///
+    /// The route answers 200 when the execution has ended or goes on. It answers 500 when the execution could not come to an
+    /// end, and 503 when no handler has the name of the workflow: the coordinator then calls back again.
     pub fn router(&self) -> Router {
         callback::router(self.clone(), &self.path, callback::WAIT_MAX)
     }
 
-    /// Begins an execution, or joins the one that goes on. It has a task of its own: a caller that goes away stops nothing.
-    fn start(&self, about: About) -> Result<Running, WorkflowError> {
-        let handler = lock(&self.shared.handlers).get(&about.name).cloned();
-        let handler = handler.ok_or_else(|| WorkflowError::NotRegistered(about.name.clone()))?;
-        if about.input.len() > WORKFLOW_INPUT_BYTES_MAX {
-            return Err(WorkflowError::InputTooLarge { bytes: about.input.len() });
+    /// Begins an execution, or joins the one that goes on. The execution has a task of its own, so it goes on when the
+    /// caller goes away.
+    fn start(&self, gid: &Gid, name: &str, input: Input) -> Result<Running, WorkflowError> {
+        let handler = lock(&self.shared.handlers).get(name).cloned();
+        let handler = handler.ok_or_else(|| WorkflowError::NotRegistered(name.to_owned()))?;
+        let input = match input {
+            Input::Bytes(bytes) => bytes,
+            Input::Document(json, base64) => handler.form.read(json.as_deref(), base64.as_ref()),
+        };
+        if input.len() > WORKFLOW_INPUT_BYTES_MAX {
+            return Err(WorkflowError::InputTooLarge { bytes: input.len() });
         }
+        let about = About { gid: gid.clone(), name: name.to_owned(), input, form: handler.form };
         let mut running = lock(&self.shared.running);
         if let Some(running) = running.get(&about.gid) {
-            let same = *running.about == about;
-            let what = "it is executed right now, under another name or with another input";
-            return if same {
-                Ok(running.clone())
-            } else {
-                Err(WorkflowError::Conflict { gid: about.gid, what: what.into() })
-            };
+            if *running.about == about {
+                return Ok(running.clone());
+            }
+            let what = "it is executed right now, under another name or with another input".to_owned();
+            return Err(WorkflowError::Conflict { gid: about.gid, what });
         }
         let (sender, ended) = watch::channel(None);
         let begun = Running { about: Arc::new(about.clone()), ended };
@@ -274,7 +316,7 @@ impl Workflows {
         let task = async move {
             let entry = entry;
             let end = execution::execute(coordinator, handler, about).await;
-            // First, so that whoever hears of the end and asks again begins anew. A panic drops it, too.
+            // The entry goes first, so that a caller who hears of the end and asks again begins anew. A panic drops it, too.
             drop(entry);
             sender.send_replace(Some(end));
         };
@@ -287,13 +329,13 @@ impl Running {
     async fn end(mut self) -> Result<Vec<u8>, WorkflowError> {
         match self.ended.wait_for(Option::is_some).await {
             Ok(ended) => ended.clone().unwrap_or(Err(WorkflowError::Interrupted)),
-            // The task is gone without a word.
+            // The task panicked, or its runtime is gone.
             Err(_) => Err(WorkflowError::Interrupted),
         }
     }
 }
 
-/// The place of an execution among those that go on.
+/// Takes an execution out of those that go on when it is dropped.
 struct Entry {
     shared: Arc<Shared>,
     gid: Gid,

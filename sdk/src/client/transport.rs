@@ -168,13 +168,6 @@ impl Transport {
         Err(Failure { error: refusal(url, status, server, &body), retry_after })
     }
 
-    /// One attempt, at whoever answered last, for those who read answers in their own way.
-    #[cfg(feature = "participant")]
-    pub(crate) async fn once(&self, request: &Request) -> Result<Raw, Error> {
-        let index = self.current.load(Ordering::Relaxed);
-        self.exchange(request, index).await.map(|(raw, _)| raw)
-    }
-
     /// The next coordinator is to be asked from now on.
     pub(crate) fn move_on(&self) {
         let index = self.current.load(Ordering::Relaxed);

@@ -1,50 +1,50 @@
-//! Where the coordinator calls back: executions that nobody has been heard of are taken up again.
+//! The route that the coordinator calls back: the workflow in question is executed again, from what is on record.
+//!
+//! There are two ways of calling. A workflow that was begun over the native API is called back with Trine's own headers and
+//! with its name and input in the body. A workflow that an older SDK began over the dtm dialect is called back as dtm does
+//! so: gid and name are in the query, and the body is the input.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
-use trine_protocol::Gid;
+use trine_protocol::v1::WorkflowCallback;
+use trine_protocol::{Gid, Op, Pattern, headers};
 
-use super::wire::About;
-use super::{WORKFLOW_INPUT_BYTES_MAX, WorkflowError, Workflows};
+use super::{Input, WORKFLOW_INPUT_BYTES_MAX, WorkflowError, Workflows};
 use crate::client::call::with_causes;
 
-/// How long a callback waits for the end: shorter than a coordinator waits for an answer.
+/// How long a callback waits for the end. Shorter than any coordinator waits for the answer: over the dialect, 3 s.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Largest body of a callback: the largest input in base64, and room for the name.
+const BODY_BYTES_MAX: usize = WORKFLOW_INPUT_BYTES_MAX / 3 * 4 + 16 * 1024;
 
-/// What a callback says beside the input, which is its body.
-#[derive(Debug, Deserialize)]
-struct Asked {
-    op: String,
-    gid: String,
+/// The workflow that is called back.
+struct Called {
+    gid: Gid,
+    name: String,
+    input: Input,
 }
 
 pub(super) fn router(workflows: Workflows, path: &str, wait: Duration) -> Router {
     let handler = async move |State(workflows), request| answer(workflows, request, wait).await;
+    // The dialect calls back without a body, by GET, where there is no input.
     Router::new().route(path, get(handler).post(handler)).with_state(workflows)
 }
 
 async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Response {
-    let asked = match Query::<Asked>::try_from_uri(request.uri()) {
-        Ok(Query(asked)) => asked,
-        Err(error) => return bad(format!("a callback has op and gid in its query: {error}")),
+    let Called { gid, name, input } = match called(request).await {
+        Ok(called) => called,
+        Err(text) => {
+            tracing::warn!(text, "a callback was not understood");
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
     };
-    let gid = match Gid::parse(&asked.gid) {
-        Ok(gid) => gid,
-        Err(error) => return bad(format!("gid {error}")),
-    };
-    let input = match axum::body::to_bytes(request.into_body(), WORKFLOW_INPUT_BYTES_MAX).await {
-        Ok(input) => input.into(),
-        Err(error) => return bad(format!("the input cannot be read: {error}")),
-    };
-    let about = About { gid, name: asked.op, input };
-    let gid = about.gid.clone();
-    let end = match workflows.start(about) {
+    let end = match workflows.start(&gid, &name, input) {
         Ok(running) => tokio::time::timeout(wait, running.end()).await,
         Err(error) => Ok(Err(error)),
     };
@@ -59,7 +59,8 @@ async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Respo
         Ok(Err(WorkflowError::Superseded)) => (StatusCode::OK, "another executor goes on".to_owned()),
         Ok(Err(error @ WorkflowError::NotRegistered(_))) => {
             tracing::error!(%gid, %error, "called back for a workflow nobody knows here");
-            (StatusCode::NOT_FOUND, error.to_string())
+            // Not 404: after a few of them the coordinator would wait for a person, and not for the instance that knows it.
+            (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         }
         Ok(Err(error)) => {
             tracing::error!(%gid, error = with_causes(&error), "a workflow did not end; it will be called back");
@@ -72,7 +73,41 @@ async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Respo
     (status, text).into_response()
 }
 
-fn bad(text: String) -> Response {
-    tracing::warn!(text, "a callback was not understood");
-    (StatusCode::BAD_REQUEST, text).into_response()
+/// Reads a callback of either way; an error says why it is none.
+async fn called(request: Request) -> Result<Called, String> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
+    let body = body.map_err(|error| format!("the body cannot be read: {error}"))?;
+    if parts.headers.contains_key(headers::GID) {
+        native(&parts.headers, &body)
+    } else {
+        dtm(&parts.uri, &body)
+    }
+}
+
+fn native(headers: &HeaderMap, body: &[u8]) -> Result<Called, String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    for (name, expected) in
+        [(headers::OP, Op::Check.as_str()), (headers::PATTERN, Pattern::Workflow.as_str())]
+    {
+        if text(name) != expected {
+            return Err(format!("{name} is not `{expected}`, so this is no callback of a workflow"));
+        }
+    }
+    let gid = Gid::parse(text(headers::GID)).map_err(|error| format!("gid {error}"))?;
+    let WorkflowCallback { name, input, input_base64 } =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not a workflow's: {error}"))?;
+    Ok(Called { gid, name, input: Input::Document(input, input_base64) })
+}
+
+fn dtm(uri: &Uri, body: &[u8]) -> Result<Called, String> {
+    #[derive(Deserialize)]
+    struct Identity {
+        op: String,
+        gid: String,
+    }
+    let Query(Identity { op, gid }) = Query::try_from_uri(uri)
+        .map_err(|error| format!("a callback has {}, or op and gid in its query: {error}", headers::GID))?;
+    let gid = Gid::parse(&gid).map_err(|error| format!("gid {error}"))?;
+    Ok(Called { gid, name: op, input: Input::Bytes(body.to_vec()) })
 }

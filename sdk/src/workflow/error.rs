@@ -1,4 +1,4 @@
-//! What a step or handler answers when it does not succeed, and why an execution has no result to give.
+//! The answers of steps and handlers that do not succeed, and the errors of executions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,20 +12,36 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a step, or a whole handler, did not succeed.
 ///
-/// Any error becomes [`Failure::Unknown`] by `?`; a business "no" is said with [`Failure::refused`]. (It is no
-/// `std::error::Error` itself: that is what lets `?` take every error.)
+/// The operator `?` makes a [`Failure::Unknown`] of any error. A business "no" is a [`Failure::refused`].
+///
+/// ```
+/// use trine_sdk::workflow::Failure;
+///
+/// fn seats(answer: &str) -> Result<u32, Failure> {
+///     match answer.parse()? {
+///         0 => Err(Failure::refused("sold out")),
+///         free => Ok(free),
+///     }
+/// }
+/// assert!(matches!(seats("3"), Ok(3)));
+/// assert!(matches!(seats("0"), Err(Failure::Refused(_))));
+/// assert!(matches!(seats("?"), Err(Failure::Unknown(_))));
+/// ```
+// `Failure` is no `std::error::Error`: if it were one, `From` for every error would overlap with `From` for itself.
 #[derive(Debug)]
 pub enum Failure {
-    /// A business "no", with the reason for people. A step that answers this has left no effect this time, and is
-    /// recorded: it is refused at every later execution. A duplicate of it that was delayed may still succeed, so its
-    /// [`on_rollback`](super::Branch::on_rollback) is run however the workflow ends. A handler that answers this has
-    /// everything undone.
+    /// A business "no", with the reason for people. A reason has at most 1024 bytes, and spaces for control characters.
+    ///
+    /// A step that answers this has had no effect. The refusal is recorded, so the step is refused at every later
+    /// execution. A delayed duplicate of the step may still succeed, so its
+    /// [`on_rollback`](super::Branch::on_rollback) runs however the workflow ends. When a handler answers this, every step
+    /// is undone.
     Refused(String),
-    /// It is not known whether it took effect. Nothing is recorded and nothing undone: the execution ends here, and
-    /// the coordinator calls back, so that it is tried again.
+    /// Nobody knows whether the step took effect. Nothing is recorded and nothing is undone: the execution ends here, and
+    /// the coordinator calls back, so that the step is tried again.
     Unknown(BoxError),
-    /// The execution has to end, for this reason. Hand it on with `?`; whatever else the handler does, no step runs
-    /// and nothing is finished any more.
+    /// The execution has to end, for this reason. Hand it on with `?`. Whatever else the handler does, no step runs and
+    /// nothing is finished any more.
     Stopped(WorkflowError),
 }
 
@@ -35,7 +51,7 @@ impl Failure {
         Self::Refused(reason.into())
     }
 
-    /// Not known whether it took effect: for what `?` does not take, such as text and boxed errors.
+    /// An unknown outcome, from what `?` does not take: text and boxed errors.
     pub fn unknown(error: impl Into<BoxError>) -> Self {
         Self::Unknown(error.into())
     }
@@ -57,10 +73,18 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     }
 }
 
-/// What a barrier answered, as a step answers it: its output, or why not.
+/// Turns the answer of a barrier into the answer of a step.
+///
+/// ```
+/// use trine_sdk::Outcome;
+/// use trine_sdk::workflow::{Failure, settle};
+///
+/// assert_eq!(settle(Outcome::done(&7).unwrap()).unwrap(), 7);
+/// assert!(matches!(settle(Outcome::refused("sold out")), Err(Failure::Refused(_))));
+/// ```
 ///
 /// # Errors
-/// [`Failure::Refused`] for a refusal; [`Failure::Unknown`] for [`Outcome::Ongoing`], so that it is asked again.
+/// [`Failure::Refused`] for a refusal. [`Failure::Unknown`] for [`Outcome::Ongoing`], so that the step is tried again.
 pub fn settle(outcome: Outcome) -> Result<serde_json::Value, Failure> {
     match outcome {
         Outcome::Done(output) => Ok(output),
@@ -70,15 +94,15 @@ pub fn settle(outcome: Outcome) -> Result<serde_json::Value, Failure> {
     }
 }
 
-/// Why there is no result. What to do stands with each; [`WorkflowError::has_ended`] tells those that are final.
+/// Why there is no result. Each error says what to do. [`WorkflowError::has_ended`] tells which ones are final.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
-    /// It ended with a business "no", and what its steps did is undone. Final: the same gid gives the same answer.
+    /// The workflow ended with a business "no", and its steps are undone. Final: the same gid gives the same answer.
     #[error("refused: {0}")]
     Refused(String),
-    /// Somebody has ended it the other way than was decided, as an operator may: of its steps, some may be undone or
-    /// committed and others not. Final; people have to look at what its steps did.
+    /// Somebody else, an operator perhaps, has ended the workflow against the recorded decision. Some of its steps may be
+    /// undone or committed, and others not. Final; people have to look at what the steps did.
     #[error("it was decided to {decided}, and somebody else has ended it as {ended}")]
     Overruled {
         /// `commit` or `roll back`.
@@ -86,8 +110,8 @@ pub enum WorkflowError {
         /// `committed` or `rolled back`.
         ended: &'static str,
     },
-    /// A step, or the handler, ended without anybody knowing whether it took effect. The coordinator calls back and
-    /// the workflow goes on from there; execute it again with the same gid to wait for that.
+    /// Nobody knows whether a step, or the handler, took effect. The workflow goes on when the coordinator calls back.
+    /// Execute it again with the same gid to wait for its end.
     #[error("{step}: not known whether it took effect: {reason}")]
     Unknown {
         /// The branch and op, or `the handler`.
@@ -95,32 +119,33 @@ pub enum WorkflowError {
         /// What went wrong, with its causes.
         reason: String,
     },
-    /// Another executor is at it, or has ended it. Execute it again with the same gid for the result.
+    /// Another executor goes on with the workflow, or has ended it. Execute it again with the same gid for the result.
     #[error("another executor has gone on with the workflow")]
     Superseded,
-    /// The coordinator gave no usable answer for as long as the client is patient. The workflow goes on when it is
-    /// called back; or execute it again with the same gid.
+    /// No coordinator gave a usable answer in the time of
+    /// [`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for), or a URL cannot be used. A workflow that was begun
+    /// goes on when the coordinator calls back. Or execute it again with the same gid.
     #[error("the coordinator gives no answer")]
     Coordinator(#[source] Arc<Error>),
-    /// The coordinator does not take what it was asked. Repeating it does not help: the text says what to change.
+    /// The coordinator refuses the request. Repeating it does not help: the message says what to change.
     #[error("the coordinator answered {status}: {message}")]
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// Its words.
+        /// The code of the error (`TX0002` and so on) and the coordinator's explanation.
         message: String,
     },
-    /// No handler has this name. Register it, in every instance that is called back.
+    /// No handler has this name. Register the handler in every instance that is called back.
     #[error("no workflow is registered as `{0}`")]
     NotRegistered(String),
-    /// The input is larger than a callback brings back, so the workflow was not begun. Keep the bulk elsewhere, and hand
-    /// over where it is.
+    /// The input is larger than a callback may be, so the workflow was not begun. Keep the bulk elsewhere, and hand over
+    /// its address.
     #[error("the input has {bytes} bytes, and a workflow's may have {WORKFLOW_INPUT_BYTES_MAX}")]
     InputTooLarge {
-        /// How many it has.
+        /// How many bytes it has.
         bytes: usize,
     },
-    /// The gid is that of something else: another workflow, another input, or no workflow at all. Choose another.
+    /// The gid belongs to another workflow, to a workflow with another input, or to another transaction. Choose another gid.
     #[error("{gid} is taken: {what}")]
     Conflict {
         /// The gid.
@@ -128,11 +153,11 @@ pub enum WorkflowError {
         /// What differs.
         what: String,
     },
-    /// The handler does not do what it did when it was last executed, so it cannot be resumed. Nothing was finished.
-    /// Bring the handler back that fits the record; the coordinator calls back until then.
+    /// The handler did something else than an earlier execution recorded, so it cannot be resumed. Nothing was finished.
+    /// Deploy the handler that fits the record; the coordinator calls back until then.
     #[error("the handler does not follow its own record: {0}")]
     Diverged(String),
-    /// Input, output or what a step came to is not JSON of the expected type. Nothing was finished; mend the types.
+    /// An input, a result or a step's answer is not JSON of the expected type. Nothing was finished; correct the types.
     #[error("{what} is not as expected: {reason}")]
     Json {
         /// Which document.
@@ -146,7 +171,7 @@ pub enum WorkflowError {
 }
 
 impl WorkflowError {
-    /// Whether the workflow has ended, so that nothing more will come of it.
+    /// Whether the workflow has ended.
     pub fn has_ended(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Overruled { .. })
     }

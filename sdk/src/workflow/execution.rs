@@ -1,8 +1,8 @@
-//! One execution, from asking how far the workflow is to saying how it ended.
+//! One execution of a workflow, from the start call to the finish call.
 //!
-//! Which way it goes is recorded before anything is committed or undone, and before a workflow ends that another executor
-//! might undo. A handler that refuses today and would not tomorrow therefore never commits what it began to undo, and of
-//! two executors that disagree (one of them had no patience with a step, say) one stops.
+//! The decision to commit or to roll back is recorded before any branch is committed or undone, and before a workflow ends
+//! that another executor might undo. So a handler that refuses today and would not refuse tomorrow never commits what it
+//! began to undo. If two executors decide differently, the record of one is taken and the other executor stops.
 
 use std::mem;
 use std::pin::Pin;
@@ -11,14 +11,19 @@ use std::sync::Arc;
 use trine_protocol::{BranchId, Op};
 
 use super::flow::{Answer, Asked, Finisher, Inner, Workflow, open};
-use super::wire::{About, Coordinator, End, NO_BRANCH, Phase, Standing, clip, null};
+use super::wire::{About, Coordinator, End, Form, Phase, Standing, branch_id, clip, null};
 use super::{Failure, WorkflowError};
 use crate::client::call::with_causes;
 
-/// What a handler answers.
+/// The future of a handler.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send>>;
+
 /// A handler with its types hidden.
-pub(super) type Handler = Arc<dyn Fn(Workflow, Vec<u8>) -> Running + Send + Sync>;
+#[derive(Clone)]
+pub(super) struct Handler {
+    pub(super) form: Form,
+    pub(super) run: Arc<dyn Fn(Workflow, Vec<u8>) -> Running + Send + Sync>,
+}
 
 /// Executes a workflow from where it is to its end, or to where it cannot go on for now.
 pub(super) async fn execute(
@@ -26,14 +31,14 @@ pub(super) async fn execute(
     handler: Handler,
     about: About,
 ) -> Result<Vec<u8>, WorkflowError> {
-    let recorded = match coordinator.prepare(&about).await? {
+    let recorded = match coordinator.start(&about).await? {
         Standing::Open(recorded) => recorded,
         Standing::Done(result) => return Ok(result),
         Standing::Refused(reason) => return Err(WorkflowError::Refused(reason)),
     };
     let input = about.input.clone();
     let flow = Workflow::new(about, coordinator, recorded);
-    let answer = handler(flow.clone(), input).await;
+    let answer = (handler.run)(flow.clone(), input).await;
     let inner = &flow.inner;
     let (end, asked) = close(inner, answer)?;
     let decides = asked.iter().any(|asked| asked.on_commit.is_some() || asked.on_rollback.is_some());
@@ -41,7 +46,7 @@ pub(super) async fn execute(
     let owed = owed(inner, &end, asked)?;
     if decides && inner.decision().is_none() {
         let decision = end.as_ref().map(|_| null()).map_err(String::clone);
-        inner.record(NO_BRANCH, Phase::Decision, &decision, open).await?;
+        inner.record(&branch_id(0), Phase::Decision, &decision, open).await?;
     }
     for owed in owed {
         finish_branch(inner, owed).await?;
@@ -49,7 +54,7 @@ pub(super) async fn execute(
     inner.coordinator.finish(&inner.about, end).await
 }
 
-/// Draws the line under a handler that ended: which way it goes, and with which branches.
+/// Closes a handler that ended, and says which way the workflow goes and with which branches.
 fn close(inner: &Inner, answer: Result<Vec<u8>, Failure>) -> Result<(End, Vec<Asked>), WorkflowError> {
     let mut state = inner.lock();
     state.over = true;
@@ -61,7 +66,7 @@ fn close(inner: &Inner, answer: Result<Vec<u8>, Failure>) -> Result<(End, Vec<As
     if let Some(branch) =
         inner.asked_on_record().find(|branch| asked.iter().all(|known| known.id.as_str() != *branch))
     {
-        // What undoes it is not known, and it may have taken effect.
+        // The step may have taken effect, and this execution does not know how to undo it.
         return Err(WorkflowError::Diverged(format!("step {branch} is on record, and was not asked for")));
     }
     let end = match (answer, inner.decision()) {
@@ -75,7 +80,7 @@ fn close(inner: &Inner, answer: Result<Vec<u8>, Failure>) -> Result<(End, Vec<As
             let what = format!("it was decided to commit, and now the handler refuses: {reason}");
             return Err(WorkflowError::Diverged(what));
         }
-        (Err(Failure::Refused(reason)), None) => Err(clip(reason)),
+        (Err(Failure::Refused(reason)), None) => Err(clip(&reason)),
         (Ok(result), _) => Ok(result),
     };
     let open = asked.iter().find(|asked| end.is_ok() && asked.answer == Answer::Pending);
@@ -86,7 +91,7 @@ fn close(inner: &Inner, answer: Result<Vec<u8>, Failure>) -> Result<(End, Vec<As
     Ok((end, asked))
 }
 
-/// What is owed to a branch after the decision.
+/// An op that is owed to a branch after the decision.
 struct Owed {
     branch: BranchId,
     phase: Phase,
@@ -94,7 +99,7 @@ struct Owed {
     finisher: Finisher,
 }
 
-/// What is to be done with which branches, without what is done already: commits in the order the steps were asked for,
+/// The ops that the decision asks for and that are not on record: commits in the order in which the steps were asked for,
 /// rollbacks in reverse. Steps that were refused are undone whatever the end: a late duplicate of one might succeed.
 fn owed(inner: &Inner, end: &End, mut asked: Vec<Asked>) -> Result<Vec<Owed>, WorkflowError> {
     asked.reverse();
@@ -107,7 +112,7 @@ fn owed(inner: &Inner, end: &End, mut asked: Vec<Asked>) -> Result<Vec<Owed>, Wo
         let op = asked.op(phase);
         let finisher = if phase == Phase::Commit { asked.on_commit } else { asked.on_rollback };
         let Some(finisher) = finisher else { continue };
-        match inner.on_record(asked.id.as_str(), phase) {
+        match inner.on_record(&asked.id, phase) {
             None => owed.push(Owed { branch: asked.id, phase, op, finisher }),
             Some(Ok(_)) => {}
             Some(Err(reason)) => {
@@ -122,7 +127,7 @@ fn owed(inner: &Inner, end: &End, mut asked: Vec<Asked>) -> Result<Vec<Owed>, Wo
 async fn finish_branch(inner: &Inner, owed: Owed) -> Result<(), WorkflowError> {
     let Owed { branch, phase, op, finisher } = owed;
     let reason = match finisher(inner.step(&branch, op)).await {
-        Ok(()) => return inner.record(branch.as_str(), phase, &Ok(null()), Vec::new()).await,
+        Ok(()) => return inner.record(&branch, phase, &Ok(null()), Vec::new()).await,
         Err(Failure::Refused(reason)) => format!("it may not be refused, and was: {reason}"),
         Err(Failure::Unknown(error)) => with_causes(&*error),
         Err(Failure::Stopped(error)) => return Err(error),

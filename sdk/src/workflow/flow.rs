@@ -1,8 +1,8 @@
-//! An execution as its handler sees it: branches, their steps, and what is on record of them.
+//! An execution as its handler sees it: branches, their steps, and the records of the steps.
 //!
-//! A branch counts as asked for as soon as its step is, synchronously and before anything is sent: whatever may have run is
-//! known when the handler ends, also if it dropped the step half way. Each record names the branches that had none yet, so
-//! that whoever resumes knows of them, too.
+//! A branch counts as asked for when `run` is called, before the step is awaited and before anything is sent. So all steps
+//! that may have run are known when the handler ends, even if the handler dropped one half way. Each record names the
+//! branches that were asked for and had no record yet, so that the next executor knows of these steps as well.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,23 +15,34 @@ use serde::de::DeserializeOwned;
 use trine_protocol::limits::BRANCHES_MAX;
 use trine_protocol::{BranchId, Gid, JournalId, Op};
 
-use super::wire::{About, Coordinator, NO_BRANCH, Phase, Recorded, Settled, branch_id, clip};
+use super::wire::{About, Coordinator, Phase, Recorded, Settled, branch_id, clip};
 use super::{Failure, Step, WorkflowError};
 use crate::BranchContext;
 use crate::client::call::with_causes;
 
-/// Most branches of a workflow: each has up to two records, and there is the decision.
+/// Most branches of a workflow. A workflow has at most 1000 records: up to two for each branch, and one for the decision.
 pub const WORKFLOW_BRANCHES_MAX: usize = BRANCHES_MAX / 2 - 1;
 
 /// What is done with a branch after the decision.
 pub(super) type Finisher =
     Box<dyn FnOnce(Step) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>> + Send>;
 
-/// A running execution of a workflow, in the hands of its handler. Cheap to clone.
+/// A running execution of a workflow. The handler gets one and asks it for branches. Cheap to clone.
 ///
-/// **The handler must ask for the same branches in the same order whenever it is executed** with the same input and the
-/// same answers of its steps: a step is found in the record by its branch's number. What varies (the time, a random
-/// number, a row of a database) belongs into a step, whose first answer is kept.
+/// **A handler must ask for the same branches in the same order each time it is executed** with the same input and the
+/// same answers of its steps, because a step is found on record by the number of its branch. Values that vary (the time, a
+/// random number, a row of a database) belong into a step: the first answer of a step is kept.
+///
+/// ```
+/// use trine_sdk::workflow::{Failure, Workflow};
+///
+/// async fn quote(flow: Workflow, amount: u64) -> Result<u64, Failure> {
+///     // The rate of the first execution is recorded, and every later execution gets the same.
+///     let rate: u64 = flow.branch().run(async |_| Ok(rate_of_today().await?)).await?;
+///     Ok(amount * rate)
+/// }
+/// # async fn rate_of_today() -> std::io::Result<u64> { Ok(2) }
+/// ```
 #[derive(Clone)]
 pub struct Workflow {
     pub(super) inner: Arc<Inner>,
@@ -44,17 +55,17 @@ pub(super) struct Inner {
     journal: Option<JournalId>,
     /// The mark of this execution on what it records.
     executor: String,
-    recorded: HashMap<(String, Phase), Recorded>,
+    recorded: HashMap<(BranchId, Phase), Recorded>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Branches given out.
+    /// How many branches the handler was given.
     branches: usize,
-    /// Those whose step was asked for, in that order.
+    /// The branches whose step was asked for, in that order.
     pub(super) asked: Vec<Asked>,
-    /// Why nothing may happen any more.
+    /// Why no step may begin and nothing may be recorded any more.
     pub(super) stopped: Option<WorkflowError>,
     /// The handler has ended.
     pub(super) over: bool,
@@ -71,7 +82,7 @@ pub(super) struct Asked {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// None: it may have run all the same.
+    /// No answer yet. The step may have run all the same.
     Pending,
     Done,
     Refused,
@@ -94,7 +105,7 @@ impl Workflow {
     pub(super) fn new(about: About, coordinator: Coordinator, recorded: Vec<Recorded>) -> Self {
         let recorded = recorded.into_iter().map(|step| ((step.branch.clone(), step.phase), step)).collect();
         let executor = uuid::Uuid::now_v7().to_string();
-        // Of the answer that said how far it is.
+        // The answer to the start call has named it.
         let journal = coordinator.client.inner.transport.journal();
         let state = Mutex::default();
         Self { inner: Arc::new(Inner { about, coordinator, journal, executor, recorded, state }) }
@@ -105,7 +116,7 @@ impl Workflow {
         &self.inner.about.gid
     }
 
-    /// The next branch: `01`, `02` and so on. It is nothing until its step is asked for.
+    /// The next branch: `01`, `02` and so on. Nothing is recorded of a branch until its step is asked for.
     pub fn branch(&self) -> Branch {
         let number = {
             let mut state = self.inner.lock();
@@ -121,13 +132,13 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn on_record(&self, branch: &str, phase: Phase) -> Option<&Settled> {
-        self.recorded.get(&(branch.to_owned(), phase)).map(|step| &step.settled)
+    pub(super) fn on_record(&self, branch: &BranchId, phase: Phase) -> Option<&Settled> {
+        self.recorded.get(&(branch.clone(), phase)).map(|step| &step.settled)
     }
 
-    /// Which way phase two goes, if that is on record: yes, or no with a reason.
+    /// The decision, if one is on record: to commit, or to roll back with a reason.
     pub(super) fn decision(&self) -> Option<Result<(), &str>> {
-        let settled = self.on_record(NO_BRANCH, Phase::Decision)?;
+        let settled = self.on_record(&branch_id(0), Phase::Decision)?;
         Some(settled.as_ref().map(|_| ()).map_err(String::as_str))
     }
 
@@ -135,17 +146,17 @@ impl Inner {
     pub(super) fn asked_on_record(&self) -> impl Iterator<Item = &str> {
         let own = self.recorded.keys().filter(|(_, phase)| *phase != Phase::Decision);
         let others = self.recorded.values().flat_map(|step| &step.open);
-        own.map(|(branch, _)| branch).chain(others).map(String::as_str)
+        own.map(|(branch, _)| branch.as_str()).chain(others.map(String::as_str))
     }
 
     pub(super) async fn record(
         &self,
-        branch: &str,
+        branch: &BranchId,
         phase: Phase,
         settled: &Settled,
         open: Vec<String>,
     ) -> Result<(), WorkflowError> {
-        self.coordinator.record(&self.about, &self.executor, branch, phase, settled, open).await
+        self.coordinator.record(&self.about.gid, &self.executor, branch, phase, settled, open).await
     }
 
     pub(super) fn step(&self, asked: &BranchId, op: Op) -> Step {
@@ -154,7 +165,7 @@ impl Inner {
         Step::new(context, self.coordinator.client.clone())
     }
 
-    /// From now on nothing happens any more; the first reason counts.
+    /// From now on no step begins and nothing is recorded or finished. The first reason counts.
     fn stop(&self, error: WorkflowError) -> Failure {
         Failure::Stopped(self.lock().stopped.get_or_insert(error).clone())
     }
@@ -164,7 +175,7 @@ impl Inner {
     }
 }
 
-/// Branches without an answer on record.
+/// The branches that have no answer yet.
 pub(super) fn open(asked: &[Asked]) -> Vec<String> {
     asked.iter().filter(|asked| asked.answer == Answer::Pending).map(|asked| asked.id.to_string()).collect()
 }
@@ -187,7 +198,21 @@ impl Ops {
     }
 }
 
-/// A branch to be: first what undoes it and what makes it last, then its step.
+/// A branch of a workflow. Say first how to undo the step and how to make it last, then run the step.
+///
+/// ```
+/// use trine_sdk::workflow::{Failure, Step, Workflow};
+///
+/// // A try that reserves, a confirm that keeps the reservation, a cancel that gives it back: each at one address.
+/// async fn reserve(flow: &Workflow, quantity: u32) -> Result<String, Failure> {
+///     let at = "inventory:/stock/branch";
+///     flow.branch()
+///         .on_commit(async move |step: Step| step.tell(at, &quantity).await)
+///         .on_rollback(async move |step: Step| step.tell(at, &quantity).await)
+///         .call(at, quantity)
+///         .await
+/// }
+/// ```
 #[must_use = "a branch does nothing until it is run"]
 pub struct Branch {
     flow: Workflow,
@@ -204,15 +229,15 @@ impl fmt::Debug for Branch {
 }
 
 impl Branch {
-    /// Its id.
+    /// The id of the branch, the same at every execution.
     pub fn id(&self) -> &BranchId {
         &self.id
     }
 
-    /// What undoes the step. It is run if the workflow is refused, also when the step never answered, and however the
-    /// workflow ends if the step itself was refused (a late duplicate of it may still take effect), so it must be harmless
-    /// where there is nothing to undo; barriers are.
-    /// It may not be refused, and is tried at every callback until it is done.
+    /// Says how to undo the step. `undo` runs if the workflow is refused, even if the step never answered. It also runs if
+    /// the step itself was refused, however the workflow ends, because a late duplicate of the step may still take effect.
+    /// So `undo` must be harmless where there is nothing to undo; behind a barrier it is.
+    /// `undo` may not be refused. It is tried at every callback until it is done.
     pub fn on_rollback<F, R>(mut self, undo: F) -> Self
     where
         F: FnOnce(Step) -> R + Send + 'static,
@@ -222,9 +247,10 @@ impl Branch {
         self
     }
 
-    /// What makes the step last. It is run if the workflow is done and this step was; it may not be refused, and is tried
-    /// at every callback until it is done. It also makes the branch a try with confirm and cancel to participants and
-    /// barriers, instead of an action with a compensation.
+    /// Says how to make the step last. `keep` runs if the step was done and the workflow is committed. It may not be refused,
+    /// and is tried at every callback until it is done.
+    /// To participants and barriers the branch is then a try with confirm and cancel, instead of an action with a
+    /// compensation.
     pub fn on_commit<F, R>(mut self, keep: F) -> Self
     where
         F: FnOnce(Step) -> R + Send + 'static,
@@ -234,13 +260,14 @@ impl Branch {
         self
     }
 
-    /// The step: answered from the record if it is there, and otherwise run, and recorded when it is done or refused.
-    ///
-    /// The branch counts as asked for when this is called, before it is awaited; await it to the end. Several may be
-    /// awaited at once.
+    /// The step. If it is on record, the record is the answer. Otherwise `action` runs, and its answer is recorded when the
+    /// step is done or refused. An answer is JSON, at most 63 levels deep.
+    /// The branch counts as asked for when this function is called, before its future is awaited. Await the future to the
+    /// end. Several steps may be awaited at once.
     ///
     /// # Errors
-    /// [`Failure::Refused`], which the handler may cope with; anything else ends the execution, whatever the handler does.
+    /// [`Failure::Refused`], after which the handler may go another way. Any other error ends the execution, whatever the
+    /// handler does.
     pub fn run<T, F, R>(self, action: F) -> impl Future<Output = Result<T, Failure>> + Send
     where
         T: Serialize + DeserializeOwned + Send,
@@ -264,7 +291,7 @@ impl Branch {
         }
     }
 
-    /// The step is a call of a participant: see [`Step::call`].
+    /// As [`Branch::run`], for a step that is one call of a participant: see [`Step::call`].
     ///
     /// # Errors
     /// As [`Branch::run`].
@@ -283,7 +310,7 @@ impl Branch {
 }
 
 impl Inner {
-    /// Takes note of a branch that may run from now on.
+    /// Notes that the step of a branch may run from now on.
     fn ask(&self, number: usize, asked: Asked) -> Result<usize, Failure> {
         let mut state = self.lock();
         if state.over {
@@ -297,7 +324,7 @@ impl Inner {
         Ok(state.asked.len() - 1)
     }
 
-    /// What a step came to, by the record, which this completes.
+    /// The recorded answer of a step. Runs the step and records its answer if there is none.
     async fn settle<T, F, R>(&self, id: &BranchId, ops: Ops, action: F) -> Result<Settled, Failure>
     where
         T: Serialize + DeserializeOwned,
@@ -305,8 +332,8 @@ impl Inner {
         R: Future<Output = Result<T, Failure>>,
     {
         self.stopped()?;
-        if let Some(settled) = self.on_record(id.as_str(), Phase::Action) {
-            // The answer may end the handler at once: first, steps that are awaited along with this one are asked for.
+        if let Some(settled) = self.on_record(id, Phase::Action) {
+            // The answer may end the handler at once. Steps that are awaited along with this one are asked for first.
             tokio::task::yield_now().await;
             return Ok(settled.clone());
         }
@@ -315,7 +342,7 @@ impl Inner {
                 let what = format!("step {id} is new, and it was decided to commit without it");
                 return Err(self.stop(WorkflowError::Diverged(what)));
             }
-            // It will be undone; there is no point in doing it.
+            // The step would be undone at once.
             Some(Err(_)) => return Ok(Err("it was decided to roll back".into())),
             None => {}
         }
@@ -323,7 +350,7 @@ impl Inner {
         let op = ops.of(Phase::Action);
         let settled = match action(self.step(id, op)).await {
             Ok(output) => Ok(written(&output).map_err(|error| self.bad_output(id, &error))?),
-            Err(Failure::Refused(reason)) => Err(clip(reason)),
+            Err(Failure::Refused(reason)) => Err(clip(&reason)),
             Err(Failure::Unknown(error)) => {
                 let reason = with_causes(&*error);
                 tracing::warn!(gid = %self.about.gid, branch = %id, %op, reason, "not known whether a step took effect");
@@ -332,15 +359,15 @@ impl Inner {
             }
             Err(Failure::Stopped(error)) => return Err(self.stop(error)),
         };
-        // Likewise: so that the record names them.
+        // Again steps that are awaited along with this one are asked for first, so that the record names them.
         tokio::task::yield_now().await;
         let mut open = open(&self.lock().asked);
         open.retain(|branch| branch != id.as_str());
-        self.record(id.as_str(), Phase::Action, &settled, open).await.map_err(|error| self.stop(error))?;
+        self.record(id, Phase::Action, &settled, open).await.map_err(|error| self.stop(error))?;
         Ok(settled)
     }
 
-    /// Whether an action may begin: one that is begun late would follow its own undo.
+    /// An action must not begin after the handler has ended: its undo may have run already.
     fn may_act(&self, id: &BranchId) -> Result<(), Failure> {
         if self.lock().over {
             let what = format!("step {id} would begin after the handler had ended");
@@ -354,7 +381,7 @@ impl Inner {
     }
 }
 
-/// An output as it is recorded, if it can be read back: what is replayed is what was returned.
+/// An output as JSON, if the JSON can be read back: a later execution gets the output from the record.
 fn written<T: Serialize + DeserializeOwned>(
     output: &T,
 ) -> Result<Box<serde_json::value::RawValue>, serde_json::Error> {

@@ -1,4 +1,4 @@
-//! What a step's function gets: which op of which branch it is to do, and a way to call a participant with it.
+//! The argument of a step's function: which op of which branch to do, and how to call a participant with it.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,8 +12,37 @@ use crate::client::{Client, Forward};
 
 /// One op of one branch of a workflow.
 ///
-/// A step whose record does not exist yet is run, and may therefore run again after a crash. Make it safe to repeat:
-/// behind a barrier with [`Step::context`], or at a participant with [`Step::call`].
+/// A step that is not on record is run. So a step runs again if a crash comes between the step and its record. Make each
+/// step safe to repeat: behind a barrier with [`Step::context`], or at a participant with [`Step::call`].
+///
+/// ```
+/// # #[cfg(feature = "sqlite")] {
+/// use trine_sdk::Outcome;
+/// use trine_sdk::barrier::{BarrierError, SqliteBarrier};
+/// use trine_sdk::workflow::{Failure, Step, Workflow, settle};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum Trouble {
+///     #[error(transparent)]
+///     Barrier(#[from] BarrierError),
+///     #[error(transparent)]
+///     Database(#[from] sqlx::Error),
+/// }
+///
+/// /// A step in the service's own database. The barrier gives it one effect, however often it runs.
+/// async fn take(flow: &Workflow, barrier: SqliteBarrier) -> Result<serde_json::Value, Failure> {
+///     flow.branch()
+///         .run(async move |step: Step| {
+///             let body = async |connection: &mut sqlx::SqliteConnection| {
+///                 sqlx::query("UPDATE stock SET free = free - 1").execute(connection).await?;
+///                 Ok::<_, Trouble>(Outcome::empty())
+///             };
+///             settle(barrier.execute(step.context(), body).await?)
+///         })
+///         .await
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Step {
     context: BranchContext,
@@ -25,20 +54,21 @@ impl Step {
         Self { context, client }
     }
 
-    /// Gid, branch and op, for a [`barrier`](crate::barrier) of this service; its idempotency key is the same at every
-    /// execution. The op is action or compensate; of a branch with [`Branch::on_commit`](super::Branch::on_commit), try,
-    /// confirm or cancel. The fence is 0.
+    /// Gid, branch and op, for a [`barrier`](crate::barrier) of this service. The idempotency key is the same at every
+    /// execution. The op is action or compensate. For a branch with [`Branch::on_commit`](super::Branch::on_commit) the op
+    /// is try, confirm or cancel. The fence is 0.
     pub fn context(&self) -> &BranchContext {
         &self.context
     }
 
-    /// Calls a participant, `http(s)://..` or `name:/path`, with the payload as JSON and the headers of a coordinator's
-    /// own call (a saga's; a tcc's for a branch with an `on_commit`), so that whatever serves those serves workflows.
-    /// Repeated for as long as the client is patient while there is no definite answer.
+    /// Calls a participant at `http(s)://..` or `name:/path`, with the payload as JSON. The call has the headers of a
+    /// coordinator's own call (a saga's; a tcc's for a branch with an `on_commit`), so participants of sagas and tcc serve
+    /// workflows as they are. While there is no definite answer, the call is repeated for as long as
+    /// [`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for) says.
     ///
     /// # Errors
-    /// [`Failure::Refused`] for 409; [`Failure::Unknown`] when patience ended, the target cannot be called, or the answer
-    /// is no JSON of type `T`.
+    /// [`Failure::Refused`] for 409. [`Failure::Unknown`] if there was no definite answer in time, the target cannot be
+    /// called, or the answer is no JSON of type `T`.
     pub async fn call<P, T>(&self, target: impl AsRef<str>, payload: &P) -> Result<T, Failure>
     where
         P: Serialize + ?Sized,
@@ -50,7 +80,7 @@ impl Step {
         serde_json::from_value(output).map_err(|error| WorkflowError::json(what, &error).into())
     }
 
-    /// The same when the answer does not matter, as that of an undo which may have found nothing to undo.
+    /// As [`Step::call`], when the answer does not matter: an undo may have found nothing to undo.
     ///
     /// # Errors
     /// As [`Step::call`].
@@ -73,7 +103,7 @@ impl Step {
             target: &target,
             payload: &payload,
             journal: self.context.journal.as_ref(),
-            // What a handler sends with one op need not be what it sends with another.
+            // A handler may send another payload with each op.
             one_payload: false,
             timeout: None,
         };

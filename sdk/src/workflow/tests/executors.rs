@@ -1,5 +1,6 @@
 //! Several executors of one workflow, lost answers, and ends that somebody else has made.
 
+use super::fake::{FINISH, START, STEPS};
 use super::*;
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn a_record_by_another_executor_is_told_from_ones_own_while_the_workflow_g
     });
     assert!(matches!(execute(&workflows).await, Err(WorkflowError::Superseded)));
     assert_eq!(diary.read(), [""; 0]);
-    assert_eq!(fake.look("order-42").0.status, "prepared");
+    assert_eq!(fake.look().status, Status::Open);
 }
 
 #[tokio::test]
@@ -103,20 +104,20 @@ async fn of_two_executors_that_disagree_only_one_decides() {
     assert!(matches!(patient.await.unwrap(), Err(WorkflowError::Superseded)));
     undo.add_permits(1);
     assert!(matches!(hasty.await.unwrap(), Err(WorkflowError::Refused(_))));
-    assert_eq!(fake.look("order-42").0.status, "failed");
+    assert_eq!(fake.look().status, Status::RolledBack);
 }
 
 #[tokio::test]
 async fn lost_answers_and_busy_coordinators_change_nothing() {
     for fault in [Fault::LoseAnswer, Fault::Busy] {
         let (fake, diary, workflows) = refusing().await;
-        for path in [path::PREPARE, path::RECORD, path::RECORD, path::RECORD, path::FINISH] {
+        for path in [START, STEPS, STEPS, STEPS, FINISH] {
             fake.fail(path, fault);
         }
         let end = execute(&workflows).await;
         assert!(matches!(&end, Err(WorkflowError::Refused(_))), "{fault:?}: {end:?}");
         assert_eq!(diary.read().len(), 6, "{fault:?}");
-        assert_eq!(fake.look("order-42").1.len(), 7, "{fault:?}");
+        assert_eq!(fake.look().steps.len(), 7, "{fault:?}");
     }
 }
 
@@ -129,7 +130,7 @@ async fn a_workflow_that_somebody_else_ended_is_not_finished_nor_undone() {
         let (ends, diary) = (ends.clone(), noted.clone());
         async move {
             step(&flow, &diary, Ok(1)).await?;
-            ends.end("order-42", "failed");
+            ends.end(Status::RolledBack);
             step(&flow, &diary, Ok(2)).await?;
             Ok(Vec::new())
         }
@@ -139,12 +140,32 @@ async fn a_workflow_that_somebody_else_ended_is_not_finished_nor_undone() {
 }
 
 #[tokio::test]
+async fn an_executor_whose_step_got_through_before_somebody_else_ended_the_workflow_stops() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    let workflows = service(&fake);
+    let noted = diary.clone();
+    workflows.register("sum", move |flow, _| {
+        let diary = noted.clone();
+        async move {
+            step(&flow, &diary, Ok(1)).await?;
+            Ok(Vec::new())
+        }
+    });
+    // The answer is lost, so the step is recorded again, and by then the workflow has ended.
+    fake.fail(STEPS, Fault::LoseAnswer);
+    fake.end_after_record(Status::RolledBack);
+    assert!(matches!(execute(&workflows).await, Err(WorkflowError::Superseded)));
+    assert_eq!(diary.read(), ["order-42/01/action"]);
+    assert_eq!(fake.look().steps, ["01/action done"]);
+}
+
+#[tokio::test]
 async fn the_same_gid_is_not_another_workflow() {
     let (fake, _, workflows) = refusing().await;
     workflows.register("other", |_, _| async { Ok(Vec::new()) });
     execute(&workflows).await.unwrap_err();
-    fake.create("saga", "saga");
     let saga = Gid::parse("saga").unwrap();
+    fake.create_saga(&saga);
     for (name, gid, input) in [("other", &gid(), "input"), ("sum", &gid(), "else"), ("sum", &saga, "input")] {
         let end = workflows.execute(name, gid, input).await;
         assert!(matches!(end, Err(WorkflowError::Conflict { .. })), "{name} {gid} {input}: {end:?}");

@@ -2,6 +2,10 @@
 
 use std::future::pending;
 
+use serde_json::json;
+use trine_protocol::v1::WorkflowStep;
+
+use super::fake::STEPS;
 use super::*;
 
 /// Where an executor dies.
@@ -54,8 +58,8 @@ async fn room(flow: &Workflow, diary: &Diary, dies: Option<&Fake>) -> Result<i32
 /// Seat and room side by side, up to an executor's death.
 async fn half_a_trip(fake: &Fake, diary: &Diary, death: Death) {
     if death == Death::BeforeTheDecision {
-        fake.fail(path::RECORD, Fault::Pass);
-        fake.fail(path::RECORD, Fault::Die);
+        fake.fail(STEPS, Fault::Pass);
+        fake.fail(STEPS, Fault::Die);
     }
     let (noted, dies) = (diary.clone(), fake.clone());
     execute_and_die(fake, |workflows| {
@@ -69,11 +73,11 @@ async fn half_a_trip(fake: &Fake, diary: &Diary, death: Death) {
     })
     .await;
     assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action"], "{death:?}");
-    let mut record = vec!["01/action failed".to_owned()];
+    let mut record = vec!["01/action refused".to_owned()];
     if death == Death::BeforeTheUndo {
-        record.push("00/decision failed".to_owned());
+        record.push("00/decision refused".to_owned());
     }
-    assert_eq!(fake.look("order-42").1, record, "{death:?}");
+    assert_eq!(fake.look().steps, record, "{death:?}");
 }
 
 #[tokio::test]
@@ -99,7 +103,7 @@ async fn a_step_in_flight_beside_a_recorded_refusal_is_undone_by_the_next_execut
         let again = (death == Death::BeforeTheDecision).then_some("order-42/02/action");
         let undone = ["order-42/02/compensate", "order-42/01/compensate"];
         assert_eq!(diary.read(), again.into_iter().chain(undone).collect::<Vec<_>>(), "{death:?}");
-        assert_eq!(fake.look("order-42").0.status, "failed", "{death:?}");
+        assert_eq!(fake.look().status, Status::RolledBack, "{death:?}");
     }
 }
 
@@ -124,7 +128,7 @@ async fn a_step_in_flight_that_the_next_executor_does_not_ask_for_keeps_the_work
             "{death:?}: {end:?}"
         );
         assert_eq!(diary.read(), [""; 0], "{death:?}");
-        assert_eq!(fake.look("order-42").0.status, "prepared", "{death:?}");
+        assert_eq!(fake.look().status, Status::Open, "{death:?}");
     }
 }
 
@@ -162,7 +166,7 @@ async fn a_decision_names_what_was_asked_for_since_the_last_step_was_recorded() 
         }
     }
     assert_eq!(diary.read(), ["order-42/01/action", "order-42/02/action"]);
-    assert_eq!(fake.look("order-42").0.status, "prepared");
+    assert_eq!(fake.look().status, Status::Open);
 }
 
 #[tokio::test]
@@ -224,9 +228,13 @@ async fn a_step_that_is_awaited_after_its_handler_ended_does_nothing() {
 
 #[tokio::test]
 async fn an_end_that_was_forced_against_the_decision_is_an_error_that_says_so() {
-    for (refuses, word, expected) in [
-        (true, "succeed", "it was decided to roll back, and somebody else has ended it as committed"),
-        (false, "failed", "it was decided to commit, and somebody else has ended it as rolled back"),
+    for (refuses, ended, expected) in [
+        (true, Status::Committed, "it was decided to roll back, and somebody else has ended it as committed"),
+        (
+            false,
+            Status::RolledBack,
+            "it was decided to commit, and somebody else has ended it as rolled back",
+        ),
     ] {
         let fake = Fake::start().await;
         let workflows = service(&fake);
@@ -238,11 +246,11 @@ async fn an_end_that_was_forced_against_the_decision_is_an_error_that_says_so() 
                 let step = flow
                     .branch()
                     .on_commit(async move |_| {
-                        keeps.end_after_record("order-42", "failed");
+                        keeps.end_after_record(Status::RolledBack);
                         Ok(())
                     })
                     .on_rollback(async move |_| {
-                        undoes.end_after_record("order-42", "succeed");
+                        undoes.end_after_record(Status::Committed);
                         Ok(())
                     });
                 step.run(async |_| Ok(1)).await?;
@@ -256,9 +264,58 @@ async fn an_end_that_was_forced_against_the_decision_is_an_error_that_says_so() 
                     assert!(error.has_ended());
                     assert_eq!(error.to_string(), expected);
                 }
-                other => panic!("{word}: {other:?}"),
+                other => panic!("{ended}: {other:?}"),
             }
         }
-        assert_eq!(fake.look("order-42").0.status, word);
+        assert_eq!(fake.look().status, ended);
     }
+}
+
+#[tokio::test]
+async fn records_of_older_sdks_and_of_other_implementations_are_read() {
+    let fake = Fake::start().await;
+    let older = json!({"executor": "e", "output": 2}).to_string();
+    let steps = json!([
+        {"branch": "01", "op": "action", "outcome": "done", "output": {"executor": "e", "output": 1}},
+        // Natively, the coordinator shows JSON that nests deeper than 64 levels as a string.
+        {"branch": "02", "op": "action", "outcome": "done", "output": older},
+        {"branch": "03", "op": "action", "outcome": "done", "output": 3},
+        {"branch": "04", "op": "action", "outcome": "done"},
+        {"branch": "05", "op": "action", "outcome": "refused", "output": {"executor": "e", "reason": "sold out"}},
+        {"branch": "06", "op": "action", "outcome": "refused", "reason": "no room"},
+    ]);
+    let steps: Vec<WorkflowStep> = serde_json::from_value(steps).unwrap();
+    let begins = service(&fake);
+    begins.register("sum", |_, _| async { Err(Failure::unknown("later")) });
+    execute(&begins).await.unwrap_err();
+    fake.record_already(steps);
+
+    let workflows = service(&fake);
+    workflows.register("sum", |flow, _| async move {
+        let mut read = Vec::new();
+        for _ in 1..=6 {
+            match flow.branch().run(async |_| Ok(Some(0))).await {
+                Err(Failure::Refused(reason)) => read.push(reason),
+                answer => read.push(format!("{:?}", answer?)),
+            }
+        }
+        Ok(read.join(", ").into_bytes())
+    });
+    let read = String::from_utf8(execute(&workflows).await.unwrap()).unwrap();
+    assert_eq!(read, "Some(1), Some(2), Some(3), None, sold out, no room");
+}
+
+#[tokio::test]
+async fn a_reason_is_recorded_as_a_coordinator_takes_it() {
+    let fake = Fake::start().await;
+    let workflows = service(&fake);
+    workflows.register("sum", |flow, _| async move {
+        let long = format!("one\ntwo{}", "\u{e9}".repeat(1_000));
+        flow.branch().run(async move |_| Err::<(), _>(Failure::refused(long))).await?;
+        Ok(Vec::new())
+    });
+    execute(&workflows).await.unwrap_err();
+    let reason = fake.look().reason;
+    assert!(reason.starts_with("one two\u{e9}"), "{reason}");
+    assert_eq!(reason.len(), 1_023);
 }
