@@ -1,8 +1,8 @@
 //! The route that the coordinator calls back: the workflow in question is executed again, from what is on record.
 //!
-//! There are two ways of calling. A workflow that was begun over the native API is called back with Trine's own headers and
-//! with its name and input in the body. A workflow that an older SDK began over the dtm dialect is called back as dtm does
-//! so: gid and name are in the query, and the body is the input.
+//! There are two kinds of callbacks. For a workflow that was begun over the native API, a callback has Trine's own headers,
+//! and name and input in the body. For a workflow that an older SDK began over the dtm dialect, a callback looks as dtm's:
+//! gid and name are in the query, and the body is the input.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Respo
         }
         Ok(Err(WorkflowError::Superseded)) => (StatusCode::OK, "another executor goes on".to_owned()),
         Ok(Err(error @ WorkflowError::NotRegistered(_))) => {
-            tracing::error!(%gid, %error, "called back for a workflow nobody knows here");
-            // Not 404: after a few of them the coordinator would wait for a person, and not for the instance that knows it.
+            tracing::error!(%gid, %error, "called back for a workflow that has no handler here");
+            // After a few answers of 404 the coordinator would park the workflow. Another instance may have the handler.
             (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         }
         Ok(Err(error)) => {
@@ -73,7 +73,7 @@ async fn answer(workflows: Workflows, request: Request, wait: Duration) -> Respo
     (status, text).into_response()
 }
 
-/// Reads a callback of either way; an error says why it is none.
+/// Reads a callback of either kind. An error says why the request is no callback.
 async fn called(request: Request) -> Result<Called, String> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await;

@@ -51,9 +51,9 @@ pub struct Workflow {
 pub(super) struct Inner {
     pub(super) about: About,
     pub(super) coordinator: Coordinator,
-    /// The journal that holds the workflow, if the coordinator says.
+    /// The journal that holds the workflow, if the coordinator names it.
     journal: Option<JournalId>,
-    /// The mark of this execution on what it records.
+    /// The mark of this execution on its records.
     executor: String,
     recorded: HashMap<(BranchId, Phase), Recorded>,
     state: Mutex<State>,
@@ -88,7 +88,7 @@ pub(super) enum Answer {
     Refused,
 }
 
-/// Under which ops a branch's phases are known to participants and barriers.
+/// The ops by which participants and barriers know the phases of a branch.
 #[derive(Debug, Clone, Copy)]
 enum Ops {
     Saga,
@@ -282,7 +282,7 @@ impl Branch {
             let position = position?;
             let settled = flow.inner.settle(&id, ops, action).await?;
             let answer = if settled.is_ok() { Answer::Done } else { Answer::Refused };
-            // Of a handler that has ended there are none any more.
+            // A handler that has ended has none any more.
             if let Some(asked) = flow.inner.lock().asked.get_mut(position) {
                 asked.answer = answer;
             }

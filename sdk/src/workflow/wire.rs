@@ -21,20 +21,20 @@ use super::WorkflowError;
 use crate::Error;
 use crate::client::{ApiRequest, Client};
 
-/// Op of the one record that belongs to no branch: which way phase two goes.
+/// Op of the one record that belongs to no branch: the decision to commit or to roll back.
 const DECISION: &str = "decision";
 
-/// What is recorded of a branch.
+/// The kinds of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Action,
     Commit,
     Rollback,
-    /// Of the workflow, not of a branch.
+    /// Belongs to the workflow and not to a branch.
     Decision,
 }
 
-/// What the input and the result of a handler are.
+/// Whether the input and the result of a handler are bytes or JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Bytes,
@@ -69,7 +69,7 @@ pub(super) type End = Result<Vec<u8>, String>;
 pub(super) struct Recorded {
     pub(super) branch: BranchId,
     pub(super) phase: Phase,
-    /// The other branches whose steps had been asked for then, and had no record.
+    /// The other branches that had been asked for when this was recorded, and had no record yet.
     pub(super) open: Vec<String>,
     pub(super) settled: Settled,
 }
@@ -87,7 +87,7 @@ struct Marked {
     reason: Option<String>,
 }
 
-/// The coordinator, as this service's executions see it.
+/// The coordinator of this service, and the callback that workflows are begun with.
 #[derive(Debug, Clone)]
 pub(super) struct Coordinator {
     pub(super) client: Client,
