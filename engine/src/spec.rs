@@ -62,14 +62,8 @@ impl fmt::Debug for Payload {
 }
 
 /// Identity of a request body: equal bodies, equal digests.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Digest(pub [u8; 32]);
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// One branch as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
