@@ -197,3 +197,30 @@ fn a_journal_that_cannot_be_read_is_left_alone() {
     assert_eq!(bench.told(), [(2, Err(Rejection::Corrupt))]);
     assert!(bench.shard.is_empty() && bench.shard.poll_timeout().is_none());
 }
+
+#[test]
+fn a_store_that_goes_on_failing_is_given_longer_and_longer_pauses_until_it_has_written_once() {
+    let mut bench = Bench::running(saga());
+    bench.answer("unknown");
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        bench.fail(false);
+        let failed_at = bench.now;
+        if bench.loads.is_empty() {
+            bench.now = bench.shard.poll_timeout().expect("the read is tried again");
+            bench.wait(0);
+        }
+        pauses.push(bench.now.millis_since(failed_at));
+        bench.load();
+    }
+    assert_eq!(pauses, [0, 0, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    bench.send(2, "g", abort());
+    bench.fail(false);
+    assert_eq!(bench.told(), [(2, Err(Rejection::Unavailable))], "nobody waits that long for an answer");
+    bench.wait(10_000);
+    bench.load();
+    bench.commit();
+    bench.send(3, "g", abort());
+    bench.fail(false);
+    assert_eq!(bench.loads, [g("g")], "the first failure after a success is read back at once");
+}

@@ -171,3 +171,39 @@ fn an_index_row_is_written_when_it_changes_and_only_then() {
     bench.answer("refused");
     assert_eq!(bench.batch.as_ref().unwrap().rows[0].status, Status::RollingBack);
 }
+
+#[test]
+fn a_shard_tells_how_much_it_holds() {
+    let mut bench = Bench::running(declared(Pattern::Saga, "a"));
+    bench.send(2, "h", create(Draft { deadline_ms: Some(60_000), ..open(Pattern::Tcc, "a") }));
+    bench.commit();
+    let held = |bench: &Bench| (bench.shard.len(), bench.shard.bytes());
+    assert_eq!(held(&bench), (2, 4), "the payload of a branch is {{}}");
+    bench.send(3, "h", Command::Register(Arc::new(branch(Pattern::Tcc, "b"))));
+    assert_eq!(held(&bench), (2, 6));
+    bench.commit();
+    bench.answer("done");
+    bench.commit();
+    assert_eq!(held(&bench), (1, 4));
+}
+
+#[test]
+fn a_shard_that_stops_tells_those_who_wait_what_is_durable() {
+    let mut bench = Bench::new();
+    bench.tell(1, "g", create(saga()), FAR);
+    bench.tell(2, "h", create(saga()), FAR);
+    bench.commit();
+    bench.shard.handle_stop();
+    bench.pump();
+    assert_eq!(bench.told(), [(1, Ok(Status::Running))], "the creation of h is still being written");
+}
+
+#[test]
+fn the_transaction_that_was_worked_on_last_is_the_one_to_blame() {
+    let mut bench = Bench::running(saga());
+    assert_eq!(bench.shard.touching(), Some(&g("g")));
+    bench.send(2, "h", create(saga()));
+    assert_eq!(bench.shard.touching(), Some(&g("h")));
+    bench.answer("unknown");
+    assert_eq!(bench.shard.touching(), Some(&g("g")));
+}
