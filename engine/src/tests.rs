@@ -13,6 +13,7 @@ mod message;
 mod model;
 mod open_saga;
 mod operator;
+mod readers;
 mod requests;
 mod retry;
 mod retry_limit;

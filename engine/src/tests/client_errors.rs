@@ -95,6 +95,12 @@ fn a_limit_that_comes_first_keeps_its_own_delays() {
 }
 
 #[test]
+fn client_errors_are_spread_whatever_the_factor_of_the_policy() {
+    let steady = RetryPolicy { factor_permille: 1_000, ..RetryPolicy::default() };
+    assert_eq!([1, 2, 3].map(|n| steady.client_error_delay_ms(n, n, 0)), [6_000, 12_000, 24_000]);
+}
+
+#[test]
 fn the_longest_delay_of_a_policy_holds_for_client_errors() {
     let retry = RetryPolicy { max_interval_ms: 2_000, jitter_permille: 0, ..RetryPolicy::default() };
     created(calling(tcc("a"), CallPolicy { retry, ..CallPolicy::default() })).shows(expect![[r#"

@@ -291,22 +291,33 @@ fn an_answer_must_be_to_the_attempt_that_is_owed_and_say_when_the_next_one_is() 
         .assert_eq(&refusal_of(running.clone(), &record(2, answered(Op::Compensate, 1, done(), None))));
     expect!["g seq 2: call_answered does not fit running and no time for the next attempt"]
         .assert_eq(&refusal_of(running.clone(), &record(2, answered(Op::Action, 1, Outcome::Unknown, None))));
-    let after = Transaction::apply(running, &record(2, answered(Op::Action, 1, done(), None))).unwrap();
+    // Only a callback is repeated after it was done: a time for the next attempt means nothing here.
+    let again = Some(Timestamp::default());
+    let after = Transaction::apply(running, &record(2, answered(Op::Action, 1, done(), again))).unwrap();
     expect!["g seq 3: call_answered does not fit running with action at attempt 1 in state Done { output: 0 bytes }"]
         .assert_eq(&refusal_of(Some(after), &record(3, answered(Op::Action, 2, done(), None))));
+}
+
+fn check_answered(op: Op, outcome: Outcome) -> Event {
+    let report = CallReport::default();
+    Event::CallAnswered { branch: None, op, attempt: 1, outcome, retry_at: None, report }
+}
+
+#[test]
+fn a_check_is_answered_by_its_name_and_while_its_transaction_is_open() {
+    let open = in_status(Pattern::Message, Status::Open).unwrap();
+    let done = || Outcome::Done { output: Payload::default(), read_only: false };
+    expect!["g seq 2: call_answered does not fit open, which does not ask for deliver"]
+        .assert_eq(&refusal_of(Some(open.clone()), &record(2, check_answered(Op::Deliver, done()))));
+    let submitted = Transaction::apply(Some(open), &record(2, Event::Submitted { start_at: None })).unwrap();
+    expect!["g seq 3: call_answered does not fit running, which does not ask for check"]
+        .assert_eq(&refusal_of(Some(submitted), &record(3, check_answered(Op::Check, done()))));
 }
 
 #[test]
 fn an_answer_to_a_callback_must_say_when_the_next_one_is_whatever_it_is() {
     let open = in_status(Pattern::Workflow, Status::Open);
-    let answered = |outcome: Outcome| Event::CallAnswered {
-        branch: None,
-        op: Op::Check,
-        attempt: 1,
-        outcome,
-        retry_at: None,
-        report: CallReport::default(),
-    };
+    let answered = |outcome: Outcome| check_answered(Op::Check, outcome);
     let done = Outcome::Done { output: Payload::default(), read_only: false };
     expect!["g seq 2: call_answered does not fit open and no time for the next callback"]
         .assert_eq(&refusal_of(open.clone(), &record(2, answered(done))));

@@ -278,6 +278,25 @@ fn a_message_without_a_check_counts_as_yes_when_its_time_has_come() {
 }
 
 #[test]
+fn a_message_that_counts_as_submitted_is_delivered_when_its_delay_since_creation_is_over() {
+    let delayed = |draft: Draft| created(Draft { start_delay_ms: 20_000, ..draft });
+    delayed(unasked("a")).shows(expect![[r#"
+        > +10000
+        submitted, from @20000
+        = running  wake @20000
+        > +10000
+        started
+        = running  a.deliver#1
+    "#]]);
+    delayed(opened_message("a")).after("+10000").shows(expect![[r#"
+        > check done
+        check#1 done
+        submitted, from @20000
+        = running  wake @20000
+    "#]]);
+}
+
+#[test]
 fn a_message_without_a_check_is_submitted_or_aborted_before_its_time() {
     created(unasked("a")).shows(expect![[r#"
         > commit

@@ -51,6 +51,10 @@ fn replay_makes_a_waiting_call_due_now() {
         > a.action unknown
         a.action#2 unknown, again @200
         = running  a.action#3@200  wake @200
+        > +200
+        = running  a.action#3
+        > replay
+        = running  a.action#3
     "#]]);
 }
 

@@ -41,6 +41,18 @@ fn absurd_numbers_neither_overflow_nor_hang() {
 }
 
 #[test]
+fn a_call_may_go_unsent_as_long_as_the_attempts_that_are_left_would_take_and_a_minute_at_least() {
+    let most = |policy: RetryPolicy, max| RetryPolicy { max_attempts: Some(max), ..policy };
+    let (growing, steady) = (policy(200, 2_000, 30_000), policy(30_000, 1_000, 60_000));
+    assert_eq!(growing.not_sent_ms_max(0), None);
+    assert_eq!(most(growing, 11).not_sent_ms_max(0), Some(111_000));
+    assert_eq!(most(growing, 11).not_sent_ms_max(8), Some(60_000));
+    assert_eq!(most(steady, 5).not_sent_ms_max(0), Some(120_000));
+    assert_eq!(most(steady, 5).not_sent_ms_max(1), Some(90_000));
+    assert_eq!(most(steady, u32::MAX).not_sent_ms_max(0), Some(30_000 * u64::from(u32::MAX - 1)));
+}
+
+#[test]
 fn jitter_shortens_by_at_most_its_share() {
     let jittered = RetryPolicy { jitter_permille: 500, ..policy(1_000, 2_000, 10_000) };
     assert_eq!(jittered.delay_ms(1, 0), 1_000);

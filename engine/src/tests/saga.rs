@@ -44,6 +44,15 @@ fn independent_branches_run_in_parallel_and_a_join_waits_for_all() {
 }
 
 #[test]
+fn branches_run_in_the_order_of_their_dependencies_however_they_are_listed() {
+    created(saga("b<a a")).shows(expect![[r#"
+        > a.action done
+        a.action#1 done
+        = running  b.action#1
+    "#]]);
+}
+
+#[test]
 fn a_refusal_compensates_in_reverse_order_beginning_with_the_one_that_refused() {
     created(saga("a b<a c<b")).after("a.action done").shows(expect![[r#"
         > b.action refused

@@ -1,7 +1,7 @@
 //! What makes a spec, and what an unusable one is told.
 
 use expect_test::{Expect, expect};
-use trine_protocol::Pattern::{Message, Saga, Tcc, TwoPhase};
+use trine_protocol::Pattern::{Message, Saga, Tcc, TwoPhase, Workflow};
 use trine_protocol::errors::Code;
 use trine_protocol::limits::{AFTER_MAX, BRANCHES_MAX};
 
@@ -155,6 +155,16 @@ fn options_that_mean_nothing_are_refused() {
             "options.start_delay: an open transaction starts when it is committed; it takes no start delay"
         ],
     );
+}
+
+#[test]
+fn a_workflow_is_open_and_declares_no_branches() {
+    for draft in [declared(Workflow, ""), open(Workflow, "a")] {
+        refused(
+            draft,
+            expect!["open: a workflow is always open, and its branches are its own: it records progress"],
+        );
+    }
 }
 
 #[test]

@@ -42,12 +42,15 @@ fn a_call_that_cannot_be_sent_is_recorded_when_that_lasts_and_then_sparsely() {
 #[test]
 fn where_attempts_are_limited_it_parks_after_the_time_they_would_have_taken() {
     // 0.2 + 0.4 + .. + 25.6 + 30 + 30 seconds between eleven attempts.
-    created(calling(saga("a"), attempts(11, OnExhausted::Park))).after("+111199").shows(expect![[r#"
+    created(calling(saga("a"), attempts(11, OnExhausted::Park))).after("+110999").shows(expect![[r#"
+        > a.action unsent 0 nobody
+        not_sent a.action, since @0: nobody
+        = running  a.action#1
+        > +1
+        = running  a.action#1
         > a.action unsent 0 nobody
         not_sent a.action, since @0: nobody
         op_parked a.action: not_sent
-        = running, parked (not_sent)
-        > +1
         = running, parked (not_sent)
         > a.action unsent 0 nobody
         = running, parked (not_sent)
@@ -237,6 +240,8 @@ fn since_when_and_when_again_are_said_until_it_is_done_or_replayed() {
     );
     let again = on("+7; a.action unknown boom; +200; a.action ongoing");
     assert_eq!((again.since, again.next_at, again.last_error), (Some(at(7)), Some(at(1_207)), None));
+    let unsent = on("a.action unknown boom; +10200; a.action unsent 200 nobody");
+    assert_eq!((unsent.since, unsent.next_at), (Some(at(0)), None), "its call is due, and nobody is there");
     let done = on("+7; a.action unknown boom; +200; a.action done");
     assert_eq!((done.branch.unwrap().as_str(), done.since), ("b", None));
 }
@@ -320,4 +325,5 @@ fn what_nothing_undid_may_stand() {
     assert_eq!(stands(saga("a b"), "abort; a.compensate done; b.compensate done"), "");
     assert_eq!(stands(saga("a b"), "abort; a.compensate done; force rolled_back"), "b");
     assert_eq!(stands(saga("a"), "force committed"), "");
+    assert_eq!(stands(open(Tcc, "*a"), "force rolled_back"), "a", "its initiator may have tried it");
 }
