@@ -82,6 +82,17 @@ fn a_deferred_call_is_not_offered_when_it_is_no_longer_owed() {
 }
 
 #[test]
+fn a_call_that_is_decided_against_before_it_is_written_is_not_made() {
+    let mut bench = Bench::running(saga());
+    bench.send(2, "h", create(open(Pattern::Tcc, "")));
+    bench.answer("done");
+    bench.send(3, "g", abort());
+    bench.commit();
+    bench.commit();
+    assert_eq!(bench.under_way(), ["g/b.compensate#1"], "b was owed, and is not called to go forward");
+}
+
+#[test]
 fn fences_never_go_back() {
     let mut bench = Bench::running(saga());
     let mut fences = Vec::new();

@@ -167,17 +167,30 @@ fn a_timer_that_begins_after_the_wall_clock_was_set_keeps_its_pace_as_well() {
     }
 }
 
+/// A transaction with a deadline in 8 s. The clock was set; a second later a record was written.
+fn moved_after_the_clock_was_set(by_ms: i64) -> Clocked {
+    let mut clocked = Clocked::new();
+    clocked.create(Draft { deadline_ms: Some(8_000), ..open(Pattern::Tcc, "a") });
+    clocked.set_clock(by_ms);
+    clocked.bench.wait(1_000);
+    clocked.bench.send(2, "g", Command::Register(Arc::new(branch(Pattern::Tcc, "b"))));
+    clocked.bench.commit();
+    clocked.bench.replies.clear();
+    clocked
+}
+
 #[test]
 fn waits_go_on_where_they_were_when_a_transaction_is_read_again_after_the_clock_was_set() {
     for by_ms in JUMPS_MS {
-        let mut clocked = Clocked::new();
-        clocked.create(Draft { deadline_ms: Some(8_000), ..open(Pattern::Tcc, "a") });
-        clocked.bench.wait(1_000);
-        clocked.set_clock(by_ms);
-        for _ in 0..3 {
-            clocked.bench.wait(1_000);
+        let mut clocked = moved_after_the_clock_was_set(by_ms);
+        for read_fails in [false, true, false] {
+            clocked.bench.wait(500);
             clocked.bench.shard.handle_lapse();
             clocked.bench.pump();
+            if read_fails {
+                clocked.bench.load_fails(LoadFailure::Unavailable);
+            }
+            clocked.bench.wait(500);
             clocked.bench.load();
         }
         clocked.stirs_in(4_000, &format!("the deadline, the clock set by {by_ms} ms,"));
@@ -185,15 +198,49 @@ fn waits_go_on_where_they_were_when_a_transaction_is_read_again_after_the_clock_
 }
 
 #[test]
-fn a_long_wait_that_left_memory_is_as_long_as_it_was_asked_for_once_it_is_wanted_again() {
+fn waits_go_on_where_they_were_when_a_batch_is_lost_after_the_clock_was_set() {
+    for by_ms in JUMPS_MS {
+        let mut clocked = moved_after_the_clock_was_set(by_ms);
+        clocked.bench.send(3, "g", Command::Register(Arc::new(branch(Pattern::Tcc, "c"))));
+        clocked.bench.fail(false);
+        clocked.bench.load();
+        clocked.bench.commit();
+        clocked.bench.replies.clear();
+        clocked.stirs_in(7_000, &format!("the deadline, the clock set by {by_ms} ms,"));
+    }
+}
+
+#[test]
+fn what_waits_for_a_person_leaves_memory_whatever_the_clock_shows() {
+    let retry = RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() };
     for by_ms in JUMPS_MS {
         let mut clocked = Clocked::new();
-        clocked.create(Draft { start_delay_ms: 3_600_000, ..saga() });
+        clocked.create(calling(declared(Pattern::Saga, "a"), CallPolicy { retry, ..CallPolicy::default() }));
+        clocked.set_clock(by_ms);
+        clocked.bench.answer("unknown");
+        clocked.bench.commit();
+        assert!(clocked.bench.shard.is_empty(), "the clock set by {by_ms} ms");
+    }
+}
+
+#[test]
+fn a_long_wait_that_left_memory_is_as_long_as_it_was_asked_for_once_it_is_here_again() {
+    let delayed = Draft { start_delay_ms: 3_600_000, ..saga() };
+    for (by_ms, repeated) in JUMPS_MS.into_iter().flat_map(|by_ms| [(by_ms, false), (by_ms, true)]) {
+        let mut clocked = Clocked::new();
+        clocked.create(delayed.clone());
         assert!(clocked.bench.shard.is_empty());
         clocked.bench.wait(600_000);
         clocked.set_clock(by_ms);
         clocked.bench.wait(1_000);
-        clocked.want();
+        if repeated {
+            // The creation is taken for a new one, with the wall clock's time, until its append conflicts.
+            clocked.create(delayed.clone());
+            clocked.bench.load();
+            clocked.bench.replies.clear();
+        } else {
+            clocked.want();
+        }
         assert!(!clocked.bench.shard.is_empty(), "its row tells when it is due by a clock that was set");
         clocked.stirs_in(2_999_000, &format!("the start, the clock set by {by_ms} ms,"));
     }
@@ -234,16 +281,30 @@ fn waits_of_a_journal_that_ends_in_the_future_are_counted_from_its_end() {
 
 #[test]
 fn what_another_coordinator_wrote_is_read_by_the_wall_clock_as_it_is_now() {
-    let mut clocked = Clocked::new();
-    clocked.bench.wait(1_000);
-    clocked.set_clock(HOUR_MS);
-    let at = clocked.bench.now;
-    // Its clock was right all the time.
-    clocked.bench.now = clocked.wall.at(at.plus_millis(1_000));
-    clocked.bench.elsewhere("g", create(Draft { deadline_ms: Some(8_000), ..open(Pattern::Tcc, "a") }));
-    clocked.bench.now = at.plus_millis(5_000);
-    clocked.adopt();
-    clocked.stirs_in(4_000, "the deadline");
+    let hour_ms = HOUR_MS.unsigned_abs();
+    // Written after this coordinator's clock was set right, or at a time that this clock showed before, an hour late.
+    for (written_at, deadline_ms, wait_ms) in [(hour_ms + 2_000, 8_000, 4_000), (500, hour_ms + 8_000, 2_500)]
+    {
+        for waited_for in [false, true] {
+            let mut clocked = Clocked::new();
+            clocked.bench.wait(1_000);
+            clocked.set_clock(HOUR_MS);
+            let draft = Draft { deadline_ms: Some(deadline_ms), ..open(Pattern::Tcc, "a") };
+            clocked.bench.now = START.plus_millis(written_at);
+            clocked.bench.elsewhere("g", create(draft.clone()));
+            clocked.bench.now = START.plus_millis(6_000);
+            if waited_for {
+                clocked.bench.foreign.insert(g("g"));
+                let until = START.plus_millis(2 * hour_ms);
+                clocked.bench.tell(1, "g", create(draft), ReplyOn::Settled { until });
+                clocked.bench.commit();
+                clocked.bench.load();
+                clocked.bench.foreign.clear();
+            }
+            clocked.adopt();
+            clocked.stirs_in(wait_ms, "the deadline");
+        }
+    }
 }
 
 #[test]

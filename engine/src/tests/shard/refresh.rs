@@ -188,3 +188,27 @@ fn what_time_makes_due_is_called_only_after_a_look_at_what_others_did() {
     assert_eq!(bench.calls.len(), 1, "nobody did anything: the check is made");
     assert!(bench.loads.is_empty(), "and not read for again");
 }
+
+#[test]
+fn calls_that_time_makes_due_are_made_without_a_look_a_second_after_a_write_and_during_one() {
+    let answered = |bench: &mut Bench, branch: u32, words: &[&str]| {
+        let key = CallKey { branch: Some(branch), op: Op::Action, attempt: 1 };
+        bench.handle(Message::Answer { gid: g("g"), key, answer: answer(words) });
+    };
+    for (after_ms, looks) in [(1_000, false), (1_001, true)] {
+        let mut bench = Bench::shared(declared(Pattern::Saga, "a"));
+        answered(&mut bench, 0, &["ongoing", &after_ms.to_string()]);
+        bench.commit();
+        bench.wait(after_ms);
+        assert_eq!(bench.loads.len(), usize::from(looks), "after {after_ms} ms");
+    }
+    let mut bench = Bench::shared(declared(Pattern::Saga, "a b"));
+    answered(&mut bench, 0, &["ongoing", "3000"]);
+    bench.commit();
+    bench.wait(2_999);
+    answered(&mut bench, 1, &["unknown"]);
+    bench.wait(1);
+    bench.commit();
+    assert!(bench.loads.is_empty(), "had others moved it, the write would have found that out");
+    assert_eq!(bench.under_way(), ["g/a.action#2"]);
+}

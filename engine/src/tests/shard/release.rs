@@ -82,8 +82,13 @@ fn a_completion_of_another_batch_changes_nothing() {
     assert!(bench.shard.on_commit_failed(other, bench.now).is_empty());
     bench.pump();
     assert!(bench.replies.is_empty() && bench.loads.is_empty());
+    let first = bench.batch.as_ref().unwrap().id;
     bench.commit();
     assert_eq!(bench.replies.len(), 1);
+    bench.send(2, "h", create(saga()));
+    bench.shard.on_committed(first, &[], bench.now);
+    bench.pump();
+    assert_eq!(bench.replies.len(), 1, "the batch of h has another name");
 }
 
 #[test]

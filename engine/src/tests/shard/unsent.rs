@@ -50,6 +50,24 @@ fn a_call_that_goes_unsent_is_recorded_after_a_while_and_parks_where_attempts_ar
 }
 
 #[test]
+fn the_time_a_call_goes_unsent_begins_again_with_a_replay() {
+    let mut bench = Bench::running(calling(declared(Pattern::Saga, "a b"), limited().branches[0].call));
+    bench.calls.truncate(1);
+    while bench.store.state(&g("g")).unwrap().parked().is_none() {
+        bench.unsent(Some("nobody there"));
+        if bench.batch.is_some() {
+            bench.commit();
+        }
+        bench.wait(1_000);
+    }
+    assert!(!bench.shard.is_empty(), "the call of b is under way");
+    bench.send(2, "g", Command::Replay { branch: None });
+    bench.commit();
+    bench.unsent(Some("nobody there"));
+    assert!(bench.batch.is_none());
+}
+
+#[test]
 fn the_time_a_call_goes_unsent_goes_on_while_its_transaction_is_read_again() {
     let mut bench = Bench::running(limited());
     for _ in 0..10 {

@@ -26,12 +26,14 @@ fn a_lapse_while_a_batch_is_in_flight_reads_again_when_it_is_durable_and_makes_n
         let mut bench = Bench::running(saga());
         bench.answer("done");
         assert!(bench.batch.as_ref().unwrap().rows.is_empty(), "so the index does not say whose it is");
+        bench.send(1, "g", create(saga()));
         if adopted {
             bench.adopted_from();
         }
         bench.lapse();
         bench.commit();
         assert!(bench.calls.is_empty(), "others may be making it");
+        assert_eq!(bench.told(), [(1, Ok(Status::Running))], "what is durable is told");
         bench.load();
         if adopted {
             assert!(bench.is_quiet() && bench.shard.is_empty());
@@ -204,7 +206,7 @@ fn a_read_that_is_older_than_a_command_does_not_answer_it() {
 /// Whatever was lost may have been acted upon: it must not go on as if nothing had happened.
 #[test]
 fn a_journal_that_went_back_is_quarantined() {
-    for foreign in [false, true] {
+    for (foreign, read_fails) in [(false, false), (true, false), (false, true)] {
         let mut bench = Bench::running(saga());
         bench.answer("unknown");
         bench.commit();
@@ -213,6 +215,10 @@ fn a_journal_that_went_back_is_quarantined() {
             bench.adopted_from();
         }
         bench.lapse();
+        if read_fails {
+            bench.load_fails(LoadFailure::Unavailable);
+            bench.wait(500);
+        }
         bench.load();
         bench.commit();
         let state = bench.store.load(&g("g")).unwrap();
