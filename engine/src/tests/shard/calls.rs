@@ -21,6 +21,20 @@ fn late_and_repeated_answers_change_nothing() {
 }
 
 #[test]
+fn a_call_carries_the_payload_and_the_timeout_of_its_branch_and_a_check_its_own() {
+    let check_call = CallPolicy { timeout_ms: 1, ..CallPolicy::default() };
+    let mut draft = Draft { check_payload: "check".into(), check_call, ..open(Pattern::Message, "a") };
+    draft.branches[0].payload = "a".into();
+    draft.branches[0].call.timeout_ms = 2;
+    let mut bench = Bench::running(draft);
+    bench.wait(10_000);
+    bench.send(2, "g", Command::Commit);
+    bench.commit();
+    let carried = bench.calls.iter().map(|call| (call.payload.as_bytes(), call.timeout_ms));
+    assert_eq!(carried.collect::<Vec<_>>(), [(&b"check"[..], 1), (&b"a"[..], 2)]);
+}
+
+#[test]
 fn an_answer_nobody_asked_for_changes_nothing() {
     let mut bench = Bench::running(saga());
     let key = CallKey { branch: Some(9), op: Op::Action, attempt: 1 };

@@ -32,6 +32,19 @@ fn a_long_wait_leaves_memory_and_comes_back_when_it_is_due() {
 }
 
 #[test]
+fn a_wait_stays_in_memory_unless_it_is_longer_than_the_shard_is_told() {
+    let evict_after_ms = ShardOptions::default().evict_after_ms;
+    for (longer_ms, committed_after_ms, leaves) in [(0, 0, false), (1, 1, false), (1, 0, true)] {
+        let mut bench = Bench::new();
+        bench.send(1, "g", create(Draft { start_delay_ms: evict_after_ms + longer_ms, ..saga() }));
+        let due_at = bench.batch.as_ref().unwrap().rows[0].due_at;
+        bench.now = Timestamp::from_millis(committed_after_ms);
+        bench.commit();
+        assert_eq!((due_at.is_some(), bench.shard.is_empty()), (longer_ms > 0, leaves));
+    }
+}
+
+#[test]
 fn a_parked_transaction_leaves_memory_and_replay_brings_it_back() {
     let retry = RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() };
     let call = CallPolicy { retry, ..CallPolicy::default() };
