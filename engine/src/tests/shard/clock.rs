@@ -264,6 +264,33 @@ fn what_was_written_when_the_clock_showed_a_time_for_the_second_time_is_not_take
 }
 
 #[test]
+fn what_this_coordinator_wrote_is_read_by_the_clock_of_that_time() {
+    // The clock was right for 100 s and is an hour ahead (or 50 s behind) from then on. At 120 s a transaction is read.
+    let behind_ms = -50_000;
+    for (set_by_ms, written_at, lead_ms, why) in [
+        (HOUR_MS, 20_000, 0, "before it was set"),
+        (HOUR_MS, HOUR_MS + 110_000, HOUR_MS, "afterwards"),
+        (HOUR_MS, 200_000, HOUR_MS, "by another clock: this one never showed that time"),
+        (behind_ms, 60_000, 0, "shown twice, and the transaction has not left memory since it was set"),
+        (behind_ms, 30_000, 0, "before it was set back"),
+    ] {
+        let mut clocked = Clocked::new();
+        clocked.bench.wait(100_000);
+        clocked.set_clock(set_by_ms);
+        clocked.bench.now = START.plus_millis(written_at.unsigned_abs());
+        clocked.bench.elsewhere("g", create(saga()));
+        clocked.bench.now = START.plus_millis(120_000);
+        clocked.want();
+        let own_now = clocked.bench.shard.time_of(&g("g"), clocked.bench.now);
+        assert_eq!(
+            own_now.millis().cast_signed() - clocked.bench.now.millis().cast_signed(),
+            lead_ms,
+            "{why}"
+        );
+    }
+}
+
+#[test]
 fn waits_of_a_journal_that_ends_in_the_future_are_counted_from_its_end() {
     for adopted in [true, false] {
         let mut clocked = Clocked::new();

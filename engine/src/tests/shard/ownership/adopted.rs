@@ -149,6 +149,18 @@ fn a_call_under_way_is_not_made_again_when_its_transaction_left_and_came_back() 
 }
 
 #[test]
+fn of_two_calls_under_way_when_their_transaction_left_the_one_that_has_ended_is_made_again() {
+    let mut bench = Bench::running(declared(Pattern::Saga, "a b"));
+    bench.adopted_from();
+    bench.lapse();
+    bench.load();
+    bench.answer("done");
+    bench.adopt();
+    bench.load();
+    assert_eq!(bench.under_way(), ["g/b.action#1", "g/a.action#1"], "b is not called twice");
+}
+
+#[test]
 fn a_call_that_ends_while_its_transaction_is_taken_for_a_new_one_has_ended() {
     let mut bench = Bench::running(saga());
     bench.done_elsewhere();
