@@ -55,5 +55,5 @@ fn the_bytes_of_a_transaction_are_those_of_everything_that_others_gave_it() {
     let step = Progress { data: text(30), ..(*workflow.progress[0]).clone() };
     workflow.progress = vec![Arc::new(step)];
     workflow.result = Some(text(7));
-    assert_eq!(workflow.bytes(), 37);
+    assert_eq!((workflow.bytes(), workflow.result()), (37, Some(&text(7))));
 }

@@ -17,13 +17,13 @@ use std::sync::Arc;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
 use super::model::Store;
-use super::trace::{OTHER, answer, branch, calling, declared, open};
+use super::trace::{OTHER, answer, attempts, branch, calling, declared, open};
 use crate::event::{Event, ForceTo};
 use crate::input::{CallKey, Command, Input, Rejection};
 use crate::shard::{
     Batch, Call, Found, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions, Snapshot, Ticket,
 };
-use crate::spec::{CallPolicy, Draft, RetryPolicy};
+use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
 use crate::transaction::{Transaction, advance, decide};
 
 /// A shard with its store, driven by hand: nothing is written, read or answered unless the test says so.
@@ -45,6 +45,11 @@ fn g(text: &str) -> Gid {
 
 fn saga() -> Draft {
     declared(Pattern::Saga, "a b<a")
+}
+
+/// A saga whose ops park after one attempt.
+fn limited(branches: &str) -> Draft {
+    calling(declared(Pattern::Saga, branches), attempts(1, OnExhausted::Park))
 }
 
 fn create(draft: Draft) -> Command {

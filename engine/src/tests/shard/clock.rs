@@ -212,10 +212,9 @@ fn waits_go_on_where_they_were_when_a_batch_is_lost_after_the_clock_was_set() {
 
 #[test]
 fn what_waits_for_a_person_leaves_memory_whatever_the_clock_shows() {
-    let retry = RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() };
     for by_ms in JUMPS_MS {
         let mut clocked = Clocked::new();
-        clocked.create(calling(declared(Pattern::Saga, "a"), CallPolicy { retry, ..CallPolicy::default() }));
+        clocked.create(limited("a"));
         clocked.set_clock(by_ms);
         clocked.bench.answer("unknown");
         clocked.bench.commit();

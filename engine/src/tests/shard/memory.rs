@@ -46,9 +46,7 @@ fn a_wait_stays_in_memory_unless_it_is_longer_than_the_shard_is_told() {
 
 #[test]
 fn a_parked_transaction_leaves_memory_and_replay_brings_it_back() {
-    let retry = RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() };
-    let call = CallPolicy { retry, ..CallPolicy::default() };
-    let mut bench = Bench::running(calling(declared(Pattern::Saga, "a"), call));
+    let mut bench = Bench::running(limited("a"));
     bench.answer("unknown");
     let row = bench.batch.as_ref().unwrap().rows[0].clone();
     assert_eq!((row.parked, row.due_at), (Some("exhausted"), Some(Timestamp::MAX)));

@@ -74,9 +74,7 @@ fn a_command_that_moves_a_foreign_transaction_makes_it_ours_and_writes_its_row()
     assert!(bench.foreign.is_empty());
     assert_eq!(bench.told(), [(1, Ok(Status::Open))]);
 
-    let retry = RetryPolicy { max_attempts: Some(9), ..RetryPolicy::default() };
-    let call = CallPolicy { retry, ..CallPolicy::default() };
-    let mut bench = Bench::foreign(calling(declared(Pattern::Saga, "a"), call));
+    let mut bench = Bench::foreign(declared(Pattern::Saga, "a"));
     bench.adopt();
     bench.load();
     bench.answer("unknown");

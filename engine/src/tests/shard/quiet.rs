@@ -166,8 +166,7 @@ fn quiet_is_told_of_what_waits_for_its_initiator_or_its_start() {
 
 #[test]
 fn quiet_is_told_of_what_is_parked() {
-    let retry = RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() };
-    let mut bench = waiting(calling(one(), CallPolicy { retry, ..CallPolicy::default() }));
+    let mut bench = waiting(limited("a"));
     bench.answer("unknown");
     bench.commit();
     assert!(bench.replies[0].1.as_ref().unwrap().parked);
