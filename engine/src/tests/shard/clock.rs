@@ -223,7 +223,7 @@ fn what_waits_for_a_person_leaves_memory_whatever_the_clock_shows() {
 }
 
 #[test]
-fn a_long_wait_that_left_memory_is_as_long_as_it_was_asked_for_once_it_is_here_again() {
+fn a_long_wait_that_left_memory_is_as_long_as_it_was_asked_for_once_it_is_wanted_again() {
     let delayed = Draft { start_delay_ms: 3_600_000, ..saga() };
     for (by_ms, repeated) in JUMPS_MS.into_iter().flat_map(|by_ms| [(by_ms, false), (by_ms, true)]) {
         let mut clocked = Clocked::new();
