@@ -70,7 +70,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use trine_store::check::{Finding, Kind};
+    use trine_store::check::{Finding, FindingKind};
 
     #[test]
     fn a_report_says_what_was_read_and_what_is_damaged() {
@@ -81,7 +81,7 @@ mod tests {
         "]]
         .assert_eq(&render(&report, Paper::PIPE));
         let detail = "seq 2: not what was written".to_owned();
-        report.findings = vec![Finding { gid: Some("order-42".into()), kind: Kind::Record, detail }];
+        report.findings = vec![Finding { gid: Some("order-42".into()), kind: FindingKind::Record, detail }];
         (report.findings_total, report.records_without_checksum) = (3, 0);
         expect![[r"
             3 transactions with 9 records were read.

@@ -16,7 +16,7 @@ use super::failure::{Exit, Failure};
 use super::human::span;
 use super::output;
 use super::table::{Paper, Sheet, Tone, Value};
-use trine_store::xa::{Database, End, Prepared, Trouble};
+use trine_store::xa::{Database, End, Prepared, XaError};
 
 /// What is to become of a prepared branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +52,11 @@ async fn open(database: &XaDatabase) -> Result<Database, Failure> {
     Database::open(&database.db).await.map_err(|error| trouble(&error))
 }
 
-fn trouble(error: &Trouble) -> Failure {
+fn trouble(error: &XaError) -> Failure {
     let message = format!("--db: {error}");
     match error {
-        Trouble::Url(_) => Failure::usage(message),
-        Trouble::Said(_) => Failure::unreachable(message),
+        XaError::Url(_) => Failure::usage(message),
+        XaError::Said(_) => Failure::unreachable(message),
     }
 }
 

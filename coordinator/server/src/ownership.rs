@@ -104,10 +104,10 @@ pub async fn beat(store: &dyn Store, handle: &Handle, liveness: &Liveness, metri
         compare(handle.store_clock(), at, since, liveness, metrics);
     }
     match answer.map(|beat| beat.standing) {
-        Ok(store::Standing::Alive) if !liveness.is_cut_off() => liveness.beat(since),
+        Ok(store::Liveness::Alive) if !liveness.is_cut_off() => liveness.beat(since),
         // An adopter writes its mark into our row, and our next heartbeat overwrites the mark and returns `Lapsed`. If that answer
         // was lost, the heartbeat after it returns `Alive`. So an `Alive` after a long silence must count as a lapse, too.
-        Ok(store::Standing::Alive | store::Standing::Lapsed) => {
+        Ok(store::Liveness::Alive | store::Liveness::Lapsed) => {
             metrics.lapsed();
             tracing::warn!(
                 "this coordinator was silent for too long; it reads its transactions again, because others may have adopted them"
@@ -117,7 +117,7 @@ pub async fn beat(store: &dyn Store, handle: &Handle, liveness: &Liveness, metri
             handle.lapse().await;
             liveness.beat(since);
         }
-        Ok(store::Standing::Superseded) => {
+        Ok(store::Liveness::Superseded) => {
             tracing::error!("another process has started under this coordinator's name; this one stops");
             liveness.is_superseded.store(true, Ordering::SeqCst);
             liveness.superseded.notify_one();
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(vitals.prove(&store).await, Ok(()));
         beat(&*store, lanes.handle(), &liveness, &metrics).await;
         assert!(metrics.render().contains("trine_lapses_total 1"), "what others have is let go");
-        assert_eq!(store.heartbeat().await.unwrap().standing, store::Standing::Alive);
+        assert_eq!(store.heartbeat().await.unwrap().standing, store::Liveness::Alive);
         lanes.stop().await;
     }
 

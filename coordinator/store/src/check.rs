@@ -26,7 +26,7 @@ const FINDINGS_MAX: usize = 10_000;
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FindingKind {
     /// A record is damaged, or missing between others.
     Record,
     /// The records do not make a history.
@@ -41,7 +41,7 @@ pub enum Kind {
     Database,
 }
 
-impl Kind {
+impl FindingKind {
     /// The word it has in the output.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<String>,
     /// What.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// In words.
     pub detail: String,
 }
@@ -94,7 +94,7 @@ impl Report {
 pub async fn check(store: &dyn Inspect, told: impl Fn(u64)) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let database = store.database().await?.into_iter();
-    report.take(database.map(|detail| Finding { gid: None, kind: Kind::Database, detail }).collect());
+    report.take(database.map(|detail| Finding { gid: None, kind: FindingKind::Database, detail }).collect());
     let mut after = String::new();
     let mut failing: Vec<&'static str> = Vec::new();
     loop {
@@ -130,7 +130,7 @@ fn unlisted(table: &str, after: &str, last: Option<&String>, why: &str) -> Findi
         None => "nothing more is found there by any table".to_owned(),
     };
     let detail = format!("table `{table}` cannot be read whole {from}: {why}; {goes_on}");
-    Finding { gid: None, kind: Kind::Database, detail }
+    Finding { gid: None, kind: FindingKind::Database, detail }
 }
 
 /// What is found a second time.
@@ -158,12 +158,14 @@ fn findings(name: &str, found: &Inspected) -> Vec<Finding> {
     let finding = |kind, detail: String| Finding { gid: Some(name.to_owned()), kind, detail };
     let damaged = found.journal.damaged.iter();
     let mut findings: Vec<Finding> = damaged
-        .map(|damaged| finding(Kind::Record, format!("seq {}: {}", damaged.seq, damaged.detail)))
+        .map(|damaged| finding(FindingKind::Record, format!("seq {}: {}", damaged.seq, damaged.detail)))
         .collect();
     let row = found.row_unreadable.iter();
-    findings.extend(row.map(|why| finding(Kind::Index, format!("the index row cannot be read: {why}"))));
+    findings
+        .extend(row.map(|why| finding(FindingKind::Index, format!("the index row cannot be read: {why}"))));
     let labels = found.labels_unreadable.iter();
-    findings.extend(labels.map(|why| finding(Kind::Labels, format!("the labels cannot be read: {why}"))));
+    findings
+        .extend(labels.map(|why| finding(FindingKind::Labels, format!("the labels cannot be read: {why}"))));
     if !findings.is_empty() {
         // What it says cannot be compared with anything.
         return findings;
@@ -174,19 +176,19 @@ fn findings(name: &str, found: &Inspected) -> Vec<Finding> {
             (None, false) => "labels without a journal",
             (None, true) => return findings,
         };
-        return vec![finding(Kind::Orphan, what.to_owned())];
+        return vec![finding(FindingKind::Orphan, what.to_owned())];
     }
     match std::panic::catch_unwind(|| Transaction::fold(&found.journal.records)) {
         Ok(Ok(Some(transaction))) => {
-            findings.extend(index(&transaction, found).map(|detail| finding(Kind::Index, detail)));
+            findings.extend(index(&transaction, found).map(|detail| finding(FindingKind::Index, detail)));
             if transaction.spec().labels != found.labels {
                 let detail = "the labels are not those it was created with".to_owned();
-                findings.push(finding(Kind::Labels, detail));
+                findings.push(finding(FindingKind::Labels, detail));
             }
         }
         Ok(Ok(None)) => {}
-        Ok(Err(corrupt)) => findings.push(finding(Kind::History, corrupt.to_string())),
-        Err(_) => findings.push(finding(Kind::History, "reading it panicked".to_owned())),
+        Ok(Err(corrupt)) => findings.push(finding(FindingKind::History, corrupt.to_string())),
+        Err(_) => findings.push(finding(FindingKind::History, "reading it panicked".to_owned())),
     }
     findings
 }

@@ -45,7 +45,7 @@ pub use key_values::{
 pub use open_error::OpenError;
 pub use remote::{Risk, Unfit, Why};
 pub use sqlite::outlive_file_limit;
-pub use upkeep::{Beat, Maintenance, Membership, Registration, Registrations, Registry, Standing};
+pub use upkeep::{Beat, Liveness, Maintenance, Membership, Registration, Registrations, Registry};
 pub use watched::{Leap, WATCH_EVERY};
 
 use scheme::{Scheme, scheme};

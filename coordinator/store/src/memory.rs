@@ -6,7 +6,7 @@
 
 mod faults;
 mod key_values;
-mod state;
+mod tables;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -22,7 +22,7 @@ use super::{
     Queries, Readable, ReadablePage, Registration, Registrations, Registry, Store, StoreError, StoreFuture,
     journal_id,
 };
-use state::State;
+use tables::Tables;
 
 pub use faults::{Damage, Fault, Faults, Gate};
 
@@ -39,21 +39,21 @@ pub struct Memory {
 #[derive(Debug)]
 struct Shared {
     journal_id: JournalId,
-    state: Mutex<State>,
+    tables: Mutex<Tables>,
     faults: Faults,
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl Memory {
     /// An empty store, and the coordinator `owner` in it.
     pub fn new(owner: &str) -> Self {
-        let (state, faults) = (Mutex::default(), Faults::default());
-        let shared = Arc::new(Shared { journal_id: journal_id::new(), state, faults });
+        let (tables, faults) = (Mutex::default(), Faults::default());
+        let shared = Arc::new(Shared { journal_id: journal_id::new(), tables, faults });
         Self { owner: owner.into(), lanes_max: 1, shared, watcher: Arc::default(), walk: Arc::default() }
     }
 
@@ -77,38 +77,38 @@ impl Memory {
 
     /// Lets a coordinator's heartbeat lapse: from now on others may adopt what it owns, until it beats again.
     pub fn lapse(&self, owner: &str) {
-        self.shared.state().lapse(owner);
+        self.shared.tables().lapse(owner);
     }
 
     /// Sets the store's clock so much ahead of this process's, or back.
     pub fn set_clock_ahead(&self, ms: i64) {
-        self.shared.state().ahead_ms = ms;
+        self.shared.tables().ahead_ms = ms;
     }
 
     /// Damages one record, to see what that leads to. Returns whether the record is there.
     pub fn damage(&self, gid: &Gid, seq: u64, damage: &Damage) -> bool {
-        self.shared.state().damage(gid, seq, damage)
+        self.shared.tables().damage(gid, seq, damage)
     }
 
     fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&State, &str) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Tables, &str) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<T> {
         let Self { owner, shared, .. } = self.clone();
         detached(async move {
             shared.faults.before_read()?;
-            read(&shared.state(), &owner)
+            read(&shared.tables(), &owner)
         })
     }
 
     fn write<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&mut State, &str) -> T + Send + 'static,
+        write: impl FnOnce(&mut Tables, &str) -> T + Send + 'static,
     ) -> StoreFuture<T> {
         let Self { owner, shared, .. } = self.clone();
         detached(async move {
             shared.faults.before_write()?;
-            Ok(write(&mut shared.state(), &owner))
+            Ok(write(&mut shared.tables(), &owner))
         })
     }
 }
@@ -133,13 +133,13 @@ impl Journal for Memory {
         let Self { owner, shared, .. } = self.clone();
         detached(async move {
             match shared.faults.before_append().await {
-                None => Ok(shared.state().append(&batch, &owner)),
+                None => Ok(shared.tables().append(&batch, &owner)),
                 Some(Fault::Failed) => Err(AppendError::Failed("a fault was asked for".to_owned())),
                 Some(Fault::DoubtfulNotApplied) => {
                     Err(AppendError::Doubtful("a fault was asked for".to_owned()))
                 }
                 Some(Fault::DoubtfulApplied) => {
-                    shared.state().append(&batch, &owner);
+                    shared.tables().append(&batch, &owner);
                     Err(AppendError::Doubtful("a fault was asked for".to_owned()))
                 }
             }
@@ -147,7 +147,7 @@ impl Journal for Memory {
     }
 
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
-        self.read(move |state, owner| Ok(state.load(owner, gids)))
+        self.read(move |tables, owner| Ok(tables.load(owner, gids)))
     }
 
     fn warm(&self) -> StoreFuture<()> {
@@ -155,77 +155,77 @@ impl Journal for Memory {
     }
 
     fn remove_probe(&self, _lane: usize, gid: Gid) -> StoreFuture<()> {
-        self.write(move |state, _| state.remove_probe(&gid))
+        self.write(move |tables, _| tables.remove_probe(&gid))
     }
 
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.read(move |state, owner| Ok(state.unfinished(owner, after.as_ref(), due_by, limit)))
+        self.read(move |tables, owner| Ok(tables.unfinished(owner, after.as_ref(), due_by, limit)))
     }
 
     fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.read(move |state, owner| Ok(state.due(owner, due_by, limit)))
+        self.read(move |tables, owner| Ok(tables.due(owner, due_by, limit)))
     }
 }
 
 impl Queries for Memory {
     fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
-        self.read(move |state, _| Ok(Readable::after(after_seq, state.rows(&gid, after_seq))))
+        self.read(move |tables, _| Ok(Readable::after(after_seq, tables.rows(&gid, after_seq))))
     }
 
     fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
-        self.read(move |state, _| Ok(ReadablePage::after(after_seq, state.rows(&gid, after_seq), limit)))
+        self.read(move |tables, _| Ok(ReadablePage::after(after_seq, tables.rows(&gid, after_seq), limit)))
     }
 
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
-        self.read(move |state, _| Ok(state.list(&filter, cursor.as_ref(), limit)))
+        self.read(move |tables, _| Ok(tables.list(&filter, cursor.as_ref(), limit)))
     }
 
     fn census(&self) -> StoreFuture<Census> {
-        self.read(|state, _| Ok(state.census()))
+        self.read(|tables, _| Ok(tables.census()))
     }
 }
 
 impl Registry for Memory {
     fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
-        self.write(move |state, _| state.register(registrations))
+        self.write(move |tables, _| tables.register(registrations))
     }
 
     fn is_registered(&self, name: String) -> StoreFuture<bool> {
-        self.read(move |state, _| Ok(state.is_registered(&name)))
+        self.read(move |tables, _| Ok(tables.is_registered(&name)))
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
-        self.write(move |state, _| state.deregister(&name, base_url.as_deref()))
+        self.write(move |tables, _| tables.deregister(&name, base_url.as_deref()))
     }
 
     fn participants(&self) -> StoreFuture<Registrations> {
-        self.read(|state, _| Ok(state.participants()))
+        self.read(|tables, _| Ok(tables.participants()))
     }
 
     fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64> {
-        self.write(move |state, _| state.sweep_participants(expired_ms))
+        self.write(move |tables, _| tables.sweep_participants(expired_ms))
     }
 }
 
 impl Membership for Memory {
     fn heartbeat(&self) -> StoreFuture<Beat> {
-        self.write(|state, owner| state.beat(owner))
+        self.write(|tables, owner| tables.beat(owner))
     }
 
     fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.write(move |state, owner| state.adopt(owner, limit))
+        self.write(move |tables, owner| tables.adopt(owner, limit))
     }
 
     fn leave(&self) -> StoreFuture<()> {
-        self.write(|state, owner| state.lapse(owner))
+        self.write(|tables, owner| tables.lapse(owner))
     }
 
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
-        self.read(|state, _| Ok(state.coordinators()))
+        self.read(|tables, _| Ok(tables.coordinators()))
     }
 
     fn sweep_coordinators(&self) -> StoreFuture<u64> {
-        self.write(|state, _| state.sweep_coordinators())
+        self.write(|tables, _| tables.sweep_coordinators())
     }
 }
 
@@ -236,12 +236,12 @@ impl Maintenance for Memory {
 
     fn watch(&self) -> StoreFuture<Option<Leap>> {
         let watcher = Arc::clone(&self.watcher);
-        self.write(move |state, _| state.watch(&watcher))
+        self.write(move |tables, _| tables.watch(&watcher))
     }
 
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
         let walk = Arc::clone(&self.walk);
-        self.write(move |state, _| state.retire(&walk, kept_ms, limit))
+        self.write(move |tables, _| tables.retire(&walk, kept_ms, limit))
     }
 
     fn close(&self) -> StoreFuture<()> {

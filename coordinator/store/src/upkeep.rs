@@ -48,7 +48,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
 
 /// Whether a coordinator still is who it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Liveness {
     /// Its heartbeats have been on time.
     Alive,
     /// Its row said that it is gone, by its own word or another's: others may have adopted what it owned.
@@ -61,7 +61,7 @@ pub enum Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beat {
     /// How the coordinator stands.
-    pub standing: Standing,
+    pub standing: Liveness,
     /// The store's time while it answered; none where the store has no other clock than the coordinator's own.
     pub at: Option<Timestamp>,
 }

@@ -44,7 +44,7 @@ enum Kind {
 
 /// Why a database does not do what it is asked. Never holds a password.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum XaError {
     /// The URL cannot be used: whoever gave it has to mend it.
     #[error("the URL of the database {0}")]
     Url(String),
@@ -53,7 +53,7 @@ pub enum Trouble {
     Said(String),
 }
 
-impl From<sqlx::Error> for Trouble {
+impl From<sqlx::Error> for XaError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Configuration(_) => Self::Url(format!("cannot be used: {}", driver_words(&error))),
@@ -65,9 +65,9 @@ impl From<sqlx::Error> for Trouble {
 impl Database {
     /// Connects to the database of a URL, `postgres://..` or `mysql://..`. PostgreSQL ends a branch only in the database
     /// that it was prepared in.
-    pub async fn open(url: &str) -> Result<Self, Trouble> {
+    pub async fn open(url: &str) -> Result<Self, XaError> {
         if url.contains("://") {
-            check_server_url(url).map_err(|why| Trouble::Url(format!("cannot be used: {why}")))?;
+            check_server_url(url).map_err(|why| XaError::Url(format!("cannot be used: {why}")))?;
         }
         let kind = match url.split_once("://") {
             Some(("postgres" | "postgresql", _)) => Kind::Postgres(postgres::Postgres::connect(url).await?),
@@ -75,14 +75,14 @@ impl Database {
             _ => {
                 let expected =
                     "postgres://user:password@host/database or mysql://user:password@host/database";
-                return Err(Trouble::Url(format!("names none that has XA; write {expected}")));
+                return Err(XaError::Url(format!("names none that has XA; write {expected}")));
             }
         };
         Ok(Self(kind))
     }
 
     /// Every branch of Trine's that is prepared there, the oldest first.
-    pub async fn prepared(&mut self) -> Result<Vec<Prepared>, Trouble> {
+    pub async fn prepared(&mut self) -> Result<Vec<Prepared>, XaError> {
         let mut found = match &mut self.0 {
             Kind::Postgres(database) => database.prepared().await?,
             Kind::MySql(database) => database.prepared().await?,
@@ -92,7 +92,7 @@ impl Database {
     }
 
     /// Ends one; false when it was no longer prepared.
-    pub async fn end(&mut self, xid: &Xid, end: End) -> Result<bool, Trouble> {
+    pub async fn end(&mut self, xid: &Xid, end: End) -> Result<bool, XaError> {
         match &mut self.0 {
             Kind::Postgres(database) => Ok(database.end(xid, end).await?),
             Kind::MySql(database) => Ok(database.end(xid, end).await?),

@@ -56,18 +56,18 @@ fn delete(entries: &mut Entries, place: &(Key, Key), expected: Option<Revision>)
 
 impl KeyValues for Memory {
     fn entry(&self, category: Key, key: Key) -> StoreFuture<Option<Entry>> {
-        self.read(move |state, _| {
+        self.read(move |tables, _| {
             let place = (category, key);
-            Ok(state.entries.get(&place).map(|kept| kept.entry(&place.1)))
+            Ok(tables.entries.get(&place).map(|kept| kept.entry(&place.1)))
         })
     }
 
     fn entries(&self, category: Key, after: Option<Key>, limit: usize) -> StoreFuture<Vec<Entry>> {
-        self.read(move |state, _| {
+        self.read(move |tables, _| {
             let wanted = |((of, key), _): &(&(Key, Key), &Kept)| {
                 *of == category && after.as_ref().is_none_or(|after| key > after)
             };
-            Ok(state
+            Ok(tables
                 .entries
                 .iter()
                 .filter(wanted)
@@ -85,10 +85,10 @@ impl KeyValues for Memory {
         expected: Option<Revision>,
         now: Timestamp,
     ) -> StoreFuture<Change> {
-        self.write(move |state, _| put(&mut state.entries, (category, key), value, expected, now))
+        self.write(move |tables, _| put(&mut tables.entries, (category, key), value, expected, now))
     }
 
     fn delete(&self, category: Key, key: Key, expected: Option<Revision>) -> StoreFuture<Change> {
-        self.write(move |state, _| delete(&mut state.entries, &(category, key), expected))
+        self.write(move |tables, _| delete(&mut tables.entries, &(category, key), expected))
     }
 }

@@ -25,7 +25,7 @@ impl Subject for Shared {
     }
 
     async fn rewrite(&self, what: Rewrite<'_>) {
-        self.0.shared.state().rewrite(&what);
+        self.0.shared.tables().rewrite(&what);
     }
 
     async fn lapse(&self, owner: &str) {

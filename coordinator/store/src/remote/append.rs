@@ -10,7 +10,7 @@ use std::time::Duration;
 use trine_engine::Batch;
 use trine_protocol::Gid;
 
-use super::client::{Client, ClientError, Refusal, Row, Verdict};
+use super::client::{Client, ClientError, Row, Verdict, WriteFailure};
 use super::connections::Connections;
 use super::writing::Writing;
 use crate::group::{self, Run};
@@ -35,15 +35,15 @@ pub(super) async fn append<C: Client>(
     for _ in 0..TRIES_MAX {
         let writing = Writing::new(batch, owner, &runs, &conflicts);
         let mut lease = connections.lease().await.map_err(|error| AppendError::Failed(error.to_string()))?;
-        let refusal = match write(connections, &mut lease.client, &writing).await {
+        let failure = match write(connections, &mut lease.client, &writing).await {
             Ok(()) => {
                 lease.give_back();
                 return Ok(Appended { conflicts: conflicts.into_iter().collect() });
             }
-            Err(refusal) => refusal,
+            Err(failure) => failure,
         };
-        why = refusal.error.to_string();
-        match refusal.verdict {
+        why = failure.error.to_string();
+        match failure.verdict {
             Verdict::Doubtful => {
                 connections.look_elsewhere();
                 return Err(AppendError::Doubtful(why));
@@ -71,17 +71,17 @@ async fn write<C: Client>(
     connections: &Connections<C>,
     client: &mut C,
     writing: &Writing<'_>,
-) -> Result<(), Refusal> {
-    let mut refusal = None;
+) -> Result<(), WriteFailure> {
+    let mut failure = None;
     let written = connections.in_time(async {
-        if let Err(refused) = client.write(writing).await {
-            refusal = Some(refused);
+        if let Err(failed) = client.write(writing).await {
+            failure = Some(failed);
         }
         Ok(())
     });
     // Whether a write that was not waited for any longer took place, nobody knows.
-    written.await.map_err(|error| Refusal { verdict: Verdict::Doubtful, error })?;
-    refusal.map_or(Ok(()), Err)
+    written.await.map_err(|error| WriteFailure { verdict: Verdict::Doubtful, error })?;
+    failure.map_or(Ok(()), Err)
 }
 
 /// Gids whose journal does not end where the batch goes on.

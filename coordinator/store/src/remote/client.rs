@@ -14,7 +14,7 @@ use crate::{Registration, StoreError};
 
 /// A value to bind.
 #[derive(Debug, Clone)]
-pub(crate) enum Value {
+pub(crate) enum Param {
     Int(i64),
     MaybeInt(Option<i64>),
     MaybeBool(Option<bool>),
@@ -22,19 +22,19 @@ pub(crate) enum Value {
     MaybeText(Option<String>),
 }
 
-impl From<&str> for Value {
+impl From<&str> for Param {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<&Gid> for Value {
+impl From<&Gid> for Param {
     fn from(gid: &Gid) -> Self {
         Self::Text(gid.as_str().to_owned())
     }
 }
 
-impl From<i64> for Value {
+impl From<i64> for Param {
     fn from(number: i64) -> Self {
         Self::Int(number)
     }
@@ -181,20 +181,20 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
 
     /// Says that a coordinator is alive: name, incarnation, node. Answers whose the name is, the heartbeat
     /// before this one, and this one; nothing when that must be asked.
-    fn beat(&mut self, values: &[Value]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
+    fn beat(&mut self, values: &[Param]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
     /// Runs a text that answers rows.
     fn query(
         &mut self,
         text: &'static str,
-        values: &[Value],
+        values: &[Param],
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
     /// Runs a text that changes rows; returns how many.
     fn execute(
         &mut self,
         text: &'static str,
-        values: &[Value],
+        values: &[Param],
     ) -> impl Future<Output = Result<u64, ClientError>> + Send;
 
     /// Journals: gid, seq, at, event, and whether `owner` owns it, by gid and seq.
@@ -209,7 +209,7 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
 
     /// Writes all of a batch in one database transaction, or nothing. After an error the connection is as before, or
     /// of no more use: then the error is [`Verdict::Doubtful`] or [`Verdict::Failed`].
-    fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), WriteFailure>> + Send;
 
     /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`, if the row of `from` says that it is
     /// gone ([`super::tables::GONE_MAX`]); returns their gids.
@@ -246,7 +246,7 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
 
 /// How writing a batch went wrong.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct WriteFailure {
     pub(crate) verdict: Verdict,
     pub(crate) error: ClientError,
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use trine_protocol::Timestamp;
 
 use super::Remote;
-use super::client::{self, Client, ClientError, Row, Verdict};
+use super::client::{Client, ClientError, Param, Row, Verdict};
 use super::rows::{count, timestamp};
 use crate::columns::{integer, millis};
 use crate::{Change, Entry, Key, KeyValues, Revision, StoreError, StoreFuture, Value};
@@ -16,7 +16,7 @@ const TRIES_MAX: u32 = 5;
 
 impl<C: Client> Remote<C> {
     /// Runs a text that changes one row or none.
-    fn change(&self, text: &'static str, values: Vec<client::Value>) -> StoreFuture<Change> {
+    fn change(&self, text: &'static str, values: Vec<Param>) -> StoreFuture<Change> {
         let values = Arc::new(values);
         let begun = Arc::new(AtomicBool::new(false));
         let changed = self.keep(move |client, _| {
@@ -39,7 +39,7 @@ impl<C: Client> Remote<C> {
 async fn change<C: Client>(
     client: &mut C,
     text: &'static str,
-    values: &[client::Value],
+    values: &[Param],
 ) -> Result<Change, ClientError> {
     let mut tries = 0;
     loop {

@@ -18,7 +18,7 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
+use super::client::{Cell, Client, ClientError, Param, Row, Texts, Verdict, WriteFailure, driver_words};
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use super::writing::Writing;
@@ -96,17 +96,17 @@ impl Client for MySql {
         &self.1
     }
 
-    async fn beat(&mut self, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+    async fn beat(&mut self, values: &[Param]) -> Result<Vec<Row>, ClientError> {
         self.execute(Self::TEXTS.beat, values).await?;
         self.query(Self::TEXTS.standing, &values[..1]).await
     }
 
-    async fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+    async fn query(&mut self, text: &'static str, values: &[Param]) -> Result<Vec<Row>, ClientError> {
         let rows = bind(text, values).fetch_all(&mut self.0).await?;
         rows.iter().map(row).collect()
     }
 
-    async fn execute(&mut self, text: &'static str, values: &[Value]) -> Result<u64, ClientError> {
+    async fn execute(&mut self, text: &'static str, values: &[Param]) -> Result<u64, ClientError> {
         Ok(bind(text, values).execute(&mut self.0).await?.rows_affected())
     }
 
@@ -130,7 +130,7 @@ impl Client for MySql {
         Ok(found)
     }
 
-    async fn write(&mut self, writing: &Writing<'_>) -> Result<(), Refusal> {
+    async fn write(&mut self, writing: &Writing<'_>) -> Result<(), WriteFailure> {
         write::write(&mut self.0, writing).await
     }
 
@@ -306,15 +306,15 @@ fn migrator() -> Migrator {
 
 type Bound = Query<'static, sqlx::MySql, MySqlArguments>;
 
-fn bind(text: &'static str, values: &[Value]) -> Bound {
+fn bind(text: &'static str, values: &[Param]) -> Bound {
     let (text, order) = positional::positional(text);
     let query = sqlx::query(statements::vouched(text));
     order.into_iter().fold(query, |query, place| match &values[place] {
-        Value::Int(number) => query.bind(*number),
-        Value::MaybeInt(number) => query.bind(*number),
-        Value::MaybeBool(flag) => query.bind(flag.map(i64::from)),
-        Value::Text(text) => query.bind(text.clone()),
-        Value::MaybeText(text) => query.bind(text.clone()),
+        Param::Int(number) => query.bind(*number),
+        Param::MaybeInt(number) => query.bind(*number),
+        Param::MaybeBool(flag) => query.bind(flag.map(i64::from)),
+        Param::Text(text) => query.bind(text.clone()),
+        Param::MaybeText(text) => query.bind(text.clone()),
     })
 }
 

@@ -14,7 +14,7 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::client::{Cell, Client, ClientError, Refusal, Row, Texts, Value, Verdict, driver_words};
+use super::client::{Cell, Client, ClientError, Param, Row, Texts, Verdict, WriteFailure, driver_words};
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use super::writing::Writing;
@@ -101,16 +101,16 @@ impl Client for Postgres {
         ""
     }
 
-    async fn beat(&mut self, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+    async fn beat(&mut self, values: &[Param]) -> Result<Vec<Row>, ClientError> {
         self.query(Self::TEXTS.beat, values).await
     }
 
-    async fn query(&mut self, text: &'static str, values: &[Value]) -> Result<Vec<Row>, ClientError> {
+    async fn query(&mut self, text: &'static str, values: &[Param]) -> Result<Vec<Row>, ClientError> {
         let rows = bind(sqlx::query(text), values).fetch_all(&mut self.0).await?;
         rows.iter().map(row).collect()
     }
 
-    async fn execute(&mut self, text: &'static str, values: &[Value]) -> Result<u64, ClientError> {
+    async fn execute(&mut self, text: &'static str, values: &[Param]) -> Result<u64, ClientError> {
         Ok(bind(sqlx::query(text), values).execute(&mut self.0).await?.rows_affected())
     }
 
@@ -126,10 +126,10 @@ impl Client for Postgres {
         rows.iter().map(row).collect()
     }
 
-    async fn write(&mut self, writing: &Writing<'_>) -> Result<(), Refusal> {
+    async fn write(&mut self, writing: &Writing<'_>) -> Result<(), WriteFailure> {
         write::bound(writing).execute(&mut self.0).await.map(drop).map_err(|error| {
             let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-            Refusal { verdict: verdict(code.as_deref()), error: error.into() }
+            WriteFailure { verdict: verdict(code.as_deref()), error: error.into() }
         })
     }
 
@@ -243,13 +243,13 @@ async fn applied(connection: &mut PgConnection, migrator: &Migrator) -> Result<u
 
 type Bound<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
-fn bind<'q>(query: Bound<'q>, values: &[Value]) -> Bound<'q> {
+fn bind<'q>(query: Bound<'q>, values: &[Param]) -> Bound<'q> {
     values.iter().fold(query, |query, value| match value {
-        Value::Int(number) => query.bind(*number),
-        Value::MaybeInt(number) => query.bind(*number),
-        Value::MaybeBool(flag) => query.bind(*flag),
-        Value::Text(text) => query.bind(text.clone()),
-        Value::MaybeText(text) => query.bind(text.clone()),
+        Param::Int(number) => query.bind(*number),
+        Param::MaybeInt(number) => query.bind(*number),
+        Param::MaybeBool(flag) => query.bind(*flag),
+        Param::Text(text) => query.bind(text.clone()),
+        Param::MaybeText(text) => query.bind(text.clone()),
     })
 }
 

@@ -6,7 +6,7 @@ use trine_engine::Record;
 use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use super::client::{Client, ClientError, Row, Value};
+use super::client::{Client, ClientError, Param, Row};
 use super::rows::{count, gid_of, gids, timestamp, word};
 use super::sightings::Heartbeat;
 use super::tables::{GAVE_UP, GONE_MAX, Identity, TAKEN_FOR_GONE};
@@ -122,13 +122,13 @@ pub(super) async fn list<C: Client>(
     let end = created_to.map_or(cursor, |to| cursor.min((millis(to), "")));
     let words: String = statuses.iter().map(|status| format!("{status},")).collect();
     let mut values = vec![
-        Value::Int(created_from.map_or(0, millis)),
-        Value::Int(end.0),
+        Param::Int(created_from.map_or(0, millis)),
+        Param::Int(end.0),
         end.1.into(),
-        Value::MaybeText((!statuses.is_empty()).then(|| format!(",{words}"))),
-        Value::MaybeText(pattern.map(|pattern| pattern.as_str().to_owned())),
-        Value::MaybeBool(*parked),
-        Value::MaybeText(host.clone()),
+        Param::MaybeText((!statuses.is_empty()).then(|| format!(",{words}"))),
+        Param::MaybeText(pattern.map(|pattern| pattern.as_str().to_owned())),
+        Param::MaybeBool(*parked),
+        Param::MaybeText(host.clone()),
         count(limit.saturating_add(1)),
     ];
     if let Some((key, value)) = label {

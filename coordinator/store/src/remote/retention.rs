@@ -1,6 +1,6 @@
 //! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
 
-use super::client::{Client, ClientError, Row, Value};
+use super::client::{Client, ClientError, Param, Row};
 use super::{queries, rows};
 use crate::columns::millis;
 use crate::retention::{self, Candidate, Judged, Walk};
@@ -62,8 +62,8 @@ pub(super) async fn retire<C: Client>(
                 candidate.gid.as_str().into(),
                 candidate.settled_at.into(),
                 row.status.as_str().into(),
-                Value::MaybeText(row.parked.map(str::to_owned)),
-                Value::MaybeInt(row.due_at.map(millis)),
+                Param::MaybeText(row.parked.map(str::to_owned)),
+                Param::MaybeInt(row.due_at.map(millis)),
                 millis(row.updated_at).into(),
             ];
             put_right += client.execute(C::TEXTS.reopen, &values).await?;

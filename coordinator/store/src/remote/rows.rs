@@ -2,7 +2,7 @@
 
 use trine_protocol::{Gid, Timestamp};
 
-use super::client::{ClientError, Row, Value};
+use super::client::{ClientError, Param, Row};
 use crate::group;
 
 pub(super) fn gids(rows: &[Row]) -> Result<Vec<Gid>, ClientError> {
@@ -21,6 +21,6 @@ pub(super) fn timestamp(row: &Row, column: usize) -> Result<Timestamp, ClientErr
     row.int(column).map(|millis| Timestamp::from_millis(millis.cast_unsigned()))
 }
 
-pub(super) fn count(limit: usize) -> Value {
-    Value::Int(i64::try_from(limit).unwrap_or(i64::MAX))
+pub(super) fn count(limit: usize) -> Param {
+    Param::Int(i64::try_from(limit).unwrap_or(i64::MAX))
 }

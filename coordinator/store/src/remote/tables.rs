@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use trine_protocol::{Gid, JournalId, Timestamp};
 
-use super::client::{Client, ClientError, Row, Value};
+use super::client::{Client, ClientError, Param, Row};
 use super::rows;
 use super::sightings::{Heartbeat, Sightings};
 use crate::columns::integer;
-use crate::{Beat, Options, Registration, Standing, journal_id};
+use crate::{Beat, Liveness, Options, Registration, journal_id};
 use trine_clock::Stopwatch;
 
 /// How often a process that starts looks whether its name is used.
@@ -85,7 +85,7 @@ pub(super) async fn deregister<C: Client>(
     name: &str,
     base_url: Option<String>,
 ) -> Result<u64, ClientError> {
-    client.execute(C::TEXTS.deregister, &[name.into(), Value::MaybeText(base_url)]).await
+    client.execute(C::TEXTS.deregister, &[name.into(), Param::MaybeText(base_url)]).await
 }
 
 /// See [`crate::Registry::sweep_participants`].
@@ -165,13 +165,13 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
     let Some(row) = rows.first() else {
         // The row was swept, so it must have lapsed long ago.
         join(client, identity).await?;
-        return Ok(Beat { standing: Standing::Lapsed, at: None });
+        return Ok(Beat { standing: Liveness::Lapsed, at: None });
     };
     if row.text(0)? != incarnation {
-        return Ok(Beat { standing: Standing::Superseded, at: None });
+        return Ok(Beat { standing: Liveness::Superseded, at: None });
     }
     // Not by how old its last heartbeat was by the database's clock: that may have leapt, and nobody adopts because of that.
-    let standing = if row.int(1)? <= GONE_MAX { Standing::Lapsed } else { Standing::Alive };
+    let standing = if row.int(1)? <= GONE_MAX { Liveness::Lapsed } else { Liveness::Alive };
     // What was just written is when it was written.
     Ok(Beat { standing, at: Some(rows::timestamp(row, 2)?) })
 }

@@ -15,7 +15,7 @@ use trine_testkit::postgres::{self, Postgres};
 
 use crate::memory::Damage;
 use crate::suite::{self, Rewrite, Subject, conformance, shared_conformance};
-use crate::{Options, Standing, Store, StoreError, open};
+use crate::{Liveness, Options, Store, StoreError, open};
 
 /// A server that can be asked behind the coordinator's back.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,7 @@ impl Database {
 }
 
 /// How a coordinator stands, by its next heartbeat.
-async fn standing(store: &dyn Store) -> Result<Standing, StoreError> {
+async fn standing(store: &dyn Store) -> Result<Liveness, StoreError> {
     store.heartbeat().await.map(|beat| beat.standing)
 }
 

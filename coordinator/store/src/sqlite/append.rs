@@ -27,7 +27,7 @@ const BUSY: i32 = 5;
 const IO_ERROR: i32 = 10;
 
 /// How one attempt went wrong.
-enum Refusal {
+enum AppendFailure {
     /// Nothing was begun. The connection may be the reason, and is of no more use.
     NotBegun(sqlx::Error),
     /// Some gids are further along, or not as far, as the batch believes. Rolled back.
@@ -47,7 +47,7 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
     };
     let mut conflicts = BTreeSet::new();
     let mut outcome = finish(&mut session.connection, unchecked).await;
-    if let Err(Refusal::Conflict(_)) = outcome {
+    if let Err(AppendFailure::Conflict(_)) = outcome {
         outcome = append_checked(&mut session.connection, batch, owner, &mut conflicts).await;
     }
     match outcome {
@@ -56,16 +56,16 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
             Ok(Appended { conflicts: conflicts.into_iter().collect() })
         }
         // A conflict in the second attempt: the batch contradicts itself.
-        Err(Refusal::Conflict(error) | Refusal::Failed(error)) => {
+        Err(AppendFailure::Conflict(error) | AppendFailure::Failed(error)) => {
             let text = words::of(&error);
             session.end::<()>(Err(error)).ok();
             Err(AppendError::Failed(text))
         }
-        Err(Refusal::NotBegun(error)) => {
+        Err(AppendFailure::NotBegun(error)) => {
             session.abandon();
             Err(AppendError::Failed(words::of(&error)))
         }
-        Err(Refusal::Doubtful(error)) => {
+        Err(AppendFailure::Doubtful(error)) => {
             session.abandon();
             Err(AppendError::Doubtful(words::of(&error)))
         }
@@ -78,9 +78,9 @@ async fn append_checked(
     batch: &Batch,
     owner: &Owner,
     conflicts: &mut BTreeSet<Gid>,
-) -> Result<(), Refusal> {
+) -> Result<(), AppendFailure> {
     if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await {
-        return Err(Refusal::NotBegun(error));
+        return Err(AppendFailure::NotBegun(error));
     }
     match conflicting(connection, &group::runs(batch)).await {
         Ok(found) => *conflicts = found,
@@ -90,14 +90,14 @@ async fn append_checked(
 }
 
 /// Runs a command that ends with COMMIT.
-async fn finish(connection: &mut SqliteConnection, command: Bound) -> Result<(), Refusal> {
+async fn finish(connection: &mut SqliteConnection, command: Bound) -> Result<(), AppendFailure> {
     match command.execute(&mut *connection).await {
         Ok(_) => Ok(()),
         Err(error) => Err(roll_back(connection, error).await),
     }
 }
 
-async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> Refusal {
+async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> AppendFailure {
     let code = cause.as_database_error().and_then(|error| error.code()?.parse().ok());
     let rolled_back = sqlx::query("ROLLBACK").execute(connection).await.is_ok();
     verdict(code, rolled_back)(cause)
@@ -105,15 +105,15 @@ async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> Ref
 
 /// What an error means. A rollback that succeeds proves that nothing was committed (there was something to roll back),
 /// unless the disk itself failed: what a failed write or fsync left on it, only reading tells.
-fn verdict(code: Option<i32>, rolled_back: bool) -> fn(sqlx::Error) -> Refusal {
+fn verdict(code: Option<i32>, rolled_back: bool) -> fn(sqlx::Error) -> AppendFailure {
     let primary = code.map(|code| code & 0xff);
     match (code, rolled_back) {
-        _ if primary == Some(IO_ERROR) => Refusal::Doubtful,
-        (Some(code), true) if CONFLICT_CODES.contains(&code) => Refusal::Conflict,
-        (_, true) => Refusal::Failed,
+        _ if primary == Some(IO_ERROR) => AppendFailure::Doubtful,
+        (Some(code), true) if CONFLICT_CODES.contains(&code) => AppendFailure::Conflict,
+        (_, true) => AppendFailure::Failed,
         // Only beginning can find the file locked; after that nobody else writes.
-        (_, false) if primary == Some(BUSY) => Refusal::NotBegun,
-        (_, false) => Refusal::Doubtful,
+        (_, false) if primary == Some(BUSY) => AppendFailure::NotBegun,
+        (_, false) => AppendFailure::Doubtful,
     }
 }
 
@@ -202,10 +202,10 @@ mod tests {
             (None, false, "doubtful"),
         ] {
             let found = match verdict(code, rolled_back)(sqlx::Error::WorkerCrashed) {
-                Refusal::NotBegun(_) => "not begun",
-                Refusal::Conflict(_) => "conflict",
-                Refusal::Failed(_) => "failed",
-                Refusal::Doubtful(_) => "doubtful",
+                AppendFailure::NotBegun(_) => "not begun",
+                AppendFailure::Conflict(_) => "conflict",
+                AppendFailure::Failed(_) => "failed",
+                AppendFailure::Doubtful(_) => "doubtful",
             };
             assert_eq!(found, expected, "{code:?}, rolled back: {rolled_back}");
         }

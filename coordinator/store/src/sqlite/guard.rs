@@ -32,7 +32,7 @@ const BESIDE: bool = !cfg!(target_os = "linux");
 
 /// Why a file cannot be had.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum TakeError {
     /// Another store has it, here or in another process.
     Held,
     /// The end of a sentence: what is wrong, and what to do.
@@ -53,7 +53,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Takes a file, which is created with its folder if it is missing.
-    pub(super) fn take(path: &Path) -> Result<Self, Refused> {
+    pub(super) fn take(path: &Path) -> Result<Self, TakeError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
             std::fs::create_dir_all(folder).map_err(|error| unusable("its folder cannot be made", &error))?;
@@ -63,7 +63,7 @@ impl Guard {
         if let Ok(found) = found {
             check(&found)?;
             if is_held(number(&found)) {
-                return Err(Refused::Held);
+                return Err(TakeError::Held);
             }
         }
         let file = open(path).map_err(|error| unusable("the file cannot be opened for writing", &error))?;
@@ -73,12 +73,12 @@ impl Guard {
         if is_held(number(&found)) {
             // Closing it would cost the other store its locks.
             std::mem::forget(file);
-            return Err(Refused::Held);
+            return Err(TakeError::Held);
         }
         let before = of_an_earlier_version(path)?;
         let locked = if BESIDE { lock(open_beside(path)?)? } else { lock(file)? };
         if std::fs::metadata(path).map(|found| number(&found)).ok() != Some(number(&found)) {
-            return Err(Refused::Unusable(
+            return Err(TakeError::Unusable(
                 "the file was replaced while it was being opened; try again".into(),
             ));
         }
@@ -180,17 +180,17 @@ fn number(found: &std::fs::Metadata) -> Number {
     (found.dev(), found.ino())
 }
 
-fn check(found: &std::fs::Metadata) -> Result<(), Refused> {
+fn check(found: &std::fs::Metadata) -> Result<(), TakeError> {
     if found.is_dir() {
-        return Err(Refused::Unusable("it is a folder; name a file in it, such as trine.db".into()));
+        return Err(TakeError::Unusable("it is a folder; name a file in it, such as trine.db".into()));
     }
     if !found.is_file() {
-        return Err(Refused::Unusable("it is no ordinary file; name one on a disk".into()));
+        return Err(TakeError::Unusable("it is no ordinary file; name one on a disk".into()));
     }
     let links = found.nlink();
     if links > 1 {
         // SQLite keeps the write-ahead log beside the name: two names, two logs, and one of them is lost.
-        return Err(Refused::Unusable(format!(
+        return Err(TakeError::Unusable(format!(
             "the file has {links} names (hard links); remove all but one"
         )));
     }
@@ -199,12 +199,12 @@ fn check(found: &std::fs::Metadata) -> Result<(), Refused> {
 
 /// SQLite deletes a write-ahead log that lies beside an empty database, or where there is none; and that log may be the one of
 /// a coordinator whose database was moved.
-fn check_log(path: &Path, has_database: bool) -> Result<(), Refused> {
+fn check_log(path: &Path, has_database: bool) -> Result<(), TakeError> {
     let log = log(path);
     if has_database || !log.exists() {
         return Ok(());
     }
-    Err(Refused::Unusable(format!(
+    Err(TakeError::Unusable(format!(
         "there is a write-ahead log, {}, and no database that it belongs to: it may hold records that were acknowledged, and \
          a coordinator may be using it still. Put the database back in its place; a new one is made only where that log is not",
         log.display()
@@ -222,28 +222,28 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).read(true).write(true).open(path)
 }
 
-fn lock(file: File) -> Result<File, Refused> {
+fn lock(file: File) -> Result<File, TakeError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Refused::Held),
+        Err(TryLockError::WouldBlock) => Err(TakeError::Held),
         Err(TryLockError::Error(error)) => Err(unusable("the file cannot be locked", &error)),
     }
 }
 
-fn beside(path: &Path) -> Result<PathBuf, Refused> {
+fn beside(path: &Path) -> Result<PathBuf, TakeError> {
     let path = path.canonicalize().map_err(|error| unusable("its path cannot be followed", &error))?;
     let mut beside = path.into_os_string();
     beside.push(".lock");
     Ok(PathBuf::from(beside))
 }
 
-fn open_beside(path: &Path) -> Result<File, Refused> {
+fn open_beside(path: &Path) -> Result<File, TakeError> {
     open(&beside(path)?).map_err(|error| unusable("the file beside it cannot be opened", &error))
 }
 
 /// Versions before this one locked a file beside the database. One that runs has it locked still; one that starts later
 /// finds tables that are newer than it knows, and ends. Returns the file, which nobody needs any more.
-fn of_an_earlier_version(path: &Path) -> Result<Option<PathBuf>, Refused> {
+fn of_an_earlier_version(path: &Path) -> Result<Option<PathBuf>, TakeError> {
     let beside = beside(path)?;
     match File::options().write(true).open(&beside) {
         Ok(file) if BESIDE => drop(file),
@@ -256,7 +256,7 @@ fn of_an_earlier_version(path: &Path) -> Result<Option<PathBuf>, Refused> {
     Ok(Some(beside))
 }
 
-fn unusable(what: &str, error: &io::Error) -> Refused {
+fn unusable(what: &str, error: &io::Error) -> TakeError {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "; let the user that runs Trine read and write the file, and make files in its folder"
@@ -265,16 +265,16 @@ fn unusable(what: &str, error: &io::Error) -> Refused {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room",
         _ => "",
     };
-    Refused::Unusable(format!("{what}: {error}{remedy}"))
+    TakeError::Unusable(format!("{what}: {error}{remedy}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn unusable_because(taken: Result<Guard, Refused>) -> String {
+    fn unusable_because(taken: Result<Guard, TakeError>) -> String {
         match taken {
-            Err(Refused::Unusable(why)) => why,
+            Err(TakeError::Unusable(why)) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -286,8 +286,8 @@ mod tests {
         let (file, symbolic, hard) = (name("a.db"), name("b.db"), name("c.db"));
         let guard = Guard::take(&file).unwrap();
         std::os::unix::fs::symlink(&file, &symbolic).unwrap();
-        assert_eq!(Guard::take(&file).err(), Some(Refused::Held));
-        assert_eq!(Guard::take(&symbolic).err(), Some(Refused::Held));
+        assert_eq!(Guard::take(&file).err(), Some(TakeError::Held));
+        assert_eq!(Guard::take(&symbolic).err(), Some(TakeError::Held));
         guard.release();
         drop(Guard::take(&symbolic).unwrap());
         std::fs::hard_link(&file, &hard).unwrap();
@@ -304,7 +304,7 @@ mod tests {
         let file = folder.path().join("a.db");
         let other = open(&file).unwrap();
         other.lock().unwrap();
-        assert_eq!(Guard::take(&file).err(), Some(Refused::Held));
+        assert_eq!(Guard::take(&file).err(), Some(TakeError::Held));
         drop(other);
         let guard = Guard::take(&file).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies beside it");
@@ -320,7 +320,7 @@ mod tests {
         let (file, beside) = (folder.path().join("a.db"), folder.path().join("a.db.lock"));
         let earlier = open(&beside).unwrap();
         earlier.lock().unwrap();
-        assert_eq!(Guard::take(&file).err(), Some(Refused::Held));
+        assert_eq!(Guard::take(&file).err(), Some(TakeError::Held));
         drop(earlier);
         drop(Guard::take(&file).unwrap());
         assert!(!beside.exists());

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use trine_protocol::JournalId;
 
-use super::guard::{Guard, Refused};
+use super::guard::{Guard, TakeError};
 use super::owner::{self, Owner};
 use super::{schema, words};
 use crate::OpenError;
@@ -94,8 +94,8 @@ pub(crate) async fn migrate(path: &Path) -> Result<u64, OpenError> {
 async fn take(path: &Path) -> Result<Guard, OpenError> {
     match Guard::take(path) {
         Ok(guard) => Ok(guard),
-        Err(Refused::Unusable(detail)) => Err(schema::failed(path, detail)),
-        Err(Refused::Held) => {
+        Err(TakeError::Unusable(detail)) => Err(schema::failed(path, detail)),
+        Err(TakeError::Held) => {
             let holder = owner::holder(path).await.map(|holder| format!(" ({holder})"));
             Err(OpenError::InUse { file: path.display().to_string(), holder: holder.unwrap_or_default() })
         }

@@ -10,7 +10,7 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 use trine_protocol::Timestamp;
 
 use super::schema;
-use crate::Standing;
+use crate::Liveness;
 
 /// Which process this is.
 #[derive(Debug, Clone)]
@@ -45,14 +45,14 @@ pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Re
 pub(super) async fn heartbeat(
     writer: &super::writer::Writer,
     owner: &Owner,
-) -> Result<Standing, sqlx::Error> {
+) -> Result<Liveness, sqlx::Error> {
     let statement = sqlx::query(
         "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) \
          WHERE id = ? AND incarnation = ?",
     );
     let statement = statement.bind(owner.name.clone()).bind(owner.incarnation.clone());
     let beaten = writer.alone(statement).await?;
-    Ok(if beaten == 0 { Standing::Superseded } else { Standing::Alive })
+    Ok(if beaten == 0 { Liveness::Superseded } else { Liveness::Alive })
 }
 
 /// Who has a file, for the message to whoever does not get it: as far as can be read beside the one that has it.

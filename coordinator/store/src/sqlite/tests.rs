@@ -13,15 +13,15 @@ use trine_engine::{Batch, BatchId, Event, IndexRow, Record, Transaction};
 use trine_protocol::{Gid, Status, Timestamp};
 
 use super::{Sqlite, listing, queries, retention, schema};
-use crate::check::{self, Kind};
+use crate::check::{self, FindingKind};
 use crate::memory::Damage;
 use crate::retention::{Candidate, Judged};
 use crate::suite::fixture::{Tx, create, names, settle};
 use crate::suite::{self, Rewrite, Subject, conformance};
 use crate::vitals::Vitals;
 use crate::{
-    AppendError, Appended, Cursor, Filter, Journal, Maintenance, Membership, OpenError, Options, Queries,
-    Standing, Store, StoreError, Why, migrate, open,
+    AppendError, Appended, Cursor, Filter, Journal, Liveness, Maintenance, Membership, OpenError, Options,
+    Queries, Store, StoreError, Why, migrate, open,
 };
 
 struct Folder(TempDir);

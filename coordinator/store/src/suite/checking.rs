@@ -6,27 +6,27 @@ use std::sync::Arc;
 use trine_engine::{Batch, BatchId, IndexRow, Record, Transaction};
 
 use super::fixture::{Tx, append};
-use crate::check::{Kind, check};
+use crate::check::{FindingKind, check};
 use crate::{Options, PROBES, inspect, open};
 
 /// Each is damaged in its way; the last one is not.
-const DAMAGE: [(&str, &str, Kind); 8] = [
-    ("gap", "UPDATE journal SET seq = 3, checksum = NULL WHERE gid = 'gap'", Kind::Record),
-    ("labels", "DELETE FROM transaction_labels WHERE gid = 'labels'", Kind::Labels),
-    ("late", "UPDATE transactions SET due_at = 9000000000000 WHERE gid = 'late'", Kind::Index),
-    ("lost", "DELETE FROM journal WHERE gid = 'lost'", Kind::Orphan),
-    ("no-row", "DELETE FROM transactions WHERE gid = 'no-row'", Kind::Index),
+const DAMAGE: [(&str, &str, FindingKind); 8] = [
+    ("gap", "UPDATE journal SET seq = 3, checksum = NULL WHERE gid = 'gap'", FindingKind::Record),
+    ("labels", "DELETE FROM transaction_labels WHERE gid = 'labels'", FindingKind::Labels),
+    ("late", "UPDATE transactions SET due_at = 9000000000000 WHERE gid = 'late'", FindingKind::Index),
+    ("lost", "DELETE FROM journal WHERE gid = 'lost'", FindingKind::Orphan),
+    ("no-row", "DELETE FROM transactions WHERE gid = 'no-row'", FindingKind::Index),
     (
         "record",
         "UPDATE journal SET event = REPLACE(event, 'reserve', 'release') WHERE gid = 'record'",
-        Kind::Record,
+        FindingKind::Record,
     ),
     (
         "status",
         "UPDATE transactions SET status = 'committed', settled_at = 5 WHERE gid = 'status'",
-        Kind::Index,
+        FindingKind::Index,
     ),
-    ("twice", "UPDATE transactions SET owner = 'another' WHERE gid = 'twice'", Kind::History),
+    ("twice", "UPDATE transactions SET owner = 'another' WHERE gid = 'twice'", FindingKind::History),
 ];
 
 pub(crate) async fn everything_that_is_damaged_is_found(
@@ -55,7 +55,7 @@ pub(crate) async fn everything_that_is_damaged_is_found(
         execute(sql).await;
     }
     let report = check(&*inspector, |_| {}).await.unwrap();
-    let found: BTreeMap<&str, Kind> = report
+    let found: BTreeMap<&str, FindingKind> = report
         .findings
         .iter()
         .map(|finding| (finding.gid.as_deref().unwrap_or_default(), finding.kind))

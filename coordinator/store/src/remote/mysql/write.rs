@@ -11,7 +11,7 @@ use super::statements::{BEFORE, Bound, INDEX, JOURNAL, LABELS};
 use super::{number, verdict};
 use crate::columns::{integer, millis};
 use crate::group;
-use crate::remote::client::{ClientError, Refusal, Verdict};
+use crate::remote::client::{ClientError, Verdict, WriteFailure};
 use crate::remote::writing::Writing;
 
 /// Bytes of a row beside its texts, generously.
@@ -27,20 +27,23 @@ pub(super) async fn commit(connection: &mut MySqlConnection) -> Result<(), sqlx:
 }
 
 /// See [`crate::remote::client::Client::write`].
-pub(super) async fn write(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result<(), Refusal> {
+pub(super) async fn write(
+    connection: &mut MySqlConnection,
+    writing: &Writing<'_>,
+) -> Result<(), WriteFailure> {
     let written = match fill(connection, writing).await {
         Ok(true) => Ok(()),
         Ok(false) => {
             let error = ClientError::Unreadable("the record before one of these is missing".into());
-            Err(Refusal { verdict: Verdict::Conflict, error })
+            Err(WriteFailure { verdict: Verdict::Conflict, error })
         }
-        Err(error) => Err(Refusal { verdict: verdict(number(&error)), error: error.into() }),
+        Err(error) => Err(WriteFailure { verdict: verdict(number(&error)), error: error.into() }),
     };
-    if let Err(refusal) = written {
+    if let Err(failure) = written {
         // If it cannot be undone the connection is broken, and then the server undoes it.
         return match connection.execute("ROLLBACK").await {
-            Ok(_) => Err(refusal),
-            Err(_) => Err(Refusal { verdict: Verdict::Failed, ..refusal }),
+            Ok(_) => Err(failure),
+            Err(_) => Err(WriteFailure { verdict: Verdict::Failed, ..failure }),
         };
     }
     commit(connection).await.map_err(|error| {
@@ -49,7 +52,7 @@ pub(super) async fn write(connection: &mut MySqlConnection, writing: &Writing<'_
             Verdict::Contended => Verdict::Contended,
             Verdict::Conflict | Verdict::Failed | Verdict::Doubtful => Verdict::Doubtful,
         };
-        Refusal { verdict, error: error.into() }
+        WriteFailure { verdict, error: error.into() }
     })
 }
 

@@ -11,7 +11,7 @@ use super::{Database, KINDS, Server, standing};
 use crate::remote::client::Client;
 use crate::remote::{self, mysql};
 use crate::suite::fixture::{Tx, append, batch, create, gid, gids, seqs};
-use crate::{AppendError, Appended, Options, Risk, Standing, Store, StoreError, Why, open};
+use crate::{AppendError, Appended, Liveness, Options, Risk, Store, StoreError, Why, open};
 
 /// A database behind a proxy.
 struct Behind {
@@ -94,7 +94,7 @@ async fn connections_that_were_cut_are_replaced_without_anybody_noticing_who_rea
         create(&*store, &[&Tx::new("tx")]).await;
         for _ in 0..5 {
             assert_eq!(seqs(&*store, "tx").await, [1]);
-            assert_eq!(standing(&*store).await, Ok(Standing::Alive));
+            assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
             behind.proxy.cut();
         }
     }

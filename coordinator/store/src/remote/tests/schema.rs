@@ -8,7 +8,7 @@ use trine_testkit::mariadb;
 use super::{Database, KINDS, Server, in_mariadb, standing};
 use crate::suite;
 use crate::suite::fixture::{Tx, create};
-use crate::{OpenError, Options, Standing, migrate, open};
+use crate::{Liveness, OpenError, Options, migrate, open};
 
 /// Table, column, kind of value, may be absent; and each table's primary key.
 type Tables = BTreeMap<String, String>;
@@ -160,7 +160,7 @@ async fn a_user_that_may_not_create_tables_will_do_once_they_are_there() {
         let store = open(&options).await.unwrap();
         create(&*store, &[&Tx::new("tx").label("k", "v")]).await;
         assert_eq!(store.adopt(9).await, Ok(Vec::new()));
-        assert_eq!(standing(&*store).await, Ok(Standing::Alive));
+        assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
     }
 }
 

@@ -134,8 +134,8 @@ async fn damaged_pages_are_findings_and_the_rest_is_checked() {
         let detail = |kind| report.findings.iter().filter(move |found| found.kind == kind).count();
         match name.as_str() {
             // Every record is found by the index of its key, and none can be read.
-            "journal" => assert_eq!((report.transactions, detail(Kind::Record)), (60, 60)),
-            "transactions" => assert_eq!((report.records, detail(Kind::Index)), (60, 60)),
+            "journal" => assert_eq!((report.transactions, detail(FindingKind::Record)), (60, 60)),
+            "transactions" => assert_eq!((report.records, detail(FindingKind::Index)), (60, 60)),
             "sqlite_schema" => {}
             _ => assert_eq!(report.transactions, 60, "{name}: {report:?}"),
         }

@@ -1,18 +1,18 @@
 //! Deleting what settled long ago, and noting the time that passes.
 
-use super::{Row, State};
+use super::{Indexed, Tables};
 use crate::Leap;
 use crate::retention::{self, Candidate, Judged, Walk};
 use crate::watched::{self, Note, Span, Watcher};
 
-impl Row {
+impl Indexed {
     fn candidate(&self) -> Candidate {
         let settled_at = self.settled_at.unwrap_or_default().millis().cast_signed();
         Candidate { settled_at, gid: self.row.gid.as_str().to_owned() }
     }
 }
 
-impl State {
+impl Tables {
     pub(in crate::memory) fn watch(&mut self, watcher: &Watcher) -> Option<Leap> {
         let now = self.now().millis().cast_signed();
         let recent = self.index.values().flat_map(|row| [Some(row.row.created_at), row.settled_at]).flatten();
@@ -37,8 +37,8 @@ impl State {
     pub(in crate::memory) fn retire(&mut self, walk: &Walk, kept_ms: u64, limit: usize) -> u64 {
         let spans = self.watched.iter().rev().copied();
         let Some(before) = watched::settled_before(spans, kept_ms) else { return 0 };
-        let is_old = |row: &&Row| row.settled_at().is_some_and(|at| at < before);
-        let mut old: Vec<Candidate> = self.index.values().filter(is_old).map(Row::candidate).collect();
+        let is_old = |row: &&Indexed| row.settled_at().is_some_and(|at| at < before);
+        let mut old: Vec<Candidate> = self.index.values().filter(is_old).map(Indexed::candidate).collect();
         old.sort();
         loop {
             let after = walk.after();

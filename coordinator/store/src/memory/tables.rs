@@ -13,13 +13,13 @@ use super::key_values::Entries;
 use crate::group::{self, Stored, Unreadable, Written};
 use crate::watched::Span;
 use crate::{
-    Appended, Beat, Census, Cursor, Filter, Journals, Loaded, Registration, Registrations, Standing,
+    Appended, Beat, Census, Cursor, Filter, Journals, Liveness, Loaded, Registration, Registrations,
 };
 use trine_clock as clock;
 
 /// A row of the journal.
 #[derive(Debug)]
-struct Line {
+struct JournalRow {
     seq: u64,
     at: Timestamp,
     event: Vec<u8>,
@@ -27,11 +27,11 @@ struct Line {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
-    journal: BTreeMap<Gid, Vec<Line>>,
-    index: BTreeMap<Gid, Row>,
+pub(super) struct Tables {
+    journal: BTreeMap<Gid, Vec<JournalRow>>,
+    index: BTreeMap<Gid, Indexed>,
     /// By name, then base URL.
-    participants: BTreeMap<String, BTreeMap<String, Lease>>,
+    participants: BTreeMap<String, BTreeMap<String, Instance>>,
     /// Coordinators whose heartbeat has not lapsed.
     alive: BTreeSet<String>,
     /// Coordinators whose heartbeat lapsed and that have not noticed yet.
@@ -46,7 +46,7 @@ pub(super) struct State {
 }
 
 #[derive(Debug)]
-struct Row {
+struct Indexed {
     owner: String,
     row: IndexRow,
     settled_at: Option<Timestamp>,
@@ -54,12 +54,12 @@ struct Row {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Lease {
+struct Instance {
     registered_at: Timestamp,
     expires_at: Timestamp,
 }
 
-impl Row {
+impl Indexed {
     fn settled_at(&self) -> Option<Timestamp> {
         self.settled_at
     }
@@ -77,7 +77,7 @@ impl Row {
     }
 }
 
-impl State {
+impl Tables {
     pub(super) fn append(&mut self, batch: &Batch, owner: &str) -> Appended {
         let last =
             |gid: &Gid| self.journal.get(gid).and_then(|lines| lines.last()).map_or(0, |line| line.seq);
@@ -89,7 +89,7 @@ impl State {
         for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
             let Written { event, checksum } = group::written(record);
             let (seq, at, event) = (record.seq, record.at, event.into_bytes());
-            let line = Line { seq, at, event, checksum: Some(checksum) };
+            let line = JournalRow { seq, at, event, checksum: Some(checksum) };
             self.journal.entry(record.gid.clone()).or_default().push(line);
         }
         let now = self.now();
@@ -101,7 +101,7 @@ impl State {
             let settled = row.status.is_settled().then_some(row.updated_at);
             // What has just settled is not old, whatever time the transaction or its coordinator keeps.
             let settled_at = settled.map(|at| at.max(now));
-            let row = Row { owner: owner.to_owned(), row: row.clone(), settled_at, labels };
+            let row = Indexed { owner: owner.to_owned(), row: row.clone(), settled_at, labels };
             self.index.insert(row.row.gid.clone(), row);
         }
         Appended { conflicts: conflicts.into_iter().collect() }
@@ -120,7 +120,7 @@ impl State {
             Damage::NoChecksum => lines[position].checksum = None,
             Damage::Lost => drop(lines.remove(position)),
             Damage::Moved(to, seq) => {
-                let line = Line { seq: *seq, ..lines.remove(position) };
+                let line = JournalRow { seq: *seq, ..lines.remove(position) };
                 let lines = self.journal.entry(to.clone()).or_default();
                 lines.push(line);
                 lines.sort_by_key(|line| line.seq);
@@ -161,7 +161,7 @@ impl State {
         due_by: Timestamp,
         limit: usize,
     ) -> Vec<Gid> {
-        let wanted = |row: &&Row| {
+        let wanted = |row: &&Indexed| {
             row.owner == owner
                 && row.settled_at().is_none()
                 && row.row.due_at.is_none_or(|due_at| due_at <= due_by)
@@ -180,8 +180,8 @@ impl State {
     }
 
     pub(super) fn list(&self, filter: &Filter, cursor: Option<&Cursor>, limit: usize) -> Page {
-        let place = |row: &Row| (row.row.created_at, row.row.gid.clone());
-        let mut rows: Vec<&Row> = self.index.values().filter(|row| row.matches(filter)).collect();
+        let place = |row: &Indexed| (row.row.created_at, row.row.gid.clone());
+        let mut rows: Vec<&Indexed> = self.index.values().filter(|row| row.matches(filter)).collect();
         rows.retain(|row| cursor.is_none_or(|cursor| place(row) < (cursor.created_at, cursor.gid.clone())));
         rows.sort_by_cached_key(|row| std::cmp::Reverse(place(row)));
         let more = rows.len() > limit;
@@ -213,7 +213,7 @@ impl State {
         for Registration { name, base_url, ttl_ms } in registrations {
             let expires_at = now.plus_millis(ttl_ms);
             let instances = self.participants.entry(name).or_default();
-            let lease = instances.entry(base_url).or_insert(Lease { registered_at: now, expires_at });
+            let lease = instances.entry(base_url).or_insert(Instance { registered_at: now, expires_at });
             lease.expires_at = expires_at;
         }
         now
@@ -236,13 +236,13 @@ impl State {
 
     pub(super) fn participants(&self) -> Registrations {
         let now = self.now();
-        let instance = |(base_url, lease): (&String, &Lease)| ParticipantInstance {
+        let instance = |(base_url, lease): (&String, &Instance)| ParticipantInstance {
             base_url: base_url.clone(),
             registered_at: lease.registered_at,
             expires_at: lease.expires_at,
             alive: lease.expires_at > now,
         };
-        let participant = |(name, instances): (&String, &BTreeMap<String, Lease>)| Participant {
+        let participant = |(name, instances): (&String, &BTreeMap<String, Instance>)| Participant {
             name: name.clone(),
             instances: instances.iter().map(instance).collect(),
         };
@@ -267,7 +267,7 @@ impl State {
         self.alive.insert(owner.to_owned());
         let known = !self.known.insert(owner.to_owned());
         let lapsed = self.lapsed.remove(owner) && known;
-        let standing = if lapsed { Standing::Lapsed } else { Standing::Alive };
+        let standing = if lapsed { Liveness::Lapsed } else { Liveness::Alive };
         Beat { standing, at: Some(self.now()) }
     }
 
@@ -333,8 +333,8 @@ impl State {
     }
 }
 
-impl State {
-    fn summary(&self, row: &Row) -> TransactionSummary {
+impl Tables {
+    fn summary(&self, row: &Indexed) -> TransactionSummary {
         let last = self.journal.get(&row.row.gid).and_then(|lines| lines.last());
         TransactionSummary {
             gid: row.row.gid.clone(),
