@@ -11,3 +11,8 @@ pub(crate) fn integer(value: u64) -> i64 {
 pub(crate) fn millis(at: Timestamp) -> i64 {
     integer(at.millis())
 }
+
+/// How many rows a statement may answer.
+pub(crate) fn limited(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

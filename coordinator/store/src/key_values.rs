@@ -97,6 +97,11 @@ pub struct Revision {
     pub created_at: Timestamp,
 }
 
+impl Revision {
+    /// Bound where any revision will do: no entry has this version.
+    pub(crate) const ANY: Self = Self { version: 0, created_at: Timestamp::from_millis(0) };
+}
+
 /// An entry as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -17,11 +17,15 @@ mod group;
 mod inspect;
 mod journal_id;
 mod key_values;
+mod listing;
 pub mod memory;
+mod migrations;
 mod open_error;
 mod remote;
 mod retention;
+mod rows;
 mod scheme;
+mod sql;
 pub mod sqlite;
 #[cfg(test)]
 mod suite;

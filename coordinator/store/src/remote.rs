@@ -20,12 +20,12 @@ mod mysql;
 mod postgres;
 mod queries;
 mod retention;
-mod rows;
 mod safety;
 mod sessions;
 mod sightings;
 mod tables;
 mod target;
+mod texts;
 #[cfg(test)]
 mod tests;
 mod writing;

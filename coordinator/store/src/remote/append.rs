@@ -14,6 +14,7 @@ use super::client::{Client, ClientError, Row, Verdict, WriteFailure};
 use super::connections::Connections;
 use super::writing::Writing;
 use crate::group::{self, Run};
+use crate::rows::Columns as _;
 use crate::{AppendError, Appended};
 
 /// Writes of one batch before it is given back as failed. Only errors that prove the write undone are tried again.

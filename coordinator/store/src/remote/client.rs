@@ -8,8 +8,10 @@ use std::fmt;
 use trine_protocol::Gid;
 
 use super::safety::{Inspection, Unfit};
+use super::texts::{Text, Texts};
 use super::writing::Writing;
 use crate::retention::Candidate;
+use crate::rows::Columns;
 use crate::{Registration, StoreError};
 
 /// A value to bind.
@@ -54,46 +56,49 @@ pub(crate) enum Cell {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row(pub(crate) Vec<Cell>);
 
-impl Row {
-    pub(crate) fn text(&self, column: usize) -> Result<&str, ClientError> {
+impl Columns for Row {
+    type Error = ClientError;
+
+    fn text(&self, column: usize) -> Result<&str, ClientError> {
         match self.0.get(column) {
             Some(Cell::Text(text)) => Ok(text),
             other => Err(unexpected(column, other)),
         }
     }
 
-    pub(crate) fn maybe_text(&self, column: usize) -> Result<Option<&str>, ClientError> {
+    fn maybe_text(&self, column: usize) -> Result<Option<&str>, ClientError> {
         match self.0.get(column) {
             Some(Cell::Null) => Ok(None),
             _ => self.text(column).map(Some),
         }
     }
 
-    pub(crate) fn int(&self, column: usize) -> Result<i64, ClientError> {
+    fn bytes(&self, column: usize) -> Result<&[u8], ClientError> {
+        // These databases keep no text that is not valid.
+        self.text(column).map(str::as_bytes)
+    }
+
+    fn int(&self, column: usize) -> Result<i64, ClientError> {
         match self.0.get(column) {
             Some(Cell::Int(number)) => Ok(*number),
             other => Err(unexpected(column, other)),
         }
     }
 
-    pub(crate) fn maybe_int(&self, column: usize) -> Result<Option<i64>, ClientError> {
+    fn maybe_int(&self, column: usize) -> Result<Option<i64>, ClientError> {
         match self.0.get(column) {
             Some(Cell::Null) => Ok(None),
             _ => self.int(column).map(Some),
         }
     }
+
+    fn unreadable(detail: String) -> ClientError {
+        ClientError::Unreadable(detail)
+    }
 }
 
 fn unexpected(column: usize, found: Option<&Cell>) -> ClientError {
     ClientError::Unreadable(format!("column {column} is {found:?}"))
-}
-
-/// Whether exactly the migrations of this version have been applied, by rows of version and success.
-pub(super) fn is_up_to_date(rows: &[Row], migrations: &[(i64, &str, &str)]) -> bool {
-    rows.len() == migrations.len()
-        && migrations.iter().all(|(number, ..)| {
-            rows.iter().any(|row| row.int(0).ok() == Some(*number) && row.int(1).ok() == Some(1))
-        })
 }
 
 /// Why a server did not do what it was asked. The texts never hold a password: drivers do not put one in theirs.
@@ -158,11 +163,14 @@ pub(crate) enum Verdict {
 pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
     /// Where one server is, and how to get in.
     type Address: Clone + Send + Sync + fmt::Debug + 'static;
-    /// Every SQL text that only reads, or writes without a batch.
-    const TEXTS: &'static Texts;
-
+    /// Whether what can be read may be lost although it is visible, so that a small write of our own must be acknowledged
+    /// before what was read is answered. See [`super::connections::Connections::settling`].
+    const READS_NEED_SETTLING: bool;
     /// Parameters a URL may have.
     const PARAMETERS: &'static [&'static str];
+
+    /// The SQL texts in its dialect.
+    fn texts() -> &'static Texts;
 
     /// The server a URL names; the URL has one host.
     fn address(url: &str) -> Result<Self::Address, String>;
@@ -186,14 +194,14 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
     /// Runs a text that answers rows.
     fn query(
         &mut self,
-        text: &'static str,
+        text: Text,
         values: &[Param],
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
     /// Runs a text that changes rows; returns how many.
     fn execute(
         &mut self,
-        text: &'static str,
+        text: Text,
         values: &[Param],
     ) -> impl Future<Output = Result<u64, ClientError>> + Send;
 
@@ -249,73 +257,4 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
 pub(crate) struct WriteFailure {
     pub(crate) verdict: Verdict,
     pub(crate) error: ClientError,
-}
-
-/// SQL of one dialect, with `$1 ..` for what is bound.
-#[derive(Debug)]
-pub(crate) struct Texts {
-    /// The number of the server's session behind this connection.
-    pub(crate) session: &'static str,
-    pub(crate) records: &'static str,
-    pub(crate) records_page: &'static str,
-    /// Names after another one, in order, from each table that has them.
-    pub(crate) names: [&'static str; 3],
-    pub(crate) index_row: &'static str,
-    pub(crate) labels: &'static str,
-    pub(crate) unfinished: &'static str,
-    pub(crate) due: &'static str,
-    pub(crate) list_all: &'static str,
-    pub(crate) list_unsettled: &'static str,
-    pub(crate) list_labelled: &'static str,
-    pub(crate) census: &'static str,
-    pub(crate) participants: &'static str,
-    /// The server's time.
-    pub(crate) now: &'static str,
-    pub(crate) is_registered: &'static str,
-    pub(crate) deregister: &'static str,
-    pub(crate) sweep_participants: &'static str,
-    pub(crate) journal_id: &'static str,
-    /// `$1`: what it is to be. Harmless, or undone, where there is one.
-    pub(crate) make_journal_id: &'static str,
-    pub(crate) join: &'static str,
-    pub(crate) beat: &'static str,
-    /// A small write that is committed only where everything before it is, by the name of a coordinator. None where
-    /// what can be read is as safe as what was answered.
-    pub(crate) settle: Option<&'static str>,
-    pub(crate) standing: &'static str,
-    pub(crate) leave: &'static str,
-    /// `$3`: the word for that.
-    pub(crate) give_up: &'static str,
-    /// Writes the word `$4` in the place of the heartbeat `$3`, if that is still the last one.
-    pub(crate) take_for_gone: &'static str,
-    /// When the process that has a name has last beaten, and how long ago that was.
-    pub(crate) beaten: &'static str,
-    /// The other coordinators: id, incarnation, heartbeat, whether they own what is not settled.
-    pub(crate) others: &'static str,
-    pub(crate) recall: &'static str,
-    pub(crate) coordinators: &'static str,
-    pub(crate) sweep_coordinators: &'static str,
-    pub(crate) ping: &'static str,
-    pub(crate) alive: &'static str,
-    pub(crate) remove_probe: &'static str,
-    pub(crate) sweep_probes: &'static str,
-    /// Rows that call their transactions settled, oldest first. `$1`: before when; `$2`, `$3`: after which one.
-    pub(crate) settled: &'static str,
-    /// Puts an index row right, unless it no longer says that it settled then.
-    pub(crate) reopen: &'static str,
-    /// Newest first.
-    pub(crate) spans: &'static str,
-    /// Now, and the time of the newest record.
-    pub(crate) clock: &'static str,
-    pub(crate) begin_span: &'static str,
-    pub(crate) extend_span: &'static str,
-    pub(crate) cut_spans: &'static str,
-    pub(crate) drop_spans_after: &'static str,
-    pub(crate) drop_spans_until: &'static str,
-    pub(crate) entry: &'static str,
-    pub(crate) entries: &'static str,
-    pub(crate) create_entry: &'static str,
-    pub(crate) change_entry: &'static str,
-    /// `$3`: its version, or 0 for any.
-    pub(crate) delete_entry: &'static str,
 }

@@ -96,7 +96,7 @@ impl<C: Client> Connections<C> {
     /// the server restarted, is visible all the same, and gone when that standby is promoted. A small write of our own
     /// is acknowledged only when everything before it is with the standby, too.
     pub(super) fn settling(mut self, name: &str) -> Self {
-        self.settles = C::TEXTS.settle.map(|_| name.to_owned());
+        self.settles = C::READS_NEED_SETTLING.then(|| name.to_owned());
         self
     }
 
@@ -142,7 +142,7 @@ impl<C: Client> Connections<C> {
         }
         let mut lease = self.lease().await?;
         if lease.reused {
-            let answer = tokio::time::timeout(WARM_TIMEOUT, lease.client.query(C::TEXTS.alive, &[])).await;
+            let answer = tokio::time::timeout(WARM_TIMEOUT, lease.client.query(C::texts().alive, &[])).await;
             if !matches!(answer, Ok(Ok(_))) {
                 drop(lease);
                 lease = self.lease().await?;
@@ -188,10 +188,10 @@ impl<C: Client> Connections<C> {
             safety::judge(&client.inspect().await?, &self.target.allowed)?;
         }
         let sessions = self.target.sessions.load(Ordering::SeqCst);
-        if let (Some(text), Some(name)) = (C::TEXTS.settle, &self.settles)
+        if let Some(name) = &self.settles
             && self.target.settled.load(Ordering::SeqCst) < sessions
         {
-            client.execute(text, &[name.as_str().into()]).await?;
+            client.execute(C::texts().settle, &[name.as_str().into()]).await?;
             self.target.settled.fetch_max(sessions, Ordering::SeqCst);
         }
         work(client).await

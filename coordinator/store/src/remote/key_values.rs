@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use trine_protocol::Timestamp;
 
 use super::Remote;
-use super::client::{Client, ClientError, Param, Row, Verdict};
-use super::rows::{count, timestamp};
-use crate::columns::{integer, millis};
-use crate::{Change, Entry, Key, KeyValues, Revision, StoreError, StoreFuture, Value};
+use super::client::{Client, ClientError, Param, Verdict};
+use super::texts::Text;
+use crate::columns::{integer, limited, millis};
+use crate::{Change, Entry, Key, KeyValues, Revision, StoreError, StoreFuture, Value, rows};
 
 /// How often a statement is tried that is undone because of others.
 const TRIES_MAX: u32 = 5;
 
 impl<C: Client> Remote<C> {
     /// Runs a text that changes one row or none.
-    fn change(&self, text: &'static str, values: Vec<Param>) -> StoreFuture<Change> {
+    fn change(&self, text: Text, values: Vec<Param>) -> StoreFuture<Change> {
         let values = Arc::new(values);
         let begun = Arc::new(AtomicBool::new(false));
         let changed = self.keep(move |client, _| {
@@ -38,7 +38,7 @@ impl<C: Client> Remote<C> {
 
 async fn change<C: Client>(
     client: &mut C,
-    text: &'static str,
+    text: Text,
     values: &[Param],
 ) -> Result<Change, ClientError> {
     let mut tries = 0;
@@ -57,22 +57,13 @@ async fn change<C: Client>(
     }
 }
 
-fn read(row: &Row) -> Result<Entry, ClientError> {
-    Ok(Entry {
-        key: row.text(0)?.to_owned(),
-        value: row.text(1)?.to_owned(),
-        revision: Revision { version: row.int(2)?.cast_unsigned(), created_at: timestamp(row, 3)? },
-        updated_at: timestamp(row, 4)?,
-    })
-}
-
 impl<C: Client> KeyValues for Remote<C> {
     fn entry(&self, category: Key, key: Key) -> StoreFuture<Option<Entry>> {
         self.read(move |client, _| {
             let values = [category.as_str().into(), key.as_str().into()];
             Box::pin(async move {
-                let rows = client.query(C::TEXTS.entry, &values).await?;
-                rows.first().map(read).transpose()
+                let found = client.query(C::texts().entry, &values).await?;
+                found.first().map(rows::entry).transpose()
             })
         })
     }
@@ -81,8 +72,8 @@ impl<C: Client> KeyValues for Remote<C> {
         self.read(move |client, _| {
             // No key is empty.
             let after = after.as_ref().map_or("", Key::as_str);
-            let values = [category.as_str().into(), after.into(), count(limit)];
-            Box::pin(async move { client.query(C::TEXTS.entries, &values).await?.iter().map(read).collect() })
+            let values = [category.as_str().into(), after.into(), limited(limit).into()];
+            Box::pin(async move { client.query(C::texts().entries, &values).await?.iter().map(rows::entry).collect() })
         })
     }
 
@@ -97,16 +88,16 @@ impl<C: Client> KeyValues for Remote<C> {
         let mut values = vec![category.as_str().into(), key.as_str().into()];
         values.extend([value.as_str().into(), millis(now).into()]);
         let Some(Revision { version, created_at }) = expected else {
-            return self.change(C::TEXTS.create_entry, values);
+            return self.change(C::texts().create_entry, values);
         };
         values.extend([integer(version).into(), millis(created_at).into()]);
-        self.change(C::TEXTS.change_entry, values)
+        self.change(C::texts().change_entry, values)
     }
 
     fn delete(&self, category: Key, key: Key, expected: Option<Revision>) -> StoreFuture<Change> {
-        let expected = expected.unwrap_or(Revision { version: 0, created_at: Timestamp::default() });
+        let expected = expected.unwrap_or(Revision::ANY);
         let (version, created_at) = (integer(expected.version).into(), millis(expected.created_at).into());
         let values = vec![category.as_str().into(), key.as_str().into(), version, created_at];
-        self.change(C::TEXTS.delete_entry, values)
+        self.change(C::texts().delete_entry, values)
     }
 }

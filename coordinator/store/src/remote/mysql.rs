@@ -3,7 +3,6 @@
 //! A batch takes a few statements (in `write`). A coordinator that is paused between two of them holds locks: therefore
 //! sessions that fall silent are soon ended by the server (`wait_timeout`), which undoes what they had begun.
 
-mod positional;
 mod statements;
 mod texts;
 mod write;
@@ -12,19 +11,22 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
+use sqlx::{ConnectOptions, Connection, Row as _, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::client::{Cell, Client, ClientError, Param, Row, Texts, Verdict, WriteFailure, driver_words};
+use super::client::{Cell, Client, ClientError, Param, Row, Verdict, WriteFailure, driver_words};
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
+use super::texts::{Text, Texts};
 use super::writing::Writing;
 use crate::Registration;
 use crate::columns::integer;
+use crate::migrations::{self, Migrations};
 use crate::retention::{self, Candidate};
+use crate::rows::{self, Columns as _};
 use statements::{Gids, REGISTRATIONS};
 
 /// Prepared statements kept per connection. There must be fewer texts than that: closing one costs 40 ms over TCP.
@@ -38,7 +40,7 @@ const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
 const MIGRATE_TRIES_MAX: u32 = 10;
 
 /// Every migration, oldest first: number, name, text.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+const MIGRATIONS: Migrations = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/mysql/0001_journal.sql")),
     (2, "key_values", include_str!("../../../../migrations/coordinator/mysql/0002_key_values.sql")),
     (3, "checksums", include_str!("../../../../migrations/coordinator/mysql/0003_checksums.sql")),
@@ -52,8 +54,13 @@ pub(crate) struct MySql(MySqlConnection, String);
 
 impl Client for MySql {
     type Address = MySqlConnectOptions;
-    const TEXTS: &'static Texts = &texts::TEXTS;
+    // Galera's reads wait for what others have acknowledged. Other replication promises nothing that could be waited for.
+    const READS_NEED_SETTLING: bool = false;
     const PARAMETERS: &'static [&'static str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
+
+    fn texts() -> &'static Texts {
+        &texts::TEXTS
+    }
 
     fn address(url: &str) -> Result<MySqlConnectOptions, String> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -97,16 +104,16 @@ impl Client for MySql {
     }
 
     async fn beat(&mut self, values: &[Param]) -> Result<Vec<Row>, ClientError> {
-        self.execute(Self::TEXTS.beat, values).await?;
-        self.query(Self::TEXTS.standing, &values[..1]).await
+        self.execute(Self::texts().beat, values).await?;
+        self.query(Self::texts().standing, &values[..1]).await
     }
 
-    async fn query(&mut self, text: &'static str, values: &[Param]) -> Result<Vec<Row>, ClientError> {
+    async fn query(&mut self, text: Text, values: &[Param]) -> Result<Vec<Row>, ClientError> {
         let rows = bind(text, values).fetch_all(&mut self.0).await?;
         rows.iter().map(row).collect()
     }
 
-    async fn execute(&mut self, text: &'static str, values: &[Param]) -> Result<u64, ClientError> {
+    async fn execute(&mut self, text: Text, values: &[Param]) -> Result<u64, ClientError> {
         Ok(bind(text, values).execute(&mut self.0).await?.rows_affected())
     }
 
@@ -135,18 +142,17 @@ impl Client for MySql {
     }
 
     async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
-        let mut claimed = Vec::new();
         write::begin(&mut self.0).await?;
-        let rows = self.query(texts::CLAIMABLE, &[from.into(), limit.into(), GONE_MAX.into()]).await?;
-        let gids = super::rows::gids(&rows)?;
+        let values = [from.into(), from.into(), GONE_MAX.into(), limit.into()];
+        let rows = self.query(texts::CLAIMABLE, &values).await?;
+        let gids = rows::gids(&rows);
         let gids: Vec<&Gid> = gids.iter().collect();
         for part in Gids::parts(&gids) {
             let query = sqlx::query(part.text(texts::CLAIM)).bind(owner.to_owned());
             part.bind(query).execute(&mut self.0).await?;
         }
         write::commit(&mut self.0).await?;
-        claimed.extend(rows);
-        Ok(claimed)
+        Ok(rows)
     }
 
     async fn retire(&mut self, settled: &[Candidate]) -> Result<u64, ClientError> {
@@ -157,7 +163,7 @@ impl Client for MySql {
         for part in Gids::parts(&gids) {
             let rows = part.bind(sqlx::query(part.text(texts::RETIRABLE))).fetch_all(&mut self.0).await?;
             let rows = rows.iter().map(row).collect::<Result<Vec<_>, _>>()?;
-            same.extend(super::retention::candidates(&rows));
+            same.extend(rows::candidates(&rows));
         }
         same.retain(|one| settled.contains(one));
         let gids = retention::gids(&same);
@@ -185,11 +191,7 @@ impl Client for MySql {
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
         // Once everything is applied, a user that may not create tables will do.
-        if self
-            .query(texts::APPLIED, &[])
-            .await
-            .is_ok_and(|rows| super::client::is_up_to_date(&rows, MIGRATIONS))
-        {
+        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows)) {
             return Ok(0);
         }
         // The driver's own lock asks to be waited for without end, which MariaDB does not do.
@@ -295,10 +297,7 @@ async fn apply(connection: &mut MySqlConnection) -> Result<u64, MigrateError> {
 }
 
 fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
-        Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.collect());
+    let mut migrator = migrations::migrator(MIGRATIONS);
     migrator.dangerous_set_table_name(super::MIGRATIONS_TABLE);
     migrator.set_locking(false);
     migrator
@@ -306,10 +305,12 @@ fn migrator() -> Migrator {
 
 type Bound = Query<'static, sqlx::MySql, MySqlArguments>;
 
-fn bind(text: &'static str, values: &[Param]) -> Bound {
-    let (text, order) = positional::positional(text);
-    let query = sqlx::query(statements::vouched(text));
-    order.into_iter().fold(query, |query, place| match &values[place] {
+fn bind(text: Text, values: &[Param]) -> Bound {
+    let values: Vec<&Param> = match text.order {
+        None => values.iter().collect(),
+        Some(order) => order.iter().map(|place| &values[*place]).collect(),
+    };
+    values.into_iter().fold(sqlx::query(text.sql), |query, value| match value {
         Param::Int(number) => query.bind(*number),
         Param::MaybeInt(number) => query.bind(*number),
         Param::MaybeBool(flag) => query.bind(flag.map(i64::from)),

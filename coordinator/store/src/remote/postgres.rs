@@ -8,19 +8,22 @@ mod write;
 
 use std::str::FromStr;
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Connection, Row as _, SqlSafeStr, TypeInfo, ValueRef};
+use sqlx::{ConnectOptions, Connection, Row as _, TypeInfo, ValueRef};
 use trine_protocol::Gid;
 
-use super::client::{Cell, Client, ClientError, Param, Row, Texts, Verdict, WriteFailure, driver_words};
+use super::client::{Cell, Client, ClientError, Param, Row, Verdict, WriteFailure, driver_words};
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
+use super::texts::{Text, Texts};
 use super::writing::Writing;
 use crate::Registration;
 use crate::columns::integer;
+use crate::migrations::{self, Migrations};
 use crate::retention::Candidate;
+use crate::rows::Columns as _;
 
 /// Prepared statements kept per connection; there are fewer texts than that.
 const STATEMENTS_MAX: usize = 256;
@@ -33,7 +36,7 @@ const SESSION: &str = "SET default_transaction_isolation = 'read committed'; SET
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 /// Every migration, oldest first: number, name, text.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+const MIGRATIONS: Migrations = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/postgres/0001_journal.sql")),
     (2, "key_values", include_str!("../../../../migrations/coordinator/postgres/0002_key_values.sql")),
     (3, "checksums", include_str!("../../../../migrations/coordinator/postgres/0003_checksums.sql")),
@@ -47,9 +50,13 @@ pub(crate) struct Postgres(PgConnection);
 
 impl Client for Postgres {
     type Address = PgConnectOptions;
-    const TEXTS: &'static Texts = &texts::TEXTS;
+    const READS_NEED_SETTLING: bool = true;
     const PARAMETERS: &'static [&'static str] =
         &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "options", "application_name"];
+
+    fn texts() -> &'static Texts {
+        &texts::TEXTS
+    }
 
     fn address(url: &str) -> Result<PgConnectOptions, String> {
         let options = PgConnectOptions::from_str(url).map_err(|error| driver_words(&error))?;
@@ -102,16 +109,16 @@ impl Client for Postgres {
     }
 
     async fn beat(&mut self, values: &[Param]) -> Result<Vec<Row>, ClientError> {
-        self.query(Self::TEXTS.beat, values).await
+        self.query(Self::texts().beat, values).await
     }
 
-    async fn query(&mut self, text: &'static str, values: &[Param]) -> Result<Vec<Row>, ClientError> {
-        let rows = bind(sqlx::query(text), values).fetch_all(&mut self.0).await?;
+    async fn query(&mut self, text: Text, values: &[Param]) -> Result<Vec<Row>, ClientError> {
+        let rows = bind(text, values).fetch_all(&mut self.0).await?;
         rows.iter().map(row).collect()
     }
 
-    async fn execute(&mut self, text: &'static str, values: &[Param]) -> Result<u64, ClientError> {
-        Ok(bind(sqlx::query(text), values).execute(&mut self.0).await?.rows_affected())
+    async fn execute(&mut self, text: Text, values: &[Param]) -> Result<u64, ClientError> {
+        Ok(bind(text, values).execute(&mut self.0).await?.rows_affected())
     }
 
     async fn load(&mut self, owner: &str, gids: &[Gid]) -> Result<Vec<Row>, ClientError> {
@@ -163,11 +170,7 @@ impl Client for Postgres {
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
         let migrator = migrator();
         // Once everything is applied, a role that may not create tables will do.
-        if self
-            .query(texts::APPLIED, &[])
-            .await
-            .is_ok_and(|rows| super::client::is_up_to_date(&rows, MIGRATIONS))
-        {
+        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows)) {
             return Ok(0);
         }
         let before = applied(&mut self.0, &migrator).await?;
@@ -224,10 +227,7 @@ fn verdict(code: Option<&str>) -> Verdict {
 }
 
 fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
-        Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.collect());
+    let mut migrator = migrations::migrator(MIGRATIONS);
     migrator.dangerous_set_table_name(super::MIGRATIONS_TABLE);
     migrator
 }
@@ -241,10 +241,8 @@ async fn applied(connection: &mut PgConnection, migrator: &Migrator) -> Result<u
     Ok(connection.list_applied_migrations(&migrator.table_name).await?.len() as u64)
 }
 
-type Bound<'q> = Query<'q, sqlx::Postgres, PgArguments>;
-
-fn bind<'q>(query: Bound<'q>, values: &[Param]) -> Bound<'q> {
-    values.iter().fold(query, |query, value| match value {
+fn bind(text: Text, values: &[Param]) -> Query<'static, sqlx::Postgres, PgArguments> {
+    values.iter().fold(sqlx::query(text.sql), |query, value| match value {
         Param::Int(number) => query.bind(*number),
         Param::MaybeInt(number) => query.bind(*number),
         Param::MaybeBool(flag) => query.bind(*flag),

@@ -1,32 +1,32 @@
 //! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
 
-use super::client::{Client, ClientError, Param, Row};
-use super::{queries, rows};
-use crate::columns::millis;
-use crate::retention::{self, Candidate, Judged, Walk};
-use crate::watched::{self, Note, SPANS_MAX, Span, Watcher};
-use crate::{Leap, group};
+use super::client::{Client, ClientError, Param};
+use super::queries;
+use crate::columns::{limited, millis};
+use crate::Leap;
+use crate::retention::{self, Judged, Walk};
+use crate::rows::{self, Columns as _};
+use crate::watched::{self, Note, SPANS_MAX, Watcher};
 
 /// See [`crate::Maintenance::watch`]. Every statement is harmless beside another coordinator's: a span that was cut
 /// or begun meanwhile is not extended.
 pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Result<Option<Leap>, ClientError> {
-    let rows = client.query(C::TEXTS.spans, &[]).await?;
-    let spans = watched::legible(rows.iter().map(span));
-    let clock = client.query(C::TEXTS.clock, &[]).await?;
+    let spans = rows::spans(&client.query(C::texts().spans, &[]).await?);
+    let clock = client.query(C::texts().clock, &[]).await?;
     let row = clock.first().ok_or_else(|| ClientError::Unreadable("no time".into()))?;
     let plan = watcher.plan(row.int(0)?, spans.first().copied(), row.maybe_int(1)?);
     if let Some(end) = plan.cut_to {
-        client.execute(C::TEXTS.drop_spans_after, &[end.into()]).await?;
-        client.execute(C::TEXTS.cut_spans, &[end.into()]).await?;
+        client.execute(C::texts().drop_spans_after, &[end.into()]).await?;
+        client.execute(C::texts().cut_spans, &[end.into()]).await?;
     }
     match plan.note {
-        Note::Begin { from } => client.execute(C::TEXTS.begin_span, &[from.into(), plan.now.into()]).await?,
+        Note::Begin { from } => client.execute(C::texts().begin_span, &[from.into(), plan.now.into()]).await?,
         Note::Extend { from } => {
-            client.execute(C::TEXTS.extend_span, &[from.into(), plan.now.into()]).await?
+            client.execute(C::texts().extend_span, &[from.into(), plan.now.into()]).await?
         }
     };
     if let Some(oldest) = spans.get(SPANS_MAX) {
-        client.execute(C::TEXTS.drop_spans_until, &[oldest.from.into()]).await?;
+        client.execute(C::texts().drop_spans_until, &[oldest.from.into()]).await?;
     }
     watcher.noted(&plan);
     Ok(plan.leap)
@@ -39,14 +39,13 @@ pub(super) async fn retire<C: Client>(
     kept_ms: u64,
     limit: usize,
 ) -> Result<u64, ClientError> {
-    let rows = client.query(C::TEXTS.spans, &[]).await?;
-    let spans = watched::legible(rows.iter().map(span));
+    let spans = rows::spans(&client.query(C::texts().spans, &[]).await?);
     let Some(before) = watched::settled_before(spans, kept_ms) else { return Ok(0) };
     loop {
         let after = walk.after();
         let values =
-            [millis(before).into(), after.settled_at.into(), after.gid.as_str().into(), rows::count(limit)];
-        let candidates = candidates(&client.query(C::TEXTS.settled, &values).await?);
+            [millis(before).into(), after.settled_at.into(), after.gid.as_str().into(), limited(limit).into()];
+        let candidates = rows::candidates(&client.query(C::texts().settled, &values).await?);
         let Some(last) = candidates.last().cloned() else {
             walk.ended();
             return Ok(0);
@@ -66,7 +65,7 @@ pub(super) async fn retire<C: Client>(
                 Param::MaybeInt(row.due_at.map(millis)),
                 millis(row.updated_at).into(),
             ];
-            put_right += client.execute(C::TEXTS.reopen, &values).await?;
+            put_right += client.execute(C::texts().reopen, &values).await?;
         }
         judged.put_right(put_right);
         walk.went_on(last, judged.damaged);
@@ -74,15 +73,4 @@ pub(super) async fn retire<C: Client>(
             return Ok(deleted);
         }
     }
-}
-
-/// What rows of settled_at and gid name.
-pub(super) fn candidates(rows: &[Row]) -> Vec<Candidate> {
-    let candidate =
-        |row: &Row| Ok::<_, ClientError>(Candidate { settled_at: row.int(0)?, gid: row.text(1)?.to_owned() });
-    group::legible(rows.iter().map(candidate))
-}
-
-fn span(row: &Row) -> Result<Span, ClientError> {
-    Ok(Span { from: row.int(0)?, until: row.int(1)? })
 }

@@ -4,6 +4,7 @@
 
 use super::client::{Client, ClientError};
 use super::connections::{self, Target};
+use crate::rows::Columns as _;
 
 /// What the operator is told, after the store's name.
 const SHARED: &str = "something in front of the database hands one session to several connections: a pooler in transaction or \
@@ -49,6 +50,6 @@ fn told(error: &ClientError) -> String {
 }
 
 async fn id<C: Client>(client: &mut C) -> Result<i64, ClientError> {
-    let rows = client.query(C::TEXTS.session, &[]).await?;
+    let rows = client.query(C::texts().session, &[]).await?;
     rows.first().map_or_else(|| Err(ClientError::Unreadable("no session".into())), |row| row.int(0))
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::client::{Client, ClientError, Param, Row};
-use super::rows;
 use super::sightings::{Heartbeat, Sightings};
 use crate::columns::integer;
+use crate::rows::{self, Columns as _};
 use crate::{Beat, Liveness, Options, Registration, journal_id};
 use trine_clock::Stopwatch;
 
@@ -73,7 +73,7 @@ pub(super) async fn register<C: Client>(
     client: &mut C,
     registrations: &[Registration],
 ) -> Result<Timestamp, ClientError> {
-    let rows = client.query(C::TEXTS.now, &[]).await?;
+    let rows = client.query(C::texts().now, &[]).await?;
     let now = rows.first().ok_or_else(|| ClientError::Unreadable("there is no time".into()))?.int(0)?;
     client.register(registrations, now).await?;
     Ok(Timestamp::from_millis(now.unsigned_abs()))
@@ -85,7 +85,7 @@ pub(super) async fn deregister<C: Client>(
     name: &str,
     base_url: Option<String>,
 ) -> Result<u64, ClientError> {
-    client.execute(C::TEXTS.deregister, &[name.into(), Param::MaybeText(base_url)]).await
+    client.execute(C::texts().deregister, &[name.into(), Param::MaybeText(base_url)]).await
 }
 
 /// See [`crate::Registry::sweep_participants`].
@@ -93,7 +93,7 @@ pub(super) async fn sweep_participants<C: Client>(
     client: &mut C,
     expired_ms: u64,
 ) -> Result<u64, ClientError> {
-    client.execute(C::TEXTS.sweep_participants, &[integer(expired_ms).into()]).await
+    client.execute(C::texts().sweep_participants, &[integer(expired_ms).into()]).await
 }
 
 /// Whether another process lives under the name. One that was killed a moment ago looks alive, so its next heartbeat is
@@ -106,7 +106,7 @@ pub(super) async fn is_taken<C: Client>(
     let waiting = Stopwatch::start();
     let mut seen = None;
     while waiting.elapsed() < patience {
-        let rows = client.query(C::TEXTS.beaten, &[name.into()]).await?;
+        let rows = client.query(C::texts().beaten, &[name.into()]).await?;
         let Some(row) = rows.first() else { return Ok(false) };
         if u128::try_from(row.int(2)?).is_ok_and(|silent_ms| silent_ms >= patience.as_millis()) {
             return Ok(false);
@@ -129,12 +129,12 @@ pub(super) async fn is_taken<C: Client>(
 /// others take its.
 pub(super) async fn journal_id<C: Client>(client: &mut C) -> Result<JournalId, ClientError> {
     for _ in 0..JOURNAL_ID_LOOKS_MAX {
-        if let Some(row) = client.query(C::TEXTS.journal_id, &[]).await?.first() {
+        if let Some(row) = client.query(C::texts().journal_id, &[]).await?.first() {
             let unreadable = |error| ClientError::Unreadable(format!("journal_id.id {error}"));
             return JournalId::parse(row.text(0)?).map_err(unreadable);
         }
         let made = journal_id::new();
-        match client.execute(C::TEXTS.make_journal_id, &[made.as_str().into()]).await {
+        match client.execute(C::texts().make_journal_id, &[made.as_str().into()]).await {
             Ok(_) => {}
             Err(error) if C::undone(&error).is_some() => {
                 tracing::debug!(%error, "another coordinator makes the journal's id");
@@ -149,7 +149,7 @@ pub(super) async fn journal_id<C: Client>(client: &mut C) -> Result<JournalId, C
 pub(super) async fn join<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
     let Identity { name, incarnation, node, .. } = identity;
     let values = [name.as_str().into(), incarnation.as_str().into(), node.as_str().into()];
-    client.execute(C::TEXTS.join, &values).await.map(drop)
+    client.execute(C::texts().join, &values).await.map(drop)
 }
 
 /// See [`crate::Membership::heartbeat`].
@@ -160,7 +160,7 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
     let mut rows =
         client.beat(&[name.as_str().into(), incarnation.as_str().into(), node.as_str().into()]).await?;
     if rows.is_empty() {
-        rows = client.query(C::TEXTS.standing, &[name.as_str().into()]).await?;
+        rows = client.query(C::texts().standing, &[name.as_str().into()]).await?;
     }
     let Some(row) = rows.first() else {
         // The row was swept, so it must have lapsed long ago.
@@ -179,14 +179,14 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
 /// See [`crate::Membership::leave`].
 pub(super) async fn leave<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
     let values = [identity.name.as_str().into(), identity.incarnation.as_str().into()];
-    client.execute(C::TEXTS.leave, &values).await.map(drop)
+    client.execute(C::texts().leave, &values).await.map(drop)
 }
 
 /// See [`crate::Membership::give_up`].
 pub(super) async fn give_up<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
     let Identity { name, incarnation, .. } = identity;
     let values = [name.as_str().into(), incarnation.as_str().into(), GAVE_UP.into()];
-    client.execute(C::TEXTS.give_up, &values).await.map(drop)
+    client.execute(C::texts().give_up, &values).await.map(drop)
 }
 
 /// See [`crate::Membership::adopt`].
@@ -208,13 +208,13 @@ pub(super) async fn adopt<C: Client>(
         }
         let rest = i64::try_from(rest).unwrap_or(i64::MAX);
         let rows = client.claim(&identity.name, &other.name, rest).await?;
-        claimed.extend(rows::gids(&rows)?);
+        claimed.extend(rows::gids(&rows));
     }
     Ok(claimed)
 }
 
 async fn others<C: Client>(client: &mut C, identity: &Identity) -> Result<Vec<Other>, ClientError> {
-    let rows = client.query(C::TEXTS.others, &[identity.name.as_str().into()]).await?;
+    let rows = client.query(C::texts().others, &[identity.name.as_str().into()]).await?;
     let other = |row: &Row| {
         let heartbeat = Heartbeat { incarnation: row.text(1)?.to_owned(), at: row.int(2)? };
         Ok(Other { name: row.text(0)?.to_owned(), heartbeat, owns_some: row.int(3)? == 1 })
@@ -234,7 +234,7 @@ async fn is_gone<C: Client>(client: &mut C, identity: &Identity, other: &Other) 
     }
     let incarnation = heartbeat.incarnation.as_str();
     let values = [name.as_str().into(), incarnation.into(), heartbeat.at.into(), TAKEN_FOR_GONE.into()];
-    let said = client.execute(C::TEXTS.take_for_gone, &values).await? > 0;
+    let said = client.execute(C::texts().take_for_gone, &values).await? > 0;
     if said {
         tracing::info!(name, "this coordinator was silent for too long; taking over what it owns");
     }
@@ -247,7 +247,7 @@ pub(super) async fn sweep_coordinators<C: Client>(
     client: &mut C,
     silent_ms: u64,
 ) -> Result<u64, ClientError> {
-    client.execute(C::TEXTS.recall, &[]).await?;
-    client.execute(C::TEXTS.sweep_probes, &[]).await?;
-    client.execute(C::TEXTS.sweep_coordinators, &[integer(silent_ms).into()]).await
+    client.execute(C::texts().recall, &[]).await?;
+    client.execute(C::texts().sweep_probes, &[]).await?;
+    client.execute(C::texts().sweep_coordinators, &[integer(silent_ms).into()]).await
 }

@@ -13,6 +13,7 @@ use trine_protocol::Gid;
 use trine_testkit::mariadb::{self, MariaDb};
 use trine_testkit::postgres::{self, Postgres};
 
+use super::texts::Text;
 use crate::memory::Damage;
 use crate::suite::{self, Rewrite, Subject, conformance, shared_conformance};
 use crate::{Liveness, Options, Store, StoreError, open};
@@ -58,11 +59,11 @@ impl Database {
     }
 
     /// Begins a transaction over a connection that prepares every statement: MySQL prepares no `BEGIN`.
-    fn begin(&self) -> &'static str {
-        match self.server {
+    fn begin(&self) -> Text {
+        Text::verbatim(match self.server {
             Server::Postgres(_) => "BEGIN",
             Server::MariaDb(_) => "SET autocommit = 0",
-        }
+        })
     }
 
     /// Asks until the answer is one that is waited for.

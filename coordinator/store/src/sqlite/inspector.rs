@@ -13,15 +13,9 @@ use tokio::sync::Mutex;
 use super::{queries, schema, words};
 use crate::detach::detached;
 use crate::group::{self, Unreadable};
-use crate::inspect::{IndexColumns, Inspected, merged, not_ours};
-use crate::{Inspect, Names, OpenError, Readable, StoreError, StoreFuture};
-
-/// Where names stand. Binds: the name before, how many.
-const NAMES: [(&str, &str); 3] = [
-    ("journal", "SELECT DISTINCT gid FROM journal WHERE gid > ? ORDER BY gid LIMIT ?"),
-    ("transactions", "SELECT gid FROM transactions WHERE gid > ? ORDER BY gid LIMIT ?"),
-    ("transaction_labels", "SELECT DISTINCT gid FROM transaction_labels WHERE gid > ? ORDER BY gid LIMIT ?"),
-];
+use crate::columns::limited;
+use crate::inspect::{Inspected, merged, not_ours};
+use crate::{Inspect, Names, OpenError, Readable, StoreError, StoreFuture, rows, sql};
 
 /// Findings of SQLite itself that are shown.
 const DATABASE_LINES_MAX: usize = 100;
@@ -72,10 +66,9 @@ impl Inspect for Inspector {
     fn names(&self, after: String, limit: usize) -> StoreFuture<Names> {
         self.run(async move |beside| {
             let mut beside = beside.lock().await;
-            let most = i64::try_from(limit).unwrap_or(i64::MAX);
             let (mut lists, mut unreadable) = (Vec::new(), Vec::new());
-            for (table, text) in NAMES {
-                let query = sqlx::query(text).bind(after.clone()).bind(most);
+            for (table, text) in sql::NAMES {
+                let query = sqlx::query(text).bind(after.clone()).bind(limited(limit));
                 let (rows, why) = beside.readable(query).await?;
                 // What is no text is found by SQLite's own check.
                 lists.push(rows.iter().filter_map(|row| row.try_get(0).ok()).collect());
@@ -121,10 +114,10 @@ impl Beside {
 
     /// The records of a gid. Where a page is damaged they are read one by one.
     async fn records(&mut self, name: &str) -> Result<Vec<Result<SqliteRow, Unreadable>>, sqlx::Error> {
-        let all = sqlx::query(queries::RECORDS).bind(name.to_owned()).bind(0_i64).bind(-1_i64);
+        let all = sqlx::query(sql::RECORDS).bind(name.to_owned()).bind(0_i64).bind(i64::MAX);
         let (rows, why) = self.readable(all).await?;
         let Some(why) = why else { return Ok(rows.into_iter().map(Ok).collect()) };
-        let seqs = sqlx::query(queries::SEQS).bind(name.to_owned()).bind(0_i64).bind(-1_i64);
+        let seqs = sqlx::query(queries::SEQS).bind(name.to_owned()).bind(0_i64).bind(i64::MAX);
         let (seqs, no_more) = self.readable(seqs).await?;
         let (mut found, mut next) = (Vec::new(), 1);
         for seq in seqs.iter().filter_map(|row| row.try_get::<i64, _>(0).ok()) {
@@ -152,15 +145,12 @@ impl Beside {
         found.journal = match trine_protocol::Gid::parse(&name) {
             Ok(gid) => {
                 let records = records.into_iter();
-                Readable::after(0, records.map(|row| row.and_then(|row| queries::record(&gid, &row))))
+                Readable::after(0, records.map(|row| row.and_then(|row| rows::record(&gid, &row))))
             }
             Err(error) => group::nameless(records.len(), &error),
         };
-        let row = sqlx::query(
-            "SELECT pattern, status, parked, owner, due_at, created_at, settled_at, hosts FROM transactions WHERE gid = ?",
-        );
-        let (rows, why) = self.readable(row.bind(name.clone())).await?;
-        found.row = rows.first().map(columns);
+        let (row, why) = self.readable(sqlx::query(sql::INDEX_ROW).bind(name.clone())).await?;
+        found.row = row.first().map(rows::index_columns);
         found.row_unreadable = why;
         let labels = sqlx::query("SELECT key, value FROM transaction_labels WHERE gid = ?");
         let (rows, why) = self.readable(labels.bind(name)).await?;
@@ -179,21 +169,4 @@ impl Beside {
 fn is_unreadable(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
     words::is_damage(error) || code.is_some_and(|code| code & 0xff == IO_ERROR)
-}
-
-/// A value of another kind is as wrong as any other: what is found then differs from what the journal says.
-fn columns(row: &SqliteRow) -> IndexColumns {
-    let columns = || {
-        Ok::<_, sqlx::Error>(IndexColumns {
-            pattern: row.try_get(0)?,
-            status: row.try_get(1)?,
-            parked: row.try_get(2)?,
-            owner: row.try_get(3)?,
-            due_at: row.try_get(4)?,
-            created_at: row.try_get(5)?,
-            settled_at: row.try_get(6)?,
-            hosts: row.try_get(7)?,
-        })
-    };
-    columns().unwrap_or_default()
 }

@@ -61,7 +61,7 @@ async fn journal_id(writer: &mut SqliteConnection) -> Result<JournalId, sqlx::Er
     .bind(crate::journal_id::new().as_str())
     .execute(&mut *writer)
     .await?;
-    let kept: String = sqlx::query_scalar("SELECT id FROM journal_id").fetch_one(writer).await?;
+    let kept: String = sqlx::query_scalar(crate::sql::JOURNAL_ID).fetch_one(writer).await?;
     JournalId::parse(&kept).map_err(|error| sqlx::Error::Decode(format!("journal_id.id {error}").into()))
 }
 

@@ -1,20 +1,14 @@
 //! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::queries;
 use super::writer::Writer;
-use crate::columns::millis;
+use crate::columns::{limited, millis};
 use crate::retention::{self, Candidate, Judged, Walk};
 use crate::watched::{self, Note, Plan, SPANS_MAX, Span, Watcher};
-use crate::{Leap, group};
+use crate::{Leap, rows, sql};
 use trine_clock as clock;
-
-const SPANS: &str = "SELECT from_at, until_at FROM watched ORDER BY from_at DESC";
-
-const NEWEST_RECORD: &str = "SELECT max(at) FROM (SELECT max(created_at) AS at FROM transactions \
-     UNION ALL SELECT max(settled_at) FROM transactions WHERE settled_at IS NOT NULL)";
 
 pub(super) const SETTLED: &str = "SELECT settled_at, gid FROM transactions WHERE settled_at IS NOT NULL \
      AND settled_at < ?1 AND (settled_at, gid) > (?2, ?3) ORDER BY settled_at, gid LIMIT ?4";
@@ -29,9 +23,6 @@ const DELETE: [&str; 3] = [
     "DELETE FROM transactions WHERE gid IN (SELECT t.gid FROM json_each(?) AS c CROSS JOIN transactions AS t \
      ON t.gid = c.value ->> 1 AND t.settled_at = c.value ->> 0)",
 ];
-
-const REOPEN: &str = "UPDATE transactions SET settled_at = NULL, status = ?3, parked = ?4, due_at = ?5, updated_at = ?6 \
-     WHERE gid = ?1 AND settled_at = ?2";
 
 /// See [`crate::Maintenance::watch`].
 pub(super) async fn watch(writer: &Writer, watcher: &Watcher) -> Result<Option<Leap>, sqlx::Error> {
@@ -49,15 +40,14 @@ async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Pl
     let was_watched: i64 =
         sqlx::query_scalar("SELECT count(*) FROM watched").fetch_one(&mut *connection).await?;
     let newest_record: Option<i64> = match was_watched {
-        0 => sqlx::query_scalar(NEWEST_RECORD).fetch_one(&mut *connection).await?,
+        0 => sqlx::query_scalar(sql::NEWEST_RECORD).fetch_one(&mut *connection).await?,
         _ => None,
     };
     let now = millis(clock::now());
     let plan = watcher.plan(now, spans.first().copied(), newest_record);
     if let Some(end) = plan.cut_to {
-        sqlx::query("DELETE FROM watched WHERE from_at > ?").bind(end).execute(&mut *connection).await?;
-        let cut = sqlx::query("UPDATE watched SET until_at = ?1 WHERE until_at > ?1");
-        cut.bind(end).execute(&mut *connection).await?;
+        sqlx::query(sql::DROP_SPANS_AFTER).bind(end).execute(&mut *connection).await?;
+        sqlx::query(sql::CUT_SPANS).bind(end).execute(&mut *connection).await?;
     }
     let note = match plan.note {
         Note::Begin { from } => {
@@ -66,27 +56,18 @@ async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Pl
                 .bind(from)
                 .bind(now)
         }
-        Note::Extend { from } => {
-            sqlx::query("UPDATE watched SET until_at = max(until_at, ?2) WHERE from_at = ?1")
-                .bind(from)
-                .bind(now)
-        }
+        Note::Extend { from } => sqlx::query(sql::EXTEND_SPAN).bind(from).bind(now),
     };
     note.execute(&mut *connection).await?;
     if let Some(oldest) = spans.get(SPANS_MAX) {
-        sqlx::query("DELETE FROM watched WHERE from_at <= ?")
-            .bind(oldest.from)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(sql::DROP_SPANS_UNTIL).bind(oldest.from).execute(&mut *connection).await?;
     }
     sqlx::query("COMMIT").execute(connection).await?;
     Ok(plan)
 }
 
 async fn spans(reader: impl SqliteExecutor<'_>) -> Result<Vec<Span>, sqlx::Error> {
-    let rows = sqlx::query(SPANS).fetch_all(reader).await?;
-    let span = |row: &SqliteRow| Ok::<_, sqlx::Error>(Span { from: row.try_get(0)?, until: row.try_get(1)? });
-    Ok(watched::legible(rows.iter().map(span)))
+    Ok(rows::spans(&sqlx::query(sql::SPANS).fetch_all(reader).await?))
 }
 
 /// See [`crate::Maintenance::retire`]. Reading keeps nobody from writing.
@@ -126,13 +107,10 @@ async fn settled(
         .bind(before)
         .bind(after.settled_at)
         .bind(after.gid.clone())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(limited(limit))
         .fetch_all(readers)
         .await?;
-    let candidate = |row: &SqliteRow| {
-        Ok::<_, sqlx::Error>(Candidate { settled_at: row.try_get(0)?, gid: row.try_get(1)? })
-    };
-    Ok(group::legible(rows.iter().map(candidate)))
+    Ok(rows::candidates(&rows))
 }
 
 /// Deletes what is settled and puts right the rows of what is not; returns how many transactions were deleted.
@@ -152,7 +130,7 @@ pub(super) async fn delete(writer: &Writer, judged: &Judged) -> Result<u64, sqlx
     }
     let mut put_right = 0;
     for (candidate, row) in &judged.unfinished {
-        let reopen = sqlx::query(REOPEN).bind(candidate.gid.as_str()).bind(candidate.settled_at);
+        let reopen = sqlx::query(sql::REOPEN).bind(candidate.gid.as_str()).bind(candidate.settled_at);
         let reopen = reopen.bind(row.status.as_str()).bind(row.parked).bind(row.due_at.map(millis));
         let done = reopen.bind(millis(row.updated_at)).execute(&mut session.connection).await?;
         put_right += done.rows_affected();

@@ -1,10 +1,38 @@
-//! What rows of SQLite hold, as the words of the engine and of the protocol, and gids as a statement takes them.
+//! Rows of SQLite, and gids as a statement takes them.
 
-use sqlx::Row;
+use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::Gid;
 
-use crate::group;
+use crate::rows::Columns;
+
+impl Columns for SqliteRow {
+    type Error = sqlx::Error;
+
+    fn text(&self, column: usize) -> Result<&str, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn maybe_text(&self, column: usize) -> Result<Option<&str>, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn bytes(&self, column: usize) -> Result<&[u8], sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn int(&self, column: usize) -> Result<i64, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn maybe_int(&self, column: usize) -> Result<Option<i64>, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn unreadable(detail: String) -> sqlx::Error {
+        sqlx::Error::Decode(detail.into())
+    }
+}
 
 /// Gids as a JSON array: one bound parameter, however many they are. Their grammar leaves nothing to escape.
 pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
@@ -16,23 +44,4 @@ pub(super) fn json<'a>(gids: impl Iterator<Item = &'a Gid>) -> String {
     }
     text.push(']');
     text
-}
-
-/// What rows of gids name.
-pub(super) fn gids(rows: &[SqliteRow]) -> Vec<Gid> {
-    group::legible(rows.iter().map(|row| gid_of(row.try_get(0)?)))
-}
-
-pub(super) fn gid_of(text: &str) -> Result<Gid, sqlx::Error> {
-    Gid::parse(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-}
-
-pub(super) fn word<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, sqlx::Error> {
-    parse(text)
-        .ok_or_else(|| sqlx::Error::Decode(format!("{text:?} is not a word this version knows").into()))
-}
-
-pub(super) fn timestamp(row: &SqliteRow, column: usize) -> Result<Timestamp, sqlx::Error> {
-    let millis: i64 = row.try_get(column)?;
-    Ok(Timestamp::from_millis(millis.cast_unsigned()))
 }

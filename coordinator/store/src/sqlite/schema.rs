@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
+use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::words;
 use crate::OpenError;
+use crate::migrations::{self, Migrations};
 
 /// SQLite before 3.51.3 can lose a write when two connections reset the write-ahead log at once.
 const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
@@ -24,7 +25,7 @@ const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
 const STATEMENTS_MAX: usize = 256;
 
 /// Every migration, oldest first: number, name, text.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+const MIGRATIONS: Migrations = &[
     (1, "journal", include_str!("../../../../migrations/coordinator/sqlite/0001_journal.sql")),
     (2, "coordinators", include_str!("../../../../migrations/coordinator/sqlite/0002_coordinators.sql")),
     (3, "key_values", include_str!("../../../../migrations/coordinator/sqlite/0003_key_values.sql")),
@@ -74,10 +75,7 @@ pub(super) async fn run_migrations(path: &Path, connection: &mut SqliteConnectio
         .map_err(|error| failed(path, words::of(&error)))?;
     check_version(&version).map_err(|detail| failed(path, detail))?;
     check_tables(connection).await.map_err(|detail| failed(path, detail))?;
-    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
-        Migration::new(*number, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
-    });
-    let migrator = Migrator::with_migrations(migrations.collect());
+    let migrator = migrations::migrator(MIGRATIONS);
     let before = applied(connection, &migrator).await.map_err(|error| failed(path, error))?;
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(migration) => {

@@ -5,8 +5,8 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::owner::{self, Owner};
 use super::writer::Writer;
-use crate::Registration;
-use crate::columns::millis;
+use crate::columns::{limited, millis};
+use crate::{Registration, rows, sql};
 use trine_clock as clock;
 
 pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN \
@@ -41,7 +41,7 @@ pub(super) async fn deregister(
     name: String,
     base_url: Option<String>,
 ) -> Result<u64, sqlx::Error> {
-    let statement = sqlx::query("DELETE FROM participants WHERE name = ?1 AND (?2 IS NULL OR base_url = ?2)");
+    let statement = sqlx::query(sql::DEREGISTER);
     writer.alone(statement.bind(name).bind(base_url)).await
 }
 
@@ -57,20 +57,16 @@ pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Resu
 
 /// See [`crate::Membership::adopt`]. Whoever else stands in the file is gone: this process has it.
 pub(super) async fn adopt(writer: &Writer, owner: &Owner, limit: usize) -> Result<Vec<Gid>, sqlx::Error> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut session = writer.session().await?;
-    let adopt = sqlx::query(ADOPT).bind(owner.name.clone()).bind(limit).bind(owner.incarnation.clone());
+    let adopt = sqlx::query(ADOPT).bind(owner.name.clone()).bind(limited(limit)).bind(owner.incarnation.clone());
     let claimed = adopt.fetch_all(&mut session.connection).await;
     let rows = session.end(claimed)?;
-    Ok(super::rows::gids(&rows))
+    Ok(rows::gids(&rows))
 }
 
 /// See [`crate::Journal::remove_probe`].
 pub(super) async fn remove_probe(writer: &Writer, gid: Gid) -> Result<(), sqlx::Error> {
-    let statement = sqlx::query(
-        "DELETE FROM journal WHERE gid = ?1 AND NOT EXISTS (SELECT 1 FROM transactions WHERE gid = ?1)",
-    );
-    writer.alone(statement.bind(gid.as_str().to_owned())).await.map(drop)
+    writer.alone(sqlx::query(sql::REMOVE_PROBE).bind(gid.as_str().to_owned())).await.map(drop)
 }
 
 /// What a process left behind that was killed while it looked whether it can write.

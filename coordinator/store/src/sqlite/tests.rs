@@ -21,7 +21,7 @@ use crate::suite::{self, Rewrite, Subject, conformance};
 use crate::vitals::Vitals;
 use crate::{
     AppendError, Appended, Cursor, Filter, Journal, Liveness, Maintenance, Membership, OpenError, Options,
-    Queries, Store, StoreError, Why, migrate, open,
+    Queries, Store, StoreError, Why, migrate, open, sql,
 };
 
 struct Folder(TempDir);
@@ -184,15 +184,15 @@ async fn hot_queries_walk_an_index() {
     let store = fresh();
     let store = store.sqlite().await;
     for (text, index) in [
-        (queries::UNFINISHED, "transactions_owned"),
-        (queries::DUE, "transactions_due"),
+        (sql::UNFINISHED, "transactions_owned"),
+        (sql::DUE, "transactions_due"),
         (queries::CENSUS, "transactions_unsettled"),
         (listing::WALKS.all, "transactions_newest"),
         (listing::WALKS.unsettled, "transactions_unsettled"),
         (listing::WALKS.labelled, "transaction_labels_newest"),
         (super::retention::SETTLED, "transactions_settled"),
         (super::tables::ADOPT, "transactions_owned"),
-        (super::key_values::ENTRIES, "sqlite_autoindex_key_values_1"),
+        (sql::ENTRIES, "sqlite_autoindex_key_values_1"),
     ] {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
         let rows = sqlx::query(explain).fetch_all(&store.0.readers).await.unwrap();

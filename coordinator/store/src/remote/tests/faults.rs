@@ -9,6 +9,7 @@ use trine_testkit::proxy::Proxy;
 
 use super::{Database, KINDS, Server, standing};
 use crate::remote::client::Client;
+use crate::remote::texts::Text;
 use crate::remote::{self, mysql};
 use crate::suite::fixture::{Tx, append, batch, create, gid, gids, seqs};
 use crate::{AppendError, Appended, Liveness, Options, Risk, Store, StoreError, Why, open};
@@ -193,13 +194,13 @@ async fn deadlock<C: Client>(database: &Database, waiting: &'static str) {
         other.execute(database.begin(), &[]).await.unwrap();
         // More than the batch, so that it is not this side that is undone.
         let rest = "UPDATE transactions SET updated_at = updated_at + 1 WHERE gid > 'tx-01'";
-        other.execute(rest, &[]).await.unwrap();
+        other.execute(Text::verbatim(rest), &[]).await.unwrap();
         let appending = tokio::spawn(store.append(0, batch(txs[..3].iter().map(|tx| (tx, vec![seq])))));
         database.until(waiting, |found| found != "0").await;
         let first = "UPDATE transactions SET updated_at = updated_at + 1 WHERE gid = 'tx-00'";
-        let won = other.execute(first, &[]).await.is_ok();
+        let won = other.execute(Text::verbatim(first), &[]).await.is_ok();
         if won {
-            other.execute("COMMIT", &[]).await.unwrap();
+            other.execute(Text::verbatim("COMMIT"), &[]).await.unwrap();
         }
         // Ends its transaction where that is still open.
         drop(other);

@@ -4,6 +4,7 @@ use trine_protocol::Timestamp;
 
 use super::{Database, Server, in_mariadb, in_postgres};
 use crate::remote::client::Client;
+use crate::remote::texts::Text;
 use crate::remote::{self, mysql};
 use crate::{Change, Key, Revision, StoreError, Value};
 
@@ -42,7 +43,7 @@ async fn third<C: Client>(database: &Database, waiting: &'static str) {
     other.execute(database.begin(), &[]).await.unwrap();
     let insert = "INSERT INTO key_values (category, name, value, version, created_at, updated_at) \
          VALUES ('topics', 'k', '', 1, 1, 1)";
-    other.execute(insert, &[]).await.unwrap();
+    other.execute(Text::verbatim(insert), &[]).await.unwrap();
     let put = |value: &str| {
         let value = Value::parse(value).unwrap();
         tokio::spawn(store.put(CATEGORY, Key::constant("k"), value, None, Timestamp::from_millis(2)))
