@@ -1,10 +1,12 @@
 //! The suite over real PostgreSQL and MariaDB servers, and what only a database server can do to us.
 
+mod contention;
 mod faults;
 mod key_values;
 mod pooler;
 mod proof;
 mod schema;
+mod servers;
 mod sharing;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use trine_testkit::postgres::{self, Postgres};
 use super::texts::Text;
 use crate::memory::Damage;
 use crate::suite::{self, Rewrite, Subject, conformance, shared_conformance};
-use crate::{Liveness, Options, Store, StoreError, open};
+use crate::{AppendError, Appended, Liveness, Options, Store, StoreError, open};
 
 /// A server that can be asked behind the coordinator's back.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +68,18 @@ impl Database {
         })
     }
 
-    /// Asks until the answer is one that is waited for.
-    async fn until(&self, sql: &str, enough: impl Fn(&str) -> bool) {
-        while !enough(self.execute(sql).trim()) {
+    /// Waits until so many, and no fewer, wait for a lock that somebody else holds.
+    async fn until_locked_out(&self, sessions: usize) {
+        let sql = match self.server {
+            Server::Postgres(_) => {
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            }
+            Server::MariaDb(_) => {
+                "SELECT count(*) FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p \
+                 ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()"
+            }
+        };
+        while self.execute(sql).trim().parse::<usize>().unwrap() < sessions {
             // tidy-allow: sleep, MariaDB renews what it shows of lock waits only when nobody has asked for 100 ms, and two ask
             tokio::time::sleep(std::time::Duration::from_millis(150)).await;
         }
@@ -81,6 +92,10 @@ impl Database {
     async fn open(&self, owner: &str) -> Arc<dyn Store> {
         open(&self.options(owner)).await.unwrap()
     }
+}
+
+fn is_doubtful(result: &Result<Appended, AppendError>) -> bool {
+    matches!(result, Err(AppendError::Doubtful(_)))
 }
 
 /// How a coordinator stands, by its next heartbeat.

@@ -3,9 +3,9 @@
 use trine_protocol::Timestamp;
 
 use super::{Database, Server, in_mariadb, in_postgres};
+use crate::remote;
 use crate::remote::client::Client;
 use crate::remote::texts::Text;
-use crate::remote::{self, mysql};
 use crate::{Change, Key, Revision, StoreError, Value};
 
 const CATEGORY: Key = Key::constant("topics");
@@ -36,7 +36,7 @@ async fn a_change_over_a_connection_that_is_gone_is_made_once_or_is_in_doubt() {
 
 /// Two wait for a third one that is making the entry and thinks better of it. MariaDB then lets both of them have what
 /// keeps the other from going on, and undoes one.
-async fn third<C: Client>(database: &Database, waiting: &'static str) {
+async fn third<C: Client>(database: &Database) {
     let store = database.open("a").await;
     let address = C::address(&database.url).unwrap();
     let mut other = C::connect(&address).await.unwrap();
@@ -49,7 +49,7 @@ async fn third<C: Client>(database: &Database, waiting: &'static str) {
         tokio::spawn(store.put(CATEGORY, Key::constant("k"), value, None, Timestamp::from_millis(2)))
     };
     let putting = [put("one"), put("two")];
-    database.until(waiting, |found| found == "2").await;
+    database.until_locked_out(2).await;
     // Without a commit its transaction is rolled back.
     drop(other);
     let mut changes = Vec::new();
@@ -64,9 +64,6 @@ async fn third<C: Client>(database: &Database, waiting: &'static str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_loses_a_deadlock_is_tried_again() {
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    third::<remote::Postgres>(&in_postgres(), waiting).await;
-    let waiting = "SELECT count(*) FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p \
-         ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()";
-    third::<mysql::MySql>(&in_mariadb(), waiting).await;
+    third::<remote::Postgres>(&in_postgres()).await;
+    third::<remote::MySql>(&in_mariadb()).await;
 }
