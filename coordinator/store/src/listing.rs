@@ -93,8 +93,7 @@ impl<'a> ListValues<'a> {
         }
         let wanted = |status: &Status| statuses.is_empty() || statuses.contains(status);
         // No gid is empty, so (time, "") is before every row of that time: "created before" is a cursor, too.
-        let cursor =
-            cursor.map_or((i64::MAX, ""), |cursor| (millis(cursor.created_at), cursor.gid.as_str()));
+        let cursor = cursor.map_or((i64::MAX, ""), |cursor| (millis(cursor.created_at), cursor.gid.as_str()));
         let words: String = statuses.iter().map(|status| format!("{status},")).collect();
         Some(Self {
             created_from: created_from.map_or(0, millis),

@@ -25,9 +25,9 @@ mod sessions;
 mod sightings;
 mod tables;
 mod target;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod writing;
 
 use std::fmt;
@@ -84,14 +84,39 @@ struct Inner<C: Client> {
     journal_id: JournalId,
     identity: Arc<Identity>,
     lanes: Vec<Connections<C>>,
+    /// For what lanes read, and for finding what they are to drive, so that either both work or neither.
     loaders: Connections<C>,
+    /// For what requests read.
     readers: Connections<C>,
     listers: Connections<C>,
     housekeepers: Connections<C>,
-    /// For heartbeats alone.
+    /// For heartbeats, and for `leave` and `give_up`: a coordinator that can do nothing else any more needs those.
     pulse: Connections<C>,
     watcher: Arc<Watcher>,
     walk: Arc<Walk>,
+}
+
+/// By purpose, for [`Remote::run`].
+impl<C: Client> Inner<C> {
+    fn loaders(&self) -> &Connections<C> {
+        &self.loaders
+    }
+
+    fn readers(&self) -> &Connections<C> {
+        &self.readers
+    }
+
+    fn listers(&self) -> &Connections<C> {
+        &self.listers
+    }
+
+    fn housekeepers(&self) -> &Connections<C> {
+        &self.housekeepers
+    }
+
+    fn pulse(&self) -> &Connections<C> {
+        &self.pulse
+    }
 }
 
 /// Opens the store; see [`super::open`].
@@ -163,37 +188,6 @@ impl<C: Client> Remote<C> {
             result.map_err(StoreError::from)
         })
     }
-
-    fn read<T: Send + 'static>(
-        &self,
-        work: impl for<'c> Fn(&'c mut C, Arc<Identity>) -> BoxFuture<'c, Result<T, ClientError>>
-        + Send
-        + Sync
-        + 'static,
-    ) -> StoreFuture<T> {
-        self.run(|inner| &inner.readers, work)
-    }
-
-    /// For what is to be driven: over the connections that lanes read with, so that either both work or neither.
-    fn find<T: Send + 'static>(
-        &self,
-        work: impl for<'c> Fn(&'c mut C, Arc<Identity>) -> BoxFuture<'c, Result<T, ClientError>>
-        + Send
-        + Sync
-        + 'static,
-    ) -> StoreFuture<T> {
-        self.run(|inner| &inner.loaders, work)
-    }
-
-    fn keep<T: Send + 'static>(
-        &self,
-        work: impl for<'c> Fn(&'c mut C, Arc<Identity>) -> BoxFuture<'c, Result<T, ClientError>>
-        + Send
-        + Sync
-        + 'static,
-    ) -> StoreFuture<T> {
-        self.run(|inner| &inner.housekeepers, work)
-    }
 }
 
 impl<C: Client> Store for Remote<C> {
@@ -221,13 +215,10 @@ impl<C: Client> Journal for Remote<C> {
 
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {
         let gids = Arc::new(gids);
-        self.run(
-            |inner| &inner.loaders,
-            move |client, me| {
-                let gids = Arc::clone(&gids);
-                Box::pin(async move { queries::load(client, &me.name, &gids).await })
-            },
-        )
+        self.run(Inner::loaders, move |client, me| {
+            let gids = Arc::clone(&gids);
+            Box::pin(async move { queries::load(client, &me.name, &gids).await })
+        })
     }
 
     fn warm(&self) -> StoreFuture<()> {
@@ -246,7 +237,7 @@ impl<C: Client> Journal for Remote<C> {
             let removed = lane.run(|client| {
                 let gid = gid.clone();
                 Box::pin(
-                    async move { client.execute(C::TEXTS.remove_probe, &[(&gid).into()]).await.map(drop) },
+                    async move { client.execute(C::texts().remove_probe, &[(&gid).into()]).await.map(drop) },
                 )
             });
             removed.await.map_err(StoreError::from)
@@ -254,7 +245,7 @@ impl<C: Client> Journal for Remote<C> {
     }
 
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.find(move |client, me| {
+        self.run(Inner::loaders, move |client, me| {
             let after = after.clone();
             Box::pin(
                 async move { queries::unfinished(client, &me.name, after.as_ref(), due_by, limit).await },
@@ -263,7 +254,7 @@ impl<C: Client> Journal for Remote<C> {
     }
 
     fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.find(move |client, me| {
+        self.run(Inner::loaders, move |client, me| {
             Box::pin(async move { queries::due(client, &me.name, due_by, limit).await })
         })
     }
@@ -271,14 +262,14 @@ impl<C: Client> Journal for Remote<C> {
 
 impl<C: Client> Queries for Remote<C> {
     fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable> {
-        self.read(move |client, _| {
+        self.run(Inner::readers, move |client, _| {
             let gid = gid.clone();
             Box::pin(async move { queries::readable(client, &gid, after_seq).await })
         })
     }
 
     fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage> {
-        self.read(move |client, _| {
+        self.run(Inner::readers, move |client, _| {
             let gid = gid.clone();
             Box::pin(async move { queries::readable_page(client, &gid, after_seq, limit).await })
         })
@@ -286,96 +277,95 @@ impl<C: Client> Queries for Remote<C> {
 
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page> {
         let asked = Arc::new((filter, cursor));
-        self.run(
-            |inner| &inner.listers,
-            move |client, _| {
-                let asked = Arc::clone(&asked);
-                Box::pin(async move { queries::list(client, &asked.0, asked.1.as_ref(), limit).await })
-            },
-        )
+        self.run(Inner::listers, move |client, _| {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move { queries::list(client, &asked.0, asked.1.as_ref(), limit).await })
+        })
     }
 
     fn census(&self) -> StoreFuture<Census> {
-        self.run(|inner| &inner.listers, |client, _| Box::pin(queries::census(client)))
+        self.run(Inner::listers, |client, _| Box::pin(queries::census(client)))
     }
 }
 
 impl<C: Client> Registry for Remote<C> {
     fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp> {
         let registrations: Arc<[Registration]> = registrations.into();
-        self.keep(move |client, _| {
+        self.run(Inner::housekeepers, move |client, _| {
             let registrations = Arc::clone(&registrations);
             Box::pin(async move { tables::register(client, &registrations).await })
         })
     }
 
     fn is_registered(&self, name: String) -> StoreFuture<bool> {
-        self.read(move |client, _| {
+        self.run(Inner::readers, move |client, _| {
             let name = name.clone();
             Box::pin(async move {
-                Ok(!client.query(C::TEXTS.is_registered, &[name.as_str().into()]).await?.is_empty())
+                Ok(!client.query(C::texts().is_registered, &[name.as_str().into()]).await?.is_empty())
             })
         })
     }
 
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64> {
-        self.keep(move |client, _| {
+        self.run(Inner::housekeepers, move |client, _| {
             let (name, base_url) = (name.clone(), base_url.clone());
             Box::pin(async move { tables::deregister(client, &name, base_url).await })
         })
     }
 
     fn participants(&self) -> StoreFuture<Registrations> {
-        self.read(|client, _| Box::pin(queries::participants(client)))
+        self.run(Inner::readers, |client, _| Box::pin(queries::participants(client)))
     }
 
     fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64> {
-        self.keep(move |client, _| Box::pin(tables::sweep_participants(client, expired_ms)))
+        self.run(Inner::housekeepers, move |client, _| {
+            Box::pin(tables::sweep_participants(client, expired_ms))
+        })
     }
 }
 
 impl<C: Client> Membership for Remote<C> {
     fn heartbeat(&self) -> StoreFuture<Beat> {
-        self.run(
-            |inner| &inner.pulse,
-            |client, me| Box::pin(async move { tables::heartbeat(client, &me).await }),
-        )
+        self.run(Inner::pulse, |client, me| Box::pin(async move { tables::heartbeat(client, &me).await }))
     }
 
     fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>> {
-        self.keep(move |client, me| Box::pin(async move { tables::adopt(client, &me, limit).await }))
+        self.run(Inner::housekeepers, move |client, me| {
+            Box::pin(async move { tables::adopt(client, &me, limit).await })
+        })
     }
 
-    /// Over the connection that is there for heartbeats: it is for those who can do nothing else any more.
     fn leave(&self) -> StoreFuture<()> {
-        self.run(|inner| &inner.pulse, |client, me| Box::pin(async move { tables::leave(client, &me).await }))
+        self.run(Inner::pulse, |client, me| Box::pin(async move { tables::leave(client, &me).await }))
     }
 
-    /// The same.
     fn give_up(&self) -> StoreFuture<()> {
-        self.run(
-            |inner| &inner.pulse,
-            |client, me| Box::pin(async move { tables::give_up(client, &me).await }),
-        )
+        self.run(Inner::pulse, |client, me| Box::pin(async move { tables::give_up(client, &me).await }))
     }
 
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>> {
-        self.read(|client, me| Box::pin(async move { queries::coordinators(client, &me).await }))
+        self.run(Inner::readers, |client, me| {
+            Box::pin(async move { queries::coordinators(client, &me).await })
+        })
     }
 
     fn sweep_coordinators(&self) -> StoreFuture<u64> {
-        self.keep(|client, _| Box::pin(tables::sweep_coordinators(client, FORGOTTEN_AFTER_MS)))
+        self.run(Inner::housekeepers, |client, _| {
+            Box::pin(tables::sweep_coordinators(client, FORGOTTEN_AFTER_MS))
+        })
     }
 }
 
 impl<C: Client> Maintenance for Remote<C> {
     fn ping(&self) -> StoreFuture<()> {
-        self.keep(|client, _| Box::pin(async { client.execute(C::TEXTS.ping, &[]).await.map(drop) }))
+        self.run(Inner::housekeepers, |client, _| {
+            Box::pin(async { client.execute(C::texts().ping, &[]).await.map(drop) })
+        })
     }
 
     fn watch(&self) -> StoreFuture<Option<Leap>> {
         let watcher = Arc::clone(&self.0.watcher);
-        self.keep(move |client, _| {
+        self.run(Inner::housekeepers, move |client, _| {
             let watcher = Arc::clone(&watcher);
             Box::pin(async move { retention::watch(client, &watcher).await })
         })
@@ -383,7 +373,7 @@ impl<C: Client> Maintenance for Remote<C> {
 
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64> {
         let walk = Arc::clone(&self.0.walk);
-        self.keep(move |client, _| {
+        self.run(Inner::housekeepers, move |client, _| {
             let walk = Arc::clone(&walk);
             Box::pin(async move { retention::retire(client, &walk, kept_ms, limit).await })
         })

@@ -33,7 +33,11 @@ pub(crate) fn gid<R: Columns>(row: &R, column: usize) -> Result<Gid, R::Error> {
     Gid::parse(row.text(column)?).map_err(|error| R::unreadable(error.to_string()))
 }
 
-pub(crate) fn word<R: Columns, T>(row: &R, column: usize, parse: fn(&str) -> Option<T>) -> Result<T, R::Error> {
+pub(crate) fn word<R: Columns, T>(
+    row: &R,
+    column: usize,
+    parse: fn(&str) -> Option<T>,
+) -> Result<T, R::Error> {
     let text = row.text(column)?;
     parse(text).ok_or_else(|| R::unreadable(format!("{text:?} is not a word this version knows")))
 }

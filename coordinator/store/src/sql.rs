@@ -11,7 +11,10 @@ pub(crate) const RECORDS: &str = "SELECT gid, seq, at, event, 0, checksum FROM j
 pub(crate) const NAMES: [(&str, &str); 3] = [
     ("journal", "SELECT DISTINCT gid FROM journal WHERE gid > $1 ORDER BY gid LIMIT $2"),
     ("transactions", "SELECT gid FROM transactions WHERE gid > $1 ORDER BY gid LIMIT $2"),
-    ("transaction_labels", "SELECT DISTINCT gid FROM transaction_labels WHERE gid > $1 ORDER BY gid LIMIT $2"),
+    (
+        "transaction_labels",
+        "SELECT DISTINCT gid FROM transaction_labels WHERE gid > $1 ORDER BY gid LIMIT $2",
+    ),
 ];
 
 /// The columns of [`crate::IndexColumns`].
@@ -29,7 +32,8 @@ pub(crate) const DUE: &str = "SELECT gid FROM transactions WHERE settled_at IS N
 pub(crate) const IS_REGISTERED: &str = "SELECT 1 FROM participants WHERE name = $1 LIMIT 1";
 
 /// `$2`: the instance; NULL for all of the name.
-pub(crate) const DEREGISTER: &str = "DELETE FROM participants WHERE name = $1 AND base_url = coalesce($2, base_url)";
+pub(crate) const DEREGISTER: &str =
+    "DELETE FROM participants WHERE name = $1 AND base_url = coalesce($2, base_url)";
 
 pub(crate) const JOURNAL_ID: &str = "SELECT id FROM journal_id";
 

@@ -4,6 +4,7 @@
 //! of them in `queries`, `tables` and `append`.
 
 use std::fmt;
+use std::time::Duration;
 
 use trine_protocol::Gid;
 
@@ -125,6 +126,12 @@ pub(crate) enum ClientError {
     /// This coordinator has closed its store.
     #[error("the store is closed")]
     Closed,
+}
+
+impl ClientError {
+    pub(crate) fn slow(limit: Duration) -> Self {
+        Self::Slow(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 /// What a driver says, without saying again and again that it is about its configuration.

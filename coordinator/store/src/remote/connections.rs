@@ -3,15 +3,15 @@
 //! A URL may name several servers of one cluster; a connection is made to the first that may be written to. Every piece
 //! of work has a deadline: a server that vanished without a word does not hold its callers for ever.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::client::{Client, ClientError};
-use super::safety::{self, Allowed};
+use super::safety;
+use super::target::{self, Target};
 use trine_clock::Stopwatch;
 
 /// A connection unused for longer may have been closed by the server or by something in between: it is not trusted.
@@ -22,25 +22,6 @@ const WARM_AFTER: Duration = Duration::from_secs(4);
 const WARM_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long somebody waits for a place, where not waiting is an answer, too.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where to connect to, and what is expected there.
-#[derive(Debug)]
-pub(super) struct Target<A> {
-    pub(super) addresses: Vec<A>,
-    pub(super) allowed: Allowed,
-    /// Where the password is, if not in the URL.
-    pub(super) password_file: Option<PathBuf>,
-    /// The place of the address that worked last.
-    pub(super) last_good: AtomicUsize,
-    /// How long one server may take to let us in before the next is asked.
-    pub(super) connect_timeout: Duration,
-    /// Grows with every new session: what it shows may have been committed without having been acknowledged.
-    pub(super) sessions: AtomicU64,
-    /// Grows when a server is found unfit: connections made before are not used any more.
-    pub(super) condemned: AtomicU64,
-    /// What earlier sessions show is settled: everything visible then is where an acknowledgement would have had it.
-    pub(super) settled: AtomicU64,
-}
 
 /// A connection that nobody uses.
 #[derive(Debug)]
@@ -126,7 +107,7 @@ impl<C: Client> Connections<C> {
         {
             return Ok(Lease { client: idle.client, made_at, reused: true, home: self, _place: place });
         }
-        let client = connect::<C>(&self.target).await?;
+        let client = target::connect::<C>(&self.target).await?;
         Ok(Lease { client, made_at, reused: false, home: self, _place: place })
     }
 
@@ -203,7 +184,7 @@ impl<C: Client> Connections<C> {
         work: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
         let timeout = self.timeout;
-        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(too_late(timeout)))
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(ClientError::slow(timeout)))
     }
 
     /// The server was not as good as its word: the next connection tries another one first, if there is one.
@@ -247,10 +228,6 @@ pub(super) async fn warm_all<'a, C: Client>(
     Ok(())
 }
 
-fn too_late(limit: Duration) -> ClientError {
-    ClientError::Slow(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// A connection in use. Dropped without [`Lease::give_back`], it is closed, which undoes what it had begun.
 #[derive(Debug)]
 pub(super) struct Lease<'a, C: Client> {
@@ -270,45 +247,4 @@ impl<C: Client> Lease<'_, C> {
             self.home.idle().push(Idle { client, since: Stopwatch::start(), made_at });
         }
     }
-}
-
-/// A connection to the first server that may be written to, beginning with the one that was the last time.
-pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C, ClientError> {
-    let password = password(target).await?;
-    let first = target.last_good.load(Ordering::Relaxed);
-    let mut why = Vec::new();
-    for place in 0..target.addresses.len() {
-        let place = (first + place) % target.addresses.len();
-        let limit = target.connect_timeout;
-        let address = &target.addresses[place];
-        let with_password = password.as_ref().map(|password| C::with_password(address, password));
-        let address = with_password.as_ref().unwrap_or(address);
-        let attempt = tokio::time::timeout(limit, connect_to::<C>(address, &target.allowed));
-        match attempt.await.unwrap_or_else(|_| Err(too_late(limit))) {
-            Ok(client) => {
-                target.sessions.fetch_add(1, Ordering::SeqCst);
-                target.last_good.store(place, Ordering::Relaxed);
-                return Ok(client);
-            }
-            Err(error) => why.push(error),
-        }
-    }
-    // Of several servers most are standbys, as they should be: what is worth telling is the other thing.
-    let position = why.iter().position(|error| !matches!(error, ClientError::Unfit(_))).unwrap_or(0);
-    if why.is_empty() { Err(ClientError::Closed) } else { Err(why.swap_remove(position)) }
-}
-
-/// The password as it is now: it may have been changed since the last connection was made.
-async fn password<A>(target: &Target<A>) -> Result<Option<String>, ClientError> {
-    let Some(file) = &target.password_file else { return Ok(None) };
-    let text = tokio::fs::read_to_string(file).await;
-    let text = text.map_err(|error| ClientError::Password(format!("{}: {error}", file.display())))?;
-    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-}
-
-async fn connect_to<C: Client>(address: &C::Address, allowed: &Allowed) -> Result<C, ClientError> {
-    let mut client = C::connect(address).await?;
-    let inspection = client.inspect().await?;
-    safety::judge(&inspection, allowed)?;
-    Ok(client)
 }

@@ -1,9 +1,9 @@
 //! What a Galera cluster asks for at start.
 
 use super::client::Client;
-use super::connections::Target;
 use super::safety::{self, Risk};
 use super::tables::Identity;
+use super::target::Target;
 use super::{failed, queries};
 use crate::{OpenError, Options};
 

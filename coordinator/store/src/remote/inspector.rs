@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Client, ClientError};
-use super::connections::{self, Connections};
-use super::hosts;
+use super::connections::Connections;
 use super::texts::Text;
+use super::{hosts, target};
 use crate::columns::limited;
 use crate::detach::detached;
 use crate::group;
@@ -20,9 +20,9 @@ pub(crate) struct Inspector<C: Client>(Arc<Connections<C>>);
 
 /// See [`crate::inspect()`].
 pub(crate) async fn inspect<C: Client>(options: &Options) -> Result<Inspector<C>, OpenError> {
-    let target = super::target::<C>(options)?;
+    let target = target::target::<C>(options)?;
     let failed = |detail: String| OpenError::Failed { store: hosts::shown(&options.url), detail };
-    let connected = connections::connect::<C>(&target).await;
+    let connected = target::connect::<C>(&target).await;
     let mut client = connected.map_err(|error| failed(error.to_string()))?;
     let asked = client.query(Text::verbatim("SELECT checksum FROM journal LIMIT 0"), &[]).await;
     asked.map_err(|error| failed(not_ours(&error)))?;
@@ -41,7 +41,8 @@ impl<C: Client> Inspect for Inspector<C> {
                     let mut lists = Vec::new();
                     let texts = C::texts();
                     for text in [texts.journal_names, texts.index_names, texts.label_names] {
-                        let rows = client.query(text, &[after.as_str().into(), limited(limit).into()]).await?;
+                        let rows =
+                            client.query(text, &[after.as_str().into(), limited(limit).into()]).await?;
                         lists
                             .push(rows.iter().filter_map(|row| Some(row.text(0).ok()?.to_owned())).collect());
                     }

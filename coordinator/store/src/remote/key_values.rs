@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use trine_protocol::Timestamp;
 
-use super::Remote;
 use super::client::{Client, ClientError, Param, Verdict};
 use super::texts::Text;
+use super::{Inner, Remote};
 use crate::columns::{integer, limited, millis};
 use crate::{Change, Entry, Key, KeyValues, Revision, StoreError, StoreFuture, Value, rows};
 
@@ -19,7 +19,7 @@ impl<C: Client> Remote<C> {
     fn change(&self, text: Text, values: Vec<Param>) -> StoreFuture<Change> {
         let values = Arc::new(values);
         let begun = Arc::new(AtomicBool::new(false));
-        let changed = self.keep(move |client, _| {
+        let changed = self.run(Inner::housekeepers, move |client, _| {
             let values = Arc::clone(&values);
             let again = begun.swap(true, Ordering::SeqCst);
             Box::pin(async move {
@@ -36,11 +36,7 @@ impl<C: Client> Remote<C> {
     }
 }
 
-async fn change<C: Client>(
-    client: &mut C,
-    text: Text,
-    values: &[Param],
-) -> Result<Change, ClientError> {
+async fn change<C: Client>(client: &mut C, text: Text, values: &[Param]) -> Result<Change, ClientError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -59,7 +55,7 @@ async fn change<C: Client>(
 
 impl<C: Client> KeyValues for Remote<C> {
     fn entry(&self, category: Key, key: Key) -> StoreFuture<Option<Entry>> {
-        self.read(move |client, _| {
+        self.run(Inner::readers, move |client, _| {
             let values = [category.as_str().into(), key.as_str().into()];
             Box::pin(async move {
                 let found = client.query(C::texts().entry, &values).await?;
@@ -69,11 +65,13 @@ impl<C: Client> KeyValues for Remote<C> {
     }
 
     fn entries(&self, category: Key, after: Option<Key>, limit: usize) -> StoreFuture<Vec<Entry>> {
-        self.read(move |client, _| {
+        self.run(Inner::readers, move |client, _| {
             // No key is empty.
             let after = after.as_ref().map_or("", Key::as_str);
             let values = [category.as_str().into(), after.into(), limited(limit).into()];
-            Box::pin(async move { client.query(C::texts().entries, &values).await?.iter().map(rows::entry).collect() })
+            Box::pin(async move {
+                client.query(C::texts().entries, &values).await?.iter().map(rows::entry).collect()
+            })
         })
     }
 

@@ -191,7 +191,8 @@ impl Client for MySql {
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
         // Once everything is applied, a user that may not create tables will do.
-        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows)) {
+        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows))
+        {
             return Ok(0);
         }
         // The driver's own lock asks to be waited for without end, which MariaDB does not do.

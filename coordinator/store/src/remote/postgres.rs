@@ -170,7 +170,8 @@ impl Client for Postgres {
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
         let migrator = migrator();
         // Once everything is applied, a role that may not create tables will do.
-        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows)) {
+        if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows))
+        {
             return Ok(0);
         }
         let before = applied(&mut self.0, &migrator).await?;

@@ -2,8 +2,8 @@
 
 use super::client::{Client, ClientError, Param};
 use super::queries;
-use crate::columns::{limited, millis};
 use crate::Leap;
+use crate::columns::{limited, millis};
 use crate::retention::{self, Judged, Walk};
 use crate::rows::{self, Columns as _};
 use crate::watched::{self, Note, SPANS_MAX, Watcher};
@@ -20,7 +20,9 @@ pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Resul
         client.execute(C::texts().cut_spans, &[end.into()]).await?;
     }
     match plan.note {
-        Note::Begin { from } => client.execute(C::texts().begin_span, &[from.into(), plan.now.into()]).await?,
+        Note::Begin { from } => {
+            client.execute(C::texts().begin_span, &[from.into(), plan.now.into()]).await?
+        }
         Note::Extend { from } => {
             client.execute(C::texts().extend_span, &[from.into(), plan.now.into()]).await?
         }
@@ -43,8 +45,12 @@ pub(super) async fn retire<C: Client>(
     let Some(before) = watched::settled_before(spans, kept_ms) else { return Ok(0) };
     loop {
         let after = walk.after();
-        let values =
-            [millis(before).into(), after.settled_at.into(), after.gid.as_str().into(), limited(limit).into()];
+        let values = [
+            millis(before).into(),
+            after.settled_at.into(),
+            after.gid.as_str().into(),
+            limited(limit).into(),
+        ];
         let candidates = rows::candidates(&client.query(C::texts().settled, &values).await?);
         let Some(last) = candidates.last().cloned() else {
             walk.ended();

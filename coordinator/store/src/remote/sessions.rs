@@ -3,7 +3,7 @@
 //! its settings and its locks are then somebody else's.
 
 use super::client::{Client, ClientError};
-use super::connections::{self, Target};
+use super::target::{self, Target};
 use crate::rows::Columns as _;
 
 /// What the operator is told, after the store's name.
@@ -16,7 +16,7 @@ const FOREIGN_STATEMENTS: [&str; 2] = ["42P05", "26000"];
 
 /// The first connection of a coordinator, once it is known to be a session of its own; otherwise why not, for the operator.
 pub(super) async fn first<C: Client>(target: &Target<C::Address>) -> Result<C, String> {
-    let mut client = connections::connect::<C>(target).await.map_err(|error| told(&error))?;
+    let mut client = target::connect::<C>(target).await.map_err(|error| told(&error))?;
     check(target, &mut client).await?;
     Ok(client)
 }
@@ -25,7 +25,7 @@ pub(super) async fn first<C: Client>(target: &Target<C::Address>) -> Result<C, S
 async fn check<C: Client>(target: &Target<C::Address>, first: &mut C) -> Result<(), String> {
     let ours = async {
         let mine = id(first).await?;
-        let mut second = connections::connect::<C>(target).await?;
+        let mut second = target::connect::<C>(target).await?;
         let others = id(&mut second).await?;
         second.close().await;
         Ok(mine != others)

@@ -1,14 +1,34 @@
 //! From the options of a store to the servers it is in.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::client::Client;
-use super::connections::Target;
+use super::client::{Client, ClientError};
+use super::safety::{self, Allowed};
 use super::{CONNECT_TIMEOUT_MS_MAX, hosts};
 use crate::{OpenError, Options};
+
+/// Where to connect to, and what is expected there.
+#[derive(Debug)]
+pub(super) struct Target<A> {
+    pub(super) addresses: Vec<A>,
+    pub(super) allowed: Allowed,
+    /// Where the password is, if not in the URL.
+    pub(super) password_file: Option<PathBuf>,
+    /// The place of the address that worked last.
+    pub(super) last_good: AtomicUsize,
+    /// How long one server may take to let us in before the next is asked.
+    pub(super) connect_timeout: Duration,
+    /// Grows with every new session: what it shows may have been committed without having been acknowledged.
+    pub(super) sessions: AtomicU64,
+    /// Grows when a server is found unfit: connections made before are not used any more.
+    pub(super) condemned: AtomicU64,
+    /// What earlier sessions show is settled: everything visible then is where an acknowledgement would have had it.
+    pub(super) settled: AtomicU64,
+}
 
 /// The servers that the options name, and what is expected of them.
 pub(super) fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenError> {
@@ -33,4 +53,45 @@ pub(super) fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Addre
 /// Why the store cannot be opened, without a word of the URL that is secret.
 pub(super) fn failed(options: &Options, error: &dyn fmt::Display) -> OpenError {
     OpenError::Failed { store: hosts::shown(&options.url), detail: error.to_string() }
+}
+
+/// A connection to the first server that may be written to, beginning with the one that was the last time.
+pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C, ClientError> {
+    let password = password(target).await?;
+    let first = target.last_good.load(Ordering::Relaxed);
+    let mut why = Vec::new();
+    for place in 0..target.addresses.len() {
+        let place = (first + place) % target.addresses.len();
+        let limit = target.connect_timeout;
+        let address = &target.addresses[place];
+        let with_password = password.as_ref().map(|password| C::with_password(address, password));
+        let address = with_password.as_ref().unwrap_or(address);
+        let attempt = tokio::time::timeout(limit, connect_to::<C>(address, &target.allowed));
+        match attempt.await.unwrap_or_else(|_| Err(ClientError::slow(limit))) {
+            Ok(client) => {
+                target.sessions.fetch_add(1, Ordering::SeqCst);
+                target.last_good.store(place, Ordering::Relaxed);
+                return Ok(client);
+            }
+            Err(error) => why.push(error),
+        }
+    }
+    // Of several servers most are standbys, as they should be: what is worth telling is the other thing.
+    let position = why.iter().position(|error| !matches!(error, ClientError::Unfit(_))).unwrap_or(0);
+    if why.is_empty() { Err(ClientError::Closed) } else { Err(why.swap_remove(position)) }
+}
+
+/// The password as it is now: it may have been changed since the last connection was made.
+async fn password<A>(target: &Target<A>) -> Result<Option<String>, ClientError> {
+    let Some(file) = &target.password_file else { return Ok(None) };
+    let text = tokio::fs::read_to_string(file).await;
+    let text = text.map_err(|error| ClientError::Password(format!("{}: {error}", file.display())))?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+async fn connect_to<C: Client>(address: &C::Address, allowed: &Allowed) -> Result<C, ClientError> {
+    let mut client = C::connect(address).await?;
+    let inspection = client.inspect().await?;
+    safety::judge(&inspection, allowed)?;
+    Ok(client)
 }

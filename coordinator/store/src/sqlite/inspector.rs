@@ -11,9 +11,9 @@ use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::Mutex;
 
 use super::{queries, schema, words};
+use crate::columns::limited;
 use crate::detach::detached;
 use crate::group::{self, Unreadable};
-use crate::columns::limited;
 use crate::inspect::{Inspected, merged, not_ours};
 use crate::{Inspect, Names, OpenError, Readable, StoreError, StoreFuture, rows, sql};
 

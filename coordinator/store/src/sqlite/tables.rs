@@ -58,7 +58,8 @@ pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Resu
 /// See [`crate::Membership::adopt`]. Whoever else stands in the file is gone: this process has it.
 pub(super) async fn adopt(writer: &Writer, owner: &Owner, limit: usize) -> Result<Vec<Gid>, sqlx::Error> {
     let mut session = writer.session().await?;
-    let adopt = sqlx::query(ADOPT).bind(owner.name.clone()).bind(limited(limit)).bind(owner.incarnation.clone());
+    let adopt =
+        sqlx::query(ADOPT).bind(owner.name.clone()).bind(limited(limit)).bind(owner.incarnation.clone());
     let claimed = adopt.fetch_all(&mut session.connection).await;
     let rows = session.end(claimed)?;
     Ok(rows::gids(&rows))

@@ -96,9 +96,8 @@ pub(super) const RETIRE: [&str; 3] = [
 pub(super) const LOCK: &str = "SELECT GET_LOCK(CONCAT('trine ', LEFT(SHA2(DATABASE(), 256), 40)), 60)";
 pub(super) const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('trine ', LEFT(SHA2(DATABASE(), 256), 40)))";
 
-pub(super) const APPLIED: Text = Text::verbatim(
-    "SELECT version, CAST(success AS SIGNED) FROM trine_migrations",
-);
+pub(super) const APPLIED: Text =
+    Text::verbatim("SELECT version, CAST(success AS SIGNED) FROM trine_migrations");
 
 /// A migration that was begun and not ended.
 pub(super) const MEND: &str = "DELETE FROM trine_migrations WHERE NOT success";

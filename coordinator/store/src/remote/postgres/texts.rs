@@ -56,9 +56,8 @@ pub(super) const INSPECT: Text = Text::verbatim(
      current_setting('synchronous_standby_names', true)",
 );
 
-pub(super) const APPLIED: Text = Text::verbatim(
-    "SELECT version, CASE WHEN success THEN 1 ELSE 0 END FROM trine_migrations",
-);
+pub(super) const APPLIED: Text =
+    Text::verbatim("SELECT version, CASE WHEN success THEN 1 ELSE 0 END FROM trine_migrations");
 
 pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = $2 THEN 1 ELSE 0 END, j.checksum \
      FROM journal AS j LEFT JOIN transactions AS t ON t.gid = j.gid WHERE j.gid = ANY($1) ORDER BY j.gid, j.seq";
