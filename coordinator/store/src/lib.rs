@@ -1,12 +1,16 @@
-//! The seam to whatever keeps the journal: traits, and the errors every store speaks.
+//! The store: where the coordinator keeps its journal. SQLite, PostgreSQL, MySQL and MariaDB, or memory for tests.
 //!
 //! A store appends batches, reads journals back, answers lists, and keeps three small tables (participants,
-//! coordinators, key-value entries). It decides nothing about transactions and knows no participant's address.
+//! coordinators, key-value entries). A store decides nothing about transactions and calls no participant.
 //!
-//! Every method returns a future that may be dropped by its caller at any moment: implementations run their database work
-//! in a task of their own, so that a dropped future never leaves a connection inside an open database transaction.
+//! The traits here say what each store promises; the conformance tests in `suite` run against all of them. [`open`]
+//! chooses a store by its URL.
 //!
-//! [`open`] chooses a store by its URL. What each promises is in the traits; `suite` holds all of them to it.
+//! A caller may drop the future of any method at any moment. The stores therefore run their database work in a task of its
+//! own (`detach`), so that a dropped future never leaves a connection inside an open database transaction.
+
+// This crate is not published: a name that says everything needs no sentence.
+#![allow(missing_docs)]
 
 pub mod check;
 mod checksum;
@@ -53,24 +57,23 @@ pub use upkeep::{Beat, Liveness, Maintenance, Membership, Registration, Registra
 pub use watched::{Leap, WATCH_EVERY};
 
 use scheme::{Scheme, scheme};
-/// How gids begin that belong to no transaction: records that were appended to see whether that works. Nothing in the
-/// index points to them.
+
+/// Gids with this prefix belong to no transaction. A coordinator appends a record under such a gid to find out whether
+/// appending works ([`vitals`]), and removes the record again. No index row points to it.
 pub const PROBES: &str = "trine-probe:";
 
-/// What every store call returns.
+/// The future of every store call. It may be dropped at any moment.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
 
-/// Journals as read.
 pub type Journals = Vec<Loaded>;
 
-/// One journal as read.
+/// The journal of one transaction, as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// Whose.
     pub gid: Gid,
-    /// The index says that the coordinator that asked owns it.
+    /// Whether the index row names the coordinator that asked as the owner.
     pub owned: bool,
-    /// Its records in `seq` order, or why they cannot be understood.
+    /// The records in the order of their seqs, or why they cannot be read.
     pub records: Result<Vec<Record>, StoreError>,
 }
 
@@ -79,24 +82,24 @@ pub struct Loaded {
 pub struct Options {
     /// `sqlite:PATH`, `postgres://..`, `mysql://..`, or `memory:`. May hold a password.
     pub url: String,
-    /// The name of this coordinator, which owns transactions.
+    /// The name of this coordinator. Transactions are owned by name.
     pub owner: String,
     /// How many lanes append side by side, where the database can do that.
     pub lanes: usize,
-    /// A coordinator of which another has seen no new heartbeat for so long has lost what it owns to whoever adopts it.
+    /// When a coordinator has sent no heartbeat for so long, the others may adopt its transactions.
     pub lapse_after_ms: u64,
-    /// A process that has the name already is given so long to show by a heartbeat that it lives; 0: it is not looked for.
+    /// When the name is in use already, its process has so long to show by a heartbeat that it lives. 0: do not look.
     pub name_wait_ms: u64,
-    /// Longest time one piece of work may take in a database server.
+    /// The longest time that one piece of work may take in a database server.
     pub timeout_ms: u64,
     /// Unsafe settings of the database server that are accepted.
     pub allow: Vec<Risk>,
-    /// Where the password of a database server is: read for each connection that is made.
+    /// The file with the password of a database server. It is read for each new connection, so that a password can change.
     pub password_file: Option<std::path::PathBuf>,
 }
 
 impl Options {
-    /// The defaults.
+    /// The defaults, for tests and for whoever changes a few of them.
     pub fn new(url: &str, owner: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -141,51 +144,53 @@ pub fn check_server_url(url: &str) -> Result<(), String> {
 
 pub(crate) use remote::driver_words;
 
-/// Everything the coordinator asks of a store.
+/// Everything that the coordinator asks of a store.
 pub trait Store: Journal + Queries + Registry + KeyValues + Membership + Maintenance {
     /// How many lanes may append side by side.
     fn lanes_max(&self) -> usize;
 
-    /// Whether several coordinators may use it at once, so that any of them may move what another drives.
+    /// Whether several coordinators may use the store at once. Then any of them may append to a transaction that another
+    /// one drives.
     fn is_shared(&self) -> bool;
 
-    /// Which journal this is: made once per store, and the same for all coordinators that share it, for ever.
+    /// Which journal this is. The id is made with the store, never changes, and is the same for all coordinators that
+    /// share the store.
     fn journal_id(&self) -> JournalId;
 }
 
-/// A batch was made durable.
+/// A batch is durable, but for the gids in conflict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Appended {
-    /// Gids of which nothing was appended, because somebody else had appended to them (law L7).
+    /// Gids of which nothing was appended, because another coordinator had appended to them (law L7).
     pub conflicts: Vec<Gid>,
 }
 
-/// A batch was not made durable, as far as is known.
+/// A batch is not durable, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// Nothing of the batch is in the journal.
     #[error("the batch was not appended: {0}")]
     Failed(String),
-    /// The batch may be in the journal: reading tells.
+    /// The batch may be in the journal, for example because the acknowledgement of its commit was lost. Only reading the
+    /// journal tells.
     #[error("nobody knows whether the batch was appended: {0}")]
     Doubtful(String),
 }
 
-/// A read or a small write failed.
+/// A read or a small write has failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store does not answer; the same call may succeed later.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
-    /// It answers, and is not used; the same call may succeed later.
+    /// The store answers and must not be used, for example because it is a standby. The same call may succeed later.
     #[error("the store is not used: {0}")]
     Unfit(Unfit),
-    /// A row cannot be understood by this version.
+    /// A record is damaged, or was written by a newer version.
     #[error("the journal of {gid} cannot be read: {detail}")]
     Corrupt {
-        /// Whose.
         gid: Gid,
-        /// Seq and reason.
+        /// The seq and the reason.
         detail: String,
     },
 }
@@ -197,64 +202,63 @@ impl StoreError {
     }
 }
 
-/// The ordered records: the truth.
+/// The journal: the ordered records of each transaction. Everything else is derived from them.
 pub trait Journal: Send + Sync + std::fmt::Debug + 'static {
-    /// Appends a batch in one database transaction, all or nothing per gid: a gid whose records do not follow the last
-    /// one in the journal (a `(gid, seq)` exists, or one is missing in between) is left out whole (its index row, too)
-    /// and reported in [`Appended::conflicts`]; everything else is durable when this returns. Index rows are written in the same database transaction and carry this coordinator as owner. Labels are
-    /// written when a gid's first record is in the batch.
+    /// Appends a batch in one database transaction. When this returns, the batch is durable.
+    ///
+    /// The records of a gid must follow the last one in the journal. Where a `(gid, seq)` exists already, or one is missing
+    /// in between, nothing of that gid is written, its index row included, and the gid is in [`Appended::conflicts`].
+    ///
+    /// Index rows are written in the same database transaction, with this coordinator as the owner. Labels are written
+    /// together with the first record of a gid.
     fn append(&self, lane: usize, batch: Arc<Batch>) -> StoreFuture<Appended, AppendError>;
 
-    /// All records of each gid in `seq` order; absent gids are absent from the answer. A gid whose records cannot be
-    /// decoded has an error of its own.
+    /// The journals of these gids. Gids without a journal are left out. A journal that cannot be read is an error for its
+    /// gid alone.
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals>;
 
-    /// Makes sure that lanes, requests that read, and lists find a connection open, so that they need none when there are none
-    /// to be had.
+    /// Keeps a connection open for each lane, for requests that read and for lists. These then go on while the server
+    /// accepts no new connection.
     fn warm(&self) -> StoreFuture<()>;
 
-    /// Removes a record that was appended to see whether that works; see [`PROBES`]. Over the lane's own connection.
+    /// Removes a probe (see [`PROBES`]) over the lane's own connection.
     fn remove_probe(&self, lane: usize, gid: Gid) -> StoreFuture<()>;
 
-    /// Gids this coordinator owns that are not settled and either belong in memory (`due_at` absent) or are due by
-    /// `due_by`, in gid order, after `after`.
+    /// Gids, in order and after `after`, that this coordinator owns, that are not settled, and that either belong in memory
+    /// (`due_at` is absent) or are due by `due_by`.
     fn unfinished(&self, after: Option<Gid>, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>>;
 
-    /// Gids this coordinator owns whose `due_at` is present and not after `due_by`, most overdue first. Cheap when
-    /// there are none: the sweep asks every second.
+    /// Gids that this coordinator owns and that are due by `due_by`, most overdue first. The sweep asks every second, so
+    /// this must be cheap when there are none.
     fn due(&self, due_by: Timestamp, limit: usize) -> StoreFuture<Vec<Gid>>;
 }
 
-/// A list's filter; every given part must match.
+/// The filter of a list. Every part that is given must match.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// Only these statuses; empty: all.
+    /// Empty: all statuses.
     pub statuses: Vec<Status>,
-    /// Only this pattern.
     pub pattern: Option<Pattern>,
-    /// Only parked, or only not parked.
     pub parked: Option<bool>,
-    /// Only with this label.
+    /// Key and value.
     pub label: Option<(String, String)>,
-    /// Only with a branch at this `host[:port]` or participant.
+    /// The `host[:port]` or the participant of one of the branches.
     pub host: Option<String>,
-    /// Created at or after.
+    /// Inclusive.
     pub created_from: Option<Timestamp>,
-    /// Created before.
+    /// Exclusive.
     pub created_to: Option<Timestamp>,
 }
 
-/// Where a page starts: strictly after this row in newest-first order.
+/// Where a page of a list starts: after this row. Lists are newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The row's creation time.
     pub created_at: Timestamp,
-    /// The row's gid.
     pub gid: Gid,
 }
 
 impl Cursor {
-    /// As it stands in a page's `next_cursor`: `<millis>_<gid>`.
+    /// The text in a page's `next_cursor`: `<millis>_<gid>`.
     pub fn encode(&self) -> String {
         format!("{}_{}", self.created_at.millis(), self.gid)
     }
@@ -267,35 +271,32 @@ impl Cursor {
     }
 }
 
-/// Counts for gauges.
+/// Counts for the gauges in the metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {
-    /// Rows by pattern and status, unsettled only.
+    /// How many transactions are not settled, by pattern and status.
     pub unfinished: Vec<(Pattern, Status, u64)>,
-    /// Parked rows.
     pub parked: u64,
-    /// Creation time of the oldest unsettled row.
+    /// When the oldest transaction was created that is not settled.
     pub oldest_unfinished: Option<Timestamp>,
 }
 
-/// Reads that never write.
+/// Reads for requests. None of them writes.
 pub trait Queries: Send + Sync + std::fmt::Debug + 'static {
-    /// A gid's records with `seq` greater than `after_seq`, in order, as far as they can be read.
+    /// The records of a gid after `after_seq`, in order, as far as they can be read.
     fn readable(&self, gid: Gid, after_seq: u64) -> StoreFuture<Readable>;
 
-    /// A gid's records with `seq` greater than `after_seq`, in order: all of them, or an error that names the first that
-    /// is damaged or missing. Empty when there are none.
+    /// The same, or an error that names the first record that is damaged or missing.
     fn records(&self, gid: Gid, after_seq: u64) -> StoreFuture<Vec<Record>> {
         let read = self.readable(gid.clone(), after_seq);
         Box::pin(async move { read.await?.whole(&gid) })
     }
 
-    /// The first `limit` of a gid's records with `seq` greater than `after_seq`, in order, as far as they can be read.
+    /// The first `limit` records of a gid after `after_seq`, in order, as far as they can be read.
     fn readable_page(&self, gid: Gid, after_seq: u64, limit: usize) -> StoreFuture<ReadablePage>;
 
-    /// A page of the index, newest first (`created_at`, then gid, descending).
+    /// A page of transactions, newest first: by `created_at`, then by gid.
     fn list(&self, filter: Filter, cursor: Option<Cursor>, limit: usize) -> StoreFuture<Page>;
 
-    /// Counts over the index.
     fn census(&self) -> StoreFuture<Census>;
 }

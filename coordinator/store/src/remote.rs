@@ -1,13 +1,14 @@
 //! The journal in a database server: PostgreSQL, MySQL or MariaDB, shared by any number of coordinators.
 //!
-//! - `client`: one connection, as the shared code sees it; `postgres` and `mysql` are the two dialects;
-//! - `connections`: connections kept for one purpose, deadlines, several hosts;
-//! - `append`, `writing`: one batch, one database transaction;
-//! - `queries`, `tables`, `retention`, `key_values`, `rows`: everything else;
-//! - `safety`: settings of the server that must be right; `sessions`: no pooler that shares them out; `hosts`: URLs.
+//! - `client`: one connection, with all that differs between the servers; implemented by `postgres` and by `mysql`;
+//! - `texts`: the SQL that both servers share;
+//! - `target`: the servers of a URL (`hosts`), and new connections to them; `connections`: connections that are kept, deadlines;
+//! - `append`, `writing`: one batch in one database transaction;
+//! - `queries`, `tables`, `retention`, `key_values`, `inspector`: everything else;
+//! - `safety`, `galera`, `sessions`: checks that the server, the cluster and the pooler are set up in a safe way.
 //!
-//! Each lane has a connection to itself; lanes' reads, requests' reads, lists, housekeeping and heartbeats have theirs, so
-//! that none waits behind the traffic of another. All methods start their work in a task of its own.
+//! Each lane has a connection of its own. So have the reads of lanes, the reads of requests, lists, housekeeping and
+//! heartbeats: none of them waits behind the traffic of another. All methods run their work in a task of its own.
 
 mod append;
 mod client;
@@ -60,19 +61,19 @@ pub(super) use mysql::MySql;
 pub(super) use postgres::Postgres;
 pub use safety::{Risk, Unfit, Why};
 
-/// Where applied migrations are kept: beside our tables there may be others, with migrations of their own.
+/// The table of applied migrations. Another application may use the same database, and has migrations of its own.
 const MIGRATIONS_TABLE: &str = "trine_migrations";
 /// Connections on which lanes read journals.
 const LOADERS_MAX: usize = 2;
 /// Connections on which requests read journals and small tables.
 const READERS_MAX: usize = 2;
-/// Connections that walk the index: a list that takes long keeps other lists waiting, nothing else.
+/// Connections for lists and counts. A list that takes long makes other lists wait, and nothing else.
 const LISTERS_MAX: usize = 1;
 /// Connections for adoption, registrations, retention, and the question whether writing works.
 const HOUSEKEEPERS_MAX: usize = 2;
-/// Longest time one server may take to let us in.
+/// The longest time that one server may take to accept a connection.
 const CONNECT_TIMEOUT_MS_MAX: u64 = 5_000;
-/// A coordinator that was silent for so long, and owns nothing, is forgotten.
+/// A coordinator that was silent for so long and owns nothing is forgotten.
 const FORGOTTEN_AFTER_MS: u64 = 60 * 60 * 1_000;
 
 /// A coordinator's journal in a database server. Clones are the same coordinator.
@@ -136,7 +137,7 @@ pub(super) async fn open<C: Client>(options: &Options) -> Result<Remote<C>, Open
     tables::join(&mut client, &identity).await.map_err(|error| failed(&error))?;
     client.close().await;
     let timeout = Duration::from_millis(options.timeout_ms);
-    // A heartbeat that hangs on a dead connection must leave time for another one.
+    // A heartbeat that hangs on a dead connection must end early enough for another one to be in time.
     let soon = timeout.min(Duration::from_millis(options.lapse_after_ms / 2));
     let lanes = (0..options.lanes.max(1)).map(|_| Connections::new(&target, 1, timeout).patient()).collect();
     let name = identity.name.clone();
@@ -173,7 +174,7 @@ async fn migrate_with<C: Client>(options: &Options, client: &mut C) -> Result<u6
 }
 
 impl<C: Client> Remote<C> {
-    /// Runs `work` in a task of its own, on a connection of `which`.
+    /// Runs `work` in a task of its own, on a connection of `which`. It may be run twice; see [`Connections::run`].
     fn run<T: Send + 'static>(
         &self,
         which: fn(&Inner<C>) -> &Connections<C>,

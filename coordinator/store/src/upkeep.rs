@@ -1,113 +1,118 @@
-//! The seam beside the journal: registered participants, the coordinators that share a store, housekeeping. All times are
-//! the store's: what is decided here is decided for others, too.
+//! What a store keeps beside the journal: registered participants, and the coordinators that share the store. And its
+//! housekeeping.
+//!
+//! All times are by the store's clock, because coordinators whose clocks differ go by them.
 
 use trine_protocol::v1::{Coordinator, Participant};
 use trine_protocol::{Gid, Timestamp};
 
 use super::{Leap, StoreFuture};
 
-/// Participants, as read.
+/// All participants that have registered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registrations {
-    /// When that was, by the store's clock.
+    /// The store's time of this answer.
     pub at: Timestamp,
-    /// By name.
+    /// In the order of their names.
     pub participants: Vec<Participant>,
 }
 
-/// An instance of a participant that is to be registered, or whose life is to be extended.
+/// An instance of a participant that registers, or renews its registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// The participant.
+    /// Of the participant.
     pub name: String,
-    /// The instance.
+    /// Of the instance.
     pub base_url: String,
-    /// It lives for so long from now.
+    /// The registration expires so long from now.
     pub ttl_ms: u64,
 }
 
-/// Participants that registered themselves.
+/// The registrations of participants.
 pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
-    /// Inserts instances, or extends their lives, in one write or a few; no instance may be there twice. Returns the store's
-    /// time, from which on they live.
+    /// Inserts or renews registrations, in one write or a few. No instance may be in the list twice. Returns the store's
+    /// time, from which each `ttl_ms` counts.
     fn register(&self, registrations: Vec<Registration>) -> StoreFuture<Timestamp>;
 
-    /// Whether a name was ever registered.
+    /// Whether a participant of this name has ever registered.
     fn is_registered(&self, name: String) -> StoreFuture<bool>;
 
-    /// Removes one instance, or all of a name; returns how many.
+    /// Removes one instance, or all of a name. Returns how many.
     fn deregister(&self, name: String, base_url: Option<String>) -> StoreFuture<u64>;
 
-    /// Every participant with its instances (`alive` judged by the store's clock), by name and then base URL.
+    /// Every participant with its instances, by name and then by base URL. `alive` is by the store's clock.
     fn participants(&self) -> StoreFuture<Registrations>;
 
-    /// Removes instances that expired more than `expired_ms` ago by the store's clock, except the last instance of a name
-    /// (a name once known stays known); returns how many.
+    /// Removes instances that expired more than `expired_ms` ago by the store's clock, but never the last one of a name: a
+    /// name stays known. Returns how many.
     fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64>;
 }
 
-/// Whether a coordinator still is who it was.
+/// What the store says of a coordinator that sends a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
-    /// Its heartbeats have been on time.
+    /// Nobody has adopted its transactions.
     Alive,
-    /// Its row said that it is gone, by its own word or another's: others may have adopted what it owned.
+    /// The coordinator itself, or another one, had written into its row that it is gone. Others may have adopted its
+    /// transactions. From this heartbeat on the row says that it lives.
     Lapsed,
-    /// Another process has taken its name: it must stop.
+    /// Another process has taken the name. This process must stop.
     Superseded,
 }
 
-/// What a heartbeat was answered.
+/// The answer to a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beat {
-    /// How the coordinator stands.
     pub standing: Liveness,
-    /// The store's time while it answered; none where the store has no other clock than the coordinator's own.
+    /// The store's time. None for a store that has no clock but the coordinator's own.
     pub at: Option<Timestamp>,
 }
 
-/// Coordinators that share this store.
+/// The coordinators that share this store. Law L12: who is alive decides who should act, and never who may write.
 pub trait Membership: Send + Sync + std::fmt::Debug + 'static {
-    /// Says that this coordinator is alive, and learns how it stands. All times are the database's; none of them says who
-    /// is gone.
+    /// Says that this coordinator is alive.
     fn heartbeat(&self) -> StoreFuture<Beat>;
 
-    /// Takes over at most `limit` unsettled transactions whose owner is not this coordinator and, in a store that
-    /// several coordinators may share, whose owner is gone: it said so, it has no row, or this coordinator has seen in
-    /// earlier calls, by its own steady time, that the owner's heartbeat did not change for `lapse_after_ms`. An owner that
-    /// beats meanwhile keeps what it has. Returns which.
+    /// Adopts at most `limit` transactions that are not settled and whose owner is gone. Returns which.
+    ///
+    /// In a store that only one process can have open, every other owner is gone. In a shared store, an owner is gone when
+    /// it has said so, when it has no row, or when this coordinator has seen that its heartbeat did not change for
+    /// `lapse_after_ms`. That is measured between calls of this method, by this coordinator's own steady time: the
+    /// database's clock may leap. An owner that sends a heartbeat meanwhile keeps its transactions.
     fn adopt(&self, limit: usize) -> StoreFuture<Vec<Gid>>;
 
-    /// Lets the others adopt at once what this coordinator owns: it stops.
+    /// This coordinator stops: the others may adopt its transactions at once.
     fn leave(&self) -> StoreFuture<()>;
 
-    /// Lets the others adopt at once what this coordinator owns: it lives, and cannot do its work.
+    /// This coordinator lives and cannot do its work: the others may adopt its transactions at once.
     fn give_up(&self) -> StoreFuture<()> {
         self.leave()
     }
 
-    /// Every coordinator known, by name, with what it owns.
+    /// Every coordinator that the store knows, in the order of their names.
     fn coordinators(&self) -> StoreFuture<Vec<Coordinator>>;
 
-    /// Forgets coordinators that have been silent for long and own nothing, and probes that were left behind; returns how
-    /// many coordinators.
+    /// Forgets coordinators that have been silent for an hour and own nothing; returns how many. Removes probes that were
+    /// left behind.
     fn sweep_coordinators(&self) -> StoreFuture<u64>;
 }
 
-/// Housekeeping.
+/// What is done now and then, for the store's own sake.
 pub trait Maintenance: Send + Sync + std::fmt::Debug + 'static {
-    /// Whether the server is one to write to: its settings, not whether the work can be done.
+    /// Whether the store may be written to, by its settings. Whether the work of lanes succeeds is for [`crate::vitals`].
     fn ping(&self) -> StoreFuture<()>;
 
-    /// Notes the store's time, so that what passes until the next note counts as watched, and tells of a leap. To be
-    /// called every [`WATCH_EVERY`](super::WATCH_EVERY).
+    /// Notes the store's time, so that the time until the next note counts for retention. Answers with a leap of the clock,
+    /// if there was one. To be called every [`WATCH_EVERY`](super::WATCH_EVERY).
     fn watch(&self) -> StoreFuture<Option<Leap>>;
 
-    /// Deletes journal, labels and index rows of at most `limit` transactions that have been settled for `kept_ms` of watched
-    /// time by the store's clock, if their journals say so, too; returns how many. Each call goes on after the one before; none
-    /// deleted: this was the end, and the next one begins with the oldest again.
+    /// Deletes journals, labels and index rows of at most `limit` transactions that have been settled for `kept_ms` of
+    /// watched time, if their journals say that they are settled. Returns how many.
+    ///
+    /// Each call goes on after the one before. When a call deletes nothing, the walk has come to its end, and the next call
+    /// begins with the oldest transaction again.
     fn retire(&self, kept_ms: u64, limit: usize) -> StoreFuture<u64>;
 
-    /// Finishes what is in flight and closes every connection.
+    /// Waits for what is in flight and closes every connection.
     fn close(&self) -> StoreFuture<()>;
 }

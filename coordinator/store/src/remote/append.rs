@@ -1,8 +1,9 @@
-//! One batch, one database transaction; what conflicts is left out whole (law L7).
+//! Appending a batch in one database transaction (law L7).
 //!
-//! The plain write comes first, because conflicts are rare. When it meets one, everything is undone, the ends of the
-//! journals are looked up, and the rest is written again: whoever appends in between makes the next conflict, which is
-//! found the same way. A gid that was seen to conflict stays out, so this ends.
+//! Conflicts are rare, so the whole batch is written first. If the database refuses it because of a conflict, the last seqs
+//! of all its gids are read, the gids in conflict are left out, and the rest is written again. If another coordinator
+//! appends in between, there is another conflict, which is found in the same way. A gid in conflict stays out, so each round
+//! has fewer gids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,9 +18,9 @@ use crate::group::{self, Run};
 use crate::rows::Columns as _;
 use crate::{AppendError, Appended};
 
-/// Writes of one batch before it is given back as failed. Only errors that prove the write undone are tried again.
+/// How often a batch is written before it is given back as failed. Only a write that was surely undone is tried again.
 const TRIES_MAX: u32 = 6;
-/// First pause after a deadlock or serialization failure; it doubles, and half of it is chance.
+/// The first pause after a deadlock or a serialization failure. The pause doubles, and half of it is random.
 const CONTENDED_PAUSE_MS: u64 = 5;
 
 /// See [`crate::Journal::append`].
@@ -29,6 +30,7 @@ pub(super) async fn append<C: Client>(
     batch: &Batch,
 ) -> Result<Appended, AppendError> {
     let runs = group::runs(batch);
+    // Records of a gid with a gap or a repetition follow no journal at all.
     let broken = runs.iter().filter(|(_, run)| !run.is_whole());
     let mut conflicts: BTreeSet<Gid> = broken.map(|(gid, _)| (*gid).clone()).collect();
     let mut pause_ms = CONTENDED_PAUSE_MS;
@@ -51,6 +53,7 @@ pub(super) async fn append<C: Client>(
             }
             Verdict::Failed => return Err(AppendError::Failed(why)),
             Verdict::Contended => {
+                // The place is free during the pause, and the next try may get another connection.
                 lease.give_back();
                 tokio::time::sleep(Duration::from_millis(pause_ms / 2 + fastrand::u64(0..=pause_ms / 2)))
                     .await;
@@ -80,12 +83,12 @@ async fn write<C: Client>(
         }
         Ok(())
     });
-    // Whether a write that was not waited for any longer took place, nobody knows.
+    // After the deadline nobody knows whether the server still commits. The lease is dropped, which closes the connection.
     written.await.map_err(|error| WriteFailure { verdict: Verdict::Doubtful, error })?;
     failure.map_or(Ok(()), Err)
 }
 
-/// Gids whose journal does not end where the batch goes on.
+/// The gids whose journal does not end where the batch goes on. `ends`: gid, last seq.
 fn conflicting(runs: &BTreeMap<&Gid, Run>, ends: &[Row]) -> Result<Vec<Gid>, ClientError> {
     let mut last: BTreeMap<&str, u64> = BTreeMap::new();
     for row in ends {

@@ -1,7 +1,7 @@
-//! One connection to a database server, as the code that all of them share sees it: texts with `$1 ..`, values, rows.
+//! [`Client`]: one connection to a database server, with everything that differs between PostgreSQL and MySQL.
 //!
-//! A [`Client`] knows its dialect and nothing of when it is used; who keeps connections is in `connections`, what is asked
-//! of them in `queries`, `tables` and `append`.
+//! The code that both share is in `connections` (which keeps clients), and in `queries`, `tables`, `retention`, `key_values`
+//! and `append` (which use them).
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::retention::Candidate;
 use crate::rows::Columns;
 use crate::{Registration, StoreError};
 
-/// A value to bind.
+/// A value that is bound to a text.
 #[derive(Debug, Clone)]
 pub(crate) enum Param {
     Int(i64),
@@ -49,7 +49,7 @@ pub(crate) enum Cell {
     Null,
     Int(i64),
     Text(String),
-    /// Something else than its column holds, and why. Whoever needs it fails; the other rows are as good as ever.
+    /// A value that cannot be read, and why. Reading this cell is an error; the other cells and rows are not affected.
     Unreadable(String),
 }
 
@@ -102,28 +102,26 @@ fn unexpected(column: usize, found: Option<&Cell>) -> ClientError {
     ClientError::Unreadable(format!("column {column} is {found:?}"))
 }
 
-/// Why a server did not do what it was asked. The texts never hold a password: drivers do not put one in theirs.
+/// Why a server did not do what was asked. No message holds a password: drivers do not put one into theirs.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// The driver's words.
+    /// What the driver or the server says.
     #[error("{}", driver_words(.0))]
     Sql(#[from] sqlx::Error),
-    /// It did not answer in time; the connection is of no more use.
+    /// No answer until the deadline. The connection must not be used any more.
     #[error("no answer within {0} ms")]
     Slow(u64),
-    /// Too many wait for a connection.
     #[error("too many wait for a connection to the store")]
     Crowded,
-    /// It answers, and must not be written to.
+    /// The server must not be written to.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// A row is not what its table says.
+    /// A value in a row has another type, or makes no sense.
     #[error("a row cannot be understood: {0}")]
     Unreadable(String),
-    /// The file with the password cannot be read.
     #[error("the password of the store cannot be read from {0}")]
     Password(String),
-    /// This coordinator has closed its store.
+    /// This coordinator has closed the store.
     #[error("the store is closed")]
     Closed,
 }
@@ -134,7 +132,8 @@ impl ClientError {
     }
 }
 
-/// What a driver says, without saying again and again that it is about its configuration.
+/// The driver's message. Errors of configuration are wrapped several times, and each wrapper repeats its prefix: only the
+/// innermost message is told.
 pub(crate) fn driver_words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(inner) => {
@@ -153,49 +152,49 @@ impl From<ClientError> for StoreError {
     }
 }
 
-/// What an error says about the statement it ended.
+/// What an error means for the write that it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Undone: a key exists, or a record before it is missing.
+    /// Undone, because a key exists, or because the record before is missing.
     Conflict,
-    /// Undone, because of others who wrote at the same time: worth another try at once.
+    /// Undone, because others wrote at the same time. Another try is likely to succeed.
     Contended,
-    /// Undone, for good.
+    /// Undone.
     Failed,
-    /// Nobody knows.
+    /// The write may have been committed.
     Doubtful,
 }
 
-/// A connection to one kind of database server.
+/// A connection to a database server of one kind.
 pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
-    /// Where one server is, and how to get in.
+    /// Host, user and options of one server.
     type Address: Clone + Send + Sync + fmt::Debug + 'static;
     /// Whether what can be read may be lost although it is visible, so that a small write of our own must be acknowledged
     /// before what was read is answered. See [`super::connections::Connections::settling`].
     const READS_NEED_SETTLING: bool;
-    /// Parameters a URL may have.
+    /// The parameters that a URL may have.
     const PARAMETERS: &'static [&'static str];
 
     /// The SQL texts in its dialect.
     fn texts() -> &'static Texts;
 
-    /// The server a URL names; the URL has one host.
+    /// The address of a URL that names one host.
     fn address(url: &str) -> Result<Self::Address, String>;
 
-    /// The same server with another password.
+    /// The same address with another password.
     fn with_password(address: &Self::Address, password: &str) -> Self::Address;
 
-    /// Connects, and sets what every session needs.
+    /// Connects and makes the settings that every session needs.
     fn connect(address: &Self::Address) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
 
-    /// What this server is, as far as safety depends on it.
+    /// Reads the settings of the server that safety depends on.
     fn inspect(&mut self) -> impl Future<Output = Result<Inspection, ClientError>> + Send;
 
-    /// The node of a cluster it is connected to, where that matters.
+    /// The node of the cluster, where that matters. Empty elsewhere.
     fn node(&self) -> &str;
 
-    /// Says that a coordinator is alive: name, incarnation, node. Answers whose the name is, the heartbeat
-    /// before this one, and this one; nothing when that must be asked.
+    /// Writes a heartbeat. `values`: name, incarnation, node. Answers the incarnation that has the name, the heartbeat before
+    /// and this heartbeat. The answer may be empty where another incarnation has the name.
     fn beat(&mut self, values: &[Param]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
     /// Runs a text that answers rows.
@@ -205,29 +204,30 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
         values: &[Param],
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
-    /// Runs a text that changes rows; returns how many.
+    /// Runs a text that changes rows. Returns how many.
     fn execute(
         &mut self,
         text: Text,
         values: &[Param],
     ) -> impl Future<Output = Result<u64, ClientError>> + Send;
 
-    /// Journals: gid, seq, at, event, and whether `owner` owns it, by gid and seq.
+    /// The records of `gids` in the order of gid and seq, with the columns of [`crate::sql::RECORDS`]. The flag says whether
+    /// `owner` is the owner.
     fn load(
         &mut self,
         owner: &str,
         gids: &[Gid],
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
-    /// The last seq of each gid that has one.
+    /// Gid and last seq, of each gid that has a journal.
     fn ends(&mut self, gids: &[&Gid]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
-    /// Writes all of a batch in one database transaction, or nothing. After an error the connection is as before, or
-    /// of no more use: then the error is [`Verdict::Doubtful`] or [`Verdict::Failed`].
+    /// Writes a batch in one database transaction. After [`Verdict::Conflict`] and [`Verdict::Contended`] the connection can be
+    /// used again; after the others it must be closed.
     fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), WriteFailure>> + Send;
 
-    /// Makes `owner` the owner of at most `limit` unfinished transactions of `from`, if the row of `from` says that it is
-    /// gone ([`super::tables::GONE_MAX`]); returns their gids.
+    /// Makes `owner` the owner of at most `limit` transactions of `from` that are not settled. Checks in the same database
+    /// transaction that the row of `from` says that it is gone ([`super::tables::GONE_MAX`]). Returns the gids.
     fn claim(
         &mut self,
         owner: &str,
@@ -235,31 +235,30 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
         limit: i64,
     ) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
-    /// Deletes everything of these transactions whose index rows still say the same; returns how many that were.
+    /// Deletes everything of these transactions, if their index rows still say what the candidates say. Returns how many.
     fn retire(&mut self, settled: &[Candidate]) -> impl Future<Output = Result<u64, ClientError>> + Send;
 
-    /// Inserts instances of participants, or extends their lives, which begin at `now`.
+    /// Inserts or renews registrations that count from `now`.
     fn register(
         &mut self,
         registrations: &[Registration],
         now: i64,
     ) -> impl Future<Output = Result<(), ClientError>> + Send;
 
-    /// Applies the migrations that are missing; returns how many.
+    /// Applies the migrations that are missing. Returns how many.
     fn migrate(&mut self) -> impl Future<Output = Result<u64, sqlx::migrate::MigrateError>> + Send;
 
-    /// [`Verdict::Conflict`] or [`Verdict::Contended`] where that is why a statement that stood alone was undone; none for
-    /// every other error, after which it may or may not have been done.
+    /// Why a single statement was undone: [`Verdict::Conflict`] or [`Verdict::Contended`]. None for every other error, after
+    /// which the statement may have been executed.
     fn undone(error: &ClientError) -> Option<Verdict>;
 
-    /// Whether the connection can go on being used after an error.
+    /// Whether the connection is in a known state after this error, so that it can be used again.
     fn survives(error: &ClientError) -> bool;
 
-    /// Says goodbye.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
-/// How writing a batch went wrong.
+/// Why a batch was not written.
 #[derive(Debug)]
 pub(crate) struct WriteFailure {
     pub(crate) verdict: Verdict,

@@ -1,7 +1,10 @@
-//! Connections to a database server, kept for one purpose: at most so many, opened when needed, dropped after trouble.
+//! Connections to a database server that are kept for one purpose, such as one lane, or the reads of requests.
 //!
-//! A URL may name several servers of one cluster; a connection is made to the first that may be written to. Every piece
-//! of work has a deadline: a server that vanished without a word does not hold its callers for ever.
+//! Work leases a connection and gives it back only when the connection is in a known state; every other connection is closed.
+//! All work has a deadline, because a server that has vanished does not answer at all.
+//!
+//! Why this is not `deadpool` or `bb8`: both take back a connection that is dropped, while here a drop must close it, because
+//! it may be inside a database transaction; and neither can wait, when closing, for the work that is under way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,38 +17,38 @@ use super::safety;
 use super::target::{self, Target};
 use trine_clock::Stopwatch;
 
-/// A connection unused for longer may have been closed by the server or by something in between: it is not trusted.
+/// A connection that was idle for longer is closed: the server, or a proxy in between, may have dropped it silently.
 const IDLE_MAX: Duration = Duration::from_secs(10);
-/// A connection unused for so long is tried, where it is to be kept.
+/// After so long an idle connection is tested, where one is to be kept open. Shorter than [`IDLE_MAX`].
 const WARM_AFTER: Duration = Duration::from_secs(4);
-/// How long one may take to say that it lives.
+/// How long a connection may take to answer that test.
 const WARM_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long somebody waits for a place, where not waiting is an answer, too.
+/// How long work waits for a free connection, where its caller can be told that there is none.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that nobody uses.
 #[derive(Debug)]
 struct Idle<C> {
     client: C,
     since: Stopwatch,
-    /// How many servers had been condemned when it was made.
+    /// [`Target::condemned`] when the connection was made.
     made_at: u64,
 }
 
-/// Connections for one purpose.
 #[derive(Debug)]
 pub(super) struct Connections<C: Client> {
     target: Arc<Target<C::Address>>,
+    /// One permit for each connection that may be in use. First come, first served.
     places: Semaphore,
     connections_max: u32,
-    /// Longest time for one piece of work.
+    /// The longest time for one piece of work.
     timeout: Duration,
-    /// How long a place is waited for; for ever where there is one user, whose work is never given up.
+    /// How long work waits for a place. None: without end.
     place_timeout: Option<Duration>,
-    /// Whose small writes settle what is read here; none where what is read is no promise.
+    /// See [`Self::settling`]: the name of the coordinator.
     settles: Option<String>,
-    /// Whether the server is looked at before each piece of work.
+    /// See [`Self::judging`].
     judges: bool,
+    /// The connection that was used last is the next to be used, so that the others become old and are closed.
     idle: Mutex<Vec<Idle<C>>>,
     closed: AtomicBool,
 }
@@ -65,30 +68,31 @@ impl<C: Client> Connections<C> {
         }
     }
 
-    /// Waits for a place as long as it takes.
+    /// Work waits for a place without end. For a lane, which has one piece of work at a time and never gives it up.
     pub(super) fn patient(mut self) -> Self {
         self.place_timeout = None;
         self
     }
 
-    /// What is read here is answered, so it must be as safe as what was acknowledged.
+    /// What is read here is answered to others, so it must be as safe as what the server has acknowledged.
     ///
-    /// A commit whose acknowledgement never came, because a synchronous standby was away and the session was ended or
-    /// the server restarted, is visible all the same, and gone when that standby is promoted. A small write of our own
-    /// is acknowledged only when everything before it is with the standby, too.
+    /// A commit can be visible without having been acknowledged: while a synchronous standby was away, the session of the
+    /// commit was ended, or the server was restarted. If that standby is promoted, the commit is gone. So before the first read
+    /// after a new session, a small write of our own is made. The server acknowledges that write only when the standby has it,
+    /// and then the standby has everything before it, too.
     pub(super) fn settling(mut self, name: &str) -> Self {
         self.settles = C::READS_NEED_SETTLING.then(|| name.to_owned());
         self
     }
 
-    /// The server is looked at before each piece of work: it may have become unfit since the connection was made. Then no
-    /// connection is used any more, for whatever purpose, that was made before.
+    /// The server's settings are inspected before each piece of work, because they may change while a connection lasts. When
+    /// the server has become unfit, all connections to it are closed, those for other purposes as well.
     pub(super) fn judging(mut self) -> Self {
         self.judges = true;
         self
     }
 
-    /// A connection that answered not long ago, or a new one. Waits for a place.
+    /// A connection that was in use not long ago, or a new one. Waits for a place.
     pub(super) async fn lease(&self) -> Result<Lease<'_, C>, ClientError> {
         let waiting = self.places.acquire();
         let place = match self.place_timeout {
@@ -100,6 +104,7 @@ impl<C: Client> Connections<C> {
             return Err(ClientError::Closed);
         }
         let found = self.idle().pop();
+        // Read before the connection is made: if the server is condemned meanwhile, the new connection counts as an old one.
         let made_at = self.target.condemned.load(Ordering::SeqCst);
         if let Some(idle) = found
             && idle.since.elapsed() < IDLE_MAX
@@ -111,7 +116,7 @@ impl<C: Client> Connections<C> {
         Ok(Lease { client, made_at, reused: false, home: self, _place: place })
     }
 
-    /// Makes sure that a connection is open and answers, unless all are in use: then there is one.
+    /// Makes sure that a connection is open and answers. Where all are in use, there is one.
     pub(super) async fn warm(&self) -> Result<(), ClientError> {
         let made_at = self.target.condemned.load(Ordering::SeqCst);
         let fresh = self
@@ -133,7 +138,8 @@ impl<C: Client> Connections<C> {
         Ok(())
     }
 
-    /// Runs `work`, which may be run twice: when a connection that lay idle turns out to be dead, a new one is tried.
+    /// Runs `work`. When a connection that had been idle turns out to be dead, `work` is run again on a new one, so it must be
+    /// harmless to run twice.
     pub(super) async fn run<T>(
         &self,
         work: impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,
@@ -144,7 +150,7 @@ impl<C: Client> Connections<C> {
             && lease.reused
             && !matches!(error, sqlx::Error::Database(_))
         {
-            // Its neighbours have most likely died with it.
+            // Whatever ended this connection has most likely ended the other idle ones, too.
             drop(lease);
             self.idle().clear();
             lease = self.lease().await?;
@@ -178,7 +184,7 @@ impl<C: Client> Connections<C> {
         work(client).await
     }
 
-    /// Waits for `work` as long as the deadline allows.
+    /// Waits for `work` until the deadline. The connection is then in an unknown state and must not be given back.
     pub(super) async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, ClientError>>,
@@ -187,16 +193,17 @@ impl<C: Client> Connections<C> {
         tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(ClientError::slow(timeout)))
     }
 
-    /// The server was not as good as its word: the next connection tries another one first, if there is one.
+    /// The next connection is made to another server of the URL, if there is one. Called after a doubtful commit:
+    /// this server may be failing.
     pub(super) fn look_elsewhere(&self) {
         if self.target.addresses.len() > 1 {
             self.target.last_good.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Waits for what is under way and closes everything.
+    /// Waits for the work under way, then closes everything.
     pub(super) async fn close(&self) {
-        // From now on whoever waits for a place is turned away; what is under way has its own deadline.
+        // From now on no work gets a place. The work under way ends by its own deadline.
         self.closed.store(true, Ordering::SeqCst);
         let all = tokio::time::timeout(self.timeout, self.places.acquire_many(self.connections_max)).await;
         self.places.close();
@@ -212,7 +219,7 @@ impl<C: Client> Connections<C> {
     }
 }
 
-/// Makes sure that a connection of each is open. Where `lanes` get none the `others` get none either, and nobody waits for that.
+/// Keeps a connection of each open. If `lanes` get none, `others` would get none either, so they are not tried.
 pub(super) async fn warm_all<'a, C: Client>(
     lanes: impl Iterator<Item = &'a Connections<C>>,
     others: [&'a Connections<C>; 2],
@@ -228,19 +235,20 @@ pub(super) async fn warm_all<'a, C: Client>(
     Ok(())
 }
 
-/// A connection in use. Dropped without [`Lease::give_back`], it is closed, which undoes what it had begun.
+/// A connection in use. If this is dropped without [`Lease::give_back`], the connection is closed, and the server rolls back
+/// what was begun on it.
 #[derive(Debug)]
 pub(super) struct Lease<'a, C: Client> {
     pub(super) client: C,
     made_at: u64,
-    /// It was used before: the server may have closed it meanwhile.
+    /// The connection was idle before, so the server may have closed it.
     pub(super) reused: bool,
     home: &'a Connections<C>,
     _place: SemaphorePermit<'a>,
 }
 
 impl<C: Client> Lease<'_, C> {
-    /// Keeps the connection for the next one. Call it when no database transaction is open on it.
+    /// Keeps the connection for the next work. Call this only when no database transaction is open on the connection.
     pub(super) fn give_back(self) {
         if !self.home.closed.load(Ordering::SeqCst) {
             let Self { client, made_at, .. } = self;

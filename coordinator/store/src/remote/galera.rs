@@ -1,4 +1,4 @@
-//! What a Galera cluster asks for at start.
+//! What is checked at start if the server belongs to a Galera cluster.
 
 use super::client::Client;
 use super::safety::{self, Risk};
@@ -7,7 +7,8 @@ use super::target::Target;
 use super::{failed, queries};
 use crate::{OpenError, Options};
 
-/// In a Galera cluster all coordinators must write to one node.
+/// All coordinators must write to one node of the cluster. Nodes detect conflicts only when they commit, so writers on two
+/// nodes would undo each other's work all the time.
 pub(super) async fn check_writers<C: Client>(
     options: &Options,
     target: &Target<C::Address>,

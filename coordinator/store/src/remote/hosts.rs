@@ -1,20 +1,19 @@
-//! URLs of database servers: one URL may name several hosts, `scheme://user:password@one:5432,two:5432/database?..`.
+//! URLs of database servers. A URL may name several hosts: `scheme://user:password@one:5432,two:5432/database?..`.
 //!
-//! Drivers know one host a URL; here a URL is taken apart into one URL per host. Never put into a message as it is: it may
-//! hold a password.
+//! Drivers accept one host for each URL, so a URL is split here into one URL for each host. A URL may hold a password: no
+//! message shows more of it than [`shown`].
 
-/// A URL taken apart.
 struct Parts<'a> {
     scheme: &'a str,
-    /// With the `@` behind it, if there is one.
+    /// Includes the `@`.
     user: &'a str,
     hosts: &'a str,
-    /// From the `/` of the database on.
+    /// Everything from the `/` before the database.
     tail: &'a str,
 }
 
-/// Takes a URL apart where it can be read in one way only. A password that is not percent-encoded makes parts of itself
-/// look like a host, a database or a parameter, which messages name: such a URL is refused, and no part of it is told.
+/// Splits a URL that can be read in one way only. If a password is not percent-encoded, a part of the password may look like a
+/// host, a database or a parameter, and messages name those. Such a URL is refused, and the message shows no part of it.
 fn parts(url: &str) -> Result<Parts<'_>, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it has no //host after its scheme")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -45,17 +44,17 @@ fn is_host(text: &str) -> bool {
         Some((address, port)) => (address, Some(port.strip_prefix(':').unwrap_or(port))),
         None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
     };
-    // A percent sign: the folder of a socket, or the zone of an address.
+    // A percent sign stands in the path of a socket and in the zone of an address.
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '%' | ':');
     !name.is_empty() && name.chars().all(fits) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-/// Whether a URL can be read, or the end of a sentence that says why not, without a word of it.
+/// Whether a URL can be read. The error is the end of a sentence and shows no part of the URL.
 pub(crate) fn check(url: &str) -> Result<(), String> {
     split(url).map(drop)
 }
 
-/// One URL per host, in the order given.
+/// One URL for each host, in the same order.
 pub(super) fn split(url: &str) -> Result<Vec<String>, String> {
     let Parts { scheme, user, hosts, tail } = parts(url)?;
     if tail.trim_start_matches('/').is_empty() || tail.starts_with('?') || tail.starts_with("/?") {
@@ -64,14 +63,15 @@ pub(super) fn split(url: &str) -> Result<Vec<String>, String> {
     Ok(hosts.split(',').map(|host| format!("{scheme}://{user}{host}{tail}")).collect())
 }
 
-/// The first parameter of a URL that a driver would ignore, or rather log, with its value.
+/// The first parameter of a URL that the driver does not know. The driver would write such a parameter into the log, with
+/// its value.
 pub(super) fn unknown_parameter(url: &str, known: &[&str]) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let names = query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty());
     names.map(str::to_owned).find(|name| !known.contains(&name.as_str()))
 }
 
-/// What may be shown of a URL: scheme, hosts, database; of one that cannot be read only the scheme.
+/// The parts of a URL that may be shown: scheme, hosts and database. If the URL cannot be read, only the scheme.
 pub(super) fn shown(url: &str) -> String {
     match parts(url) {
         Ok(Parts { scheme, hosts, tail, .. }) => {

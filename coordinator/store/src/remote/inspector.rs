@@ -1,4 +1,4 @@
-//! Reading a whole database beside the coordinators that use it: see [`crate::Inspect`].
+//! Reads a whole database while coordinators use it; see [`crate::Inspect`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::inspect::{Inspected, merged, not_ours};
 use crate::rows::{self, Columns as _};
 use crate::{Inspect, Names, OpenError, Options, Readable, StoreError, StoreFuture};
 
-/// One connection that is used for nothing else.
+/// Has one connection.
 #[derive(Debug)]
 pub(crate) struct Inspector<C: Client>(Arc<Connections<C>>);
 

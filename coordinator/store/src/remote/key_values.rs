@@ -1,4 +1,4 @@
-//! Entries. Each call is one statement: it is done whole or not at all, and answers what was true at one moment.
+//! Key-value entries. Each call is one statement, so a change is made whole or not at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,11 @@ use super::{Inner, Remote};
 use crate::columns::{integer, limited, millis};
 use crate::{Change, Entry, Key, KeyValues, Revision, StoreError, StoreFuture, Value, rows};
 
-/// How often a statement is tried that is undone because of others.
+/// How often a statement is tried that is undone because others write at the same time.
 const TRIES_MAX: u32 = 5;
 
 impl<C: Client> Remote<C> {
-    /// Runs a text that changes one row or none.
+    /// Runs a text that changes one row, or none because the entry is not what was expected.
     fn change(&self, text: Text, values: Vec<Param>) -> StoreFuture<Change> {
         let values = Arc::new(values);
         let begun = Arc::new(AtomicBool::new(false));
@@ -24,7 +24,8 @@ impl<C: Client> Remote<C> {
             let again = begun.swap(true, Ordering::SeqCst);
             Box::pin(async move {
                 Ok(match change(client, text, &values).await? {
-                    // To itself, perhaps: a connection broke, and whether the change was made before is not known.
+                    // The connection broke in the first run. That run may have made the change, and the second run then
+                    // finds that the entry has changed.
                     Change::Lost if again => Err(StoreError::Unavailable(
                         "the connection broke, and nobody knows whether the change was made".into(),
                     )),

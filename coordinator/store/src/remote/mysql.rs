@@ -1,7 +1,7 @@
-//! MySQL and MariaDB, Galera clusters included: their dialect, their errors, their settings.
+//! MySQL and MariaDB, Galera clusters included.
 //!
-//! A batch takes a few statements (in `write`). A coordinator that is paused between two of them holds locks: therefore
-//! sessions that fall silent are soon ended by the server (`wait_timeout`), which undoes what they had begun.
+//! A batch takes a few statements (in `write`). A coordinator that is paused between two of them holds locks. So the server is
+//! told to end sessions that have been silent for a short time (`wait_timeout`), which rolls back what they had begun.
 
 mod statements;
 mod texts;
@@ -29,14 +29,14 @@ use crate::retention::{self, Candidate};
 use crate::rows::{self, Columns as _};
 use statements::{Gids, REGISTRATIONS};
 
-/// Prepared statements kept per connection. There must be fewer texts than that: closing one costs 40 ms over TCP.
+/// Prepared statements that a connection keeps. There must be fewer texts than that: closing a statement costs 40 ms over TCP.
 const STATEMENTS_MAX: usize = 512;
-/// Seconds after which the server ends a session that says nothing. Longer than a connection lies idle here.
+/// Seconds after which the server ends a silent session. Longer than a connection stays idle in `connections`.
 const SILENCE_SECONDS: u32 = 20;
-/// Smallest `max_allowed_packet` a batch is sure to pass through.
+/// The smallest `max_allowed_packet` that is enough for every batch.
 const PACKET_BYTES_MIN: u64 = 16 * 1024 * 1024;
 
-/// How often migrating is tried where no lock is to be had.
+/// How often migrating is tried if there was no lock.
 const MIGRATE_TRIES_MAX: u32 = 10;
 
 /// Every migration, oldest first: number, name, text.
@@ -48,7 +48,7 @@ const MIGRATIONS: Migrations = &[
     (5, "watched", include_str!("../../../../migrations/coordinator/mysql/0005_watched.sql")),
 ];
 
-/// A connection to MySQL or MariaDB.
+/// A connection, and the node of the Galera cluster that it is to (empty elsewhere).
 #[derive(Debug)]
 pub(crate) struct MySql(MySqlConnection, String);
 
@@ -93,7 +93,7 @@ impl Client for MySql {
         let found = read_settings(&settings);
         self.1 = found.node.clone().unwrap_or_default();
         if found.node.is_some() {
-            // What another node has acknowledged is waited for before anything is read or written here.
+            // Before each statement the node waits until it has applied what other nodes have acknowledged.
             sqlx::raw_sql("SET SESSION wsrep_sync_wait = 7").execute(&mut self.0).await?;
         }
         Ok(found)
@@ -190,12 +190,12 @@ impl Client for MySql {
     }
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
-        // Once everything is applied, a user that may not create tables will do.
+        // The migrator wants to create its table even if all is applied. A user that may not create tables must be enough.
         if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows))
         {
             return Ok(0);
         }
-        // The driver's own lock asks to be waited for without end, which MariaDB does not do.
+        // The driver's own lock asks for a wait without end, which MariaDB refuses.
         let locked: Option<i64> = sqlx::query_scalar(texts::LOCK).fetch_one(&mut self.0).await?;
         if locked != Some(1) {
             tracing::debug!("no lock for migrating; whoever migrates at the same time is met again");
@@ -204,7 +204,7 @@ impl Client for MySql {
         let applied = loop {
             tries += 1;
             match apply(&mut self.0).await {
-                // Two that were not kept apart: the loser finds everything done.
+                // Without a lock, another process may migrate at the same time. A later try finds everything applied.
                 Err(_) if locked != Some(1) && tries < MIGRATE_TRIES_MAX => {
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(50..500))).await;
                 }
@@ -223,7 +223,7 @@ impl Client for MySql {
     fn survives(error: &ClientError) -> bool {
         match error {
             ClientError::Unreadable(_) => true,
-            // In the middle of a database transaction, perhaps: the next one must not continue it.
+            // The error may have come inside a database transaction, which the next work must not continue.
             ClientError::Sql(_)
             | ClientError::Slow(_)
             | ClientError::Unfit(_)
@@ -234,16 +234,16 @@ impl Client for MySql {
     }
 
     async fn close(self) {
-        // The server notices a connection that is gone as well.
+        // If this fails, the connection is gone, and the server notices that.
         self.0.close().await.ok();
     }
 }
 
-/// What an error before COMMIT means, by the server's number. None of it can have been committed, so nothing is in doubt.
+/// What an error before COMMIT means, by the server's number. Nothing can have been committed, so nothing is doubtful.
 fn verdict(number: Option<u16>) -> Verdict {
     match number {
         Some(1062) => Verdict::Conflict,
-        // A deadlock (also Galera's word for a write set that lost), a lock not to be had in time.
+        // Deadlock (Galera reports a write set that lost as one); lock timeout.
         Some(1213 | 1205) => Verdict::Contended,
         Some(_) | None => Verdict::Failed,
     }
@@ -254,7 +254,7 @@ fn number(error: &sqlx::Error) -> Option<u16> {
     Some(error.number())
 }
 
-/// Finds what must not be relied upon among a server's variables. What a server does not know it does not have.
+/// Judges the variables of a server. A server that does not know a variable does not have its risk.
 fn read_settings(settings: &BTreeMap<String, String>) -> Inspection {
     let get = |name: &str| settings.get(name).map(|value| value.to_ascii_uppercase());
     let is_on = |name: &str| get(name).is_some_and(|value| value == "ON" || value == "1");
@@ -281,7 +281,7 @@ fn read_settings(settings: &BTreeMap<String, String>) -> Inspection {
     risk(Risk::FlushLog, get("innodb_flush_log_at_trx_commit").is_some_and(|value| value != "1"));
     let half = ["OFF", "0", "DETECT_ONLY"];
     risk(Risk::Doublewrite, get("innodb_doublewrite").is_some_and(|value| half.contains(&&*value)));
-    // A binary log that lags behind the tables loses what replicas and restores are made of.
+    // Replicas and restores are made from the binary log. If it lags behind the tables, they miss transactions after a crash.
     risk(Risk::SyncBinlog, is_on("log_bin") && get("sync_binlog").is_some_and(|value| value != "1"));
     found
 }
@@ -289,7 +289,7 @@ fn read_settings(settings: &BTreeMap<String, String>) -> Inspection {
 async fn apply(connection: &mut MySqlConnection) -> Result<u64, MigrateError> {
     let migrator = migrator();
     connection.ensure_migrations_table(&migrator.table_name).await?;
-    // Whoever was cut off in the middle of a migration left it half applied; running it again is harmless.
+    // A process that was cut off in the middle of a migration has left it half applied. Running it again is harmless.
     sqlx::query(texts::MEND).execute(&mut *connection).await?;
     let before = connection.list_applied_migrations(&migrator.table_name).await?.len();
     migrator.run_direct(None, connection, false).await?;

@@ -1,7 +1,6 @@
-//! PostgreSQL, and what speaks like it: its dialect, its errors, its settings.
+//! PostgreSQL, and servers that speak its protocol.
 //!
-//! A batch is one statement (in `write`), so there is no moment between two statements for a paused coordinator to hold
-//! locks in.
+//! A batch is one statement (in `write`). A coordinator that is paused therefore holds no locks between two statements.
 
 mod texts;
 mod write;
@@ -25,13 +24,13 @@ use crate::migrations::{self, Migrations};
 use crate::retention::Candidate;
 use crate::rows::Columns as _;
 
-/// Prepared statements kept per connection; there are fewer texts than that.
+/// Prepared statements that a connection keeps. There are fewer texts than that.
 const STATEMENTS_MAX: usize = 256;
 
-/// A statement that waits for somebody else's lock for so long is better tried again.
+/// The settings of every session.
 ///
-/// Everything asked for has an index. A planner that has not yet seen the tables filled, in the first minutes of a new
-/// database, would rather read them from end to end, and keep to that plan while they grow.
+/// Every text has an index to walk. In the first minutes of a new database the planner has no statistics, would choose to read
+/// whole tables, and would keep that plan of a prepared statement while the tables grow. So such plans are switched off.
 const SESSION: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; \
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
@@ -89,7 +88,7 @@ impl Client for Postgres {
         }
         let risks = [(2, Risk::Fsync), (3, Risk::FullPageWrites), (4, Risk::SynchronousCommit)];
         for (column, risk) in risks {
-            // A server that does not know the setting has none of the danger.
+            // A server that does not know the setting does not have the risk.
             if row.maybe_text(column)? == Some("off") {
                 found.risks.push((risk, format!("the server has {risk} = off")));
             }
@@ -169,7 +168,7 @@ impl Client for Postgres {
 
     async fn migrate(&mut self) -> Result<u64, MigrateError> {
         let migrator = migrator();
-        // Once everything is applied, a role that may not create tables will do.
+        // The migrator wants to create its table even if all is applied. A role that may not create tables must be enough.
         if self.query(texts::APPLIED, &[]).await.is_ok_and(|rows| migrations::are_applied(MIGRATIONS, &rows))
         {
             return Ok(0);
@@ -198,23 +197,23 @@ impl Client for Postgres {
     }
 
     async fn close(self) {
-        // The server notices a connection that is gone as well.
+        // If this fails, the connection is gone, and the server notices that.
         self.0.close().await.ok();
     }
 }
 
-/// What an error of the one statement of a batch means, by its SQLSTATE. Without one the connection broke.
+/// What an error means for the one statement that writes a batch, by its SQLSTATE. Without an SQLSTATE the connection broke.
 ///
-/// An error with severity ERROR undoes the statement; the classes named as failed are that, short of a server that
-/// crashes with them. What ends sessions (57), systems (58) and everything unforeseen may come after the commit. The shard
-/// reads back after either.
+/// Errors of the classes that are named as failed undo the statement. Errors that end a session (class 57), errors of the system
+/// (class 58) and errors of unknown classes may come after the commit, so they are doubtful. After either the shard forgets
+/// what it built on the batch and reads the journal again.
 fn verdict(code: Option<&str>) -> Verdict {
     match code {
-        // A key exists; the statement's own sign for a missing record before.
+        // A key exists; or the statement divided by zero because a record before is missing (see `write`).
         Some("23505" | "22012") => Verdict::Conflict,
-        // Serialization failure, deadlock, a lock not to be had in time.
+        // Serialization failure; deadlock; lock timeout.
         Some("40001" | "40P01" | "55P03") => Verdict::Contended,
-        // Said by engines that do not know how a statement ended.
+        // "Statement completion unknown".
         Some("40003") => Verdict::Doubtful,
         Some(code)
             if ["0A", "22", "23", "25", "28", "3D", "3F", "40", "42", "53", "54"]
@@ -234,7 +233,7 @@ fn migrator() -> Migrator {
 }
 
 async fn applied(connection: &mut PgConnection, migrator: &Migrator) -> Result<u64, MigrateError> {
-    // Whoever comes second must not meet the half-made table of the first.
+    // Of two coordinators that start at once, the second must not find the half-made table of the first.
     connection.lock().await?;
     let table = connection.ensure_migrations_table(&migrator.table_name).await;
     connection.unlock().await?;

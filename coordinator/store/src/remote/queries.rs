@@ -1,4 +1,4 @@
-//! Reads. Each is one statement, so what it answers was true at one moment.
+//! Reads. Each is one statement, so its rows are from one moment.
 
 use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, Timestamp};
@@ -117,7 +117,8 @@ pub(super) async fn coordinators<C: Client>(
     let coordinator = |row: &Row| {
         let (name, silent_ms) = (row.text(0)?, row.int(4)?);
         let heartbeat = Heartbeat { incarnation: row.text(6)?.to_owned(), at: row.int(3)? };
-        // Of itself, and before its first look at the others, it has only the database's clock to go by.
+        // This coordinator notes no heartbeat of its own, and none of the others before the first `adopt`. Then only the
+        // database's clock tells.
         let seen = me.seen.silent_for(name, &heartbeat);
         let is_silent = seen.map_or(silent_ms > me.lapse_ms, |silence| me.is_lapse(silence));
         let beat_last = match heartbeat.at {

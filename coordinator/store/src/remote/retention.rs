@@ -1,4 +1,4 @@
-//! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
+//! Notes the time that passes ([`crate::watched`]), and deletes transactions that settled long ago ([`crate::retention`]).
 
 use super::client::{Client, ClientError, Param};
 use super::queries;
@@ -8,8 +8,8 @@ use crate::retention::{self, Judged, Walk};
 use crate::rows::{self, Columns as _};
 use crate::watched::{self, Note, SPANS_MAX, Watcher};
 
-/// See [`crate::Maintenance::watch`]. Every statement is harmless beside another coordinator's: a span that was cut
-/// or begun meanwhile is not extended.
+/// See [`crate::Maintenance::watch`]. The statements are not in one database transaction. Another coordinator may run its own
+/// in between: a span that was cut or begun meanwhile is not extended, so nobody counts time that was not watched.
 pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Result<Option<Leap>, ClientError> {
     let spans = rows::spans(&client.query(C::texts().spans, &[]).await?);
     let clock = client.query(C::texts().clock, &[]).await?;

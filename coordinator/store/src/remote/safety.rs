@@ -1,8 +1,8 @@
-//! What the coordinator depends on at a database server, and what it does where that is missing: it does not connect,
-//! unless the operator has allowed the risk by name.
+//! The settings of a database server that safety depends on. A server with an unsafe setting is not used, unless the operator
+//! has allowed that risk by name.
 //!
-//! Looked at whenever a connection is made, for a standby that was promoted may be set up differently; and at every
-//! heartbeat, for settings change while connections last.
+//! The settings are read when a connection is made, because a standby that was promoted may be set up differently, and at
+//! every heartbeat, because settings may change while a connection lasts.
 
 use std::fmt;
 
@@ -26,7 +26,6 @@ pub enum Risk {
 }
 
 impl Risk {
-    /// Every risk.
     pub const ALL: [Self; 7] = [
         Self::Fsync,
         Self::FullPageWrites,
@@ -37,7 +36,7 @@ impl Risk {
         Self::GaleraMultiWriter,
     ];
 
-    /// Its name in `store.allow`: that of the setting, where there is one.
+    /// The name in `store.allow`: that of the setting, where there is one.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fsync => "fsync",
@@ -50,7 +49,6 @@ impl Risk {
         }
     }
 
-    /// What may happen.
     fn consequence(self) -> &'static str {
         match self {
             Self::Fsync | Self::SynchronousCommit => {
@@ -66,7 +64,6 @@ impl Risk {
         }
     }
 
-    /// The risk of a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|risk| risk.as_str() == name)
     }
@@ -78,46 +75,44 @@ impl fmt::Display for Risk {
     }
 }
 
-/// Why a server that answers is not used.
+/// Why a store that answers is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Unfit {
-    /// In one word.
     pub why: Why,
-    /// Which setting, and what to do: for operators.
+    /// For operators: which setting, and what to do.
     pub detail: String,
 }
 
-/// What is wrong with a server, as far as everybody may know.
+/// What is wrong with a store. Unlike [`Unfit::detail`], this may be told to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// It takes no writes: a standby, or one that was demoted.
+    /// The server takes no writes: it is a standby, or was demoted.
     ReadOnly,
-    /// What it acknowledges may be lost.
+    /// What the server acknowledges may be lost.
     Unsafe,
-    /// Its file is damaged where it had to be read.
+    /// The database file is damaged where it had to be read.
     Damaged,
-    /// Anything else.
     Unusable,
 }
 
-/// Risks an operator has allowed.
+/// The risks that the operator has allowed.
 pub(super) type Allowed = std::collections::BTreeSet<Risk>;
 
-/// What a server says of itself.
+/// What a server says of its settings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inspection {
-    /// Why it must not be written to: it is a standby, or read-only.
+    /// Set if the server is a standby or read-only. Nothing allows writing to such a server.
     pub(super) read_only: Option<String>,
-    /// Risks, each with the setting as found.
+    /// Each with the setting as found.
     pub(super) risks: Vec<(Risk, String)>,
-    /// Which node of a Galera cluster it is.
+    /// The node of a Galera cluster.
     pub(super) node: Option<String>,
-    /// Anything else that makes it useless, such as a version that is too old. Nothing allows it.
+    /// Anything else that makes the server useless, such as a packet size that is too small. Nothing allows that.
     pub(super) unfit: Option<String>,
 }
 
-/// Whether a server may be used; otherwise why not, and what to do.
+/// Whether a server may be used.
 pub(super) fn judge(inspection: &Inspection, allowed: &Allowed) -> Result<(), Unfit> {
     for (why, found) in [(Why::ReadOnly, &inspection.read_only), (Why::Unusable, &inspection.unfit)] {
         if let Some(detail) = found {

@@ -1,27 +1,29 @@
-//! Whether each connection is a session of its own. A pooler in transaction or statement mode (pgbouncer, or a proxy of MySQL
-//! that multiplexes) hands one session of the server to several connections in turn. Statements prepared on one connection,
-//! its settings and its locks are then somebody else's.
+//! Checks at start that each connection is a session of its own.
+//!
+//! A pooler in transaction or statement mode (pgbouncer, or a MySQL proxy that multiplexes) hands one session of the server to
+//! several connections in turn. A connection then runs with the settings, locks and prepared statements of another one.
 
 use super::client::{Client, ClientError};
 use super::target::{self, Target};
 use crate::rows::Columns as _;
 
-/// What the operator is told, after the store's name.
+/// The message for the operator. It comes after the name of the store.
 const SHARED: &str = "something in front of the database hands one session to several connections: a pooler in transaction or \
      statement mode; Trine prepares statements, sets its isolation level and locks by session, so set pool_mode = session \
      for this database, or connect to it directly";
 
-/// PostgreSQL's words for a statement that is prepared already, or is not, though this connection knows better.
+/// PostgreSQL's codes for "prepared statement exists already" and "prepared statement does not exist". On a session of our
+/// own neither can happen.
 const FOREIGN_STATEMENTS: [&str; 2] = ["42P05", "26000"];
 
-/// The first connection of a coordinator, once it is known to be a session of its own; otherwise why not, for the operator.
+/// The first connection of a coordinator, or a message for the operator.
 pub(super) async fn first<C: Client>(target: &Target<C::Address>) -> Result<C, String> {
     let mut client = target::connect::<C>(target).await.map_err(|error| told(&error))?;
     check(target, &mut client).await?;
     Ok(client)
 }
 
-/// Looks through a second connection while the first is open: both must be sessions of their own.
+/// Opens a second connection while the first is open. Both must be sessions of their own.
 async fn check<C: Client>(target: &Target<C::Address>, first: &mut C) -> Result<(), String> {
     let ours = async {
         let mine = id(first).await?;
@@ -37,7 +39,7 @@ async fn check<C: Client>(target: &Target<C::Address>, first: &mut C) -> Result<
     }
 }
 
-/// An error of a first connection, in words that name the cause.
+/// An error of the first connection. If a pooler is the cause, the message says so.
 fn told(error: &ClientError) -> String {
     let code = match error {
         ClientError::Sql(sqlx::Error::Database(error)) => error.code(),

@@ -1,8 +1,9 @@
-//! What this coordinator has seen of the others' heartbeats.
+//! What this coordinator has seen of the heartbeats of the others.
 //!
-//! The database's clock does not tell who is gone. When it leaps ahead, everybody looks silent; when it is set back, the last
-//! heartbeat of a dead coordinator lies in the future. So a coordinator counts as silent for as long as this process has
-//! seen, by its own steady time, that its row did not change.
+//! The age of a heartbeat by the database's clock does not tell who is gone. When that clock leaps ahead, every coordinator
+//! looks silent; when it is set back, the last heartbeat of a dead coordinator lies in the future. So this process looks
+//! again and again whether the row of another coordinator has changed, and measures by its own steady time for how long it
+//! has not.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,19 +11,19 @@ use std::time::Duration;
 
 use trine_clock::Stopwatch;
 
-/// A heartbeat as it stands in its row. The next one of the same process always differs.
+/// A heartbeat as it stands in the coordinator's row. Two heartbeats of one process are never the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heartbeat {
     pub(super) incarnation: String,
     pub(super) at: i64,
 }
 
-/// The last heartbeat that was seen of each coordinator, and since when it is the last.
+/// The last heartbeat that was seen of each coordinator, and the time since it was first seen.
 #[derive(Debug, Default)]
 pub(super) struct Sightings(Mutex<BTreeMap<String, (Heartbeat, Stopwatch)>>);
 
 impl Sightings {
-    /// Notes what was just read of all others; who is not among them is forgotten.
+    /// Notes the heartbeats of all other coordinators as just read. Coordinators that are not among them are forgotten.
     pub(super) fn note<'a>(&self, found: impl Iterator<Item = (&'a str, &'a Heartbeat)>) {
         let mut seen = self.lock();
         let mut noted = BTreeMap::new();
@@ -34,12 +35,11 @@ impl Sightings {
         *seen = noted;
     }
 
-    /// For how long this has been the last heartbeat of the coordinator, as far as was seen; none of one that was never
-    /// looked at.
+    /// For how long this heartbeat has been seen as the last one of the coordinator. None if the coordinator was never noted.
     pub(super) fn silent_for(&self, name: &str, heartbeat: &Heartbeat) -> Option<Duration> {
         let seen = self.lock();
         let (earlier, since) = seen.get(name)?;
-        // It has changed since the last look.
+        // A heartbeat that has changed since it was noted is a new one.
         Some(if earlier == heartbeat { since.elapsed() } else { Duration::ZERO })
     }
 

@@ -1,7 +1,9 @@
-//! Small writes: participants, and the coordinators that share the database.
+//! Small writes: registrations of participants, and the coordinators that share the database.
 //!
-//! Who is gone is said in its row, by itself or by the first that has seen it silent for long enough (`sightings`); whoever
-//! adopts goes by that word. No clock decides it: neither the database's, which may leap, nor a comparison of coordinators'.
+//! A coordinator is gone when its row says so. The coordinator writes that itself ([`leave`], [`give_up`]), or another one
+//! writes it after it has seen no new heartbeat for long enough (`sightings`). Whoever adopts goes by the row alone. The owner
+//! finds the word in its row at its next heartbeat, and then reads its transactions again. The database's clock decides
+//! nothing here, because it may leap.
 
 use std::time::Duration;
 
@@ -14,36 +16,35 @@ use crate::rows::{self, Columns as _};
 use crate::{Beat, Liveness, Options, Registration, journal_id};
 use trine_clock::Stopwatch;
 
-/// How often a process that starts looks whether its name is used.
+/// How often a process that starts looks whether its name is still in use.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(200);
 
-/// How often it is looked for the journal's id, and made.
+/// How often the journal's id is looked for and made, before that is an error.
 const JOURNAL_ID_LOOKS_MAX: u32 = 5;
 
-/// In the place of a heartbeat: it lives, and cannot do its work. (0: it stopped in good order.)
+/// In the place of a heartbeat: the coordinator lives and cannot do its work. (0: it has stopped in good order.)
 pub(super) const GAVE_UP: i64 = 1;
-/// Another coordinator has seen it silent for `store.lapse_after`.
+/// In the place of a heartbeat: another coordinator has seen no new heartbeat for `store.lapse_after`.
 pub(super) const TAKEN_FOR_GONE: i64 = 2;
-/// What is not greater is one of these words, and no time: others adopt what the coordinator owns.
+/// A heartbeat that is not greater than this is one of these words and no time: the coordinator is gone.
 pub(super) const GONE_MAX: i64 = TAKEN_FOR_GONE;
 
-/// Which coordinator this is.
+/// This coordinator.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// Its name, which owns transactions.
+    /// Transactions are owned by name.
     pub(super) name: String,
-    /// This process among those that have had the name.
+    /// Random: tells this process from others that have had the name.
     pub(super) incarnation: String,
-    /// The database server it writes to, where that matters.
+    /// The node of a cluster that it writes to, where that matters.
     pub(super) node: String,
-    /// A coordinator that was silent for so long has lapsed.
+    /// A coordinator whose heartbeat did not change for so long is taken for gone.
     pub(super) lapse_ms: i64,
-    /// What it has seen of the others.
+    /// The heartbeats that it has seen of the others.
     pub(super) seen: Sightings,
 }
 
 impl Identity {
-    /// A new process, on this node.
     pub(super) fn new(options: &Options, node: String) -> Self {
         Self {
             name: options.owner.clone(),
@@ -54,13 +55,12 @@ impl Identity {
         }
     }
 
-    /// Whether a silence is as long as a lapse.
     pub(super) fn is_lapse(&self, silence: Duration) -> bool {
         i64::try_from(silence.as_millis()).unwrap_or(i64::MAX) >= self.lapse_ms
     }
 }
 
-/// Another coordinator, as its row says.
+/// The row of another coordinator.
 #[derive(Debug)]
 struct Other {
     name: String,
@@ -96,8 +96,8 @@ pub(super) async fn sweep_participants<C: Client>(
     client.execute(C::texts().sweep_participants, &[integer(expired_ms).into()]).await
 }
 
-/// Whether another process lives under the name. One that was killed a moment ago looks alive, so its next heartbeat is
-/// waited for: until `patience` is over, by this coordinator's clock or the database's.
+/// Whether another process uses the name. A process that was killed a moment ago looks alive by its row, so this waits for
+/// its next heartbeat until `patience` is over, by this process's clock or by the database's.
 pub(super) async fn is_taken<C: Client>(
     client: &mut C,
     name: &str,
@@ -125,8 +125,8 @@ pub(super) async fn is_taken<C: Client>(
     Ok(false)
 }
 
-/// Which journal the database holds; made if it is a new one. Of coordinators that start at once one is faster, and the
-/// others take its.
+/// The id of the journal in this database. It is made if the database is new. When coordinators start at the same time, one
+/// of them makes the id and the others read it.
 pub(super) async fn journal_id<C: Client>(client: &mut C) -> Result<JournalId, ClientError> {
     for _ in 0..JOURNAL_ID_LOOKS_MAX {
         if let Some(row) = client.query(C::texts().journal_id, &[]).await?.first() {
@@ -145,7 +145,7 @@ pub(super) async fn journal_id<C: Client>(client: &mut C) -> Result<JournalId, C
     Err(ClientError::Unreadable("the table journal_id stays empty".into()))
 }
 
-/// Takes the name, from whoever had it before.
+/// Takes the name, also from a process that had it before. That process learns it at its next heartbeat.
 pub(super) async fn join<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
     let Identity { name, incarnation, node, .. } = identity;
     let values = [name.as_str().into(), incarnation.as_str().into(), node.as_str().into()];
@@ -155,7 +155,7 @@ pub(super) async fn join<C: Client>(client: &mut C, identity: &Identity) -> Resu
 /// See [`crate::Membership::heartbeat`].
 pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) -> Result<Beat, ClientError> {
     let Identity { name, incarnation, .. } = identity;
-    // It may be another node than at start: the writer of a cluster moves.
+    // The writer of a cluster moves, so this may be another node than at start.
     let node = client.node().to_owned();
     let mut rows =
         client.beat(&[name.as_str().into(), incarnation.as_str().into(), node.as_str().into()]).await?;
@@ -163,16 +163,16 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
         rows = client.query(C::texts().standing, &[name.as_str().into()]).await?;
     }
     let Some(row) = rows.first() else {
-        // The row was swept, so it must have lapsed long ago.
+        // The row was swept, so it had said for long that this coordinator is gone.
         join(client, identity).await?;
         return Ok(Beat { standing: Liveness::Lapsed, at: None });
     };
     if row.text(0)? != incarnation {
         return Ok(Beat { standing: Liveness::Superseded, at: None });
     }
-    // Not by how old its last heartbeat was by the database's clock: that may have leapt, and nobody adopts because of that.
+    // The age of the last heartbeat by the database's clock does not count: others adopt by the word in the row alone.
     let standing = if row.int(1)? <= GONE_MAX { Liveness::Lapsed } else { Liveness::Alive };
-    // What was just written is when it was written.
+    // The heartbeat that was just written is the store's time now.
     Ok(Beat { standing, at: Some(rows::timestamp(row, 2)?) })
 }
 
@@ -222,8 +222,11 @@ async fn others<C: Client>(client: &mut C, identity: &Identity) -> Result<Vec<Ot
     rows.iter().map(other).collect()
 }
 
-/// Whether others may adopt what a coordinator owns. That it was silent for too long is written into its row first, so that
-/// it learns of that at its next heartbeat; if that heartbeat comes before, the row is another, and nothing is written.
+/// Whether the transactions of another coordinator may be adopted now.
+///
+/// If that coordinator was silent for too long, this is written into its row first, in the place of the heartbeat that was
+/// seen. If a new heartbeat comes before the write, the write changes no row, and nothing is adopted. If the heartbeat comes
+/// after the write, the coordinator finds the word and knows that its transactions may have been adopted.
 async fn is_gone<C: Client>(client: &mut C, identity: &Identity, other: &Other) -> Result<bool, ClientError> {
     let Other { name, heartbeat, .. } = other;
     if heartbeat.at <= GONE_MAX {
@@ -241,8 +244,8 @@ async fn is_gone<C: Client>(client: &mut C, identity: &Identity, other: &Other) 
     Ok(said)
 }
 
-/// Forgets coordinators that lapsed long ago and own nothing any more. One that was forgotten, came to and appended once
-/// more before it was gone for good is put back on the list, so that what it owns is found.
+/// Forgets coordinators that have been silent for `silent_ms` and own nothing. A forgotten coordinator may wake up, append
+/// once more and then be gone for good: owners without a row are therefore put back first, so that they are adopted from.
 pub(super) async fn sweep_coordinators<C: Client>(
     client: &mut C,
     silent_ms: u64,

@@ -1,4 +1,4 @@
-//! From the options of a store to the servers it is in.
+//! The database servers that a URL names, and new connections to them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,26 +11,27 @@ use super::safety::{self, Allowed};
 use super::{CONNECT_TIMEOUT_MS_MAX, hosts};
 use crate::{OpenError, Options};
 
-/// Where to connect to, and what is expected there.
+/// The servers of one cluster, and what this process knows of them.
 #[derive(Debug)]
 pub(super) struct Target<A> {
     pub(super) addresses: Vec<A>,
     pub(super) allowed: Allowed,
-    /// Where the password is, if not in the URL.
+    /// The file with the password, if the password is not in the URL.
     pub(super) password_file: Option<PathBuf>,
-    /// The place of the address that worked last.
+    /// The index of the address that worked last.
     pub(super) last_good: AtomicUsize,
-    /// How long one server may take to let us in before the next is asked.
+    /// How long one server may take to accept a connection before the next one is tried.
     pub(super) connect_timeout: Duration,
-    /// Grows with every new session: what it shows may have been committed without having been acknowledged.
+    /// How many connections have been made. A new one may show commits that were never acknowledged.
     pub(super) sessions: AtomicU64,
-    /// Grows when a server is found unfit: connections made before are not used any more.
-    pub(super) condemned: AtomicU64,
-    /// What earlier sessions show is settled: everything visible then is where an acknowledgement would have had it.
+    /// [`Self::sessions`] at the time of the last settling write: what was visible then is as safe as if it had been
+    /// acknowledged. See [`super::connections::Connections::settling`].
     pub(super) settled: AtomicU64,
+    /// How often a server was found unfit. Connections that were made before the last time are not used any more.
+    pub(super) condemned: AtomicU64,
 }
 
-/// The servers that the options name, and what is expected of them.
+/// The servers that the options name.
 pub(super) fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Address>>, OpenError> {
     let wrong = |detail: String| OpenError::Url { url: hosts::shown(&options.url), detail };
     let urls = hosts::split(&options.url).map_err(wrong)?;
@@ -50,12 +51,12 @@ pub(super) fn target<C: Client>(options: &Options) -> Result<Arc<Target<C::Addre
     }))
 }
 
-/// Why the store cannot be opened, without a word of the URL that is secret.
+/// Why the store cannot be opened. The password in the URL is not part of the message.
 pub(super) fn failed(options: &Options, error: &dyn fmt::Display) -> OpenError {
     OpenError::Failed { store: hosts::shown(&options.url), detail: error.to_string() }
 }
 
-/// A connection to the first server that may be written to, beginning with the one that was the last time.
+/// A connection to the first server that may be written to. The server that worked last is tried first.
 pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C, ClientError> {
     let password = password(target).await?;
     let first = target.last_good.load(Ordering::Relaxed);
@@ -76,12 +77,12 @@ pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C,
             Err(error) => why.push(error),
         }
     }
-    // Of several servers most are standbys, as they should be: what is worth telling is the other thing.
+    // All servers of a cluster but one are standbys, and say so. The error of the other one is worth telling.
     let position = why.iter().position(|error| !matches!(error, ClientError::Unfit(_))).unwrap_or(0);
     if why.is_empty() { Err(ClientError::Closed) } else { Err(why.swap_remove(position)) }
 }
 
-/// The password as it is now: it may have been changed since the last connection was made.
+/// Read for each connection, because the password may have been changed.
 async fn password<A>(target: &Target<A>) -> Result<Option<String>, ClientError> {
     let Some(file) = &target.password_file else { return Ok(None) };
     let text = tokio::fs::read_to_string(file).await;

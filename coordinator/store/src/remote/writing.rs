@@ -1,4 +1,4 @@
-//! What a batch writes, in the order and the shape that both database servers take.
+//! What a batch writes, in the order and the shape that PostgreSQL and MySQL need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ use crate::group::Run;
 pub(crate) struct Writing<'a> {
     pub(super) owner: &'a str,
     pub(super) records: Vec<&'a Record>,
-    /// By gid, so that two writers lock rows in the same order.
+    /// Sorted by gid, so that two writers lock rows in the same order and do not wait for each other in a circle.
     pub(super) rows: Vec<&'a IndexRow>,
-    /// Row, key, value.
+    /// Row, key, value: of gids whose first record is in the batch.
     pub(super) labels: Vec<(&'a IndexRow, &'a str, &'a str)>,
-    /// Records that must be there already: the last one of each gid that has some.
+    /// Records that must be in the journal already: for each gid, the one before its first record in the batch.
     pub(super) before: Vec<(&'a Gid, i64)>,
 }
 

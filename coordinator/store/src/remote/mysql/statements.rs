@@ -1,25 +1,25 @@
-//! SQL for many rows at once. It is put together from constants and a count, never from data, and the counts are few, so
-//! that all texts stay prepared. This is the only module of this dialect that vouches for SQL that is not a literal.
+//! SQL for many rows at once. A text is made of constants and a number of rows, and never of data. Few numbers are used, so that
+//! all texts stay prepared. This is the only module of this dialect that vouches for SQL that is not a literal.
 
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, MySql};
 use trine_protocol::Gid;
 
-/// Most rows of one statement: powers of two up to this are used. What is larger takes several.
+/// The most rows of one statement. Statements have a power of two of rows up to this; more rows take several statements.
 const ROWS_MAX: usize = 64;
-/// A statement takes no further row when it has this many bytes: well below the smallest packet size that is accepted.
+/// A statement takes no further row when it has this many bytes. Well below the smallest packet size that is accepted.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A text with everything bound.
 pub(super) type Bound = Query<'static, MySql, MySqlArguments>;
 
-/// A text made of constants of this crate.
+/// For a text that is made of constants of this crate.
 pub(super) fn vouched(text: String) -> AssertSqlSafe<String> {
     AssertSqlSafe(text)
 }
 
-/// A statement for some rows.
+/// A statement for any number of rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Many {
     head: &'static str,
@@ -44,9 +44,10 @@ pub(super) const BEFORE: Many = Many {
     tail: "",
 };
 
-/// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts. Nothing settled
-/// before it is written: a coordinator's clock may be behind, and a transaction keeps its own time when the clock leaps
-/// ahead; retention must not find it old.
+/// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.
+///
+/// `settled_at` is at least the database's time now (NULL stays NULL). A coordinator's clock may be behind, and a transaction
+/// keeps its own time when a clock leaps ahead; retention must not find a transaction old that has just settled.
 pub(super) const INDEX: Many = Many {
     head: "INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, \
            hosts) VALUES ",
@@ -94,7 +95,7 @@ impl Many {
     }
 }
 
-/// Cuts rows into runs whose lengths are powers of two and whose bytes are bounded.
+/// Splits rows into parts whose lengths are powers of two and whose bytes are bounded.
 fn parts<T>(mut rows: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let mut parts = Vec::new();
     while !rows.is_empty() {
@@ -112,7 +113,7 @@ fn parts<T>(mut rows: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
     parts
 }
 
-/// Gids for `IN (..)`, filled up with the last one to a power of two.
+/// Gids for `IN (..)`. The last one is repeated up to a power of two, so that there are few texts.
 #[derive(Debug)]
 pub(super) struct Gids<'a>(&'a [&'a Gid]);
 
@@ -128,7 +129,6 @@ impl<'a> Gids<'a> {
         vouched(text.replace("(*)", &format!("({places})")))
     }
 
-    /// Binds them.
     pub(super) fn bind(&self, query: Bound) -> Bound {
         let last = self.0.last().into_iter().cycle().take(self.0.len().next_power_of_two() - self.0.len());
         self.0.iter().chain(last).fold(query, |query, gid| query.bind(gid.as_str().to_owned()))

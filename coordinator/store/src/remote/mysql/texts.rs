@@ -53,14 +53,13 @@ pub(super) static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
     Texts::of(&DIALECT, &own)
 });
 
-/// Settings that safety depends on.
 pub(super) const SETTINGS: Text = Text::verbatim(
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', \
      'innodb_read_only', 'innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'log_bin', 'sync_binlog', \
      'max_allowed_packet', 'wsrep_on')",
 );
 
-/// What a Galera node says of itself; nothing elsewhere.
+/// Answers rows on a Galera node only.
 pub(super) const CLUSTER: Text = Text::verbatim(
     "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_gcomm_uuid', 'wsrep_cluster_size')",
 );
@@ -68,12 +67,12 @@ pub(super) const CLUSTER: Text = Text::verbatim(
 pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.owner = ? THEN 1 ELSE 0 END, j.checksum \
      FROM journal AS j LEFT JOIN transactions AS t ON t.gid = j.gid WHERE j.gid IN (*) ORDER BY j.gid, j.seq";
 
-/// Locks what it finds, so that it answers what is committed now.
+/// Locks the rows, so that it reads what is committed now and not what was when the transaction began.
 pub(super) const ENDS: &str =
     "SELECT gid, max(seq) FROM journal WHERE gid IN (*) GROUP BY gid LOCK IN SHARE MODE";
 
-/// Binds: the owner, the owner again, [`GONE_MAX`](crate::remote::tables::GONE_MAX), how many. Rows that another adopter is
-/// claiming at the same moment are passed over, not waited for.
+/// Binds: the owner, the owner again, [`GONE_MAX`](crate::remote::tables::GONE_MAX), how many. Rows that another
+/// adopter is claiming at the same moment are skipped.
 pub(super) const CLAIMABLE: Text = Text::verbatim(
     "SELECT gid FROM transactions WHERE settled_at IS NULL AND owner = ? \
      AND EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = ? AND c.heartbeat_at <= ?) \
@@ -82,7 +81,7 @@ pub(super) const CLAIMABLE: Text = Text::verbatim(
 
 pub(super) const CLAIM: &str = "UPDATE transactions SET owner = ? WHERE gid IN (*)";
 
-/// Rows that somebody else is changing at the same moment are passed over, not waited for.
+/// Rows that others are changing at the same moment are skipped.
 pub(super) const RETIRABLE: &str = "SELECT settled_at, gid FROM transactions WHERE gid IN (*) AND settled_at IS NOT NULL FOR UPDATE SKIP LOCKED";
 
 pub(super) const RETIRE: [&str; 3] = [
@@ -91,13 +90,13 @@ pub(super) const RETIRE: [&str; 3] = [
     "DELETE FROM transactions WHERE gid IN (*)",
 ];
 
-/// Waits a minute for whoever is migrating this database. The name is bounded to 64 characters, a database's is not. (MD5 and
-/// SHA1 are not built into every server any more.)
+/// Waits a minute for another process that migrates this database. The name of a lock has at most 64 characters and the name
+/// of a database may have more, so it is hashed. (Some servers have no MD5 and no SHA1 any more.)
 pub(super) const LOCK: &str = "SELECT GET_LOCK(CONCAT('trine ', LEFT(SHA2(DATABASE(), 256), 40)), 60)";
 pub(super) const UNLOCK: &str = "DO RELEASE_LOCK(CONCAT('trine ', LEFT(SHA2(DATABASE(), 256), 40)))";
 
 pub(super) const APPLIED: Text =
     Text::verbatim("SELECT version, CAST(success AS SIGNED) FROM trine_migrations");
 
-/// A migration that was begun and not ended.
+/// Forgets a migration that was begun and not finished.
 pub(super) const MEND: &str = "DELETE FROM trine_migrations WHERE NOT success";

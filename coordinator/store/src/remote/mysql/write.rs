@@ -1,8 +1,9 @@
-//! Writing a batch: a few statements in one database transaction.
+//! Writes a batch by a few statements in one database transaction.
 //!
-//! The primary key of the journal refuses a record that exists. That the record before a gid's first one is there is
-//! looked up after the insert: if retention deleted the journal at the same moment, the insert has waited for it, and the
-//! lookup, which sees what is committed by then, finds nothing.
+//! How it detects a conflict (law L7):
+//! - A record with the same gid and seq exists: the primary key of the journal refuses the insert.
+//! - The record before a gid's first record is missing: it is counted after the insert. If retention deletes the journal at the
+//!   same moment, the insert waits for the deletion, and the count, which reads what is committed by then, misses the record.
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Executor as _, Row as _};
@@ -14,10 +15,10 @@ use crate::group;
 use crate::remote::client::{ClientError, Verdict, WriteFailure};
 use crate::remote::writing::Writing;
 
-/// Bytes of a row beside its texts, generously.
+/// More than the bytes of a row without its texts.
 const ROW_BYTES: usize = 200;
 
-/// Begins a database transaction, by the protocol for plain text: it cannot be prepared everywhere.
+/// As plain text, because not every server can prepare this statement.
 pub(super) async fn begin(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
     connection.execute("BEGIN").await.map(drop)
 }
@@ -40,7 +41,7 @@ pub(super) async fn write(
         Err(error) => Err(WriteFailure { verdict: verdict(number(&error)), error: error.into() }),
     };
     if let Err(failure) = written {
-        // If it cannot be undone the connection is broken, and then the server undoes it.
+        // If the rollback fails, the connection is broken, and the server rolls back.
         return match connection.execute("ROLLBACK").await {
             Ok(_) => Err(failure),
             Err(_) => Err(WriteFailure { verdict: Verdict::Failed, ..failure }),
@@ -48,7 +49,7 @@ pub(super) async fn write(
     }
     commit(connection).await.map_err(|error| {
         let verdict = match verdict(number(&error)) {
-            // Said instead of a commit, never after one.
+            // Galera reports a write set that lost in the place of the commit, and never after one.
             Verdict::Contended => Verdict::Contended,
             Verdict::Conflict | Verdict::Failed | Verdict::Doubtful => Verdict::Doubtful,
         };
@@ -56,7 +57,7 @@ pub(super) async fn write(
     })
 }
 
-/// Everything between BEGIN and COMMIT; false when a record that must be there is not.
+/// BEGIN, and everything before COMMIT. False if a record that must be in the journal is missing.
 async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result<bool, sqlx::Error> {
     let Writing { owner, records, rows, labels, before } = writing;
     begin(connection).await?;

@@ -44,12 +44,12 @@ pub(super) static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
     Texts::of(&DIALECT, &own)
 });
 
-/// Instances by arrays: names, base URLs, now, when each expires.
+/// Binds arrays of names, of base URLs; now; an array of when each expires.
 pub(super) const REGISTER: &str = "INSERT INTO participants (name, base_url, registered_at, expires_at) \
      SELECT r.name, r.base_url, $3, r.expires_at FROM unnest($1::text[], $2::text[], $4::bigint[]) \
      AS r(name, base_url, expires_at) ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at";
 
-/// Settings that safety depends on; none where the server does not know one.
+/// NULL for a setting that the server does not know.
 pub(super) const INSPECT: Text = Text::verbatim(
     "SELECT CAST(pg_is_in_recovery() AS TEXT), current_setting('transaction_read_only', true), \
      current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true), \
@@ -64,7 +64,7 @@ pub(super) const LOAD: &str = "SELECT j.gid, j.seq, j.at, j.event, CASE WHEN t.o
 
 pub(super) const ENDS: &str = "SELECT gid, max(seq) FROM journal WHERE gid = ANY($1) GROUP BY gid";
 
-/// Rows that another adopter is claiming at the same moment are passed over, not waited for.
+/// Rows that another adopter is claiming at the same moment are skipped.
 pub(super) const CLAIM: Text = Text::verbatim(
     "WITH claimed AS MATERIALIZED (SELECT gid FROM transactions \
      WHERE settled_at IS NULL AND owner = $2 AND EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = $2 \
@@ -73,8 +73,8 @@ pub(super) const CLAIM: Text = Text::verbatim(
      UPDATE transactions AS t SET owner = $1 FROM claimed WHERE t.gid = claimed.gid RETURNING t.gid",
 );
 
-/// Candidates by arrays: gids, settled_at. Rows that somebody else is changing at the same moment are passed over, and those
-/// that were changed before are not the same any more.
+/// Binds arrays of the candidates: gids, settled_at. Rows that others are changing at the same moment are skipped. A row that
+/// was changed before has another `settled_at`, or none.
 pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT t.gid FROM unnest($1::text[], $2::bigint[]) AS c(gid, settled_at) \
      JOIN transactions AS t ON t.gid = c.gid AND t.settled_at = c.settled_at FOR UPDATE OF t SKIP LOCKED), \
      records AS (DELETE FROM journal USING settled WHERE journal.gid = settled.gid), \

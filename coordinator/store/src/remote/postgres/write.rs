@@ -1,11 +1,13 @@
-//! The one statement that writes a batch: journal, index and labels, whatever their number, by arrays.
+//! The one statement that writes a batch. Records, index rows and labels are bound as arrays, so the text is always the same.
 //!
-//! The primary key of the journal refuses a record that exists. That the record before a gid's first one is there is
-//! checked by locking it: retention that deletes it at the same moment is waited for, and then it is missing. What is
-//! missing ends the statement with a division by zero, which nothing else in it can cause.
+//! How it detects a conflict (law L7):
+//! - A record with the same gid and seq exists: the primary key of the journal refuses the insert.
+//! - The record before a gid's first record is missing: `before` locks these records and counts them. If retention deletes one
+//!   at the same moment, the lock waits for the deletion, and the record is then missing. A wrong count makes the statement
+//!   divide by zero, which nothing else in the statement can cause.
 //!
-//! Nothing settled before it is written: a coordinator's clock may be behind, and a transaction keeps its own time when the
-//! clock leaps ahead; retention must not find it old.
+//! `settled_at` is at least the database's time now. A coordinator's clock may be behind, and a transaction keeps its own time
+//! when a clock leaps ahead; retention must not find a transaction old that has just settled.
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
