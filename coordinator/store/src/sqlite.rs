@@ -1,14 +1,15 @@
 //! The journal in one SQLite file: WAL, `synchronous=FULL`, one connection that writes and a few that only read.
 //!
-//! - `guard`, `owner`: one process at a time has the file;
-//! - `schema`: opening the file, migrations;
-//! - `writer`: who may use the writing connection, and what happens to it after trouble;
-//! - `append`: one batch, one database transaction;
-//! - `statements`: the only SQL that is put together while running;
-//! - `queries`, `listing`, `tables`, `key_values`: everything else.
+//! - `guard`, `owner`: make sure that one process at a time uses the file;
+//! - `open`, `schema`: opening the file, migrations;
+//! - `writer`: the connection that writes, and what happens to it after an error;
+//! - `append`: one batch in one database transaction;
+//! - `statements`: the only SQL that is put together at run time;
+//! - `queries`, `listing`, `tables`, `retention`, `key_values`, `inspector`: everything else;
+//! - `words`: SQLite's errors in words that say what to do.
 //!
-//! One process at a time has the file: whatever is not settled in it belongs to nobody else, and nobody else's heartbeat is
-//! waited for. All methods start their work in a task of its own.
+//! No other process uses the file, so this coordinator adopts every transaction in it without waiting for anybody's heartbeat.
+//! All methods run their work in a task of its own.
 
 mod append;
 mod guard;
@@ -66,7 +67,7 @@ struct Inner {
 }
 
 impl Sqlite {
-    /// Opens a file, which is created with its folder if it is missing, and brings its tables up to date.
+    /// Opens a file and brings its tables up to date. A missing file is created, with its folder.
     pub async fn open(path: &Path, owner: String) -> Result<Self, OpenError> {
         let owner = Owner::new(owner);
         let open::Opened { journal_id, writer, anchor, readers, listers, guard } =
@@ -95,7 +96,7 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    /// One: SQLite has one writer, and its batches grow with the load.
+    /// One: SQLite has one writer. The batches of its lane grow with the load.
     fn lanes_max(&self) -> usize {
         1
     }
@@ -179,8 +180,8 @@ impl Registry for Sqlite {
 }
 
 impl Membership for Sqlite {
-    /// Nobody else can have the file, so nobody takes anything away; whoever has it all the same has it for good. Its clock
-    /// is this process's own.
+    /// No other process adopts while this one has the file. If the row of the owner names another process all the same, that
+    /// process has taken the file (see `owner`), and this one must stop. The store's clock is this process's own.
     fn heartbeat(&self) -> StoreFuture<Beat> {
         self.run(async move |inner| {
             let standing = owner::heartbeat(&inner.writer, &inner.owner).await?;
@@ -192,7 +193,7 @@ impl Membership for Sqlite {
         self.run(async move |inner| tables::adopt(&inner.writer, &inner.owner, limit).await)
     }
 
-    /// Whoever opens the file next adopts everything in any case.
+    /// Does nothing: the next process that opens the file adopts everything in any case.
     fn leave(&self) -> StoreFuture<()> {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -201,7 +202,7 @@ impl Membership for Sqlite {
         self.run(async move |inner| queries::coordinators(&inner.readers, &inner.owner.name).await)
     }
 
-    /// Adopting has forgotten them.
+    /// Opening the file has forgotten all other coordinators. Only probes are swept.
     fn sweep_coordinators(&self) -> StoreFuture<u64> {
         self.run(async move |inner| tables::sweep_probes(&inner.writer).await.map(|_| 0))
     }

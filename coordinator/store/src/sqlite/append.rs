@@ -1,8 +1,9 @@
-//! One batch, one database transaction; what conflicts is left out whole (law L7).
+//! Appending a batch in one database transaction (law L7).
 //!
-//! The plain insert comes first, because conflicts are rare: the primary key and the trigger of the journal find them.
-//! Then everything is rolled back, the conflicting gids are looked up, and the rest is appended in a database
-//! transaction that begins before looking, so nothing can come between.
+//! Conflicts are rare, so the whole batch is inserted first. The primary key of the journal refuses a record that exists, and
+//! a trigger refuses a record whose predecessor is missing. Then everything is rolled back, and a second database transaction
+//! looks up the gids in conflict and inserts the rest. Nobody can append between the look-up and the insert, because both are in
+//! that one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,23 +19,23 @@ use crate::columns::{integer, millis};
 use crate::group::{self, Run, Written};
 use crate::{AppendError, Appended};
 
-/// SQLite's extended codes for a primary key that exists, a unique value that exists, and what a trigger raises.
+/// SQLite's extended codes: a primary key exists, a unique value exists, a trigger has raised an error.
 const CONFLICT_CODES: [i32; 3] = [1555, 2067, 1811];
 
-/// SQLite's code for a lock that somebody else holds.
+/// SQLite's code: another connection holds a lock.
 const BUSY: i32 = 5;
-/// SQLite's code for a disk that fails; its extended codes say at what.
+/// SQLite's code: the disk has failed. Extended codes say in which operation.
 const IO_ERROR: i32 = 10;
 
-/// How one attempt went wrong.
+/// Why one attempt did not append.
 enum AppendFailure {
-    /// Nothing was begun. The connection may be the reason, and is of no more use.
+    /// The database transaction was not begun. The connection may be the reason and must be closed.
     NotBegun(sqlx::Error),
-    /// Some gids are further along, or not as far, as the batch believes. Rolled back.
+    /// Rolled back. A journal does not end where the batch goes on.
     Conflict(sqlx::Error),
     /// Rolled back.
     Failed(sqlx::Error),
-    /// Nobody knows; the connection is of no more use.
+    /// The batch may have been committed. The connection must be closed.
     Doubtful(sqlx::Error),
 }
 
@@ -55,7 +56,7 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
             session.end(Ok(())).ok();
             Ok(Appended { conflicts: conflicts.into_iter().collect() })
         }
-        // A conflict in the second attempt: the batch contradicts itself.
+        // A conflict in the second attempt is not with the journal: the batch contradicts itself.
         Err(AppendFailure::Conflict(error) | AppendFailure::Failed(error)) => {
             let text = words::of(&error);
             session.end::<()>(Err(error)).ok();
@@ -72,7 +73,7 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
     }
 }
 
-/// Looks conflicts up and appends the rest.
+/// Looks up the gids in conflict and appends the rest.
 async fn append_checked(
     connection: &mut SqliteConnection,
     batch: &Batch,
@@ -103,21 +104,21 @@ async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> App
     verdict(code, rolled_back)(cause)
 }
 
-/// What an error means. A rollback that succeeds proves that nothing was committed (there was something to roll back),
-/// unless the disk itself failed: what a failed write or fsync left on it, only reading tells.
+/// What an error means. If the rollback succeeds, there was something to roll back, so nothing had been committed. The exception
+/// is a disk that fails: after a failed write or fsync only reading tells what is on the disk.
 fn verdict(code: Option<i32>, rolled_back: bool) -> fn(sqlx::Error) -> AppendFailure {
     let primary = code.map(|code| code & 0xff);
     match (code, rolled_back) {
         _ if primary == Some(IO_ERROR) => AppendFailure::Doubtful,
         (Some(code), true) if CONFLICT_CODES.contains(&code) => AppendFailure::Conflict,
         (_, true) => AppendFailure::Failed,
-        // Only beginning can find the file locked; after that nobody else writes.
+        // Only BEGIN IMMEDIATE can find the file locked. From then on no other connection writes.
         (_, false) if primary == Some(BUSY) => AppendFailure::NotBegun,
         (_, false) => AppendFailure::Doubtful,
     }
 }
 
-/// Gids whose journal does not end where the batch goes on.
+/// The gids whose journal does not end where the batch goes on.
 async fn conflicting(
     connection: &mut SqliteConnection,
     runs: &BTreeMap<&Gid, Run>,
@@ -139,7 +140,7 @@ async fn conflicting(
     Ok(conflicts.map(|(gid, _)| (*gid).clone()).collect())
 }
 
-/// Everything a batch writes, but for what belongs to `without`, from `begin` to COMMIT.
+/// One command from `begin` to COMMIT that writes the batch, but for the gids in `without`.
 fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -> Bound {
     let records: Vec<&Record> =
         batch.records.iter().filter(|record| !without.contains(&record.gid)).collect();

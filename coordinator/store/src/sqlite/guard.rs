@@ -1,17 +1,18 @@
-//! Who has a file: one process at a time, whatever the file is called and whatever lies beside it.
+//! Makes sure that one process at a time uses a database file.
 //!
-//! The lock is on the file itself (`flock`), so that every name of it, symbolic links and bind mounts included, leads to the
-//! same lock, and none can be removed with a file that only looks like a leftover. SQLite's own locks are of another kind
-//! (`fcntl`), and the two know nothing of each other on Linux; elsewhere they do, and there a file beside it is locked. The
-//! system lets go of the lock when the process ends, however it ends.
+//! **The lock** (`flock`) is on the database file itself. Every name of the file, symbolic links and bind mounts included, leads
+//! to the same lock, and nobody can remove the lock by deleting a file that looks like a leftover. The system releases the lock
+//! when the process ends, however it ends. SQLite uses locks of another kind (`fcntl`). On Linux the two kinds do not affect each
+//! other. Elsewhere they may, so there a file beside the database is locked instead.
 //!
-//! Whoever closes a file loses all `fcntl` locks that its process has on it: SQLite's. So the file is opened once, before
-//! SQLite does, and closed after it; and a file that this process has already is not opened again, but known by its number.
+//! **Closing** a file releases all `fcntl` locks that the process has on it, SQLite's included. So the file is opened here before
+//! SQLite opens it, and closed after SQLite has closed it. A file that this process has already must not be opened a second time:
+//! such a file is recognised by its device and inode.
 //!
-//! The write-ahead log beside the database holds what was acknowledged and is not in the database yet. It stays the same file
-//! for as long as somebody has the database open, so it is watched as the database is.
+//! **The write-ahead log** beside the database holds what was acknowledged and is not in the database yet. While a connection is
+//! open, the log must stay the same file, so it is watched like the database.
 //!
-//! What no lock sees (a network that forgets locks) is found by the owner's row: see `owner`.
+//! A lock that a network file system forgets is not noticed here, but by the owner's row: see `owner`.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -21,38 +22,40 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Files that this process has.
+/// The files that this process has.
 static HELD: Mutex<BTreeSet<Number>> = Mutex::new(BTreeSet::new());
 
-/// Device and inode: which file it is, by whatever name.
+/// Device and inode: identifies a file, whatever its name.
 type Number = (u64, u64);
 
 /// Whether a file beside the database is locked instead of the database.
 const BESIDE: bool = !cfg!(target_os = "linux");
 
-/// Why a file cannot be had.
+/// Why a file was not taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TakeError {
-    /// Another store has it, here or in another process.
+    /// Another store has the file, in this process or in another one.
     Held,
-    /// The end of a sentence: what is wrong, and what to do.
+    /// What is wrong and what to do, as the end of a sentence.
     Unusable(String),
 }
 
-/// This process has a file.
+/// This process has the file, until this is released or dropped.
 #[derive(Debug)]
 pub(super) struct Guard {
     path: PathBuf,
     number: Number,
     locked: Mutex<Option<File>>,
-    /// The write-ahead log: where it lies, which file it is once it is there, and whether what it held is in the database.
+    /// The path of the write-ahead log.
     log: PathBuf,
+    /// Set when the log is there.
     log_number: OnceLock<Number>,
+    /// The log was lost, and what it held has been copied into the database.
     log_is_saved: AtomicBool,
 }
 
 impl Guard {
-    /// Takes a file, which is created with its folder if it is missing.
+    /// Takes a file. A missing file is created, with its folder.
     pub(super) fn take(path: &Path) -> Result<Self, TakeError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
@@ -62,16 +65,17 @@ impl Guard {
         check_log(path, found.as_ref().is_ok_and(|found| found.len() > 0))?;
         if let Ok(found) = found {
             check(&found)?;
+            // Before the file is opened, because closing it again would release the locks of the store that has it.
             if is_held(number(&found)) {
                 return Err(TakeError::Held);
             }
         }
         let file = open(path).map_err(|error| unusable("the file cannot be opened for writing", &error))?;
         let found = file.metadata().map_err(|error| unusable("the file cannot be looked at", &error))?;
-        // Another name may have been given to it, or it may have been taken here, since it was looked at.
+        // Since the first look the file may have got a second name, or this process may have taken it.
         check(&found)?;
         if is_held(number(&found)) {
-            // Closing it would cost the other store its locks.
+            // Not closed: closing would release the locks of the other store.
             std::mem::forget(file);
             return Err(TakeError::Held);
         }
@@ -96,15 +100,15 @@ impl Guard {
         })
     }
 
-    /// Something was written, so the write-ahead log is there: from now on it is watched.
+    /// Watches the write-ahead log from now on. Call this when something was written, so that the log is there.
     pub(super) fn watch_log(&self) -> io::Result<()> {
         let found = std::fs::metadata(&self.log)?;
         self.log_number.get_or_init(|| number(&found));
         Ok(())
     }
 
-    /// Whether the name still leads to the file that is held: what is written to one without a name is lost, and what is
-    /// under the name now is somebody else's.
+    /// Fails if the path no longer leads to the file that this process has. What is written to a file without a name is lost,
+    /// and the file that has the name now is another one.
     pub(super) fn check(&self) -> io::Result<()> {
         match std::fs::metadata(&self.path) {
             Ok(found) if number(&found) == self.number => self.check_log(),
@@ -141,20 +145,21 @@ impl Guard {
         )))
     }
 
-    /// Whether the database is there and its write-ahead log is not, so that what the log held can be saved by whoever has it
-    /// open. Where a file with something in it has taken its place, somebody else may have written by it: nothing is mixed.
+    /// Whether the database is there and its write-ahead log is not. A connection that still has the log open can then copy what
+    /// it holds into the database. If there is another log that is not empty, another process may have written by it, and the
+    /// two must not be mixed.
     pub(super) fn may_save_log(&self) -> bool {
         let is_there = std::fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number);
         let replaced = std::fs::metadata(&self.log).is_ok_and(|found| found.len() > 0);
         is_there && !replaced && self.check_log().is_err() && !self.log_is_saved.load(Ordering::SeqCst)
     }
 
-    /// What the write-ahead log held is in the database.
+    /// What the lost write-ahead log held is in the database now.
     pub(super) fn log_was_saved(&self) {
         self.log_is_saved.store(true, Ordering::SeqCst);
     }
 
-    /// Lets another process have the file. Call it when SQLite has closed it.
+    /// Releases the file. Call this only when SQLite has closed it.
     pub(super) fn release(&self) {
         if self.locked.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
             held().remove(&self.number);
@@ -189,7 +194,7 @@ fn check(found: &std::fs::Metadata) -> Result<(), TakeError> {
     }
     let links = found.nlink();
     if links > 1 {
-        // SQLite keeps the write-ahead log beside the name: two names, two logs, and one of them is lost.
+        // SQLite derives the path of the write-ahead log from the name: with two names there are two logs, and one is lost.
         return Err(TakeError::Unusable(format!(
             "the file has {links} names (hard links); remove all but one"
         )));
@@ -197,8 +202,8 @@ fn check(found: &std::fs::Metadata) -> Result<(), TakeError> {
     Ok(())
 }
 
-/// SQLite deletes a write-ahead log that lies beside an empty database, or where there is none; and that log may be the one of
-/// a coordinator whose database was moved.
+/// Refuses a write-ahead log without a database. SQLite would delete such a log, and it may belong to a coordinator whose database
+/// was moved.
 fn check_log(path: &Path, has_database: bool) -> Result<(), TakeError> {
     let log = log(path);
     if has_database || !log.exists() {
@@ -211,7 +216,7 @@ fn check_log(path: &Path, has_database: bool) -> Result<(), TakeError> {
     )))
 }
 
-/// Where SQLite keeps the write-ahead log: beside the file itself, whatever name leads there.
+/// The path of the write-ahead log: beside the file itself, also if `path` is a symbolic link.
 fn log(path: &Path) -> PathBuf {
     let mut log = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
     log.push("-wal");
@@ -241,8 +246,8 @@ fn open_beside(path: &Path) -> Result<File, TakeError> {
     open(&beside(path)?).map_err(|error| unusable("the file beside it cannot be opened", &error))
 }
 
-/// Versions before this one locked a file beside the database. One that runs has it locked still; one that starts later
-/// finds tables that are newer than it knows, and ends. Returns the file, which nobody needs any more.
+/// Earlier versions locked a file beside the database. An earlier version that is running still holds that lock, so it is
+/// checked; one that starts later finds tables that it does not know, and ends. Returns the file, which is not needed any more.
 fn of_an_earlier_version(path: &Path) -> Result<Option<PathBuf>, TakeError> {
     let beside = beside(path)?;
     match File::options().write(true).open(&beside) {

@@ -1,6 +1,6 @@
-//! Reading a whole file beside whoever has it: see [`crate::Inspect`].
+//! Reads a whole file, also while a coordinator has it; see [`crate::Inspect`].
 //!
-//! A damaged page is no end: what lies on it is told, and the rest is read.
+//! What is on a damaged page is reported, and the rest is read.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::group::{self, Unreadable};
 use crate::inspect::{Inspected, merged, not_ours};
 use crate::{Inspect, Names, OpenError, Readable, StoreError, StoreFuture, rows, sql};
 
-/// Findings of SQLite itself that are shown.
+/// How many findings of SQLite itself are shown.
 const DATABASE_LINES_MAX: usize = 100;
-/// SQLite's code for a disk that fails; its extended codes say at what.
+/// SQLite's code: the disk has failed. Extended codes say in which operation.
 const IO_ERROR: i32 = 10;
 
 /// A connection that only reads.
@@ -29,7 +29,7 @@ pub(crate) struct Inspector(Arc<Mutex<Beside>>);
 #[derive(Debug)]
 struct Beside {
     connection: SqliteConnection,
-    /// What tables there are cannot be read, or not all of it: then a table that is not found is damage, too.
+    /// The schema cannot be read as a whole. Then a table that is not found is damage, too.
     is_damaged: bool,
 }
 
@@ -70,7 +70,7 @@ impl Inspect for Inspector {
             for (table, text) in sql::NAMES {
                 let query = sqlx::query(text).bind(after.clone()).bind(limited(limit));
                 let (rows, why) = beside.readable(query).await?;
-                // What is no text is found by SQLite's own check.
+                // SQLite's own check finds names that are not text.
                 lists.push(rows.iter().filter_map(|row| row.try_get(0).ok()).collect());
                 unreadable.extend(why.map(|why| (table, why)));
             }
@@ -96,7 +96,7 @@ impl Inspect for Inspector {
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl Beside {
-    /// The rows of a query up to where the file cannot be read, and why that is.
+    /// The rows of a query up to the first that cannot be read, and why that cannot be read.
     async fn readable(&mut self, query: Query) -> Result<(Vec<SqliteRow>, Option<String>), sqlx::Error> {
         let (mut found, is_damaged) = (Vec::new(), self.is_damaged);
         let mut rows = query.fetch(&mut self.connection);
@@ -112,7 +112,7 @@ impl Beside {
         }
     }
 
-    /// The records of a gid. Where a page is damaged they are read one by one.
+    /// The records of a gid. If a page is damaged, they are read one by one.
     async fn records(&mut self, name: &str) -> Result<Vec<Result<SqliteRow, Unreadable>>, sqlx::Error> {
         let all = sqlx::query(sql::RECORDS).bind(name.to_owned()).bind(0_i64).bind(i64::MAX);
         let (rows, why) = self.readable(all).await?;
@@ -165,7 +165,7 @@ impl Beside {
     }
 }
 
-/// Pages that make no sense, and those that the disk does not give.
+/// Whether a page makes no sense, or the disk does not return it.
 fn is_unreadable(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
     words::is_damage(error) || code.is_some_and(|code| code & 0xff == IO_ERROR)

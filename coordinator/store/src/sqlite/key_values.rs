@@ -1,4 +1,4 @@
-//! Entries. Each call is one statement: it is done whole or not at all, and answers what was true at one moment.
+//! Key-value entries. Each call is one statement, so a change is made whole or not at all.
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -19,7 +19,7 @@ impl Sqlite {
     }
 }
 
-/// A text, and the category and the key bound to it.
+/// A text with the category and the key bound.
 fn at(text: &'static str, category: &Key, key: &Key) -> Statement {
     sqlx::query(text).bind(category.as_str().to_owned()).bind(key.as_str().to_owned())
 }

@@ -1,4 +1,4 @@
-//! Opening a file: the guard, migrations, the owner's row, and the connections that a store keeps.
+//! Opens a file: takes the guard, applies migrations, writes the owner's row, and opens the connections that a store keeps.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::OpenError;
 
 /// Connections that read journals and small tables side by side.
 const READERS_MAX: u32 = 3;
-/// Connections that walk the index for lists and counts: a list that takes long keeps other lists waiting, nothing else.
+/// Connections for lists and counts. A list that takes long makes other lists wait, and nothing else.
 const LISTERS_MAX: u32 = 1;
-/// How long a read waits for one of them.
+/// How long a read waits for a connection.
 const READER_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A file that is open and up to date.
@@ -44,7 +44,7 @@ pub(super) async fn open(path: &Path, owner: &Owner) -> Result<Opened, OpenError
     Ok(Opened { journal_id, writer, anchor, readers, listers, guard })
 }
 
-/// A connection that keeps the write-ahead log where it is: it has looked into it.
+/// A connection that keeps the write-ahead log open (see `writer`). It opens the log only by reading.
 async fn anchor(path: &Path, guard: &Guard) -> Result<SqliteConnection, sqlx::Error> {
     let mut anchor = schema::connect(path).await?;
     sqlx::query("SELECT id FROM coordinators").fetch_all(&mut anchor).await?;
@@ -52,7 +52,7 @@ async fn anchor(path: &Path, guard: &Guard) -> Result<SqliteConnection, sqlx::Er
     Ok(anchor)
 }
 
-/// Which journal the file holds; made if it is a new one. Nobody else has the file open.
+/// The id of the journal in this file. It is made if the file is new.
 async fn journal_id(writer: &mut SqliteConnection) -> Result<JournalId, sqlx::Error> {
     sqlx::query(
         "INSERT INTO journal_id (one, id, made_at) VALUES (1, ?, CAST(unixepoch('subsec') * 1000 AS INTEGER)) \
@@ -72,7 +72,7 @@ fn readers(path: &Path, connections_max: u32, guard: &Arc<Guard>) -> SqlitePool 
         .max_connections(connections_max)
         .acquire_timeout(READER_WAIT_MAX)
         .test_before_acquire(false)
-        // By the same name there may be another file by now.
+        // Another file may have the same name by now.
         .after_connect(move |_, _| {
             let found = guard.check();
             Box::pin(async move { found.map_err(sqlx::Error::Io) })

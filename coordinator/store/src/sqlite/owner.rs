@@ -1,8 +1,8 @@
-//! The owner's row: whose file it is, since when, and which process of that name.
+//! The owner's row: which coordinator has the file, which process of that name, and since when.
 //!
-//! It names the owner to whoever finds the file held. And it is the second guard: every batch looks whether the row is still
-//! this process's own, in its own database transaction, so that two processes that both believe to have the file (their
-//! locks were on a network that forgot them) never both write: whoever came last has it, and the other one stops.
+//! The row names the owner to another process that finds the file locked. And it is the second guard, for locks that a network
+//! file system has forgotten, so that two processes both believe to have the file: each batch checks, in its own database
+//! transaction, that the row is still this process's own. The process that came last has the file, and the other one stops.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ use trine_protocol::Timestamp;
 use super::schema;
 use crate::Liveness;
 
-/// Which process this is.
+/// This coordinator.
 #[derive(Debug, Clone)]
 pub(super) struct Owner {
-    /// Its name, which owns transactions.
+    /// Transactions are owned by name.
     pub(super) name: String,
-    /// This process among those that have had the name.
+    /// Random: tells this process from others that have had the name.
     pub(super) incarnation: String,
 }
 
@@ -27,12 +27,12 @@ impl Owner {
     }
 }
 
-/// Fails unless the file is this process's: SQLite has no other way to fail in the middle of a command than a number that is
-/// too large. Binds: name, incarnation.
+/// Fails unless the row is this process's own. The only way to make SQLite fail in the middle of a command is a number that is too
+/// large. Binds: name, incarnation.
 pub(super) const STANDING: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) \
      THEN 1 ELSE abs(-9223372036854775808) END;";
 
-/// Takes the file, from whoever had it before.
+/// Makes this process the owner, whoever was before.
 pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Result<(), sqlx::Error> {
     let text = "BEGIN IMMEDIATE; DELETE FROM coordinators; \
          INSERT INTO coordinators (id, incarnation, started_at, heartbeat_at, previous_at) SELECT ?, ?, now, now, now \
@@ -55,7 +55,7 @@ pub(super) async fn heartbeat(
     Ok(if beaten == 0 { Liveness::Superseded } else { Liveness::Alive })
 }
 
-/// Who has a file, for the message to whoever does not get it: as far as can be read beside the one that has it.
+/// Who has the file, for the message of a process that finds it locked. None if that cannot be read.
 pub(super) async fn holder(path: &Path) -> Option<String> {
     let mut connection = schema::connect_beside(path).await.ok()?;
     let row = sqlx::query("SELECT id, started_at FROM coordinators ORDER BY heartbeat_at DESC LIMIT 1")

@@ -1,4 +1,4 @@
-//! Reads, on connections that cannot write.
+//! Reads, on connections that cannot write. If a page of the file is damaged, what is not on that page is still read.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
@@ -28,7 +28,7 @@ pub(super) const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > 
 pub(super) const ONE: &str =
     "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq = ?2";
 
-/// See [`crate::Journal::load`]. Damage of a page that several gids share is found out for each alone.
+/// See [`crate::Journal::load`]. If a page is damaged, each gid is read alone, so that only the gids on that page are in error.
 pub(super) async fn load(readers: &SqlitePool, owner: &str, gids: Vec<Gid>) -> Result<Journals, sqlx::Error> {
     match read_all(readers, owner, &gids).await {
         Err(error) if is_damage(&error) => {}
@@ -75,7 +75,7 @@ pub(super) async fn readable_page(
     Ok(ReadablePage::after(after_seq, stored(readers, &gid, after_seq, rows_max).await?, limit))
 }
 
-/// Records of a gid, understood or not. Where a page of the file is damaged, they are read one by one.
+/// The records of a gid. If a page is damaged, they are read one by one.
 async fn stored(
     readers: &SqlitePool,
     gid: &Gid,
@@ -174,7 +174,7 @@ pub(super) async fn coordinators(readers: &SqlitePool, owner: &str) -> Result<Ve
     let coordinator = |row: &SqliteRow| {
         let (name, unfinished): (String, i64) = (row.try_get(0)?, row.try_get(3)?);
         Ok(Coordinator {
-            // Whoever has the file is alive, and nobody else is.
+            // The process that has the file is alive, and no other is.
             alive: name == owner,
             gave_up: false,
             name,

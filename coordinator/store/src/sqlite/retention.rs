@@ -1,4 +1,4 @@
-//! Deleting what settled long ago, and noting the time that passes: only what was watched makes anything old.
+//! Notes the time that passes ([`crate::watched`]), and deletes transactions that settled long ago ([`crate::retention`]).
 
 use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
@@ -13,8 +13,8 @@ use trine_clock as clock;
 pub(super) const SETTLED: &str = "SELECT settled_at, gid FROM transactions WHERE settled_at IS NOT NULL \
      AND settled_at < ?1 AND (settled_at, gid) > (?2, ?3) ORDER BY settled_at, gid LIMIT ?4";
 
-/// Deleting what an array of settled_at and gid names, as far as the index rows still say that. The rows come last: the
-/// others are found by them.
+/// Deletes the candidates in an array of (settled_at, gid) whose index rows still say the same. The index rows are deleted last,
+/// because the other rows are found by them.
 const DELETE: [&str; 3] = [
     "DELETE FROM journal WHERE gid IN (SELECT t.gid FROM json_each(?) AS c CROSS JOIN transactions AS t \
      ON t.gid = c.value ->> 1 AND t.settled_at = c.value ->> 0)",
@@ -36,7 +36,8 @@ pub(super) async fn watch(writer: &Writer, watcher: &Watcher) -> Result<Option<L
 async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Plan, sqlx::Error> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let spans = spans(&mut *connection).await?;
-    // A store whose notes cannot be read is not one that was never watched: its past does not count.
+    // If there are notes and none of them can be read, the store has been watched before. Then its past must not count as if the
+    // store had never been watched.
     let was_watched: i64 =
         sqlx::query_scalar("SELECT count(*) FROM watched").fetch_one(&mut *connection).await?;
     let newest_record: Option<i64> = match was_watched {
@@ -51,7 +52,7 @@ async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Pl
     }
     let note = match plan.note {
         Note::Begin { from } => {
-            // A row that cannot be read may have its place.
+            // REPLACE: a row that cannot be read may have this key.
             sqlx::query("INSERT OR REPLACE INTO watched (from_at, until_at) VALUES (?, ?)")
                 .bind(from)
                 .bind(now)
@@ -70,7 +71,7 @@ async fn spans(reader: impl SqliteExecutor<'_>) -> Result<Vec<Span>, sqlx::Error
     Ok(rows::spans(&sqlx::query(sql::SPANS).fetch_all(reader).await?))
 }
 
-/// See [`crate::Maintenance::retire`]. Reading keeps nobody from writing.
+/// See [`crate::Maintenance::retire`]. Journals are read on connections for reading, so that lanes can write meanwhile.
 pub(super) async fn retire(
     writer: &Writer,
     readers: &SqlitePool,

@@ -1,4 +1,4 @@
-//! The tables of a file and connections to it: the version of SQLite, options, migrations.
+//! Connections to a file and their settings, and the migrations of its tables.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use super::words;
 use crate::OpenError;
 use crate::migrations::{self, Migrations};
 
-/// SQLite before 3.51.3 can lose a write when two connections reset the write-ahead log at once.
+/// Earlier versions can lose a write when two connections reset the write-ahead log at once.
 const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
-/// How long a statement waits for somebody else's lock, such as a backup's.
+/// How long a statement waits for a lock of another process, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The write-ahead log is copied into the database when it has this many pages: 16 MiB, a few seconds of full load. The
-/// default, a quarter of it, makes each copy write the same pages again.
+/// The write-ahead log is copied into the database when it has this many pages: 16 MiB, a few seconds of full load. With the
+/// default, a quarter of that, the same pages are copied more often.
 const CHECKPOINT_PAGES: u32 = 4_000;
-/// What is kept of the write-ahead log when it starts over.
+/// The size that the file of the write-ahead log is cut to when the log starts over.
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// Prepared statements kept per connection. A batch's text depends on its sizes; those in use at a time are few, and each
-/// large one takes some tens of kilobytes.
+/// Prepared statements that a connection keeps. The text of a batch depends on how many rows it has. Few texts are in use at a
+/// time, and a large one takes some tens of kilobytes.
 const STATEMENTS_MAX: usize = 256;
 
 /// Every migration, oldest first: number, name, text.
@@ -39,12 +39,12 @@ pub(super) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error
     options(path).connect().await
 }
 
-/// A connection that only reads, beside whoever has the file.
+/// A connection that only reads, also while another process has the file.
 pub(super) async fn connect_beside(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     beside(path).connect().await
 }
 
-/// The same, of a damaged file: SQLite refuses a truncated one as a whole unless it is told to take what is there.
+/// The same, for a damaged file. SQLite refuses a truncated file as a whole unless it is told to take what is there.
 pub(super) async fn connect_to_damaged(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     beside(path).pragma("writable_schema", "ON").connect().await
 }
@@ -93,7 +93,7 @@ async fn applied(connection: &mut SqliteConnection, migrator: &Migrator) -> Resu
     Ok(connection.list_applied_migrations(&migrator.table_name).await?.len() as u64)
 }
 
-/// Tables of something else are left alone, and no tables of ours are put between them.
+/// Refuses a file with the tables of another application.
 async fn check_tables(connection: &mut SqliteConnection) -> Result<(), String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \

@@ -1,27 +1,26 @@
-//! SQL for many rows at once. It is put together from constants and a count, never from data, and the counts are few, so
-//! that the texts in use stay prepared. This is the only module that vouches for SQL that is not a literal.
+//! SQL for many rows at once. A text is made of constants and a number of rows, and never of data. Few numbers are used, so that
+//! the texts in use stay prepared. This is the only module of this database that vouches for SQL that is not a literal.
 //!
-//! A whole batch is one command, `BEGIN IMMEDIATE; .. ; COMMIT`: each command is a trip to SQLite's thread and back, and
-//! on a busy machine the trips, not SQLite, are what a batch would wait for.
+//! A whole batch is one command, `BEGIN IMMEDIATE; .. ; COMMIT`. Each command goes to SQLite's thread and back; on a busy machine
+//! a batch of several commands would wait for the thread, and not for SQLite.
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
 
-/// Most rows of one statement. What is larger takes several.
+/// The most rows of one statement. More rows take several statements.
 const ROWS_MAX: usize = 64;
 
-/// An insert that takes any number of rows. Rows are padded with NULLs to the next power of two, and left out where the
-/// first column is NULL.
+/// An insert of any number of rows. The rows are filled up to the next power of two with rows of NULLs, and a row whose first
+/// column is NULL is not inserted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Insert {
-    /// Up to and including the columns.
+    /// The text up to and including the names of the columns.
     head: &'static str,
-    /// What one row binds.
+    /// The text of one row.
     row: &'static str,
-    /// How many values that is.
     columns: usize,
-    /// After the rows.
+    /// The text after the rows.
     tail: &'static str,
 }
 
@@ -33,8 +32,10 @@ pub(super) const JOURNAL: Insert = Insert {
     tail: "",
 };
 
-/// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts. Nothing settled before it
-/// is written: a transaction keeps its own time when the clock leaps ahead, and retention must not find it old.
+/// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.
+///
+/// `settled_at` is at least the time now (NULL stays NULL). A transaction keeps its own time when the clock leaps ahead;
+/// retention must not find a transaction old that has just settled.
 pub(super) const INDEX: Insert = Insert {
     head: "INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, \
            hosts)",
@@ -72,7 +73,7 @@ impl Insert {
         }
     }
 
-    /// Binds rows, and the padding after them, in the order [`Self::write`] wrote them.
+    /// Binds the rows, then NULLs, in the order of [`Self::write`].
     pub(super) fn bind<T>(&self, rows: &[T], command: Bound, bind: impl Fn(Bound, &T) -> Bound) -> Bound {
         let places: usize = sizes(rows.len()).sum();
         let bound = rows.iter().fold(command, bind);
@@ -80,12 +81,12 @@ impl Insert {
     }
 }
 
-/// A text of [`Insert::write`]s, to be bound.
+/// For a text that is made of constants of this crate.
 pub(super) fn command(text: String) -> Bound {
     sqlx::query(AssertSqlSafe(text))
 }
 
-/// Powers of two, none above [`ROWS_MAX`], with room for this many rows.
+/// The sizes of the statements for this many rows: powers of two, none above [`ROWS_MAX`].
 fn sizes(rows: usize) -> impl Iterator<Item = usize> {
     let full = std::iter::repeat_n(ROWS_MAX, rows / ROWS_MAX);
     let rest = rows % ROWS_MAX;

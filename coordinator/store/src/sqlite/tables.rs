@@ -1,5 +1,4 @@
-//! Small writes: participants, coordinators, adoption, and the question whether writing works. This process's clock is
-//! the only one there is.
+//! Small writes: registrations, adoption, probes, and whether writing works. The store's time is this process's clock.
 
 use trine_protocol::{Gid, Timestamp};
 
@@ -13,10 +12,10 @@ pub(super) const ADOPT: &str = "UPDATE transactions SET owner = ?1 WHERE gid IN 
      (SELECT gid FROM transactions WHERE settled_at IS NULL AND owner <> ?1 \
       AND EXISTS (SELECT 1 FROM coordinators WHERE id = ?1 AND incarnation = ?3) LIMIT ?2) RETURNING gid";
 
-/// No proof that a write works takes longer.
+/// A probe that is older was left behind: no proof that a write works takes so long.
 const PROBE_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// See [`crate::Registry::register`]. One statement, so one database transaction.
+/// See [`crate::Registry::register`].
 pub(super) async fn register(
     writer: &Writer,
     registrations: &[Registration],
@@ -25,7 +24,7 @@ pub(super) async fn register(
     let rows = registrations.iter().map(|Registration { name, base_url, ttl_ms }| {
         serde_json::json!([name, base_url, millis(now.plus_millis(*ttl_ms))])
     });
-    // `WHERE true`: without it the parser takes ON CONFLICT for the condition of a join.
+    // Without `WHERE true` the parser takes ON CONFLICT for the condition of a join.
     let statement = sqlx::query(
         "INSERT INTO participants (name, base_url, registered_at, expires_at) \
          SELECT value ->> 0, value ->> 1, ?2, value ->> 2 FROM json_each(?1) WHERE true \
@@ -45,7 +44,7 @@ pub(super) async fn deregister(
     writer.alone(statement.bind(name).bind(base_url)).await
 }
 
-/// See [`crate::Registry::sweep_participants`]. The instance of a name that expires last stays.
+/// See [`crate::Registry::sweep_participants`].
 pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Result<u64, sqlx::Error> {
     let before = Timestamp::from_millis(clock::now().millis().saturating_sub(expired_ms));
     let statement = sqlx::query(
@@ -55,7 +54,7 @@ pub(super) async fn sweep_participants(writer: &Writer, expired_ms: u64) -> Resu
     writer.alone(statement.bind(millis(before))).await
 }
 
-/// See [`crate::Membership::adopt`]. Whoever else stands in the file is gone: this process has it.
+/// See [`crate::Membership::adopt`]. This process has the file, so every other owner is gone.
 pub(super) async fn adopt(writer: &Writer, owner: &Owner, limit: usize) -> Result<Vec<Gid>, sqlx::Error> {
     let mut session = writer.session().await?;
     let adopt =
@@ -70,7 +69,7 @@ pub(super) async fn remove_probe(writer: &Writer, gid: Gid) -> Result<(), sqlx::
     writer.alone(sqlx::query(sql::REMOVE_PROBE).bind(gid.as_str().to_owned())).await.map(drop)
 }
 
-/// What a process left behind that was killed while it looked whether it can write.
+/// Removes probes of a process that was killed before it removed them.
 pub(super) async fn sweep_probes(writer: &Writer) -> Result<u64, sqlx::Error> {
     let statement = sqlx::query(
         "DELETE FROM journal WHERE gid > 'trine-probe:' AND gid < 'trine-probe;' AND at < ?1 \
@@ -80,8 +79,8 @@ pub(super) async fn sweep_probes(writer: &Writer) -> Result<u64, sqlx::Error> {
     writer.alone(statement.bind(millis(Timestamp::from_millis(old)))).await
 }
 
-/// See [`crate::Maintenance::ping`]. Asking costs no durable write while the last one succeeded; after trouble
-/// only a real one tells whether it is over.
+/// See [`crate::Maintenance::ping`]. While the last write has succeeded, this writes nothing. After a write has failed, only
+/// another write tells whether writing works again.
 pub(super) async fn ping(writer: &Writer, owner: &Owner) -> Result<(), sqlx::Error> {
     if writer.is_in_trouble() {
         return owner::heartbeat(writer, owner).await.map(drop);

@@ -1,5 +1,7 @@
-//! SQLite's errors in words that say what to do; and the limit of a process on the size of files (`ulimit -f`), of which
-//! SQLite says no more than that the disk failed.
+//! SQLite's errors in words that say what to do.
+//!
+//! If a file reaches the limit of the process on the size of files (`ulimit -f`), SQLite only says that the disk failed. So that
+//! limit is noticed here, by its signal.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,14 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{StoreError, Unfit, Why};
 
-/// The signal that comes with a write past the limit: SIGXFSZ. Unless somebody listens, it ends the process.
+/// SIGXFSZ: the signal of a write past the limit. It ends a process that does not handle it.
 const FILE_SIZE_SIGNAL: i32 = 25;
 
-/// A write past the limit was tried, and none has succeeded since.
+/// A write past the limit was tried, and no write has succeeded since.
 static LIMITED: AtomicBool = AtomicBool::new(false);
 
-/// From now on a write past the limit on file sizes fails, as on a full disk, and no longer ends the process. Must be called
-/// inside a tokio runtime.
+/// Makes a write past the limit on file sizes fail, as on a full disk, instead of ending the process. Must be called inside a
+/// tokio runtime.
 pub fn outlive_file_limit() -> io::Result<()> {
     let mut reached = signal(SignalKind::from_raw(FILE_SIZE_SIGNAL))?;
     tokio::spawn(async move {
@@ -38,16 +40,16 @@ pub(super) fn written() {
     }
 }
 
-/// What [`super::owner::STANDING`] fails with.
+/// SQLite's message when [`super::owner::STANDING`] fails.
 pub(super) const NOT_OURS: &str = "integer overflow";
 
-/// SQLite's words for pages that make no sense: malformed (11), and no database at all (26).
+/// Whether SQLite says that the file is malformed (11) or not a database (26).
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
     code.is_some_and(|code| [11, 26].contains(&(code & 0xff)))
 }
 
-/// An error in words for whoever runs the coordinator.
+/// An error in words for the operator.
 pub(super) fn of(error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
     let remedy = match code.map(|code| code & 0xff) {
@@ -67,7 +69,7 @@ pub(super) fn of(error: &sqlx::Error) -> String {
     format!("{remedy} ({error})")
 }
 
-/// What a read or a small write is told. Damage of the file is no silence: asking again does not help.
+/// The error of a read or a small write. A damaged file is not an unavailable store: asking again does not help.
 pub(super) fn store_error(error: &sqlx::Error) -> StoreError {
     let detail = of(error);
     if is_damage(error) {

@@ -1,5 +1,7 @@
-//! The one connection that writes. A session has it to itself, and gives it back only when all is known to be well;
-//! otherwise it is closed, which rolls back whatever it had begun, and the next session opens a new one.
+//! The one connection that writes.
+//!
+//! A [`Session`] has the connection to itself, and gives it back only when the connection is in a known state. Otherwise the
+//! connection is closed, which rolls back what was begun on it, and the next session opens a new one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,23 +16,24 @@ use super::guard::Guard;
 use super::schema;
 use super::words;
 
-/// The writing connection and the queue of those who want it, first come, first served.
+/// The connection that writes, and the queue of the sessions that wait for it: first come, first served.
 #[derive(Debug)]
 pub(super) struct Writer {
     path: PathBuf,
     guard: Arc<Guard>,
     slot: Mutex<Slot>,
-    /// Open as long as the store is: SQLite removes the write-ahead log with the last connection, so it stays when the
-    /// writing one is closed after trouble. It saves what the log holds when somebody else removes the log.
+    /// Open as long as the store is. SQLite removes the write-ahead log when the last connection is closed; because of this
+    /// connection the log stays when the writing one is closed after an error. If another process removes the log, this
+    /// connection still has it open and copies it into the database.
     anchor: Mutex<Option<SqliteConnection>>,
-    /// The last write did not succeed.
+    /// The last write has failed.
     in_trouble: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Slot {
     Idle(SqliteConnection),
-    /// In a session, or lost in one.
+    /// In a session, or closed by the last one.
     Away,
     Closed,
 }
@@ -51,7 +54,7 @@ impl Writer {
         }
     }
 
-    /// Waits for the connection. There is none while the file has lost its name: what would be written there is lost.
+    /// Waits for the connection. Fails while the file has lost its name, because what is written to such a file is lost.
     pub(super) async fn session(&self) -> Result<Session<'_>, sqlx::Error> {
         let mut slot = self.slot.lock().await;
         if !matches!(*slot, Slot::Closed) && self.guard.check().is_err() {
@@ -75,7 +78,7 @@ impl Writer {
         Ok(Session { connection, slot, in_trouble: &self.in_trouble })
     }
 
-    /// One statement that is its own database transaction; returns the rows it changed.
+    /// Runs one statement as a database transaction of its own. Returns how many rows it changed.
     pub(super) async fn alone(
         &self,
         statement: Query<'static, Sqlite, SqliteArguments>,
@@ -85,12 +88,11 @@ impl Writer {
         session.end(result)
     }
 
-    /// Copies what was acknowledged into the database when the write-ahead log has lost its name: whoever has the log open
-    /// has it still.
+    /// If the write-ahead log has lost its name, copies what it holds into the database: the anchor still has the log open.
     async fn save_log(&self) {
         let mut anchor = self.anchor.lock().await;
         let Some(anchor) = anchor.as_mut().filter(|_| self.guard.may_save_log()) else { return };
-        // Whether somebody was in the way, pages in the log, pages copied.
+        // The pragma answers: whether another connection was in the way, pages in the log, pages copied.
         let saved =
             sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(FULL)").fetch_one(anchor).await;
         match saved {
@@ -108,25 +110,25 @@ impl Writer {
         }
     }
 
-    /// Whether the last write did not succeed.
+    /// Whether the last write has failed.
     pub(super) fn is_in_trouble(&self) -> bool {
         self.in_trouble.load(Ordering::SeqCst)
     }
 
-    /// Waits for what is under way, copies the write-ahead log into the database and closes the connection.
+    /// Waits for the session under way, copies the write-ahead log into the database and closes the connection.
     pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
         let mut slot = self.slot.lock().await;
         if let Some(anchor) = self.anchor.lock().await.take() {
             anchor.close().await?;
         }
         let Slot::Idle(mut connection) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
-        // Only housekeeping: what was committed is durable with or without it.
+        // Housekeeping: commits are durable in the log as well.
         let checkpointed = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await;
         connection.close().await.and(checkpointed.map(drop))
     }
 }
 
-/// The writing connection, for one piece of work. Dropped without [`Session::end`], it is closed.
+/// The connection that writes, for one piece of work. If this is dropped without [`Session::end`], the connection is closed.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
     pub(super) connection: SqliteConnection,
@@ -135,7 +137,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Gives the connection back. Call it when no database transaction is open on it.
+    /// Gives the connection back. Call this only when no database transaction is open on it.
     pub(super) fn end<T>(mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         self.in_trouble.store(result.is_err(), Ordering::SeqCst);
         if result.is_ok() {
@@ -145,7 +147,7 @@ impl Session<'_> {
         result
     }
 
-    /// Closes the connection: what it had begun is rolled back.
+    /// Closes the connection, which rolls back what was begun on it.
     pub(super) fn abandon(self) {
         self.in_trouble.store(true, Ordering::SeqCst);
     }
