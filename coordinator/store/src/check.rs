@@ -1,10 +1,10 @@
-//! Reads a whole store and compares: records with their checksums, journals with the rules, index rows and labels with what
-//! the journals say. It changes nothing and decides nothing.
+//! Checks a whole store (`trine check`): compares records with their checksums, journals with the rules of the engine, and
+//! index rows and labels with the journals. Nothing is changed.
 //!
-//! Coordinators may go on meanwhile. What is found under a gid is therefore looked at again after a pause, and told only if
-//! it is found again: a transaction that moved between two reads is no damage.
+//! Coordinators may use the store meanwhile, and a transaction that moves between two reads looks inconsistent. So whatever is
+//! found is looked at again after a pause, and is reported only if it is found again.
 //!
-//! What cannot be read is a finding, and the rest is read.
+//! What cannot be read is reported, and the rest is read.
 
 use std::time::Duration;
 
@@ -14,35 +14,34 @@ use trine_protocol::Gid;
 
 use crate::{Inspect, Inspected, Names, PROBES, StoreError};
 
-/// Names read at a time.
+/// How many names are read at a time.
 const CHUNK_LEN: usize = 200;
-/// Pause between chunks: coordinators come first.
+/// The pause between chunks, so that coordinators are not slowed down.
 const CHUNK_PAUSE: Duration = Duration::from_millis(5);
-/// Pause before something is looked at again.
+/// The pause before something is looked at again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// Findings that are told one by one.
+/// How many findings are reported one by one. The others are only counted.
 const FINDINGS_MAX: usize = 10_000;
 
-/// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     /// A record is damaged, or missing between others.
     Record,
-    /// The records do not make a history.
+    /// The engine refuses the records as a history.
     History,
     /// The index row differs from what the journal says, or is missing.
     Index,
     /// Labels differ from what the journal says.
     Labels,
-    /// A row that belongs to no journal.
+    /// An index row or labels without a journal.
     Orphan,
     /// The database itself finds its file damaged.
     Database,
 }
 
 impl FindingKind {
-    /// The word it has in the output.
+    /// The word in the output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Record => "record",
@@ -55,30 +54,25 @@ impl FindingKind {
     }
 }
 
-/// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Under which gid; absent where it concerns the whole database.
+    /// None if the finding is about the whole database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<String>,
-    /// What.
     pub kind: FindingKind,
-    /// In words.
     pub detail: String,
 }
 
-/// What was read, and what is wrong with it.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
-    /// Gids under which anything stands.
+    /// How many names the store has something under.
     pub transactions: u64,
-    /// Records read.
     pub records: u64,
-    /// Of these, records written before there were checksums: believed.
+    /// How many of the records were written before there were checksums. They are taken for sound.
     pub records_without_checksum: u64,
-    /// How much is wrong.
     pub findings_total: u64,
-    /// The first of it.
+    /// The first of them.
     pub findings: Vec<Finding>,
 }
 
@@ -90,7 +84,7 @@ impl Report {
     }
 }
 
-/// Reads everything. `told` hears how many transactions have been read, now and then.
+/// Checks everything. `told` is called now and then with the number of names that have been read.
 pub async fn check(store: &dyn Inspect, told: impl Fn(u64)) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let database = store.database().await?.into_iter();
@@ -99,7 +93,7 @@ pub async fn check(store: &dyn Inspect, told: impl Fn(u64)) -> Result<Report, St
     let mut failing: Vec<&'static str> = Vec::new();
     loop {
         let Names { names, unreadable } = store.names(after.clone(), CHUNK_LEN).await?;
-        // A damaged page may take several chunks to be passed: told once.
+        // A damaged page may span several chunks. It is reported once.
         let news = unreadable.iter().filter(|(table, _)| !failing.contains(table));
         report.take(news.map(|(table, why)| unlisted(table, &after, names.last(), why)).collect());
         failing = unreadable.iter().map(|(table, _)| *table).collect();
@@ -122,7 +116,7 @@ pub async fn check(store: &dyn Inspect, told: impl Fn(u64)) -> Result<Report, St
     }
 }
 
-/// A table that could not be read to the end of some names.
+/// The finding for a table that could not be read as far as the names of a chunk go.
 fn unlisted(table: &str, after: &str, last: Option<&String>, why: &str) -> Finding {
     let from = if after.is_empty() { "from the beginning".to_owned() } else { format!("after {after:?}") };
     let goes_on = match last {
@@ -133,7 +127,7 @@ fn unlisted(table: &str, after: &str, last: Option<&String>, why: &str) -> Findi
     Finding { gid: None, kind: FindingKind::Database, detail }
 }
 
-/// What is found a second time.
+/// Those findings that are found a second time.
 async fn found_again(
     store: &dyn Inspect,
     suspects: Vec<(String, Vec<Finding>)>,
@@ -151,7 +145,7 @@ async fn found_again(
 
 /// What is wrong with everything under one name.
 fn findings(name: &str, found: &Inspected) -> Vec<Finding> {
-    // A coordinator has just proved that it can write, or was cut off while it did.
+    // A probe: a coordinator is proving that it can append, or was killed while it did.
     if found.row.is_none() && name.starts_with(PROBES) {
         return Vec::new();
     }
@@ -193,12 +187,12 @@ fn findings(name: &str, found: &Inspected) -> Vec<Finding> {
     findings
 }
 
-/// Where the index row differs from the journal.
+/// How the index row differs from the journal, if it does.
 fn index(transaction: &Transaction, found: &Inspected) -> Option<String> {
     let Some(row) = &found.row else {
         return Some("there is no index row: no list and no recovery finds it".into());
     };
-    // As early as a row may say that it is due: how much later is a matter of configuration.
+    // The earliest time that the row may be due at. How much later it is depends on the configuration.
     let expected = IndexRow::of(transaction, 0);
     let millis = |at: trine_protocol::Timestamp| i64::try_from(at.millis()).unwrap_or(i64::MAX);
     let settled_at = expected.status.is_settled().then(|| millis(expected.updated_at));
@@ -225,7 +219,7 @@ fn index(transaction: &Transaction, found: &Inspected) -> Option<String> {
             row.created_at.to_string(),
             millis(expected.created_at).to_string(),
         ),
-        // When is told by the store's clock, and the journal by the coordinator's.
+        // The row has the store's time and the journal the coordinator's, so only the presence is compared.
         (
             "settled_at",
             row.settled_at.is_some() != settled_at.is_some(),

@@ -1,20 +1,20 @@
-//! The checksum of a record: what tells a journal that was written from one that was damaged since.
+//! The checksum of a record, by which damage is noticed.
 //!
-//! It is over the record's place (gid, seq) and time as well as its event, so that a record that was moved is noticed, too.
-//! CRC-32: made for flipped bits and torn pages, of which it misses one in four thousand million, and so cheap that no
-//! transaction waits for it. It is no signature: whoever may write to the database may write a checksum.
+//! The checksum covers gid, seq and time as well as the event, so that a record that was moved is noticed, too. It is a CRC-32:
+//! made for flipped bits and torn pages, of which it misses one in four thousand million, and cheap to compute. It is not a
+//! signature: everybody who can write to the database can write a matching checksum.
 //!
-//! Records written before there were checksums have none, and are believed.
+//! Records that were written before there were checksums have none. They are taken for sound.
 
 use trine_protocol::{Gid, Timestamp};
 
-/// As it stands in the tables: 32 bits, never negative.
+/// The checksum as it is written into the tables: 32 bits, never negative.
 pub(super) fn of(gid: &Gid, seq: u64, at: Timestamp, event: &[u8]) -> i64 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&seq.to_le_bytes());
     hasher.update(&at.millis().to_le_bytes());
     hasher.update(gid.as_str().as_bytes());
-    // No gid has a zero in it: where it ends and the event begins is part of what is summed up.
+    // No gid contains a zero byte, so this marks where the gid ends and the event begins.
     hasher.update(&[0]);
     hasher.update(event);
     i64::from(hasher.finalize())
@@ -33,7 +33,7 @@ mod tests {
         assert_eq!(sum("pay-1", 3, 1_790_000_000_000, r#"{"v":1,"event":"started"}"#), PINNED);
     }
 
-    /// Rows in databases have it: a change would make every journal look damaged.
+    /// Rows in databases have checksums: if the value changed, every journal would look damaged.
     const PINNED: i64 = 2_002_087_555;
 
     #[test]

@@ -1,10 +1,10 @@
-//! Events as the journal keeps them: JSON text that says which version of the encoding it is.
+//! The encoding of events in the journal: JSON text that names the version of the encoding.
 //!
-//! [`encode`] writes the newest version, [`decode`] reads every version there ever was. A version is a module of
-//! mirror structs, because the engine's types change with the rules and a journal must not. Golden files
+//! [`encode`] writes the newest version, and [`decode`] reads every version that there ever was. A version is a module of structs
+//! that mirror the engine's types: the engine's types change with the rules, and the journal must not. Golden files
 //! (`tests/golden/journal`) pin every variant for ever.
 //!
-//! Not here: gid, seq and time of a record. They are columns of their own.
+//! Gid, seq and time of a record are not part of the text. They are columns of their own.
 
 mod v1;
 
@@ -19,13 +19,12 @@ use trine_engine::Event;
 /// Why a text is not an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The text says it is of a version that does not exist yet.
+    /// The text names a version of the encoding that this program does not know.
     #[error("the event is encoded as version {0}, which only a newer version of Trine can read")]
     NewerVersion(u64),
-    /// The version is known, the event is not.
+    /// The version is known, and the event is not.
     #[error("the event is called {0:?}, which only a newer version of Trine can read")]
     UnknownEvent(String),
-    /// Anything else.
     #[error("the event is damaged: {0}")]
     Damaged(String),
 }
@@ -36,8 +35,8 @@ impl From<serde_json::Error> for DecodeError {
     }
 }
 
-/// What every version has in common. Fields it does not know are skipped, here and in every version: during a rolling
-/// upgrade a newer coordinator may have written more than an older one needs.
+/// What all versions have in common. Unknown fields are skipped, here and in every version: during a rolling upgrade a newer
+/// coordinator may write fields that an older one does not know.
 #[derive(Deserialize)]
 struct Head<'a> {
     v: u64,

@@ -1,12 +1,11 @@
-//! Work that its caller may stop waiting for.
+//! Runs work in a task of its own, so that a caller may stop waiting at any moment.
 
 use tokio::task::JoinError;
 
 use super::{AppendError, StoreError, StoreFuture};
 
-/// What a caller is told when the work ended without a result.
+/// The error when the work ended without a result: it panicked, or the runtime is shutting down.
 pub(super) trait Interrupted {
-    /// The work panicked, or the runtime is going down.
     fn interrupted(cause: &JoinError) -> Self;
 }
 
@@ -22,8 +21,8 @@ impl Interrupted for StoreError {
     }
 }
 
-/// Starts `work` in a task of its own, at once, and waits for it. Dropping the returned future does not stop the work,
-/// so it can never stop between two statements of one database transaction.
+/// Starts `work` at once and waits for its result. Dropping the returned future does not stop the work, so the work never stops
+/// between two statements of one database transaction.
 pub(super) fn detached<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> StoreFuture<T, E>
 where
     T: Send + 'static,

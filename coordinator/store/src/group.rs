@@ -1,4 +1,4 @@
-//! What every store does alike with records: a batch's runs per gid, and rows turned back into records.
+//! What all stores do in the same way with records: the runs of a batch, records that are written, and records that are read.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::{StoreError, checksum, codec};
 
-/// The records of one gid in a batch.
+/// The seqs of one gid in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     first: u64,
@@ -17,23 +17,23 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// The seq it begins with.
+    /// The seq that it begins with.
     pub(super) fn first(&self) -> u64 {
         self.first
     }
 
-    /// Whether it can follow any journal at all.
+    /// Whether there is a journal that it can follow.
     pub(super) fn is_whole(&self) -> bool {
         self.unbroken && self.first > 0
     }
 
-    /// Whether it may follow a journal that ends at `last`: neither over what is there nor behind a gap.
+    /// Whether it follows a journal that ends at `last`, without overlap and without a gap.
     pub(super) fn continues(&self, last: u64) -> bool {
         self.unbroken && last.checked_add(1) == Some(self.first)
     }
 }
 
-/// The runs of a batch.
+/// The runs of a batch, by gid.
 pub(super) fn runs(batch: &Batch) -> BTreeMap<&Gid, Run> {
     let mut runs: BTreeMap<&Gid, Run> = BTreeMap::new();
     for Record { gid, seq, .. } in &batch.records {
@@ -44,50 +44,48 @@ pub(super) fn runs(batch: &Batch) -> BTreeMap<&Gid, Run> {
     runs
 }
 
-/// The parts of a record that take some work to write: the event's text, and the checksum of all.
+/// The columns of a record that must be computed.
 #[derive(Debug, Clone)]
 pub(super) struct Written {
     pub(super) event: String,
     pub(super) checksum: i64,
 }
 
-/// A record as it is to stand in a database.
 pub(super) fn written(record: &Record) -> Written {
     let event = codec::encode(&record.event);
     let checksum = checksum::of(&record.gid, record.seq, record.at, event.as_bytes());
     Written { event, checksum }
 }
 
-/// A row of the journal as it stands in a database, understood or not.
+/// A row of the journal, before it was checked and decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stored<'a> {
     pub(super) seq: i64,
     pub(super) at: i64,
     pub(super) event: &'a [u8],
-    /// None: written before there were checksums.
+    /// None if the record was written before there were checksums.
     pub(super) checksum: Option<i64>,
 }
 
-/// Some of a gid's records, as far as they can be read.
+/// Records of a gid, as far as they can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Readable {
-    /// Those that are what was written, in `seq` order.
+    /// In the order of their seqs.
     pub records: Vec<Record>,
-    /// Those that are not, and those that are missing between others, in `seq` order.
+    /// Damaged records, and gaps between records, in the order of their seqs.
     pub damaged: Vec<Unreadable>,
 }
 
-/// A record that cannot be read.
+/// A record that is damaged or missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its place.
     pub seq: u64,
-    /// What is wrong with it.
+    /// What is wrong.
     pub detail: String,
 }
 
 impl Readable {
-    /// From what follows the record with the seq `after`, in order.
+    /// From the rows that follow the record with the seq `after`, in order.
     pub(super) fn after(after: u64, rows: impl IntoIterator<Item = Result<Record, Unreadable>>) -> Self {
         let (mut readable, mut last) = (Self::default(), after);
         for row in rows {
@@ -105,12 +103,11 @@ impl Readable {
         readable
     }
 
-    /// Whether there is anything at all.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty() && self.damaged.is_empty()
     }
 
-    /// All of it, or what is wrong.
+    /// All records, or the first thing that is wrong.
     pub fn whole(self, gid: &Gid) -> Result<Vec<Record>, StoreError> {
         self.damaged.into_iter().next().map_or(Ok(self.records), |damaged| Err(unreadable(gid, &damaged)))
     }
@@ -119,14 +116,14 @@ impl Readable {
 /// A page of a gid's records.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReadablePage {
-    /// What stands on it, and what is damaged of it.
     pub found: Readable,
-    /// After which record the next page begins, if there is one.
+    /// The next page begins after this seq. None on the last page.
     pub next_after_seq: Option<u64>,
 }
 
 impl ReadablePage {
-    /// The first `limit` of what follows the record with the seq `after`, in order. One row more says that there is a next page.
+    /// From the rows that follow the record with the seq `after`, in order. The page shows `limit` of them; one row more says that
+    /// there is a next page.
     pub(super) fn after(
         after: u64,
         rows: impl IntoIterator<Item = Result<Record, Unreadable>>,
@@ -136,13 +133,13 @@ impl ReadablePage {
         let page: Vec<_> = rows.by_ref().take(limit).collect();
         let last =
             page.iter().map(|row| row.as_ref().map_or_else(|damaged| damaged.seq, |record| record.seq)).max();
-        // A row whose seq cannot be read leads nowhere: each page begins behind the one before it.
+        // A row whose seq cannot be read counts as seq 0. The next page must begin after this one, so a page of such rows alone is the last.
         let next_after_seq = last.filter(|last| *last > after && rows.next().is_some());
         Self { found: Readable::after(after, page), next_after_seq }
     }
 }
 
-/// A row of the journal as a record, if it is what was written.
+/// Checks and decodes a row of the journal.
 pub(super) fn record(gid: &Gid, stored: Stored<'_>) -> Result<Record, Unreadable> {
     let (seq, at) = (stored.seq.cast_unsigned(), Timestamp::from_millis(stored.at.cast_unsigned()));
     let damaged = |detail: String| Unreadable { seq, detail };
@@ -154,9 +151,9 @@ pub(super) fn record(gid: &Gid, stored: Stored<'_>) -> Result<Record, Unreadable
     Ok(Record { gid: gid.clone(), seq, at, event })
 }
 
-/// What can be read of some index rows. A row that cannot is passed over, so that the others are found: what is done about
-/// a transaction is decided on its journal, and `trine check` names the row. Said once: some of these are asked for each
-/// second.
+/// The index rows that can be read. A row that cannot be read is skipped, so that the others are found: what happens to a
+/// transaction is decided by its journal, and `trine check` reports the row. The first such row of a process is logged as an
+/// error, all others for debugging, because some of these reads are made each second.
 pub(super) fn legible<T, E: std::fmt::Display>(rows: impl Iterator<Item = Result<T, E>>) -> Vec<T> {
     static SAID: AtomicBool = AtomicBool::new(false);
     rows.filter_map(|row| {
@@ -172,14 +169,14 @@ pub(super) fn legible<T, E: std::fmt::Display>(rows: impl Iterator<Item = Result
     .collect()
 }
 
-/// Records under a name that is no gid: none of them is anybody's.
+/// What is found under a name that is not a gid: records that belong to no transaction.
 pub(super) fn nameless(rows: usize, error: &dyn std::fmt::Display) -> Readable {
     let detail = format!("{rows} records under a name that is no gid: {error}");
     let damaged = if rows > 0 { vec![Unreadable { seq: 0, detail }] } else { Vec::new() };
     Readable { damaged, ..Readable::default() }
 }
 
-/// The journal of a gid cannot be read, and will not be the next time.
+/// The error for a gid whose journal cannot be read. Reading again does not help.
 pub(super) fn unreadable(gid: &Gid, damaged: &Unreadable) -> StoreError {
     let Unreadable { seq, detail } = damaged;
     StoreError::Corrupt { gid: gid.clone(), detail: format!("seq {seq}: {detail}") }

@@ -1,71 +1,61 @@
-//! Reading a whole store, beside whoever uses it: nothing is joined, locked, migrated or written.
+//! Reads a whole store while coordinators use it. Nothing is joined, locked, migrated or written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{OpenError, Options, Readable, Scheme, StoreFuture, remote, scheme, sqlite};
 
-/// Everything that stands under one gid.
+/// Everything that a store has under one name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inspected {
-    /// The records, as far as they can be read.
     pub journal: Readable,
-    /// Records that were written before there were checksums.
+    /// How many records were written before there were checksums.
     pub without_checksum: u64,
-    /// The index row, as it stands there.
     pub row: Option<IndexColumns>,
-    /// Why the index row cannot be read, where it cannot.
+    /// Why there is no `row`, if it cannot be read.
     pub row_unreadable: Option<String>,
-    /// The labels.
     pub labels: BTreeMap<String, String>,
-    /// Why the labels cannot be read, where they cannot.
+    /// Why `labels` are not complete, if some cannot be read.
     pub labels_unreadable: Option<String>,
 }
 
-/// Names under which something stands.
+/// Names under which a store has something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Names {
-    /// In order. What is no gid comes as well.
+    /// In order. Includes names that are not gids.
     pub names: Vec<String>,
-    /// Tables that could not be read to the end of these names, and why.
+    /// Tables that could not be read as far as these names go, and why.
     pub unreadable: Vec<(&'static str, String)>,
 }
 
-/// An index row, understood or not.
+/// The columns of an index row, before they were checked. Times are milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IndexColumns {
-    /// A word.
     pub pattern: String,
-    /// A word.
     pub status: String,
-    /// A word.
     pub parked: Option<String>,
-    /// The name of a coordinator.
     pub owner: String,
-    /// Milliseconds since 1970, as all times here.
     pub due_at: Option<i64>,
-    /// When it was created.
     pub created_at: i64,
-    /// When it settled.
     pub settled_at: Option<i64>,
-    /// One per line.
+    /// One host a line.
     pub hosts: String,
 }
 
-/// Reads for whoever checks a store. Each read is short. The answer names what is damaged; an error
-/// means that the store cannot be reached.
+/// Reads for [`crate::check`]. Each read is short. The answer says what is damaged; an error means that the store cannot be
+/// reached.
 pub trait Inspect: Send + Sync + std::fmt::Debug + 'static {
-    /// The next names after this one, at most so many.
+    /// The next names after `after`.
     fn names(&self, after: String, limit: usize) -> StoreFuture<Names>;
 
-    /// What stands under a name.
+    /// Everything under one name.
     fn inspect(&self, name: String) -> StoreFuture<Inspected>;
 
-    /// What the database itself finds wrong with its file, where it keeps one that can be asked about; a line each.
+    /// What the database itself finds wrong with its file, one line each. Empty for a database server.
     fn database(&self) -> StoreFuture<Vec<String>>;
 }
 
-/// Opens a store for reading. Its tables must be those of this version.
+/// Opens a store for reading. Its tables must be up to date.
 pub async fn inspect(options: &Options) -> Result<Arc<dyn Inspect>, OpenError> {
     Ok(match scheme(&options.url)? {
         Scheme::Memory => {
@@ -78,13 +68,13 @@ pub async fn inspect(options: &Options) -> Result<Arc<dyn Inspect>, OpenError> {
     })
 }
 
-/// The first names of several lists that are each in order, and each end with all there is or have `limit` names.
+/// The first `limit` names of several lists. Each list is in order, and is either complete or has `limit` names.
 pub(super) fn merged(lists: Vec<Vec<String>>, limit: usize) -> Vec<String> {
     let names: std::collections::BTreeSet<String> = lists.into_iter().flatten().collect();
     names.into_iter().take(limit).collect()
 }
 
-/// Said where the tables are not those of this version.
+/// The message for a store whose tables are not up to date.
 pub(super) fn not_ours(error: &dyn std::fmt::Display) -> String {
     format!(
         "its tables are not those of this version; `trine migrate` brings older ones up to date ({error})"

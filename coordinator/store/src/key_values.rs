@@ -1,7 +1,7 @@
-//! Small texts by category and key, beside the transactions: what a dialect keeps for its clients.
+//! Key-value entries: small texts that the dtm dialect keeps for its clients.
 //!
-//! Every change names what it was made from, so of several made from the same state one is done and the others hear that
-//! they have lost. What a store could not keep cannot be said: [`Key`] and [`Value`] have the bounds.
+//! Every change names the revision that it was made from. Of several changes from the same revision one is made, and the others
+//! learn that they have lost. [`Key`] and [`Value`] have the bounds of what every store can keep.
 
 use std::borrow::Cow;
 
@@ -9,48 +9,39 @@ use trine_protocol::Timestamp;
 
 use super::StoreFuture;
 
-/// Longest category or key.
+/// The longest category or key.
 pub const KEY_BYTES_MAX: usize = 128;
-/// Longest value.
+/// The longest value.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a text cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfBounds {
-    /// A category or key must have something in it.
     #[error("it is empty")]
     Empty,
-    /// It has a bound.
     #[error("it has {bytes} bytes, {bytes_max} are allowed")]
-    Long {
-        /// What it has.
-        bytes: usize,
-        /// What it may have.
-        bytes_max: usize,
-    },
-    /// Not every database can keep that.
+    Long { bytes: usize, bytes_max: usize },
+    /// PostgreSQL cannot keep a zero byte in a text.
     #[error("it has a zero byte")]
     Zero,
 }
 
-/// A category, or a key in one: 1 to [`KEY_BYTES_MAX`] bytes, none of them zero. Ordered byte by byte.
+/// A category, or a key in a category: 1 to [`KEY_BYTES_MAX`] bytes, none of them zero. Ordered byte by byte.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Cow<'static, str>);
 
 impl Key {
-    /// Takes a text that fits.
     pub fn parse(text: &str) -> Result<Self, OutOfBounds> {
         unfit(text, KEY_BYTES_MAX).map_or(Ok(()), Err)?;
         if text.is_empty() { Err(OutOfBounds::Empty) } else { Ok(Self(Cow::Owned(text.to_owned()))) }
     }
 
-    /// For constants: one that does not fit does not compile.
+    /// For constants. A text that is not a key does not compile.
     pub const fn constant(text: &'static str) -> Self {
         assert!(!text.is_empty() && unfit(text, KEY_BYTES_MAX).is_none(), "not a key");
         Self(Cow::Borrowed(text))
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -61,13 +52,11 @@ impl Key {
 pub struct Value(String);
 
 impl Value {
-    /// Takes a text that fits.
     pub fn parse(text: impl Into<String>) -> Result<Self, OutOfBounds> {
         let text = text.into();
         unfit(&text, VALUE_BYTES_MAX).map_or(Ok(Self(text)), Err)
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -87,54 +76,47 @@ const fn unfit(text: &str, bytes_max: usize) -> Option<OutOfBounds> {
     None
 }
 
-/// Which state of an entry something was made from. An entry that was deleted and made again has another one, although
-/// its version begins at 1 again.
+/// A state of an entry. If an entry is deleted and made again, its version begins at 1 again and `created_at` differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revision {
-    /// Begins at 1, grows by one with each change.
+    /// Begins at 1 and grows by one with each change.
     pub version: u64,
-    /// When the entry was made.
     pub created_at: Timestamp,
 }
 
 impl Revision {
-    /// Bound where any revision will do: no entry has this version.
+    /// Stands for any revision in [`crate::sql::DELETE_ENTRY`]. No entry has the version 0.
     pub(crate) const ANY: Self = Self { version: 0, created_at: Timestamp::from_millis(0) };
 }
 
-/// An entry as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its key in the category that was asked for.
     pub key: String,
-    /// Its value.
     pub value: String,
-    /// Which state of it this is.
     pub revision: Revision,
-    /// When it was changed last, by the clock of whoever changed it.
+    /// The time of the last change, by the clock of the coordinator that made it.
     pub updated_at: Timestamp,
 }
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Change {
-    /// It is durable.
+    /// The change is durable.
     Done,
-    /// The entry is not what the change was made from, and stays as it is.
+    /// The entry is not at the revision that the change was made from. Nothing was changed.
     Lost,
 }
 
-/// Entries by category and key.
+/// The key-value entries of a store.
 pub trait KeyValues: Send + Sync + std::fmt::Debug + 'static {
-    /// One entry.
     fn entry(&self, category: Key, key: Key) -> StoreFuture<Option<Entry>>;
 
-    /// The entries of a category in the order of their keys, after `after`.
+    /// The entries of a category after the key `after`, in the order of their keys.
     fn entries(&self, category: Key, after: Option<Key>, limit: usize) -> StoreFuture<Vec<Entry>>;
 
-    /// Changes the entry that is at `expected`, or makes one where none is expected. An error may mean that nobody knows
-    /// whether that was done: reading tells.
+    /// Changes the entry that is at the revision `expected`; without `expected`, makes a new entry. After an error the change may
+    /// have been made: only reading tells.
     fn put(
         &self,
         category: Key,
@@ -144,7 +126,8 @@ pub trait KeyValues: Send + Sync + std::fmt::Debug + 'static {
         now: Timestamp,
     ) -> StoreFuture<Change>;
 
-    /// Deletes the entry that is at `expected`, or whatever is there. [`Change::Lost`] when there is no such entry.
+    /// Deletes the entry if it is at the revision `expected`; without `expected`, at any revision. [`Change::Lost`] if there is
+    /// no such entry.
     fn delete(&self, category: Key, key: Key, expected: Option<Revision>) -> StoreFuture<Change>;
 }
 

@@ -1,8 +1,7 @@
-//! A store in memory, for tests: the same contracts, and faults on demand ([`Faults`]).
+//! A store in memory, for tests. It keeps the same promises as the others, and makes faults on demand ([`Faults`]).
 //!
-//! Several coordinators share one by [`Memory::another`]. Events are kept as the codec's text, so what passes through
-//! here has passed through the codec. Nothing survives the process. It is not meant for production and has no index:
-//! lists walk every row.
+//! Several coordinators can share one store; see [`Memory::another`]. Events are kept as the codec's text, so that tests pass
+//! through the codec. Nothing survives the process, and lists walk over all rows: this store is not for production.
 
 mod faults;
 mod key_values;
@@ -57,7 +56,7 @@ impl Memory {
         Self { owner: owner.into(), lanes_max: 1, shared, watcher: Arc::default(), walk: Arc::default() }
     }
 
-    /// Lets this many lanes append side by side.
+    /// With this many lanes that append side by side.
     #[must_use]
     pub fn with_lanes_max(mut self, lanes_max: usize) -> Self {
         self.lanes_max = lanes_max.max(1);
@@ -70,22 +69,22 @@ impl Memory {
         Self { owner: owner.into(), watcher: Arc::default(), walk: Arc::default(), ..self.clone() }
     }
 
-    /// The switches for what goes wrong; they work for every coordinator on this store.
+    /// The switches for faults. They work for every coordinator on this store.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
 
-    /// Lets a coordinator's heartbeat lapse: from now on others may adopt what it owns, until it beats again.
+    /// Makes a coordinator count as gone: until its next heartbeat others may adopt its transactions.
     pub fn lapse(&self, owner: &str) {
         self.shared.tables().lapse(owner);
     }
 
-    /// Sets the store's clock so much ahead of this process's, or back.
+    /// Sets the store's clock ahead of this process's, or behind it.
     pub fn set_clock_ahead(&self, ms: i64) {
         self.shared.tables().ahead_ms = ms;
     }
 
-    /// Damages one record, to see what that leads to. Returns whether the record is there.
+    /// Damages one record. Returns whether the record is there.
     pub fn damage(&self, gid: &Gid, seq: u64, damage: &Damage) -> bool {
         self.shared.tables().damage(gid, seq, damage)
     }
@@ -118,7 +117,7 @@ impl Store for Memory {
         self.lanes_max
     }
 
-    /// By tests: see [`Self::another`].
+    /// By [`Self::another`].
     fn is_shared(&self) -> bool {
         true
     }

@@ -1,9 +1,13 @@
-//! What may be deleted: what is settled by its journal. An index row is derived from that, and its word is not enough for
-//! what cannot be undone.
+//! Which transactions retention may delete: those whose journal says that they are settled. The index row is derived from the
+//! journal and may be wrong, and deleting cannot be undone.
 //!
-//! Stores walk over the rows that call their transactions settled, oldest first, some at a time; the journals of each
-//! chunk are read and folded. What is settled by its journal is deleted, if the row still says the same. A row whose journal is
-//! not settled is put right; where the journal cannot be read nothing is touched. Both are walked past.
+//! A store walks over the index rows that call their transactions settled, oldest first, some at a time, and reads their journals:
+//!
+//! | The journal | What the store does |
+//! |---|---|
+//! | is settled | deletes everything of the transaction, if the index row still says the same |
+//! | is not settled | corrects the index row, and the transaction goes on |
+//! | is missing, or cannot be read | leaves everything as it is, and walks on |
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,20 +17,20 @@ use trine_protocol::Gid;
 
 use super::{Journals, Loaded};
 
-/// Journals read at once: each may hold some megabytes.
+/// How many journals are read at once. Each may have some megabytes.
 pub(super) const READ_AT_ONCE: usize = 20;
 
 /// An index row that calls its transaction settled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Candidate {
-    /// As it stands there. A row that is written anew has another one, or none.
+    /// If the row is written again, it has another time here, or none.
     pub(super) settled_at: i64,
-    /// As it stands there.
+    /// May be damaged, so it need not be a gid.
     pub(super) gid: String,
 }
 
 impl Candidate {
-    /// Before every other one.
+    /// Comes before all candidates.
     fn first() -> Self {
         Self { settled_at: i64::MIN, gid: String::new() }
     }
@@ -35,16 +39,16 @@ impl Candidate {
 /// What the journals of some candidates say.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
-    /// Settled: these may go.
+    /// May be deleted.
     pub(super) settled: Vec<Candidate>,
     /// Not settled, and what their index rows should say.
     pub(super) unfinished: Vec<(Candidate, IndexRow)>,
-    /// There is no journal, or it cannot be read.
+    /// How many have no journal, or one that cannot be read.
     pub(super) damaged: u64,
 }
 
 impl Judged {
-    /// Judges candidates by their journals, as read.
+    /// Judges candidates by their journals.
     pub(super) fn add(&mut self, candidates: &[Candidate], journals: Journals) {
         let mut journals: BTreeMap<String, Loaded> =
             journals.into_iter().map(|loaded| (loaded.gid.as_str().to_owned(), loaded)).collect();
@@ -53,7 +57,8 @@ impl Judged {
                 Some(transaction) if transaction.status().is_settled() => {
                     self.settled.push(candidate.clone());
                 }
-                // Due as early as a row may say: how long waits are spent outside memory is not known here.
+                // The row is due as early as possible, because it is not known here how long a wait must be for a transaction to
+                // leave memory.
                 Some(transaction) => {
                     self.unfinished.push((candidate.clone(), IndexRow::of(&transaction, 0)));
                 }
@@ -62,7 +67,7 @@ impl Judged {
         }
     }
 
-    /// So many index rows were put right.
+    /// Logs that so many index rows were corrected.
     pub(super) fn put_right(&self, rows: u64) {
         if let Some((first, _)) = self.unfinished.first().filter(|_| rows > 0) {
             tracing::error!(
@@ -75,26 +80,27 @@ impl Judged {
     }
 }
 
-/// What a journal comes to, if it can be read.
+/// The transaction that the journal results in, if the journal can be read.
 fn folded(loaded: &Loaded) -> Option<Transaction> {
     let records = loaded.records.as_ref().ok()?;
     std::panic::catch_unwind(|| Transaction::fold(records)).ok()?.ok()?
 }
 
-/// Names that can be those of transactions.
+/// The gids of those candidates that have one.
 pub(super) fn gids(candidates: &[Candidate]) -> Vec<Gid> {
     candidates.iter().filter_map(|candidate| Gid::parse(&candidate.gid).ok()).collect()
 }
 
-/// How far a walk over the candidates has come. It begins anew when it has reached the end.
+/// How far the walk over the candidates has come. At the end it begins again.
 #[derive(Debug)]
 pub(super) struct Walk(Mutex<Progress>);
 
 #[derive(Debug)]
 struct Progress {
     after: Candidate,
+    /// How many damaged ones were left behind on this walk.
     left: u64,
-    /// What was left behind when that was last told.
+    /// How many were left behind when that was last logged.
     told: u64,
 }
 
@@ -105,19 +111,19 @@ impl Default for Walk {
 }
 
 impl Walk {
-    /// The candidate after which it goes on.
+    /// The walk goes on after this candidate.
     pub(super) fn after(&self) -> Candidate {
         self.progress().after.clone()
     }
 
-    /// Everything up to this one was deleted, put right, or left behind because it is damaged.
+    /// All candidates up to `last` have been dealt with; `damaged` of them were left behind.
     pub(super) fn went_on(&self, last: Candidate, damaged: u64) {
         let mut progress = self.progress();
         progress.after = last;
         progress.left += damaged;
     }
 
-    /// There are no more. Tells what was left behind, once.
+    /// There are no more candidates. Logs how many were left behind, if the number has changed.
     pub(super) fn ended(&self) {
         let mut progress = self.progress();
         if progress.left > 0 && progress.left != progress.told {

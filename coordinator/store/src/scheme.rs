@@ -1,8 +1,7 @@
-//! The URL of a store: which kind it names. Not here: what else a server's URL says (`remote::hosts`).
+//! Which kind of store a URL names. The rest of a server's URL is read by `remote::hosts`.
 
 use super::OpenError;
 
-/// Where a URL leads.
 pub(super) enum Scheme<'a> {
     Memory,
     Sqlite(&'a std::path::Path),
@@ -10,7 +9,6 @@ pub(super) enum Scheme<'a> {
     MySql,
 }
 
-/// The store that a URL names.
 pub(super) fn scheme(url: &str) -> Result<Scheme<'_>, OpenError> {
     let wrong = |detail: &str| OpenError::Url { url: url.to_owned(), detail: detail.to_owned() };
     match url.split_once(':') {

@@ -1,6 +1,7 @@
-//! What every store promises, as cases that any store can be put through: `conformance!` makes one test of each.
+//! The conformance suite: what every store promises, as cases that run against each of them.
 //!
-//! A case gets a fresh [`Subject`]. A new kind of store implements that trait and calls the macro; nothing else.
+//! Each case gets a fresh [`Subject`]. The tests of a new kind of store implement that trait and call `conformance!`, which makes
+//! one test of each case.
 
 mod appending;
 mod checking;
@@ -28,36 +29,36 @@ pub(super) use key_values::*;
 pub(super) use listing::*;
 pub(super) use recovering::*;
 
-/// A place where a store keeps things, empty at first.
+/// A place for a store, empty at first: a file, or a database.
 pub(super) trait Subject {
-    /// Opens it as a coordinator. Where only one may have it open, whoever had it before has closed it.
+    /// Opens the store as a coordinator. A store that only one process can have open was closed before.
     fn open(&self, owner: &str) -> impl Future<Output = Arc<dyn Store>> + Send;
 
     /// Damages one record.
     fn damage(&self, gid: &Gid, seq: u64, damage: Damage) -> impl Future<Output = ()> + Send;
 
-    /// Changes the times that stand in a row: what only the passing of time brings about.
+    /// Changes times in rows, in the place of waiting for time to pass.
     fn rewrite(&self, what: Rewrite<'_>) -> impl Future<Output = ()> + Send;
 
-    /// Has a coordinator taken for gone.
+    /// Makes a coordinator count as gone.
     fn lapse(&self, _owner: &str) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 }
 
-/// Times that stand in rows, in milliseconds since 1970.
+/// Changes of times in rows, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Rewrite<'a> {
-    /// When a transaction was settled.
+    /// When a transaction settled.
     Settled { gid: &'a str, at: i64 },
-    /// All that was watched.
+    /// The one span of watched time.
     Watched { from: i64, until: i64 },
-    /// Until when an instance is registered.
+    /// When a registration expires.
     Expires { name: &'a str, base_url: &'a str, at: i64 },
 }
 
 impl Rewrite<'_> {
-    /// For stores that know SQL: statements.
+    /// For SQL databases.
     pub(super) fn sql(self) -> Vec<String> {
         match self {
             Self::Settled { gid, at } => {
@@ -74,7 +75,7 @@ impl Rewrite<'_> {
     }
 }
 
-/// One test per case. `$make` is a path to a function that makes a fresh subject.
+/// Makes one test of each case. `$make` is the path of a function that makes a fresh subject.
 macro_rules! conformance {
     ($make:path) => {
         $crate::suite::cases! { $make:
@@ -137,7 +138,7 @@ macro_rules! conformance {
 }
 pub(super) use conformance;
 
-/// The same for what only a store promises that several coordinators may have open at once.
+/// The same for the promises of stores that several coordinators can share.
 macro_rules! shared_conformance {
     ($make:path) => {
         $crate::suite::cases! { $make:

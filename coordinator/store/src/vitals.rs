@@ -1,9 +1,9 @@
-//! Whether this coordinator can do its work: whether its lanes can write, and whether what they wrote can be read.
+//! Whether this coordinator can do its work: whether its lanes can append, and whether journals can be read.
 //!
-//! A heartbeat that goes through says that the store takes heartbeats. Work goes other ways, over other connections to other
-//! tables, and may stand still while the heart beats. So lanes tell here how they fare, and where nothing is known, or
-//! something fails, [`Vitals::prove`] finds out: by a record in the journal, appended over the lane's own connection
-//! like any other, read back, and removed. A lane that failed is proved by as many bytes as it failed with.
+//! A heartbeat that succeeds does not prove that. Appends use other connections and other tables, and may fail while heartbeats
+//! succeed. So lanes report here whether their appends and reads succeed. If something fails, or if nothing is known,
+//! [`Vitals::prove`] finds out: it appends a probe over the lane's own connection, reads it back, and removes it. If an append
+//! of a lane has failed, the probe has as many bytes as that batch had.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,22 +17,22 @@ use trine_protocol::{Gid, Timestamp};
 use crate::{AppendError, PROBES, Store, StoreError};
 use trine_clock::{self as clock, Stopwatch};
 
-/// Bytes of a record that proves something: enough that it takes room of its own.
+/// The smallest probe: large enough to need new space on the disk.
 const PROOF_BYTES_MIN: usize = 4 * 1024;
-/// No proof takes more, whatever a lane failed with.
+/// The largest probe, whatever a lane failed with.
 const PROOF_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a proof found. Shared by all who ask while it is found, and for a moment after.
+/// The result of a proof. All callers who ask while the proof is under way, or shortly after, share it.
 pub type Proof = Shared<BoxFuture<'static, Result<(), StoreError>>>;
 
-/// How the lanes fare, and reading.
+/// Whether appending works, for each lane, and whether reading works.
 #[derive(Debug)]
 pub struct Vitals {
     lanes: Vec<Vital>,
     reads: Vital,
-    /// Whose turn it is to be proved.
+    /// The lane to be proved next, when none fails.
     turn: AtomicUsize,
-    /// What was found or done so long ago still holds.
+    /// A success or a proof counts for so long.
     holds: Duration,
     last: Mutex<Option<(Stopwatch, Proof)>>,
 }
@@ -49,7 +49,7 @@ struct Pulse {
 #[derive(Debug, Clone, Copy)]
 struct Failing {
     since: Stopwatch,
-    /// The most it failed with.
+    /// The bytes of the largest batch that failed.
     bytes: usize,
 }
 
@@ -78,7 +78,7 @@ impl Vital {
 }
 
 impl Vitals {
-    /// Nothing is known yet. What was found holds for `holds`.
+    /// A success or a proof counts for `holds`.
     pub fn new(lanes: usize, holds: Duration) -> Self {
         Self {
             lanes: (0..lanes).map(|_| Vital::default()).collect(),
@@ -89,16 +89,16 @@ impl Vitals {
         }
     }
 
-    /// A lane has appended.
+    /// A lane has appended a batch.
     pub fn wrote(&self, lane: usize) {
-        // A small batch that goes through does not say that there is room for a large one.
+        // After a large batch has failed, the success of a small one does not prove that there is room for a large one.
         let failing = self.lanes[lane].failing();
         if failing.is_none_or(|failing| failing.bytes <= PROOF_BYTES_MIN) {
             self.lanes[lane].well();
         }
     }
 
-    /// A lane could not append so many bytes.
+    /// A lane could not append a batch of so many bytes.
     pub fn write_failed(&self, lane: usize, bytes: usize) {
         self.lanes[lane].failed(bytes);
     }
@@ -113,13 +113,13 @@ impl Vitals {
         self.reads.failed(0);
     }
 
-    /// For how long something has failed, at the longest.
+    /// For how long a lane, or reading, has been failing. The longest of these.
     pub fn failing_for(&self) -> Option<Duration> {
         let all = self.lanes.iter().chain([&self.reads]);
         all.filter_map(Vital::failing).map(|failing| failing.since.elapsed()).max()
     }
 
-    /// Whether the work can be done now. Whoever asks while that is found out, or within a moment, is told the same.
+    /// Finds out whether appending and reading work now.
     pub fn prove(self: &Arc<Self>, store: &Arc<dyn Store>) -> Proof {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((asked, proof)) = &*last
@@ -128,7 +128,7 @@ impl Vitals {
             return proof.clone();
         }
         let (vitals, store) = (Arc::clone(self), Arc::clone(store));
-        // In a task of its own: whoever asks may have gone, and the answer is for all.
+        // In a task of its own: the first caller may stop waiting, and the others need the result.
         let found = tokio::spawn(async move { vitals.find_out(&*store).await });
         let proof = found
             .map(|found| found.unwrap_or_else(|_| Err(StoreError::Unavailable("the proof ended".into()))))
@@ -177,18 +177,18 @@ impl Vitals {
                 return Err(error);
             }
         }
-        // Whoever may append and not delete collects what retention cannot remove, and these.
+        // A user who may append and not delete is no good either: retention fails, and probes stay in the journal.
         removed.inspect_err(|_| self.lanes[lane].failed(bytes))?;
         self.lanes[lane].well();
         Ok(())
     }
 }
 
-/// A record of a transaction that does not exist, which no index row points to.
+/// A batch with one record, of a gid that no index row points to.
 fn probe(bytes: usize, at: Timestamp) -> Arc<Batch> {
     let name = format!("{PROBES}{:016x}", fastrand::u64(..));
     let gid = Gid::parse(&name).unwrap_or_else(|_| unreachable!("it keeps to the grammar"));
-    // Chance does not compress.
+    // Random text, because a database may compress.
     let detail = std::iter::repeat_with(fastrand::alphanumeric).take(bytes).collect();
     let record = Record { gid, seq: 1, at, event: Event::Quarantined { detail } };
     Arc::new(Batch { id: BatchId(0), records: vec![record], rows: Vec::new() })
@@ -198,7 +198,7 @@ fn is(found: &Result<Vec<Record>, StoreError>, record: &Record) -> bool {
     found.as_deref().is_ok_and(|found| found == std::slice::from_ref(record))
 }
 
-/// About how many bytes a batch is.
+/// The approximate bytes of a batch.
 pub fn weight(batch: &Batch) -> usize {
     let weights = batch.records.iter().map(|record| crate::codec::encode(&record.event).len());
     weights.sum::<usize>().min(PROOF_BYTES_MAX)

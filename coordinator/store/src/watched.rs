@@ -1,13 +1,14 @@
-//! Which time somebody watched pass, by the store's clock: retention counts no other.
+//! Watched time: the time of the store's clock that coordinators saw pass. Retention counts no other time.
 //!
-//! What a wrong clock calls old may have settled a moment ago, and deleting cannot be undone. So age is not the difference
-//! between two readings of a clock: it is the time that coordinators saw go by. Every minute each of them notes the store's
-//! time, and thereby extends the newest *span*, if the time since the last note is explained: by another's note not long
-//! before, or by its own steady clock. Otherwise the clock leapt, or nobody ran, which nobody can tell apart afterwards:
-//! a new span begins, and what lies between two spans counts for nothing. What settled 29 days before a leap of 40 days
-//! is still 29 days old after it.
+//! By a wrong clock, a transaction that settled a moment ago looks old, and deleting cannot be undone. So the age of a
+//! transaction is not the difference between two readings of a clock, but the watched time in between.
 //!
-//! Pure: the stores read and write the spans, and [`Watcher`] keeps what one process remembers.
+//! Each coordinator notes the store's time every minute. The note extends the newest *span* if the time since the note before is
+//! explained: another coordinator made a note not long ago, or this process's steady clock shows that the time has really
+//! passed. Otherwise the clock leapt, or no coordinator ran, and nobody can tell which. Then a new span begins, and the time
+//! between the spans does not count. A transaction that settled 29 days before a leap of 40 days is 29 days old after it.
+//!
+//! The code here decides. The stores read and write the spans, and [`Watcher`] has what one process remembers.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,70 +21,60 @@ use trine_clock::Stopwatch;
 
 /// How often a coordinator notes the time.
 pub const WATCH_EVERY: Duration = Duration::from_secs(60);
-/// Time between two notes that needs no explanation, unless a process that watched knows better: a restart, or a store that
-/// did not answer for a while.
+/// So much time between two notes needs no explanation: coordinators restart, and a store may not answer for a while. (A process
+/// that watched all the time may know that the clock leapt.)
 const GAP_MS_MAX: u64 = 5 * 60 * 1_000;
-/// How far the store's clock and a process's steady clock may be apart over the time between two notes.
+/// How much the store's clock and a process's steady clock may differ over the time between two notes.
 const DRIFT_MS_MAX: u64 = 60 * 1_000;
-/// In a store that was never watched: records so recent show that its clock is still the one they were written by.
+/// For a store that was never watched: if its newest record is so recent, its clock has not leapt since that record.
 const RECENT_MS_MAX: u64 = 60 * 60 * 1_000;
-/// Spans kept; what older ones would add is not counted.
+/// How many spans are kept. The time of older ones does not count.
 pub(super) const SPANS_MAX: usize = 1_000;
 
-/// Time that was watched, in milliseconds since 1970 by the store's clock.
+/// A stretch of watched time, in milliseconds since 1970 by the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) from: i64,
     pub(super) until: i64,
 }
 
-/// The clock of a store moved in a way that the passing of time does not explain.
+/// The store's clock has moved in a way that the passing of time does not explain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leap {
-    /// It leapt ahead while this process watched.
-    Ahead {
-        /// By so much.
-        by_ms: u64,
-    },
-    /// It went back.
-    Back {
-        /// By so much.
-        by_ms: u64,
-    },
-    /// No coordinator ran for so long, or it leapt ahead meanwhile: nobody can tell.
-    Unwatched {
-        /// For so long.
-        for_ms: u64,
-    },
+    /// The clock leapt ahead while this process watched.
+    Ahead { by_ms: u64 },
+    /// The clock went back.
+    Back { by_ms: u64 },
+    /// No coordinator ran for so long, or the clock leapt ahead: nobody can tell which.
+    Unwatched { for_ms: u64 },
 }
 
-/// What is to be written.
+/// What a note changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The store's time that is noted.
+    /// The store's time.
     pub(super) now: i64,
-    /// What the clock has gone back over was not there: spans end here.
+    /// The clock went back to this time: spans end here, so that no time counts twice.
     pub(super) cut_to: Option<i64>,
     pub(super) note: Note,
     pub(super) leap: Option<Leap>,
 }
 
-/// How a moment is noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Note {
-    /// The span that began then goes on.
+    /// The span that began at this time goes on.
     Extend { from: i64 },
-    /// A span begins.
+    /// A new span begins.
     Begin { from: i64 },
 }
 
-/// What one process remembers of the store's clock.
+/// What one process remembers of the store's clock: its last note, and the steady time since then.
 #[derive(Debug, Default)]
 pub(super) struct Watcher(Mutex<Option<(i64, Stopwatch)>>);
 
 impl Watcher {
-    /// Compares the store's time with what is known. `newest`: the newest span; `newest_record`: the time of the newest
-    /// record, where there is no span yet.
+    /// Compares the store's time `now` with the newest span, and with what this process remembers. `newest_record` is the time of
+    /// the newest record; it matters only while there is no span.
     pub(super) fn plan(&self, now: i64, newest: Option<Span>, newest_record: Option<i64>) -> Plan {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = last.map(|(noted, since)| {
@@ -93,7 +84,7 @@ impl Watcher {
         plan(now, newest, newest_record, known)
     }
 
-    /// The plan was carried out.
+    /// The plan was written to the store.
     pub(super) fn noted(&self, plan: &Plan) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((plan.now, Stopwatch::start()));
     }
@@ -101,9 +92,9 @@ impl Watcher {
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// What this process noted last.
+    /// The last note of this process.
     noted: i64,
-    /// What the clock should show now.
+    /// What the store's clock should show now.
     expected: i64,
 }
 
@@ -119,12 +110,12 @@ fn plan(now: i64, newest: Option<Span>, newest_record: Option<i64>, known: Optio
     let went_back = gap_ms > DRIFT_MS_MAX || leapt.is_some_and(|known| now < known.expected);
     if now < newest.until && went_back {
         let leap = Some(Leap::Back { by_ms: gap_ms });
-        // What is left of the newest span ends here, and goes on from here.
+        // The newest span is cut here. If something is left of it, it goes on from here.
         let note = if newest.from <= now { extend.note } else { Note::Begin { from: now } };
         return Plan { now, cut_to: Some(now), note, leap };
     }
-    // A short leap makes nothing older either. A span that began after this process's last note is another coordinator's,
-    // which has noticed the leap already.
+    // A leap is not counted either if it is shorter than a gap that needs no explanation. But if the newest span began after the
+    // last note of this process, another coordinator has noticed the leap and begun that span.
     if let Some(known) = leapt.filter(|known| now > known.expected)
         && (gap_ms > GAP_MS_MAX || newest.from <= known.noted)
     {
@@ -152,8 +143,8 @@ pub(super) fn legible<E: fmt::Display>(rows: impl Iterator<Item = Result<Span, E
     .collect()
 }
 
-/// What settled before this has been settled for `kept_ms` of watched time; none while nothing can have been. `spans`:
-/// newest first.
+/// Transactions that settled before this time have been settled for `kept_ms` of watched time. None if less time than that was
+/// watched. `spans`: newest first.
 pub(super) fn settled_before(spans: impl IntoIterator<Item = Span>, kept_ms: u64) -> Option<Timestamp> {
     let mut rest = i64::try_from(kept_ms).unwrap_or(i64::MAX);
     for Span { from, until } in spans {

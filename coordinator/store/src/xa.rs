@@ -1,7 +1,7 @@
-//! Branches that a participant's database has prepared by itself (`trine_sdk::xa`): finding them, and ending those that
-//! were left behind. For `trine xa` alone; the coordinator itself never looks into a participant's database.
+//! Lists branches that are prepared in a participant's database (`trine_sdk::xa`), and ends those that were left behind. For
+//! `trine xa` alone: the coordinator itself never connects to a participant's database.
 //!
-//! Nothing is decided here: whoever asks says what is to be committed and what to be rolled back.
+//! The caller decides what is committed and what is rolled back.
 
 mod mysql;
 mod postgres;
@@ -13,22 +13,20 @@ use crate::{check_server_url, driver_words};
 /// A prepared branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// Its name in the database.
     pub xid: Xid,
-    /// Its transaction; absent when the name is a digest and the database's table `trine_xa` does not know it.
+    /// None if the xid has only a digest of the ids, and the table `trine_xa` does not have the ids either.
     pub gid: Option<Gid>,
-    /// Its branch, likewise.
+    /// As `gid`.
     pub branch: Option<BranchId>,
-    /// For how long it has been prepared; absent when the database does not say.
+    /// For how long it has been prepared. None if the database does not say.
     pub age_ms: Option<u64>,
 }
 
 /// How a prepared branch is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Its effects become visible.
     Commit,
-    /// Its effects are undone, and a late prepare is kept from bringing them back.
+    /// Also keeps a prepare that arrives late from taking effect.
     Rollback,
 }
 
@@ -42,13 +40,13 @@ enum Kind {
     MySql(mysql::MySql),
 }
 
-/// Why a database does not do what it is asked. Never holds a password.
+/// Why a database does not do what is asked. No message holds a password.
 #[derive(Debug, thiserror::Error)]
 pub enum XaError {
-    /// The URL cannot be used: whoever gave it has to mend it.
+    /// The URL must be corrected.
     #[error("the URL of the database {0}")]
     Url(String),
-    /// What the server, or the driver, said.
+    /// An error of the server or of the driver.
     #[error("the database: {0}")]
     Said(String),
 }
@@ -63,8 +61,8 @@ impl From<sqlx::Error> for XaError {
 }
 
 impl Database {
-    /// Connects to the database of a URL, `postgres://..` or `mysql://..`. PostgreSQL ends a branch only in the database
-    /// that it was prepared in.
+    /// Connects to `postgres://..` or `mysql://..`. The URL must name the database that the branches were prepared in:
+    /// PostgreSQL ends a branch in no other one.
     pub async fn open(url: &str) -> Result<Self, XaError> {
         if url.contains("://") {
             check_server_url(url).map_err(|why| XaError::Url(format!("cannot be used: {why}")))?;
@@ -81,7 +79,7 @@ impl Database {
         Ok(Self(kind))
     }
 
-    /// Every branch of Trine's that is prepared there, the oldest first.
+    /// Every branch of Trine that is prepared there, oldest first.
     pub async fn prepared(&mut self) -> Result<Vec<Prepared>, XaError> {
         let mut found = match &mut self.0 {
             Kind::Postgres(database) => database.prepared().await?,
@@ -91,7 +89,7 @@ impl Database {
         Ok(found)
     }
 
-    /// Ends one; false when it was no longer prepared.
+    /// Ends a branch. False if it was no longer prepared.
     pub async fn end(&mut self, xid: &Xid, end: End) -> Result<bool, XaError> {
         match &mut self.0 {
             Kind::Postgres(database) => Ok(database.end(xid, end).await?),
@@ -100,7 +98,7 @@ impl Database {
     }
 }
 
-/// Ids as the name has them, or as the table does where the name is a digest.
+/// The ids in the xid. If the xid has only a digest, the ids from the table.
 fn ids(xid: &Xid, gid: Option<&str>, branch: Option<&str>) -> (Option<Gid>, Option<BranchId>) {
     let gid = xid.gid().or_else(|| Gid::parse(gid?).ok());
     let branch = xid.branch().or_else(|| BranchId::parse(branch?).ok());

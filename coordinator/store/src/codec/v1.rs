@@ -1,8 +1,8 @@
 //! Version 1 of the encoding: one JSON object per event, `{"v":1,"event":"<name>",..}`, times in `_ms` since the epoch.
 //!
-//! Nothing here may change what an existing text means. A field may be added when its absence keeps its old meaning; any
-//! other change is version 2. The words are those of the journal: they are spelt out here, or pinned by golden files
-//! where the protocol crate spells them.
+//! No change may alter what an existing text means. A field may be added if its absence means what it meant before; any other
+//! change needs a new version. The words in the text belong to the journal: they are spelt out here, or pinned by golden files if
+//! they come from the protocol crate.
 
 mod bytes;
 mod parked;
@@ -18,10 +18,9 @@ use trine_protocol::{BranchId, Op, Timestamp};
 use super::DecodeError;
 use spec::{BranchText, SpecText};
 
-/// What `v` says.
 pub(super) const VERSION: u64 = 1;
-/// What `v` says of what a reader of version 1 would take for something else if it skipped fields it does not know: such
-/// a reader must leave the transaction alone. The shape is the same.
+/// The same encoding. Written if a reader that knows only version 1 would misunderstand the event, because it would skip a field
+/// that matters. Such a reader then leaves the transaction alone.
 pub(super) const VERSION_OF_DIALECTS: u64 = 2;
 
 #[derive(Serialize)]
@@ -107,7 +106,7 @@ struct CallAnswered<'a> {
     read_only: bool,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
-    /// The outcome is unknown, and no retry mends it.
+    /// The outcome is unknown, and no retry changes that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     client_error: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,7 +232,7 @@ fn rollback_begun(cause: &RollbackCause) -> RollbackBegun<'_> {
     RollbackBegun { cause, branch: branch.cloned(), reason: reason.map(Cow::from) }
 }
 
-/// The part of a body that says how the attempt ended.
+/// Sets the fields that say how the attempt ended.
 fn call_answered<'a>(outcome: &'a Outcome, report: &'a CallReport) -> CallAnswered<'a> {
     let mut body = CallAnswered {
         branch: None,

@@ -1,4 +1,4 @@
-//! What goes wrong in a store in memory, when a test says so.
+//! The faults of a store in memory, which tests switch on and off.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,33 +9,33 @@ use trine_protocol::{Gid, Timestamp};
 
 use crate::StoreError;
 
-/// What becomes of one append.
+/// The fault that one append meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is appended, and the caller is told so.
+    /// Nothing is appended, and the error says so.
     Failed,
-    /// Everything is appended, and the caller is told that nobody knows.
+    /// Everything is appended, and the error is doubtful.
     DoubtfulApplied,
-    /// Nothing is appended, and the caller is told that nobody knows.
+    /// Nothing is appended, and the error is doubtful.
     DoubtfulNotApplied,
 }
 
-/// What befalls a record that was written.
+/// How a record that was written is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// Its event becomes something else.
+    /// Its event is replaced.
     Event(Vec<u8>),
-    /// Its time becomes another one.
+    /// Its time is replaced.
     At(Timestamp),
-    /// It turns up as a record of this gid with this seq.
+    /// It becomes a record of this gid with this seq.
     Moved(Gid, u64),
-    /// It is gone.
+    /// It is deleted.
     Lost,
-    /// No damage: it has no checksum, as if a version without them had written it.
+    /// No damage: its checksum is removed, as if a version without checksums had written it.
     NoChecksum,
 }
 
-/// The switches of a store in memory.
+/// The switches for the faults of a store in memory.
 #[derive(Debug, Default)]
 pub struct Faults {
     appends: Mutex<VecDeque<Option<Fault>>>,
@@ -47,12 +47,12 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The next append that has no fault yet meets this one; `None` lets that append pass.
+    /// The next append that has no fault yet meets this one. `None` lets that append pass.
     pub fn push(&self, fault: impl Into<Option<Fault>>) {
         self.appends().push_back(fault.into());
     }
 
-    /// From now on appends wait before they have any effect, until the gate is opened. An earlier gate is opened.
+    /// From now on appends wait before they have any effect, until the returned gate is opened. An earlier gate is opened now.
     pub fn hold_appends(&self) -> Gate {
         let gate = Gate(Arc::new(watch::Sender::new(Hold::default())));
         let earlier = self.gate.lock().unwrap_or_else(PoisonError::into_inner).replace(gate.clone());
@@ -62,22 +62,22 @@ impl Faults {
         gate
     }
 
-    /// Whether loads and every other read are answered with "unavailable".
+    /// Makes all reads, loads included, fail as unavailable.
     pub fn set_reads_down(&self, down: bool) {
         self.reads_down.store(down, Ordering::SeqCst);
     }
 
-    /// Whether appends fail and every other write is answered with "unavailable".
+    /// Makes appends fail, and all other writes fail as unavailable.
     pub fn set_writes_down(&self, down: bool) {
         self.writes_down.store(down, Ordering::SeqCst);
     }
 
-    /// How many reads there were.
+    /// How many reads there have been.
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
     }
 
-    /// Whether appends fail, and everything else goes on.
+    /// Makes appends fail and nothing else.
     pub fn set_appends_down(&self, down: bool) {
         self.appends_down.store(down, Ordering::SeqCst);
     }
@@ -91,7 +91,7 @@ impl Faults {
         unavailable_if(self.writes_down.load(Ordering::SeqCst))
     }
 
-    /// Waits at the gate, if there is one, and says what becomes of the append.
+    /// Waits at the gate, if there is one. Returns the fault of the append.
     pub(super) async fn before_append(&self) -> Option<Fault> {
         let fault = self.appends().pop_front().flatten();
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -111,7 +111,7 @@ fn unavailable_if(down: bool) -> Result<(), StoreError> {
     if down { Err(StoreError::Unavailable("a fault was asked for".to_owned())) } else { Ok(()) }
 }
 
-/// Holds appends back until a test opens it.
+/// Holds appends back until a test opens the gate.
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<watch::Sender<Hold>>);
 
@@ -122,7 +122,7 @@ struct Hold {
 }
 
 impl Gate {
-    /// Lets everything pass that waits, and everything that comes.
+    /// Lets all appends pass from now on.
     pub fn open(&self) {
         self.0.send_modify(|hold| hold.open = true);
     }

@@ -1,4 +1,4 @@
-//! Entries in memory.
+//! Key-value entries in memory.
 
 use std::collections::BTreeMap;
 

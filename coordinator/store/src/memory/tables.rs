@@ -1,4 +1,4 @@
-//! The tables of a store in memory, and what each call does to them. No faults here, no waiting.
+//! The tables of a store in memory, and what each call does to them. Faults and waiting are in `faults`.
 
 mod retention;
 
@@ -17,7 +17,6 @@ use crate::{
 };
 use trine_clock as clock;
 
-/// A row of the journal.
 #[derive(Debug)]
 struct JournalRow {
     seq: u64,
@@ -30,13 +29,13 @@ struct JournalRow {
 pub(super) struct Tables {
     journal: BTreeMap<Gid, Vec<JournalRow>>,
     index: BTreeMap<Gid, Indexed>,
-    /// By name, then base URL.
+    /// By name, then by base URL.
     participants: BTreeMap<String, BTreeMap<String, Instance>>,
-    /// Coordinators whose heartbeat has not lapsed.
+    /// Coordinators that are not gone.
     alive: BTreeSet<String>,
-    /// Coordinators whose heartbeat lapsed and that have not noticed yet.
+    /// Coordinators that are gone and have sent no heartbeat since.
     lapsed: BTreeSet<String>,
-    /// Coordinators that ever beat.
+    /// Coordinators that have ever sent a heartbeat.
     known: BTreeSet<String>,
     /// Oldest first.
     watched: Vec<Span>,
@@ -99,7 +98,7 @@ impl Tables {
                 None => row.spec.labels.clone(),
             };
             let settled = row.status.is_settled().then_some(row.updated_at);
-            // What has just settled is not old, whatever time the transaction or its coordinator keeps.
+            // A transaction that has just settled is not old, whatever time it or its coordinator keeps.
             let settled_at = settled.map(|at| at.max(now));
             let row = Indexed { owner: owner.to_owned(), row: row.clone(), settled_at, labels };
             self.index.insert(row.row.gid.clone(), row);
@@ -262,7 +261,6 @@ impl Tables {
         swept as u64
     }
 
-    /// Beats; whether the heartbeat before had lapsed.
     pub(super) fn beat(&mut self, owner: &str) -> Beat {
         self.alive.insert(owner.to_owned());
         let known = !self.known.insert(owner.to_owned());

@@ -10,10 +10,10 @@ use super::{End, Prepared, ids};
 
 const HAS_TABLE: &str = "SELECT CAST(count(*) AS SIGNED) FROM information_schema.tables WHERE table_schema = DATABASE() \
      AND table_name = 'trine_xa'";
-/// The server does not say since when; the branch's own record does, which is written just before.
+/// The server does not say since when a branch is prepared. The branch's own record was written just before.
 const RECORD: &str =
     "SELECT gid, branch, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) - used_at FROM trine_xa WHERE xid = ?";
-/// A prepare that comes in after this finds that it must not take effect.
+/// A prepare that arrives later finds this state and takes no effect.
 const BLOCK: &str = "UPDATE trine_xa SET state = 'rolled_back' WHERE xid = ? AND state = 'open'";
 
 /// "There is no such XA transaction."
@@ -26,7 +26,7 @@ impl MySql {
     pub(super) async fn connect(rest: &str) -> Result<Self, sqlx::Error> {
         let options = MySqlConnectOptions::from_str(&format!("mysql://{rest}"))?;
         let mut connection = options.disable_statement_logging().connect().await?;
-        // Whoever prepares the same branch again at this moment is not waited for without end.
+        // The same branch may be prepared again at this moment, and holds a lock.
         sqlx::raw_sql("SET SESSION innodb_lock_wait_timeout = 5").execute(&mut connection).await?;
         Ok(Self(connection))
     }
@@ -62,12 +62,12 @@ impl MySql {
             End::Commit => "XA COMMIT",
             End::Rollback => "XA ROLLBACK",
         };
-        // It takes no parameter; the xid is written in hexadecimal digits.
+        // The statement takes no parameter. The xid is written in hexadecimal digits.
         let text = AssertSqlSafe(format!("{verb} {}", xid.to_mysql()));
         match sqlx::raw_sql(text).execute(&mut self.0).await {
             Ok(_) => {}
             Err(error) if number(&error) == Some(GONE) => {
-                // Said, too, while the session that prepared it is still there.
+                // The server says this also while the session that prepared the branch still exists.
                 let listed = self.prepared().await?.iter().any(|branch| branch.xid == *xid);
                 return if listed { Err(error) } else { Ok(false) };
             }

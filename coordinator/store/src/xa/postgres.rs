@@ -12,10 +12,10 @@ const NAMES: &str = "SELECT p.gid, CAST(extract(epoch FROM clock_timestamp() - p
      FROM pg_prepared_xacts AS p WHERE p.database = current_database()";
 const HAS_TABLE: &str = "SELECT to_regclass('trine_xa') IS NOT NULL";
 const RECORD: &str = "SELECT gid, branch FROM trine_xa WHERE xid = $1";
-/// A prepare that comes in after this finds that it must not take effect.
+/// A prepare that arrives later finds this state and takes no effect.
 const BLOCK: &str = "UPDATE trine_xa SET state = 'rolled_back' WHERE xid = $1 AND state = 'open'";
 
-/// "There is no such prepared transaction", in the two ways it is said.
+/// The two codes for "there is no such prepared transaction".
 const GONE: [&str; 2] = ["42704", "55000"];
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Postgres {
     pub(super) async fn connect(url: &str) -> Result<Self, sqlx::Error> {
         let options = PgConnectOptions::from_str(url)?.application_name("trine xa");
         let mut connection = options.disable_statement_logging().connect().await?;
-        // Whoever prepares the same branch again at this moment is not waited for without end.
+        // The same branch may be prepared again at this moment, and holds a lock.
         sqlx::raw_sql("SET lock_timeout = '5s'").execute(&mut connection).await?;
         Ok(Self(connection))
     }
@@ -56,7 +56,7 @@ impl Postgres {
             End::Commit => "COMMIT PREPARED",
             End::Rollback => "ROLLBACK PREPARED",
         };
-        // It takes no parameter; an xid is letters, digits and `. _ : ~ / -`.
+        // The statement takes no parameter. An xid has only letters, digits and `. _ : ~ / -`.
         let text = AssertSqlSafe(format!("{verb} '{}'", xid.to_postgres()));
         match sqlx::raw_sql(text).execute(&mut self.0).await {
             Ok(_) => {}

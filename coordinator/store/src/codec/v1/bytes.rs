@@ -1,5 +1,5 @@
-//! Bytes in JSON: as a string when they are UTF-8, which payloads nearly always are, else as hexadecimal digits in a
-//! field of another name. No bytes at all are no field at all.
+//! Bytes in JSON. Bytes that are UTF-8, as nearly all payloads are, become a string. Other bytes become hexadecimal digits in a
+//! field of another name. If there are no bytes, there is no field.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use trine_engine::{Digest, Payload};
 
 use crate::codec::DecodeError;
 
-/// `(text, hex)`: at most one of them is there.
+/// `(text, hex)`: at most one of them is set.
 pub(super) type Fields<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
 
 /// The two fields of some bytes.
@@ -31,12 +31,10 @@ pub(super) fn join(text: Option<Cow<'_, str>>, hex: Option<Cow<'_, str>>) -> Res
     }
 }
 
-/// A digest's digits.
 pub(super) fn digest_text(digest: Digest) -> String {
     hex(&digest.0)
 }
 
-/// The digest of its digits.
 pub(super) fn digest(text: &str) -> Result<Digest, DecodeError> {
     let bytes = unhex(text)?.try_into();
     bytes.map(Digest).map_err(|_| DecodeError::Damaged("a digest has 64 hexadecimal digits".to_owned()))

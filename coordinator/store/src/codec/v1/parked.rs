@@ -1,4 +1,4 @@
-//! Events that say why nothing more happens by itself, in version 1.
+//! Events about parking, in version 1.
 
 use std::borrow::Cow;
 

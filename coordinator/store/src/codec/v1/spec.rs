@@ -1,5 +1,7 @@
-//! What an initiator asked for, in version 1. A policy that is absent is [`USUAL`], which stays as it is for ever: the
-//! defaults of the protocol may change, a journal must not change with them.
+//! What an initiator asked for, in version 1.
+//!
+//! A policy that is absent from the text is [`USUAL`]. `USUAL` never changes: the defaults of the protocol may change, and what
+//! a journal means must not change with them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use trine_protocol::{BranchId, Pattern, Target};
 use super::bytes;
 use crate::codec::DecodeError;
 
-/// What most calls are made by. It is pinned here, and only here: see the module's documentation.
+/// The policy of most calls. See above.
 const USUAL: CallPolicy = CallPolicy {
     timeout_ms: 10_000,
     retry: RetryPolicy {
@@ -26,8 +28,8 @@ const USUAL: CallPolicy = CallPolicy {
     ongoing_ms: ONGOING_MS,
     ongoing_counts: false,
 };
-/// What a policy without the field means. Journals are older than the field: in them no answer is marked as a client error,
-/// so what they fold to is what it was, and only answers from now on count.
+/// What a policy without this field means. The field is younger than many journals. In those no answer is marked as a client
+/// error, so they still fold to the same state, and only new answers count.
 const CLIENT_ERROR_ATTEMPTS: u32 = 5;
 /// After an ongoing answer.
 const ONGOING_MS: u64 = 1_000;

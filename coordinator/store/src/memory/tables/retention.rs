@@ -1,4 +1,4 @@
-//! Deleting what settled long ago, and noting the time that passes.
+//! Notes the time that passes ([`crate::watched`]), and deletes transactions that settled long ago ([`crate::retention`]).
 
 use super::{Indexed, Tables};
 use crate::Leap;
