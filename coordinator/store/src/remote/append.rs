@@ -36,6 +36,7 @@ pub(super) async fn append<C: Client>(
     let mut pause_ms = CONTENDED_PAUSE_MS;
     let mut why = String::new();
     for _ in 0..TRIES_MAX {
+        // Built anew in each round: without the gids that are known to be in conflict.
         let writing = Writing::new(batch, owner, &runs, &conflicts);
         let mut lease = connections.lease().await.map_err(|error| AppendError::Failed(error.to_string()))?;
         let failure = match write(connections, &mut lease.client, &writing).await {
@@ -47,6 +48,8 @@ pub(super) async fn append<C: Client>(
         };
         why = failure.error.to_string();
         match failure.verdict {
+            // No other try: if the first one was committed, a second one would meet its own records as a conflict, and the gids
+            // would be reported as another coordinator's. The shard reads the journal instead (law L6).
             Verdict::Doubtful => {
                 connections.look_elsewhere();
                 return Err(AppendError::Doubtful(why));
@@ -60,6 +63,8 @@ pub(super) async fn append<C: Client>(
                 pause_ms *= 2;
             }
             Verdict::Conflict => {
+                // The database says that there is a conflict, and not of which gid. All gids of the batch are looked up. A gid
+                // that is out stays out.
                 let gids: Vec<&Gid> = runs.keys().copied().collect();
                 let ends = connections.in_time(lease.client.ends(&gids)).await;
                 let ends = ends.map_err(|error| AppendError::Failed(error.to_string()))?;

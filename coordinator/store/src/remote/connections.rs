@@ -100,6 +100,7 @@ impl<C: Client> Connections<C> {
             Some(limit) => tokio::time::timeout(limit, waiting).await.map_err(|_| ClientError::Crowded)?,
         };
         let place = place.map_err(|_| ClientError::Closed)?;
+        // `close` takes all places before it closes the semaphore. Work that got a place in between is turned away here.
         if self.closed.load(Ordering::SeqCst) {
             return Err(ClientError::Closed);
         }
@@ -130,6 +131,7 @@ impl<C: Client> Connections<C> {
         if lease.reused {
             let answer = tokio::time::timeout(WARM_TIMEOUT, lease.client.query(C::texts().alive, &[])).await;
             if !matches!(answer, Ok(Ok(_))) {
+                // Dropped, and so closed, before another one is made: there may be only one place.
                 drop(lease);
                 lease = self.lease().await?;
             }
@@ -150,6 +152,7 @@ impl<C: Client> Connections<C> {
             && lease.reused
             && !matches!(error, sqlx::Error::Database(_))
         {
+            // An error of the server would come again. Any other error may mean that the connection died while it was idle.
             // Whatever ended this connection has most likely ended the other idle ones, too.
             drop(lease);
             self.idle().clear();
@@ -171,9 +174,11 @@ impl<C: Client> Connections<C> {
         work: &impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
         let client = &mut lease.client;
+        // A new connection was inspected when it was made.
         if self.judges && lease.reused {
             safety::judge(&client.inspect().await?, &self.target.allowed)?;
         }
+        // Read before the settling write: a session that is made after this is not settled by that write.
         let sessions = self.target.sessions.load(Ordering::SeqCst);
         if let Some(name) = &self.settles
             && self.target.settled.load(Ordering::SeqCst) < sessions

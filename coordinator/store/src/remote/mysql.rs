@@ -142,6 +142,7 @@ impl Client for MySql {
     }
 
     async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
+        // One database transaction: the rows that the select has locked are those that the update changes.
         write::begin(&mut self.0).await?;
         let values = [from.into(), from.into(), GONE_MAX.into(), limit.into()];
         let rows = self.query(texts::CLAIMABLE, &values).await?;
@@ -165,6 +166,7 @@ impl Client for MySql {
             let rows = rows.iter().map(row).collect::<Result<Vec<_>, _>>()?;
             same.extend(rows::candidates(&rows));
         }
+        // The rows are locked now. A row that was written again since it was judged has another time, and stays.
         same.retain(|one| settled.contains(one));
         let gids = retention::gids(&same);
         let gids: Vec<&Gid> = gids.iter().collect();

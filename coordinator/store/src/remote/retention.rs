@@ -15,6 +15,7 @@ pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Resul
     let clock = client.query(C::texts().clock, &[]).await?;
     let row = clock.first().ok_or_else(|| ClientError::Unreadable("no time".into()))?;
     let plan = watcher.plan(row.int(0)?, spans.first().copied(), row.maybe_int(1)?);
+    // Spans are cut before the note: what the clock went back over must not count twice, even if this process dies in between.
     if let Some(end) = plan.cut_to {
         client.execute(C::texts().drop_spans_after, &[end.into()]).await?;
         client.execute(C::texts().cut_spans, &[end.into()]).await?;
@@ -30,6 +31,7 @@ pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Resul
     if let Some(oldest) = spans.get(SPANS_MAX) {
         client.execute(C::texts().drop_spans_until, &[oldest.from.into()]).await?;
     }
+    // Only now: after an error nothing is remembered, and the next note is compared with the one before.
     watcher.noted(&plan);
     Ok(plan.leap)
 }
@@ -60,6 +62,7 @@ pub(super) async fn retire<C: Client>(
         for some in candidates.chunks(retention::READ_AT_ONCE) {
             judged.add(some, queries::load(client, "", &retention::gids(some)).await?);
         }
+        // The index row said settled, and the journal was read since: `retire` deletes only if the row is still the same.
         let deleted = if judged.settled.is_empty() { 0 } else { client.retire(&judged.settled).await? };
         let mut put_right = 0;
         for (candidate, row) in &judged.unfinished {
@@ -74,6 +77,7 @@ pub(super) async fn retire<C: Client>(
             put_right += client.execute(C::texts().reopen, &values).await?;
         }
         judged.put_right(put_right);
+        // Damaged journals are walked past. Otherwise they would fill each chunk and nothing behind them would be deleted.
         walk.went_on(last, judged.damaged);
         if deleted > 0 {
             return Ok(deleted);

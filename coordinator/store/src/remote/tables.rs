@@ -11,7 +11,7 @@ use trine_protocol::{Gid, JournalId, Timestamp};
 
 use super::client::{Client, ClientError, Param, Row};
 use super::sightings::{Heartbeat, Sightings};
-use crate::columns::integer;
+use crate::columns::{integer, limited};
 use crate::rows::{self, Columns as _};
 use crate::{Beat, Liveness, Options, Registration, journal_id};
 use trine_clock::Stopwatch;
@@ -195,6 +195,8 @@ pub(super) async fn adopt<C: Client>(
     identity: &Identity,
     limit: usize,
 ) -> Result<Vec<Gid>, ClientError> {
+    // All others are noted at each call, also those that own nothing now: silence is measured from the first time a heartbeat
+    // is seen.
     let others = others(client, identity).await?;
     identity.seen.note(others.iter().map(|other| (other.name.as_str(), &other.heartbeat)));
     let mut claimed = Vec::new();
@@ -206,8 +208,8 @@ pub(super) async fn adopt<C: Client>(
         if rest == 0 {
             break;
         }
-        let rest = i64::try_from(rest).unwrap_or(i64::MAX);
-        let rows = client.claim(&identity.name, &other.name, rest).await?;
+        // The claim checks the row of the other coordinator again: a heartbeat that came since `is_gone` takes the word back.
+        let rows = client.claim(&identity.name, &other.name, limited(rest)).await?;
         claimed.extend(rows::gids(&rows));
     }
     Ok(claimed)
@@ -236,6 +238,7 @@ async fn is_gone<C: Client>(client: &mut C, identity: &Identity, other: &Other) 
         return Ok(false);
     }
     let incarnation = heartbeat.incarnation.as_str();
+    // The heartbeat is part of the condition: the write changes the row only if no other heartbeat has come since it was seen.
     let values = [name.as_str().into(), incarnation.into(), heartbeat.at.into(), TAKEN_FOR_GONE.into()];
     let said = client.execute(C::texts().take_for_gone, &values).await? > 0;
     if said {
@@ -250,6 +253,7 @@ pub(super) async fn sweep_coordinators<C: Client>(
     client: &mut C,
     silent_ms: u64,
 ) -> Result<u64, ClientError> {
+    // Before the sweep, so that an owner without a row is never forgotten for good.
     client.execute(C::texts().recall, &[]).await?;
     client.execute(C::texts().sweep_probes, &[]).await?;
     client.execute(C::texts().sweep_coordinators, &[integer(silent_ms).into()]).await

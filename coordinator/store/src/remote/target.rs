@@ -70,6 +70,7 @@ pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C,
         let attempt = tokio::time::timeout(limit, connect_to::<C>(address, &target.allowed));
         match attempt.await.unwrap_or_else(|_| Err(ClientError::slow(limit))) {
             Ok(client) => {
+                // Counted before the connection is used, so that reads on it are settled first.
                 target.sessions.fetch_add(1, Ordering::SeqCst);
                 target.last_good.store(place, Ordering::Relaxed);
                 return Ok(client);
@@ -92,6 +93,7 @@ async fn password<A>(target: &Target<A>) -> Result<Option<String>, ClientError> 
 
 async fn connect_to<C: Client>(address: &C::Address, allowed: &Allowed) -> Result<C, ClientError> {
     let mut client = C::connect(address).await?;
+    // Each new connection is inspected: behind the same address there may be another server than before.
     let inspection = client.inspect().await?;
     safety::judge(&inspection, allowed)?;
     Ok(client)

@@ -41,6 +41,7 @@ enum AppendFailure {
 
 /// See [`crate::Journal::append`].
 pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Result<Appended, AppendError> {
+    // Encoded before the session begins, so that other writers wait for SQLite alone.
     let unchecked = command("BEGIN IMMEDIATE;", batch, owner, &BTreeSet::new());
     let mut session = match writer.session().await {
         Ok(session) => session,
@@ -48,6 +49,7 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
     };
     let mut conflicts = BTreeSet::new();
     let mut outcome = finish(&mut session.connection, unchecked).await;
+    // In the same session, so that no other write of this process comes in between.
     if let Err(AppendFailure::Conflict(_)) = outcome {
         outcome = append_checked(&mut session.connection, batch, owner, &mut conflicts).await;
     }
@@ -62,6 +64,7 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
             session.end::<()>(Err(error)).ok();
             Err(AppendError::Failed(text))
         }
+        // If the connection is inside a database transaction that was left open, only closing it ends that transaction.
         Err(AppendFailure::NotBegun(error)) => {
             session.abandon();
             Err(AppendError::Failed(words::of(&error)))
@@ -153,6 +156,7 @@ fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -
         .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key, value)))
         .collect();
     let mut text = begin.to_owned();
+    // Inside the database transaction, so that two processes that both believe to have the file never both write.
     text.push_str(owner::STANDING);
     JOURNAL.write(records.len(), &mut text);
     INDEX.write(rows.len(), &mut text);

@@ -81,6 +81,7 @@ impl Guard {
         }
         let before = of_an_earlier_version(path)?;
         let locked = if BESIDE { lock(open_beside(path)?)? } else { lock(file)? };
+        // The lock is on a file, and the name may have been given to another file before the lock was taken.
         if std::fs::metadata(path).map(|found| number(&found)).ok() != Some(number(&found)) {
             return Err(TakeError::Unusable(
                 "the file was replaced while it was being opened; try again".into(),
@@ -149,6 +150,7 @@ impl Guard {
     /// it holds into the database. If there is another log that is not empty, another process may have written by it, and the
     /// two must not be mixed.
     pub(super) fn may_save_log(&self) -> bool {
+        // Only into the database that the log belongs to.
         let is_there = std::fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number);
         let replaced = std::fs::metadata(&self.log).is_ok_and(|found| found.len() > 0);
         is_there && !replaced && self.check_log().is_err() && !self.log_is_saved.load(Ordering::SeqCst)

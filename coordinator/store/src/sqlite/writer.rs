@@ -57,6 +57,7 @@ impl Writer {
     /// Waits for the connection. Fails while the file has lost its name, because what is written to such a file is lost.
     pub(super) async fn session(&self) -> Result<Session<'_>, sqlx::Error> {
         let mut slot = self.slot.lock().await;
+        // Before each session: a log that is lost now can still be copied, and nothing is written after that.
         if !matches!(*slot, Slot::Closed) && self.guard.check().is_err() {
             self.save_log().await;
         }
@@ -66,6 +67,7 @@ impl Writer {
             self.in_trouble.store(true, Ordering::SeqCst);
             return Err(sqlx::Error::Io(error));
         }
+        // Away until `end`: a session that is dropped leaves no connection behind, and the next one opens another.
         let idle = match std::mem::replace(&mut *slot, Slot::Away) {
             Slot::Idle(connection) => Ok(connection),
             Slot::Away => schema::connect(&self.path).await,
@@ -118,6 +120,7 @@ impl Writer {
     /// Waits for the session under way, copies the write-ahead log into the database and closes the connection.
     pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
         let mut slot = self.slot.lock().await;
+        // Before the writing connection, which as the last one removes the log.
         if let Some(anchor) = self.anchor.lock().await.take() {
             anchor.close().await?;
         }

@@ -74,7 +74,9 @@ async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result
                 .bind(written.checksum)
         },
     );
+    // First, so that a conflict ends the database transaction before it locks index rows.
     run(connection, journal).await?;
+    // After the insert, which waits for a retention that deletes these journals (see above).
     let lookups = BEFORE.bound(
         before,
         |_| ROW_BYTES,
