@@ -1,6 +1,6 @@
 //! What all stores do in the same way with records: the runs of a batch, records that are written, and records that are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use trine_engine::{Batch, Record};
@@ -42,6 +42,12 @@ pub(super) fn runs(batch: &Batch) -> BTreeMap<&Gid, Run> {
         run.last = *seq;
     }
     runs
+}
+
+/// The gids whose journal does not end where the batch goes on. `last`: the last seq of a journal, 0 without one.
+pub(super) fn conflicts(runs: &BTreeMap<&Gid, Run>, last: impl Fn(&Gid) -> u64) -> BTreeSet<Gid> {
+    let conflicts = runs.iter().filter(|(gid, run)| !run.continues(last(gid)));
+    conflicts.map(|(gid, _)| (*gid).clone()).collect()
 }
 
 /// The columns of a record that must be computed.

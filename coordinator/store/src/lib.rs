@@ -36,6 +36,7 @@ mod suite;
 mod upkeep;
 pub mod vitals;
 mod watched;
+mod writing;
 pub mod xa;
 
 use std::sync::Arc;

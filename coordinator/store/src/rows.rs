@@ -2,14 +2,14 @@
 //!
 //! Each database implements [`Columns`] for its rows; everything after that is the same for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use trine_engine::Record;
 use trine_protocol::v1::{Participant, ParticipantInstance};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
-use crate::group::{self, Stored, Unreadable};
+use crate::group::{self, Run, Stored, Unreadable};
 use crate::retention::Candidate;
 use crate::watched::{self, Span};
 use crate::{Census, Entry, IndexColumns, Journals, Loaded, Registrations, Revision};
@@ -83,6 +83,18 @@ pub(crate) fn journals<R: Columns>(gids: &[Gid], rows: &[R]) -> Result<Journals,
         }
     }
     Ok(gids.iter().filter_map(|gid| found.remove(gid.as_str())).collect())
+}
+
+/// The gids whose journal does not end where the batch goes on. Columns: gid, last seq.
+pub(crate) fn conflicts<R: Columns>(
+    runs: &BTreeMap<&Gid, Run>,
+    ends: &[R],
+) -> Result<BTreeSet<Gid>, R::Error> {
+    let mut last: BTreeMap<&str, u64> = BTreeMap::new();
+    for row in ends {
+        last.insert(row.text(0)?, row.maybe_int(1)?.map_or(0, i64::cast_unsigned));
+    }
+    Ok(group::conflicts(runs, |gid| last.get(gid.as_str()).copied().unwrap_or(0)))
 }
 
 /// Columns: pattern, status, how many rows, how many of them are parked, when the oldest was created.

@@ -80,11 +80,7 @@ impl Tables {
     pub(super) fn append(&mut self, batch: &Batch, owner: &str) -> Appended {
         let last =
             |gid: &Gid| self.journal.get(gid).and_then(|lines| lines.last()).map_or(0, |line| line.seq);
-        let conflicts: BTreeSet<Gid> = group::runs(batch)
-            .into_iter()
-            .filter(|(gid, run)| !run.continues(last(gid)))
-            .map(|(gid, _)| gid.clone())
-            .collect();
+        let conflicts = group::conflicts(&group::runs(batch), last);
         for record in batch.records.iter().filter(|record| !conflicts.contains(&record.gid)) {
             let Written { event, checksum } = group::written(record);
             let (seq, at, event) = (record.seq, record.at, event.into_bytes());

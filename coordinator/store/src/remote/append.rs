@@ -5,18 +5,16 @@
 //! appends in between, there is another conflict, which is found in the same way. A gid in conflict stays out, so each round
 //! has fewer gids.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use trine_engine::Batch;
 use trine_protocol::Gid;
 
-use super::client::{Client, ClientError, Row, Verdict, WriteFailure};
+use super::client::{Client, Verdict, WriteFailure};
 use super::connections::Connections;
-use super::writing::Writing;
-use crate::group::{self, Run};
-use crate::rows::Columns as _;
-use crate::{AppendError, Appended};
+use crate::writing::Writing;
+use crate::{AppendError, Appended, group, rows};
 
 /// How often a batch is written before it is given back as failed. Only a write that was surely undone is tried again.
 const TRIES_MAX: u32 = 6;
@@ -37,7 +35,7 @@ pub(super) async fn append<C: Client>(
     let mut why = String::new();
     for _ in 0..TRIES_MAX {
         // Built anew in each round: without the gids that are known to be in conflict.
-        let writing = Writing::new(batch, owner, &runs, &conflicts);
+        let writing = Writing::new(batch, owner, &conflicts).after(&runs);
         let mut lease = connections.lease().await.map_err(|error| AppendError::Failed(error.to_string()))?;
         let failure = match write(connections, &mut lease.client, &writing).await {
             Ok(()) => {
@@ -67,8 +65,8 @@ pub(super) async fn append<C: Client>(
                 // that is out stays out.
                 let gids: Vec<&Gid> = runs.keys().copied().collect();
                 let ends = connections.in_time(lease.client.ends(&gids)).await;
-                let ends = ends.map_err(|error| AppendError::Failed(error.to_string()))?;
-                conflicts.extend(conflicting(&runs, &ends).map_err(|e| AppendError::Failed(e.to_string()))?);
+                let found = ends.and_then(|ends| rows::conflicts(&runs, &ends));
+                conflicts.extend(found.map_err(|error| AppendError::Failed(error.to_string()))?);
                 lease.give_back();
             }
         }
@@ -91,15 +89,4 @@ async fn write<C: Client>(
     // After the deadline nobody knows whether the server still commits. The lease is dropped, which closes the connection.
     written.await.map_err(|error| WriteFailure { verdict: Verdict::Doubtful, error })?;
     failure.map_or(Ok(()), Err)
-}
-
-/// The gids whose journal does not end where the batch goes on. `ends`: gid, last seq.
-fn conflicting(runs: &BTreeMap<&Gid, Run>, ends: &[Row]) -> Result<Vec<Gid>, ClientError> {
-    let mut last: BTreeMap<&str, u64> = BTreeMap::new();
-    for row in ends {
-        last.insert(row.text(0)?, row.int(1)?.cast_unsigned());
-    }
-    let conflicts =
-        runs.iter().filter(|(gid, run)| !run.continues(last.get(gid.as_str()).copied().unwrap_or(0)));
-    Ok(conflicts.map(|(gid, _)| (*gid).clone()).collect())
 }

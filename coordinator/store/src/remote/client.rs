@@ -10,9 +10,9 @@ use trine_protocol::Gid;
 
 use super::safety::{Inspection, Unfit};
 use super::texts::{Text, Texts};
-use super::writing::Writing;
 use crate::retention::Candidate;
 use crate::rows::Columns;
+use crate::writing::Writing;
 use crate::{Registration, StoreError};
 
 /// A value that is bound to a text.

@@ -21,12 +21,12 @@ use super::client::{Cell, Client, ClientError, Param, Row, Verdict, WriteFailure
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use super::texts::{Text, Texts};
-use super::writing::Writing;
 use crate::Registration;
 use crate::columns::integer;
 use crate::migrations::{self, Migrations};
 use crate::retention::{self, Candidate};
 use crate::rows::{self, Columns as _};
+use crate::writing::Writing;
 use statements::{Gids, REGISTRATIONS};
 
 /// Prepared statements that a connection keeps. There must be fewer texts than that: closing a statement costs 40 ms over TCP.

@@ -17,12 +17,12 @@ use super::client::{Cell, Client, ClientError, Param, Row, Verdict, WriteFailure
 use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use super::texts::{Text, Texts};
-use super::writing::Writing;
 use crate::Registration;
 use crate::columns::integer;
 use crate::migrations::{self, Migrations};
 use crate::retention::Candidate;
 use crate::rows::Columns as _;
+use crate::writing::Writing;
 
 /// Prepared statements that a connection keeps. There are fewer texts than that.
 const STATEMENTS_MAX: usize = 256;

@@ -36,6 +36,7 @@ impl Dialect {
     /// Called once for each text: what it makes is never freed.
     fn text(&self, text: &str) -> Text {
         let text = text.replace("{now}", self.now);
+        debug_assert!(!text.contains('{'), "{text}");
         if !self.positional {
             return Text { sql: text.leak(), order: None };
         }

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{Row, SqliteConnection};
-use trine_engine::{Batch, IndexRow, Record};
+use sqlx::SqliteConnection;
+use trine_engine::{Batch, IndexRow};
 use trine_protocol::Gid;
 
 use super::owner::{self, Owner};
@@ -17,7 +17,8 @@ use super::words;
 use super::writer::Writer;
 use crate::columns::{integer, millis};
 use crate::group::{self, Run, Written};
-use crate::{AppendError, Appended};
+use crate::writing::Writing;
+use crate::{AppendError, Appended, rows};
 
 /// SQLite's extended codes: a primary key exists, a unique value exists, a trigger has raised an error.
 const CONFLICT_CODES: [i32; 3] = [1555, 2067, 1811];
@@ -126,35 +127,16 @@ async fn conflicting(
     connection: &mut SqliteConnection,
     runs: &BTreeMap<&Gid, Run>,
 ) -> Result<BTreeSet<Gid>, sqlx::Error> {
-    let gids = super::rows::json(runs.keys().copied());
-    let rows = sqlx::query(
+    let ends = sqlx::query(
         "SELECT asked.value, (SELECT max(seq) FROM journal WHERE gid = asked.value) FROM json_each(?) AS asked",
-    )
-    .bind(gids)
-    .fetch_all(connection)
-    .await?;
-    let mut last: BTreeMap<String, u64> = BTreeMap::new();
-    for row in rows {
-        let seq: Option<i64> = row.try_get(1)?;
-        last.insert(row.try_get(0)?, seq.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0));
-    }
-    let conflicts =
-        runs.iter().filter(|(gid, run)| !run.continues(last.get(gid.as_str()).copied().unwrap_or(0)));
-    Ok(conflicts.map(|(gid, _)| (*gid).clone()).collect())
+    );
+    let ends = ends.bind(super::rows::json(runs.keys().copied())).fetch_all(connection).await?;
+    rows::conflicts(runs, &ends)
 }
 
 /// One command from `begin` to COMMIT that writes the batch, but for the gids in `without`.
 fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -> Bound {
-    let records: Vec<&Record> =
-        batch.records.iter().filter(|record| !without.contains(&record.gid)).collect();
-    let rows: Vec<&IndexRow> = batch.rows.iter().filter(|row| !without.contains(&row.gid)).collect();
-    let created: BTreeSet<&Gid> =
-        records.iter().filter(|record| record.seq == 1).map(|record| &record.gid).collect();
-    let labels: Vec<(&IndexRow, &String, &String)> = rows
-        .iter()
-        .filter(|row| !row.spec.labels.is_empty() && created.contains(&row.gid))
-        .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key, value)))
-        .collect();
+    let Writing { records, rows, labels, .. } = Writing::new(batch, &owner.name, without);
     let mut text = begin.to_owned();
     // Inside the database transaction, so that two processes that both believe to have the file never both write.
     text.push_str(owner::STANDING);
@@ -170,7 +152,7 @@ fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -
     });
     let bound = INDEX.bind(&rows, bound, |statement, row| bind_row(statement, row, &owner.name));
     LABELS.bind(&labels, bound, |statement, (row, key, value)| {
-        statement.bind(row.gid.as_str()).bind(key.as_str()).bind(value.as_str()).bind(millis(row.created_at))
+        statement.bind(row.gid.as_str()).bind(*key).bind(*value).bind(millis(row.created_at))
     })
 }
 

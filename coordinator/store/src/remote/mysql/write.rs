@@ -13,7 +13,7 @@ use super::{number, verdict};
 use crate::columns::{integer, millis};
 use crate::group;
 use crate::remote::client::{ClientError, Verdict, WriteFailure};
-use crate::remote::writing::Writing;
+use crate::writing::Writing;
 
 /// More than the bytes of a row without its texts.
 const ROW_BYTES: usize = 200;

@@ -14,7 +14,7 @@ use sqlx::query::Query;
 
 use crate::columns::{integer, millis};
 use crate::group::{self, Written};
-use crate::remote::writing::Writing;
+use crate::writing::Writing;
 
 const WRITE: &str = "WITH \
      before AS (SELECT 1 FROM unnest($1::text[], $2::bigint[]) AS b(gid, seq) \
