@@ -139,7 +139,8 @@ impl ReadablePage {
         let page: Vec<_> = rows.by_ref().take(limit).collect();
         let last =
             page.iter().map(|row| row.as_ref().map_or_else(|damaged| damaged.seq, |record| record.seq)).max();
-        // A row whose seq cannot be read counts as seq 0. The next page must begin after this one, so a page of such rows alone is the last.
+        // A row whose seq cannot be read counts as seq 0. The next page must begin after this one, so a page of such rows alone is
+        // the last.
         let next_after_seq = last.filter(|last| *last > after && rows.next().is_some());
         Self { found: Readable::after(after, page), next_after_seq }
     }

@@ -100,7 +100,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults, for tests and for whoever changes a few of them.
     pub fn new(url: &str, owner: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -117,8 +116,11 @@ impl Options {
 
 /// Opens a store, brings its tables up to date, and joins it as the coordinator `options.owner`.
 ///
-/// `sqlite:` and a path keeps the journal in that file; `postgres://` and `mysql://` (or `mariadb://`) in a database
-/// server, whose URL may name several hosts. `memory:` keeps it nowhere: for tests.
+/// | URL | The journal is |
+/// |---|---|
+/// | `sqlite:` and a path | in that file |
+/// | `postgres://`, `mysql://`, `mariadb://` | in a database server; the URL may name several hosts |
+/// | `memory:` | in memory, for tests |
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     Ok(match scheme(&options.url)? {
         Scheme::Memory => Arc::new(memory::Memory::new(&options.owner)),

@@ -1,4 +1,4 @@
-//! Lists of transactions in SQL databases: the texts, the values that are bound, and the page that the rows make.
+//! Lists of transactions in SQL databases: the texts, the values that are bound, and the pages made from the rows.
 //!
 //! A list walks an index newest first (creation time, then gid) and filters what it meets.
 
@@ -14,7 +14,7 @@ use crate::{Cursor, Filter, group};
 pub(crate) const LAST_EVENT_AT: &str =
     "coalesce((SELECT j.at FROM journal AS j WHERE j.gid = t.gid ORDER BY j.seq DESC LIMIT 1), t.updated_at)";
 
-/// How a database words what its lists need. `t` is the index row.
+/// How the words of a database differ in the text of a list. `t` is the index row.
 #[derive(Debug)]
 pub(crate) struct ListSyntax {
     /// Whether `{walked}.created_at` and `{walked}.gid` come before the cursor `$2`, `$3`.

@@ -57,7 +57,7 @@ pub(crate) fn record<R: Columns>(gid: &Gid, row: &R) -> Result<Record, Unreadabl
         let (seq, at, event) = (row.int(1)?, row.int(2)?, row.bytes(3)?);
         Ok(Stored { seq, at, event, checksum: row.maybe_int(5)? })
     };
-    // A row whose values are not even of their types is as damaged as one with another checksum.
+    // A value of the wrong type is damage, like a checksum that does not match.
     let stored = stored().map_err(|error: R::Error| Unreadable {
         seq: row.int(1).map_or(0, i64::cast_unsigned),
         detail: error.to_string(),

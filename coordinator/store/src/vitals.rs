@@ -177,7 +177,7 @@ impl Vitals {
                 return Err(error);
             }
         }
-        // A user who may append and not delete is no good either: retention fails, and probes stay in the journal.
+        // A lane whose user may append and not delete is failing as well: retention cannot delete, and probes stay in the journal.
         removed.inspect_err(|_| self.lanes[lane].failed(bytes))?;
         self.lanes[lane].well();
         Ok(())

@@ -177,7 +177,7 @@ mod tests {
     fn time_that_is_explained_is_counted() {
         let newest = span(0, NOW);
         let extended = |now| Plan { now, cut_to: None, note: Note::Extend { from: 0 }, leap: None };
-        // The usual pace; a short restart; somebody else's note a moment ago, which this process did not see being made.
+        // The usual pace; a short restart; a note of another coordinator a moment ago.
         assert_eq!(plan(NOW + MINUTE, Some(newest), None, seen(NOW, MINUTE)), extended(NOW + MINUTE));
         assert_eq!(plan(NOW + 4 * MINUTE, Some(newest), None, None), extended(NOW + 4 * MINUTE));
         assert_eq!(plan(NOW + MINUTE, Some(newest), None, seen(NOW - DAY, DAY)), extended(NOW + MINUTE));

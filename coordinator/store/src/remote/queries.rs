@@ -103,7 +103,7 @@ pub(super) async fn census<C: Client>(client: &mut C) -> Result<Census, ClientEr
 /// See [`crate::Registry::participants`].
 pub(super) async fn participants<C: Client>(client: &mut C) -> Result<Registrations, ClientError> {
     let found = client.query(C::texts().participants, &[]).await?;
-    // The time is in every row. Where there is none, nobody asks whether a participant lives.
+    // The time is in every row. Without rows there is no participant whose expiry would be compared with it.
     let now = found.first().map_or(Ok(Timestamp::default()), |row| rows::timestamp(row, 4))?;
     rows::registrations(now, &found)
 }

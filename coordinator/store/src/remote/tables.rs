@@ -1,7 +1,7 @@
 //! Small writes: registrations of participants, and the coordinators that share the database.
 //!
 //! A coordinator is gone when its row says so. The coordinator writes that itself ([`leave`], [`give_up`]), or another one
-//! writes it after it has seen no new heartbeat for long enough (`sightings`). Whoever adopts goes by the row alone. The owner
+//! writes it after it has seen no new heartbeat for long enough (`sightings`). An adopter goes by the row alone. The owner
 //! finds the word in its row at its next heartbeat, and then reads its transactions again. The database's clock decides
 //! nothing here, because it may leap.
 

@@ -68,7 +68,7 @@ impl Database {
         })
     }
 
-    /// Waits until so many, and no fewer, wait for a lock that somebody else holds.
+    /// Waits until at least so many sessions wait for a lock.
     async fn until_locked_out(&self, sessions: usize) {
         let sql = match self.server {
             Server::Postgres(_) => {

@@ -1,39 +1,41 @@
-//! The SQL texts that both kinds of database server read, each written once; but those that write or read many rows by gid.
+//! The SQL that PostgreSQL and MySQL share. Each text is written once.
 //!
-//! A text has `$1 ..` for what is bound and `{now}` for the database's clock in milliseconds. A [`Dialect`] turns it into
-//! what its server reads, once, when the process needs the first of them. What SQLite reads as well is in [`crate::sql`],
-//! what is worded differently by each server in `postgres/texts.rs` and `mysql/texts.rs`.
+//! In a text, `$1 ..` stand for the values that are bound, and `{now}` for the database's time in milliseconds. Each server has a
+//! [`Dialect`], which turns all texts into the server's own words when the process needs the first one.
+//!
+//! Texts that SQLite reads as well are in [`crate::sql`]. Texts that each server words in its own way are in `postgres/texts.rs`
+//! and `mysql/texts.rs`. Statements for any number of gids or rows are there, too, or beside them in `write` and `statements`.
 
 use crate::listing::{LAST_EVENT_AT, ListSyntax, Walks};
 use crate::sql;
 
-/// A text as one kind of server reads it. Copies are cheap: what they point to is made once and kept.
+/// A text in the words of one server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
     pub(crate) sql: &'static str,
-    /// For each `?` of the text, in order, which value it stands for. None where the text has `$1 ..` or nothing to bind.
+    /// For each `?` in the text, the index of the value that is bound to it. None: values are bound in the order they are given.
     pub(crate) order: Option<&'static [usize]>,
 }
 
 impl Text {
-    /// A text that is in the server's own words already.
+    /// For a text that is already in the server's own words.
     pub(crate) const fn verbatim(sql: &'static str) -> Self {
         Self { sql, order: None }
     }
 }
 
-/// How a kind of server differs in most of its texts.
+/// How the words of a server differ from the shared texts.
 #[derive(Debug)]
 pub(crate) struct Dialect {
-    /// Now, by the database's clock, in milliseconds.
+    /// Stands in the place of `{now}`.
     pub(crate) now: &'static str,
-    /// It binds values by `?`, in the order in which they stand in a text, instead of by `$1 ..`.
+    /// The server knows no `$1 ..`. Each place in the text where a value is bound is a `?`.
     pub(crate) positional: bool,
     pub(crate) lists: ListSyntax,
 }
 
 impl Dialect {
-    /// Called once for each text: what it makes is never freed.
+    /// Called once for each text, because the memory of the result is never freed.
     fn text(&self, text: &str) -> Text {
         let text = text.replace("{now}", self.now);
         debug_assert!(!text.contains('{'), "{text}");
@@ -45,7 +47,7 @@ impl Dialect {
     }
 }
 
-/// A text with `?`, and for each which value it stands for.
+/// The text with a `?` in each place of a `$1 ..`, and for each `?` the index of its value.
 fn positional(text: &str) -> (String, Vec<usize>) {
     let mut parts = text.split('$');
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -61,7 +63,7 @@ fn positional(text: &str) -> (String, Vec<usize>) {
     (out, order)
 }
 
-/// Defines [`Texts`] and [`OwnTexts`] by one table: first the texts that are shared, then those each dialect brings.
+/// Defines [`Texts`] and [`OwnTexts`] by one table: the texts that are shared, and the names of those that each dialect brings.
 macro_rules! texts {
     (
         shared { $($(#[doc = $doc:literal])* $name:ident = $text:expr;)* }
@@ -173,7 +175,7 @@ own {
     sweep_participants;
     /// `$1`: what it is to be. Harmless, or undone, where there is one.
     make_journal_id;
-    /// Makes the row of `$1` that of the incarnation `$2` on the node `$3`, whoever had it before.
+    /// Writes the row of the name `$1` for the incarnation `$2` on the node `$3`, in the place of an earlier one.
     join;
     /// [`BEAT`], and what [`super::client::Client::beat`] answers if the server can say it in the same statement.
     beat;

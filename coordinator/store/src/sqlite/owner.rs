@@ -32,7 +32,7 @@ impl Owner {
 pub(super) const STANDING: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) \
      THEN 1 ELSE abs(-9223372036854775808) END;";
 
-/// Makes this process the owner, whoever was before.
+/// Makes this process the owner of the file.
 pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Result<(), sqlx::Error> {
     let text = "BEGIN IMMEDIATE; DELETE FROM coordinators; \
          INSERT INTO coordinators (id, incarnation, started_at, heartbeat_at, previous_at) SELECT ?, ?, now, now, now \

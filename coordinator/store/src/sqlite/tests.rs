@@ -47,7 +47,7 @@ impl Folder {
         Sqlite::open(&self.file(), "a".to_owned()).await.unwrap()
     }
 
-    /// Runs SQL beside whoever has the file open.
+    /// Runs SQL on a connection of its own, also while a store has the file.
     async fn execute(&self, sql: &'static str) {
         let mut connection = schema::connect(&self.file()).await.unwrap();
         sqlx::query(sql).execute(&mut connection).await.unwrap();

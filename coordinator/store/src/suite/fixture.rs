@@ -170,7 +170,7 @@ pub(crate) async fn append(store: &dyn Store, batch: Arc<Batch>) {
     assert_eq!(store.append(0, batch).await, Ok(Appended::default()));
 }
 
-/// Journals as read, without who owns them.
+/// The records of journals, without the owners.
 pub(crate) async fn load(store: &dyn Store, gids: Vec<Gid>) -> Vec<(Gid, Result<Vec<Record>, StoreError>)> {
     let journals = store.load(gids).await.unwrap();
     journals.into_iter().map(|journal| (journal.gid, journal.records)).collect()

@@ -25,17 +25,17 @@ async fn register(store: &dyn Store, name: &str, url: &str) {
     store.register(vec![registration(name, url, 60_000)]).await.unwrap();
 }
 
-/// Lets a registration end so long from now, or so long ago.
+/// Sets when a registration expires: so long from now, or so long ago.
 async fn expires<S: Subject>(subject: &S, name: &str, base_url: &str, in_ms: i64) {
     subject.rewrite(Rewrite::Expires { name, base_url, at: now() + in_ms }).await;
 }
 
-/// Lets a transaction have settled so long ago.
+/// Makes a transaction look as if it had settled so long ago.
 async fn settled<S: Subject>(subject: &S, gid: &str, ago_ms: i64) {
     subject.rewrite(Rewrite::Settled { gid, at: now() - ago_ms }).await;
 }
 
-/// Lets everything have been watched.
+/// Makes all time count as watched.
 async fn watched<S: Subject>(subject: &S) {
     subject.rewrite(Rewrite::Watched { from: 0, until: now() }).await;
 }
@@ -233,7 +233,7 @@ pub(crate) async fn nothing_is_old_that_nobody_watched_growing_old<S: Subject>(s
     assert_eq!(store.retire(1_000, 9).await, Ok(0), "nobody has ever watched");
     assert_eq!(store.watch().await, Ok(None));
     assert_eq!(store.retire(MINUTE.cast_unsigned(), 9).await, Ok(0), "its clock may be wrong by 40 days");
-    // Somebody watched until then, and nobody since.
+    // Time was watched until then, and not since.
     subject.rewrite(Rewrite::Watched { from: 0, until: now() - 39 * DAY }).await;
     assert_eq!(store.retire((2 * DAY).cast_unsigned(), 9).await, Ok(0), "it is one day old");
     assert_eq!(store.retire((DAY / 2).cast_unsigned(), 9).await, Ok(1));

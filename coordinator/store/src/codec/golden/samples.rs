@@ -182,7 +182,7 @@ fn answers() -> Vec<(String, Event)> {
     samples
 }
 
-/// Why nothing more happens by itself.
+/// Events about parking.
 fn stops() -> Vec<(&'static str, Event)> {
     let not_sent = |branch, op| {
         let reason = "no live instance of participant `ghost`".to_owned();

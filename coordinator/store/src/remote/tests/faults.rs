@@ -124,7 +124,7 @@ async fn a_slow_server_is_waited_for() {
     }
 }
 
-/// Whoever was cut off in the middle must not leave a lock or an open database transaction to the next one.
+/// A call that is cancelled in the middle must not leave a lock or an open database transaction to the next call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_cancelled_calls_through_a_proxy_lose_no_acknowledged_write() {
     for kind in KINDS {

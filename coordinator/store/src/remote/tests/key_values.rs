@@ -25,7 +25,7 @@ async fn a_change_over_a_connection_that_is_gone_is_made_once_or_is_in_doubt() {
     server.terminate_connections(database.name());
     assert_eq!(put("two", Some(first)).await, Ok(Change::Done));
     server.terminate_connections(database.name());
-    // Where the first try broke off, nobody knows whether it is what the second one lost to; the loss of an idle
+    // The first try may have made the change before its connection broke, and the second then loses to it. The loss of an idle
     // connection may be noticed before.
     let third = put("three", Some(first)).await;
     assert!(matches!(third, Err(StoreError::Unavailable(_)) | Ok(Change::Lost)), "{third:?}");
@@ -34,8 +34,8 @@ async fn a_change_over_a_connection_that_is_gone_is_made_once_or_is_in_doubt() {
     assert_eq!((found.value.as_str(), found.revision.version), ("two", 2));
 }
 
-/// Two wait for a third one that is making the entry and thinks better of it. MariaDB then lets both of them have what
-/// keeps the other from going on, and undoes one.
+/// Two sessions wait for a third one, which has inserted the entry and then rolls back. MariaDB then gives each of the two a lock
+/// that the other one must wait for, and rolls back one of them.
 async fn third<C: Client>(database: &Database) {
     let store = database.open("a").await;
     let address = C::address(&database.url).unwrap();

@@ -169,7 +169,7 @@ async fn a_password_that_changes_is_read_again_from_its_file() {
     }
 }
 
-/// The password is another one now, and nobody told this coordinator: whoever has a connection keeps it.
+/// The password is changed, and this coordinator still has the old one. Connections that are open stay open.
 #[tokio::test]
 async fn lanes_that_are_kept_warm_go_on_when_no_connection_is_to_be_had() {
     for kind in KINDS {

@@ -1,4 +1,4 @@
-//! Tables: the same everywhere, made once, whoever comes first.
+//! Tests of the tables: the same in every database, and made once when several processes start together.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Several coordinators on one database: who is alive, who has which name, who claims what.
+//! Tests of several coordinators on one database: which are alive, which has a name, which adopts.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ async fn whoever_starts_under_a_name_supersedes_the_one_that_had_it() {
         assert_eq!(standing(&*first).await, Ok(Liveness::Superseded));
         assert_eq!(standing(&*second).await, Ok(Liveness::Alive));
         assert_eq!(second.unfinished(None, at(0), 9).await, Ok(vec![gid("tx")]));
-        // Leaving under a name that is somebody else's by now takes nothing away.
+        // The name belongs to another process by now, so leaving must not take anything from that process.
         first.leave().await.unwrap();
         assert_eq!(standing(&*second).await, Ok(Liveness::Alive));
     }
@@ -170,7 +170,7 @@ async fn a_dead_coordinator_is_adopted_from_although_its_heartbeat_lies_in_the_f
         };
         let adopted = tokio::time::timeout(std::time::Duration::from_secs(60), adopted).await;
         assert_eq!(adopted.unwrap(), [gid("tx")]);
-        // Those who have not looked for long go by what its row says now.
+        // A coordinator that has not noted this heartbeat goes by the row.
         let seen = two.coordinators().await.unwrap();
         assert!(seen.iter().any(|other| other.name == "dead" && !other.alive && !other.gave_up), "{seen:?}");
         create(&*dead, &[&Tx::new("late")]).await;

@@ -1,4 +1,4 @@
-//! Whose the file is: names, locks, owners, and files that are taken away.
+//! Tests of which process has the file: names, locks, owners, and files that are moved away.
 
 use super::*;
 
@@ -128,7 +128,7 @@ async fn a_write_ahead_log_that_was_removed_is_saved_and_nothing_more_is_acknowl
         // As a reader leaves it that comes later.
         std::fs::write(&log, "").unwrap();
     }
-    // As whoever starts after a kill finds it.
+    // As the next process finds the file after a kill.
     let copy = fresh();
     std::fs::create_dir_all(copy.file().parent().unwrap()).unwrap();
     std::fs::copy(folder.file(), copy.file()).unwrap();
