@@ -1,8 +1,8 @@
 //! Checks a whole store (`trine check`): compares records with their checksums, journals with the rules of the engine, and
 //! index rows and labels with the journals. Nothing is changed.
 //!
-//! Coordinators may use the store meanwhile, and a transaction that moves between two reads looks inconsistent. So whatever is
-//! found is looked at again after a pause, and is reported only if it is found again.
+//! Coordinators may use the store meanwhile, and a transaction that moves between two reads looks inconsistent. So whatever
+//! is found is looked at again after a pause, and is reported only if it is found again.
 //!
 //! What cannot be read is reported, and the rest is read.
 

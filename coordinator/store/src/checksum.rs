@@ -1,8 +1,8 @@
 //! The checksum of a record, by which damage is noticed.
 //!
-//! The checksum covers gid, seq and time as well as the event, so that a record that was moved is noticed, too. It is a CRC-32:
-//! made for flipped bits and torn pages, of which it misses one in four thousand million, and cheap to compute. It is not a
-//! signature: everybody who can write to the database can write a matching checksum.
+//! The checksum covers gid, seq and time as well as the event, so that a record that was moved is noticed, too. It is a
+//! CRC-32: made for flipped bits and torn pages, of which it misses one in four thousand million, and cheap to compute. It
+//! is not a signature: everybody who can write to the database can write a matching checksum.
 //!
 //! Records that were written before there were checksums have none. They are taken for sound.
 

@@ -1,7 +1,7 @@
 //! The encoding of events in the journal: JSON text that names the version of the encoding.
 //!
-//! [`encode`] writes the newest version, and [`decode`] reads every version that there ever was. A version is a module of structs
-//! that mirror the engine's types: the engine's types change with the rules, and the journal must not. Golden files
+//! [`encode`] writes the newest version, and [`decode`] reads every version that there ever was. A version is a module of
+//! structs that mirror the engine's types: the engine's types change with the rules, and the journal must not. Golden files
 //! (`tests/golden/journal`) pin every variant for ever.
 //!
 //! Gid, seq and time of a record are not part of the text. They are columns of their own.

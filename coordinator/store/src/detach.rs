@@ -21,8 +21,8 @@ impl Interrupted for StoreError {
     }
 }
 
-/// Starts `work` at once and waits for its result. Dropping the returned future does not stop the work, so the work never stops
-/// between two statements of one database transaction.
+/// Starts `work` at once and waits for its result. Dropping the returned future does not stop the work, so the work never
+/// stops between two statements of one database transaction.
 pub(super) fn detached<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> StoreFuture<T, E>
 where
     T: Send + 'static,

@@ -1,4 +1,5 @@
-//! What all stores do in the same way with records: the runs of a batch, records that are written, and records that are read.
+//! What all stores do in the same way with records: the runs of a batch, records that are written, and records that are
+//! read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,8 +129,8 @@ pub struct ReadablePage {
 }
 
 impl ReadablePage {
-    /// From the rows that follow the record with the seq `after`, in order. The page shows `limit` of them; one row more says that
-    /// there is a next page.
+    /// From the rows that follow the record with the seq `after`, in order. The page shows `limit` of them; one row more
+    /// says that there is a next page.
     pub(super) fn after(
         after: u64,
         rows: impl IntoIterator<Item = Result<Record, Unreadable>>,
@@ -139,8 +140,8 @@ impl ReadablePage {
         let page: Vec<_> = rows.by_ref().take(limit).collect();
         let last =
             page.iter().map(|row| row.as_ref().map_or_else(|damaged| damaged.seq, |record| record.seq)).max();
-        // A row whose seq cannot be read counts as seq 0. The next page must begin after this one, so a page of such rows alone is
-        // the last.
+        // A row whose seq cannot be read counts as seq 0. The next page must begin after this one, so a page of such rows
+        // alone is the last.
         let next_after_seq = last.filter(|last| *last > after && rows.next().is_some());
         Self { found: Readable::after(after, page), next_after_seq }
     }

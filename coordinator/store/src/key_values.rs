@@ -1,7 +1,7 @@
 //! Key-value entries: small texts that the dtm dialect keeps for its clients.
 //!
-//! Every change names the revision that it was made from. Of several changes from the same revision one is made, and the others
-//! learn that they have lost. [`Key`] and [`Value`] have the bounds of what every store can keep.
+//! Every change names the revision that it was made from. Of several changes from the same revision one is made, and the
+//! others learn that they have lost. [`Key`] and [`Value`] have the bounds of what every store can keep.
 
 use std::borrow::Cow;
 
@@ -115,8 +115,8 @@ pub trait KeyValues: Send + Sync + std::fmt::Debug + 'static {
     /// The entries of a category after the key `after`, in the order of their keys.
     fn entries(&self, category: Key, after: Option<Key>, limit: usize) -> StoreFuture<Vec<Entry>>;
 
-    /// Changes the entry that is at the revision `expected`; without `expected`, makes a new entry. After an error the change may
-    /// have been made: only reading tells.
+    /// Changes the entry that is at the revision `expected`; without `expected`, makes a new entry. After an error the
+    /// change may have been made: only reading tells.
     fn put(
         &self,
         category: Key,
@@ -126,8 +126,8 @@ pub trait KeyValues: Send + Sync + std::fmt::Debug + 'static {
         now: Timestamp,
     ) -> StoreFuture<Change>;
 
-    /// Deletes the entry if it is at the revision `expected`; without `expected`, at any revision. [`Change::Lost`] if there is
-    /// no such entry.
+    /// Deletes the entry if it is at the revision `expected`; without `expected`, at any revision. [`Change::Lost`] if
+    /// there is no such entry.
     fn delete(&self, category: Key, key: Key, expected: Option<Revision>) -> StoreFuture<Change>;
 }
 

@@ -1,7 +1,7 @@
 //! A store in memory, for tests. It keeps the same promises as the others, and makes faults on demand ([`Faults`]).
 //!
-//! Several coordinators can share one store; see [`Memory::another`]. Events are kept as the codec's text, so that tests pass
-//! through the codec. Nothing survives the process, and lists walk over all rows: this store is not for production.
+//! Several coordinators can share one store; see [`Memory::another`]. Events are kept as the codec's text, so that tests
+//! pass through the codec. Nothing survives the process, and lists walk over all rows: this store is not for production.
 
 mod faults;
 mod key_values;

@@ -2,7 +2,8 @@
 //!
 //! - `client`: one connection, with all that differs between the servers; implemented by `postgres` and by `mysql`;
 //! - `texts`: the SQL that both servers share;
-//! - `target`: the servers of a URL (`hosts`), and new connections to them; `connections`: connections that are kept, deadlines;
+//! - `target`: the servers of a URL (`hosts`), and new connections to them; `connections`: connections that are kept,
+//!   deadlines;
 //! - `append`: one batch in one database transaction;
 //! - `queries`, `tables`, `retention`, `key_values`, `inspector`: everything else;
 //! - `safety`, `galera`, `sessions`: checks that the server, the cluster and the pooler are set up in a safe way.

@@ -1,7 +1,8 @@
-//! Which transactions retention may delete: those whose journal says that they are settled. The index row is derived from the
-//! journal and may be wrong, and deleting cannot be undone.
+//! Which transactions retention may delete: those whose journal says that they are settled. The index row is derived from
+//! the journal and may be wrong, and deleting cannot be undone.
 //!
-//! A store walks over the index rows that call their transactions settled, oldest first, some at a time, and reads their journals:
+//! A store walks over the index rows that call their transactions settled, oldest first, some at a time, and reads their
+//! journals:
 //!
 //! | The journal | What the store does |
 //! |---|---|
@@ -57,8 +58,8 @@ impl Judged {
                 Some(transaction) if transaction.status().is_settled() => {
                     self.settled.push(candidate.clone());
                 }
-                // The row is due as early as possible, because it is not known here how long a wait must be for a transaction to
-                // leave memory.
+                // The row is due as early as possible, because it is not known here how long a wait must be for a
+                // transaction to leave memory.
                 Some(transaction) => {
                     self.unfinished.push((candidate.clone(), IndexRow::of(&transaction, 0)));
                 }

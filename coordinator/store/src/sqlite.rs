@@ -8,8 +8,8 @@
 //! - `queries`, `listing`, `tables`, `retention`, `key_values`, `inspector`: everything else;
 //! - `words`: SQLite's errors in words that say what to do.
 //!
-//! No other process uses the file, so this coordinator adopts every transaction in it without waiting for anybody's heartbeat.
-//! All methods run their work in a task of its own.
+//! No other process uses the file, so this coordinator adopts every transaction in it without waiting for anybody's
+//! heartbeat. All methods run their work in a task of its own.
 
 mod append;
 mod guard;

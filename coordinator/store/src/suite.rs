@@ -1,7 +1,7 @@
 //! The conformance suite: what every store promises, as cases that run against each of them.
 //!
-//! Each case gets a fresh [`Subject`]. The tests of a new kind of store implement that trait and call `conformance!`, which makes
-//! one test of each case.
+//! Each case gets a fresh [`Subject`]. The tests of a new kind of store implement that trait and call `conformance!`, which
+//! makes one test of each case.
 
 mod appending;
 mod checking;

@@ -1,9 +1,9 @@
 //! Whether this coordinator can do its work: whether its lanes can append, and whether journals can be read.
 //!
-//! A heartbeat that succeeds does not prove that. Appends use other connections and other tables, and may fail while heartbeats
-//! succeed. So lanes report here whether their appends and reads succeed. If something fails, or if nothing is known,
-//! [`Vitals::prove`] finds out: it appends a probe over the lane's own connection, reads it back, and removes it. If an append
-//! of a lane has failed, the probe has as many bytes as that batch had.
+//! A heartbeat that succeeds does not prove that. Appends use other connections and other tables, and may fail while
+//! heartbeats succeed. So lanes report here whether their appends and reads succeed. If something fails, or if nothing is
+//! known, [`Vitals::prove`] finds out: it appends a probe over the lane's own connection, reads it back, and removes it. If
+//! an append of a lane has failed, the probe has as many bytes as that batch had.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -177,7 +177,8 @@ impl Vitals {
                 return Err(error);
             }
         }
-        // A lane whose user may append and not delete is failing as well: retention cannot delete, and probes stay in the journal.
+        // A lane whose user may append and not delete is failing as well: retention cannot delete, and probes stay in the
+        // journal.
         removed.inspect_err(|_| self.lanes[lane].failed(bytes))?;
         self.lanes[lane].well();
         Ok(())

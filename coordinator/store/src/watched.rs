@@ -3,10 +3,11 @@
 //! By a wrong clock, a transaction that settled a moment ago looks old, and deleting cannot be undone. So the age of a
 //! transaction is not the difference between two readings of a clock, but the watched time in between.
 //!
-//! Each coordinator notes the store's time every minute. The note extends the newest *span* if the time since the note before is
-//! explained: another coordinator made a note not long ago, or this process's steady clock shows that the time has really
-//! passed. Otherwise the clock leapt, or no coordinator ran, and nobody can tell which. Then a new span begins, and the time
-//! between the spans does not count. A transaction that settled 29 days before a leap of 40 days is 29 days old after it.
+//! Each coordinator notes the store's time every minute. The note extends the newest *span* if the time since the note
+//! before is explained: another coordinator made a note not long ago, or this process's steady clock shows that the time
+//! has really passed. Otherwise the clock leapt, or no coordinator ran, and nobody can tell which. Then a new span begins,
+//! and the time between the spans does not count. A transaction that settled 29 days before a leap of 40 days is 29 days
+//! old after it.
 //!
 //! The code here decides. The stores read and write the spans, and [`Watcher`] has what one process remembers.
 
@@ -21,8 +22,8 @@ use trine_clock::Stopwatch;
 
 /// How often a coordinator notes the time.
 pub const WATCH_EVERY: Duration = Duration::from_secs(60);
-/// So much time between two notes needs no explanation: coordinators restart, and a store may not answer for a while. (A process
-/// that watched all the time may know that the clock leapt.)
+/// So much time between two notes needs no explanation: coordinators restart, and a store may not answer for a while. (A
+/// process that watched all the time may know that the clock leapt.)
 const GAP_MS_MAX: u64 = 5 * 60 * 1_000;
 /// How much the store's clock and a process's steady clock may differ over the time between two notes.
 const DRIFT_MS_MAX: u64 = 60 * 1_000;
@@ -73,8 +74,8 @@ pub(super) enum Note {
 pub(super) struct Watcher(Mutex<Option<(i64, Stopwatch)>>);
 
 impl Watcher {
-    /// Compares the store's time `now` with the newest span, and with what this process remembers. `newest_record` is the time of
-    /// the newest record; it matters only while there is no span.
+    /// Compares the store's time `now` with the newest span, and with what this process remembers. `newest_record` is the
+    /// time of the newest record; it matters only while there is no span.
     pub(super) fn plan(&self, now: i64, newest: Option<Span>, newest_record: Option<i64>) -> Plan {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = last.map(|(noted, since)| {
@@ -114,8 +115,8 @@ fn plan(now: i64, newest: Option<Span>, newest_record: Option<i64>, known: Optio
         let note = if newest.from <= now { extend.note } else { Note::Begin { from: now } };
         return Plan { now, cut_to: Some(now), note, leap };
     }
-    // A leap is not counted either if it is shorter than a gap that needs no explanation. But if the newest span began after the
-    // last note of this process, another coordinator has noticed the leap and begun that span.
+    // A leap is not counted either if it is shorter than a gap that needs no explanation. But if the newest span began
+    // after the last note of this process, another coordinator has noticed the leap and begun that span.
     if let Some(known) = leapt.filter(|known| now > known.expected)
         && (gap_ms > GAP_MS_MAX || newest.from <= known.noted)
     {
@@ -143,8 +144,8 @@ pub(super) fn legible<E: fmt::Display>(rows: impl Iterator<Item = Result<Span, E
     .collect()
 }
 
-/// Transactions that settled before this time have been settled for `kept_ms` of watched time. None if less time than that was
-/// watched. `spans`: newest first.
+/// Transactions that settled before this time have been settled for `kept_ms` of watched time. None if less time than that
+/// was watched. `spans`: newest first.
 pub(super) fn settled_before(spans: impl IntoIterator<Item = Span>, kept_ms: u64) -> Option<Timestamp> {
     let mut rest = i64::try_from(kept_ms).unwrap_or(i64::MAX);
     for Span { from, until } in spans {

@@ -1,8 +1,8 @@
 //! Version 1 of the encoding: one JSON object per event, `{"v":1,"event":"<name>",..}`, times in `_ms` since the epoch.
 //!
-//! No change may alter what an existing text means. A field may be added if its absence means what it meant before; any other
-//! change needs a new version. The words in the text belong to the journal: they are spelt out here, or pinned by golden files if
-//! they come from the protocol crate.
+//! No change may alter what an existing text means. A field may be added if its absence means what it meant before; any
+//! other change needs a new version. The words in the text belong to the journal: they are spelt out here, or pinned by
+//! golden files if they come from the protocol crate.
 
 mod bytes;
 mod parked;
@@ -19,8 +19,8 @@ use super::DecodeError;
 use spec::{BranchText, SpecText};
 
 pub(super) const VERSION: u64 = 1;
-/// The same encoding. Written if a reader that knows only version 1 would misunderstand the event, because it would skip a field
-/// that matters. Such a reader then leaves the transaction alone.
+/// The same encoding. Written if a reader that knows only version 1 would misunderstand the event, because it would skip a
+/// field that matters. Such a reader then leaves the transaction alone.
 pub(super) const VERSION_OF_DIALECTS: u64 = 2;
 
 #[derive(Serialize)]

@@ -52,7 +52,8 @@ impl Faults {
         self.appends().push_back(fault.into());
     }
 
-    /// From now on appends wait before they have any effect, until the returned gate is opened. An earlier gate is opened now.
+    /// From now on appends wait before they have any effect, until the returned gate is opened. An earlier gate is opened
+    /// now.
     pub fn hold_appends(&self) -> Gate {
         let gate = Gate(Arc::new(watch::Sender::new(Hold::default())));
         let earlier = self.gate.lock().unwrap_or_else(PoisonError::into_inner).replace(gate.clone());

@@ -46,8 +46,8 @@ pub(super) async fn append<C: Client>(
         };
         why = failure.error.to_string();
         match failure.verdict {
-            // No other try: if the first one was committed, a second one would meet its own records as a conflict, and the gids
-            // would be reported as another coordinator's. The shard reads the journal instead (law L6).
+            // No other try: if the first one was committed, a second one would meet its own records as a conflict, and the
+            // gids would be reported as another coordinator's. The shard reads the journal instead (law L6).
             Verdict::Doubtful => {
                 connections.look_elsewhere();
                 return Err(AppendError::Doubtful(why));
@@ -61,8 +61,8 @@ pub(super) async fn append<C: Client>(
                 pause_ms *= 2;
             }
             Verdict::Conflict => {
-                // The database says that there is a conflict, and not of which gid. All gids of the batch are looked up. A gid
-                // that is out stays out.
+                // The database says that there is a conflict, and not of which gid. All gids of the batch are looked up. A
+                // gid that is out stays out.
                 let gids: Vec<&Gid> = runs.keys().copied().collect();
                 let ends = connections.in_time(lease.client.ends(&gids)).await;
                 let found = ends.and_then(|ends| rows::conflicts(&runs, &ends));

@@ -193,8 +193,8 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
     /// The node of the cluster, where that matters. Empty elsewhere.
     fn node(&self) -> &str;
 
-    /// Writes a heartbeat. `values`: name, incarnation, node. Answers the incarnation that has the name, the heartbeat before
-    /// and this heartbeat. The answer may be empty where another incarnation has the name.
+    /// Writes a heartbeat. `values`: name, incarnation, node. Answers the incarnation that has the name, the heartbeat
+    /// before and this heartbeat. The answer may be empty where another incarnation has the name.
     fn beat(&mut self, values: &[Param]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
     /// Runs a text that answers rows.
@@ -222,8 +222,8 @@ pub(crate) trait Client: Sized + Send + fmt::Debug + 'static {
     /// Gid and last seq, of each gid that has a journal.
     fn ends(&mut self, gids: &[&Gid]) -> impl Future<Output = Result<Vec<Row>, ClientError>> + Send;
 
-    /// Writes a batch in one database transaction. After [`Verdict::Conflict`] and [`Verdict::Contended`] the connection can be
-    /// used again; after the others it must be closed.
+    /// Writes a batch in one database transaction. After [`Verdict::Conflict`] and [`Verdict::Contended`] the connection
+    /// can be used again; after the others it must be closed.
     fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<(), WriteFailure>> + Send;
 
     /// Makes `owner` the owner of at most `limit` transactions of `from` that are not settled. Checks in the same database

@@ -1,10 +1,10 @@
 //! Connections to a database server that are kept for one purpose, such as one lane, or the reads of requests.
 //!
-//! Work leases a connection and gives it back only when the connection is in a known state; every other connection is closed.
-//! All work has a deadline, because a server that has vanished does not answer at all.
+//! Work leases a connection and gives it back only when the connection is in a known state; every other connection is
+//! closed. All work has a deadline, because a server that has vanished does not answer at all.
 //!
-//! Why this is not `deadpool` or `bb8`: both take back a connection that is dropped, while here a drop must close it, because
-//! it may be inside a database transaction; and neither can wait, when closing, for the work that is under way.
+//! Why this is not `deadpool` or `bb8`: both take back a connection that is dropped, while here a drop must close it,
+//! because it may be inside a database transaction; and neither can wait, when closing, for the work that is under way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,9 +77,9 @@ impl<C: Client> Connections<C> {
     /// What is read here is answered to others, so it must be as safe as what the server has acknowledged.
     ///
     /// A commit can be visible without having been acknowledged: while a synchronous standby was away, the session of the
-    /// commit was ended, or the server was restarted. If that standby is promoted, the commit is gone. So before the first read
-    /// after a new session, a small write of our own is made. The server acknowledges that write only when the standby has it,
-    /// and then the standby has everything before it, too.
+    /// commit was ended, or the server was restarted. If that standby is promoted, the commit is gone. So before the first
+    /// read after a new session, a small write of our own is made. The server acknowledges that write only when the standby
+    /// has it, and then the standby has everything before it, too.
     pub(super) fn settling(mut self, name: &str) -> Self {
         self.settles = C::READS_NEED_SETTLING.then(|| name.to_owned());
         self
@@ -140,8 +140,8 @@ impl<C: Client> Connections<C> {
         Ok(())
     }
 
-    /// Runs `work`. When a connection that had been idle turns out to be dead, `work` is run again on a new one, so it must be
-    /// harmless to run twice.
+    /// Runs `work`. When a connection that had been idle turns out to be dead, `work` is run again on a new one, so it must
+    /// be harmless to run twice.
     pub(super) async fn run<T>(
         &self,
         work: impl for<'c> Fn(&'c mut C) -> futures_util::future::BoxFuture<'c, Result<T, ClientError>>,

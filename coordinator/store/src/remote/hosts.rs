@@ -12,8 +12,9 @@ struct Parts<'a> {
     tail: &'a str,
 }
 
-/// Splits a URL that can be read in one way only. If a password is not percent-encoded, a part of the password may look like a
-/// host, a database or a parameter, and messages name those. Such a URL is refused, and the message shows no part of it.
+/// Splits a URL that can be read in one way only. If a password is not percent-encoded, a part of the password may look
+/// like a host, a database or a parameter, and messages name those. Such a URL is refused, and the message shows no part of
+/// it.
 fn parts(url: &str) -> Result<Parts<'_>, String> {
     let (scheme, rest) = url.split_once("://").ok_or("it has no //host after its scheme")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

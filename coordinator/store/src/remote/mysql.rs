@@ -1,7 +1,7 @@
 //! MySQL and MariaDB, Galera clusters included.
 //!
-//! A batch takes a few statements (in `write`). A coordinator that is paused between two of them holds locks. So the server is
-//! told to end sessions that have been silent for a short time (`wait_timeout`), which rolls back what they had begun.
+//! A batch takes a few statements (in `write`). A coordinator that is paused between two of them holds locks. So the server
+//! is told to end sessions that have been silent for a short time (`wait_timeout`), which rolls back what they had begun.
 
 mod statements;
 mod texts;
@@ -29,7 +29,8 @@ use crate::rows::{self, Columns as _};
 use crate::writing::Writing;
 use statements::{Gids, REGISTRATIONS};
 
-/// Prepared statements that a connection keeps. There must be fewer texts than that: closing a statement costs 40 ms over TCP.
+/// Prepared statements that a connection keeps. There must be fewer texts than that: closing a statement costs 40 ms over
+/// TCP.
 const STATEMENTS_MAX: usize = 512;
 /// Seconds after which the server ends a silent session. Longer than a connection stays idle in `connections`.
 const SILENCE_SECONDS: u32 = 20;
@@ -283,7 +284,8 @@ fn read_settings(settings: &BTreeMap<String, String>) -> Inspection {
     risk(Risk::FlushLog, get("innodb_flush_log_at_trx_commit").is_some_and(|value| value != "1"));
     let half = ["OFF", "0", "DETECT_ONLY"];
     risk(Risk::Doublewrite, get("innodb_doublewrite").is_some_and(|value| half.contains(&&*value)));
-    // Replicas and restores are made from the binary log. If it lags behind the tables, they miss transactions after a crash.
+    // Replicas and restores are made from the binary log. If it lags behind the tables, they miss transactions after a
+    // crash.
     risk(Risk::SyncBinlog, is_on("log_bin") && get("sync_binlog").is_some_and(|value| value != "1"));
     found
 }

@@ -29,8 +29,9 @@ const STATEMENTS_MAX: usize = 256;
 
 /// The settings of every session.
 ///
-/// Every text has an index to walk. In the first minutes of a new database the planner has no statistics, would choose to read
-/// whole tables, and would keep that plan of a prepared statement while the tables grow. So such plans are switched off.
+/// Every text has an index to walk. In the first minutes of a new database the planner has no statistics, would choose to
+/// read whole tables, and would keep that plan of a prepared statement while the tables grow. So such plans are switched
+/// off.
 const SESSION: &str = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '10s'; \
      SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
@@ -204,9 +205,9 @@ impl Client for Postgres {
 
 /// What an error means for the one statement that writes a batch, by its SQLSTATE. Without an SQLSTATE the connection broke.
 ///
-/// Errors of the classes that are named as failed undo the statement. Errors that end a session (class 57), errors of the system
-/// (class 58) and errors of unknown classes may come after the commit, so they are doubtful. After either the shard forgets
-/// what it built on the batch and reads the journal again.
+/// Errors of the classes that are named as failed undo the statement. Errors that end a session (class 57), errors of the
+/// system (class 58) and errors of unknown classes may come after the commit, so they are doubtful. After either the shard
+/// forgets what it built on the batch and reads the journal again.
 fn verdict(code: Option<&str>) -> Verdict {
     match code {
         // A key exists; or the statement divided by zero because a record before is missing (see `write`).

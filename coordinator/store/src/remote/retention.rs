@@ -8,14 +8,15 @@ use crate::retention::{self, Judged, Walk};
 use crate::rows::{self, Columns as _};
 use crate::watched::{self, Note, SPANS_MAX, Watcher};
 
-/// See [`crate::Maintenance::watch`]. The statements are not in one database transaction. Another coordinator may run its own
-/// in between: a span that was cut or begun meanwhile is not extended, so nobody counts time that was not watched.
+/// See [`crate::Maintenance::watch`]. The statements are not in one database transaction. Another coordinator may run its
+/// own in between: a span that was cut or begun meanwhile is not extended, so nobody counts time that was not watched.
 pub(super) async fn watch<C: Client>(client: &mut C, watcher: &Watcher) -> Result<Option<Leap>, ClientError> {
     let spans = rows::spans(&client.query(C::texts().spans, &[]).await?);
     let clock = client.query(C::texts().clock, &[]).await?;
     let row = clock.first().ok_or_else(|| ClientError::Unreadable("no time".into()))?;
     let plan = watcher.plan(row.int(0)?, spans.first().copied(), row.maybe_int(1)?);
-    // Spans are cut before the note: what the clock went back over must not count twice, even if this process dies in between.
+    // Spans are cut before the note: what the clock went back over must not count twice, even if this process dies in
+    // between.
     if let Some(end) = plan.cut_to {
         client.execute(C::texts().drop_spans_after, &[end.into()]).await?;
         client.execute(C::texts().cut_spans, &[end.into()]).await?;

@@ -1,5 +1,5 @@
-//! The settings of a database server that safety depends on. A server with an unsafe setting is not used, unless the operator
-//! has allowed that risk by name.
+//! The settings of a database server that safety depends on. A server with an unsafe setting is not used, unless the
+//! operator has allowed that risk by name.
 //!
 //! The settings are read when a connection is made, because a standby that was promoted may be set up differently, and at
 //! every heartbeat, because settings may change while a connection lasts.

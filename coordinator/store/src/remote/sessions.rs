@@ -1,7 +1,7 @@
 //! Checks at start that each connection is a session of its own.
 //!
-//! A pooler in transaction or statement mode (pgbouncer, or a MySQL proxy that multiplexes) hands one session of the server to
-//! several connections in turn. A connection then runs with the settings, locks and prepared statements of another one.
+//! A pooler in transaction or statement mode (pgbouncer, or a MySQL proxy that multiplexes) hands one session of the server
+//! to several connections in turn. A connection then runs with the settings, locks and prepared statements of another one.
 
 use super::client::{Client, ClientError};
 use super::target::{self, Target};

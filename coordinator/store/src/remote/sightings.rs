@@ -35,7 +35,8 @@ impl Sightings {
         *seen = noted;
     }
 
-    /// For how long this heartbeat has been seen as the last one of the coordinator. None if the coordinator was never noted.
+    /// For how long this heartbeat has been seen as the last one of the coordinator. None if the coordinator was never
+    /// noted.
     pub(super) fn silent_for(&self, name: &str, heartbeat: &Heartbeat) -> Option<Duration> {
         let seen = self.lock();
         let (earlier, since) = seen.get(name)?;

@@ -195,8 +195,8 @@ pub(super) async fn adopt<C: Client>(
     identity: &Identity,
     limit: usize,
 ) -> Result<Vec<Gid>, ClientError> {
-    // All others are noted at each call, also those that own nothing now: silence is measured from the first time a heartbeat
-    // is seen.
+    // All others are noted at each call, also those that own nothing now: silence is measured from the first time a
+    // heartbeat is seen.
     let others = others(client, identity).await?;
     identity.seen.note(others.iter().map(|other| (other.name.as_str(), &other.heartbeat)));
     let mut claimed = Vec::new();
@@ -208,7 +208,8 @@ pub(super) async fn adopt<C: Client>(
         if rest == 0 {
             break;
         }
-        // The claim checks the row of the other coordinator again: a heartbeat that came since `is_gone` takes the word back.
+        // The claim checks the row of the other coordinator again: a heartbeat that came since `is_gone` takes the word
+        // back.
         let rows = client.claim(&identity.name, &other.name, limited(rest)).await?;
         claimed.extend(rows::gids(&rows));
     }
@@ -238,7 +239,8 @@ async fn is_gone<C: Client>(client: &mut C, identity: &Identity, other: &Other) 
         return Ok(false);
     }
     let incarnation = heartbeat.incarnation.as_str();
-    // The heartbeat is part of the condition: the write changes the row only if no other heartbeat has come since it was seen.
+    // The heartbeat is part of the condition: the write changes the row only if no other heartbeat has come since it was
+    // seen.
     let values = [name.as_str().into(), incarnation.into(), heartbeat.at.into(), TAKEN_FOR_GONE.into()];
     let said = client.execute(C::texts().take_for_gone, &values).await? > 0;
     if said {

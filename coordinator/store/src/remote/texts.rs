@@ -1,10 +1,11 @@
 //! The SQL that PostgreSQL and MySQL share. Each text is written once.
 //!
-//! In a text, `$1 ..` stand for the values that are bound, and `{now}` for the database's time in milliseconds. Each server has a
-//! [`Dialect`], which turns all texts into the server's own words when the process needs the first one.
+//! In a text, `$1 ..` stand for the values that are bound, and `{now}` for the database's time in milliseconds. Each server
+//! has a [`Dialect`], which turns all texts into the server's own words when the process needs the first one.
 //!
-//! Texts that SQLite reads as well are in [`crate::sql`]. Texts that each server words in its own way are in `postgres/texts.rs`
-//! and `mysql/texts.rs`. Statements for any number of gids or rows are there, too, or beside them in `write` and `statements`.
+//! Texts that SQLite reads as well are in [`crate::sql`]. Texts that each server words in its own way are in
+//! `postgres/texts.rs` and `mysql/texts.rs`. Statements for any number of gids or rows are there, too, or beside them in
+//! `write` and `statements`.
 
 use crate::listing::{LAST_EVENT_AT, ListSyntax, Walks};
 use crate::sql;
@@ -13,7 +14,8 @@ use crate::sql;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
     pub(crate) sql: &'static str,
-    /// For each `?` in the text, the index of the value that is bound to it. None: values are bound in the order they are given.
+    /// For each `?` in the text, the index of the value that is bound to it. None: values are bound in the order they are
+    /// given.
     pub(crate) order: Option<&'static [usize]>,
 }
 
@@ -63,7 +65,8 @@ fn positional(text: &str) -> (String, Vec<usize>) {
     (out, order)
 }
 
-/// Defines [`Texts`] and [`OwnTexts`] by one table: the texts that are shared, and the names of those that each dialect brings.
+/// Defines [`Texts`] and [`OwnTexts`] by one table: the texts that are shared, and the names of those that each dialect
+/// brings.
 macro_rules! texts {
     (
         shared { $($(#[doc = $doc:literal])* $name:ident = $text:expr;)* }
@@ -126,7 +129,8 @@ shared {
     leave = "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2";
     /// `$3`: [`super::tables::GAVE_UP`].
     give_up = "UPDATE coordinators SET heartbeat_at = $3, previous_at = {now} WHERE id = $1 AND incarnation = $2";
-    /// Writes `$4` in the place of the heartbeat `$3`. If a heartbeat comes first, the row is another and nothing is written.
+    /// Writes `$4` in the place of the heartbeat `$3`. If a heartbeat comes first, the row is another and nothing is
+    /// written.
     take_for_gone = "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = $4 \
         WHERE id = $1 AND incarnation = $2 AND heartbeat_at = $3";
     /// The last heartbeat under a name: incarnation, when, how long ago.

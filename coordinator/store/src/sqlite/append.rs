@@ -1,9 +1,9 @@
 //! Appending a batch in one database transaction (law L7).
 //!
-//! Conflicts are rare, so the whole batch is inserted first. The primary key of the journal refuses a record that exists, and
-//! a trigger refuses a record whose predecessor is missing. Then everything is rolled back, and a second database transaction
-//! looks up the gids in conflict and inserts the rest. Nobody can append between the look-up and the insert, because both are in
-//! that one transaction.
+//! Conflicts are rare, so the whole batch is inserted first. The primary key of the journal refuses a record that exists,
+//! and a trigger refuses a record whose predecessor is missing. Then everything is rolled back, and a second database
+//! transaction looks up the gids in conflict and inserts the rest. Nobody can append between the look-up and the insert,
+//! because both are in that one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,8 +108,8 @@ async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> App
     verdict(code, rolled_back)(cause)
 }
 
-/// What an error means. If the rollback succeeds, there was something to roll back, so nothing had been committed. The exception
-/// is a disk that fails: after a failed write or fsync only reading tells what is on the disk.
+/// What an error means. If the rollback succeeds, there was something to roll back, so nothing had been committed. The
+/// exception is a disk that fails: after a failed write or fsync only reading tells what is on the disk.
 fn verdict(code: Option<i32>, rolled_back: bool) -> fn(sqlx::Error) -> AppendFailure {
     let primary = code.map(|code| code & 0xff);
     match (code, rolled_back) {

@@ -1,16 +1,16 @@
 //! Makes sure that one process at a time uses a database file.
 //!
-//! **The lock** (`flock`) is on the database file itself. Every name of the file, symbolic links and bind mounts included, leads
-//! to the same lock, and nobody can remove the lock by deleting a file that looks like a leftover. The system releases the lock
-//! when the process ends, however it ends. SQLite uses locks of another kind (`fcntl`). On Linux the two kinds do not affect each
-//! other. Elsewhere they may, so there a file beside the database is locked instead.
+//! **The lock** (`flock`) is on the database file itself. Every name of the file, symbolic links and bind mounts included,
+//! leads to the same lock, and nobody can remove the lock by deleting a file that looks like a leftover. The system
+//! releases the lock when the process ends, however it ends. SQLite uses locks of another kind (`fcntl`). On Linux the two
+//! kinds do not affect each other. Elsewhere they may, so there a file beside the database is locked instead.
 //!
-//! **Closing** a file releases all `fcntl` locks that the process has on it, SQLite's included. So the file is opened here before
-//! SQLite opens it, and closed after SQLite has closed it. A file that this process has already must not be opened a second time:
-//! such a file is recognised by its device and inode.
+//! **Closing** a file releases all `fcntl` locks that the process has on it, SQLite's included. So the file is opened here
+//! before SQLite opens it, and closed after SQLite has closed it. A file that this process has already must not be opened a
+//! second time: such a file is recognised by its device and inode.
 //!
-//! **The write-ahead log** beside the database holds what was acknowledged and is not in the database yet. While a connection is
-//! open, the log must stay the same file, so it is watched like the database.
+//! **The write-ahead log** beside the database holds what was acknowledged and is not in the database yet. While a
+//! connection is open, the log must stay the same file, so it is watched like the database.
 //!
 //! A lock that a network file system forgets is not noticed here, but by the owner's row: see `owner`.
 
@@ -108,8 +108,8 @@ impl Guard {
         Ok(())
     }
 
-    /// Fails if the path no longer leads to the file that this process has. What is written to a file without a name is lost,
-    /// and the file that has the name now is another one.
+    /// Fails if the path no longer leads to the file that this process has. What is written to a file without a name is
+    /// lost, and the file that has the name now is another one.
     pub(super) fn check(&self) -> io::Result<()> {
         match std::fs::metadata(&self.path) {
             Ok(found) if number(&found) == self.number => self.check_log(),
@@ -146,9 +146,9 @@ impl Guard {
         )))
     }
 
-    /// Whether the database is there and its write-ahead log is not. A connection that still has the log open can then copy what
-    /// it holds into the database. If there is another log that is not empty, another process may have written by it, and the
-    /// two must not be mixed.
+    /// Whether the database is there and its write-ahead log is not. A connection that still has the log open can then copy
+    /// what it holds into the database. If there is another log that is not empty, another process may have written by it,
+    /// and the two must not be mixed.
     pub(super) fn may_save_log(&self) -> bool {
         // Only into the database that the log belongs to.
         let is_there = std::fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number);
@@ -204,8 +204,8 @@ fn check(found: &std::fs::Metadata) -> Result<(), TakeError> {
     Ok(())
 }
 
-/// Refuses a write-ahead log without a database. SQLite would delete such a log, and it may belong to a coordinator whose database
-/// was moved.
+/// Refuses a write-ahead log without a database. SQLite would delete such a log, and it may belong to a coordinator whose
+/// database was moved.
 fn check_log(path: &Path, has_database: bool) -> Result<(), TakeError> {
     let log = log(path);
     if has_database || !log.exists() {
@@ -249,7 +249,8 @@ fn open_beside(path: &Path) -> Result<File, TakeError> {
 }
 
 /// Earlier versions locked a file beside the database. An earlier version that is running still holds that lock, so it is
-/// checked; one that starts later finds tables that it does not know, and ends. Returns the file, which is not needed any more.
+/// checked; one that starts later finds tables that it does not know, and ends. Returns the file, which is not needed any
+/// more.
 fn of_an_earlier_version(path: &Path) -> Result<Option<PathBuf>, TakeError> {
     let beside = beside(path)?;
     match File::options().write(true).open(&beside) {

@@ -1,8 +1,9 @@
 //! The owner's row: which coordinator has the file, which process of that name, and since when.
 //!
-//! The row names the owner to another process that finds the file locked. And it is the second guard, for locks that a network
-//! file system has forgotten, so that two processes both believe to have the file: each batch checks, in its own database
-//! transaction, that the row is still this process's own. The process that came last has the file, and the other one stops.
+//! The row names the owner to another process that finds the file locked. And it is the second guard, for locks that a
+//! network file system has forgotten, so that two processes both believe to have the file: each batch checks, in its own
+//! database transaction, that the row is still this process's own. The process that came last has the file, and the other
+//! one stops.
 
 use std::path::Path;
 
@@ -27,8 +28,8 @@ impl Owner {
     }
 }
 
-/// Fails unless the row is this process's own. The only way to make SQLite fail in the middle of a command is a number that is too
-/// large. Binds: name, incarnation.
+/// Fails unless the row is this process's own. The only way to make SQLite fail in the middle of a command is a number that
+/// is too large. Binds: name, incarnation.
 pub(super) const STANDING: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) \
      THEN 1 ELSE abs(-9223372036854775808) END;";
 

@@ -28,7 +28,8 @@ pub(super) const SEQS: &str = "SELECT seq FROM journal WHERE gid = ?1 AND seq > 
 pub(super) const ONE: &str =
     "SELECT gid, seq, at, event, 0, checksum FROM journal WHERE gid = ?1 AND seq = ?2";
 
-/// See [`crate::Journal::load`]. If a page is damaged, each gid is read alone, so that only the gids on that page are in error.
+/// See [`crate::Journal::load`]. If a page is damaged, each gid is read alone, so that only the gids on that page are in
+/// error.
 pub(super) async fn load(readers: &SqlitePool, owner: &str, gids: Vec<Gid>) -> Result<Journals, sqlx::Error> {
     match read_all(readers, owner, &gids).await {
         Err(error) if is_damage(&error) => {}

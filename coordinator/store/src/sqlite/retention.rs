@@ -13,8 +13,8 @@ use trine_clock as clock;
 pub(super) const SETTLED: &str = "SELECT settled_at, gid FROM transactions WHERE settled_at IS NOT NULL \
      AND settled_at < ?1 AND (settled_at, gid) > (?2, ?3) ORDER BY settled_at, gid LIMIT ?4";
 
-/// Deletes the candidates in an array of (settled_at, gid) whose index rows still say the same. The index rows are deleted last,
-/// because the other rows are found by them.
+/// Deletes the candidates in an array of (settled_at, gid) whose index rows still say the same. The index rows are deleted
+/// last, because the other rows are found by them.
 const DELETE: [&str; 3] = [
     "DELETE FROM journal WHERE gid IN (SELECT t.gid FROM json_each(?) AS c CROSS JOIN transactions AS t \
      ON t.gid = c.value ->> 1 AND t.settled_at = c.value ->> 0)",
@@ -36,8 +36,8 @@ pub(super) async fn watch(writer: &Writer, watcher: &Watcher) -> Result<Option<L
 async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Plan, sqlx::Error> {
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let spans = spans(&mut *connection).await?;
-    // If there are notes and none of them can be read, the store has been watched before. Then its past must not count as if the
-    // store had never been watched.
+    // If there are notes and none of them can be read, the store has been watched before. Then its past must not count as
+    // if the store had never been watched.
     let was_watched: i64 =
         sqlx::query_scalar("SELECT count(*) FROM watched").fetch_one(&mut *connection).await?;
     let newest_record: Option<i64> = match was_watched {

@@ -20,8 +20,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: u32 = 4_000;
 /// The size that the file of the write-ahead log is cut to when the log starts over.
 const LOG_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// Prepared statements that a connection keeps. The text of a batch depends on how many rows it has. Few texts are in use at a
-/// time, and a large one takes some tens of kilobytes.
+/// Prepared statements that a connection keeps. The text of a batch depends on how many rows it has. Few texts are in use
+/// at a time, and a large one takes some tens of kilobytes.
 const STATEMENTS_MAX: usize = 256;
 
 /// Every migration, oldest first: number, name, text.

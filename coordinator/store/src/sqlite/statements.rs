@@ -1,8 +1,9 @@
-//! SQL for many rows at once. A text is made of constants and a number of rows, and never of data. Few numbers are used, so that
-//! the texts in use stay prepared. This is the only module of this database that vouches for SQL that is not a literal.
+//! SQL for many rows at once. A text is made of constants and a number of rows, and never of data. Few numbers are used, so
+//! that the texts in use stay prepared. This is the only module of this database that vouches for SQL that is not a
+//! literal.
 //!
-//! A whole batch is one command, `BEGIN IMMEDIATE; .. ; COMMIT`. Each command goes to SQLite's thread and back; on a busy machine
-//! a batch of several commands would wait for the thread, and not for SQLite.
+//! A whole batch is one command, `BEGIN IMMEDIATE; .. ; COMMIT`. Each command goes to SQLite's thread and back; on a busy
+//! machine a batch of several commands would wait for the thread, and not for SQLite.
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -11,8 +12,8 @@ use sqlx::{AssertSqlSafe, Sqlite};
 /// The most rows of one statement. More rows take several statements.
 const ROWS_MAX: usize = 64;
 
-/// An insert of any number of rows. The rows are filled up to the next power of two with rows of NULLs, and a row whose first
-/// column is NULL is not inserted.
+/// An insert of any number of rows. The rows are filled up to the next power of two with rows of NULLs, and a row whose
+/// first column is NULL is not inserted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Insert {
     /// The text up to and including the names of the columns.

@@ -1,7 +1,7 @@
 //! SQLite's errors in words that say what to do.
 //!
-//! If a file reaches the limit of the process on the size of files (`ulimit -f`), SQLite only says that the disk failed. So that
-//! limit is noticed here, by its signal.
+//! If a file reaches the limit of the process on the size of files (`ulimit -f`), SQLite only says that the disk failed. So
+//! that limit is noticed here, by its signal.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +16,8 @@ const FILE_SIZE_SIGNAL: i32 = 25;
 /// A write past the limit was tried, and no write has succeeded since.
 static LIMITED: AtomicBool = AtomicBool::new(false);
 
-/// Makes a write past the limit on file sizes fail, as on a full disk, instead of ending the process. Must be called inside a
-/// tokio runtime.
+/// Makes a write past the limit on file sizes fail, as on a full disk, instead of ending the process. Must be called inside
+/// a tokio runtime.
 pub fn outlive_file_limit() -> io::Result<()> {
     let mut reached = signal(SignalKind::from_raw(FILE_SIZE_SIGNAL))?;
     tokio::spawn(async move {

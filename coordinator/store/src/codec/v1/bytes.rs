@@ -1,5 +1,5 @@
-//! Bytes in JSON. Bytes that are UTF-8, as nearly all payloads are, become a string. Other bytes become hexadecimal digits in a
-//! field of another name. If there are no bytes, there is no field.
+//! Bytes in JSON. Bytes that are UTF-8, as nearly all payloads are, become a string. Other bytes become hexadecimal digits
+//! in a field of another name. If there are no bytes, there is no field.
 
 use std::borrow::Cow;
 

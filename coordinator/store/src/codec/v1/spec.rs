@@ -1,7 +1,7 @@
 //! What an initiator asked for, in version 1.
 //!
-//! A policy that is absent from the text is [`USUAL`]. `USUAL` never changes: the defaults of the protocol may change, and what
-//! a journal means must not change with them.
+//! A policy that is absent from the text is [`USUAL`]. `USUAL` never changes: the defaults of the protocol may change, and
+//! what a journal means must not change with them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

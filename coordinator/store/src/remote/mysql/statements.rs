@@ -1,5 +1,5 @@
-//! SQL for many rows at once. A text is made of constants and a number of rows, and never of data. Few numbers are used, so that
-//! all texts stay prepared. This is the only module of this dialect that vouches for SQL that is not a literal.
+//! SQL for many rows at once. A text is made of constants and a number of rows, and never of data. Few numbers are used, so
+//! that all texts stay prepared. This is the only module of this dialect that vouches for SQL that is not a literal.
 
 use sqlx::mysql::MySqlArguments;
 use sqlx::query::Query;
@@ -46,8 +46,9 @@ pub(super) const BEFORE: Many = Many {
 
 /// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.
 ///
-/// `settled_at` is at least the database's time now (NULL stays NULL). A coordinator's clock may be behind, and a transaction
-/// keeps its own time when a clock leaps ahead; retention must not find a transaction old that has just settled.
+/// `settled_at` is at least the database's time now (NULL stays NULL). A coordinator's clock may be behind, and a
+/// transaction keeps its own time when a clock leaps ahead; retention must not find a transaction old that has just
+/// settled.
 pub(super) const INDEX: Many = Many {
     head: "INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, \
            hosts) VALUES ",

@@ -2,7 +2,8 @@
 //!
 //! How it detects a conflict (law L7):
 //! - A record with the same gid and seq exists: the primary key of the journal refuses the insert.
-//! - The record before a gid's first record is missing: it is counted after the insert. If retention deletes the journal at the
+//! - The record before a gid's first record is missing: it is counted after the insert. If retention deletes the journal at
+//!   the
 //!   same moment, the insert waits for the deletion, and the count, which reads what is committed by then, misses the record.
 
 use sqlx::mysql::MySqlConnection;

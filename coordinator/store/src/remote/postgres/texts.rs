@@ -73,8 +73,8 @@ pub(super) const CLAIM: Text = Text::verbatim(
      UPDATE transactions AS t SET owner = $1 FROM claimed WHERE t.gid = claimed.gid RETURNING t.gid",
 );
 
-/// Binds arrays of the candidates: gids, settled_at. Rows that others are changing at the same moment are skipped. A row that
-/// was changed before has another `settled_at`, or none.
+/// Binds arrays of the candidates: gids, settled_at. Rows that others are changing at the same moment are skipped. A row
+/// that was changed before has another `settled_at`, or none.
 pub(super) const RETIRE: &str = "WITH settled AS MATERIALIZED (SELECT t.gid FROM unnest($1::text[], $2::bigint[]) AS c(gid, settled_at) \
      JOIN transactions AS t ON t.gid = c.gid AND t.settled_at = c.settled_at FOR UPDATE OF t SKIP LOCKED), \
      records AS (DELETE FROM journal USING settled WHERE journal.gid = settled.gid), \

@@ -1,13 +1,15 @@
-//! The one statement that writes a batch. Records, index rows and labels are bound as arrays, so the text is always the same.
+//! The one statement that writes a batch. Records, index rows and labels are bound as arrays, so the text is always the
+//! same.
 //!
 //! How it detects a conflict (law L7):
 //! - A record with the same gid and seq exists: the primary key of the journal refuses the insert.
-//! - The record before a gid's first record is missing: `before` locks these records and counts them. If retention deletes one
+//! - The record before a gid's first record is missing: `before` locks these records and counts them. If retention deletes
+//!   one
 //!   at the same moment, the lock waits for the deletion, and the record is then missing. A wrong count makes the statement
 //!   divide by zero, which nothing else in the statement can cause.
 //!
-//! `settled_at` is at least the database's time now. A coordinator's clock may be behind, and a transaction keeps its own time
-//! when a clock leaps ahead; retention must not find a transaction old that has just settled.
+//! `settled_at` is at least the database's time now. A coordinator's clock may be behind, and a transaction keeps its own
+//! time when a clock leaps ahead; retention must not find a transaction old that has just settled.
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;

@@ -22,8 +22,8 @@ async fn retention_that_deletes_what_an_append_follows_makes_it_a_conflict() {
     }
 }
 
-/// Another session holds the second row of the batch and then wants the first: a deadlock. The server chooses which of the two
-/// it rolls back (PostgreSQL: the first that looks for a cycle), so this is repeated until it was the store.
+/// Another session holds the second row of the batch and then wants the first: a deadlock. The server chooses which of the
+/// two it rolls back (PostgreSQL: the first that looks for a cycle), so this is repeated until it was the store.
 async fn deadlock<C: Client>(database: &Database) {
     let store = database.open("a").await;
     let txs: Vec<Tx> = (0..40).map(|i| Tx::new(&format!("tx-{i:02}"))).collect();

@@ -25,8 +25,8 @@ async fn a_change_over_a_connection_that_is_gone_is_made_once_or_is_in_doubt() {
     server.terminate_connections(database.name());
     assert_eq!(put("two", Some(first)).await, Ok(Change::Done));
     server.terminate_connections(database.name());
-    // The first try may have made the change before its connection broke, and the second then loses to it. The loss of an idle
-    // connection may be noticed before.
+    // The first try may have made the change before its connection broke, and the second then loses to it. The loss of an
+    // idle connection may be noticed before.
     let third = put("three", Some(first)).await;
     assert!(matches!(third, Err(StoreError::Unavailable(_)) | Ok(Change::Lost)), "{third:?}");
     assert_eq!(put("three", Some(first)).await, Ok(Change::Lost));
@@ -34,8 +34,8 @@ async fn a_change_over_a_connection_that_is_gone_is_made_once_or_is_in_doubt() {
     assert_eq!((found.value.as_str(), found.revision.version), ("two", 2));
 }
 
-/// Two sessions wait for a third one, which has inserted the entry and then rolls back. MariaDB then gives each of the two a lock
-/// that the other one must wait for, and rolls back one of them.
+/// Two sessions wait for a third one, which has inserted the entry and then rolls back. MariaDB then gives each of the two
+/// a lock that the other one must wait for, and rolls back one of them.
 async fn third<C: Client>(database: &Database) {
     let store = database.open("a").await;
     let address = C::address(&database.url).unwrap();
