@@ -39,9 +39,11 @@
 //! was written.)
 
 mod age;
+mod attempt;
 mod cleaner;
 mod database;
 mod error;
+mod message;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -57,7 +59,6 @@ use std::fmt;
 use std::future::Future;
 
 use sqlx::{Connection, Pool, Transaction};
-use trine_protocol::{Gid, JournalId};
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use age::Lookback;
@@ -66,8 +67,10 @@ pub use cleaner::{Clean, Cleaner, CleanerHandle, KEEP_DEFAULT, KEEP_MIN};
 pub(crate) use cleaner::{keep_ms, sealed};
 pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 pub use error::BarrierError;
+pub use message::LocalMessage;
 
-use crate::{BranchContext, CheckAnswer, CheckContext, Outcome};
+use crate::{BranchContext, Outcome};
+use attempt::{Conclusion, conclude, execute_here};
 use rules::{Admission, Guarded};
 
 /// The barrier of a service on SQLite.
@@ -207,174 +210,6 @@ impl<D: BarrierDatabase> Barrier<D> {
             Conclusion::Refused(reason) => {
                 Ok(rules::remember_refusal::<D>(transaction, &call, reason).await?)
             }
-        }
-    }
-
-    /// Initiator of a message: records, in *your* local transaction, that the message is to be delivered once this
-    /// transaction commits. `message` is the [`Open`](crate::Open) message, or its gid. Call it before the business effects, with `?`: on an error the transaction must be
-    /// rolled back.
-    ///
-    /// # Errors
-    /// [`BarrierError::AlreadyAnswered`]: a check was answered "not committed" meanwhile, so it may not commit any more.
-    /// [`BarrierError::AlreadyRecorded`]: a transaction with this gid has committed before. Otherwise the database's.
-    /// [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
-    pub async fn record_local<'m>(
-        &self,
-        transaction: &mut Transaction<'_, D>,
-        message: impl Into<LocalMessage<'m>>,
-    ) -> Result<(), BarrierError> {
-        rules::record_local::<D>(transaction, message.into()).await
-    }
-
-    /// Initiator of a message: answers the coordinator's check. If the local transaction has not committed, this makes
-    /// sure it never will: [`Barrier::record_local`] fails from now on. While it is still under way, the check waits
-    /// for it (on SQLite for at most the `busy_timeout`). `asked` is the [`CheckContext`] of the call, or its gid.
-    ///
-    /// # Errors
-    /// The database's. Nothing is known then; the coordinator asks again.
-    /// [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
-    pub async fn check<'m>(&self, asked: impl Into<LocalMessage<'m>>) -> Result<CheckAnswer, BarrierError> {
-        let (pool, LocalMessage { gid, journal }) = (self.pool.clone(), asked.into());
-        let (gid, journal) = (gid.clone(), journal.cloned());
-        // In a task of its own: a `begin` that is dropped half way would leave its transaction to the next borrower.
-        let task = tokio::spawn(async move {
-            let mut connection = pool.acquire().await?;
-            let mut transaction = connection.begin_with(D::BEGIN).await?;
-            let answer =
-                rules::check::<D>(&mut transaction, LocalMessage { gid: &gid, journal: journal.as_ref() })
-                    .await?;
-            transaction.commit().await?;
-            Ok(answer)
-        });
-        task.await.unwrap_or(Err(BarrierError::Interrupted))
-    }
-}
-
-/// The message that a local transaction belongs to: its gid, and the journal that holds it, if that is known. A check from
-/// another journal than the local transaction was recorded for is about another message.
-#[derive(Debug, Clone, Copy)]
-pub struct LocalMessage<'m> {
-    /// The message.
-    pub gid: &'m Gid,
-    /// The journal that holds it, if it is known.
-    pub journal: Option<&'m JournalId>,
-}
-
-impl<'m> From<&'m Gid> for LocalMessage<'m> {
-    fn from(gid: &'m Gid) -> Self {
-        Self { gid, journal: None }
-    }
-}
-
-impl<'m> From<&'m CheckContext> for LocalMessage<'m> {
-    fn from(call: &'m CheckContext) -> Self {
-        Self { gid: &call.gid, journal: call.journal.as_ref() }
-    }
-}
-
-#[cfg(feature = "client")]
-impl<'m> From<&'m crate::Open<crate::client::kind::Message>> for LocalMessage<'m> {
-    fn from(open: &'m crate::Open<crate::client::kind::Message>) -> Self {
-        Self { gid: open.gid(), journal: open.journal() }
-    }
-}
-
-/// What is left to do after a body ran.
-enum Conclusion {
-    /// Nothing: the answer stands.
-    Settled(Outcome),
-    /// The answer stands, and its effects are gone; the fence is still to be kept.
-    Undone(Outcome),
-    /// Its effects are gone; the refusal is still to be remembered.
-    Refused(String),
-}
-
-async fn execute_here<D, F, E>(pool: &Pool<D>, call: &Guarded, body: F) -> Result<Outcome, E>
-where
-    D: BarrierDatabase,
-    F: for<'c> Body<'c, D::Connection, E>,
-    E: From<BarrierError>,
-{
-    let mut connection = pool.acquire().await.map_err(BarrierError::from)?;
-    match attempt::<D, F, E>(&mut connection, call, body).await {
-        Ok(Conclusion::Settled(outcome)) => Ok(outcome),
-        Ok(Conclusion::Undone(outcome)) => {
-            keep_fence::<D>(&mut connection, call).await;
-            Ok(outcome)
-        }
-        Ok(Conclusion::Refused(reason)) => {
-            let mut transaction = connection.begin_with(D::BEGIN).await.map_err(BarrierError::from)?;
-            let outcome = rules::remember_refusal::<D>(&mut transaction, call, reason).await?;
-            transaction.commit().await.map_err(BarrierError::from)?;
-            Ok(outcome)
-        }
-        Err(error) => {
-            keep_fence::<D>(&mut connection, call).await;
-            if connection.is_in_transaction() {
-                // The database gave the transaction up by itself, so the driver's rollback failed, and it would take
-                // every transaction from now on for a nested one (SQLite does that on a full disk, say).
-                connection.close_on_drop();
-            }
-            Err(error)
-        }
-    }
-}
-
-/// Keeps the fence of a call that had no effect, if the database lets us. If it does not, an older call may still get
-/// in before this one is repeated: it is then undone, or confirmed, by the repetition.
-async fn keep_fence<D: BarrierDatabase>(connection: &mut D::Connection, call: &Guarded) {
-    if let Err(error) = rules::raise_fence::<D>(connection, call).await {
-        tracing::debug!(%error, "the fence of a call without effect is not kept");
-    }
-}
-
-async fn attempt<D, F, E>(connection: &mut D::Connection, call: &Guarded, body: F) -> Result<Conclusion, E>
-where
-    D: BarrierDatabase,
-    F: for<'c> Body<'c, D::Connection, E>,
-    E: From<BarrierError>,
-{
-    let mut transaction = connection.begin_with(D::BEGIN).await.map_err(BarrierError::from)?;
-    if let Admission::Answered(outcome) = rules::admit::<D>(&mut transaction, call).await? {
-        transaction.commit().await.map_err(BarrierError::from)?;
-        return Ok(Conclusion::Settled(outcome));
-    }
-    let result = body(&mut transaction).await;
-    conclude(transaction, call, result).await
-}
-
-/// Ends the transaction or savepoint that a body ran in: commits the effect together with the barrier's row, or
-/// neither. (`admit` wrote the row before the body ran, so there is no path that keeps one and drops the other.)
-async fn conclude<D, E>(
-    mut transaction: Transaction<'_, D>,
-    call: &Guarded,
-    result: Result<Outcome, E>,
-) -> Result<Conclusion, E>
-where
-    D: BarrierDatabase,
-    E: From<BarrierError>,
-{
-    let outcome = match result {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            // The body's own error tells more than a rollback that fails after it; dropping rolls back as well.
-            transaction.rollback().await.ok();
-            return Err(error);
-        }
-    };
-    match outcome {
-        Outcome::Done(_) | Outcome::DoneReadOnly => {
-            rules::complete::<D>(&mut transaction, call, &outcome).await?;
-            transaction.commit().await.map_err(BarrierError::from)?;
-            Ok(Conclusion::Settled(outcome))
-        }
-        Outcome::Refused(reason) if call.op.may_be_refused() => {
-            transaction.rollback().await.map_err(BarrierError::from)?;
-            Ok(Conclusion::Refused(reason))
-        }
-        Outcome::Refused(_) | Outcome::Ongoing(_) => {
-            transaction.rollback().await.map_err(BarrierError::from)?;
-            Ok(Conclusion::Undone(outcome))
         }
     }
 }

@@ -15,9 +15,9 @@
 use serde_json::Value;
 use trine_protocol::{Gid, Op};
 
-use super::LocalMessage;
 use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 use super::error::BarrierError;
+use super::message::LocalMessage;
 use crate::role::Role;
 use crate::{BranchContext, CheckAnswer, Fenced, Origin, Outcome};
 

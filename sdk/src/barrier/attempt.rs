@@ -1,0 +1,108 @@
+//! One attempt at an op: its database transaction, from beginning to end.
+
+use sqlx::{Connection as _, Pool, Transaction};
+
+use super::database::BarrierDatabase;
+use super::rules::{self, Admission, Guarded};
+use super::{BarrierError, Body};
+use crate::Outcome;
+
+/// What is left to do after a body ran.
+pub(super) enum Conclusion {
+    /// Nothing: the answer stands.
+    Settled(Outcome),
+    /// The answer stands, and its effects are gone; the fence is still to be kept.
+    Undone(Outcome),
+    /// Its effects are gone; the refusal is still to be remembered.
+    Refused(String),
+}
+
+pub(super) async fn execute_here<D, F, E>(pool: &Pool<D>, call: &Guarded, body: F) -> Result<Outcome, E>
+where
+    D: BarrierDatabase,
+    F: for<'c> Body<'c, D::Connection, E>,
+    E: From<BarrierError>,
+{
+    let mut connection = pool.acquire().await.map_err(BarrierError::from)?;
+    match attempt::<D, F, E>(&mut connection, call, body).await {
+        Ok(Conclusion::Settled(outcome)) => Ok(outcome),
+        Ok(Conclusion::Undone(outcome)) => {
+            keep_fence::<D>(&mut connection, call).await;
+            Ok(outcome)
+        }
+        Ok(Conclusion::Refused(reason)) => {
+            let mut transaction = connection.begin_with(D::BEGIN).await.map_err(BarrierError::from)?;
+            let outcome = rules::remember_refusal::<D>(&mut transaction, call, reason).await?;
+            transaction.commit().await.map_err(BarrierError::from)?;
+            Ok(outcome)
+        }
+        Err(error) => {
+            keep_fence::<D>(&mut connection, call).await;
+            if connection.is_in_transaction() {
+                // The database gave the transaction up by itself, so the driver's rollback failed, and it would take
+                // every transaction from now on for a nested one (SQLite does that on a full disk, say).
+                connection.close_on_drop();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Keeps the fence of a call that had no effect, if the database lets us. If it does not, an older call may still get
+/// in before this one is repeated: it is then undone, or confirmed, by the repetition.
+async fn keep_fence<D: BarrierDatabase>(connection: &mut D::Connection, call: &Guarded) {
+    if let Err(error) = rules::raise_fence::<D>(connection, call).await {
+        tracing::debug!(%error, "the fence of a call without effect is not kept");
+    }
+}
+
+async fn attempt<D, F, E>(connection: &mut D::Connection, call: &Guarded, body: F) -> Result<Conclusion, E>
+where
+    D: BarrierDatabase,
+    F: for<'c> Body<'c, D::Connection, E>,
+    E: From<BarrierError>,
+{
+    let mut transaction = connection.begin_with(D::BEGIN).await.map_err(BarrierError::from)?;
+    if let Admission::Answered(outcome) = rules::admit::<D>(&mut transaction, call).await? {
+        transaction.commit().await.map_err(BarrierError::from)?;
+        return Ok(Conclusion::Settled(outcome));
+    }
+    let result = body(&mut transaction).await;
+    conclude(transaction, call, result).await
+}
+
+/// Ends the transaction or savepoint that a body ran in: commits the effect together with the barrier's row, or
+/// neither. (`admit` wrote the row before the body ran, so there is no path that keeps one and drops the other.)
+pub(super) async fn conclude<D, E>(
+    mut transaction: Transaction<'_, D>,
+    call: &Guarded,
+    result: Result<Outcome, E>,
+) -> Result<Conclusion, E>
+where
+    D: BarrierDatabase,
+    E: From<BarrierError>,
+{
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // The body's own error tells more than a rollback that fails after it; dropping rolls back as well.
+            transaction.rollback().await.ok();
+            return Err(error);
+        }
+    };
+    match outcome {
+        Outcome::Done(_) | Outcome::DoneReadOnly => {
+            rules::complete::<D>(&mut transaction, call, &outcome).await?;
+            transaction.commit().await.map_err(BarrierError::from)?;
+            Ok(Conclusion::Settled(outcome))
+        }
+        Outcome::Refused(reason) if call.op.may_be_refused() => {
+            transaction.rollback().await.map_err(BarrierError::from)?;
+            Ok(Conclusion::Refused(reason))
+        }
+        Outcome::Refused(_) | Outcome::Ongoing(_) => {
+            transaction.rollback().await.map_err(BarrierError::from)?;
+            Ok(Conclusion::Undone(outcome))
+        }
+    }
+}
