@@ -41,16 +41,18 @@
 mod age;
 mod attempt;
 mod cleaner;
+pub(crate) mod clock;
 mod database;
 mod error;
 mod message;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+pub(crate) mod statements;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod tests;
@@ -60,8 +62,6 @@ use std::future::Future;
 
 use sqlx::{Connection, Pool, Transaction};
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(crate) use age::Lookback;
 pub use cleaner::{Clean, Cleaner, CleanerHandle, KEEP_DEFAULT, KEEP_MIN};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use cleaner::{keep_ms, sealed};

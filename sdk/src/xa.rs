@@ -51,13 +51,13 @@ mod literal;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod statements;
 #[cfg(test)]
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 mod tests;
 
 use std::fmt;
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sqlx::Pool;
@@ -65,7 +65,8 @@ use trine_protocol::Op;
 
 pub use database::{Key, Lock, Record, State, XaDatabase};
 
-use crate::barrier::{self, BarrierError, Body, Clean, Lookback};
+use crate::barrier::clock::unused_before;
+use crate::barrier::{self, BarrierError, Body, Clean};
 use crate::{BranchContext, Outcome};
 use flow::Call;
 
@@ -104,7 +105,7 @@ impl<D: XaDatabase> Clean for Xa<D> {
     async fn clean(&self, keep: Duration) -> Result<u64, BarrierError> {
         let keep_ms = barrier::keep_ms(keep)?;
         let mut connection = self.pool.acquire().await?;
-        let Some(before) = unused_before::<D>(&mut connection, keep_ms).await? else { return Ok(0) };
+        let Some(before) = unused_before::<D>(&mut connection, D::USES, keep_ms).await? else { return Ok(0) };
         let mut cleaned = 0;
         loop {
             let chunk = D::clean(&mut connection, before, CHUNK).await?;
@@ -112,20 +113,6 @@ impl<D: XaDatabase> Clean for Xa<D> {
             if chunk < CHUNK.unsigned_abs() {
                 return Ok(cleaned);
             }
-        }
-    }
-}
-
-/// The time before which records have been unused for long enough.
-async fn unused_before<D: XaDatabase>(
-    connection: &mut D::Connection,
-    keep_ms: i64,
-) -> sqlx::Result<Option<i64>> {
-    let mut lookback = Lookback::new(D::now(connection).await?, keep_ms);
-    loop {
-        let (from, until) = lookback.span();
-        if let ControlFlow::Break(before) = lookback.hear(D::uses(connection, from, until).await?) {
-            return Ok(before);
         }
     }
 }

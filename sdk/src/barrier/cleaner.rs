@@ -2,13 +2,12 @@
 //! long time. Which those are is in [`Barrier::clean`].
 
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sqlx::{Connection as _, Pool};
 use tokio::task::JoinHandle;
 
-use super::age::Lookback;
+use super::clock::unused_before;
 use super::database::BarrierDatabase;
 use super::{Barrier, BarrierError};
 
@@ -40,7 +39,8 @@ impl<D: BarrierDatabase> Barrier<D> {
         let keep_ms = keep_ms(keep)?;
         let pool = self.pool.clone();
         let task = tokio::spawn(async move {
-            let Some(before) = unused_before(&pool, keep_ms).await? else { return Ok(0) };
+            let unused = unused_before::<D>(&mut *pool.acquire().await?, D::USES, keep_ms).await?;
+            let Some(before) = unused else { return Ok(0) };
             let mut cleaned = 0;
             loop {
                 let chunk = clean_chunk(&pool, before).await?;
@@ -59,21 +59,6 @@ pub(crate) fn keep_ms(keep: Duration) -> Result<i64, BarrierError> {
         return Err(BarrierError::KeptTooShort { asked: keep, least: KEEP_MIN });
     }
     Ok(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX / 2))
-}
-
-/// The time before which branches have been unused for long enough.
-async fn unused_before<D: BarrierDatabase>(
-    pool: &Pool<D>,
-    keep_ms: i64,
-) -> Result<Option<i64>, BarrierError> {
-    let mut connection = pool.acquire().await?;
-    let mut lookback = Lookback::new(D::now(&mut connection).await?, keep_ms);
-    loop {
-        let (from, until) = lookback.span();
-        if let ControlFlow::Break(before) = lookback.hear(D::uses(&mut connection, from, until).await?) {
-            return Ok(before);
-        }
-    }
 }
 
 async fn clean_chunk<D: BarrierDatabase>(pool: &Pool<D>, before: i64) -> Result<u64, BarrierError> {

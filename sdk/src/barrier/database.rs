@@ -2,17 +2,20 @@
 
 use std::future::Future;
 
+use super::clock::DatabaseClock;
 use crate::Origin;
 
 /// A database that can hold a barrier. Sealed: implementations are part of this crate.
 ///
 /// Every statement runs on the connection it is given, inside the transaction that is open there. Statements are few
 /// fixed texts, so that each connection prepares each of them once.
-pub trait BarrierDatabase: sqlx::Database + sealed::Sealed {
+pub trait BarrierDatabase: DatabaseClock {
     /// Creates the tables.
     const SCHEMA: &'static str;
     /// Begins a transaction that is going to write, and sees what others have committed meanwhile.
     const BEGIN: &'static str;
+    /// Finds when branches were called last.
+    const USES: &'static str;
 
     /// Runs [`Self::SCHEMA`].
     fn install(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
@@ -70,17 +73,6 @@ pub trait BarrierDatabase: sqlx::Database + sealed::Sealed {
         gid: &str,
         branch: &str,
     ) -> impl Future<Output = sqlx::Result<Vec<StoredRow>>> + Send;
-
-    /// The time by the database's clock, in milliseconds since 1970.
-    fn now(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<i64>> + Send;
-
-    /// Of the times at which branches were asked for last: the first from `from` on and before `until`, and the last before
-    /// `from`.
-    fn uses(
-        connection: &mut Self::Connection,
-        from: i64,
-        until: i64,
-    ) -> impl Future<Output = sqlx::Result<(Option<i64>, Option<i64>)>> + Send;
 
     /// Gids and branches that were asked for last before `before`, the longest first, locked; those that others have
     /// locked, and those with a try or prepare that nobody has decided, are left out.
@@ -163,15 +155,4 @@ impl Recorded {
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
-}
-
-pub(super) mod sealed {
-    /// Keeps [`super::BarrierDatabase`] closed.
-    pub trait Sealed {}
-    #[cfg(feature = "sqlite")]
-    impl Sealed for sqlx::Sqlite {}
-    #[cfg(feature = "postgres")]
-    impl Sealed for sqlx::Postgres {}
-    #[cfg(feature = "mysql")]
-    impl Sealed for sqlx::MySql {}
 }

@@ -6,13 +6,16 @@ use trine_protocol::Xid;
 
 use crate::Origin;
 use crate::barrier::BarrierError;
+use crate::barrier::clock::DatabaseClock;
 
 /// A database that can prepare transactions. Sealed: implementations are part of this crate.
-pub trait XaDatabase: sqlx::Database + sealed::Sealed {
+pub trait XaDatabase: DatabaseClock {
     /// Creates the table.
     const SCHEMA: &'static str;
     /// Begins a transaction on the record alone, which waits for nobody for long.
     const BEGIN: &'static str;
+    /// Finds when records were used last.
+    const USES: &'static str;
 
     /// Runs [`Self::SCHEMA`], and checks that the server prepares transactions.
     fn install(connection: &mut Self::Connection) -> impl Future<Output = Result<(), BarrierError>> + Send;
@@ -45,16 +48,6 @@ pub trait XaDatabase: sqlx::Database + sealed::Sealed {
 
     /// Makes the record young.
     fn touch(connection: &mut Self::Connection, key: &Key) -> impl Future<Output = sqlx::Result<()>> + Send;
-
-    /// The time by the database's clock, in milliseconds since 1970.
-    fn now(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<i64>> + Send;
-
-    /// Of the times at which records were used last: the first from `from` on and before `until`, and the last before `from`.
-    fn uses(
-        connection: &mut Self::Connection,
-        from: i64,
-        until: i64,
-    ) -> impl Future<Output = sqlx::Result<(Option<i64>, Option<i64>)>> + Send;
 
     /// Deletes records that are settled and were used last before `before`, and tells how many.
     fn clean(
@@ -179,19 +172,4 @@ pub(super) fn record((state, reason, fence): Row) -> sqlx::Result<Record> {
     let known = State::ALL.into_iter().find(|known| known.as_str() == state);
     let state = known.ok_or_else(|| sqlx::Error::Decode(format!("trine_xa.state is {state:?}").into()))?;
     Ok(Record { state, reason, fence })
-}
-
-/// The code a database gives its error.
-#[cfg(feature = "postgres")]
-pub(super) fn code(error: &sqlx::Error) -> Option<String> {
-    Some(error.as_database_error()?.code()?.into_owned())
-}
-
-pub(super) mod sealed {
-    /// Keeps [`super::XaDatabase`] closed.
-    pub trait Sealed {}
-    #[cfg(feature = "postgres")]
-    impl Sealed for sqlx::Postgres {}
-    #[cfg(feature = "mysql")]
-    impl Sealed for sqlx::MySql {}
 }

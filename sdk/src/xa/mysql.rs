@@ -8,33 +8,18 @@
 use sqlx::{MySql, MySqlConnection, Row as _};
 use trine_protocol::Xid;
 
-use super::database::{Key, Lock, Record, Row, State, XaDatabase, record};
+use super::database::{Key, Lock, Record, State, XaDatabase, record};
 use super::literal::mysql as literal;
+use super::statements::shared_statements;
 use crate::Origin;
 use crate::barrier::BarrierError;
+use crate::barrier::clock::uses_of;
+use crate::barrier::statements::fails;
 
 const ISOLATE: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
-const FIND: &str = "SELECT state, reason, fence FROM trine_xa WHERE gid = ? AND branch = ?";
-const LOCK: &str = "SELECT state, reason, fence FROM trine_xa WHERE gid = ? AND branch = ? FOR UPDATE NOWAIT";
-const CREATE: &str = "INSERT INTO trine_xa (gid, branch, xid, state, fence, used_at) \
-                      VALUES (?, ?, ?, ?, ?, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED))";
-const WRITE: &str = "UPDATE trine_xa SET state = ?, reason = ?, fence = GREATEST(fence, ?), \
-                     used_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) WHERE gid = ? AND branch = ?";
-const TOUCH: &str = "UPDATE trine_xa SET used_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) \
-                     WHERE gid = ? AND branch = ?";
-const NOW: &str = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
-const USES: &str = "SELECT \
-    (SELECT MIN(used_at) FROM trine_xa WHERE used_at >= ? AND used_at < ?), \
-    (SELECT MAX(used_at) FROM trine_xa WHERE used_at < ?)";
 const OLD: &str = "SELECT gid, branch FROM trine_xa WHERE used_at < ? \
                    AND state <> 'open' ORDER BY used_at LIMIT ?";
 const FORGET: &str = "DELETE FROM trine_xa WHERE gid = ? AND branch = ? AND state <> 'open'";
-const INSERT_ORIGIN: &str =
-    "INSERT INTO trine_xa_origins (gid, branch, journal, payload_digest) VALUES (?, ?, ?, ?)";
-const COMPLETE_ORIGIN: &str = "UPDATE trine_xa_origins SET journal = COALESCE(journal, ?), \
-                               payload_digest = COALESCE(payload_digest, ?) WHERE gid = ? AND branch = ? \
-                               AND (journal IS NULL OR payload_digest IS NULL)";
-const ORIGIN: &str = "SELECT journal, payload_digest FROM trine_xa_origins WHERE gid = ? AND branch = ?";
 const FORGET_ORIGIN: &str = "DELETE FROM trine_xa_origins WHERE gid = ? AND branch = ?";
 
 impl XaDatabase for MySql {
@@ -43,6 +28,7 @@ impl XaDatabase for MySql {
         include_str!("../../../migrations/xa/mysql/0002_origins.sql"),
     );
     const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+    const USES: &'static str = uses_of!("trine_xa", "?", "?", "?");
 
     async fn install(connection: &mut MySqlConnection) -> Result<(), BarrierError> {
         sqlx::raw_sql(Self::SCHEMA).execute(&mut *connection).await?;
@@ -51,69 +37,22 @@ impl XaDatabase for MySql {
         Ok(())
     }
 
-    async fn find(connection: &mut MySqlConnection, key: &Key) -> sqlx::Result<Option<Record>> {
-        let row: Option<Row> =
-            sqlx::query_as(FIND).bind(&key.gid).bind(&key.branch).fetch_optional(connection).await?;
-        row.map(record).transpose()
-    }
-
-    async fn create(
-        connection: &mut MySqlConnection,
-        key: &Key,
-        state: State,
-        fence: i64,
-    ) -> sqlx::Result<bool> {
-        let created = sqlx::query(CREATE)
-            .bind(&key.gid)
-            .bind(&key.branch)
-            .bind(key.xid.to_string())
-            .bind(state.as_str())
-            .bind(fence)
-            .execute(connection)
-            .await;
-        match created {
-            Ok(_) => Ok(true),
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn lock(connection: &mut MySqlConnection, key: &Key) -> sqlx::Result<Lock> {
-        let row: sqlx::Result<Option<Row>> =
-            sqlx::query_as(LOCK).bind(&key.gid).bind(&key.branch).fetch_optional(connection).await;
-        match row {
-            Ok(Some(row)) => Ok(Lock::Held(record(row)?)),
-            Ok(None) => Ok(Lock::Missing),
-            Err(error) if matches!(number(&error), Some(LOCK_WAIT_TIMEOUT | LOCK_NOWAIT)) => Ok(Lock::Busy),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn write(
-        connection: &mut MySqlConnection,
-        key: &Key,
-        state: State,
-        reason: Option<&str>,
-        fence: i64,
-    ) -> sqlx::Result<()> {
-        let write = sqlx::query(WRITE).bind(state.as_str()).bind(reason).bind(fence);
-        write.bind(&key.gid).bind(&key.branch).execute(connection).await.map(|_| ())
-    }
-
-    async fn touch(connection: &mut MySqlConnection, key: &Key) -> sqlx::Result<()> {
-        sqlx::query(TOUCH).bind(&key.gid).bind(&key.branch).execute(connection).await.map(|_| ())
-    }
-
-    async fn now(connection: &mut MySqlConnection) -> sqlx::Result<i64> {
-        sqlx::query_scalar(NOW).fetch_one(connection).await
-    }
-
-    async fn uses(
-        connection: &mut MySqlConnection,
-        from: i64,
-        until: i64,
-    ) -> sqlx::Result<(Option<i64>, Option<i64>)> {
-        sqlx::query_as(USES).bind(from).bind(until).bind(from).fetch_one(connection).await
+    shared_statements! {
+        when_taken: fails,
+        is_busy: is_busy,
+        xid: to_string,
+        find: "SELECT state, reason, fence FROM trine_xa WHERE gid = ? AND branch = ?",
+        create: "INSERT INTO trine_xa (gid, branch, xid, state, fence, used_at) \
+                 VALUES (?, ?, ?, ?, ?, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED))",
+        write: "UPDATE trine_xa SET state = ?, reason = ?, fence = GREATEST(fence, ?), \
+                used_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) WHERE gid = ? AND branch = ?",
+        touch: "UPDATE trine_xa SET used_at = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) \
+                WHERE gid = ? AND branch = ?",
+        insert_origin: "INSERT INTO trine_xa_origins (gid, branch, journal, payload_digest) VALUES (?, ?, ?, ?)",
+        origin: "SELECT journal, payload_digest FROM trine_xa_origins WHERE gid = ? AND branch = ?",
+        complete_origin: "UPDATE trine_xa_origins SET journal = COALESCE(journal, ?), \
+                          payload_digest = COALESCE(payload_digest, ?) WHERE gid = ? AND branch = ? \
+                          AND (journal IS NULL OR payload_digest IS NULL)",
     }
 
     async fn clean(connection: &mut MySqlConnection, before: i64, limit: i64) -> sqlx::Result<u64> {
@@ -138,23 +77,6 @@ impl XaDatabase for MySql {
             }
         }
         Ok(false)
-    }
-
-    async fn origin(connection: &mut MySqlConnection, key: &Key, origin: &Origin) -> sqlx::Result<Origin> {
-        let insert = sqlx::query(INSERT_ORIGIN).bind(&key.gid).bind(&key.branch);
-        match insert.bind(&origin.journal).bind(&origin.payload_digest).execute(&mut *connection).await {
-            Ok(_) => {}
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
-            Err(error) => return Err(error),
-        }
-        let (journal, payload_digest) =
-            sqlx::query_as(ORIGIN).bind(&key.gid).bind(&key.branch).fetch_one(&mut *connection).await?;
-        let recorded = Origin { journal, payload_digest };
-        if origin.adds_to(&recorded) && origin.differs_from(&recorded).is_none() {
-            let complete = sqlx::query(COMPLETE_ORIGIN).bind(&origin.journal).bind(&origin.payload_digest);
-            complete.bind(&key.gid).bind(&key.branch).execute(connection).await?;
-        }
-        Ok(recorded)
     }
 
     async fn start(connection: &mut MySqlConnection, xid: &Xid) -> sqlx::Result<bool> {
@@ -203,6 +125,10 @@ async fn end(connection: &mut MySqlConnection, verb: &'static str, xid: &Xid) ->
         Err(error) if number(&error) == Some(NO_SUCH_XID) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(number(error), Some(LOCK_WAIT_TIMEOUT | LOCK_NOWAIT))
 }
 
 fn number(error: &sqlx::Error) -> Option<u16> {

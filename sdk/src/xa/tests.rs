@@ -14,6 +14,7 @@ use trine_testkit::postgres::Postgres as PostgresServer;
 use trine_testkit::proxy::Proxy;
 
 use super::{Xa, XaDatabase};
+use crate::barrier::clock::DatabaseClock;
 use crate::barrier::{BarrierError, Clean as _, KEEP_MIN};
 use crate::{BranchContext, Outcome};
 
@@ -66,7 +67,7 @@ macro_rules! test_database {
                 sqlx::query(update).execute(pool).await.map(|_| ())
             }
             async fn others(pool: &Pool<Self>) -> sqlx::Result<()> {
-                let now = <Self as XaDatabase>::now(&mut *pool.acquire().await?).await?;
+                let now = <Self as DatabaseClock>::now(&mut *pool.acquire().await?).await?;
                 for call in 1..=24 {
                     let used_at = now - call * 2 * 60 * 60 * 1_000;
                     let insert = format!(

@@ -9,6 +9,7 @@ use sqlx::{MySql, Pool, Postgres, Sqlite};
 use trine_protocol::{BranchId, Gid, Op};
 use trine_testkit::{mariadb, postgres};
 
+use crate::barrier::clock::DatabaseClock;
 use crate::barrier::{Barrier, BarrierDatabase, BarrierError};
 use crate::{BranchContext, Outcome};
 
@@ -90,7 +91,7 @@ macro_rules! test_database {
                     sqlx::raw_sql(sqlx::AssertSqlSafe(delete)).execute(pool).await?;
                 }
                 Self::leap(pool, by_ms).await?;
-                let now = <Self as BarrierDatabase>::now(&mut *pool.acquire().await?).await?;
+                let now = <Self as DatabaseClock>::now(&mut *pool.acquire().await?).await?;
                 for call in 1..=(by_ms / CALLED_EVERY_MS).min(CALLS_MAX) {
                     let used_at = now - call * CALLED_EVERY_MS;
                     // A try that nobody has decided: the cleaner leaves it.
