@@ -32,7 +32,9 @@
 //! | a concurrent call for the same branch waits | at `BEGIN IMMEDIATE`, for the pool's `busy_timeout` | at the branch's row, for `lock_timeout` | at the branch's row, for `innodb_lock_wait_timeout` |
 //! | isolation of [`Barrier::execute`] | serializable | READ COMMITTED | READ COMMITTED |
 //! | your isolation in [`Barrier::run`] | any | any; above READ COMMITTED a call that had to wait fails with 40001 | any; the barrier reads with locks |
-//! | deadlocks, lock waits that are too long | - | an error | an error |
+//! | a deadlock, a serialization failure in [`Barrier::execute`] | - | runs again, up to five times | runs again, up to five times |
+//! | a deadlock, a serialization failure in [`Barrier::run`] | - | an error | an error |
+//! | a lock wait that is too long | an error | an error | an error |
 //!
 //! An error is *unknown* to the coordinator, which asks again. A body must hand the database's errors out: one that goes
 //! on after a deadlock on MySQL writes outside of any transaction. (The barrier then answers an error, too late for what
@@ -43,6 +45,7 @@ mod attempt;
 mod cleaner;
 pub(crate) mod clock;
 mod database;
+mod deadlock;
 mod error;
 mod message;
 #[cfg(feature = "mysql")]
@@ -66,11 +69,13 @@ pub use cleaner::{Clean, Cleaner, CleanerHandle, KEEP_DEFAULT, KEEP_MIN};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use cleaner::{keep_ms, sealed};
 pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
+pub use deadlock::BodyError;
 pub use error::BarrierError;
 pub use message::LocalMessage;
 
 use crate::{BranchContext, Outcome};
 use attempt::{Conclusion, conclude, execute_here};
+use deadlock::Retries;
 use rules::{Admission, Guarded};
 
 /// The barrier of a service on SQLite.
@@ -88,8 +93,9 @@ pub type PgBarrier = Barrier<sqlx::Postgres>;
 pub type MySqlBarrier = Barrier<sqlx::MySql>;
 
 /// The business part of an op: given the connection of the open database transaction, it does the work and says how it
-/// ended. Every `async move |connection: &mut SqliteConnection| { .. }` that is `Send` is one; there is no need to
-/// implement it.
+/// ended. Every `async move |connection: &mut SqliteConnection| { .. }` whose future is `Send` is one; there is no need to
+/// implement this trait. ([`Barrier::execute`] may run a body again, so there the closure must be `Clone`, too: what it
+/// captures must be.)
 pub trait Body<'c, C: 'c, E>: FnOnce(&'c mut C) -> Self::Running {
     /// The running body.
     type Running: Future<Output = Result<Outcome, E>> + Send + 'c;
@@ -153,21 +159,35 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// | `Refused` (any other op: a defect) | rolled back | no | another run |
     /// | `Ongoing`, `Err` | rolled back | no | another run |
     ///
+    /// **`body` may run more than once in one call.** If the database gives the transaction up because of a deadlock or a
+    /// serialization failure, nothing has happened, and the barrier runs a clone of `body` in a new transaction, up to five
+    /// times. So everything that `body` does should be in the database transaction. The barrier knows such a failure by the
+    /// database's error, which it finds in the error of `body` or among its sources.
+    ///
     /// Without running `body`: a compensate, cancel or rollback that finds no effect to undo is `Done` (empty
     /// compensation), and from then on the forward op is `Refused` (hanging).
     ///
     /// # Errors
     /// Those of `body`; [`BarrierError`] when the database fails, when the call is fenced off, when a confirm or commit finds no effect to make
     /// permanent, or when an undo finds the branch already confirmed. The coordinator takes them all as *unknown*. An
-    /// error of the final commit leaves it open whether it committed; a repetition finds out.
-    pub async fn execute<F, E>(&self, context: &BranchContext, body: F) -> Result<Outcome, E>
+    /// error of the final commit leaves it open whether it committed; a repetition finds out. An op that loses a deadlock for
+    /// the sixth time ends with that error.
+    pub async fn execute<F, E, Form>(&self, context: &BranchContext, body: F) -> Result<Outcome, E>
     where
-        F: for<'c> Body<'c, D::Connection, E> + Send + 'static,
-        E: From<BarrierError> + Send + 'static,
+        F: for<'c> Body<'c, D::Connection, E> + Clone + Send + 'static,
+        E: BodyError<Form>,
     {
         let call = Guarded::new(context)?;
         let pool = self.pool.clone();
-        let task = tokio::spawn(async move { execute_here(&pool, &call, body).await });
+        let task = tokio::spawn(async move {
+            let mut retries = Retries::default();
+            loop {
+                match execute_here(&pool, &call, body.clone()).await {
+                    Err(error) if retries.again(&error) => deadlock::pause().await,
+                    ended => return ended,
+                }
+            }
+        });
         task.await.unwrap_or_else(|_| Err(BarrierError::Interrupted.into()))
     }
 
@@ -183,7 +203,8 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// [`Participant`](crate::Participant) cannot be.
     ///
     /// # Errors
-    /// As [`Barrier::execute`]; your transaction is as it was before the call, unless the database failed.
+    /// As [`Barrier::execute`]; your transaction is as it was before the call, unless the database failed. A deadlock is an
+    /// error here: only you can run your transaction again.
     pub async fn run<F, E>(
         &self,
         transaction: &mut Transaction<'_, D>,

@@ -1,9 +1,10 @@
 //! The initiator's side of a message: the local transaction that belongs to it, and the coordinator's check.
 
-use sqlx::{Connection as _, Transaction};
+use sqlx::{Connection as _, Pool, Transaction};
 use trine_protocol::{Gid, JournalId};
 
 use super::database::BarrierDatabase;
+use super::deadlock::{self, Retries};
 use super::{Barrier, BarrierError, rules};
 use crate::{CheckAnswer, CheckContext};
 
@@ -36,16 +37,28 @@ impl<D: BarrierDatabase> Barrier<D> {
         let (gid, journal) = (gid.clone(), journal.cloned());
         // In a task of its own: a `begin` that is dropped half way would leave its transaction to the next borrower.
         let task = tokio::spawn(async move {
-            let mut connection = pool.acquire().await?;
-            let mut transaction = connection.begin_with(D::BEGIN).await?;
-            let answer =
-                rules::check::<D>(&mut transaction, LocalMessage { gid: &gid, journal: journal.as_ref() })
-                    .await?;
-            transaction.commit().await?;
-            Ok(answer)
+            let message = LocalMessage { gid: &gid, journal: journal.as_ref() };
+            let mut retries = Retries::default();
+            loop {
+                match check_here(&pool, message).await {
+                    Err(error) if retries.again(&error) => deadlock::pause().await,
+                    ended => return ended,
+                }
+            }
         });
         task.await.unwrap_or(Err(BarrierError::Interrupted))
     }
+}
+
+async fn check_here<D: BarrierDatabase>(
+    pool: &Pool<D>,
+    message: LocalMessage<'_>,
+) -> Result<CheckAnswer, BarrierError> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with(D::BEGIN).await?;
+    let answer = rules::check::<D>(&mut transaction, message).await?;
+    transaction.commit().await?;
+    Ok(answer)
 }
 
 /// The message that a local transaction belongs to: its gid, and the journal that holds it, if that is known. A check from

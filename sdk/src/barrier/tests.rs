@@ -4,6 +4,7 @@
 
 mod cleaning;
 mod conflicts;
+mod deadlocks;
 mod fences;
 mod lost;
 mod ops;

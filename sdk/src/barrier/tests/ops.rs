@@ -1,7 +1,7 @@
 //! Every order in which the ops of a branch can reach the barrier.
 
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, watch};
 use trine_protocol::{BranchId, Gid, Op};
 
 use super::service::{Error, Flavor, Service, TestDatabase as _, context, gid, is_refused};
@@ -180,20 +180,20 @@ pub(super) async fn a_panic_rolls_back_and_a_repetition_runs_again<F: Flavor>() 
 pub(super) async fn start_waiting<F: Flavor>(
     service: &Service<F>,
     op: Op,
-) -> (tokio::task::JoinHandle<Result<Outcome, Error>>, oneshot::Sender<()>) {
-    let (started, has_started) = oneshot::channel();
-    let (go_on, may_go_on) = oneshot::channel::<()>();
+) -> (tokio::task::JoinHandle<Result<Outcome, Error>>, watch::Sender<()>) {
+    let (started, mut has_started) = mpsc::channel(1);
+    let (go_on, mut may_go_on) = watch::channel(());
     let barrier = service.barrier.clone();
     let call = tokio::spawn(async move {
         let body = async move |connection: &mut Connection<F>| {
             F::Db::effect(connection, op.as_str()).await?;
-            started.send(()).unwrap();
-            may_go_on.await?;
+            started.send(()).await?;
+            may_go_on.changed().await?;
             Ok::<_, Error>(Outcome::Done(json!("first")))
         };
         barrier.execute(&context(op), body).await
     });
-    has_started.await.unwrap();
+    has_started.recv().await.unwrap();
     (call, go_on)
 }
 

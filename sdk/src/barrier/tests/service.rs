@@ -19,6 +19,8 @@ pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(super) trait TestDatabase: BarrierDatabase {
     /// Notes an effect.
     fn effect(connection: &mut Self::Connection, op: &str) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Locks the row of an effect that was noted before.
+    fn lock(connection: &mut Self::Connection, number: i64) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// A statement that fails.
     fn fail(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// Rolls the transaction back, as the database does in a deadlock.
@@ -54,6 +56,10 @@ macro_rules! test_database {
             async fn effect(connection: &mut $connection, op: &str) -> sqlx::Result<()> {
                 let insert = concat!("INSERT INTO effects (op) VALUES (", $mark, ")");
                 sqlx::query(insert).bind(op).execute(connection).await.map(|_| ())
+            }
+            async fn lock(connection: &mut $connection, number: i64) -> sqlx::Result<()> {
+                let lock = concat!("UPDATE effects SET op = op WHERE number = ", $mark);
+                sqlx::query(lock).bind(number).execute(connection).await.map(|_| ())
             }
             async fn fail(connection: &mut $connection) -> sqlx::Result<()> {
                 sqlx::query("INSERT INTO no_such_table VALUES (1)").execute(connection).await.map(|_| ())
@@ -287,6 +293,13 @@ impl<F: Flavor> Service<F> {
         let answer = self.barrier.run(&mut transaction, &context(op), body).await?;
         transaction.commit().await?;
         Ok(answer)
+    }
+
+    /// Notes an effect outside of every op, and returns its number.
+    pub(super) async fn noted(&self, op: &str) -> i64 {
+        let mut connection = self.pool.acquire().await.unwrap();
+        F::Db::effect(&mut connection, op).await.unwrap();
+        i64::try_from(self.effects().await.len()).unwrap()
     }
 
     /// The effects so far, in order.
