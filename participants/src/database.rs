@@ -12,18 +12,15 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, MySql, Pool, Postgres, SqlSafeStr as _, Sqlite};
-use trine_sdk::barrier::{Barrier, BarrierDatabase, BarrierError, Cleaner, CleanerHandle};
+use trine_sdk::barrier::{Barrier, BarrierDatabase, Cleaner, CleanerHandle};
 
 use crate::config::Synchronous;
-use crate::error::Failure;
 
 const READERS: u32 = 4;
 const SERVER_CONNECTIONS: u32 = 16;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call that waited this long for the writer is given up; the coordinator has given it up, too.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an op is run again whose transaction the database gave up for another's sake.
-const DEADLOCKS_MAX: u32 = 5;
 
 /// A migration: its number, its name, its statements.
 pub(crate) type Step = (i64, &'static str, &'static str);
@@ -128,27 +125,5 @@ impl<D: BarrierDatabase> AnyDatabase for Database<D> {
 
     fn start_cleaner(&self) -> CleanerHandle {
         Cleaner::new(self.barrier.clone()).start()
-    }
-}
-
-/// Counts how often an op was given up by the database for another transaction's sake.
-#[derive(Debug, Default)]
-pub(crate) struct Deadlocks(u32);
-
-impl Deadlocks {
-    /// Whether to run the op again: it was such a failure, and not the sixth. Pauses before it says yes.
-    pub(crate) async fn again<T>(&mut self, answer: &Result<T, Failure>) -> bool {
-        let database = match answer {
-            Err(Failure::Database(error) | Failure::Barrier(BarrierError::Database(error))) => error,
-            _ => return false,
-        };
-        let code = database.as_database_error().and_then(|error| error.code());
-        // Serialization failure (MySQL says so of deadlocks), deadlock: nothing has happened.
-        if !matches!(code.as_deref(), Some("40001" | "40P01")) || self.0 == DEADLOCKS_MAX {
-            return false;
-        }
-        self.0 += 1;
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
-        true
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use trine_sdk::{BranchContext, Op, Outcome, Participant};
 
 use super::statements::{Move, Stock};
-use crate::database::{Database, Deadlocks};
+use crate::database::Database;
 use crate::error::Failure;
 
 /// What an op is about.
@@ -55,63 +55,43 @@ pub(super) fn router<D: Stock>(database: Database<D>) -> Router {
 
 /// Takes units off the shelf, or refuses when there are not enough.
 async fn take<D: Stock>(database: Database<D>, call: BranchContext, item: Item, what: Move) -> Answer {
-    let (op, mut deadlocks) = (call.op, Deadlocks::default());
-    loop {
-        let item = item.clone();
-        let body = async move |connection: &mut D::Connection| {
-            if item.quantity == 0 && op == Op::Prepare {
-                return Ok(Outcome::DoneReadOnly);
-            }
-            let taken = D::shift(connection, what, &item.sku, item.quantity.into()).await?;
-            let left = D::one(connection, &item.sku).await?;
-            match left {
-                Some((sku, available, ..)) if taken => {
-                    Ok(Outcome::done(&Taken { sku, quantity: item.quantity, available })?)
-                }
-                Some((sku, available, ..)) => {
-                    Ok(Outcome::refused(format!("{} of {sku} wanted, {available} available", item.quantity)))
-                }
-                None => Ok(Outcome::refused(format!("{} is not in stock", item.sku))),
-            }
-        };
-        let answer = database.barrier.execute(&call, body).await;
-        if !deadlocks.again(&answer).await {
-            return answer;
+    let op = call.op;
+    let body = async move |connection: &mut D::Connection| {
+        if item.quantity == 0 && op == Op::Prepare {
+            return Ok(Outcome::DoneReadOnly);
         }
-    }
+        let taken = D::shift(connection, what, &item.sku, item.quantity.into()).await?;
+        let left = D::one(connection, &item.sku).await?;
+        match left {
+            Some((sku, available, ..)) if taken => {
+                Ok(Outcome::done(&Taken { sku, quantity: item.quantity, available })?)
+            }
+            Some((sku, available, ..)) => {
+                Ok(Outcome::refused(format!("{} of {sku} wanted, {available} available", item.quantity)))
+            }
+            None => Ok(Outcome::refused(format!("{} is not in stock", item.sku))),
+        }
+    };
+    database.barrier.execute(&call, body).await
 }
 
 /// Moves units that an earlier op of the branch took; there is nothing that could be short.
 async fn shift<D: Stock>(database: Database<D>, call: BranchContext, item: Item, what: Move) -> Answer {
-    let mut deadlocks = Deadlocks::default();
-    loop {
-        let item = item.clone();
-        let body = async move |connection: &mut D::Connection| {
-            if D::shift(connection, what, &item.sku, item.quantity.into()).await? {
-                Ok(Outcome::empty())
-            } else {
-                Err(Failure::Inconsistent(format!("there is no stock of {} to move", item.sku)))
-            }
-        };
-        let answer = database.barrier.execute(&call, body).await;
-        if !deadlocks.again(&answer).await {
-            return answer;
+    let body = async move |connection: &mut D::Connection| {
+        if D::shift(connection, what, &item.sku, item.quantity.into()).await? {
+            Ok(Outcome::empty())
+        } else {
+            Err(Failure::Inconsistent(format!("there is no stock of {} to move", item.sku)))
         }
-    }
+    };
+    database.barrier.execute(&call, body).await
 }
 
 /// Takes a delivery of a message in.
 async fn receive<D: Stock>(database: Database<D>, call: BranchContext, item: Item) -> Answer {
-    let mut deadlocks = Deadlocks::default();
-    loop {
-        let item = item.clone();
-        let body = async move |connection: &mut D::Connection| {
-            D::receive(connection, &item.sku, item.quantity.into()).await?;
-            Ok(Outcome::empty())
-        };
-        let answer = database.barrier.execute(&call, body).await;
-        if !deadlocks.again(&answer).await {
-            return answer;
-        }
-    }
+    let body = async move |connection: &mut D::Connection| {
+        D::receive(connection, &item.sku, item.quantity.into()).await?;
+        Ok(Outcome::empty())
+    };
+    database.barrier.execute(&call, body).await
 }

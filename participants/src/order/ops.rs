@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use trine_sdk::{BranchContext, Op, Outcome, Participant};
 
 use super::statements::{NewOrder, Orders};
-use crate::database::{Database, Deadlocks};
+use crate::database::Database;
 use crate::error::Failure;
 
 /// More units than this are not sold in one order.
@@ -77,30 +77,25 @@ async fn place<D: Orders>(
     item: Item,
     state: &'static str,
 ) -> Answer {
-    let (op, mut deadlocks) = (call.op, Deadlocks::default());
-    loop {
-        let (item, gid, branch) = (item.clone(), call.gid.to_string(), call.branch.to_string());
-        let body = async move |connection: &mut D::Connection| {
-            if item.quantity == 0 && op == Op::Prepare {
-                return Ok(Outcome::DoneReadOnly);
-            }
-            if let Some(reason) = objection(&item) {
-                return Ok(Outcome::Refused(reason));
-            }
-            // `~` is in no id's grammar, so no two branches share an order, and it needs no escape in a URL.
-            let id = item.id.unwrap_or_else(|| format!("{gid}~{branch}"));
-            let order = NewOrder { id, gid, branch, sku: item.sku, quantity: item.quantity.into(), state };
-            if D::place(connection, &order).await? {
-                Ok(Outcome::done(&Placed { id: order.id, state })?)
-            } else {
-                Ok(Outcome::refused(format!("there is an order {} already", order.id)))
-            }
-        };
-        let answer = database.barrier.execute(&call, body).await;
-        if !deadlocks.again(&answer).await {
-            return answer;
+    let op = call.op;
+    let (gid, branch) = (call.gid.to_string(), call.branch.to_string());
+    let body = async move |connection: &mut D::Connection| {
+        if item.quantity == 0 && op == Op::Prepare {
+            return Ok(Outcome::DoneReadOnly);
         }
-    }
+        if let Some(reason) = objection(&item) {
+            return Ok(Outcome::Refused(reason));
+        }
+        // `~` is in no id's grammar, so no two branches share an order, and it needs no escape in a URL.
+        let id = item.id.unwrap_or_else(|| format!("{gid}~{branch}"));
+        let order = NewOrder { id, gid, branch, sku: item.sku, quantity: item.quantity.into(), state };
+        if D::place(connection, &order).await? {
+            Ok(Outcome::done(&Placed { id: order.id, state })?)
+        } else {
+            Ok(Outcome::refused(format!("there is an order {} already", order.id)))
+        }
+    };
+    database.barrier.execute(&call, body).await
 }
 
 /// Why an order is not accepted.
@@ -131,19 +126,13 @@ async fn shift<D: Orders>(
     from: &'static str,
     to: &'static str,
 ) -> Answer {
-    let mut deadlocks = Deadlocks::default();
-    loop {
-        let (gid, branch) = (call.gid.to_string(), call.branch.to_string());
-        let body = async move |connection: &mut D::Connection| {
-            if D::shift(connection, &gid, &branch, from, to).await? {
-                Ok(Outcome::empty())
-            } else {
-                Err(Failure::Inconsistent(format!("{gid}/{branch} has no {from} order to become {to}")))
-            }
-        };
-        let answer = database.barrier.execute(&call, body).await;
-        if !deadlocks.again(&answer).await {
-            return answer;
+    let (gid, branch) = (call.gid.to_string(), call.branch.to_string());
+    let body = async move |connection: &mut D::Connection| {
+        if D::shift(connection, &gid, &branch, from, to).await? {
+            Ok(Outcome::empty())
+        } else {
+            Err(Failure::Inconsistent(format!("{gid}/{branch} has no {from} order to become {to}")))
         }
-    }
+    };
+    database.barrier.execute(&call, body).await
 }
