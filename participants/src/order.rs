@@ -15,52 +15,9 @@ mod api;
 mod ops;
 mod statements;
 
-use std::sync::Arc;
-
-use crate::config::{Config, Location};
-use crate::database::{Database, Step};
-use crate::error::StartError;
-use crate::service::{self, Parts, Running};
-use statements::Orders;
-
-const SQLITE: &[Step] =
-    &[(1, "orders", include_str!("../../migrations/participants/order/sqlite/0001_orders.sql"))];
-const POSTGRES: &[Step] =
-    &[(1, "orders", include_str!("../../migrations/participants/order/postgres/0001_orders.sql"))];
-const MYSQL: &[Step] =
-    &[(1, "orders", include_str!("../../migrations/participants/order/mysql/0001_orders.sql"))];
-
-/// The order service.
-#[derive(Debug)]
-pub struct Service;
-
-impl Service {
-    /// The name it registers.
-    pub const NAME: &'static str = "order";
-
-    /// Starts it.
-    ///
-    /// # Errors
-    /// [`StartError`]: the database, the address or a coordinator's URL cannot be used.
-    pub async fn start(config: Config) -> Result<Running, StartError> {
-        let parts = match &config.db {
-            Location::Sqlite(path) => Database::sqlite(path, config.synchronous, SQLITE).await.map(parts),
-            Location::Postgres(url) => Database::postgres(url, POSTGRES).await.map(parts),
-            Location::MySql(url) => Database::mysql(url, MYSQL).await.map(parts),
-        };
-        let parts = parts.map_err(|reason| StartError::Database {
-            location: config.db.clone(),
-            reason: reason.to_string(),
-        })?;
-        service::start(parts, config).await
-    }
-}
-
-fn parts<D: Orders>(database: Database<D>) -> Parts {
-    Parts {
-        name: Service::NAME,
-        ops: ops::router(database.clone()),
-        api: api::router(database.clone()),
-        database: Arc::new(database),
-    }
+crate::service::service! {
+    /// The order service.
+    name: "order",
+    migration: "orders",
+    tables: statements::Orders,
 }

@@ -24,6 +24,80 @@ use crate::faults::{FaultSwitch, misbehave};
 /// How long stopping waits for calls under way.
 const DRAIN: Duration = Duration::from_secs(3);
 
+/// Defines the `Service` of a module that has `ops::router` and `api::router`. `tables` is the trait of the databases that can
+/// keep the service's tables; `migration` names the tables in `migrations/participants/<name>/<database>/0001_<migration>.sql`.
+macro_rules! service {
+    ($(#[$doc:meta])* name: $name:literal, migration: $migration:literal, tables: $tables:path,) => {
+        use $crate::config::{Config, Location};
+        use $crate::database::Database;
+        use $crate::error::StartError;
+        use $crate::service::{Parts, Running, migration, start};
+
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct Service;
+
+        impl Service {
+            /// The name under which the service registers.
+            pub const NAME: &'static str = $name;
+
+            /// Starts the service.
+            ///
+            /// # Errors
+            /// [`StartError`]: the database, the address or a coordinator's URL cannot be used.
+            pub async fn start(config: Config) -> Result<Running, StartError> {
+                let parts = match &config.db {
+                    Location::Sqlite(path) => {
+                        let steps = migration!($name, "sqlite", $migration);
+                        Database::sqlite(path, config.synchronous, steps).await.map(parts)
+                    }
+                    Location::Postgres(url) => {
+                        Database::postgres(url, migration!($name, "postgres", $migration)).await.map(parts)
+                    }
+                    Location::MySql(url) => {
+                        Database::mysql(url, migration!($name, "mysql", $migration)).await.map(parts)
+                    }
+                };
+                let parts = parts.map_err(|reason| StartError::Database {
+                    location: config.db.clone(),
+                    reason: reason.to_string(),
+                })?;
+                start(parts, config).await
+            }
+        }
+
+        fn parts<D: $tables>(database: Database<D>) -> Parts {
+            Parts {
+                name: Service::NAME,
+                ops: ops::router(database.clone()),
+                api: api::router(database.clone()),
+                database: std::sync::Arc::new(database),
+            }
+        }
+    };
+}
+pub(crate) use service;
+
+/// The one migration of a service on one kind of database. (The path counts from the file that uses `service`.)
+macro_rules! migration {
+    ($name:literal, $database:literal, $migration:literal) => {
+        &[(
+            1,
+            $migration,
+            include_str!(concat!(
+                "../../migrations/participants/",
+                $name,
+                "/",
+                $database,
+                "/0001_",
+                $migration,
+                ".sql"
+            )),
+        )]
+    };
+}
+pub(crate) use migration;
+
 /// What makes a service this one and not the other.
 pub(crate) struct Parts {
     /// The name it registers.

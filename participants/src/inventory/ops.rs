@@ -28,33 +28,48 @@ struct Taken {
     available: i64,
 }
 
-type Answer = Result<Outcome, Failure>;
+/// Where each op is mounted: action, compensate, try, confirm, cancel, prepare, commit, rollback and deliver.
+type Paths = [&'static str; 9];
+
+const PATHS: Paths = [
+    "/stock/reserve",
+    "/stock/release",
+    "/stock/try",
+    "/stock/confirm",
+    "/stock/cancel",
+    "/stock/prepare",
+    "/stock/commit",
+    "/stock/rollback",
+    "/stock/receive",
+];
+/// One URL for every op of a branch.
+const ONE_PATH: Paths = ["/stock/branch"; 9];
 
 pub(super) fn router<D: Stock>(database: Database<D>) -> Router {
-    Participant::new(database)
-        .action("/stock/reserve", |db: Database<D>, call, item| take(db, call, item, Move::Sell))
-        .compensate("/stock/release", |db: Database<D>, call, item| shift(db, call, item, Move::Release))
-        .try_("/stock/try", |db: Database<D>, call, item| take(db, call, item, Move::Freeze))
-        .confirm("/stock/confirm", |db: Database<D>, call, item| shift(db, call, item, Move::Deduct))
-        .cancel("/stock/cancel", |db: Database<D>, call, item| shift(db, call, item, Move::Unfreeze))
-        .prepare("/stock/prepare", |db: Database<D>, call, item| take(db, call, item, Move::Freeze))
-        .commit("/stock/commit", |db: Database<D>, call, item| shift(db, call, item, Move::Deduct))
-        .rollback("/stock/rollback", |db: Database<D>, call, item| shift(db, call, item, Move::Unfreeze))
-        .deliver("/stock/receive", |db: Database<D>, call, item| receive(db, call, item))
-        .action("/stock/branch", |db: Database<D>, call, item| take(db, call, item, Move::Sell))
-        .compensate("/stock/branch", |db: Database<D>, call, item| shift(db, call, item, Move::Release))
-        .try_("/stock/branch", |db: Database<D>, call, item| take(db, call, item, Move::Freeze))
-        .confirm("/stock/branch", |db: Database<D>, call, item| shift(db, call, item, Move::Deduct))
-        .cancel("/stock/branch", |db: Database<D>, call, item| shift(db, call, item, Move::Unfreeze))
-        .prepare("/stock/branch", |db: Database<D>, call, item| take(db, call, item, Move::Freeze))
-        .commit("/stock/branch", |db: Database<D>, call, item| shift(db, call, item, Move::Deduct))
-        .rollback("/stock/branch", |db: Database<D>, call, item| shift(db, call, item, Move::Unfreeze))
-        .deliver("/stock/branch", |db: Database<D>, call, item| receive(db, call, item))
-        .into_router()
+    mount(mount(Participant::new(database), PATHS), ONE_PATH).into_router()
+}
+
+fn mount<D: Stock>(participant: Participant<Database<D>>, paths: Paths) -> Participant<Database<D>> {
+    let [action, compensate, try_, confirm, cancel, prepare, commit, rollback, deliver] = paths;
+    participant
+        .action(action, |db, call, item| take(db, call, item, Move::Sell))
+        .compensate(compensate, |db, call, item| shift(db, call, item, Move::Release))
+        .try_(try_, |db, call, item| take(db, call, item, Move::Freeze))
+        .confirm(confirm, |db, call, item| shift(db, call, item, Move::Deduct))
+        .cancel(cancel, |db, call, item| shift(db, call, item, Move::Unfreeze))
+        .prepare(prepare, |db, call, item| take(db, call, item, Move::Freeze))
+        .commit(commit, |db, call, item| shift(db, call, item, Move::Deduct))
+        .rollback(rollback, |db, call, item| shift(db, call, item, Move::Unfreeze))
+        .deliver(deliver, receive)
 }
 
 /// Takes units off the shelf, or refuses when there are not enough.
-async fn take<D: Stock>(database: Database<D>, call: BranchContext, item: Item, what: Move) -> Answer {
+async fn take<D: Stock>(
+    database: Database<D>,
+    call: BranchContext,
+    item: Item,
+    what: Move,
+) -> Result<Outcome, Failure> {
     let op = call.op;
     let body = async move |connection: &mut D::Connection| {
         if item.quantity == 0 && op == Op::Prepare {
@@ -76,7 +91,12 @@ async fn take<D: Stock>(database: Database<D>, call: BranchContext, item: Item, 
 }
 
 /// Moves units that an earlier op of the branch took; there is nothing that could be short.
-async fn shift<D: Stock>(database: Database<D>, call: BranchContext, item: Item, what: Move) -> Answer {
+async fn shift<D: Stock>(
+    database: Database<D>,
+    call: BranchContext,
+    item: Item,
+    what: Move,
+) -> Result<Outcome, Failure> {
     let body = async move |connection: &mut D::Connection| {
         if D::shift(connection, what, &item.sku, item.quantity.into()).await? {
             Ok(Outcome::empty())
@@ -88,7 +108,11 @@ async fn shift<D: Stock>(database: Database<D>, call: BranchContext, item: Item,
 }
 
 /// Takes a delivery of a message in.
-async fn receive<D: Stock>(database: Database<D>, call: BranchContext, item: Item) -> Answer {
+async fn receive<D: Stock>(
+    database: Database<D>,
+    call: BranchContext,
+    item: Item,
+) -> Result<Outcome, Failure> {
     let body = async move |connection: &mut D::Connection| {
         D::receive(connection, &item.sku, item.quantity.into()).await?;
         Ok(Outcome::empty())

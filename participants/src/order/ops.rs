@@ -35,39 +35,37 @@ struct Placed {
     state: &'static str,
 }
 
-type Answer = Result<Outcome, Failure>;
+/// Where each op is mounted: action, compensate, try, confirm, cancel, prepare, commit and rollback.
+type Paths = [&'static str; 8];
+
+const PATHS: Paths = [
+    "/orders/create",
+    "/orders/cancel",
+    "/orders/try",
+    "/orders/confirm",
+    "/orders/cancel",
+    "/orders/prepare",
+    "/orders/commit",
+    "/orders/rollback",
+];
+/// One URL for every op of a branch.
+const ONE_PATH: Paths = ["/orders/branch"; 8];
 
 pub(super) fn router<D: Orders>(database: Database<D>) -> Router {
-    Participant::new(database)
-        .action("/orders/create", |db: Database<D>, call, item| place(db, call, item, "confirmed"))
-        .compensate("/orders/cancel", |db: Database<D>, call, item| {
-            shift(db, call, item, "confirmed", "cancelled")
-        })
-        .try_("/orders/try", |db: Database<D>, call, item| place(db, call, item, "pending"))
-        .confirm("/orders/confirm", |db: Database<D>, call, item| {
-            shift(db, call, item, "pending", "confirmed")
-        })
-        .cancel("/orders/cancel", |db: Database<D>, call, item| shift(db, call, item, "pending", "cancelled"))
-        .prepare("/orders/prepare", |db: Database<D>, call, item| place(db, call, item, "pending"))
-        .commit("/orders/commit", |db: Database<D>, call, item| shift(db, call, item, "pending", "confirmed"))
-        .rollback("/orders/rollback", |db: Database<D>, call, item| {
-            shift(db, call, item, "pending", "cancelled")
-        })
-        .action("/orders/branch", |db: Database<D>, call, item| place(db, call, item, "confirmed"))
-        .compensate("/orders/branch", |db: Database<D>, call, item| {
-            shift(db, call, item, "confirmed", "cancelled")
-        })
-        .try_("/orders/branch", |db: Database<D>, call, item| place(db, call, item, "pending"))
-        .confirm("/orders/branch", |db: Database<D>, call, item| {
-            shift(db, call, item, "pending", "confirmed")
-        })
-        .cancel("/orders/branch", |db: Database<D>, call, item| shift(db, call, item, "pending", "cancelled"))
-        .prepare("/orders/branch", |db: Database<D>, call, item| place(db, call, item, "pending"))
-        .commit("/orders/branch", |db: Database<D>, call, item| shift(db, call, item, "pending", "confirmed"))
-        .rollback("/orders/branch", |db: Database<D>, call, item| {
-            shift(db, call, item, "pending", "cancelled")
-        })
-        .into_router()
+    mount(mount(Participant::new(database), PATHS), ONE_PATH).into_router()
+}
+
+fn mount<D: Orders>(participant: Participant<Database<D>>, paths: Paths) -> Participant<Database<D>> {
+    let [action, compensate, try_, confirm, cancel, prepare, commit, rollback] = paths;
+    participant
+        .action(action, |db, call, item| place(db, call, item, "confirmed"))
+        .compensate(compensate, |db, call, item| shift(db, call, item, "confirmed", "cancelled"))
+        .try_(try_, |db, call, item| place(db, call, item, "pending"))
+        .confirm(confirm, |db, call, item| shift(db, call, item, "pending", "confirmed"))
+        .cancel(cancel, |db, call, item| shift(db, call, item, "pending", "cancelled"))
+        .prepare(prepare, |db, call, item| place(db, call, item, "pending"))
+        .commit(commit, |db, call, item| shift(db, call, item, "pending", "confirmed"))
+        .rollback(rollback, |db, call, item| shift(db, call, item, "pending", "cancelled"))
 }
 
 /// Writes a new order, unless it is one that is not accepted.
@@ -76,7 +74,7 @@ async fn place<D: Orders>(
     call: BranchContext,
     item: Item,
     state: &'static str,
-) -> Answer {
+) -> Result<Outcome, Failure> {
     let op = call.op;
     let (gid, branch) = (call.gid.to_string(), call.branch.to_string());
     let body = async move |connection: &mut D::Connection| {
@@ -125,7 +123,7 @@ async fn shift<D: Orders>(
     _: Item,
     from: &'static str,
     to: &'static str,
-) -> Answer {
+) -> Result<Outcome, Failure> {
     let (gid, branch) = (call.gid.to_string(), call.branch.to_string());
     let body = async move |connection: &mut D::Connection| {
         if D::shift(connection, &gid, &branch, from, to).await? {
