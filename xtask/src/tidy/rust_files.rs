@@ -10,7 +10,7 @@ use super::tree::Tree;
 const SLEEP_ALLOWED: &str = "tidy-allow: sleep,";
 
 /// Helpers of tests that start Trine's programs on free ports. No other file may name a program that cargo built.
-const STARTERS: [&str; 2] = ["coordinator/cli/tests/support.rs", "participants/tests/services.rs"];
+const STARTERS: [&str; 2] = ["coordinator/cli/tests/support.rs", "participants/tests/services/programs.rs"];
 
 const FILE_LINES_MAX: usize = 400;
 
