@@ -63,7 +63,7 @@ use std::time::Duration;
 use sqlx::Pool;
 use trine_protocol::Op;
 
-pub use database::{Key, Lock, Record, State, XaDatabase};
+pub use database::{Key, Lock, Record, XaDatabase, XaState};
 
 use crate::barrier::clock::unused_before;
 use crate::barrier::{self, BarrierError, Body, Clean};

@@ -28,7 +28,7 @@ pub struct Registration {
 
 /// Where a registration stands.
 #[derive(Debug, Clone)]
-enum Standing {
+enum RegistrationProgress {
     Pending,
     Registered,
     Refused(Arc<Error>),
@@ -50,8 +50,8 @@ impl Registration {
     /// Registers and sends heartbeats in a background task, until [`RegistrationHandle::shutdown`] or until the handle
     /// is dropped. Must be called within a tokio runtime.
     pub fn start(self) -> RegistrationHandle {
-        let (standing, watched) = watch::channel(Standing::Pending);
-        let task = tokio::spawn(keep_alive(self.clone(), standing));
+        let (progress, watched) = watch::channel(RegistrationProgress::Pending);
+        let task = tokio::spawn(keep_alive(self.clone(), progress));
         RegistrationHandle { registration: self, task, watched }
     }
 
@@ -72,7 +72,7 @@ impl Registration {
 pub struct RegistrationHandle {
     registration: Registration,
     task: JoinHandle<()>,
-    watched: watch::Receiver<Standing>,
+    watched: watch::Receiver<RegistrationProgress>,
 }
 
 impl RegistrationHandle {
@@ -82,9 +82,9 @@ impl RegistrationHandle {
     /// When the coordinator refuses it (a bad name, say). The background task goes on trying.
     pub async fn registered(&self) -> Result<(), Arc<Error>> {
         let mut watched = self.watched.clone();
-        let standing = watched.wait_for(|standing| !matches!(standing, Standing::Pending)).await;
-        match standing.as_deref() {
-            Ok(Standing::Refused(error)) => Err(Arc::clone(error)),
+        let progress = watched.wait_for(|progress| !matches!(progress, RegistrationProgress::Pending)).await;
+        match progress.as_deref() {
+            Ok(RegistrationProgress::Refused(error)) => Err(Arc::clone(error)),
             // The task ends only with this handle.
             Ok(_) | Err(_) => Ok(()),
         }
@@ -115,18 +115,18 @@ impl Drop for RegistrationHandle {
     }
 }
 
-async fn keep_alive(registration: Registration, standing: watch::Sender<Standing>) {
+async fn keep_alive(registration: Registration, progress: watch::Sender<RegistrationProgress>) {
     let Registration { name, base_url, ttl, .. } = &registration;
     let every = (*ttl / 3).max(Duration::from_millis(100));
     let mut away = false;
     loop {
         let pause = match registration.beat().await {
             Ok(()) => {
-                if away || !matches!(*standing.borrow(), Standing::Registered) {
+                if away || !matches!(*progress.borrow(), RegistrationProgress::Registered) {
                     tracing::info!(participant = name, base_url, "registered");
                 }
                 away = false;
-                standing.send_replace(Standing::Registered);
+                progress.send_replace(RegistrationProgress::Registered);
                 every
             }
             Err(error) if error.is_transient() => {
@@ -138,7 +138,7 @@ async fn keep_alive(registration: Registration, standing: watch::Sender<Standing
             }
             Err(error) => {
                 tracing::error!(participant = name, base_url, %error, "the coordinator refuses the registration");
-                standing.send_replace(Standing::Refused(Arc::new(error)));
+                progress.send_replace(RegistrationProgress::Refused(Arc::new(error)));
                 every
             }
         };

@@ -30,7 +30,7 @@ pub trait XaDatabase: DatabaseClock {
     fn create(
         connection: &mut Self::Connection,
         key: &Key,
-        state: State,
+        state: XaState,
         fence: i64,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
@@ -41,7 +41,7 @@ pub trait XaDatabase: DatabaseClock {
     fn write(
         connection: &mut Self::Connection,
         key: &Key,
-        state: State,
+        state: XaState,
         reason: Option<&str>,
         fence: i64,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
@@ -117,7 +117,7 @@ pub struct Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// How far the branch is.
-    pub state: State,
+    pub state: XaState,
     /// A refusal's reason.
     pub reason: Option<String>,
     /// The highest fence seen.
@@ -126,7 +126,7 @@ pub struct Record {
 
 /// How far a branch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum XaState {
     /// Prepared, being prepared, or not prepared yet.
     Open,
     /// Its effects are committed.
@@ -150,7 +150,7 @@ pub enum Lock {
     Missing,
 }
 
-impl State {
+impl XaState {
     const ALL: [Self; 5] = [Self::Open, Self::Committed, Self::RolledBack, Self::Refused, Self::ReadOnly];
 
     /// The word in the table.
@@ -169,7 +169,7 @@ impl State {
 pub(super) type Row = (String, Option<String>, i64);
 
 pub(super) fn record((state, reason, fence): Row) -> sqlx::Result<Record> {
-    let known = State::ALL.into_iter().find(|known| known.as_str() == state);
+    let known = XaState::ALL.into_iter().find(|known| known.as_str() == state);
     let state = known.ok_or_else(|| sqlx::Error::Decode(format!("trine_xa.state is {state:?}").into()))?;
     Ok(Record { state, reason, fence })
 }

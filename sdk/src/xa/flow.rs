@@ -7,7 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, Pool};
 use trine_protocol::{Op, Xid};
 
-use super::database::{Key, Lock, Record, State, XaDatabase};
+use super::database::{Key, Lock, Record, XaDatabase, XaState};
 use crate::barrier::{BarrierError, Body};
 use crate::{BranchContext, Fenced, Origin, Outcome};
 
@@ -71,11 +71,11 @@ impl Call {
     /// What a prepare of a branch that is past being open is answered.
     fn answer(&self, record: Record) -> Admission {
         Admission::Answered(match record.state {
-            State::Open => return Admission::Run,
-            State::Committed => Outcome::empty(),
-            State::ReadOnly => Outcome::DoneReadOnly,
-            State::Refused => Outcome::Refused(record.reason.unwrap_or_default()),
-            State::RolledBack => {
+            XaState::Open => return Admission::Run,
+            XaState::Committed => Outcome::empty(),
+            XaState::ReadOnly => Outcome::DoneReadOnly,
+            XaState::Refused => Outcome::Refused(record.reason.unwrap_or_default()),
+            XaState::RolledBack => {
                 Outcome::refused("this prepare came too late: the branch was already rolled back")
             }
         })
@@ -143,11 +143,11 @@ async fn admit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Admission, 
     call.belong::<D>(&mut connection).await?;
     loop {
         match D::find(&mut connection, &call.key).await? {
-            Some(record) if record.state != State::Open => return Ok(call.answer(record)),
+            Some(record) if record.state != XaState::Open => return Ok(call.answer(record)),
             Some(_) => {}
             None => {
                 let mut transaction = connection.begin_with(D::BEGIN).await?;
-                D::create(&mut transaction, &call.key, State::Open, call.fence).await?;
+                D::create(&mut transaction, &call.key, XaState::Open, call.fence).await?;
                 transaction.commit().await?;
             }
         }
@@ -155,9 +155,9 @@ async fn admit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Admission, 
         let admission = match D::lock(&mut transaction, &call.key).await? {
             Lock::Busy => Admission::Busy,
             Lock::Missing => continue,
-            Lock::Held(record) if record.state == State::Open => {
+            Lock::Held(record) if record.state == XaState::Open => {
                 call.check_fence(&record)?;
-                D::write(&mut transaction, &call.key, State::Open, None, call.fence).await?;
+                D::write(&mut transaction, &call.key, XaState::Open, None, call.fence).await?;
                 Admission::Run
             }
             Lock::Held(record) => call.answer(record),
@@ -176,7 +176,7 @@ async fn claim<D: XaDatabase>(
         return Ok(Admission::Busy);
     }
     let admission = match D::lock(connection, &call.key).await {
-        Ok(Lock::Held(record)) if record.state == State::Open => {
+        Ok(Lock::Held(record)) if record.state == XaState::Open => {
             call.check_fence(&record).map(|()| Admission::Run)
         }
         Ok(Lock::Held(record)) => Ok(call.answer(record)),
@@ -184,7 +184,7 @@ async fn claim<D: XaDatabase>(
         Err(error) => Err(error.into()),
     };
     if matches!(admission, Ok(Admission::Run)) {
-        D::write(connection, &call.key, State::Committed, None, call.fence).await?;
+        D::write(connection, &call.key, XaState::Committed, None, call.fence).await?;
     } else {
         D::abandon(connection, &call.key.xid).await?;
     }
@@ -211,7 +211,7 @@ async fn vote_read_only<D: XaDatabase>(
     call: &Call,
 ) -> Result<(), BarrierError> {
     still_ours::<D>(&mut connection, call).await?;
-    D::write(&mut connection, &call.key, State::ReadOnly, None, call.fence).await?;
+    D::write(&mut connection, &call.key, XaState::ReadOnly, None, call.fence).await?;
     D::commit_at_once(&mut connection, &call.key.xid).await?;
     connection.close().await.ok();
     Ok(())
@@ -219,7 +219,7 @@ async fn vote_read_only<D: XaDatabase>(
 
 async fn still_ours<D: XaDatabase>(connection: &mut D::Connection, call: &Call) -> Result<(), BarrierError> {
     match D::find(connection, &call.key).await? {
-        Some(record) if record.state == State::Committed => Ok(()),
+        Some(record) if record.state == XaState::Committed => Ok(()),
         _ => Err(BarrierError::Damaged(call.key.xid.to_string())),
     }
 }
@@ -236,8 +236,8 @@ async fn refuse<D: XaDatabase>(pool: &Pool<D>, call: &Call, reason: String) -> R
     let reason = reason.replace('\0', "\u{fffd}");
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin_with(D::BEGIN).await?;
-    if let Lock::Held(Record { state: State::Open, .. }) = D::lock(&mut transaction, &call.key).await? {
-        D::write(&mut transaction, &call.key, State::Refused, Some(&reason), call.fence).await?;
+    if let Lock::Held(Record { state: XaState::Open, .. }) = D::lock(&mut transaction, &call.key).await? {
+        D::write(&mut transaction, &call.key, XaState::Refused, Some(&reason), call.fence).await?;
     }
     transaction.commit().await?;
     Ok(Outcome::Refused(reason))
@@ -249,9 +249,9 @@ pub(super) async fn commit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result
     for _ in 0..LOOKS_MAX {
         let record = D::find(&mut connection, &call.key).await?.ok_or_else(|| call.nothing_to_commit())?;
         match record.state {
-            State::Committed | State::ReadOnly => return Ok(Outcome::empty()),
-            State::RolledBack | State::Refused => return Err(call.nothing_to_commit()),
-            State::Open => call.check_fence(&record)?,
+            XaState::Committed | XaState::ReadOnly => return Ok(Outcome::empty()),
+            XaState::RolledBack | XaState::Refused => return Err(call.nothing_to_commit()),
+            XaState::Open => call.check_fence(&record)?,
         }
         if D::commit_prepared(&mut connection, &call.key.xid).await? {
             // Its age counts from now on; that it stays older is no harm worth an error.
@@ -260,7 +260,7 @@ pub(super) async fn commit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result
         }
         let prepared = D::is_prepared(&mut connection, &call.key.xid).await?;
         let committed =
-            D::find(&mut connection, &call.key).await?.is_some_and(|r| r.state == State::Committed);
+            D::find(&mut connection, &call.key).await?.is_some_and(|r| r.state == XaState::Committed);
         if !prepared && !committed {
             return Err(call.nothing_to_commit());
         }
@@ -279,26 +279,26 @@ pub(super) async fn rollback<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Resu
         match D::find(&mut connection, &call.key).await? {
             None => {
                 let mut transaction = connection.begin_with(D::BEGIN).await?;
-                let first = D::create(&mut transaction, &call.key, State::RolledBack, call.fence).await?;
+                let first = D::create(&mut transaction, &call.key, XaState::RolledBack, call.fence).await?;
                 transaction.commit().await?;
                 if first {
                     return Ok(Outcome::empty());
                 }
                 continue;
             }
-            Some(record) if record.state == State::Open => call.check_fence(&record)?,
-            Some(record) if record.state == State::Committed => return Err(call.already_permanent()),
+            Some(record) if record.state == XaState::Open => call.check_fence(&record)?,
+            Some(record) if record.state == XaState::Committed => return Err(call.already_permanent()),
             Some(_) => return Ok(Outcome::empty()),
         }
         D::rollback_prepared(&mut connection, &call.key.xid).await?;
         let mut transaction = connection.begin_with(D::BEGIN).await?;
         let lock = D::lock(&mut transaction, &call.key).await?;
-        if let Lock::Held(Record { state: State::Open, .. }) = &lock {
-            D::write(&mut transaction, &call.key, State::RolledBack, None, call.fence).await?;
+        if let Lock::Held(Record { state: XaState::Open, .. }) = &lock {
+            D::write(&mut transaction, &call.key, XaState::RolledBack, None, call.fence).await?;
         }
         transaction.commit().await?;
         match lock {
-            Lock::Held(Record { state: State::Open, .. }) => return Ok(Outcome::empty()),
+            Lock::Held(Record { state: XaState::Open, .. }) => return Ok(Outcome::empty()),
             // A prepare is running, or its session has not let go of it yet.
             Lock::Busy => tokio::time::sleep(LOOK_PAUSE).await,
             Lock::Held(_) | Lock::Missing => {}

@@ -8,7 +8,7 @@
 use sqlx::{MySql, MySqlConnection, Row as _};
 use trine_protocol::Xid;
 
-use super::database::{Key, Lock, Record, State, XaDatabase, record};
+use super::database::{Key, Lock, Record, XaDatabase, XaState, record};
 use super::literal::mysql as literal;
 use super::statements::shared_statements;
 use crate::Origin;

@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, Postgres};
 use trine_protocol::Xid;
 
-use super::database::{Key, Lock, Record, State, XaDatabase, record};
+use super::database::{Key, Lock, Record, XaDatabase, XaState, record};
 use super::literal::postgres as literal;
 use super::statements::shared_statements;
 use crate::Origin;

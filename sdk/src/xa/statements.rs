@@ -27,7 +27,7 @@ macro_rules! shared_statements {
         async fn create(
             connection: &mut Self::Connection,
             key: &Key,
-            state: State,
+            state: XaState,
             fence: i64,
         ) -> sqlx::Result<bool> {
             let create = sqlx::query($create).bind(&key.gid).bind(&key.branch);
@@ -48,7 +48,7 @@ macro_rules! shared_statements {
         async fn write(
             connection: &mut Self::Connection,
             key: &Key,
-            state: State,
+            state: XaState,
             reason: Option<&str>,
             fence: i64,
         ) -> sqlx::Result<()> {
