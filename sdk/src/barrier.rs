@@ -1,29 +1,59 @@
-//! The barrier: makes the ops of a branch safe against duplicates, empty compensation and hanging, by one row per op in
-//! *your* database, written in the same database transaction as the op's effect.
+//! The barrier makes the ops of a branch safe against duplicates, empty compensation and hanging. It keeps one row for each
+//! op in *your* database, and writes the row in the same database transaction as the op's effect.
 //!
-//! Here are the two ways to run an op behind the barrier ([`Barrier::execute`], which owns the database transaction,
-//! and [`Barrier::run`], which joins yours) and the two halves of a message's local transaction
-//! ([`Barrier::record_local`], [`Barrier::check`]), and [`Barrier::clean`] for what has become old. What is decided is in
-//! `rules`; the statements of each database are behind [`BarrierDatabase`]. Not here: Redis, which has no transactions
-//! to join (`redis_barrier`), and branches that a database itself prepares (`xa`).
+//! | Method | Purpose |
+//! |---|---|
+//! | [`Barrier::execute`] | runs an op in a database transaction of the barrier's own: the form to prefer |
+//! | [`Barrier::run`] | runs an op inside your database transaction |
+//! | [`Barrier::record_local`], [`Barrier::check`] | the initiator's side of a message |
+//! | [`Barrier::clean`], [`Cleaner`] | delete the rows of old branches |
 //!
-//! All ops of one branch must use the same database: a barrier that never saw the action takes its compensation for an
-//! empty one.
+//! Use the same database for all ops of a branch. A barrier that did not see the action takes its compensation for an empty
+//! one. For Redis see `redis_barrier`; for branches that the database itself prepares see `xa`.
+//!
+//! ```
+//! use sqlx::SqliteConnection;
+//! use trine_sdk::barrier::{BarrierError, SqliteBarrier};
+//! use trine_sdk::{BranchContext, BranchId, Gid, Op, Outcome};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+//! # let pool: sqlx::SqlitePool = options.connect("sqlite::memory:").await?;
+//! # sqlx::raw_sql("CREATE TABLE stock (available INTEGER); INSERT INTO stock VALUES (10)").execute(&pool).await?;
+//! let barrier = SqliteBarrier::new(pool.clone());
+//! barrier.install().await?;
+//!
+//! // A handler gets the call from `Participant`. A test makes one:
+//! let call = BranchContext::new(Gid::parse("order-1")?, BranchId::parse("stock")?, Op::Action);
+//! let take = async |connection: &mut SqliteConnection| {
+//!     sqlx::query("UPDATE stock SET available = available - 1").execute(connection).await?;
+//!     Ok::<_, BarrierError>(Outcome::empty())
+//! };
+//! barrier.execute(&call, take).await?;
+//! barrier.execute(&call, take).await?;
+//!
+//! // The second call was a duplicate, and took nothing.
+//! let available: i64 = sqlx::query_scalar("SELECT available FROM stock").fetch_one(&pool).await?;
+//! assert_eq!(available, 9);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Fencing
 //!
-//! Every call carries a fence that never falls within one transaction ([`BranchContext::fence`]); the barrier keeps the
-//! highest per branch. A coordinator that was paused, lost its transactions to another and woke up sends calls with a
-//! lower one: they have no effect ([`BarrierError::Fenced`], answered 412). A call whose op is on record gets the
-//! recorded answer whatever its fence. Calls of an initiator that drives try or prepare itself have fence 0, and pass
+//! Every call carries a fence. Within one transaction the fence never falls ([`BranchContext::fence`]). The barrier keeps the
+//! highest fence of each branch. A coordinator may be paused, lose its transactions to another coordinator, and wake up. Its
+//! calls then carry a lower fence, and have no effect ([`BarrierError::Fenced`], answered 412). A call whose op is on record
+//! gets the recorded answer, whatever its fence. An initiator that calls try or prepare itself sends fence 0. Its calls pass
 //! until the coordinator has called the branch.
 //!
 //! # Conflicts
 //!
-//! Every call says which journal it comes from and carries a digest of the branch's payload. The barrier keeps both of a
-//! branch's first call that says so; a call that says otherwise is of another transaction with the same gid. It has no effect,
-//! raises no fence, and is not answered from the record ([`BarrierError::Conflict`], answered 412 with `Trine-Conflict`).
-//! Calls that do not say are taken as they come.
+//! A call names the journal it comes from, and carries a digest of the branch's payload. The barrier keeps both from the first
+//! call of the branch that has them. A call with another journal or another digest belongs to another transaction with the
+//! same gid. That call has no effect, raises no fence, and is not answered from the record ([`BarrierError::Conflict`], answered
+//! 412 with `Trine-Conflict`). Calls without a journal or a digest are accepted.
 //!
 //! # What depends on the database
 //!
@@ -32,13 +62,13 @@
 //! | a concurrent call for the same branch waits | at `BEGIN IMMEDIATE`, for the pool's `busy_timeout` | at the branch's row, for `lock_timeout` | at the branch's row, for `innodb_lock_wait_timeout` |
 //! | isolation of [`Barrier::execute`] | serializable | READ COMMITTED | READ COMMITTED |
 //! | your isolation in [`Barrier::run`] | any | any; above READ COMMITTED a call that had to wait fails with 40001 | any; the barrier reads with locks |
-//! | a deadlock, a serialization failure in [`Barrier::execute`] | - | runs again, up to five times | runs again, up to five times |
-//! | a deadlock, a serialization failure in [`Barrier::run`] | - | an error | an error |
+//! | a deadlock or a serialization failure in [`Barrier::execute`] | cannot happen | runs again, up to five times | runs again, up to five times |
+//! | a deadlock or a serialization failure in [`Barrier::run`] | cannot happen | an error | an error |
 //! | a lock wait that is too long | an error | an error | an error |
 //!
-//! An error is *unknown* to the coordinator, which asks again. A body must hand the database's errors out: one that goes
-//! on after a deadlock on MySQL writes outside of any transaction. (The barrier then answers an error, too late for what
-//! was written.)
+//! To the coordinator an error is *unknown*, and the coordinator repeats the call. A body must return the database's errors. On
+//! MySQL a body that goes on after a deadlock writes outside of any transaction. The barrier then answers with an error, but
+//! the writes stay.
 
 mod age;
 mod attempt;
@@ -80,7 +110,7 @@ use rules::{Admission, Guarded};
 
 /// The barrier of a service on SQLite.
 ///
-/// Open the pool with a `busy_timeout` (sqlx's default of five seconds will do).
+/// Open the pool with a `busy_timeout`. The default of sqlx, five seconds, is enough.
 #[cfg(feature = "sqlite")]
 pub type SqliteBarrier = Barrier<sqlx::Sqlite>;
 
@@ -92,12 +122,13 @@ pub type PgBarrier = Barrier<sqlx::Postgres>;
 #[cfg(feature = "mysql")]
 pub type MySqlBarrier = Barrier<sqlx::MySql>;
 
-/// The business part of an op: given the connection of the open database transaction, it does the work and says how it
-/// ended. Every `async move |connection: &mut SqliteConnection| { .. }` whose future is `Send` is one; there is no need to
-/// implement this trait. ([`Barrier::execute`] may run a body again, so there the closure must be `Clone`, too: what it
-/// captures must be.)
+/// The business part of an op. A body gets the connection of the open database transaction, does the work, and returns the
+/// outcome.
+///
+/// There is no need to implement this trait: every `async move |connection: &mut SqliteConnection| { .. }` whose future is
+/// `Send` is a body. [`Barrier::execute`] may run a body again, so there the values that the closure captures must be `Clone`.
 pub trait Body<'c, C: 'c, E>: FnOnce(&'c mut C) -> Self::Running {
-    /// The running body.
+    /// The future of a body.
     type Running: Future<Output = Result<Outcome, E>> + Send + 'c;
 }
 
@@ -109,7 +140,7 @@ where
     type Running = R;
 }
 
-/// Guards the ops of branches with rows in the database behind a pool. Cheap to clone.
+/// Guards the ops of branches with rows in the database of a pool. Cheap to clone. The [module](self) has an example.
 pub struct Barrier<D: BarrierDatabase> {
     pool: Pool<D>,
 }
@@ -130,48 +161,50 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// The statements that create the barrier's tables, for services that keep their schema in migrations of their own.
     pub const SCHEMA: &'static str = D::SCHEMA;
 
-    /// A barrier whose rows live in this pool's database. [`Barrier::execute`] takes its connections from it: give it
-    /// the pool you write with.
+    /// A barrier with its rows in the database of `pool`. [`Barrier::execute`] takes its connections from `pool`, so give the
+    /// barrier the pool that your service writes with.
     pub fn new(pool: Pool<D>) -> Self {
         Self { pool }
     }
 
-    /// Creates the barrier's tables where they are not there.
+    /// Creates the barrier's tables if they are missing.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's.
     pub async fn install(&self) -> Result<(), BarrierError> {
         let mut connection = self.pool.acquire().await?;
         D::install(&mut connection).await?;
         Ok(())
     }
 
-    /// Runs an op in a database transaction of its own: begins it, claims the op, runs `body`, commits. This is the
-    /// form to prefer: there is no way to commit the effect without the barrier's row.
+    /// Runs an op in a database transaction of the barrier's own. Begins the transaction, claims the op, runs `body`, and
+    /// commits. Prefer this form: nobody can commit the effect without the barrier's row.
     ///
-    /// It all happens in a task of its own, so a caller that goes away (a dropped connection drops the handler of an
-    /// HTTP request) leaves nothing half done.
+    /// The op runs in a task of its own. If the caller goes away, the op still ends as a whole. (When a connection breaks, the
+    /// handler of its HTTP request is dropped.)
     ///
-    /// | `body` answers | its effects | remembered | a duplicate gets |
+    /// | `body` answers | its effects | the answer is remembered | a duplicate gets |
     /// |---|---|---|---|
     /// | `Done`, `DoneReadOnly` | committed | yes | the same answer, without running `body` |
     /// | `Refused` (action, try, prepare) | rolled back | yes | the same refusal |
     /// | `Refused` (any other op: a defect) | rolled back | no | another run |
     /// | `Ongoing`, `Err` | rolled back | no | another run |
     ///
-    /// **`body` may run more than once in one call.** If the database gives the transaction up because of a deadlock or a
-    /// serialization failure, nothing has happened, and the barrier runs a clone of `body` in a new transaction, up to five
-    /// times. So everything that `body` does should be in the database transaction. The barrier knows such a failure by the
-    /// database's error, which it finds in the error of `body` or among its sources.
+    /// A compensate, cancel or rollback that finds no effect to undo is `Done` without running `body` (empty compensation).
+    /// From then on the forward op is `Refused` (hanging).
     ///
-    /// Without running `body`: a compensate, cancel or rollback that finds no effect to undo is `Done` (empty
-    /// compensation), and from then on the forward op is `Refused` (hanging).
+    /// # `body` may run more than once in one call
+    /// The database may give up the transaction because of a deadlock or a serialization failure. Nothing has happened then,
+    /// and the barrier runs a clone of `body` in a new transaction, up to five times. So let `body` write to nothing but its
+    /// database transaction. The barrier looks for the database's error in the error of `body` and in its sources.
     ///
     /// # Errors
-    /// Those of `body`; [`BarrierError`] when the database fails, when the call is fenced off, when a confirm or commit finds no effect to make
-    /// permanent, or when an undo finds the branch already confirmed. The coordinator takes them all as *unknown*. An
-    /// error of the final commit leaves it open whether it committed; a repetition finds out. An op that loses a deadlock for
-    /// the sixth time ends with that error.
+    /// - The errors of `body`. An op that loses a deadlock for the sixth time ends with that error.
+    /// - [`BarrierError`]: the database failed, the call is fenced off or in conflict, a confirm or commit found no effect to
+    ///   make permanent, or an undo found the branch already confirmed.
+    ///
+    /// The coordinator takes each of them as *unknown*. After an error of the final commit nobody knows whether the transaction
+    /// committed. The repeated call finds out.
     pub async fn execute<F, E, Form>(&self, context: &BranchContext, body: F) -> Result<Outcome, E>
     where
         F: for<'c> Body<'c, D::Connection, E> + Clone + Send + 'static,
@@ -191,20 +224,45 @@ impl<D: BarrierDatabase> Barrier<D> {
         task.await.unwrap_or_else(|_| Err(BarrierError::Interrupted.into()))
     }
 
-    /// Runs an op inside *your* database transaction, and leaves commit and rollback to you: for effects that need
-    /// the barrier to join something larger.
+    /// Runs an op inside *your* database transaction. You begin the transaction, and you commit it. Use this form if the effect
+    /// belongs to a larger transaction.
     ///
-    /// `body` runs behind a savepoint. Its effects stand or fall with the barrier's row, by the table of
-    /// [`Barrier::execute`]; commit your transaction after every `Ok`, also after a refusal (so that it is
-    /// remembered). Whatever you do outside `body` is not guarded. On SQLite begin with `BEGIN IMMEDIATE`: a
-    /// transaction that read first and writes later fails when another one wrote in between.
+    /// `body` runs behind a savepoint. Its effects are kept or rolled back together with the barrier's row, as in the table of
+    /// [`Barrier::execute`]. Commit your transaction after every `Ok`. (A refusal is remembered only if you commit.) The barrier
+    /// does not guard what you do outside `body`. On SQLite use `BEGIN IMMEDIATE`: a transaction that reads first and writes
+    /// later fails if another transaction wrote in between.
     ///
-    /// Do not call this in a future that can be dropped half way; a handler mounted on
-    /// [`Participant`](crate::Participant) cannot be.
+    /// Do not drop the future of this method before it ends. [`Participant`](crate::Participant) does not drop the futures of
+    /// its handlers.
+    ///
+    /// ```
+    /// # use sqlx::SqliteConnection;
+    /// # use trine_sdk::barrier::{BarrierError, SqliteBarrier};
+    /// # use trine_sdk::{BranchContext, BranchId, Gid, Op, Outcome};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let pool: sqlx::SqlitePool = options.connect("sqlite::memory:").await?;
+    /// # sqlx::raw_sql("CREATE TABLE audit (gid TEXT); CREATE TABLE stock (sku TEXT)").execute(&pool).await?;
+    /// # let barrier = SqliteBarrier::new(pool.clone());
+    /// # barrier.install().await?;
+    /// # let call = BranchContext::new(Gid::parse("order-1")?, BranchId::parse("stock")?, Op::Action);
+    /// let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    /// let take = async |connection: &mut SqliteConnection| {
+    ///     sqlx::query("INSERT INTO stock VALUES ('A-1')").execute(connection).await?;
+    ///     Ok::<_, BarrierError>(Outcome::empty())
+    /// };
+    /// barrier.run(&mut transaction, &call, take).await?;
+    /// // This row is written for every call, duplicates included.
+    /// sqlx::query("INSERT INTO audit VALUES (?)").bind(call.gid.as_str()).execute(&mut *transaction).await?;
+    /// transaction.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Barrier::execute`]; your transaction is as it was before the call, unless the database failed. A deadlock is an
-    /// error here: only you can run your transaction again.
+    /// As for [`Barrier::execute`], but a deadlock is always an error: only you can run your transaction again. Your transaction
+    /// is as it was before the call, unless the database failed.
     pub async fn run<F, E>(
         &self,
         transaction: &mut Transaction<'_, D>,

@@ -1,45 +1,45 @@
-//! What happens to a call that means another transaction than the one on record.
+//! Calls that belong to another transaction than the one on record, although gid and branch are the same.
 
 use std::fmt;
 
 use trine_protocol::{Op, headers};
 
-/// A call whose gid and branch are on record from somewhere else. It has no effect, and it is not answered from the record
-/// either: the record is of another transaction.
+/// A call whose gid and branch are on record with another journal or another payload. The call has no effect, and is not
+/// answered from the record: the record belongs to another transaction.
 ///
-/// A handler may return it, or any error that has it among its sources: [`Participant`](crate::Participant) answers 412 with
-/// `Trine-Conflict`, and the coordinator parks the branch at once. What to do is in `docs/operating.md`.
+/// A handler may return this error, or any error that has it among its sources: [`Participant`](crate::Participant) then answers
+/// 412 with `Trine-Conflict`, and the coordinator parks the branch at once. `docs/operating.md` says what to do then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{op} of {gid}/{branch} comes {differs} {asked}, and on record here it is {differs} {recorded}: they are two transactions with one gid"
 )]
 #[non_exhaustive]
 pub struct Conflict {
-    /// The transaction.
+    /// The gid of the transaction.
     pub gid: String,
     /// The branch; empty for the initiator of a message.
     pub branch: String,
     /// The op that was asked for.
     pub op: Op,
-    /// In what the call and the record differ.
+    /// Whether the journal or the payload differs.
     pub differs: Differs,
-    /// What the call says.
+    /// The journal, or the digest of the payload, in the call.
     pub asked: String,
-    /// What is on record.
+    /// The journal, or the digest of the payload, on record.
     pub recorded: String,
 }
 
-/// In what a call and the record of its branch differ.
+/// What differs between a call and the record of its branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Differs {
-    /// The journal: another installation, or a store that was made anew.
+    /// The journal. The call comes from another installation, or from a store that was created again.
     Journal,
-    /// The payload: the gid was used twice.
+    /// The payload. The gid was used twice.
     Payload,
 }
 
 impl Differs {
-    /// The value of `Trine-Conflict`.
+    /// The value of the header `Trine-Conflict`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Journal => headers::CONFLICT_JOURNAL,
@@ -48,7 +48,7 @@ impl Differs {
     }
 }
 
-/// As it stands before what differs.
+/// The words in front of the journal or the payload in a message.
 impl fmt::Display for Differs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -58,24 +58,23 @@ impl fmt::Display for Differs {
     }
 }
 
-/// Where a call comes from, as far as it says: what a guard keeps of a branch's first call.
+/// Where a call comes from. The barrier keeps the origin of a branch's first call. A part is `None` if the call does not have it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
-    /// The journal.
+    /// The journal of the coordinator that made the call.
     pub journal: Option<String>,
-    /// The digest of the payload.
+    /// The digest of the branch's payload.
     pub payload_digest: Option<String>,
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 impl Origin {
-    /// It says nothing: an older coordinator's call, or one that an initiator makes without knowing.
+    /// Whether both parts are missing, as in calls of older coordinators and of initiators that do not know their journal.
     pub(crate) fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
 
-    /// In what the record is of another transaction, with what the call says and what is on record. What is not known does
-    /// not differ.
+    /// The first part that differs from the record, with its value in the call and on record. A missing part does not differ.
     pub(crate) fn differs_from<'a>(&'a self, recorded: &'a Self) -> Option<(Differs, &'a str, &'a str)> {
         let pairs = [
             (Differs::Journal, &self.journal, &recorded.journal),
@@ -87,7 +86,7 @@ impl Origin {
         })
     }
 
-    /// Refuses a call of another transaction than the one on record.
+    /// Refuses a call that belongs to another transaction than the one on record.
     pub(crate) fn check(&self, recorded: &Self, gid: &str, branch: &str, op: Op) -> Result<(), Conflict> {
         let Some((differs, asked, recorded)) = self.differs_from(recorded) else { return Ok(()) };
         let (gid, branch) = (gid.to_owned(), branch.to_owned());
@@ -95,7 +94,7 @@ impl Origin {
         Err(Conflict { gid, branch, op, differs, asked, recorded })
     }
 
-    /// Whether it says something that the record does not.
+    /// Whether it has a part that the record does not have.
     pub(crate) fn adds_to(&self, recorded: &Self) -> bool {
         (self.journal.is_some() && recorded.journal.is_none())
             || (self.payload_digest.is_some() && recorded.payload_digest.is_none())

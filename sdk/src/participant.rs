@@ -1,8 +1,7 @@
-//! The participant's side on axum: mounting the handlers of a service's ops, and making it known by name.
+//! The participant's side on axum: mounts the handlers of a service's ops on a router, and registers the service by name.
 //!
-//! Here is the router builder. How an outcome is written as HTTP is in `answer`; registration in `registration`. Not
-//! here: making ops safe to repeat, which is the [`barrier`](crate::barrier)'s business, and serving the router, which
-//! is axum's.
+//! This file has the router builder. `answer` writes an outcome as HTTP, `registration` registers the service. The
+//! [`barrier`](crate::barrier) makes ops safe to repeat, and axum serves the router.
 
 mod answer;
 mod registration;
@@ -32,7 +31,7 @@ use crate::context::Call;
 use crate::{BranchContext, CheckAnswer, CheckContext, HeaderError, Outcome};
 pub use answer::Rejection;
 
-/// What a handler's error becomes: logged, and to the coordinator *unknown*.
+/// The error of a handler. It is logged, and to the coordinator it is *unknown*.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Running = Pin<Box<dyn Future<Output = Result<Result<Outcome, BoxError>, Rejection>> + Send>>;
 /// A handler with its state, payload type and error type hidden.
@@ -40,25 +39,25 @@ type Handler = Arc<dyn Fn(Call, Vec<u8>) -> Running + Send + Sync>;
 
 /// Mounts the ops of a service on an axum router.
 ///
-/// Each method takes a path and an async function `(state, context, payload) -> Result<Outcome, E>`; the payload is what
-/// the initiator gave the branch, deserialized. Several ops may share a path (a branch then names one `url`): `Trine-Op`
-/// tells them apart.
+/// Each method takes a path and an async function `(state, context, payload) -> Result<Outcome, E>`. The payload is the one that
+/// the initiator gave the branch, deserialized. Several ops may share a path, so that a branch has one `url`. The header
+/// `Trine-Op` tells the ops apart.
 ///
-/// Every handler runs in a task of its own: a caller that hangs up cannot stop it half way.
+/// Every handler runs in a task of its own, and ends also if the caller closes the connection.
 ///
 /// | The handler returns | The answer |
 /// |---|---|
 /// | `Done(output)` | 200 and the output |
 /// | `DoneReadOnly` (prepare) | 200 with `Trine-Vote: read-only` |
 /// | `Refused(reason)` | 409, a problem document with the reason as `detail` |
-/// | `Refused` where the protocol knows no "no" | 500, and an error in the log: a defect of the service |
+/// | `Refused` of an op that may not be refused | 500, and an error in the log: a defect of the service |
 /// | `Ongoing(after)` | 425 with `Retry-After` in whole seconds, at least 1 |
-/// | `Err` of a call that is [`Fenced`](crate::Fenced) off, by itself or as a cause | 412 |
-/// | `Err` of a call that is in [`Conflict`](crate::Conflict) with the record, by itself or as a cause | 412 with `Trine-Conflict` |
-/// | any other `Err`, a panic | 500; details are logged, not answered |
+/// | an `Err` that is [`Fenced`](crate::Fenced), or has it among its sources | 412 |
+/// | an `Err` that is a [`Conflict`](crate::Conflict), or has it among its sources | 412 with `Trine-Conflict` |
+/// | any other `Err`, a panic | 500; the details are in the log, and not in the answer |
 ///
-/// A call with missing or ill-formed headers, with an op that nothing is mounted for at this path, or with a payload
-/// that does not deserialize, is answered 400 without running anything.
+/// A call is answered 400 without running a handler if headers are missing or ill-formed, if no handler is mounted for the op at
+/// this path, or if the payload does not deserialize.
 ///
 /// ```
 /// use trine_sdk::{BranchContext, Outcome, Participant};
@@ -82,7 +81,7 @@ type Handler = Arc<dyn Fn(Call, Vec<u8>) -> Running + Send + Sync>;
 /// let router: axum::Router =
 ///     Participant::new(Service).action("/greet", greet).compensate("/ungreet", take_back).into_router();
 /// ```
-#[must_use = "a participant serves nothing until its router does"]
+#[must_use = "a participant serves nothing before its router is served"]
 pub struct Participant<S> {
     state: S,
     paths: BTreeMap<String, Vec<(Op, Handler)>>,
@@ -101,7 +100,7 @@ macro_rules! mount {
         $(#[$doc])*
         ///
         /// # Panics
-        /// When this op is already mounted at this path.
+        /// If this op is already mounted at this path.
         pub fn $name<T, F, R, E>(self, path: &str, handler: F) -> Self
         where
             F: Fn(S, BranchContext, T) -> R + Send + Sync + 'static,
@@ -115,37 +114,37 @@ macro_rules! mount {
 }
 
 impl<S: Clone + Send + Sync + 'static> Participant<S> {
-    /// A participant without handlers; each call gets a clone of the state.
+    /// A participant without handlers. Each call gets a clone of the state.
     pub fn new(state: S) -> Self {
         Self { state, paths: BTreeMap::new() }
     }
 
     mount! {
-        /// saga: do it.
+        /// The action of a saga.
         action Action
-        /// saga: undo it. May not be refused.
+        /// Undoes the action of a saga. May not be refused.
         compensate Compensate
-        /// tcc: reserve.
+        /// The try of a tcc: reserves.
         try_ Try
-        /// tcc: use the reservation. May not be refused.
+        /// The confirm of a tcc: uses the reservation. May not be refused.
         confirm Confirm
-        /// tcc: give the reservation back. May not be refused.
+        /// The cancel of a tcc: gives the reservation back. May not be refused.
         cancel Cancel
-        /// two_phase: vote.
+        /// The prepare of a two_phase: votes.
         prepare Prepare
-        /// two_phase: make the prepared work permanent. May not be refused.
+        /// The commit of a two_phase: makes the prepared work permanent. May not be refused.
         commit Commit
-        /// two_phase: drop the prepared work. May not be refused.
+        /// The rollback of a two_phase: drops the prepared work. May not be refused.
         rollback Rollback
-        /// message: take the delivery. May not be refused.
+        /// Takes the delivery of a message. May not be refused.
         deliver Deliver
     }
 
-    /// message, on the initiator's side: say whether the local transaction of a message committed. An `Err` means that
-    /// this cannot be told now; the coordinator asks again.
+    /// The check of a message, at its initiator: says whether the local transaction of the message committed. An `Err` means
+    /// that nobody knows now, and the coordinator asks again.
     ///
     /// # Panics
-    /// When a check is already mounted at this path.
+    /// If a check is already mounted at this path.
     pub fn check<F, R, E>(self, path: &str, handler: F) -> Self
     where
         F: Fn(S, CheckContext) -> R + Send + Sync + 'static,
@@ -166,7 +165,7 @@ impl<S: Clone + Send + Sync + 'static> Participant<S> {
     /// The router, ready to be merged into the service's own.
     ///
     /// # Panics
-    /// When a path is not one axum takes (it must begin with `/`).
+    /// If axum does not take a path. (A path must begin with `/`.)
     pub fn into_router(self) -> Router {
         let mut router = Router::new();
         for (path, ops) in self.paths {
@@ -225,7 +224,7 @@ async fn run(ops: &[(Op, Handler)], request: Request) -> Result<Response, Reject
     let task = tokio::spawn(answered.instrument(span.clone()));
     match task.await {
         Ok(answer) => answer,
-        // The panic's message is on standard error already.
+        // The panic hook has already written the panic's message to standard error.
         Err(error) => {
             span.in_scope(|| tracing::error!(%error, "the handler did not finish"));
             Ok(answer::internal())

@@ -1,11 +1,11 @@
-//! The barrier on Redis. Redis has no transaction that a guard could join, so the effect is a Lua script, and guard and
-//! effect run as one: nothing comes between them.
+//! The barrier on Redis. Redis has no transaction that the barrier could join, so the effect is a Lua script. The barrier and the
+//! effect run as one script: no other command runs in between.
 //!
 //! ```no_run
 //! # use trine_sdk::redis_barrier::{Effect, RedisBarrier, RedisBarrierError};
 //! # use trine_sdk::{BranchContext, Outcome};
 //! async fn reserve(barrier: RedisBarrier, call: BranchContext, quantity: u32) -> Result<Outcome, RedisBarrierError> {
-//!     // Made once, and kept.
+//!     // A service makes its effects once, and keeps them.
 //!     let effect = Effect::new(
 //!         "local left = tonumber(redis.call('GET', KEYS[1]) or '0') - tonumber(ARGV[1])
 //!          if left < 0 then return 'refused', 'not enough in stock' end
@@ -18,35 +18,44 @@
 //!
 //! # Effects
 //!
-//! An effect is the body of a Lua function with its own `KEYS` and `ARGV`. It returns nothing or `'done'` with an output as
-//! JSON text; `'read_only'` (a prepare); `'refused'` with a reason; or `'ongoing'` with milliseconds. **Redis does not roll
-//! back**: look first, refuse, and only then write. An effect that fails, refuses or is ongoing after it has written
-//! is half done. The barrier then keeps the branch as *broken* and answers every call for it with
-//! [`RedisBarrierError::HalfDone`], rather than doing its first half again: the coordinator parks the transaction, and
-//! a person puts the data right and deletes the field of the op (`HDEL <key> <op>`, which lets it run again) or writes
-//! `done ` into it. An effect that fails before it has written runs again. What counts as writing is every command but the
-//! well-known reading ones.
+//! An effect is the body of a Lua function with its own `KEYS` and `ARGV`. It returns one of:
 //!
-//! Duplicates, empty compensation, hanging, refusals, fences and conflicts are as in the SQL barriers. There is no message
-//! initiator's side (`record_local`, `check`).
+//! | Return values | Outcome |
+//! |---|---|
+//! | nothing, or `'done'` and the output as JSON text | `Done` |
+//! | `'read_only'` | `DoneReadOnly` (prepare) |
+//! | `'refused'` and a reason | `Refused` |
+//! | `'ongoing'` and milliseconds | `Ongoing` |
+//!
+//! **Redis does not roll back.** So an effect must first look, then refuse if it has to, and only then write. If an effect fails
+//! before it wrote anything, the next call runs the effect again. If an effect fails, refuses or is ongoing after it wrote
+//! something, it is half done. The barrier then keeps the branch as *broken*, and answers every call for the branch with
+//! [`RedisBarrierError::HalfDone`], so that the first half does not run twice. The coordinator parks the transaction. A person
+//! repairs the data and either deletes the field of the op (`HDEL <key> <op>`: the op runs again) or writes `done ` into it.
+//! Every command counts as writing, except the well-known commands that read.
+//!
+//! Duplicates, empty compensation, hanging, refusals, fences and conflicts are handled as in the SQL barriers. The initiator's
+//! side of a message (`record_local`, `check`) does not exist on Redis.
 //!
 //! # Keys, and clusters
 //!
-//! Each branch has one hash, `trine:{<gid>/<branch>}`: `/` and braces are in no id's grammar, so no two branches share
-//! one. In a cluster the effect's keys must lie in the same slot as that hash: use a tag that they carry, too,
-//! [`RedisBarrier::tagged`], the same for every op of a branch. It becomes `trine:{<tag>}:<gid>/<branch>`.
+//! Each branch has one hash, `trine:{<gid>/<branch>}`. No id contains `/` or braces, so no two branches share a hash. In a cluster
+//! the effect's keys must be in the same slot as the hash. Give the keys a common hash tag, and use the same tag for every op of
+//! the branch: [`RedisBarrier::tagged`]. The hash is then `trine:{<tag>}:<gid>/<branch>`.
 //!
 //! # What Redis promises, and what it does not
 //!
-//! An answer is as durable as Redis is set up to be. `appendonly yes` with `appendfsync always`: it survives a crash. With
-//! `appendfsync everysec` the last second is lost, and with it effects *and* records: together, since both are in one
-//! script. Replicas are asynchronous: a failover loses what was acknowledged last, and a branch that was done may then be
-//! undone as if it never ran; `WAIT` narrows this and does not close it. `maxmemory-policy` must be `noeviction`:
-//! evicting a branch's hash lets a late duplicate take effect again. Nothing has a time to live unless you ask for it with
-//! [`RedisBarrier::keep`].
+//! An answer is as durable as Redis is set up to be.
 //!
-//! The client gives a command 500 ms unless its configuration says otherwise. A script without an answer may have run. That
-//! is an error here, and *unknown* to the coordinator; its repetition finds what is on record.
+//! - `appendonly yes` with `appendfsync always`: an answer survives a crash.
+//! - `appendfsync everysec`: a crash loses the last second. It loses effects *and* records together, because one script wrote both.
+//! - Replicas are asynchronous: a failover loses the latest acknowledged writes. A branch that was done may then be undone as if
+//!   it had not run. `WAIT` makes this less likely, but not impossible.
+//! - `maxmemory-policy` must be `noeviction`. If Redis evicts a branch's hash, a late duplicate takes effect again.
+//! - Without [`RedisBarrier::keep`] no hash has a time to live.
+//!
+//! The client waits 500 ms for a command unless its configuration says otherwise. A script without an answer may have run. That
+//! is an error here, and *unknown* to the coordinator. The repeated call finds what is on record.
 
 #[cfg(test)]
 mod tests;
@@ -65,14 +74,15 @@ use crate::{BranchContext, Conflict, Differs, Fenced, Outcome};
 /// The shortest time [`RedisBarrier::keep`] takes: one day.
 pub const KEEP_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why the barrier could not let an op happen. To the coordinator every one of them is *unknown*; a conflict parks.
+/// Why the barrier did not run an op, or does not know how the op ended. To the coordinator each of them is *unknown*, except
+/// that a conflict parks the branch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisBarrierError {
-    /// Redis failed, or did not answer in time: the script may have run.
+    /// Redis failed, or did not answer in time. The script may have run.
     #[error("the barrier's Redis failed")]
     Redis(#[from] RedisError),
-    /// The call came after one with a higher fence. It has no effect.
+    /// The branch has seen a higher fence. The call has no effect.
     #[error("the call is fenced off")]
     Fenced(#[source] Fenced),
     /// The gid and branch are on record from another journal, or with another payload. The call has no effect, and the
@@ -85,20 +95,20 @@ pub enum RedisBarrierError {
     /// An undo found the branch already confirmed or committed.
     #[error("{0}: its effect was already made permanent")]
     AlreadyPermanent(String),
-    /// The effect failed before it wrote anything. It runs again.
+    /// The effect failed before it wrote anything. The next call runs the effect again.
     #[error("{op}: the effect failed before it wrote anything: {reason}")]
     Failed {
         /// `<gid>/<branch>/<op>`
         op: String,
-        /// What Redis says.
+        /// The error message of Redis.
         reason: String,
     },
-    /// The effect failed, or refused, after it had written. It does not run again; a person has to put it right.
+    /// The effect failed, refused or was ongoing after it wrote something. It does not run again. A person must repair the data.
     #[error("{op}: the effect is half done, and a person has to put it right: {reason}")]
     HalfDone {
         /// `<gid>/<branch>/<op>`
         op: String,
-        /// What Redis says.
+        /// The error message of Redis.
         reason: String,
     },
     /// A check is not an op of a branch.
@@ -112,30 +122,34 @@ pub enum RedisBarrierError {
         "records must be kept for at least {KEEP_MIN:?}: a call that comes later than that takes effect again"
     )]
     KeptTooShort,
-    /// The record of a branch does not read as one.
+    /// The record of a branch cannot be read.
     #[error("{0}: the record is damaged")]
     Damaged(String),
 }
 
-/// An effect, joined to the guard. Make it once: Redis keeps scripts by their text.
+/// An effect, and the barrier's part of the script. Make each effect once: Redis keeps scripts by their text.
 #[derive(Debug, Clone)]
 pub struct Effect(Script);
 
 impl Effect {
-    /// An effect from the body of a Lua function; see the [module](self).
+    /// An effect from the body of a Lua function, as the [module](self) describes.
+    ///
+    /// ```
+    /// let pay = trine_sdk::redis_barrier::Effect::new("redis.call('INCRBY', KEYS[1], ARGV[1])");
+    /// ```
     pub fn new(lua: &'static str) -> Self {
         let (before, after) =
             (include_str!("redis_barrier/before.lua"), include_str!("redis_barrier/after.lua"));
         Self(Script::new(&format!("{before}{lua}{after}")))
     }
 
-    /// No effect: for ops that have nothing to do.
+    /// An effect that does nothing, for ops that have nothing to do.
     pub fn none() -> Self {
         Self::new("return 'done'")
     }
 }
 
-/// Guards the ops of branches with hashes in Redis. Cheap to clone.
+/// Guards the ops of branches with hashes in Redis. Cheap to clone. The [module](self) has an example.
 #[derive(Clone)]
 pub struct RedisBarrier<C = ConnectionManager> {
     connection: C,
@@ -153,7 +167,7 @@ impl<C> fmt::Debug for RedisBarrier<C> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisBarrier<C> {
-    /// A barrier over a connection that is shared by cloning it.
+    /// A barrier on a connection. Each call uses a clone of `connection`.
     pub fn new(connection: C) -> Self {
         Self { connection, tag: None, keep_ms: 0 }
     }
@@ -169,14 +183,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisBarrier<C> {
         Ok(Self { tag: Some(tag.to_owned()), ..self.clone() })
     }
 
-    /// Lets Redis forget a branch this long after it was last asked for, all of it at once. Without this, it is kept for
-    /// ever. A try or prepare that nobody has confirmed or undone is kept whatever its age. **Choose it longer than
-    /// the longest time a call can come late**: the life of your longest transaction, parked or not, and the coordinator's
-    /// `retention.settled_after` on top. After that, a late duplicate takes effect again, and a late compensation is
-    /// taken for an empty one.
+    /// Lets Redis forget a branch when `keep` has passed since its last call. All of the branch is forgotten at once. Without this
+    /// setting a branch is kept for ever. A try or prepare that is neither confirmed nor undone is kept whatever its age.
     ///
-    /// The age counts by Redis's own clock. A clock that leaps ahead by `keep` makes Redis forget every branch at once,
-    /// and nothing on this side can prevent that: keep the clock of the machine in order, or leave `keep` unset.
+    /// **Choose `keep` longer than the longest time that a call can be late**: the life of your longest transaction, with the time
+    /// it may be parked, and on top of that the coordinator's `retention.settled_after`. After that a late duplicate takes effect
+    /// again, and a late compensation is taken for an empty one.
+    ///
+    /// The age counts by Redis's own clock. If the clock leaps ahead by `keep`, Redis forgets every branch at once, and this
+    /// barrier cannot prevent that. Keep the clock of the machine right, or do not set `keep`.
     ///
     /// # Errors
     /// [`RedisBarrierError::KeptTooShort`] below [`KEEP_MIN`].
@@ -184,14 +199,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisBarrier<C> {
         if keep < KEEP_MIN {
             return Err(RedisBarrierError::KeptTooShort);
         }
-        // Redis takes no more than 2^63 milliseconds since 1970; a hundred years will do.
+        // Redis takes at most 2^63 milliseconds since 1970. A hundred years are enough.
         let years = Duration::from_secs(100 * 365 * 24 * 60 * 60);
         Ok(Self { keep_ms: u64::try_from(keep.min(years).as_millis()).unwrap_or(u64::MAX), ..self })
     }
 
-    /// Runs an op: guard and effect, as one script. `Done` and, for action, try and prepare, `Refused` are remembered;
-    /// a duplicate gets the same answer without running the effect. A caller that goes away stops
-    /// nothing: what was sent runs.
+    /// Runs an op: the barrier and the effect, as one script. `Done` is remembered, and so is `Refused` of an action, try or
+    /// prepare. A duplicate gets the same answer without running the effect. If the caller goes away, the script that was sent
+    /// runs all the same.
     ///
     /// # Errors
     /// [`RedisBarrierError`].

@@ -1,15 +1,15 @@
-//! What each op is to its branch, whichever database guards it.
+//! The role of each op in its branch: the same for SQL and for Redis.
 
 use trine_protocol::Op;
 
-/// What an op is to its branch, and which ops it has to look at.
+/// The role of an op in its branch, and the other ops that the barrier must look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Does it.
+    /// Makes the effect.
     Forward,
-    /// Makes the effect of `forward` permanent, unless `undo` undid it.
+    /// Makes the effect of `forward` permanent, unless `undo` undid that effect.
     Confirm { forward: Op, undo: Op },
-    /// Undoes the effect of `forward`, unless `confirm` made it permanent.
+    /// Undoes the effect of `forward`, unless `confirm` made that effect permanent.
     Undo { forward: Op, confirm: Option<Op> },
 }
 

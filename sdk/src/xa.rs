@@ -1,9 +1,9 @@
-//! Two-phase branches that the database itself prepares: the effects of `prepare` are durable and locked, but not
-//! visible, until `commit` or `rollback`. PostgreSQL's `PREPARE TRANSACTION`, MySQL's and MariaDB's `XA`.
+//! Two-phase branches that the database itself prepares. After `prepare` the effects are durable and locked, and nobody sees
+//! them until `commit`. PostgreSQL does this with `PREPARE TRANSACTION`, MySQL and MariaDB with `XA`.
 //!
-//! [`Xa::prepare`] runs your statements and prepares them; [`Xa::commit`] and [`Xa::rollback`] end what is prepared. Each
-//! is safe to repeat, and to call in any order: a repeated prepare finds the prepared transaction and does not run again,
-//! also when the service died in between; a rollback that comes first keeps a late prepare from taking effect.
+//! [`Xa::prepare`] runs your statements and prepares them. [`Xa::commit`] and [`Xa::rollback`] end the prepared transaction. Each
+//! of the three may be repeated, and may come in any order. A repeated prepare finds the prepared transaction and does not run
+//! again, also after the service died in between. After a rollback that comes first, a late prepare has no effect.
 //!
 //! ```no_run
 //! # use sqlx::PgConnection;
@@ -28,21 +28,26 @@
 //! }
 //! ```
 //!
-//! **When to use it.** Prefer the [`barrier`] with a reservation of your own: it holds no locks between
-//! prepare and commit. A prepared transaction keeps its row locks, and on PostgreSQL holds vacuum back, until the
-//! coordinator's decision arrives, however long that takes. Use it where the effect cannot be reserved.
+//! **When to use it.** Prefer the [`barrier`] with a reservation of your own: it holds no locks between prepare and commit. A
+//! prepared transaction keeps its row locks until the coordinator's decision arrives, however long that takes. On PostgreSQL it
+//! also holds vacuum back. Use XA if the effect cannot be reserved.
 //!
-//! **What the server needs.** PostgreSQL: `max_prepared_transactions` above 0, and as high as branches may be prepared at
-//! once ([`BarrierError::PreparedTransactionsOff`]); connections that are not shared between transactions by a pooler.
-//! MySQL 8 or MariaDB 10.5 and later (older ones forget what is prepared when the session ends), and on MySQL the
-//! privilege `XA_RECOVER_ADMIN`. Each prepare takes a connection of its own, which is closed afterwards.
+//! **What the server needs.**
 //!
-//! **How it tells what happened.** The table `trine_xa` has one row per branch, written outside of the prepared transaction;
-//! the prepared transaction itself sets it to `committed`, so that shows exactly when the effects do. Until then the
-//! row is locked by whoever prepares, which keeps a second prepare, and a rollback, from passing by. Names are
-//! [`Xid`](trine_protocol::Xid)s.
+//! | | PostgreSQL | MySQL, MariaDB |
+//! |---|---|---|
+//! | version | any | MySQL 8, MariaDB 10.5 and later; older ones forget a prepared transaction when its session ends |
+//! | setting | `max_prepared_transactions` at least the number of branches that may be prepared at once ([`BarrierError::PreparedTransactionsOff`]) | on MySQL the privilege `XA_RECOVER_ADMIN` |
+//! | connections | not shared between transactions by a pooler | |
 //!
-//! The output of a prepare that is repeated, or committed already, is lost: it is done, with nothing to tell.
+//! Each prepare takes a connection of its own, which is closed afterwards.
+//!
+//! **How a call learns what happened.** The table `trine_xa` has one row for each branch. The row is written outside of the
+//! prepared transaction. The prepared transaction itself sets the row to `committed`, so the row shows `committed` exactly when
+//! the effects show. Until then the transaction that prepares has locked the row, so a second prepare, or a rollback, cannot
+//! pass. The names of prepared transactions are [`Xid`](trine_protocol::Xid)s.
+//!
+//! The output of a prepare is not kept: a repeated prepare is done, without an output.
 
 mod database;
 mod flow;
@@ -78,10 +83,10 @@ pub type PgXa = Xa<sqlx::Postgres>;
 #[cfg(feature = "mysql")]
 pub type MySqlXa = Xa<sqlx::MySql>;
 
-/// Records looked for at once.
+/// How many records one statement deletes.
 const CHUNK: i64 = 100;
 
-/// Prepares, commits and rolls back branches in the database behind a pool. Cheap to clone.
+/// Prepares, commits and rolls back branches in the database of a pool. Cheap to clone. The [module](self) has an example.
 pub struct Xa<D: XaDatabase> {
     pool: Pool<D>,
 }
@@ -101,7 +106,7 @@ impl<D: XaDatabase> fmt::Debug for Xa<D> {
 impl<D: XaDatabase> barrier::sealed::Sealed for Xa<D> {}
 
 impl<D: XaDatabase> Clean for Xa<D> {
-    /// Deletes records of settled branches. Those that are not settled are kept whatever their age.
+    /// Deletes the records of settled branches. A record that is not settled is kept whatever its age.
     async fn clean(&self, keep: Duration) -> Result<u64, BarrierError> {
         let keep_ms = barrier::keep_ms(keep)?;
         let mut connection = self.pool.acquire().await?;
@@ -121,26 +126,31 @@ impl<D: XaDatabase> Xa<D> {
     /// The statements that create the table, for services that keep their schema in migrations of their own.
     pub const SCHEMA: &'static str = D::SCHEMA;
 
-    /// Branches in this pool's database.
+    /// Branches in the database of `pool`.
     pub fn new(pool: Pool<D>) -> Self {
         Self { pool }
     }
 
-    /// Creates the table if it is not there, and checks that the server can prepare transactions.
+    /// Creates the tables if they are missing, and checks that the server can prepare transactions.
     ///
     /// # Errors
-    /// [`BarrierError::PreparedTransactionsOff`], or what the database says.
+    /// [`BarrierError::PreparedTransactionsOff`]; otherwise the database's.
     pub async fn install(&self) -> Result<(), BarrierError> {
         D::install(&mut *self.pool.acquire().await?).await
     }
 
-    /// Runs `body` in a transaction and prepares it. `Done`: its effects are durable, and show once the branch is
-    /// committed. `DoneReadOnly`: it is committed at once, and the branch left out of phase two. `Refused`: rolled
-    /// back, and remembered. `Ongoing` and `Err`: rolled back; the next prepare runs again.
+    /// Runs `body` in a transaction, and prepares the transaction. The call runs in a task of its own, so it ends as a whole if
+    /// the caller goes away. `body` must not begin a transaction, and must return the database's errors.
     ///
-    /// Without running `body`: a branch that is prepared is `Done`, one that was rolled back is `Refused`, and one that
-    /// another call is preparing right now is `Ongoing`. `body` must not begin a transaction, and must hand the
-    /// database's errors out. It all happens in a task of its own.
+    /// | `body` answers | its effects |
+    /// |---|---|
+    /// | `Done` | durable; they show when the branch is committed |
+    /// | `DoneReadOnly` | committed at once; the branch is left out of phase two |
+    /// | `Refused` | rolled back; the refusal is remembered |
+    /// | `Ongoing`, `Err` | rolled back; the next prepare runs again |
+    ///
+    /// Without running `body`: a branch that is prepared is `Done`, a branch that was rolled back is `Refused`, and a branch that
+    /// another call is preparing now is `Ongoing`.
     ///
     /// # Errors
     /// Those of `body`; [`BarrierError`]. The coordinator takes them as *unknown*, and asks again.
@@ -154,20 +164,20 @@ impl<D: XaDatabase> Xa<D> {
         task.await.unwrap_or_else(|_| Err(BarrierError::Interrupted.into()))
     }
 
-    /// Commits what is prepared. Done also when it is committed already.
+    /// Commits the prepared transaction. A branch that is committed already is `Done`.
     ///
     /// # Errors
-    /// [`BarrierError::NothingToConfirm`] when nothing is prepared; otherwise the database's.
+    /// [`BarrierError::NothingToConfirm`] if nothing is prepared; otherwise the database's.
     pub async fn commit(&self, context: &BranchContext) -> Result<Outcome, BarrierError> {
         let (pool, call) = (self.pool.clone(), Call::new(context, Op::Commit)?);
         in_a_task(async move { flow::commit(&pool, &call).await }).await
     }
 
-    /// Rolls back what is prepared, and keeps a prepare that comes later from taking effect. Done also when there is
-    /// nothing to roll back. While a prepare is running it is `Ongoing`.
+    /// Rolls back the prepared transaction, and keeps a later prepare from taking effect. If there is nothing to roll back, the
+    /// answer is `Done`. While a prepare is running, the answer is `Ongoing`.
     ///
     /// # Errors
-    /// [`BarrierError::AlreadyPermanent`] when it is committed; otherwise the database's.
+    /// [`BarrierError::AlreadyPermanent`] if the branch is committed; otherwise the database's.
     pub async fn rollback(&self, context: &BranchContext) -> Result<Outcome, BarrierError> {
         let (pool, call) = (self.pool.clone(), Call::new(context, Op::Rollback)?);
         in_a_task(async move { flow::rollback(&pool, &call).await }).await

@@ -1,43 +1,43 @@
-//! How old a record is, in time that can be shown to have passed.
+//! How old a record is.
 //!
-//! A clock that leaps ahead by months would make every record old at once, and a record that is deleted too early lets a
-//! late duplicate take effect again. So the age of a record is not the difference between two readings of a clock. It is
-//! counted along the calls that came after it: they show that the clock went through that time. A long silence does not
-//! count, because nobody can tell a leap of the clock from a time without calls.
+//! A clock that leaps ahead by months would make every record old at once. A record that is deleted too early lets a late
+//! duplicate take effect again. So the age of a record is not the difference between two readings of the clock. The age is
+//! counted along the calls that came after the record: these calls show that the clock went through that time. A long silence
+//! does not count, because nobody can tell a leap of the clock from a time without calls.
 
 use std::ops::ControlFlow;
 
-/// A longer silence never counts.
+/// A silence that is longer than this never counts.
 const SILENCE_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
-/// Of the time that records are kept, a silence may take this part and still count. One leap of the clock that is taken
-/// for a silence then makes nothing much older.
+/// A silence counts only if it is at most this part of the time that records are kept. So if one leap of the clock is taken for
+/// a silence, records become only a little older.
 const SILENCE_PART: i64 = 8;
 
-/// Looks for the time before which records have been unused for long enough. Goes back from now, question by question.
+/// Looks for the time before which records have been unused for long enough. Goes back from now, span by span.
 #[derive(Debug)]
 pub(crate) struct Lookback {
-    /// A silence that still counts.
+    /// The longest silence that counts.
     silence_ms: i64,
-    /// What still has to be counted.
+    /// The time that is still to be counted.
     rest_ms: i64,
-    /// Everything after this has been looked at.
+    /// All calls from this time on are counted.
     at: i64,
 }
 
 impl Lookback {
-    /// From `now` by the database's clock, for records that were unused for `keep_ms`.
+    /// Starts at `now` by the database's clock, and looks for records that were unused for `keep_ms`.
     pub(crate) fn new(now: i64, keep_ms: i64) -> Self {
         let silence_ms = (keep_ms / SILENCE_PART).min(SILENCE_MS_MAX);
         Self { silence_ms, rest_ms: keep_ms, at: now }
     }
 
-    /// The span to ask for: from, inclusive, and until, exclusive.
+    /// The span to ask for: its beginning (inclusive) and its end (exclusive).
     pub(crate) fn span(&self) -> (i64, i64) {
         (self.at.saturating_sub(self.silence_ms), self.at)
     }
 
-    /// Takes the answer: the first use of a record within the span, and the last use before it. Ends with the time before
-    /// which records are old enough, or with none when no record is.
+    /// Takes the answer: the first use of a record within the span, and the last use before the span. Breaks with the time
+    /// before which records are old enough, or with `None` if no record is old enough.
     pub(crate) fn hear(&mut self, (within, before): (Option<i64>, Option<i64>)) -> ControlFlow<Option<i64>> {
         match (within, before) {
             (Some(first), _) => {

@@ -9,11 +9,11 @@ use crate::Outcome;
 
 /// What is left to do after a body ran.
 pub(super) enum Conclusion {
-    /// Nothing: the answer stands.
+    /// Nothing. The answer is final.
     Settled(Outcome),
-    /// The answer stands, and its effects are gone; the fence is still to be kept.
+    /// The effects are rolled back, and the answer is not remembered. The fence must still be kept.
     Undone(Outcome),
-    /// Its effects are gone; the refusal is still to be remembered.
+    /// The effects are rolled back. The refusal must still be remembered.
     Refused(String),
 }
 
@@ -39,8 +39,8 @@ where
         Err(error) => {
             keep_fence::<D>(&mut connection, call).await;
             if connection.is_in_transaction() {
-                // The database gave the transaction up by itself, so the driver's rollback failed, and it would take
-                // every transaction from now on for a nested one (SQLite does that on a full disk, say).
+                // The database rolled the transaction back by itself (SQLite does so on a full disk), so the driver's rollback
+                // failed. The driver would take every later transaction on this connection for a nested one.
                 connection.close_on_drop();
             }
             Err(error)
@@ -48,8 +48,8 @@ where
     }
 }
 
-/// Keeps the fence of a call that had no effect, if the database lets us. If it does not, an older call may still get
-/// in before this one is repeated: it is then undone, or confirmed, by the repetition.
+/// Keeps the fence of a call that had no effect. If the database fails here, a call with a lower fence may take effect before
+/// this call is repeated. The repeated call then undoes or confirms that effect.
 async fn keep_fence<D: BarrierDatabase>(connection: &mut D::Connection, call: &Guarded) {
     if let Err(error) = rules::raise_fence::<D>(connection, call).await {
         tracing::debug!(%error, "the fence of a call without effect is not kept");
@@ -71,8 +71,8 @@ where
     conclude(transaction, call, result).await
 }
 
-/// Ends the transaction or savepoint that a body ran in: commits the effect together with the barrier's row, or
-/// neither. (`admit` wrote the row before the body ran, so there is no path that keeps one and drops the other.)
+/// Ends the transaction or savepoint that a body ran in. Commits the effect and the barrier's row, or neither. (`admit` wrote
+/// the row before the body ran, so no path keeps one and drops the other.)
 pub(super) async fn conclude<D, E>(
     mut transaction: Transaction<'_, D>,
     call: &Guarded,
@@ -85,7 +85,7 @@ where
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(error) => {
-            // The body's own error tells more than a rollback that fails after it; dropping rolls back as well.
+            // If the rollback fails as well, the error of the body tells more. Dropping the transaction rolls back, too.
             transaction.rollback().await.ok();
             return Err(error);
         }

@@ -1,5 +1,5 @@
-//! Deleting what the barrier no longer needs: bounded chunks, in the background, of branches nobody has asked for in a
-//! long time. Which those are is in [`Barrier::clean`].
+//! Deletes the rows of branches that were not called for a long time, chunk by chunk. [`Barrier::clean`] says which branches
+//! those are.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,28 +13,30 @@ use super::{Barrier, BarrierError};
 
 /// The shortest time rows may be kept: one day.
 pub const KEEP_MIN: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a [`Cleaner`] keeps rows unless it is told otherwise: 60 days, twice the coordinator's default retention.
+/// How long a [`Cleaner`] keeps rows by default: 60 days, twice the coordinator's default retention.
 pub const KEEP_DEFAULT: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 const EVERY_DEFAULT: Duration = Duration::from_secs(60 * 60);
-/// Branches of one database transaction.
+/// How many branches one database transaction deletes.
 const CHUNK: i64 = 100;
 
 impl<D: BarrierDatabase> Barrier<D> {
-    /// Deletes the rows of branches (and of messages on their initiator's side) that were last asked for more than
-    /// `keep` ago, and returns of how many. All rows of a branch go together, in chunks of 100 branches per database
-    /// transaction; a call that comes meanwhile waits for its chunk, or the chunk leaves its branch alone.
+    /// Deletes the rows of branches (and of an initiator's messages) that were called last more than `keep` ago. Returns how
+    /// many branches and messages those were. All rows of a branch are deleted together, in chunks of 100 branches for each
+    /// database transaction. A call that comes meanwhile waits for its chunk, or the chunk leaves its branch alone.
     ///
-    /// **Choose `keep` longer than the longest time a call can come late**: the life of your longest transaction, the
-    /// time one may be parked included, and the coordinator's `retention.settled_after` (30 days by default) on top. To
-    /// the barrier, a branch whose rows are gone is one that never was: a late duplicate takes effect again, and a
-    /// late compensation is taken for an empty one. A branch with a try or prepare that nobody has confirmed or undone
-    /// is kept whatever its age, since its end is still to come. The age counts from the last call, by the database's
-    /// clock, in time that calls show to have passed: a silence of more than a day (or of an eighth of `keep`, where that
-    /// is shorter) counts for nothing, because it may be a clock that leapt ahead.
+    /// **Choose `keep` longer than the longest time that a call can be late**: the life of your longest transaction, with the
+    /// time it may be parked, and on top of that the coordinator's `retention.settled_after` (30 days by default). The barrier
+    /// does not know a branch whose rows are deleted. A late duplicate then takes effect again, and a late compensation is
+    /// taken for an empty one.
+    ///
+    /// A branch with a try or prepare that is neither confirmed nor undone is kept whatever its age: its end is still to come.
+    ///
+    /// The age counts from the last call, by the database's clock. Only time in which the barrier was called counts. A silence
+    /// of more than a day (or of an eighth of `keep`, if that is shorter) counts as nothing: the clock may have leapt ahead.
     ///
     /// # Errors
-    /// [`BarrierError::KeptTooShort`] below [`KEEP_MIN`]; otherwise the database's. Chunks that were deleted before the
-    /// error stay deleted.
+    /// [`BarrierError::KeptTooShort`] below [`KEEP_MIN`]; otherwise the database's. Chunks that were deleted before an error
+    /// stay deleted.
     pub async fn clean(&self, keep: Duration) -> Result<u64, BarrierError> {
         let keep_ms = keep_ms(keep)?;
         let pool = self.pool.clone();
@@ -72,9 +74,9 @@ async fn clean_chunk<D: BarrierDatabase>(pool: &Pool<D>, before: i64) -> Result<
     Ok(unused.len() as u64)
 }
 
-/// What a [`Cleaner`] can clean. Sealed: a [`Barrier`], or an `Xa`.
+/// What a [`Cleaner`] can clean: a [`Barrier`] or an `Xa`. No other crate can implement this trait.
 pub trait Clean: sealed::Sealed + Send + Sync + 'static {
-    /// Deletes what nobody has asked for in `keep`, and tells how many branches that were.
+    /// Deletes the rows of branches that were called last more than `keep` ago. Returns how many branches those were.
     fn clean(&self, keep: Duration) -> impl Future<Output = Result<u64, BarrierError>> + Send;
 }
 
@@ -85,12 +87,30 @@ impl<D: BarrierDatabase> Clean for Barrier<D> {
 }
 
 pub(crate) mod sealed {
-    /// Keeps [`super::Clean`] closed.
+    /// Keeps other crates from implementing [`super::Clean`].
     pub trait Sealed {}
     impl<D: super::BarrierDatabase> Sealed for super::Barrier<D> {}
 }
 
-/// Cleans in the background: see [`Barrier::clean`]. Several instances of a service may each have one.
+/// Cleans in the background, by the rules of [`Barrier::clean`]. Each instance of a service may have a cleaner.
+///
+/// ```
+/// use std::time::Duration;
+/// use trine_sdk::barrier::{Cleaner, SqliteBarrier};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+/// # let pool: sqlx::SqlitePool = options.connect("sqlite::memory:").await?;
+/// let barrier = SqliteBarrier::new(pool);
+/// barrier.install().await?;
+/// let ninety_days = Duration::from_secs(90 * 24 * 60 * 60);
+/// // Runs for as long as the handle lives.
+/// let cleaner = Cleaner::new(barrier.clone()).keep(ninety_days)?.start();
+/// # drop(cleaner);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is cleaned before `start`"]
 pub struct Cleaner<T> {
@@ -100,12 +120,12 @@ pub struct Cleaner<T> {
 }
 
 impl<T: Clean> Cleaner<T> {
-    /// A cleaner that keeps what was asked for in the last 60 days, and looks every hour.
+    /// A cleaner that keeps branches that were called in the last 60 days, and runs every hour.
     pub fn new(target: T) -> Self {
         Self { target, keep: KEEP_DEFAULT, every: EVERY_DEFAULT }
     }
 
-    /// How long rows are kept; see [`Barrier::clean`] for how long that must be.
+    /// How long rows are kept. [`Barrier::clean`] says how long they must be kept.
     ///
     /// # Errors
     /// [`BarrierError::KeptTooShort`] below [`KEEP_MIN`].
@@ -114,12 +134,12 @@ impl<T: Clean> Cleaner<T> {
         Ok(Self { keep, ..self })
     }
 
-    /// How long it pauses between two looks.
+    /// How long the cleaner pauses between two runs.
     pub fn every(self, every: Duration) -> Self {
         Self { every, ..self }
     }
 
-    /// Cleans now and then, until the handle is dropped. Must be called within a tokio runtime.
+    /// Starts cleaning, until the handle is dropped. Must be called within a tokio runtime.
     pub fn start(self) -> CleanerHandle {
         let Self { target, keep, every } = self;
         CleanerHandle(tokio::spawn(async move {
@@ -139,7 +159,7 @@ impl<T: Clean> Cleaner<T> {
     }
 }
 
-/// A running [`Cleaner`]; dropping it stops it after the chunk it is at.
+/// A running [`Cleaner`]. Dropping the handle stops the cleaner when its present chunk is deleted.
 #[derive(Debug)]
 #[must_use = "dropping it stops the cleaner"]
 pub struct CleanerHandle(JoinHandle<()>);

@@ -1,18 +1,18 @@
-//! What a database must be able to do for the barrier, and the rows they speak about.
+//! What the barrier needs of a database, and the rows of the barrier.
 
 use std::future::Future;
 
 use super::clock::DatabaseClock;
 use crate::Origin;
 
-/// A database that can hold a barrier. Sealed: implementations are part of this crate.
+/// A database that can hold a barrier. No other crate can implement this trait.
 ///
-/// Every statement runs on the connection it is given, inside the transaction that is open there. Statements are few
-/// fixed texts, so that each connection prepares each of them once.
+/// Every method runs on the connection that it gets, inside the transaction that is open there. The statements are a few fixed
+/// texts, so that each connection prepares each statement once.
 pub trait BarrierDatabase: DatabaseClock {
     /// Creates the tables.
     const SCHEMA: &'static str;
-    /// Begins a transaction that is going to write, and sees what others have committed meanwhile.
+    /// Begins a transaction that will write, and that sees what other transactions commit meanwhile.
     const BEGIN: &'static str;
     /// Finds when branches were called last.
     const USES: &'static str;
@@ -20,8 +20,8 @@ pub trait BarrierDatabase: DatabaseClock {
     /// Runs [`Self::SCHEMA`].
     fn install(connection: &mut Self::Connection) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Writes the row of a branch, raising its fence to `fence` if that is higher, and returns the highest. The row stays
-    /// locked until the transaction ends: this is where concurrent calls for one branch, and the cleaner, queue up.
+    /// Writes the row of a branch, raises its fence to `fence` if `fence` is higher, and returns the highest fence. The row stays
+    /// locked until the transaction ends. Here concurrent calls for one branch, and the cleaner, wait for each other.
     fn touch(
         connection: &mut Self::Connection,
         gid: &str,
@@ -29,7 +29,7 @@ pub trait BarrierDatabase: DatabaseClock {
         fence: i64,
     ) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
-    /// Keeps where a branch's calls come from unless that is on record, and tells whether it did.
+    /// Records where a branch's calls come from, unless an origin is on record. Returns whether it recorded the origin.
     fn insert_origin(
         connection: &mut Self::Connection,
         gid: &str,
@@ -37,14 +37,14 @@ pub trait BarrierDatabase: DatabaseClock {
         origin: &Origin,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Where a branch's calls come from, as committed last.
+    /// The recorded origin of a branch's calls, as committed last.
     fn origin(
         connection: &mut Self::Connection,
         gid: &str,
         branch: &str,
     ) -> impl Future<Output = sqlx::Result<Option<Origin>>> + Send;
 
-    /// Adds to the record of where a branch's calls come from what it does not say.
+    /// Adds the journal and the digest to the recorded origin of a branch, where the record has none.
     fn complete_origin(
         connection: &mut Self::Connection,
         gid: &str,
@@ -52,14 +52,14 @@ pub trait BarrierDatabase: DatabaseClock {
         origin: &Origin,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Inserts a row unless its key is taken, and tells whether it did. Waits for a transaction under way that has
+    /// Inserts a row unless its key is taken. Returns whether it inserted the row. Waits for a transaction under way that has
     /// inserted the same key.
     fn insert(
         connection: &mut Self::Connection,
         row: &NewRow<'_>,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Replaces outcome and output of a row, and tells whether there was one.
+    /// Replaces the outcome and the output of a row. Returns whether the row exists.
     fn complete(
         connection: &mut Self::Connection,
         key: &Key<'_>,
@@ -67,15 +67,15 @@ pub trait BarrierDatabase: DatabaseClock {
         output: Option<&str>,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Every row of a branch (at most one per op), as committed last.
+    /// Every row of a branch (at most one for each op), as committed last.
     fn rows(
         connection: &mut Self::Connection,
         gid: &str,
         branch: &str,
     ) -> impl Future<Output = sqlx::Result<Vec<StoredRow>>> + Send;
 
-    /// Gids and branches that were asked for last before `before`, the longest first, locked; those that others have
-    /// locked, and those with a try or prepare that nobody has decided, are left out.
+    /// The gids and branches that were called last before the time `before`, the oldest first. Locks their rows. Leaves out the
+    /// branches that another transaction has locked, and those with a try or prepare that is not decided.
     fn unused(
         connection: &mut Self::Connection,
         before: i64,
@@ -90,10 +90,10 @@ pub trait BarrierDatabase: DatabaseClock {
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
-/// The identity of a row.
+/// The key of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key<'a> {
-    /// The transaction.
+    /// The gid of the transaction.
     pub gid: &'a str,
     /// The branch; empty for the initiator of a message.
     pub branch: &'a str,
@@ -104,42 +104,42 @@ pub struct Key<'a> {
 /// A row to insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewRow<'a> {
-    /// Its identity.
+    /// The key of the row.
     pub key: Key<'a>,
-    /// What is remembered.
+    /// The outcome that the row remembers.
     pub outcome: Recorded,
-    /// A refusal's reason.
+    /// The reason of a refusal.
     pub output: Option<&'a str>,
     /// The fence of the call that wrote it.
     pub fence: i64,
 }
 
-/// A row as it stands.
+/// A row that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRow {
-    /// The op's word.
+    /// The op's wire word, or `local`.
     pub op: String,
-    /// The word of what is remembered.
+    /// The word of the outcome: [`Recorded::parse`] reads it.
     pub outcome: String,
-    /// The output as JSON, or a refusal's reason as text.
+    /// The output as JSON, or the reason of a refusal as text.
     pub output: Option<String>,
 }
 
-/// What a row remembers.
+/// The outcome that a row remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
     /// The op took effect.
     Done,
     /// A prepare that voted read-only.
     ReadOnly,
-    /// A business "no".
+    /// The participant refused the op for a business reason.
     Refused,
-    /// The op did not happen and must not happen any more.
+    /// The op had no effect, and must not take effect any more.
     Blocked,
 }
 
 impl Recorded {
-    /// The word in the table.
+    /// The word for this outcome in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -149,7 +149,7 @@ impl Recorded {
         }
     }
 
-    /// The meaning of a word in the table.
+    /// The outcome that a word in the table stands for.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Done, Self::ReadOnly, Self::Refused, Self::Blocked]
             .into_iter()

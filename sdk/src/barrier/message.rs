@@ -9,14 +9,42 @@ use super::{Barrier, BarrierError, rules};
 use crate::{CheckAnswer, CheckContext};
 
 impl<D: BarrierDatabase> Barrier<D> {
-    /// Initiator of a message: records, in *your* local transaction, that the message is to be delivered once this
-    /// transaction commits. `message` is the [`Open`](crate::Open) message, or its gid. Call it before the business effects, with `?`: on an error the transaction must be
-    /// rolled back.
+    /// For the initiator of a message: records, in *your* local transaction, that the message is to be delivered once this
+    /// transaction commits. `message` is the [`Open`](crate::Open) message, or its gid. Call this method before the business
+    /// effects. After an error the transaction must be rolled back.
+    ///
+    /// ```
+    /// # use trine_sdk::barrier::SqliteBarrier;
+    /// # use trine_sdk::{CheckAnswer, Gid};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    /// # let pool: sqlx::SqlitePool = options.connect("sqlite::memory:").await?;
+    /// # sqlx::raw_sql("CREATE TABLE orders (id TEXT)").execute(&pool).await?;
+    /// # let barrier = SqliteBarrier::new(pool.clone());
+    /// # barrier.install().await?;
+    /// let gid = Gid::parse("order-1")?;
+    /// let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    /// barrier.record_local(&mut transaction, &gid).await?;
+    /// sqlx::query("INSERT INTO orders VALUES ('4711')").execute(&mut *transaction).await?;
+    /// transaction.commit().await?;
+    ///
+    /// assert_eq!(barrier.check(&gid).await?, CheckAnswer::Committed);
+    ///
+    /// // After "not committed", a local transaction of that message cannot be recorded any more.
+    /// let other = Gid::parse("order-2")?;
+    /// assert_eq!(barrier.check(&other).await?, CheckAnswer::NotCommitted);
+    /// let mut late = pool.begin_with("BEGIN IMMEDIATE").await?;
+    /// assert!(barrier.record_local(&mut late, &other).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`BarrierError::AlreadyAnswered`]: a check was answered "not committed" meanwhile, so it may not commit any more.
-    /// [`BarrierError::AlreadyRecorded`]: a transaction with this gid has committed before. Otherwise the database's.
-    /// [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
+    /// - [`BarrierError::AlreadyAnswered`]: a check was answered "not committed", so this transaction may not commit any more.
+    /// - [`BarrierError::AlreadyRecorded`]: a local transaction with this gid has committed before.
+    /// - [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
+    /// - The database's.
     pub async fn record_local<'m>(
         &self,
         transaction: &mut Transaction<'_, D>,
@@ -25,17 +53,19 @@ impl<D: BarrierDatabase> Barrier<D> {
         rules::record_local::<D>(transaction, message.into()).await
     }
 
-    /// Initiator of a message: answers the coordinator's check. If the local transaction has not committed, this makes
-    /// sure it never will: [`Barrier::record_local`] fails from now on. While it is still under way, the check waits
-    /// for it (on SQLite for at most the `busy_timeout`). `asked` is the [`CheckContext`] of the call, or its gid.
+    /// For the initiator of a message: answers the coordinator's check. If the local transaction has not committed, the answer
+    /// is "not committed", and [`Barrier::record_local`] fails from then on. If the local transaction is still under way, the
+    /// check waits for its end (on SQLite for at most the `busy_timeout`). `asked` is the [`CheckContext`] of the call, or its
+    /// gid.
     ///
     /// # Errors
-    /// The database's. Nothing is known then; the coordinator asks again.
-    /// [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
+    /// - [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
+    /// - The database's. Nothing is known then, and the coordinator asks again.
     pub async fn check<'m>(&self, asked: impl Into<LocalMessage<'m>>) -> Result<CheckAnswer, BarrierError> {
         let (pool, LocalMessage { gid, journal }) = (self.pool.clone(), asked.into());
         let (gid, journal) = (gid.clone(), journal.cloned());
-        // In a task of its own: a `begin` that is dropped half way would leave its transaction to the next borrower.
+        // In a task of its own: a `begin` that is dropped before it ends leaves its transaction to the next user of the
+        // connection.
         let task = tokio::spawn(async move {
             let message = LocalMessage { gid: &gid, journal: journal.as_ref() };
             let mut retries = Retries::default();
@@ -61,13 +91,13 @@ async fn check_here<D: BarrierDatabase>(
     Ok(answer)
 }
 
-/// The message that a local transaction belongs to: its gid, and the journal that holds it, if that is known. A check from
-/// another journal than the local transaction was recorded for is about another message.
+/// The message that a local transaction belongs to: its gid, and its journal if the caller knows it. A check that comes from
+/// another journal than the recorded one is about another message.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalMessage<'m> {
-    /// The message.
+    /// The gid of the message.
     pub gid: &'m Gid,
-    /// The journal that holds it, if it is known.
+    /// The journal that holds the message, if the caller knows it.
     pub journal: Option<&'m JournalId>,
 }
 

@@ -1,16 +1,16 @@
-//! What the barrier decides: whether an op runs, or what it answers without running.
+//! The decisions of the barrier: whether an op runs, and which answer a call gets without running.
 //!
-//! Every function works inside the caller's database transaction and only through [`BarrierDatabase`]. The order of
-//! statements matters: the branch's row is written first, the op's row next, and decided upon afterwards, so that of two
-//! concurrent calls the database lets one wait for the other, and the one that waited sees what the other did.
+//! Every function works inside the caller's database transaction, and only through [`BarrierDatabase`]. The order of the
+//! statements matters: first the branch's row is written, then the op's row, and then the function decides. So of two
+//! concurrent calls the database lets one wait, and the call that waited sees what the other call did.
 //!
-//! Origins: a call from another journal than the one on record, or with another payload, means another transaction. It has
-//! no effect, raises no fence, and is not answered from the record. The branch counts, not the op: a cancel of somebody else
-//! would otherwise undo this one's try.
+//! Origins: a call with another journal than the recorded one, or with another payload, belongs to another transaction. The
+//! call has no effect, raises no fence, and is not answered from the record. The origin is kept for the branch, not for the op:
+//! otherwise the other transaction's cancel would undo this transaction's try.
 //!
-//! Fences: a call with a lower fence than the branch has seen comes from a coordinator that has lost the transaction, or
-//! was overtaken on its way. It has no effect. What is on record is answered all the same: that has no effect either,
-//! and whoever asked gets the answer it would have got in time.
+//! Fences: a call with a lower fence than the branch has seen comes from a coordinator that no longer owns the transaction, or
+//! was overtaken. The call has no effect. If its op is on record, the call is answered from the record all the same: that has
+//! no effect either, and the caller gets the answer that it would have got in time.
 
 use serde_json::Value;
 use trine_protocol::{Gid, Op};
@@ -21,7 +21,7 @@ use super::message::LocalMessage;
 use crate::role::Role;
 use crate::{BranchContext, CheckAnswer, Fenced, Origin, Outcome};
 
-/// The word for an initiator's row where others have their op.
+/// The word that an initiator's row has in the place of an op.
 const LOCAL: &str = "local";
 
 /// A call of an op on a branch, ready to be guarded.
@@ -37,9 +37,9 @@ pub(super) struct Guarded {
 
 /// Whether an op runs.
 pub(super) enum Admission {
-    /// It does. Its row stands in the open transaction as done, without an output.
+    /// The op runs. Its row is written in the open transaction, as done and without an output.
     Run,
-    /// It does not; this is the answer. Rows may have been written that must be committed.
+    /// The op does not run, and this is the answer. The transaction may have written rows, so it must be committed.
     Answered(Outcome),
 }
 
@@ -80,7 +80,7 @@ impl Guarded {
     }
 }
 
-/// Keeps where the first call for a branch comes from, and refuses those that come from elsewhere.
+/// Records the origin of the first call for a branch, and refuses calls with another origin.
 async fn belong<D: BarrierDatabase>(
     connection: &mut D::Connection,
     (gid, branch, op): (&str, &str, Op),
@@ -99,13 +99,13 @@ async fn belong<D: BarrierDatabase>(
     Ok(())
 }
 
-/// Claims the op, and decides.
+/// Writes the branch's row and the op's row, and decides whether the op runs.
 pub(super) async fn admit<D: BarrierDatabase>(
     connection: &mut D::Connection,
     call: &Guarded,
 ) -> Result<Admission, BarrierError> {
     let highest = D::touch(connection, &call.gid, &call.branch, call.fence).await?;
-    // The branch's row is locked by now, so nobody else is here. An error makes the caller roll back, the fence with it.
+    // The branch's row is locked now, so no other call is here. After an error the caller rolls back, the fence as well.
     belong::<D>(connection, call.key(), &call.origin).await?;
     let claimed = D::insert(connection, &call.row(call.op, Recorded::Done, None)).await?;
     if !claimed {
@@ -125,13 +125,13 @@ pub(super) async fn admit<D: BarrierDatabase>(
             }
             match recorded(call, &rows, forward)? {
                 Some(Recorded::Done) => Ok(Admission::Run),
-                // It voted read-only and its answer was lost: there is nothing to make permanent.
+                // The prepare voted read-only and its answer was lost. There is nothing to make permanent.
                 Some(Recorded::ReadOnly) => Ok(Admission::Answered(Outcome::empty())),
                 Some(Recorded::Refused | Recorded::Blocked) | None => Err(nothing_to_confirm(call, forward)),
             }
         }
         Role::Undo { forward, confirm } => {
-            // From here on the forward op is either on record, or blocked for ever by this row (hanging).
+            // From here on the forward op is on record, or this row blocks the forward op for ever (hanging).
             if D::insert(connection, &call.row(forward, Recorded::Blocked, None)).await? {
                 return Ok(Admission::Answered(Outcome::empty()));
             }
@@ -143,7 +143,7 @@ pub(super) async fn admit<D: BarrierDatabase>(
             }
             match recorded(call, &rows, forward)? {
                 Some(Recorded::Done) => Ok(Admission::Run),
-                // Refused, read-only or blocked: it has no effect, so there is nothing to undo.
+                // Refused, read-only or blocked: the forward op has no effect, so there is nothing to undo.
                 _ => Ok(Admission::Answered(Outcome::empty())),
             }
         }
@@ -162,18 +162,18 @@ pub(super) async fn complete<D: BarrierDatabase>(
         _ => (Recorded::Done, None),
     };
     let output = output.filter(|output| !output.is_null()).map(Value::to_string);
-    // Also when there is nothing new to write: it proves that the transaction still is the one that `admit` wrote in.
+    // Also if there is nothing new to write: this statement shows that the transaction of `admit` is still open.
     let row = call.row(call.op, recorded, None);
     if D::complete(connection, &row.key, recorded, output.as_deref()).await? {
         Ok(())
     } else {
-        // The row is gone: the database rolled back under the body, which did not say so (deadlocks on MySQL and some
-        // SQLite errors do that; PostgreSQL refuses the statement above instead). Do not commit.
+        // The row is gone: the database rolled back, and the body hid the error. (A deadlock on MySQL and some errors on SQLite
+        // do that. PostgreSQL refuses the statement above instead.) Do not commit.
         Err(call.damaged(call.op))
     }
 }
 
-/// Keeps the fence of a call whose effects are rolled back, unless the branch is somebody else's.
+/// Keeps the fence of a call whose effects are rolled back, unless the branch has another origin.
 pub(super) async fn raise_fence<D: BarrierDatabase>(
     connection: &mut D::Connection,
     call: &Guarded,
@@ -183,18 +183,18 @@ pub(super) async fn raise_fence<D: BarrierDatabase>(
     Ok(())
 }
 
-/// Remembers a refusal whose effects are rolled back, so that duplicates get the same answer. If a concurrent
-/// duplicate was faster, its answer is the answer. A higher fence that came meanwhile does not matter: remembering a
-/// "no" takes effect on nothing.
+/// Remembers a refusal whose effects are rolled back, so that duplicates get the same answer. If a concurrent duplicate was
+/// faster, returns the answer of that duplicate. A higher fence that came meanwhile does not matter: a remembered refusal
+/// changes no data of the service.
 pub(super) async fn remember_refusal<D: BarrierDatabase>(
     connection: &mut D::Connection,
     call: &Guarded,
     reason: String,
 ) -> Result<Outcome, BarrierError> {
-    // PostgreSQL keeps no NUL in a text.
+    // PostgreSQL cannot store NUL in a text.
     let reason = reason.replace('\0', "\u{fffd}");
     D::touch(connection, &call.gid, &call.branch, call.fence).await?;
-    // Between the two transactions the branch may have become somebody else's.
+    // Between the two transactions, a call with another origin may have come first.
     belong::<D>(connection, call.key(), &call.origin).await?;
     if D::insert(connection, &call.row(call.op, Recorded::Refused, Some(&reason))).await? {
         return Ok(Outcome::Refused(reason));
@@ -203,7 +203,7 @@ pub(super) async fn remember_refusal<D: BarrierDatabase>(
     remembered(call, &rows)
 }
 
-/// What was answered before.
+/// The answer on record.
 fn remembered(call: &Guarded, rows: &[StoredRow]) -> Result<Outcome, BarrierError> {
     let row = rows.iter().find(|row| row.op == call.op.as_str()).ok_or_else(|| call.damaged(call.op))?;
     match Recorded::parse(&row.outcome).ok_or_else(|| call.damaged(call.op))? {
@@ -257,7 +257,7 @@ pub(super) async fn record_local<D: BarrierDatabase>(
     }
 }
 
-/// Answers a check: the first of "committed" and "not committed" that is written stays.
+/// Answers a check. The first answer that is written, "committed" or "not committed", is final.
 pub(super) async fn check<D: BarrierDatabase>(
     connection: &mut D::Connection,
     message: LocalMessage<'_>,
@@ -270,7 +270,7 @@ pub(super) async fn check<D: BarrierDatabase>(
     local_outcome::<D>(connection, gid).await
 }
 
-/// Locks the message's row, and refuses what is about another message of the same gid.
+/// Locks the message's row, and refuses a call about another message with the same gid.
 async fn of_this_journal<D: BarrierDatabase>(
     connection: &mut D::Connection,
     LocalMessage { gid, journal }: LocalMessage<'_>,

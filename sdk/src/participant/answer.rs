@@ -1,6 +1,6 @@
-//! Outcomes and rejections as HTTP answers.
+//! Writes outcomes and rejections as HTTP answers.
 //!
-//! The coordinator reads the status; the documents are for people who look at a call.
+//! The coordinator reads the status and the headers. The documents are for people who look at a call.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ struct Problem<'a> {
     detail: &'a str,
 }
 
-/// A call that is not run: 400 and a problem document that says why.
+/// A call that no handler runs. The answer is 400, with the reason in a problem document.
 #[derive(Debug)]
 pub struct Rejection {
     detail: String,
@@ -93,7 +93,7 @@ pub(super) fn of_result(op: Op, result: Result<Outcome, BoxError>) -> Response {
     }
 }
 
-/// An error, or one of its causes, may say that the call is not this participant's to run.
+/// The answer to an error. If the error or one of its sources is a conflict or a fence, the answer says so.
 fn failed(op: Op, error: &(dyn std::error::Error + 'static)) -> Response {
     if let Some(conflict) = among::<Conflict>(error) {
         return conflicting(conflict);
@@ -111,7 +111,7 @@ fn failed(op: Op, error: &(dyn std::error::Error + 'static)) -> Response {
     }
 }
 
-/// The answer that parks the branch. The header says so: a 412 alone may have other reasons.
+/// The answer that parks the branch. The header is needed because a 412 can have other reasons.
 fn conflicting(conflict: &Conflict) -> Response {
     tracing::error!(%conflict, "a call of another transaction with the same gid had no effect");
     let detail = conflict.to_string();
@@ -126,7 +126,7 @@ fn conflicting(conflict: &Conflict) -> Response {
     answer
 }
 
-/// The answer that tells the coordinator nothing but to ask again.
+/// The answer after which the coordinator repeats the call.
 pub(super) fn internal() -> Response {
     let detail = "the service's log has the details";
     problem(StatusCode::INTERNAL_SERVER_ERROR, "urn:trine:participant:internal", "Internal error", detail)
@@ -149,7 +149,7 @@ fn problem(status: StatusCode, type_uri: &str, title: &str, detail: &str) -> Res
     answer
 }
 
-/// What an error, or one of its causes, is.
+/// The error, or the first of its sources, that has the type `T`.
 fn among<'e, T: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e T> {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.find_map(|error| error.downcast_ref())

@@ -1,6 +1,7 @@
-//! Making a service known to the coordinator by name, and keeping it known.
+//! Registers a service with the coordinator by name, and keeps the registration alive.
 //!
-//! The coordinator being away is no reason for a service to stop: it is logged once, and tried again until it works.
+//! If the coordinator does not answer, the service goes on. The failure is logged once, and the registration is repeated until
+//! it succeeds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,25 @@ use trine_protocol::v1::RegisterParticipant;
 
 use crate::client::{Client, Error};
 
-/// Pause after a failed registration, unless a third of the TTL is shorter.
+/// The pause after a failed registration. If a third of the TTL is shorter, that is the pause.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long shutting down may try to take the instance away.
+/// How long a shutdown tries to deregister the instance.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A service instance to be registered: branches may then name `inventory:/stock/reserve` instead of a URL.
+/// A service instance to register. Branches may then name `inventory:/stock/reserve` instead of a URL.
+///
+/// ```no_run
+/// # async fn register() -> Result<(), Box<dyn std::error::Error>> {
+/// use trine_sdk::{Client, Registration};
+///
+/// let client = Client::new("http://127.0.0.1:36789")?;
+/// let registration = Registration::new(client, "inventory", "http://10.0.0.7:8080").start();
+/// registration.registered().await?;
+/// // Serve, until the service is asked to stop.
+/// registration.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is registered before `start`"]
 pub struct Registration {
@@ -26,7 +40,7 @@ pub struct Registration {
     ttl: Duration,
 }
 
-/// Where a registration stands.
+/// How far a registration has come.
 #[derive(Debug, Clone)]
 enum RegistrationProgress {
     Pending,
@@ -40,8 +54,8 @@ impl Registration {
         Self { client, name: name.into(), base_url: base_url.into(), ttl: Duration::from_secs(30) }
     }
 
-    /// How long the instance counts as alive without a heartbeat (default 30 s; the coordinator takes 1 s to 1 h).
-    /// Heartbeats are sent every third of it.
+    /// How long the instance counts as alive without a heartbeat. The default is 30 s; the coordinator takes 1 s to 1 h. A
+    /// heartbeat is sent in every third of this time.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
@@ -62,7 +76,7 @@ impl Registration {
             ttl: None,
             ttl_ms: Some(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)),
         };
-        // One round over the coordinators; the loop around it does the repeating.
+        // This asks each coordinator once. The caller repeats it.
         self.client.register_participant(&instance, Duration::ZERO).await.map(|_| ())
     }
 }
@@ -76,10 +90,10 @@ pub struct RegistrationHandle {
 }
 
 impl RegistrationHandle {
-    /// Waits for the first registration to succeed, however long the coordinator is away.
+    /// Waits until the first registration succeeds, however long the coordinator does not answer.
     ///
     /// # Errors
-    /// When the coordinator refuses it (a bad name, say). The background task goes on trying.
+    /// If the coordinator refuses the registration, because of a bad name for example. The background task goes on trying.
     pub async fn registered(&self) -> Result<(), Arc<Error>> {
         let mut watched = self.watched.clone();
         let progress = watched.wait_for(|progress| !matches!(progress, RegistrationProgress::Pending)).await;
@@ -90,8 +104,8 @@ impl RegistrationHandle {
         }
     }
 
-    /// Stops the heartbeats and takes the instance away, so that no more calls come here. If the coordinator cannot be
-    /// told within two seconds, the instance lapses by itself after the TTL.
+    /// Stops the heartbeats and deregisters the instance, so that no more calls come here. If the coordinator does not answer
+    /// within two seconds, the registration lapses after the TTL.
     pub async fn shutdown(mut self) {
         self.task.abort();
         // A heartbeat under way must not arrive after the farewell.

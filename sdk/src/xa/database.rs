@@ -1,4 +1,4 @@
-//! What a database must be able to do for XA branches: the record of a branch, and the words of two-phase commit.
+//! What XA branches need of a database: the record of a branch, and the statements of two-phase commit.
 
 use std::future::Future;
 
@@ -8,25 +8,25 @@ use crate::Origin;
 use crate::barrier::BarrierError;
 use crate::barrier::clock::DatabaseClock;
 
-/// A database that can prepare transactions. Sealed: implementations are part of this crate.
+/// A database that can prepare transactions. No other crate can implement this trait.
 pub trait XaDatabase: DatabaseClock {
-    /// Creates the table.
+    /// Creates the tables.
     const SCHEMA: &'static str;
-    /// Begins a transaction on the record alone, which waits for nobody for long.
+    /// Begins a transaction on the record alone. The transaction waits for locks for a short time only.
     const BEGIN: &'static str;
     /// Finds when records were used last.
     const USES: &'static str;
 
-    /// Runs [`Self::SCHEMA`], and checks that the server prepares transactions.
+    /// Runs [`Self::SCHEMA`], and checks that the server can prepare transactions.
     fn install(connection: &mut Self::Connection) -> impl Future<Output = Result<(), BarrierError>> + Send;
 
-    /// The record as committed last. Waits for nobody.
+    /// The record as committed last. Waits for no lock.
     fn find(
         connection: &mut Self::Connection,
         key: &Key,
     ) -> impl Future<Output = sqlx::Result<Option<Record>>> + Send;
 
-    /// Inserts the record unless there is one, and tells whether it did.
+    /// Inserts the record unless it exists. Returns whether it inserted the record.
     fn create(
         connection: &mut Self::Connection,
         key: &Key,
@@ -34,7 +34,7 @@ pub trait XaDatabase: DatabaseClock {
         fence: i64,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Locks the record and reads it. Waits for nobody.
+    /// Locks the record and reads it. Waits for no lock.
     fn lock(connection: &mut Self::Connection, key: &Key) -> impl Future<Output = sqlx::Result<Lock>> + Send;
 
     /// Writes the record, which the transaction has locked.
@@ -46,10 +46,10 @@ pub trait XaDatabase: DatabaseClock {
         fence: i64,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Makes the record young.
+    /// Sets the time of the record's last use to now.
     fn touch(connection: &mut Self::Connection, key: &Key) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Deletes records that are settled and were used last before `before`, and tells how many.
+    /// Deletes records that are settled and were used last before the time `before`. Returns how many.
     fn clean(
         connection: &mut Self::Connection,
         before: i64,
@@ -62,7 +62,7 @@ pub trait XaDatabase: DatabaseClock {
         xid: &Xid,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Begins the transaction to be prepared; `false` when the name is in use.
+    /// Begins the transaction to be prepared. Returns `false` if the name is in use.
     fn start(connection: &mut Self::Connection, xid: &Xid)
     -> impl Future<Output = sqlx::Result<bool>> + Send;
 
@@ -78,82 +78,82 @@ pub trait XaDatabase: DatabaseClock {
         xid: &Xid,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Rolls the transaction that is open back.
+    /// Rolls back the transaction that is open.
     fn abandon(connection: &mut Self::Connection, xid: &Xid)
     -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Keeps where a branch's calls come from unless that is on record, and returns what is.
+    /// Records where a branch's calls come from, unless an origin is on record. Returns the recorded origin.
     fn origin(
         connection: &mut Self::Connection,
         key: &Key,
         origin: &Origin,
     ) -> impl Future<Output = sqlx::Result<Origin>> + Send;
 
-    /// Commits a prepared transaction; `false` when there is none, or its session has not let go of it yet.
+    /// Commits a prepared transaction. Returns `false` if there is none, or if the session that prepared it still holds it.
     fn commit_prepared(
         connection: &mut Self::Connection,
         xid: &Xid,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// Rolls a prepared transaction back; `false` as above.
+    /// Rolls back a prepared transaction. Returns `false` if there is none, or if the session that prepared it still holds it.
     fn rollback_prepared(
         connection: &mut Self::Connection,
         xid: &Xid,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
 }
 
-/// Which branch.
+/// A branch, and its name in the database.
 #[derive(Debug, Clone)]
 pub struct Key {
-    /// The transaction.
+    /// The gid of the transaction.
     pub gid: String,
     /// The branch.
     pub branch: String,
-    /// Its name in the database.
+    /// The name of the prepared transaction.
     pub xid: Xid,
 }
 
-/// What is on record.
+/// The record of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// How far the branch is.
+    /// The state of the branch.
     pub state: XaState,
-    /// A refusal's reason.
+    /// The reason of a refusal.
     pub reason: Option<String>,
-    /// The highest fence seen.
+    /// The highest fence that the branch has seen.
     pub fence: i64,
 }
 
-/// How far a branch is.
+/// The state of a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum XaState {
     /// Prepared, being prepared, or not prepared yet.
     Open,
-    /// Its effects are committed.
+    /// The effects are committed.
     Committed,
-    /// It has no effects, and must not have any.
+    /// The branch has no effects, and must not have effects later.
     RolledBack,
-    /// A business "no".
+    /// The participant refused the prepare for a business reason.
     Refused,
-    /// It had nothing to commit.
+    /// The prepare had nothing to commit.
     ReadOnly,
 }
 
-/// A record that was to be locked.
+/// The result of locking a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lock {
-    /// It is.
+    /// The record is locked.
     Held(Record),
-    /// Another transaction has it: the branch is being prepared, or prepared.
+    /// Another transaction has locked the record: the branch is being prepared, or is prepared.
     Busy,
-    /// There is none.
+    /// There is no record.
     Missing,
 }
 
 impl XaState {
     const ALL: [Self; 5] = [Self::Open, Self::Committed, Self::RolledBack, Self::Refused, Self::ReadOnly];
 
-    /// The word in the table.
+    /// The word for this state in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",

@@ -1,5 +1,5 @@
-//! What prepare, commit and rollback do, step by step. Every step may be the last one of a process, and another call may
-//! come between any two: what a step relies on stands in the database, committed or locked.
+//! The steps of prepare, commit and rollback. The process may die after every step, and another call may come between any two
+//! steps. So each step relies only on what is committed or locked in the database.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::database::{Key, Lock, Record, XaDatabase, XaState};
 use crate::barrier::{BarrierError, Body};
 use crate::{BranchContext, Fenced, Origin, Outcome};
 
-/// How often a session that is about to let go of a prepared transaction is looked at again, and how long in between.
+/// How often a call looks again whether a session has let go of a prepared transaction, and how long it waits in between.
 const LOOKS_MAX: u32 = 100;
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -27,7 +27,7 @@ pub(super) struct Call {
 enum Admission {
     Run,
     Answered(Outcome),
-    /// Another call has the record.
+    /// Another call has locked the record.
     Busy,
 }
 
@@ -42,9 +42,8 @@ impl Call {
         Ok(Self { key, op: context.op, fence, origin: context.origin() })
     }
 
-    /// A call from another journal than the branch's first one, or with another payload, means another transaction: it has no
-    /// effect, and is not answered from the record. On a connection with no transaction open, before anything else: what is
-    /// kept here must show to the next call at once.
+    /// Refuses a call with another journal, or another payload, than the branch's first call: it belongs to another transaction.
+    /// Runs first, and without an open transaction, so that the next call sees at once what this one recorded.
     async fn belong<D: XaDatabase>(&self, connection: &mut D::Connection) -> Result<(), BarrierError> {
         if self.origin.is_unknown() {
             return Ok(());
@@ -54,7 +53,7 @@ impl Call {
         check.map_err(BarrierError::Conflict)
     }
 
-    /// A call with a lower fence than the branch has seen has no effect.
+    /// Refuses a call with a lower fence than the branch has seen.
     fn check_fence(&self, record: &Record) -> Result<(), BarrierError> {
         if self.fence >= record.fence {
             return Ok(());
@@ -68,7 +67,7 @@ impl Call {
         }))
     }
 
-    /// What a prepare of a branch that is past being open is answered.
+    /// The answer to a prepare of a branch that is no longer open.
     fn answer(&self, record: Record) -> Admission {
         Admission::Answered(match record.state {
             XaState::Open => return Admission::Run,
@@ -104,7 +103,7 @@ where
         Admission::Run => {}
     }
     let mut connection = pool.acquire().await.map_err(BarrierError::from)?;
-    // Whatever happens from here on, nobody borrows this session: what is open in it ends with it.
+    // From here on nobody else may use this session: a transaction that stays open in it must end with it.
     connection.close_on_drop();
     match claim::<D>(&mut connection, call).await? {
         Admission::Answered(outcome) => return Ok(outcome),
@@ -129,15 +128,15 @@ where
             Ok(Outcome::Ongoing(after))
         }
         Err(error) => {
-            // The body's own error tells more than a rollback that fails after it; the session is closed either way.
+            // If the rollback fails as well, the error of the body tells more. The session is closed in either case.
             abandon(connection, call).await.ok();
             Err(error)
         }
     }
 }
 
-/// Makes sure that there is a record, and raises its fence, before anything is begun: what is done in the transaction
-/// to be prepared shows to nobody until it is committed.
+/// Creates the record if it is missing, and raises its fence. Runs before the transaction to be prepared begins, because nobody
+/// sees what that transaction writes until it is committed.
 async fn admit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Admission, BarrierError> {
     let mut connection = pool.acquire().await?;
     call.belong::<D>(&mut connection).await?;
@@ -167,7 +166,7 @@ async fn admit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result<Admission, 
     }
 }
 
-/// Begins the transaction to be prepared, and takes the record into it.
+/// Begins the transaction to be prepared, and locks and writes the record in it.
 async fn claim<D: XaDatabase>(
     connection: &mut D::Connection,
     call: &Call,
@@ -196,12 +195,12 @@ async fn prepared_or_ongoing<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Resu
     Ok(if prepared { Outcome::empty() } else { Outcome::Ongoing(None) })
 }
 
-/// Prepares, unless the transaction is not the one any more that took the record: then the database gave it up under the
-/// body, which did not say so.
+/// Prepares the transaction if it is still the one that wrote the record. (The database may have rolled it back while the body
+/// ran, and the body may have hidden that error.)
 async fn finish<D: XaDatabase>(mut connection: PoolConnection<D>, call: &Call) -> Result<(), BarrierError> {
     still_ours::<D>(&mut connection, call).await?;
     D::prepare(&mut connection, &call.key.xid).await?;
-    // It is prepared, whether the farewell is heard or not.
+    // The transaction is prepared, whether the session closes without an error or not.
     connection.close().await.ok();
     Ok(())
 }
@@ -230,8 +229,8 @@ async fn abandon<D: XaDatabase>(mut connection: PoolConnection<D>, call: &Call) 
     Ok(())
 }
 
-/// Remembers a refusal, unless another call has got further meanwhile: the answer that is given stands either way, since
-/// whoever gets it rolls the branch back.
+/// Remembers a refusal, unless another call has changed the state of the branch meanwhile. The answer is right in either case:
+/// a coordinator that gets a refusal rolls the branch back.
 async fn refuse<D: XaDatabase>(pool: &Pool<D>, call: &Call, reason: String) -> Result<Outcome, BarrierError> {
     let reason = reason.replace('\0', "\u{fffd}");
     let mut connection = pool.acquire().await?;
@@ -254,7 +253,7 @@ pub(super) async fn commit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result
             XaState::Open => call.check_fence(&record)?,
         }
         if D::commit_prepared(&mut connection, &call.key.xid).await? {
-            // Its age counts from now on; that it stays older is no harm worth an error.
+            // The age counts from now on. If this fails, the record only seems older than it is.
             D::touch(&mut connection, &call.key).await.ok();
             return Ok(Outcome::empty());
         }
@@ -265,7 +264,7 @@ pub(super) async fn commit<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Result
             return Err(call.nothing_to_commit());
         }
         if prepared {
-            // The session that prepared it has not let go of it yet.
+            // The session that prepared the transaction still holds it.
             tokio::time::sleep(LOOK_PAUSE).await;
         }
     }
@@ -299,7 +298,7 @@ pub(super) async fn rollback<D: XaDatabase>(pool: &Pool<D>, call: &Call) -> Resu
         transaction.commit().await?;
         match lock {
             Lock::Held(Record { state: XaState::Open, .. }) => return Ok(Outcome::empty()),
-            // A prepare is running, or its session has not let go of it yet.
+            // A prepare is running, or its session still holds the transaction.
             Lock::Busy => tokio::time::sleep(LOOK_PAUSE).await,
             Lock::Held(_) | Lock::Missing => {}
         }

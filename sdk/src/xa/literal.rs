@@ -1,6 +1,6 @@
-//! The statements of two-phase commit with a name in them. They take no parameters, so the name becomes part of the
-//! text, here and nowhere else: it comes from [`Xid`] alone, as hexadecimal digits on MySQL, and on PostgreSQL as
-//! letters, digits and `. _ : ~ / -` between quotes.
+//! The statements of two-phase commit that contain the name of a transaction. They take no parameters, so the name becomes a
+//! part of the text, and only here. The text is safe because the name is an [`Xid`]: hexadecimal digits on MySQL, and on
+//! PostgreSQL letters, digits and `. _ : ~ / -` between quotes.
 
 use sqlx::AssertSqlSafe;
 use trine_protocol::Xid;

@@ -1,9 +1,9 @@
 //! XA branches on MySQL and MariaDB: `XA START` to `XA PREPARE`.
 //!
-//! A session that has prepared a transaction can do nothing else with it but end it, and nobody else can until the session
-//! is gone (MariaDB; MySQL lets go at once since 8.0.29, and before 5.7.7 forgot the transaction). So the session is
-//! closed after `XA PREPARE`, and who commits may have to wait a moment for the server to notice.
-//! `XA RECOVER` needs the privilege `XA_RECOVER_ADMIN` on MySQL 8.
+//! A session that has prepared a transaction can only end that transaction. On MariaDB no other session can end it until the
+//! first session is closed. (MySQL allows it since 8.0.29. Before 5.7.7 it forgot the transaction.) So the session is closed
+//! after `XA PREPARE`, and a commit may have to wait until the server notices.
+//! On MySQL 8, `XA RECOVER` needs the privilege `XA_RECOVER_ADMIN`.
 
 use sqlx::{MySql, MySqlConnection, Row as _};
 use trine_protocol::Xid;
@@ -32,7 +32,7 @@ impl XaDatabase for MySql {
 
     async fn install(connection: &mut MySqlConnection) -> Result<(), BarrierError> {
         sqlx::raw_sql(Self::SCHEMA).execute(&mut *connection).await?;
-        // Fails where the privilege is missing, better now than with the first branch.
+        // Fails if the privilege is missing: now, and not only with the first branch.
         sqlx::raw_sql("XA RECOVER").execute(connection).await?;
         Ok(())
     }
@@ -56,8 +56,8 @@ impl XaDatabase for MySql {
     }
 
     async fn clean(connection: &mut MySqlConnection, before: i64, limit: i64) -> sqlx::Result<u64> {
-        // Found without locks and deleted one by one: a `DELETE` of a range would wait for records that prepared
-        // transactions have locked. What is settled is locked by nobody.
+        // Records are found without locks and deleted one by one: a `DELETE` of a range would wait for records that prepared
+        // transactions have locked. Nobody locks a settled record.
         let old: Vec<(String, String)> =
             sqlx::query_as(OLD).bind(before).bind(limit).fetch_all(&mut *connection).await?;
         for (gid, branch) in &old {
@@ -100,7 +100,7 @@ impl XaDatabase for MySql {
     }
 
     async fn abandon(connection: &mut MySqlConnection, xid: &Xid) -> sqlx::Result<()> {
-        // After a deadlock this is an error: there is nothing but rolling back left.
+        // After a deadlock this is an error: only a rollback is possible then.
         sqlx::raw_sql(literal("XA END", xid, "")).execute(&mut *connection).await.ok();
         sqlx::raw_sql(literal("XA ROLLBACK", xid, "")).execute(connection).await.map(|_| ())
     }

@@ -13,7 +13,7 @@ use crate::barrier::postgres::{Part, install};
 use crate::barrier::statements::inserts_no_row;
 
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// Prepared transactions are switched off, or another session is at this one.
+/// Prepared transactions are switched off, or another session is using this prepared transaction.
 const NOT_IN_PREREQUISITE_STATE: &str = "55000";
 const NO_SUCH_OBJECT: &str = "42704";
 
