@@ -1,4 +1,4 @@
-//! What the two programs have in common: flags, the log, and stopping on a signal.
+//! The parts that both programs share: the options, the log, and stopping on a signal.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{Config, Location, Running, StartError, Synchronous};
 
-/// The flags of both services; each can be given in the environment instead.
+/// The options of both services. Each can also be given as an environment variable.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Flags {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7001 (order), 127.0.0.1:7002 (inventory)]
@@ -45,8 +45,8 @@ impl Flags {
     }
 }
 
-/// Runs a service until SIGTERM or Ctrl-C. Prints `listening on http://<addr>` on standard output; the log goes to
-/// standard error.
+/// Runs a service until SIGTERM or Ctrl-C. Prints `listening on http://<addr>` on standard output. The log goes to standard
+/// error.
 pub async fn run<F, R>(flags: Flags, name: &str, port: u16, start: F) -> ExitCode
 where
     F: FnOnce(Config) -> R,
@@ -75,7 +75,7 @@ where
     ExitCode::SUCCESS
 }
 
-/// Ends when the process is asked to.
+/// A future that ends when the process gets SIGTERM or SIGINT.
 fn signals() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

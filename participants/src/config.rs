@@ -1,4 +1,4 @@
-//! What a service needs to know to start.
+//! The settings with which a service starts.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How much SQLite waits for the disk.
+/// How far SQLite waits for the disk when it commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Synchronous {
-    /// A committed transaction survives a power failure. The default: this is about stock and orders.
+    /// A committed transaction survives a power failure. The default.
     #[default]
     Full,
-    /// A power failure may lose the last transactions; a crash of the service loses none.
+    /// A power failure may lose the latest transactions. A crash of the service loses none.
     Normal,
     /// A power failure may damage the database. For tests.
     Off,
@@ -22,18 +22,18 @@ pub enum Synchronous {
 /// Which database a service keeps its tables in.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
-    /// A file; it and its directory are created when missing.
+    /// A file. A missing file or directory is created.
     Sqlite(PathBuf),
     /// `postgres://user:password@host/database`
     Postgres(String),
-    /// `mysql://user:password@host/database`, MariaDB too.
+    /// `mysql://user:password@host/database`, also for MariaDB.
     MySql(String),
 }
 
 impl FromStr for Location {
     type Err = Infallible;
 
-    /// A URL by its scheme; anything else is the path of a file.
+    /// Reads a URL by its scheme. Any other text is the path of a file.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.split_once(':') {
             Some(("postgres" | "postgresql", _)) => Self::Postgres(text.to_owned()),
@@ -57,7 +57,7 @@ impl From<&Path> for Location {
 }
 
 impl fmt::Display for Location {
-    /// Without user name and password.
+    /// Leaves out user name and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
@@ -76,27 +76,27 @@ impl fmt::Debug for Location {
     }
 }
 
-/// How to start a service.
+/// The settings of a service.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on. Port 0 takes a free port.
     pub http: SocketAddr,
-    /// Where its tables are.
+    /// The database with the service's tables.
     pub db: Location,
-    /// How much commits wait for the disk; SQLite only.
+    /// How far commits wait for the disk, on SQLite.
     pub synchronous: Synchronous,
-    /// The coordinators to register with, base URLs; none: it does not register.
+    /// Base URLs of the coordinators to register with. If there is none, the service does not register.
     pub register: Vec<String>,
-    /// The base URL it registers, when coordinators do not reach it under the address it listens on.
+    /// The base URL to register, if it is not the address that the service listens on.
     pub advertise: Option<String>,
     /// How long a registration lasts without a heartbeat.
     pub ttl: Duration,
-    /// It shares its process with others: a crash fault then breaks the connection instead of ending the process.
+    /// Whether the service shares its process with others. A crash fault then breaks the connection, and the process goes on.
     pub embedded: bool,
 }
 
 impl Config {
-    /// On a free port of 127.0.0.1, not registered, sharing the process.
+    /// Settings for a service inside another process: a free port of 127.0.0.1, and no registration.
     pub fn embedded(db: impl Into<Location>) -> Self {
         Self {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -1,7 +1,7 @@
-//! The database of a service, of any of three kinds: a pool that writes, and one that reads.
+//! The database of a service (SQLite, PostgreSQL or MySQL): a pool that writes, and a pool that reads.
 //!
-//! SQLite has one writer at a time. Queueing for the one connection is fair and cheap; queueing for SQLite's own lock
-//! is neither. The servers have one pool for both.
+//! SQLite has one writer at a time. So the writing pool has one connection: waiting for a connection is fair and cheap, and
+//! waiting for SQLite's lock is not. On PostgreSQL and MySQL one pool does both.
 
 use std::future::Future;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::config::Synchronous;
 const READERS: u32 = 4;
 const SERVER_CONNECTIONS: u32 = 16;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// A call that waited this long for the writer is given up; the coordinator has given it up, too.
+/// How long a call waits for a connection. After this time the coordinator has given up the call, too.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A migration: its number, its name, its statements.
@@ -102,12 +102,12 @@ fn migrator(steps: &[Step]) -> Migrator {
 
 type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A database whose kind does not matter.
+/// A database of any of the three kinds.
 pub(crate) trait AnyDatabase: std::fmt::Debug + Send + Sync {
-    /// Whether it answers.
+    /// Succeeds if the database answers.
     fn ping(&self) -> Running<'_, sqlx::Result<()>>;
     fn close(&self) -> Running<'_, ()>;
-    /// Deletes what the barrier no longer needs, now and then.
+    /// Starts deleting the rows that the barrier no longer needs.
     fn start_cleaner(&self) -> CleanerHandle;
 }
 

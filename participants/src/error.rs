@@ -1,4 +1,4 @@
-//! Why a service does not start, why an op fails, and what people are told by the other endpoints.
+//! The errors of starting a service, of its ops, and of its endpoints for people.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
@@ -14,17 +14,17 @@ pub enum StartError {
     /// The database cannot be opened or brought up to date.
     #[error("the database {location} cannot be used: {reason}")]
     Database {
-        /// Where it is.
+        /// The file or URL of the database.
         location: Location,
-        /// What the driver says.
+        /// The error of the driver.
         reason: String,
     },
-    /// The address is taken, or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// Where it should have listened.
+        /// The address.
         address: std::net::SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The URL of a coordinator cannot be used.
@@ -32,7 +32,7 @@ pub enum StartError {
     Coordinator(#[from] trine_sdk::Error),
 }
 
-/// Why an op has no outcome; to the coordinator it is *unknown*.
+/// Why an op has no outcome. To the coordinator the outcome is *unknown*.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -41,12 +41,12 @@ pub(crate) enum Failure {
     Database(#[from] sqlx::Error),
     #[error("the output has no JSON form")]
     Output(#[from] serde_json::Error),
-    /// The books contradict the barrier: something else wrote to the database.
+    /// The tables contradict the barrier's rows: another program wrote to the database.
     #[error("{0}")]
     Inconsistent(String),
 }
 
-/// What an endpoint for people answers when it cannot do what was asked.
+/// Why an endpoint for people cannot answer a request.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     NotFound(String),

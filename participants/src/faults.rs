@@ -1,7 +1,6 @@
-//! Misbehaving on demand: slow, failing, crashing and silent participants are what a coordinator is for.
+//! Faults on demand: a service can be slow, fail, crash or never answer, so that one can see how the coordinator handles it.
 //!
-//! Faults hit calls of ops only; the endpoints for people, and the switch itself (`POST`, `GET`, `DELETE /faults`),
-//! always work.
+//! Faults hit calls of ops only. The endpoints for people, and the switch itself (`POST`, `GET`, `DELETE /faults`), always work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,32 +20,31 @@ const DELAY_MS_MAX: u64 = 3_600_000;
 /// The exit code of a process ended by SIGKILL, as shells tell it.
 const CRASH_EXIT_CODE: i32 = 137;
 
-/// When a crash happens.
+/// The moment of a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crash {
-    /// The call arrives and nothing happens.
+    /// The call arrives and has no effect.
     BeforeEffect,
-    /// It takes effect, durably, and nobody is told.
+    /// The call takes effect durably, and is not answered.
     AfterEffect,
 }
 
-/// How to misbehave. The default does not.
+/// The faults of a service. The default is no fault.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
     /// Wait this long before each call; at most one hour.
     pub delay_ms: u64,
-    /// Share of calls, 0 to 1, answered 500: half of them before the effect, half of them after it.
+    /// The share of calls, 0 to 1, that are answered 500: half of them before the effect, half of them after it.
     pub error_rate: f64,
-    /// Crash at the next call. The process ends with code 137; a service that shares its process breaks the connection
-    /// instead.
+    /// Crash at the next call. The process ends with code 137. A service that shares its process breaks the connection instead.
     pub crash: Option<Crash>,
-    /// Never answer, and never do it either, until the faults are changed.
+    /// Neither take effect nor answer until the faults are changed.
     pub hang: bool,
-    /// Only calls of this path, such as `/stock/try`.
+    /// Hit only calls of this path, such as `/stock/try`.
     pub only_path: Option<String>,
-    /// Only this many calls; then the faults are off. Calls that an error rate spared count, too.
+    /// Hit only this many calls. Then the faults are off. Calls that the error rate spared count, too.
     pub remaining: Option<u64>,
 }
 
@@ -62,23 +60,23 @@ impl FaultSwitch {
         Self { current: Arc::new(watch::Sender::new(Faults::default())), embedded }
     }
 
-    /// Misbehaves from now on. Calls that hang because of earlier faults go on.
+    /// Sets the faults from now on. Calls that hang because of earlier faults go on.
     pub fn set(&self, faults: Faults) {
         tracing::warn!(?faults, "faults are set");
         self.current.send_replace(faults);
     }
 
-    /// Behaves.
+    /// Takes all faults away.
     pub fn clear(&self) {
         self.current.send_replace(Faults::default());
     }
 
-    /// How it misbehaves now.
+    /// The faults that are set now.
     pub fn get(&self) -> Faults {
         self.current.borrow().clone()
     }
 
-    /// The faults that hit a call of this path; counts the call.
+    /// Counts a call of this path, and returns the faults that hit it.
     fn hit(&self, path: &str) -> Option<Faults> {
         let mut hit = None;
         self.current.send_if_modified(|faults| {
@@ -87,7 +85,7 @@ impl FaultSwitch {
                 hit = Some(faults.clone());
                 faults.remaining = faults.remaining.map(|remaining| remaining - 1);
             }
-            // Whoever hangs waits for a change by a person; counting down is none.
+            // Calls that hang wait for a change by a person. Counting down must not wake them.
             false
         });
         hit
@@ -138,7 +136,7 @@ pub(crate) async fn misbehave(State(switch): State<FaultSwitch>, request: Reques
         tokio::time::sleep(Duration::from_millis(faults.delay_ms)).await;
     }
     if faults.hang {
-        // An error means that the switch is gone, and the service with it.
+        // An error means that the switch was dropped with the service.
         let _ = changed.wait_for(|now| !now.hang).await;
     }
     if faults.crash == Some(Crash::BeforeEffect) {

@@ -1,9 +1,9 @@
-//! Two services to see transactions with: [`order`] keeps orders, [`inventory`] keeps stock, each in a database of its own:
-//! SQLite, PostgreSQL or MySQL. Together they are the classic case: an order is placed and stock is taken, both or neither.
+//! Two services that take part in transactions: [`order`] keeps orders, [`inventory`] keeps stock. Each has a database of its own
+//! (SQLite, PostgreSQL or MySQL). Together they are the classic case: an order is placed and stock is taken, both or neither.
 //!
-//! Both speak saga, TCC and two-phase commit, every op behind the SDK's barrier, and both can be told to misbehave
+//! Both services have the ops of saga, TCC and two-phase commit, each op behind the SDK's barrier. Both can misbehave on demand
 //! ([`faults`]). They run as programs (`order-service`, `inventory-service`), or inside another process through
-//! `Service::start`. Not here: authentication, paging beyond a limit, and other things a shop would need.
+//! `Service::start`. They have no authentication, no paging beyond a limit, and nothing else that only a real shop needs.
 
 pub mod cli;
 mod config;

@@ -1,15 +1,15 @@
-//! The order service: orders, each pending, confirmed or cancelled.
+//! The order service keeps orders. Each order is pending, confirmed or cancelled.
 //!
 //! | Pattern | Ops |
 //! |---|---|
 //! | saga | `/orders/create` (confirmed at once), `/orders/cancel` |
 //! | tcc | `/orders/try` (pending), `/orders/confirm`, `/orders/cancel` |
-//! | two_phase | `/orders/prepare`, `/orders/commit`, `/orders/rollback`: as tcc; a quantity of 0 votes read-only |
+//! | two_phase | `/orders/prepare`, `/orders/commit`, `/orders/rollback`: as for tcc; a quantity of 0 votes read-only |
 //! | all | `/orders/branch`: one URL for every op of a branch |
 //!
-//! The payload of every op is `{"sku": "A-1", "quantity": 2, "id": "4711"}` (quantity 1 when absent; the id, when
-//! absent, is `<gid>~<branch>`). An order of 0 or more than 1000 units is refused. For people: `GET /orders`,
-//! `GET /orders/{id}`, and `GET /orders/summary`.
+//! The payload of every op is `{"sku": "A-1", "quantity": 2, "id": "4711"}`. A missing quantity is 1, a missing id is
+//! `<gid>~<branch>`. An order of 0 or more than 1000 units is refused. People use `GET /orders`, `GET /orders/{id}` and
+//! `GET /orders/summary`.
 
 mod api;
 mod ops;

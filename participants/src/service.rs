@@ -1,4 +1,4 @@
-//! Starting, running and stopping a service: what both have in common.
+//! Starts, runs and stops a service. Both services share this code.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::database::AnyDatabase;
 use crate::error::{ApiError, StartError};
 use crate::faults::{FaultSwitch, misbehave};
 
-/// How long stopping waits for calls under way.
+/// How long a service that stops waits for calls under way.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// Defines the `Service` of a module that has `ops::router` and `api::router`. `tables` is the trait of the databases that can
@@ -98,18 +98,18 @@ macro_rules! migration {
 }
 pub(crate) use migration;
 
-/// What makes a service this one and not the other.
+/// The parts in which the two services differ.
 pub(crate) struct Parts {
-    /// The name it registers.
+    /// The name under which the service registers.
     pub(crate) name: &'static str,
     pub(crate) database: Arc<dyn AnyDatabase>,
-    /// The ops, which faults hit.
+    /// The ops. Faults hit these routes.
     pub(crate) ops: Router,
-    /// The endpoints for people.
+    /// The endpoints for people. Faults do not hit these routes.
     pub(crate) api: Router,
 }
 
-/// A service that runs. Dropping it stops it at once; [`Running::shutdown`] lets calls under way finish.
+/// A service that runs. Dropping it stops the service at once. [`Running::shutdown`] lets calls under way finish.
 #[derive(Debug)]
 #[must_use = "dropping it stops the service"]
 pub struct Running {
@@ -124,12 +124,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// The name it registers: `order` or `inventory`.
+    /// The name under which the service registers: `order` or `inventory`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Where it listens.
+    /// The address that the service listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -139,15 +139,15 @@ impl Running {
         format!("http://{}", self.addr)
     }
 
-    /// The switch for its faults, the same as `/faults`.
+    /// The switch for the service's faults. `/faults` sets the same switch.
     pub fn faults(&self) -> &FaultSwitch {
         &self.faults
     }
 
-    /// Waits until it is registered. A service that does not register is done at once.
+    /// Waits until the service is registered. Returns at once if the service does not register.
     ///
     /// # Errors
-    /// When the coordinator refuses the registration, with its words.
+    /// If the coordinator refuses the registration, with the coordinator's words.
     pub async fn registered(&self) -> Result<(), String> {
         match &self.registration {
             Some(registration) => registration.registered().await.map_err(|error| error.to_string()),
@@ -155,12 +155,12 @@ impl Running {
         }
     }
 
-    /// Stops: takes its registration away, waits up to three seconds for calls under way, closes its database.
+    /// Stops the service: deregisters it, waits up to three seconds for calls under way, and closes its database.
     pub async fn shutdown(mut self) {
         if let Some(registration) = self.registration.take() {
             registration.shutdown().await;
         }
-        // Calls that hang on demand would be waited for in vain.
+        // Calls that hang on demand would never end by themselves.
         self.faults.clear();
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

@@ -1,4 +1,4 @@
-//! The inventory service as a program. Everything is in the library; see `trine_participants::inventory`.
+//! The inventory service as a program. Its code is in `trine_participants::inventory`.
 
 use std::process::ExitCode;
 

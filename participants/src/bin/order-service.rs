@@ -1,4 +1,4 @@
-//! The order service as a program. Everything is in the library; see `trine_participants::order`.
+//! The order service as a program. Its code is in `trine_participants::order`.
 
 use std::process::ExitCode;
 

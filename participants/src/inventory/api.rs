@@ -1,4 +1,4 @@
-//! The inventory for people: bringing units in, looking, and checking that every unit is accounted for.
+//! The endpoints for people: bringing units in, looking at the stock, and checking that every unit is accounted for.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use crate::error::ApiError;
 const QUANTITY_MAX: i64 = 1_000_000_000;
 const SKU_CHARS_MAX: usize = 64;
 
-/// One SKU.
+/// The stock of one SKU.
 #[derive(Debug, Serialize)]
 struct Stock {
     sku: String,
@@ -36,13 +36,13 @@ struct NewStock {
     quantity: i64,
 }
 
-/// Whether every unit is accounted for.
+/// The stock of all SKUs, and whether every unit is accounted for.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     available: i64,
     frozen: i64,
     sold: i64,
-    /// Units that ever came in.
+    /// All units that came in.
     stocked: i64,
     /// For every SKU: available + frozen + sold = stocked.
     conserved: bool,
@@ -70,7 +70,7 @@ async fn put<D: Store>(
     if !(0..=QUANTITY_MAX).contains(&stock.quantity) {
         return Err(ApiError::Invalid(format!("quantity must be between 0 and {QUANTITY_MAX}")));
     }
-    // In a task of its own: a caller that hangs up must not leave a statement half read.
+    // In a task of its own: if the caller closes the connection, the statement must still run to its end.
     let writer = database.writer.clone();
     let written = tokio::spawn(async move {
         let mut connection = writer.acquire().await?;

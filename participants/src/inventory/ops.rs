@@ -1,4 +1,4 @@
-//! The ops of the inventory: each moves units of one SKU from one pile to another, behind the barrier.
+//! The ops of the inventory. Each moves units of one SKU from one pile to another, behind the barrier.
 
 use axum::Router;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::statements::{Move, Stock};
 use crate::database::Database;
 use crate::error::Failure;
 
-/// What an op is about.
+/// The payload of every op.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Item {
     sku: String,
@@ -20,7 +20,7 @@ fn one() -> u32 {
     1
 }
 
-/// What a forward op leaves on the shelf.
+/// The output of a forward op: the units it took, and the units still available.
 #[derive(Debug, Serialize)]
 struct Taken {
     sku: String,
@@ -63,7 +63,7 @@ fn mount<D: Stock>(participant: Participant<Database<D>>, paths: Paths) -> Parti
         .deliver(deliver, receive)
 }
 
-/// Takes units off the shelf, or refuses when there are not enough.
+/// Takes available units, or refuses if there are not enough.
 async fn take<D: Stock>(
     database: Database<D>,
     call: BranchContext,
@@ -90,7 +90,7 @@ async fn take<D: Stock>(
     database.barrier.execute(&call, body).await
 }
 
-/// Moves units that an earlier op of the branch took; there is nothing that could be short.
+/// Moves units that an earlier op of the branch took. So there are always enough.
 async fn shift<D: Stock>(
     database: Database<D>,
     call: BranchContext,
@@ -107,7 +107,7 @@ async fn shift<D: Stock>(
     database.barrier.execute(&call, body).await
 }
 
-/// Takes a delivery of a message in.
+/// Adds the units of a message's delivery.
 async fn receive<D: Stock>(
     database: Database<D>,
     call: BranchContext,

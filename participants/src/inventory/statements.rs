@@ -1,5 +1,5 @@
-//! The statements of the inventory on each database. Their parameters are the same and in the same order everywhere; only
-//! how they are written differs.
+//! The statements of the inventory on each database. A statement takes the same parameters, in the same order, on every database.
+//! Only its text differs.
 
 use std::future::Future;
 
@@ -9,7 +9,7 @@ use trine_sdk::barrier::BarrierDatabase;
 /// sku, available, frozen, sold, stocked.
 pub(super) type Row = (String, i64, i64, i64, i64);
 
-/// From one pile to another, or in from outside.
+/// A move of units from one pile to another.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Move {
     /// Available to frozen, if there are enough.
@@ -26,15 +26,15 @@ pub(super) enum Move {
 
 /// A database that keeps stock.
 pub(super) trait Stock: BarrierDatabase {
-    /// Moves units and tells whether there were any to move: a single statement that takes what it has looked at, so that
-    /// no pile gets below zero whoever does the same meanwhile.
+    /// Moves units. Returns whether there were enough. One statement checks and moves, so that no pile falls below zero, also
+    /// if other calls move units at the same time.
     fn shift(
         connection: &mut Self::Connection,
         what: Move,
         sku: &str,
         quantity: i64,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
-    /// Brings units in.
+    /// Adds available units.
     fn receive(
         connection: &mut Self::Connection,
         sku: &str,

@@ -1,4 +1,4 @@
-//! Orders for people: lists, one order, and what they sum up to.
+//! The endpoints for people: lists of orders, one order, and the sums over all orders.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl From<Row> for Order {
     }
 }
 
-/// Which orders to list, newest first.
+/// Which orders to list. The newest come first.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Filter {
@@ -42,7 +42,7 @@ struct Filter {
     limit: Option<u32>,
 }
 
-/// How many, and how many units in them.
+/// A number of orders, and of the units in them.
 #[derive(Debug, Default, Serialize)]
 struct Sum {
     orders: i64,
@@ -54,7 +54,7 @@ struct Summary {
     pending: Sum,
     confirmed: Sum,
     cancelled: Sum,
-    /// Units in confirmed orders, by SKU: to be compared with what the inventory has sold.
+    /// Units in confirmed orders, by SKU. They should be equal to the units that the inventory has sold.
     confirmed_by_sku: BTreeMap<String, i64>,
 }
 

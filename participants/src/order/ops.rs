@@ -1,4 +1,4 @@
-//! The ops of the order service: each writes one order or moves it to another state, behind the barrier.
+//! The ops of the order service. Each writes one order, or moves one order to another state, behind the barrier.
 
 use axum::Router;
 use serde::{Deserialize, Serialize};
@@ -8,16 +8,16 @@ use super::statements::{NewOrder, Orders};
 use crate::database::Database;
 use crate::error::Failure;
 
-/// More units than this are not sold in one order.
+/// The most units of one order.
 const QUANTITY_MAX: u32 = 1_000;
-/// The longest id and SKU, in characters: what MySQL's columns take.
+/// The longest id and SKU, in characters. MySQL's columns are this wide.
 const ID_CHARS_MAX: usize = 300;
 const SKU_CHARS_MAX: usize = 255;
 
-/// What an op is about.
+/// The payload of every op.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Item {
-    /// Chosen by the initiator, or made of gid and branch.
+    /// The id of the order. If the initiator gives none, the id is made of gid and branch.
     id: Option<String>,
     sku: String,
     #[serde(default = "one")]
@@ -28,7 +28,7 @@ fn one() -> u32 {
     1
 }
 
-/// What a forward op answers.
+/// The output of a forward op.
 #[derive(Debug, Serialize)]
 struct Placed {
     id: String,
@@ -68,7 +68,7 @@ fn mount<D: Orders>(participant: Participant<Database<D>>, paths: Paths) -> Part
         .rollback(rollback, |db, call, item| shift(db, call, item, "pending", "cancelled"))
 }
 
-/// Writes a new order, unless it is one that is not accepted.
+/// Writes a new order, or refuses one that is not accepted.
 async fn place<D: Orders>(
     database: Database<D>,
     call: BranchContext,
@@ -96,7 +96,7 @@ async fn place<D: Orders>(
     database.barrier.execute(&call, body).await
 }
 
-/// Why an order is not accepted.
+/// The reason why an order is not accepted, if there is one.
 fn objection(item: &Item) -> Option<String> {
     if item.quantity == 0 || item.quantity > QUANTITY_MAX {
         return Some(format!("an order has 1 to {QUANTITY_MAX} units, not {}", item.quantity));
@@ -116,7 +116,7 @@ fn objection(item: &Item) -> Option<String> {
     None
 }
 
-/// Moves the order of this branch, which an earlier op has written, to another state.
+/// Moves the order that an earlier op of this branch wrote to another state.
 async fn shift<D: Orders>(
     database: Database<D>,
     call: BranchContext,

@@ -1,5 +1,5 @@
-//! The statements of the order service on each database. Their parameters are the same and in the same order everywhere;
-//! only how they are written differs.
+//! The statements of the order service on each database. A statement takes the same parameters, in the same order, on every
+//! database. Only its text differs.
 
 use std::future::Future;
 
@@ -24,12 +24,12 @@ pub(super) struct NewOrder {
 
 /// A database that keeps orders.
 pub(super) trait Orders: BarrierDatabase {
-    /// Writes an order unless there is one with its id, and tells whether it did.
+    /// Writes an order unless its id is taken. Returns whether it wrote the order.
     fn place(
         connection: &mut Self::Connection,
         order: &NewOrder,
     ) -> impl Future<Output = sqlx::Result<bool>> + Send;
-    /// Moves the order of a branch to another state, and tells whether there was one.
+    /// Moves the order of a branch to another state. Returns whether the branch has an order in the state `from`.
     fn shift(
         connection: &mut Self::Connection,
         gid: &str,
@@ -41,7 +41,7 @@ pub(super) trait Orders: BarrierDatabase {
         connection: &mut Self::Connection,
         id: &str,
     ) -> impl Future<Output = sqlx::Result<Option<Row>>> + Send;
-    /// The newest first, of this gid and in this state, if any.
+    /// Orders, the newest first; only those of this gid and in this state, where given.
     fn list(
         connection: &mut Self::Connection,
         gid: Option<&str>,
