@@ -1,13 +1,13 @@
-//! What a call says about itself: which transaction, branch and op, which attempt.
+//! The headers of a call: transaction, branch, op, attempt and fence.
 //!
-//! Parsing is strict: a call that does not say it all is no call of the coordinator's.
+//! Parsing is strict: the coordinator sends every one of these headers, so a call without one of them is not the coordinator's.
 
 use trine_protocol::{BranchId, Gid, JournalId, Op, Pattern, PayloadDigest, headers};
 
-/// Why the headers of a call cannot be used.
+/// Why the headers of a call cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// A header every call carries is absent, or is not ASCII text.
+    /// A header that every call carries is missing, or is not ASCII text.
     #[error("header {0} is missing or not text")]
     Missing(&'static str),
     /// A header's value does not follow its grammar.
@@ -15,50 +15,50 @@ pub enum HeaderError {
     Invalid {
         /// The header.
         name: &'static str,
-        /// What is wrong with its value.
+        /// The error in its value.
         reason: String,
     },
 }
 
-/// A call of an op on a branch. An axum extractor, too (feature `participant`): it rejects with 400 and a problem
-/// document what is not a well-formed call.
+/// A call of an op of a branch. With the feature `participant` it is also an axum extractor, which rejects an ill-formed call
+/// with 400 and a problem document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BranchContext {
-    /// The transaction.
+    /// The gid of the transaction.
     pub gid: Gid,
     /// The branch.
     pub branch: BranchId,
-    /// What is asked.
+    /// The op that the call asks for.
     pub op: Op,
     /// The pattern of the transaction.
     pub pattern: Pattern,
-    /// Number of this attempt at the op, from 1.
+    /// The number of this attempt at the op. The first is 1.
     pub attempt: u32,
-    /// Journal sequence number of the state that owed the call; never falls within one gid. 0 when the initiator of
-    /// an open transaction makes the call.
+    /// The journal's sequence number when the coordinator made the call. It never falls within one gid. It is 0 if the initiator
+    /// of an open transaction makes the call.
     pub fence: u64,
-    /// Which journal the call comes from. None when the caller does not say, as coordinators of an earlier version.
+    /// The journal that the call comes from. Coordinators of earlier versions do not send it.
     pub journal: Option<JournalId>,
-    /// Digest of the payload that the journal holds for the branch, the same for every op. None as above.
+    /// The digest of the branch's payload in the journal: the same for every op. Coordinators of earlier versions do not send it.
     pub payload_digest: Option<PayloadDigest>,
 }
 
-/// A check: the coordinator asks the initiator of a message for the outcome of its local transaction.
+/// A check: the coordinator asks the initiator of a message whether its local transaction committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckContext {
-    /// The transaction.
+    /// The gid of the transaction.
     pub gid: Gid,
-    /// Number of this attempt, from 1.
+    /// The number of this attempt. The first is 1.
     pub attempt: u32,
-    /// Journal sequence number of the state that owed the call.
+    /// The journal's sequence number when the coordinator made the call.
     pub fence: u64,
-    /// Which journal the call comes from, if it says.
+    /// The journal that the call comes from, if the coordinator sent it.
     pub journal: Option<JournalId>,
 }
 
-/// Either kind of call.
+/// A call of either kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     Branch(BranchContext),
@@ -66,13 +66,22 @@ pub(crate) enum Call {
 }
 
 impl BranchContext {
-    /// The first attempt at `op`, as a test or an initiator would make it. The pattern follows from the op.
+    /// The first attempt at `op`, as a test or an initiator makes it. The pattern follows from the op.
+    ///
+    /// ```
+    /// use trine_sdk::{BranchContext, BranchId, Gid, Op, Pattern};
+    ///
+    /// let call = BranchContext::new(Gid::parse("order-1")?, BranchId::parse("stock")?, Op::Try);
+    /// assert_eq!((call.pattern, call.attempt), (Pattern::Tcc, 1));
+    /// assert_eq!(call.idempotency_key(), "order-1/stock/try");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(gid: Gid, branch: BranchId, op: Op) -> Self {
         let pattern = pattern_of(op);
         Self { gid, branch, op, pattern, attempt: 1, fence: 0, journal: None, payload_digest: None }
     }
 
-    /// Where the call comes from, as far as it says.
+    /// The journal and the payload's digest of the call.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "redis"))]
     pub(crate) fn origin(&self) -> crate::Origin {
         crate::Origin {
@@ -86,10 +95,10 @@ impl BranchContext {
         format!("{}/{}/{}", self.gid, self.branch, self.op)
     }
 
-    /// Reads the headers of a call; `get` finds a header by its lower-case name.
+    /// Reads the headers of a call. `get` finds a header by its lower-case name.
     ///
     /// # Errors
-    /// When a header is missing or ill-formed, or the op does not belong to the pattern or is a check.
+    /// If a header is missing or ill-formed, if the op does not belong to the pattern, or if the op is a check.
     pub fn from_headers<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, HeaderError> {
         match Call::from_headers(get)? {
             Call::Branch(context) => Ok(context),
