@@ -1,4 +1,6 @@
-//! The `Retry-After` header: seconds, or an HTTP date in its preferred form. Not here: what the delay is for.
+//! The `Retry-After` header: seconds, or an HTTP date. Not here: what the delay is for.
+
+use std::time::UNIX_EPOCH;
 
 use trine_protocol::Timestamp;
 use trine_protocol::limits::RETRY_AFTER_MS_MAX;
@@ -13,24 +15,10 @@ pub(super) fn parse(value: &str, now: Timestamp) -> Option<u64> {
         // More digits than fit is still "very long".
         value.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1_000)
     } else {
-        imf_fixdate(value)?.millis_since(now)
+        let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Timestamp::from_millis(u64::try_from(date.as_millis()).ok()?).millis_since(now)
     };
     Some(delay_ms.clamp(RETRY_AFTER_MS_MIN, RETRY_AFTER_MS_MAX))
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT`. The two obsolete forms are not read.
-fn imf_fixdate(text: &str) -> Option<Timestamp> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_weekday, rest) = text.split_once(", ")?;
-    let mut parts = rest.split(' ');
-    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
-    let (time, zone) = (parts.next()?, parts.next()?);
-    if zone != "GMT" || parts.next().is_some() || day.len() != 2 || year.len() != 4 {
-        return None;
-    }
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    Timestamp::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z"))
 }
 
 #[cfg(test)]
@@ -52,6 +40,8 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(RETRY_AFTER_MS_MIN)),
             ("Sat, 05 Nov 1994 08:49:37 GMT", Some(RETRY_AFTER_MS_MIN)),
             ("Fri, 31 Dec 2094 08:49:37 GMT", Some(RETRY_AFTER_MS_MAX)),
+            ("Sunday, 06-Nov-94 08:49:42 GMT", Some(5_000)),
+            ("Sun Nov  6 08:49:42 1994", Some(5_000)),
         ] {
             assert_eq!(parse(value, NOW), delay_ms, "{value:?}");
         }
@@ -70,8 +60,7 @@ mod tests {
             "Sun, 06 Nov 1994 25:49:37 GMT",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 06 Foo 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 GMT GMT",
         ] {
             assert_eq!(parse(value, NOW), None, "{value:?}");
