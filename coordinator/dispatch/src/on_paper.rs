@@ -2,6 +2,7 @@
 //! front of a dispatcher.
 
 use hyper::header::HeaderMap;
+use tonic::Code;
 use trine_engine::{Answer, Call};
 use trine_protocol::JournalId;
 
@@ -57,7 +58,7 @@ pub fn asked(call: &Call) -> String {
 pub fn heard(call: &Call, status: u16, words: &str) -> Answer {
     let dialect = dialect_of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
     let heard = if call.target.grpc().is_some() {
-        dialect.read_grpc(call, &grpc::Reply::of_status(status, words), clock::now())
+        dialect.read_grpc(call, &grpc::Reply::of_status(Code::from_i32(status.into()), words), clock::now())
     } else {
         let body = Body::Whole(words.as_bytes().to_vec());
         dialect.read_http(call, status, &HeaderMap::new(), &body, clock::now())

@@ -95,7 +95,7 @@ impl WireDialect for Dialect {
 
     fn read_grpc(&self, _: &Call, reply: &grpc::Reply, _: Timestamp) -> Heard {
         let (outcome, error) = answer::grpc(reply);
-        Heard { status_code: reply.status, outcome, parks: None, error }
+        Heard { status_code: reply.status_code(), outcome, parks: None, error }
     }
 }
 

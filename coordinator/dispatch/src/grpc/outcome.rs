@@ -2,6 +2,7 @@
 //!
 //! Not here: whether an op may be refused at all (the engine knows), and replies without a status (`failure`).
 
+use tonic::Code;
 use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Timestamp, headers, status_code};
@@ -14,35 +15,37 @@ use crate::text::clean;
 /// When to ask again, in seconds or as an HTTP date.
 const RETRY_AFTER: &str = "retry-after";
 
-pub(crate) const OK: u16 = 0;
-pub(crate) const ALREADY_EXISTS: u16 = 6;
-pub(crate) const RESOURCE_EXHAUSTED: u16 = 8;
-pub(crate) const FAILED_PRECONDITION: u16 = 9;
-pub(crate) const ABORTED: u16 = 10;
-pub(crate) const UNAVAILABLE: u16 = 14;
-
 /// The outcome, and what an operator should know about it.
 pub(crate) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
-    let stated = reply.metadata(headers::CONFLICT).filter(|_| reply.status == ALREADY_EXISTS);
+    let stated = reply.metadata(headers::CONFLICT).filter(|_| reply.status == Code::AlreadyExists);
     if let Some(meaning) = hints::conflict(stated) {
-        return Heard::conflict(reply.status, clean(&in_words(reply, meaning)));
+        return Heard::conflict(reply.status_code(), clean(&in_words(reply, meaning)));
     }
     let retry_after = reply.metadata(RETRY_AFTER);
     let (outcome, error) = match reply.status {
-        OK => done(op, reply),
-        ABORTED => (Outcome::Refused { reason: reason(&reply.words) }, None),
-        FAILED_PRECONDITION => hints::ongoing(retry_after, now),
-        RESOURCE_EXHAUSTED | UNAVAILABLE if retry_after.is_some() => hints::ongoing(retry_after, now),
+        Code::Ok => done(op, reply),
+        Code::Aborted => (Outcome::Refused { reason: reason(&reply.words) }, None),
+        Code::FailedPrecondition => hints::ongoing(retry_after, now),
+        Code::ResourceExhausted | Code::Unavailable if retry_after.is_some() => {
+            hints::ongoing(retry_after, now)
+        }
         status if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(reply)))),
         _ => (Outcome::Unknown, Some(clean(&advice(reply)))),
     };
-    Heard { status_code: reply.status, outcome, parks: None, error }
+    Heard { status_code: reply.status_code(), outcome, parks: None, error }
 }
 
-/// Whether the request is wrong for whoever is there, as it is: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED,
-/// OUT_OF_RANGE, UNIMPLEMENTED, UNAUTHENTICATED.
-fn is_client_error(status: u16) -> bool {
-    matches!(status, 3 | 5 | 7 | 11 | 12 | 16)
+/// Whether repeating the request as it is cannot help: somebody has to change the request, the target or the credentials.
+fn is_client_error(status: Code) -> bool {
+    matches!(
+        status,
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::PermissionDenied
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unauthenticated
+    )
 }
 
 fn done(op: Op, reply: &Reply) -> (Outcome, Option<String>) {
@@ -81,16 +84,18 @@ fn reason(words: &str) -> String {
 /// What the status means and what to do about it, then its own words.
 pub(crate) fn advice(reply: &Reply) -> String {
     let meaning = match reply.status {
-        1 => "the participant, or something on the way to it, cancelled the call",
-        3 | 11 => {
+        Code::Cancelled => "the participant, or something on the way to it, cancelled the call",
+        Code::InvalidArgument | Code::OutOfRange => {
             "the participant does not accept the request; compare the branch's payload with what it expects"
         }
-        4 => "the participant ran out of time",
-        7 | 16 => "the participant demands other credentials",
-        8 => "the participant is at a limit and names no retry-after",
-        12 => "there is no such method; check the service and the method in the branch's target",
-        14 => "the participant is not available and names no retry-after",
-        2 | 13 | 15 => "the participant failed; look at its log",
+        Code::DeadlineExceeded => "the participant ran out of time",
+        Code::PermissionDenied | Code::Unauthenticated => "the participant demands other credentials",
+        Code::ResourceExhausted => "the participant is at a limit and names no retry-after",
+        Code::Unimplemented => {
+            "there is no such method; check the service and the method in the branch's target"
+        }
+        Code::Unavailable => "the participant is not available and names no retry-after",
+        Code::Unknown | Code::Internal | Code::DataLoss => "the participant failed; look at its log",
         _ => "the participant rejects the request; only ABORTED means a business refusal",
     };
     in_words(reply, meaning)
@@ -100,7 +105,7 @@ pub(crate) fn advice(reply: &Reply) -> String {
 pub(crate) fn in_words(reply: &Reply, meaning: &str) -> String {
     let words = clean(&reply.words);
     let separator = if words.is_empty() { "" } else { ": " };
-    format!("{}: {meaning}{separator}{words}", status_code::in_words(reply.status))
+    format!("{}: {meaning}{separator}{words}", status_code::in_words(reply.status_code()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT};
+use percent_encoding::percent_decode;
+use tonic::Code;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
 /// Whether it is compressed, and the length of a message.
@@ -14,8 +16,6 @@ const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 /// How long the caller will wait.
 const TIMEOUT: &str = "grpc-timeout";
-/// gRPC's UNKNOWN, which stands for every number that is no status.
-const UNKNOWN: u16 = 2;
 
 /// What is asked of a method.
 pub(crate) struct Question {
@@ -145,8 +145,8 @@ impl Collector {
 /// A reply that has a status.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    /// 0 to 16.
-    pub(crate) status: u16,
+    /// A number that is no status is UNKNOWN, and the words say so.
+    pub(crate) status: Code,
     /// In the participant's words.
     pub(crate) words: String,
     pub(crate) message: Message,
@@ -161,20 +161,27 @@ impl Reply {
         let of = |name: &str| trailers.get(name).or_else(|| head.get(name));
         let stated = of(STATUS)?.to_str().ok()?.trim();
         let number = stated.parse::<u32>().ok()?;
-        let mut words = of(MESSAGE).map(|words| percent_decoded(words.as_bytes())).unwrap_or_default();
-        let status =
-            u16::try_from(number).ok().filter(|code| trine_protocol::status_code::grpc_name(*code).is_some());
-        if status.is_none() {
+        // Not `Status::from_header_map`: for it a refusal whose message is not UTF-8 is UNKNOWN, which would be repeated for
+        // ever, and it panics at details that are not base64.
+        let words = of(MESSAGE).map(|words| percent_decode(words.as_bytes()).decode_utf8_lossy());
+        let mut words = words.unwrap_or_default().into_owned();
+        let status = i32::try_from(number).map_or(Code::Unknown, Code::from_i32);
+        if status as u32 != number {
             words.push_str(&format!(" (grpc-status {number}, which there is not)"));
         }
-        Some(Self { status: status.unwrap_or(UNKNOWN), words, message: message.finish(), head, trailers })
+        Some(Self { status, words, message: message.finish(), head, trailers })
     }
 
     /// A status in words, and no message.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn of_status(status: u16, words: &str) -> Self {
+    pub(crate) fn of_status(status: Code, words: &str) -> Self {
         let (head, trailers) = (HeaderMap::new(), HeaderMap::new());
         Self { status, words: words.to_owned(), message: Message::Whole(Vec::new()), head, trailers }
+    }
+
+    /// The status as a number, 0 to 16.
+    pub(crate) fn status_code(&self) -> u16 {
+        self.status as u16
     }
 
     /// Metadata, from the trailers or else from the head.
@@ -187,26 +194,6 @@ impl Reply {
 #[cfg(any(test, feature = "testing"))]
 pub(super) fn unframed(frame: &[u8]) -> &[u8] {
     &frame[PREFIX_BYTES..]
-}
-
-/// What is no percent-encoding stays as it is; what is no text becomes a replacement character.
-fn percent_decoded(text: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        let value = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        match (first, after) {
-            (b'%', [high, low, ..]) if value(*high).is_some() && value(*low).is_some() => {
-                bytes.push(value(*high).unwrap_or_default() << 4 | value(*low).unwrap_or_default());
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -260,7 +247,7 @@ mod tests {
     fn a_status_stands_in_the_trailers_or_else_in_the_head() {
         let of = |head: &[_], trailers: Option<&[_]>| {
             let reply = Reply::new(headers(head), trailers.map(headers), Collector::default())?;
-            Some((reply.status, reply.words))
+            Some((reply.status_code(), reply.words))
         };
         let aborted = &[("grpc-status", "10"), ("grpc-message", "only%207 left %C3%A4%2")][..];
         assert_eq!(of(aborted, None), Some((10, "only 7 left ä%2".into())));
@@ -272,6 +259,8 @@ mod tests {
         assert_eq!(of(&[("grpc-status", "ABORTED")], None), None);
         let beyond = of(&[("grpc-status", "17")], None);
         assert_eq!(beyond, Some((2, " (grpc-status 17, which there is not)".into())));
+        let (no_utf8, no_base64) = (("grpc-message", "%FF"), ("grpc-status-details-bin", "{"));
+        assert_eq!(of(&[("grpc-status", "10"), no_utf8, no_base64], None), Some((10, "\u{fffd}".into())));
     }
 
     #[test]

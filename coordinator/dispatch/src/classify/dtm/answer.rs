@@ -3,6 +3,7 @@
 
 use hyper::header::HeaderMap;
 use serde_json::Value;
+use tonic::Code;
 use trine_engine::Outcome;
 use trine_protocol::dtm::result::{FAILURE, ONGOING};
 
@@ -92,15 +93,15 @@ pub(super) fn json_rpc(status: u16, headers: &HeaderMap, body: &Body) -> Read {
 /// A reply over gRPC.
 pub(super) fn grpc(reply: &Reply) -> Read {
     match reply.status {
-        outcome::OK => {
+        Code::Ok => {
             let (output, error) = outcome::output(reply);
             (Outcome::Done { output, read_only: false }, error)
         }
-        outcome::FAILED_PRECONDITION => ongoing(),
+        Code::FailedPrecondition => ongoing(),
         // So old participants say it.
-        outcome::ABORTED if reply.words == ONGOING => ongoing(),
-        outcome::ABORTED => (refused(&reply.words), None),
-        outcome::RESOURCE_EXHAUSTED | outcome::UNAVAILABLE => {
+        Code::Aborted if reply.words == ONGOING => ongoing(),
+        Code::Aborted => (refused(&reply.words), None),
+        Code::ResourceExhausted | Code::Unavailable => {
             unknown(outcome::in_words(reply, "the participant is not available, or at a limit"))
         }
         _ => unknown(outcome::advice(reply)),
