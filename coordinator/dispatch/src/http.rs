@@ -16,12 +16,13 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tower::Service;
 use trine_engine::Call;
 
+use super::Options;
 use super::answer::{Failed, Heard, NoAnswer, Unreached};
-use super::connect::Dialer;
+use super::connect::{Dialer, Transport};
 use super::decode::Body;
 use super::location::Location;
 use super::names::Names;
@@ -29,7 +30,6 @@ use super::sockets::Sockets;
 use super::text::clean;
 use super::transport::{self, Stage};
 use super::wire_dialect::WireDialect;
-use super::{Options, stream::Stream};
 use trine_clock as clock;
 
 /// Largest head of an answer. Without a bound of ours the client holds 400 KiB for each call.
@@ -153,9 +153,9 @@ async fn read(mut body: Incoming, bytes_max: usize) -> Result<Body, hyper::Error
 struct Connector(Dialer);
 
 impl Service<Uri> for Connector {
-    type Response = Stream;
+    type Response = TokioIo<Box<dyn Transport>>;
     type Error = Unreached;
-    type Future = BoxFuture<'static, Result<Stream, Unreached>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Unreached>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unreached>> {
         Poll::Ready(Ok(()))
@@ -166,7 +166,7 @@ impl Service<Uri> for Connector {
         async move {
             // What the client asks for is the origin of a location, so the error never comes up.
             let location = Location::of(&uri.to_string()).map_err(Unreached::Failed)?;
-            Ok(Stream::new(dialer.connect(location.address()).await?))
+            Ok(TokioIo::new(dialer.connect(location.address()).await?.transport))
         }
         .boxed()
     }

@@ -26,7 +26,6 @@ mod request;
 mod retry_after;
 mod shortage;
 mod sockets;
-mod stream;
 mod text;
 mod transport;
 mod wire_dialect;

@@ -10,23 +10,23 @@ mod front;
 mod http2;
 mod incoming;
 mod outgoing;
-mod patient;
 mod reserve;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use front::Front;
-use patient::Patient;
 use reserve::{Reserve, Seat};
 use trine_clock::Stopwatch;
 
@@ -134,6 +134,15 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
+/// A connection whose writes fail if the client has read nothing for a time.
+type Patient = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
+fn patient(stream: TcpStream, write_timeout: Duration) -> Patient {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_timeout));
+    TokioIo::new(Box::pin(stream))
+}
+
 /// Tells a connection of the shutdown. The shutdown waits until the last clone is dropped.
 struct Stopping {
     watcher: Watcher,
@@ -201,7 +210,7 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let stream = Patient::new(stream, options.write_timeout);
+    let stream = patient(stream, options.write_timeout);
     let cut = CancellationToken::new();
     let pace = budget::Pace { write_timeout: options.write_timeout, cut: cut.clone() };
     let front = Front {

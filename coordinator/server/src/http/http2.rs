@@ -10,8 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::front::Front;
-use super::patient::Patient;
-use super::{HEADER_BYTES_MAX, Stopping};
+use super::{HEADER_BYTES_MAX, Patient, Stopping};
 
 /// Most requests at once on a connection. The client holds further ones back.
 const STREAMS_MAX: u32 = 200;
