@@ -5,7 +5,7 @@
 use std::io::IsTerminal;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table};
 use trine_protocol::OutcomeKind;
 use trine_protocol::Status;
 use trine_protocol::v1::OpState;
@@ -157,23 +157,16 @@ impl Sheet {
 
     /// The table as text, each line ended.
     pub(crate) fn render(&self, paper: Paper) -> String {
-        let mut shown: Vec<usize> = (0..self.header.len())
-            .filter(|&column| self.rows.iter().any(|row| !row[column].text.is_empty()))
-            .collect();
-        let mut below = Vec::new();
-        let fits =
-            |columns: &[usize]| paper.width.is_none_or(|width| self.width(columns) <= usize::from(width));
-        if !fits(&shown) {
-            (below, shown) = shown.into_iter().partition(|&column| self.wordy.contains(&self.header[column]));
-        }
-        if !fits(&shown) {
-            shown.retain(|&column| !self.spare.contains(&self.header[column]));
+        let mut table = self.table(paper);
+        let (shown, below) = self.arrange(&table.column_max_content_widths(), paper);
+        for (column, shape) in table.column_iter_mut().enumerate() {
+            if !shown.contains(&column) {
+                shape.set_constraint(ColumnConstraint::Hidden);
+            }
         }
         let mut text = String::new();
         // The header, then a line per row: no value has a line break in it.
-        for (line, row) in
-            self.table(paper, &shown).lines().zip(std::iter::once(None).chain(self.rows.iter().map(Some)))
-        {
+        for (line, row) in table.lines().zip(std::iter::once(None).chain(self.rows.iter().map(Some))) {
             text.push_str(line.trim_end());
             text.push('\n');
             let words =
@@ -187,28 +180,38 @@ impl Sheet {
         text
     }
 
-    fn width(&self, columns: &[usize]) -> usize {
-        let longest = |column: usize| {
-            let values = self.rows.iter().map(|row| row[column].text.chars().count());
-            values.chain([self.header[column].len()]).max().unwrap_or(0)
+    /// The columns that stand in the table, and those that moved below their rows.
+    fn arrange(&self, widths: &[u16], paper: Paper) -> (Vec<usize>, Vec<usize>) {
+        let fits = |columns: &[usize]| {
+            let needed: usize = columns.iter().map(|&column| usize::from(widths[column]) + GAP).sum();
+            paper.width.is_none_or(|width| needed <= usize::from(width) + GAP)
         };
-        columns.iter().map(|&column| longest(column) + GAP).sum::<usize>().saturating_sub(GAP)
+        let mut shown: Vec<usize> = (0..self.header.len())
+            .filter(|&column| self.rows.iter().any(|row| !row[column].text.is_empty()))
+            .collect();
+        let mut below = Vec::new();
+        if !fits(&shown) {
+            (below, shown) = shown.into_iter().partition(|&column| self.wordy.contains(&self.header[column]));
+        }
+        if !fits(&shown) {
+            shown.retain(|&column| !self.spare.contains(&self.header[column]));
+        }
+        (shown, below)
     }
 
-    fn table(&self, paper: Paper, shown: &[usize]) -> Table {
+    fn table(&self, paper: Paper) -> Table {
         let mut table = Table::new();
         table.load_style(NOTHING).force_no_tty().set_content_arrangement(ContentArrangement::Disabled);
         if paper.colour {
             table.enforce_styling();
         }
-        table.set_header(shown.iter().map(|&column| self.header[column]));
+        table.set_header(&self.header);
         for row in &self.rows {
-            table.add_row(shown.iter().map(|&column| cell(&row[column])));
+            table.add_row(row.iter().map(cell));
         }
-        for (position, column) in shown.iter().enumerate() {
-            let Some(shape) = table.column_mut(position) else { continue };
+        for (column, shape) in table.column_iter_mut().enumerate() {
             shape.set_padding((0, GAP as u16));
-            if self.right.contains(&self.header[*column]) {
+            if self.right.contains(&self.header[column]) {
                 shape.set_cell_alignment(CellAlignment::Right);
             }
         }
