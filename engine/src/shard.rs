@@ -127,10 +127,19 @@ pub struct ShardOptions {
     pub refresh_after_ms: Option<u64>,
 }
 
+impl ShardOptions {
+    /// What holds where nothing is set, in a store that nobody else writes to.
+    pub const DEFAULT: Self = Self {
+        evict_after_ms: 300_000,
+        batch_records_max: 2_000,
+        reload_delay_ms: 500,
+        refresh_after_ms: None,
+    };
+}
+
 impl Default for ShardOptions {
     fn default() -> Self {
-        let (evict_after_ms, batch_records_max, reload_delay_ms) = (300_000, 2_000, 500);
-        Self { evict_after_ms, batch_records_max, reload_delay_ms, refresh_after_ms: None }
+        Self::DEFAULT
     }
 }
 

@@ -14,6 +14,9 @@ use trine_protocol::{BranchId, Gid, Pattern, Status, Timestamp};
 pub(crate) use check::Check;
 pub(crate) use xa::{Xa, XaCommand, XaDatabase};
 
+/// Where a coordinator of this machine is by default.
+pub(crate) const URL_DEFAULT: &str = "http://127.0.0.1:36789";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -130,7 +133,7 @@ pub(crate) struct Remote {
         long,
         value_name = "URL",
         env = "TRINE_URL",
-        default_value = "http://127.0.0.1:36789",
+        default_value = URL_DEFAULT,
         global = true
     )]
     pub(crate) url: String,
@@ -143,7 +146,7 @@ pub(crate) struct Remote {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Health {
     /// Whom to ask
-    #[arg(long, value_name = "URL", env = "TRINE_URL", default_value = "http://127.0.0.1:36789")]
+    #[arg(long, value_name = "URL", env = "TRINE_URL", default_value = URL_DEFAULT)]
     pub(crate) url: String,
     /// What to ask: /healthz (the process answers) or /readyz (its store takes writes, and it is not shutting down)
     #[arg(long, default_value = "/healthz", value_parser = parse_path)]
@@ -403,6 +406,15 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_coordinator_is_looked_for_where_it_listens_by_default() {
+        use trine_server::config::{Config, Sources};
+        let config = Config::load(&Sources::default()).unwrap();
+        assert_eq!(URL_DEFAULT, format!("http://{}", config.http.addr));
+        #[cfg(feature = "demo")]
+        assert!(URL_DEFAULT.ends_with(&format!(":{}", crate::dev::HTTP_PORT)));
     }
 
     #[test]

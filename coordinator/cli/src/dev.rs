@@ -18,7 +18,7 @@ use super::serve::Signals;
 use scene::Scene;
 
 const DIR_DEFAULT: &str = "trine-data/dev";
-const HTTP_PORT: u16 = 36789;
+pub(crate) const HTTP_PORT: u16 = 36789;
 
 /// Starts everything, runs the tour, and either exits with its result or serves until Ctrl-C.
 pub(crate) async fn run(args: Dev) -> Result<(), Failure> {

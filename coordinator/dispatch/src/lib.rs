@@ -105,21 +105,26 @@ pub struct Options {
     pub idle_per_host_max: usize,
 }
 
+impl Options {
+    /// What holds where nothing is set. The defaults of the configuration's keys are taken from here.
+    pub const DEFAULT: Self = Self {
+        per_host_max: 512,
+        per_service_max: 128,
+        queue_len_max: 1_000,
+        queue_wait_ms: 5_000,
+        calls_max: 20_000,
+        connect_timeout_ms: 3_000,
+        name_timeout_ms: 3_000,
+        name_servers: Vec::new(),
+        lookups_max: 64,
+        connections_max: 1 << 20,
+        idle_timeout_ms: 4_000,
+        idle_per_host_max: 128,
+    };
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            per_host_max: 512,
-            per_service_max: 128,
-            queue_len_max: 1_000,
-            queue_wait_ms: 5_000,
-            calls_max: 20_000,
-            connect_timeout_ms: 3_000,
-            name_timeout_ms: 3_000,
-            name_servers: Vec::new(),
-            lookups_max: 64,
-            connections_max: 1 << 20,
-            idle_timeout_ms: 4_000,
-            idle_per_host_max: 128,
-        }
+        Self::DEFAULT
     }
 }

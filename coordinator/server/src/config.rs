@@ -1,11 +1,12 @@
 //! Configuration: defaults, then a TOML file, then `TRINE_*` variables, then flags, each overriding the one before.
 //!
 //! [`Config::load`] is a pure function of its [`Sources`]; only [`Sources::read`] reads the file system and
-//! the environment. Every key is a row of one table (`keys`), which gives the defaults, the names of variables,
-//! the validation and the reference. Modules never read the configuration: they define small option structs, which
-//! are built here and passed to them by the server.
+//! the environment. Every key is a row of one table (`keys`). Modules never read the configuration: they define small option
+//! structs without defaults, which are built here and passed to them by the server.
 
 mod error;
+#[cfg(test)]
+mod for_tests;
 mod keys;
 mod kind;
 mod layers;
@@ -24,11 +25,12 @@ use trine_engine::ShardOptions;
 use trine_protocol::duration::HumanDuration;
 
 use crate::telemetry::{LogFormat, LogOptions};
-use crate::{jobs, runtime};
+use crate::{http, jobs, runtime};
 use trine_dispatch as dispatch;
 use trine_store as store;
 
 pub use error::{ConfigError, Problem};
+pub use keys::{Dispatch, Grpc, Http, Jobs, Log, Retention, Runtime, Store};
 pub use kind::Keep;
 pub use layers::{FileText, Flag, Sources};
 pub use origin::Origin;
@@ -65,30 +67,6 @@ pub struct Config {
     origins: BTreeMap<&'static str, Origin>,
 }
 
-/// Section `http`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// `host:port` to listen on.
-    pub addr: String,
-    /// Largest request body.
-    pub body_bytes_max: usize,
-    /// Longest time for a request's headers to arrive.
-    pub header_timeout: HumanDuration,
-    /// Longest time for a request's body to arrive.
-    pub body_timeout: HumanDuration,
-    /// How long a client may take nothing of what is sent.
-    pub write_timeout: HumanDuration,
-    /// Most bytes of bodies in memory.
-    pub bodies_bytes_max: usize,
-    /// Most open connections.
-    pub connections_max: usize,
-    /// `host:port` to listen on for health alone, or `off`.
-    pub health_addr: String,
-    /// How long a shutdown waits for requests and calls under way.
-    pub drain_timeout: HumanDuration,
-}
-
 impl Http {
     /// Where to listen for health alone, if anywhere.
     pub fn health_listens(&self) -> Option<&str> {
@@ -96,98 +74,11 @@ impl Http {
     }
 }
 
-/// Section `grpc`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grpc {
-    /// `host:port` to listen on, or `off`.
-    pub addr: String,
-}
-
 impl Grpc {
     /// Where to listen, if anywhere.
     pub fn listens(&self) -> Option<&str> {
         (!kind::is_off(&self.addr)).then_some(self.addr.as_str())
     }
-}
-
-/// Section `store`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Store {
-    /// `sqlite:PATH`, `postgres://..`, `mysql://..` or `memory:`.
-    pub url: SecretText,
-    /// Where the password is, if not in the URL.
-    pub password_file: String,
-    /// Batches written side by side.
-    pub lanes: usize,
-    /// Longest time for one piece of work.
-    pub timeout: HumanDuration,
-    /// Names of accepted risks.
-    pub allow: String,
-    /// How often this coordinator says that it is alive.
-    pub heartbeat_every: HumanDuration,
-    /// A heartbeat older than this has lapsed.
-    pub lapse_after: HumanDuration,
-}
-
-/// Section `dispatch`; see [`dispatch::Options`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dispatch {
-    pub per_host_max: usize,
-    pub per_service_max: usize,
-    pub queue_len_max: usize,
-    pub queue_wait: HumanDuration,
-    pub calls_max: usize,
-    pub connect_timeout: HumanDuration,
-    pub name_timeout: HumanDuration,
-    pub name_servers: String,
-    pub idle_timeout: HumanDuration,
-    pub idle_per_host_max: usize,
-    pub instances_max: usize,
-}
-
-/// Section `runtime`; see [`runtime::Options`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Runtime {
-    pub inbox_len_max: usize,
-    pub residents_max: usize,
-    pub resident_bytes_max: usize,
-    pub evict_after: HumanDuration,
-    pub batch_records_max: usize,
-    pub reload_delay: HumanDuration,
-    pub refresh_after: HumanDuration,
-    pub busy_retry_after: HumanDuration,
-}
-
-/// Section `jobs`: cron with seconds, UTC; see [`jobs::Schedules`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Jobs {
-    pub sweep: String,
-    pub reconcile: String,
-    pub retention: String,
-    pub census: String,
-}
-
-/// Section `retention`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Retention {
-    /// How long settled transactions are kept.
-    pub settled_after: Keep,
-}
-
-/// Section `log`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    /// `auto`, `pretty` or `json`.
-    pub format: String,
-    /// Which lines.
-    pub filter: String,
 }
 
 impl Config {
@@ -298,7 +189,7 @@ impl Config {
             idle_timeout_ms: section.idle_timeout.millis(),
             idle_per_host_max: section.idle_per_host_max,
             // The bounds that depend on file descriptors are set at start.
-            ..dispatch::Options::default()
+            ..dispatch::Options::DEFAULT
         }
     }
 
@@ -316,13 +207,28 @@ impl Config {
                 refresh_after_ms: Some(section.refresh_after.millis()),
             },
             busy_retry_after_ms: section.busy_retry_after.millis(),
-            calls_drain: Duration::from_millis(self.http.drain_timeout.millis()),
-            ..runtime::Options::default()
+            proof_holds_ms: runtime::PROOF_HOLDS_MS,
+            calls_drain: time(self.http.drain_timeout),
         }
     }
 
-    pub fn heartbeat_every(&self) -> std::time::Duration {
-        std::time::Duration::from_millis(self.store.heartbeat_every.millis())
+    /// The bounds of a listener for HTTP/1.1, as far as there are file descriptors.
+    pub(crate) fn http_options(&self) -> http::Options {
+        let section = &self.http;
+        http::Options {
+            wire: http::Wire::Http1,
+            header_timeout: time(section.header_timeout),
+            body_timeout: time(section.body_timeout),
+            body_bytes_max: section.body_bytes_max,
+            write_timeout: time(section.write_timeout),
+            connections_max: section.connections_max,
+            reserved_max: http::RESERVED_MAX,
+            drain: time(section.drain_timeout),
+        }
+    }
+
+    pub fn heartbeat_every(&self) -> Duration {
+        time(self.store.heartbeat_every)
     }
 
     /// When housekeeping runs.
@@ -348,4 +254,8 @@ impl Config {
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.origins.get(key)
     }
+}
+
+fn time(duration: HumanDuration) -> Duration {
+    Duration::from_millis(duration.millis())
 }

@@ -39,12 +39,13 @@ const HEADER_BYTES_MAX: u32 = 64 * 1024;
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How often failing accepts are logged.
 const ACCEPT_SAID_EVERY: Duration = Duration::from_secs(10);
+/// Connections above the limit of a listener, for health.
+pub(crate) const RESERVED_MAX: usize = 16;
 /// Time for the header of the one request of a connection above the limit.
 const RESERVED_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
-    #[default]
     Http1,
     /// HTTP/2 from the first byte, as gRPC without TLS does.
     Http2,
@@ -69,21 +70,6 @@ pub struct Options {
     pub reserved_max: usize,
     /// Time for requests in flight to finish after the shutdown has begun. Then their connections are cut.
     pub drain: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            wire: Wire::default(),
-            header_timeout: Duration::from_secs(75),
-            body_timeout: Duration::from_secs(30),
-            body_bytes_max: trine_protocol::limits::BODY_BYTES_MAX,
-            write_timeout: Duration::from_secs(30),
-            connections_max: 10_000,
-            reserved_max: 16,
-            drain: Duration::from_secs(10),
-        }
-    }
 }
 
 /// The routers of a listener.

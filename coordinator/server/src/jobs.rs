@@ -49,17 +49,6 @@ pub struct Schedules {
     pub census: String,
 }
 
-impl Default for Schedules {
-    fn default() -> Self {
-        Self {
-            sweep: "* * * * * *".into(),
-            reconcile: "30 * * * * *".into(),
-            retention: "15 */5 * * * *".into(),
-            census: "*/10 * * * * *".into(),
-        }
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct Context {
     pub store: Arc<dyn Store>,

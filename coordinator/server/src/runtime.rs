@@ -38,6 +38,9 @@ use watch::Hub;
 pub use damaged::Damaged;
 pub use watch::Watch;
 
+/// How long a proof that lanes can write holds in a coordinator.
+pub(crate) const PROOF_HOLDS_MS: u64 = 1_000;
+
 /// Bounds of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -55,20 +58,6 @@ pub struct Options {
     pub proof_holds_ms: u64,
     /// How long a stopping lane waits for calls under way. Later ones are recorded as unknown.
     pub calls_drain: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            inbox_len_max: 10_000,
-            residents_max: 200_000,
-            resident_bytes_max: 1 << 30,
-            shard: ShardOptions { refresh_after_ms: Some(5_000), ..ShardOptions::default() },
-            busy_retry_after_ms: 1_000,
-            proof_holds_ms: 1_000,
-            calls_drain: Duration::ZERO,
-        }
-    }
 }
 
 /// Why a command got no snapshot.

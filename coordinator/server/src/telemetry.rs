@@ -70,12 +70,6 @@ pub struct LogOptions {
     pub filter: String,
 }
 
-impl Default for LogOptions {
-    fn default() -> Self {
-        Self { format: LogFormat::Auto, filter: "info,tokio_cron_scheduler=warn".into() }
-    }
-}
-
 /// Why there will be no log lines.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {

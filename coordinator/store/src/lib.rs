@@ -100,14 +100,22 @@ pub struct Options {
 }
 
 impl Options {
+    /// The default of `lanes`. This and the next two are the defaults of the configuration's keys, too.
+    pub const LANES: usize = 4;
+    /// The default of `lapse_after_ms`.
+    pub const LAPSE_AFTER_MS: u64 = 10_000;
+    /// The default of `timeout_ms`.
+    pub const TIMEOUT_MS: u64 = 30_000;
+
+    /// The defaults; a process that has the name already is not looked for.
     pub fn new(url: &str, owner: &str) -> Self {
         Self {
             url: url.to_owned(),
             owner: owner.to_owned(),
-            lanes: 4,
-            lapse_after_ms: 10_000,
+            lanes: Self::LANES,
+            lapse_after_ms: Self::LAPSE_AFTER_MS,
             name_wait_ms: 0,
-            timeout_ms: 30_000,
+            timeout_ms: Self::TIMEOUT_MS,
             allow: Vec::new(),
             password_file: None,
         }

@@ -10,6 +10,7 @@ use trine_participants::{Running, inventory, order};
 use trine_sdk::Client;
 
 use super::{HTTP_PORT, left_over, local};
+use crate::args::URL_DEFAULT;
 use crate::client::{ask, connect, install_crypto, text};
 use crate::failure::Failure;
 use crate::output;
@@ -21,7 +22,6 @@ use trine_server::telemetry;
 const ORDER_PORT: u16 = 7001;
 const INVENTORY_PORT: u16 = 7002;
 const TTL: Duration = Duration::from_secs(15);
-const URL_DEFAULT: &str = "http://127.0.0.1:36789";
 const LOG_VARIABLE: &str = "TRINE_LOG_FILTER";
 /// The tour says itself what it breaks on purpose.
 const LOG_DEFAULT: &str = "warn,trine_participants=error";

@@ -118,7 +118,7 @@ struct Layers {
 pub(super) fn lay(sources: &Sources) -> Result<Layered, ConfigError> {
     let mut layers = Layers { values: BTreeMap::new(), problems: Vec::new() };
     for key in KEYS {
-        layers.set(key, &Raw::Text(key.default.to_owned()), Origin::Default);
+        layers.set(key, &Raw::Text(key.default.to_string()), Origin::Default);
     }
     if let Some(file) = &sources.file {
         layers.file(file);

@@ -51,8 +51,8 @@ pub fn reference_markdown() -> String {
     for key in KEYS {
         let default = key
             .kind
-            .read(&Raw::Text(key.default.to_owned()))
-            .map_or_else(|_| key.default.to_owned(), |value| value.to_string());
+            .read(&Raw::Text(key.default.to_string()))
+            .map_or_else(|_| key.default.to_string(), |value| value.to_string());
         let _ = writeln!(
             text,
             "| `{}` | `{}` | `{default}` | {}{} |",

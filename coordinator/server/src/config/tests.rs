@@ -1,6 +1,8 @@
-//! Layers, messages and secrets. No test here uses the environment or the file system.
+//! Layers, messages and secrets, and whether the documents are right. No test here uses the environment.
 
-use super::keys::{KEYS, OTHER_VARIABLES};
+use expect_test::expect_file;
+
+use super::keys::{DefaultValue, KEYS, OTHER_VARIABLES};
 use super::*;
 
 fn file(text: &str) -> Sources {
@@ -16,39 +18,58 @@ fn error(sources: &Sources) -> String {
     Config::load(sources).map(|config| panic!("accepted: {config:?}")).unwrap_err().to_string()
 }
 
-fn defaults() -> Config {
-    Config::load(&Sources::default()).unwrap()
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+
+#[test]
+fn a_key_without_a_value_has_the_default_of_the_crate_that_uses_it() {
+    let config = Config::defaults();
+    assert_eq!(config.dispatch_options(), dispatch::Options::DEFAULT);
+    let shard = ShardOptions { refresh_after_ms: Some(5_000), ..ShardOptions::DEFAULT };
+    assert_eq!(config.runtime_options().shard, shard);
+    let (store, alone) = (config.store_options(), store::Options::new("memory:", "a"));
+    assert_eq!(
+        (store.lanes, store.lapse_after_ms, store.timeout_ms),
+        (alone.lanes, alone.lapse_after_ms, alone.timeout_ms)
+    );
 }
 
 #[test]
-fn the_table_of_keys_and_the_struct_have_the_same_keys() {
-    let document = toml::Table::try_from(defaults()).unwrap();
-    let mut of_struct: Vec<String> = Vec::new();
-    for (name, value) in &document {
-        match value.as_table() {
-            Some(section) => of_struct.extend(section.keys().map(|key| format!("{name}.{key}"))),
-            None => of_struct.push(name.clone()),
+fn the_page_of_the_configuration_has_the_table_of_all_keys() {
+    let page = std::fs::read_to_string(format!("{DOCS}/configuration.md")).unwrap();
+    let (words, _) = page.split_once("| Key |").unwrap();
+    // With UPDATE_EXPECT=1 the page is written.
+    expect_file![format!("{DOCS}/configuration.md")].assert_eq(&format!("{words}{}", reference_markdown()));
+}
+
+/// Documents write `` `store.lapse_after` (10 s)``.
+#[test]
+fn documents_that_state_a_default_state_the_one_that_holds() {
+    let mut stated = 0;
+    for page in ["api", "concepts", "dtm", "operating", "errors/TX0020", "errors/TX0022"] {
+        let text = std::fs::read_to_string(format!("{DOCS}/{page}.md")).unwrap();
+        for key in KEYS {
+            for said in text.split(&format!("`{}` (", key.name)).skip(1) {
+                let said: String = said.chars().take_while(|c| !matches!(c, ',' | ';' | ')')).collect();
+                let digits: String = said.chars().filter(char::is_ascii_digit).collect();
+                let Ok(number) = digits.parse::<u64>() else { continue };
+                let unit = said.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+                let number = match unit.split(' ').next().unwrap_or_default() {
+                    "GiB" => number << 30,
+                    "MiB" => number << 20,
+                    "s" => number * 1_000,
+                    _ => number,
+                };
+                let holds = match key.default {
+                    DefaultValue::Count(count) => count as u64 == number,
+                    DefaultValue::Millis(millis) => millis == number,
+                    DefaultValue::Text(text) => text.contains(&digits),
+                };
+                assert!(holds, "{page}.md says `{}` ({said}); the default is {}", key.name, key.default);
+                stated += 1;
+            }
         }
     }
-    let mut of_table: Vec<_> = KEYS.iter().map(|key| key.name.to_owned()).collect();
-    of_struct.sort();
-    of_table.sort();
-    assert_eq!(of_struct, of_table);
-}
-
-#[test]
-fn the_defaults_are_those_of_the_modules() {
-    let config = defaults();
-    assert_eq!(config.dispatch_options(), dispatch::Options::default());
-    // A lane's own default waits for no call. A process gives calls the same time as requests.
-    let calls_drain = std::time::Duration::from_secs(10);
-    assert_eq!(config.runtime_options(), runtime::Options { calls_drain, ..runtime::Options::default() });
-    assert_eq!(config.schedules(), jobs::Schedules::default());
-    assert_eq!(config.log_options(), LogOptions::default());
-    assert_eq!(config.retention_ms(), Some(30 * 24 * 60 * 60 * 1_000));
-    assert_eq!(config.http.addr, "127.0.0.1:36789");
-    assert_eq!(config.grpc.listens(), Some("127.0.0.1:36790"));
-    assert_eq!(config.store.url.expose(), "sqlite:./trine-data/trine.db");
+    assert!(stated > 15, "{stated}");
 }
 
 #[test]
@@ -85,7 +106,7 @@ fn every_key_has_a_variable_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), count);
     for key in KEYS {
-        let config = Config::load(&variables(&[(&key.variable(), key.default)])).unwrap();
+        let config = Config::load(&variables(&[(&key.variable(), &key.default.to_string())])).unwrap();
         assert_eq!(config.origin(key.name), Some(&Origin::Variable(key.variable())));
     }
 }
@@ -283,7 +304,7 @@ fn secrets_appear_nowhere() {
 #[test]
 fn a_coordinator_has_a_name_even_if_nobody_gave_it_one() {
     assert_eq!(Config::load(&file("name = \"orders-1\"")).unwrap().coordinator_name(), "orders-1");
-    let made_up = defaults().coordinator_name();
+    let made_up = Config::defaults().coordinator_name();
     Config::load(&variables(&[("TRINE_NAME", &made_up)])).unwrap();
     assert!(made_up.contains(&std::process::id().to_string()), "{made_up}");
 }

@@ -1,7 +1,6 @@
 //! The listening sockets of a coordinator with their routers: HTTP, gRPC, and health alone.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -42,7 +41,7 @@ impl Listeners {
         let calls = config.dispatch_options();
         let wanted = Share {
             connections_max: config.http.connections_max,
-            reserved_max: http::Options::default().reserved_max,
+            reserved_max: http::RESERVED_MAX,
             outgoing_max: calls.connections_max,
             lookups_max: calls.lookups_max,
         };
@@ -63,7 +62,8 @@ impl Listeners {
         context: &jobs::Context,
         shutdown: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
-        let options = options(config, share);
+        let Share { connections_max, reserved_max, .. } = share;
+        let options = http::Options { connections_max, reserved_max, ..config.http_options() };
         let budget = Budget::new(config.http.bodies_bytes_max);
         let health = health_router(context, shutdown, &budget);
         let seats = |health| api::health::with_seats(health, options.reserved_max);
@@ -119,21 +119,5 @@ fn say(limit: descriptors::Limit, wanted: Share, share: Share) {
             lookups_max,
             "file descriptors"
         );
-    }
-}
-
-/// The bounds of each listener.
-fn options(config: &Config, share: Share) -> http::Options {
-    let section = &config.http;
-    let time = |duration: trine_protocol::duration::HumanDuration| Duration::from_millis(duration.millis());
-    http::Options {
-        wire: Wire::Http1,
-        header_timeout: time(section.header_timeout),
-        body_timeout: time(section.body_timeout),
-        body_bytes_max: section.body_bytes_max,
-        write_timeout: time(section.write_timeout),
-        connections_max: share.connections_max,
-        reserved_max: share.reserved_max,
-        drain: time(section.drain_timeout),
     }
 }
