@@ -2,7 +2,9 @@
 
 mod damaged;
 mod errors;
+mod events;
 mod grpc;
+mod operators;
 mod participants;
 mod transactions;
 mod workflows;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
+use expect_test::Expect;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +30,12 @@ use crate::runtime::{Lanes, Options};
 use trine_dispatch::{Caller, Directory, Returned};
 use trine_store::Store;
 use trine_store::memory::Memory;
+
+const SAGA: &str = r#"{"gid":"order-42","pattern":"saga","labels":{"customer":"7"},"branches":[
+    {"id":"stock","action":"http://a/take","compensate":"http://a/give","payload":{"sku":"A-1"}},
+    {"id":"order","action":"http://b/refuse","compensate":"http://b/cancel","after":["stock"]}]}"#;
+const OPEN: &str = r#"{"gid":"pay-1","pattern":"tcc","open":true}"#;
+const WAIT: [(&str, &str); 1] = [("prefer", "wait=10")];
 
 /// Participants that may be registered.
 const INSTANCES_MAX: usize = 3;
@@ -202,4 +211,8 @@ pub(super) fn masked(text: &str) -> String {
         if is_time { "<time>" } else { part }
     });
     parts.collect::<Vec<_>>().join("\"")
+}
+
+fn check(actual: String, expected: Expect) {
+    expected.assert_eq(&actual);
 }

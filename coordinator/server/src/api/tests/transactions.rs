@@ -1,21 +1,12 @@
 //! The calls on transactions, as they look on the wire.
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
-use expect_test::{Expect, expect};
+use axum::http::Request;
+use expect_test::expect;
 
-use super::{Api, shown};
+use super::{Api, OPEN, SAGA, WAIT, check, shown};
 
-fn check(actual: String, expected: Expect) {
-    expected.assert_eq(&actual);
-}
-
-const SAGA: &str = r#"{"gid":"order-42","pattern":"saga","labels":{"customer":"7"},"branches":[
-    {"id":"stock","action":"http://a/take","compensate":"http://a/give","payload":{"sku":"A-1"}},
-    {"id":"order","action":"http://b/refuse","compensate":"http://b/cancel","after":["stock"]}]}"#;
-const OPEN: &str = r#"{"gid":"pay-1","pattern":"tcc","open":true}"#;
 const BRANCH: &str = r#"{"id":"debit","url":"http://a/debit","payload":{"amount":3}}"#;
-const WAIT: [(&str, &str); 1] = [("prefer", "wait=10")];
 
 #[tokio::test]
 async fn a_saga_that_is_refused_rolls_back_and_says_why() {
@@ -186,174 +177,6 @@ async fn an_idempotency_key_names_the_transaction() {
 }
 
 #[tokio::test]
-async fn a_stream_continues_after_the_last_event_and_stops_when_all_is_seen() {
-    let api = Api::start();
-    api.post_with("/v1/transactions", &WAIT, SAGA).await;
-    let after = |seq: &str| {
-        Request::get("/v1/transactions/order-42/events")
-            .header("last-event-id", seq)
-            .body(Body::empty())
-            .unwrap()
-    };
-    let rest = shown(api.send(after("2")).await).await;
-    assert!(rest.contains("id: 3\n") && !rest.contains("id: 2\n"), "{rest}");
-    assert_eq!(api.send(after("1000")).await.status(), StatusCode::NO_CONTENT);
-    assert_eq!(api.send(after("x")).await.status(), StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
-async fn a_stream_tells_what_happens_while_it_is_read() {
-    let api = Api::start();
-    api.post("/v1/transactions", OPEN).await;
-    let request = Request::get("/v1/transactions/pay-1/events").body(Body::empty()).unwrap();
-    let response = api.send(request).await;
-    // The stream is open before the abort, and ends by itself with the events that the abort causes.
-    let (text, _) = tokio::join!(shown(response), api.post("/v1/transactions/pay-1/abort", ""));
-    assert!(text.contains("event: rollback_begun") && text.contains("event: rolled_back"), "{text}");
-}
-
-#[tokio::test]
-async fn a_stream_ends_when_the_shutdown_begins() {
-    let api = Api::start();
-    api.post("/v1/transactions", OPEN).await;
-    let request = Request::get("/v1/transactions/pay-1/events").body(Body::empty()).unwrap();
-    let response = api.send(request).await;
-    api.shutdown.cancel();
-    assert!(shown(response).await.contains("event: created"));
-}
-
-#[tokio::test]
-async fn operators_replay_and_settle_by_hand() {
-    let api = Api::start();
-    api.post("/v1/transactions", OPEN).await;
-    check(
-        api.post("/v1/admin/transactions/pay-1/replay", "").await,
-        expect![[r#"
-        200 OK
-        content-type: application/json
-        {"gid":"pay-1","status":"open","parked":false}
-    "#]],
-    );
-    check(
-        api.post("/v1/admin/replay", "{}").await,
-        expect![[r#"
-        200 OK
-        content-type: application/json
-        {"matched":0,"replayed":0,"failed":0,"more":false}
-    "#]],
-    );
-    let blank = r#"{"outcome":"rolled_back","reason":"  "}"#;
-    check(
-        api.post("/v1/admin/transactions/pay-1/force", blank).await,
-        expect![[r#"
-        422 Unprocessable Entity
-        content-type: application/problem+json
-        {"type":"urn:trine:error:TX0002","title":"A field of the body cannot be used","status":422,"detail":"must not be blank: the next person will read it","code":"TX0002","field":"reason"}
-    "#]],
-    );
-    let reason = r#"{"outcome":"rolled_back","reason":"customer called","by":"kim"}"#;
-    check(
-        api.post("/v1/admin/transactions/pay-1/force", reason).await,
-        expect![[r#"
-        200 OK
-        content-type: application/json
-        {"gid":"pay-1","pattern":"tcc","status":"rolled_back","settled":true,"parked":false}
-    "#]],
-    );
-    let view = api.get("/v1/transactions/pay-1").await;
-    assert!(view.contains(r#""cause":{"kind":"forced","reason":"customer called"}"#), "{view}");
-}
-
-#[tokio::test]
-async fn everything_parked_is_replayed_at_once() {
-    let api = Api::start();
-    for gid in ["p-1", "p-2", "p-3"] {
-        let saga = format!(
-            r#"{{"gid":"{gid}","pattern":"saga","options":{{"retry":{{"max_attempts":1}}}},
-                "branches":[{{"id":"a","action":"http://a/broken"}}]}}"#
-        );
-        api.post("/v1/transactions", &saga).await;
-        api.follow_until(gid, "op_parked").await;
-    }
-    check(
-        api.get("/v1/transactions/p-1").await,
-        expect![[r#"
-            200 OK
-            content-type: application/json
-            {"gid":"p-1","pattern":"saga","status":"running","settled":false,"parked":"exhausted","waiting_on":{"branch":"a","op":"action","attempts":1,"last_outcome":"unknown","since":"<time>"},"labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/broken","reason":"exhausted","last_outcome":"unknown","since":"<time>"}]}],"next":[]}
-        "#]],
-    );
-    check(
-        api.post("/v1/admin/replay", r#"{"host":"b"}"#).await,
-        expect![[r#"
-        200 OK
-        content-type: application/json
-        {"matched":0,"replayed":0,"failed":0,"more":false}
-    "#]],
-    );
-    check(
-        api.post("/v1/admin/replay", r#"{"limit":2}"#).await,
-        expect![[r#"
-        200 OK
-        content-type: application/json
-        {"matched":2,"replayed":2,"failed":0,"more":true}
-    "#]],
-    );
-    api.follow_until("p-3", "replayed").await;
-}
-
-#[tokio::test]
-async fn an_answer_that_no_retry_mends_parks_and_says_so_in_view_list_and_metrics() {
-    let api = Api::start();
-    let saga = r#"{"gid":"m-1","pattern":"saga","options":{"retry":{"client_error_attempts":1}},
-        "branches":[{"id":"a","action":"http://a/missing"}]}"#;
-    api.post("/v1/transactions", saga).await;
-    api.follow_until("m-1", "op_parked").await;
-    check(
-        api.get("/v1/transactions/m-1").await,
-        expect![[r#"
-            200 OK
-            content-type: application/json
-            {"gid":"m-1","pattern":"saga","status":"running","settled":false,"parked":"client_error","waiting_on":{"branch":"a","op":"action","attempts":1,"last_outcome":"unknown","last_error":"HTTP 404: there is nothing at this path","since":"<time>"},"labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/missing","reason":"client_error","last_outcome":"unknown","last_error":"HTTP 404: there is nothing at this path","since":"<time>"}]}],"next":[]}
-        "#]],
-    );
-    check(
-        api.get("/v1/transactions?parked=true").await,
-        expect![[r#"
-            200 OK
-            content-type: application/json
-            {"transactions":[{"gid":"m-1","pattern":"saga","status":"running","parked":"client_error","created_at":"<time>","updated_at":"<time>"}]}
-        "#]],
-    );
-    let metrics = api.get("/metrics").await;
-    assert!(metrics.contains(r#"trine_ops_parked_total{op="action",cause="client_error"} 1"#), "{metrics}");
-}
-
-#[tokio::test]
-async fn a_history_is_read_page_by_page() {
-    let api = Api::start();
-    let saga = r#"{"gid":"h-1","pattern":"saga","branches":[{"id":"a","action":"http://a/x"},{"id":"b","action":"http://a/y"}]}"#;
-    api.post_with("/v1/transactions", &WAIT, saga).await;
-    let (mut pages, mut path) = (Vec::new(), "/v1/transactions/h-1/history?limit=2".to_owned());
-    loop {
-        let answer = api.get(&path).await;
-        let body: serde_json::Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
-        let events = body["events"].as_array().unwrap();
-        pages.push(events.iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>());
-        let Some(seq) = body["next_after_seq"].as_u64() else { break };
-        path = format!("/v1/transactions/h-1/history?limit=2&after_seq={seq}");
-    }
-    assert_eq!(pages, [vec![1, 2], vec![3, 4]]);
-    let after = api.get("/v1/transactions/h-1/history?after_seq=4").await;
-    assert!(after.ends_with("{\"gid\":\"h-1\",\"events\":[]}\n"), "{after}");
-    assert!(api.get("/v1/transactions/nobody/history").await.starts_with("404"));
-    for unusable in ["limit=0", "limit=1001", "after_seq=-1", "after_seq=x", "page=2", "limit=1&limit=2"] {
-        let answer = api.get(&format!("/v1/transactions/h-1/history?{unusable}")).await;
-        assert!(answer.starts_with("400"), "{unusable}: {answer}");
-    }
-}
-
-#[tokio::test]
 async fn an_aborted_saga_says_what_nothing_undid() {
     let api = Api::start();
     let saga = r#"{"gid":"l-1","pattern":"saga","branches":[{"id":"mail","action":"http://a/broken"}]}"#;
@@ -362,16 +185,6 @@ async fn an_aborted_saga_says_what_nothing_undid() {
     api.post_with("/v1/transactions/l-1/abort", &WAIT, "").await;
     let view = api.get("/v1/transactions/l-1").await;
     assert!(view.contains(r#""status":"rolled_back""#) && view.contains(r#""may_stand":["mail"]"#), "{view}");
-}
-
-#[tokio::test]
-async fn waiting_ends_when_the_transaction_has_parked() {
-    let api = Api::start();
-    let saga = r#"{"gid":"w-1","pattern":"saga","options":{"retry":{"max_attempts":1}},
-        "branches":[{"id":"a","action":"http://a/missing"}]}"#;
-    let answer = api.post_with("/v1/transactions", &[("prefer", "wait=300")], saga).await;
-    assert!(answer.starts_with("202") && answer.contains(r#""parked":true"#), "{answer}");
-    assert!(answer.contains(r#""waiting_on":{"branch":"a","op":"action","attempts":1"#), "{answer}");
 }
 
 #[tokio::test]
@@ -392,69 +205,4 @@ async fn a_repeated_creation_is_answered_even_if_its_participant_has_left() {
     assert_eq!(api.post_with("/v1/transactions", &WAIT, saga).await, first);
     let other = saga.replace("take", "give");
     assert!(api.post("/v1/transactions", &other).await.starts_with("409"));
-}
-
-#[tokio::test]
-async fn health_says_alive_ready_and_what_is_measured() {
-    let api = Api::start();
-    check(
-        api.get("/healthz").await,
-        expect![[r#"
-        200 OK
-        content-type: application/json
-        {"status":"alive"}
-    "#]],
-    );
-    check(
-        api.get("/readyz").await,
-        expect![[r#"
-        200 OK
-        content-type: application/json
-        {"status":"ready"}
-    "#]],
-    );
-    api.memory.faults().set_appends_down(true);
-    check(
-        api.get("/readyz").await,
-        expect![[r#"
-        503 Service Unavailable
-        retry-after: 1
-        content-type: application/problem+json
-        {"type":"urn:trine:error:TX0023","title":"The coordinator is not ready","status":503,"detail":"journal: a record could not be appended over a lane's own connection and read back; the log says why","code":"TX0023"}
-    "#]],
-    );
-    api.memory.faults().set_appends_down(false);
-    assert!(api.get("/readyz").await.starts_with("200"));
-    let asked = trine_clock::Stopwatch::start();
-    let store_now =
-        |behind_ms: u64| trine_protocol::Timestamp::from_millis(trine_clock::now().millis() - behind_ms);
-    api.lanes.handle().store_clock().heard(store_now(40 * 24 * 60 * 60 * 1_000 + 5_000), asked);
-    let answer = api.get("/readyz").await;
-    assert!(answer.starts_with("503") && answer.contains("TX0023"), "{answer}");
-    assert!(answer.contains("clock: this machine's clock is 40 days ahead of the store's"), "{answer}");
-    let timed = r#"{"gid":"late-1","pattern":"tcc","open":true,"options":{"deadline":"1m"}}"#;
-    check(
-        api.post("/v1/transactions", timed).await,
-        expect![[r#"
-        503 Service Unavailable
-        retry-after: 1
-        content-type: application/problem+json
-        {"type":"urn:trine:error:TX0023","title":"The coordinator is not ready","status":503,"detail":"clock: nothing was done, because this machine's clock is 40 days ahead of the store's: repeat this at another coordinator, or here when the clock is right","code":"TX0023","gid":"late-1"}
-    "#]],
-    );
-    assert!(api.post("/v1/transactions", SAGA).await.starts_with("202"), "it has no time");
-    api.lanes.handle().store_clock().heard(store_now(1_500), asked);
-    assert!(api.get("/readyz").await.starts_with("200"), "two seconds do no harm");
-    let metrics = api.get("/metrics").await;
-    assert!(metrics.contains("application/openmetrics-text") && metrics.contains("# EOF"), "{metrics}");
-    api.shutdown.cancel();
-    check(
-        api.get("/readyz").await,
-        expect![[r#"
-        503 Service Unavailable
-        retry-after: 1
-        content-type: application/problem+json
-        {"type":"urn:trine:error:TX0016","title":"The coordinator is shutting down","status":503,"detail":"nothing was done; ask another coordinator, or this one after its restart","code":"TX0016"}
-    "#]],
-    );
 }
