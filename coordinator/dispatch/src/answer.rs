@@ -5,7 +5,7 @@ use trine_engine::{Answer, CallReport, Outcome, ParkCause};
 
 /// An answer that arrived whole.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct Classified {
     pub(super) status_code: u16,
     pub(super) outcome: Outcome,
     /// Why no retry mends it, if that is so.
@@ -14,7 +14,7 @@ pub(super) struct Heard {
     pub(super) error: Option<String>,
 }
 
-impl Heard {
+impl Classified {
     /// The participant has the gid and branch on record from somebody else.
     pub(super) fn conflict(status_code: u16, words: String) -> Self {
         let (outcome, parks) = (Outcome::Unknown, Some(ParkCause::Conflict));
@@ -24,7 +24,7 @@ impl Heard {
 
 /// A call that failed before there was anything to classify.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct FailedAttempt {
     pub(super) status_code: Option<u16>,
     pub(super) error: String,
 }
@@ -33,7 +33,7 @@ pub(super) struct Failed {
 #[derive(Debug)]
 pub(super) enum NoAnswer {
     /// The attempt was made, and came to nothing that is known.
-    Failed(Failed),
+    Failed(FailedAttempt),
     /// Nothing left this process: there was no attempt.
     NotSent(String),
     /// The same, for want of something that is this coordinator's own.
@@ -55,9 +55,11 @@ pub(super) enum Unreached {
 }
 
 /// What the engine is told of an attempt that took this long.
-pub(super) fn report(end: Result<Heard, Failed>, duration_ms: u64) -> Answer {
+pub(super) fn report(end: Result<Classified, FailedAttempt>, duration_ms: u64) -> Answer {
     let (outcome, parks, status_code, error) = match end {
-        Ok(heard) => (heard.outcome, heard.parks, Some(heard.status_code), heard.error),
+        Ok(classified) => {
+            (classified.outcome, classified.parks, Some(classified.status_code), classified.error)
+        }
         Err(failed) => (Outcome::Unknown, None, failed.status_code, Some(failed.error)),
     };
     let report = CallReport { status_code, duration_ms, error };

@@ -11,7 +11,7 @@ use trine_engine::{Answer, Call, Outcome};
 use trine_protocol::{JournalId, Target};
 
 use super::address::Address;
-use super::answer::{Failed, NoAnswer, Unreached, report};
+use super::answer::{FailedAttempt, NoAnswer, Unreached, report};
 use super::classify::Dialect;
 use super::held::Held;
 use super::hosts::{Hosts, Key, NoPlace};
@@ -65,7 +65,7 @@ impl Dispatcher {
     }
 
     async fn make(self, call: Call) -> Returned {
-        let unmade = |error| Returned::Answer(report(Err(Failed { status_code: None, error }), 0));
+        let unmade = |error| Returned::Answer(report(Err(FailedAttempt { status_code: None, error }), 0));
         let not_sent = |reason: String| {
             let retry_after_ms = rest_ms();
             tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
@@ -81,10 +81,10 @@ impl Dispatcher {
             // register again, after a restart of theirs or ours.
             Err(Nowhere::Now(error)) => return not_sent(clean(&error)),
             Err(Nowhere::Ever(error)) => {
-                let heard = report(Err(Failed { status_code: None, error }), 0);
+                let answer = report(Err(FailedAttempt { status_code: None, error }), 0);
                 // No retry mends a target. The dialect's are repeated all the same, as dtm does.
                 let outcome = if call.terms.is_none() { Outcome::ClientError } else { Outcome::Unknown };
-                return Returned::Answer(Answer { outcome, ..heard });
+                return Returned::Answer(Answer { outcome, ..answer });
             }
         };
         let origin = destination.origin();
@@ -113,7 +113,7 @@ impl Dispatcher {
             Destination::Grpc(method) => self.grpc.exchange(&call, &*dialect, method).await,
         };
         let end = match end {
-            Ok(heard) => Ok(heard),
+            Ok(classified) => Ok(classified),
             Err(NoAnswer::Failed(failed)) => Err(failed),
             Err(NoAnswer::NotSent(reason)) => return not_sent(reason),
             Err(NoAnswer::Held(reason)) => return self.hold(&call, reason, rest_ms()),

@@ -24,7 +24,7 @@ use hyper::{Request, Response, StatusCode};
 use trine_engine::Call;
 
 use super::Options;
-use super::answer::{Failed, Heard, NoAnswer, Unreached};
+use super::answer::{Classified, FailedAttempt, NoAnswer, Unreached};
 use super::names::Names;
 use super::sockets::Sockets;
 use super::text::clean;
@@ -70,11 +70,12 @@ impl Client {
         call: &Call,
         dialect: &dyn WireDialect,
         destination: &Destination,
-    ) -> Result<Heard, NoAnswer> {
+    ) -> Result<Classified, NoAnswer> {
         let host = destination.host();
         let mut stage = Stage::Connect;
         let limit = Duration::from_millis(call.timeout_ms);
-        let failed = |error: String| NoAnswer::Failed(Failed { status_code: None, error: clean(&error) });
+        let failed =
+            |error: String| NoAnswer::Failed(FailedAttempt { status_code: None, error: clean(&error) });
         let question = dialect.ask_grpc(call).map_err(failed)?;
         match tokio::time::timeout(limit, self.converse(&question, limit, destination, &mut stage)).await {
             Ok(Ok(reply)) => Ok(dialect.read_grpc(call, &reply, clock::now())),
@@ -84,7 +85,7 @@ impl Client {
             Ok(Err(NoReply::Unreached(Unreached::Held(words)))) => Err(NoAnswer::Held(clean(&words))),
             Ok(Err(NoReply::NotGrpc(status, words))) => {
                 let (outcome, error) = (dialect.read_not_grpc(status), Some(clean(&words)));
-                Ok(Heard { status_code: status, outcome, parks: None, error })
+                Ok(Classified { status_code: status, outcome, parks: None, error })
             }
             Ok(Err(NoReply::Broken(error))) => Err(failed(failure::broken(stage, host, &error))),
             Err(_) => Err(failed(failure::timeout(stage, host, call.timeout_ms))),

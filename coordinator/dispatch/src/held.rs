@@ -12,11 +12,11 @@ const TELL_EVERY: Duration = Duration::from_secs(30);
 /// What was held back since the log was told.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    state: Mutex<State>,
+    state: Mutex<Untold>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Untold {
     told: Option<Stopwatch>,
     untold: u64,
 }

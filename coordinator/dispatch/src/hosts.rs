@@ -28,11 +28,11 @@ const SERVICES_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Hosts {
     options: Options,
-    state: Mutex<State>,
+    state: Mutex<Occupancy>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Occupancy {
     hosts: HashMap<String, Host>,
     /// Calls under way or waiting, everywhere.
     calls: usize,
@@ -164,7 +164,7 @@ impl Hosts {
 
     fn ask(self: &Arc<Self>, key: &Key) -> Result<Asked, NoPlace> {
         let mut state = self.lock();
-        let State { hosts, calls, last_ticket } = &mut *state;
+        let Occupancy { hosts, calls, last_ticket } = &mut *state;
         // The sum bounds the lines; who finds a place free takes it whatever lines stand elsewhere.
         let crowded = *calls >= self.options.calls_max;
         let host = hosts.entry(key.host.clone()).or_default();
@@ -207,8 +207,8 @@ impl Hosts {
     }
 
     /// Hands free places of a host to those in line.
-    fn hand_out(self: &Arc<Self>, state: &mut State, name: &str) {
-        let State { hosts, calls, .. } = state;
+    fn hand_out(self: &Arc<Self>, state: &mut Occupancy, name: &str) {
+        let Occupancy { hosts, calls, .. } = state;
         let Some(host) = hosts.get_mut(name) else { return };
         loop {
             let at_host = host.under_way;
@@ -237,7 +237,7 @@ impl Hosts {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Occupancy> {
         // Counters are changed in one step each: a panic elsewhere leaves them right.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -256,7 +256,7 @@ impl Hosts {
     }
 }
 
-impl State {
+impl Occupancy {
     /// Forgets a service, and its host, once nobody is there.
     fn tidy(&mut self, key: &Key) {
         let Some(host) = self.hosts.get_mut(&key.host) else { return };

@@ -21,7 +21,7 @@ use tower::Service;
 use trine_engine::Call;
 
 use super::Options;
-use super::answer::{Failed, Heard, NoAnswer, Unreached};
+use super::answer::{Classified, FailedAttempt, NoAnswer, Unreached};
 use super::connect::{Dialer, Transport};
 use super::decode::Body;
 use super::location::Location;
@@ -61,10 +61,11 @@ impl Client {
         call: &Call,
         dialect: &dyn WireDialect,
         location: &Location,
-    ) -> Result<Heard, NoAnswer> {
+    ) -> Result<Classified, NoAnswer> {
         let host = location.address().host();
-        let failed =
-            |status_code, error: String| NoAnswer::Failed(Failed { status_code, error: clean(&error) });
+        let failed = |status_code, error: String| {
+            NoAnswer::Failed(FailedAttempt { status_code, error: clean(&error) })
+        };
         let request = dialect.ask_http(call, location).map_err(|error| failed(None, error))?;
         let mut request = request.map(Full::new);
         let headers = request.headers_mut();
@@ -124,7 +125,9 @@ fn unsent(error: &legacy::Error) -> Option<NoAnswer> {
     match transport::find::<Unreached>(error)? {
         Unreached::NotSent(words) => Some(NoAnswer::NotSent(clean(words))),
         Unreached::Held(words) => Some(NoAnswer::Held(clean(words))),
-        Unreached::Failed(words) => Some(NoAnswer::Failed(Failed { status_code: None, error: clean(words) })),
+        Unreached::Failed(words) => {
+            Some(NoAnswer::Failed(FailedAttempt { status_code: None, error: clean(words) }))
+        }
     }
 }
 

@@ -86,7 +86,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Entry {
     known: Option<Known>,
-    failed: Option<Failed>,
+    failed: Option<FailedLookup>,
     looking: Option<Looking>,
 }
 
@@ -98,7 +98,7 @@ struct Known {
 }
 
 #[derive(Debug, Clone)]
-struct Failed {
+struct FailedLookup {
     error: Unresolved,
     since: Stopwatch,
     in_a_row: u32,
@@ -230,7 +230,8 @@ impl Inner {
                 }
                 let in_a_row = entry.failed.as_ref().map_or(0, |failed| failed.in_a_row).saturating_add(1);
                 tracing::debug!(name, ?error, in_a_row, "a name could not be resolved");
-                entry.failed = Some(Failed { error: error.clone(), since: Stopwatch::start(), in_a_row });
+                entry.failed =
+                    Some(FailedLookup { error: error.clone(), since: Stopwatch::start(), in_a_row });
                 Err(error)
             }
         }
@@ -242,7 +243,7 @@ impl Inner {
     }
 }
 
-impl Failed {
+impl FailedLookup {
     /// How long the name server is left alone.
     fn rest(&self) -> Duration {
         REST_MIN * 2_u32.pow(self.in_a_row.saturating_sub(1).min(REST_DOUBLINGS_MAX))

@@ -6,7 +6,7 @@ use hyper::{Method, Request};
 use trine_engine::Call;
 use trine_protocol::{JournalId, Timestamp};
 
-use super::answer::Heard;
+use super::answer::Classified;
 use super::decode::Body;
 use super::location::Location;
 use super::wire_dialect::WireDialect;
@@ -31,12 +31,19 @@ impl WireDialect for Native {
         Ok(request)
     }
 
-    fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard {
+    fn read_http(
+        &self,
+        call: &Call,
+        status: u16,
+        headers: &HeaderMap,
+        body: &Body,
+        now: Timestamp,
+    ) -> Classified {
         if let Some(words) = classify::conflict(status, headers, body) {
-            return Heard::conflict(status, words);
+            return Classified::conflict(status, words);
         }
         let (outcome, error) = classify::classify(call.op(), status, headers, body, now);
-        Heard { status_code: status, outcome, parks: None, error }
+        Classified { status_code: status, outcome, parks: None, error }
     }
 
     fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {
@@ -45,7 +52,7 @@ impl WireDialect for Native {
         Ok(grpc::Question::new(metadata, call.payload.as_bytes()))
     }
 
-    fn read_grpc(&self, call: &Call, reply: &grpc::Reply, now: Timestamp) -> Heard {
+    fn read_grpc(&self, call: &Call, reply: &grpc::Reply, now: Timestamp) -> Classified {
         grpc::outcome::classify(call.op(), reply, now)
     }
 }

@@ -57,13 +57,13 @@ pub fn asked(call: &Call) -> String {
 /// An answer: over HTTP a status and a body, over gRPC a status and its words.
 pub fn heard(call: &Call, status: u16, words: &str) -> Answer {
     let dialect = dialect_of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
-    let heard = if call.target.grpc().is_some() {
+    let classified = if call.target.grpc().is_some() {
         dialect.read_grpc(call, &grpc::Reply::of_status(Code::from_i32(status.into()), words), clock::now())
     } else {
         let body = Body::Whole(words.as_bytes().to_vec());
         dialect.read_http(call, status, &HeaderMap::new(), &body, clock::now())
     };
-    Answer { random_permille: 0, ..report(Ok(heard), 0) }
+    Answer { random_permille: 0, ..report(Ok(classified), 0) }
 }
 
 fn headers(map: &HeaderMap) -> String {

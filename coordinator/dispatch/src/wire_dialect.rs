@@ -9,7 +9,7 @@ use trine_engine::{Call, Outcome};
 use trine_protocol::Timestamp;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
-use super::answer::Heard;
+use super::answer::Classified;
 use super::classify;
 use super::decode::Body;
 use super::grpc::{Question, Reply};
@@ -32,11 +32,18 @@ pub(super) trait WireDialect: Send + Sync {
     }
 
     /// What an answer over HTTP means.
-    fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Heard;
+    fn read_http(
+        &self,
+        call: &Call,
+        status: u16,
+        headers: &HeaderMap,
+        body: &Body,
+        now: Timestamp,
+    ) -> Classified;
 
     /// The request over gRPC.
     fn ask_grpc(&self, call: &Call) -> Result<Question, String>;
 
     /// What a reply over gRPC means.
-    fn read_grpc(&self, call: &Call, reply: &Reply, now: Timestamp) -> Heard;
+    fn read_grpc(&self, call: &Call, reply: &Reply, now: Timestamp) -> Classified;
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Every participant's memory. Clones are the same book.
 #[derive(Clone)]
-pub(super) struct Book(Arc<Mutex<State>>);
+pub(super) struct Book(Arc<Mutex<Entries>>);
 
-struct State {
+struct Entries {
     random: fastrand::Rng,
     /// Branches of a transaction and what became of them.
     branches: BTreeMap<(String, String), Branch>,
@@ -26,7 +26,7 @@ struct Branch {
 
 /// How an op is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(super) enum Reply {
     Success,
     Failure,
     Ongoing,
@@ -40,10 +40,10 @@ fn undoes(op: &str) -> bool {
 impl Book {
     pub(super) fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self(Arc::new(Mutex::new(State { random, branches: BTreeMap::new(), locals: BTreeMap::new() })))
+        Self(Arc::new(Mutex::new(Entries { random, branches: BTreeMap::new(), locals: BTreeMap::new() })))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().expect("no participant panics")
     }
 
@@ -53,18 +53,18 @@ impl Book {
     }
 
     /// Does an op, unless luck has it otherwise: some fail before, some after it took effect.
-    pub(super) fn act(&self, gid: &str, branch: &str, op: &str) -> Answer {
+    pub(super) fn act(&self, gid: &str, branch: &str, op: &str) -> Reply {
         let luck = self.state().random.u8(..);
         match luck {
-            0..12 => return Answer::Broken,
-            12..24 => return Answer::Ongoing,
+            0..12 => return Reply::Broken,
+            12..24 => return Reply::Ongoing,
             24.. => {}
         }
         if gid.ends_with("-refused") && op == "action" && branch == "02" && gid.starts_with("saga") {
-            return Answer::Failure;
+            return Reply::Failure;
         }
         self.effect(gid, branch, op);
-        if luck < 36 { Answer::Broken } else { Answer::Success }
+        if luck < 36 { Reply::Broken } else { Reply::Success }
     }
 
     /// An op takes effect, if it still may.

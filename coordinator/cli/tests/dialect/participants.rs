@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use tokio::sync::mpsc;
 
-use super::book::{Answer, Book};
+use super::book::{Book, Reply};
 use super::initiators::Initiator;
 use crate::support::Http;
 
@@ -49,11 +49,11 @@ impl Participants {
 async fn branch(State(shared): State<Shared>, Query(parameters): Parameters) -> (StatusCode, &'static str) {
     tokio::time::sleep(Duration::from_millis(shared.book.delay_ms())).await; // tidy-allow: sleep, a slow participant
     match shared.book.act(&parameters["gid"], &parameters["branch_id"], &parameters["op"]) {
-        Answer::Success => (StatusCode::OK, r#"{"dtm_result":"SUCCESS"}"#),
+        Reply::Success => (StatusCode::OK, r#"{"dtm_result":"SUCCESS"}"#),
         // As old clients say it.
-        Answer::Failure => (StatusCode::OK, r#"{"dtm_result":"FAILURE"}"#),
-        Answer::Ongoing => (StatusCode::TOO_EARLY, "ONGOING"),
-        Answer::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "out of luck"),
+        Reply::Failure => (StatusCode::OK, r#"{"dtm_result":"FAILURE"}"#),
+        Reply::Ongoing => (StatusCode::TOO_EARLY, "ONGOING"),
+        Reply::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "out of luck"),
     }
 }
 

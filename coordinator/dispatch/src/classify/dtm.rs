@@ -14,7 +14,7 @@ use trine_protocol::dtm::{CallProtocol, NO_BRANCH, Terms, TransType, op};
 use trine_protocol::{Op, Timestamp};
 
 use super::Body;
-use crate::answer::Heard;
+use crate::answer::Classified;
 use crate::grpc;
 use crate::location::Location;
 use crate::wire_dialect::WireDialect;
@@ -78,10 +78,17 @@ impl WireDialect for Dialect {
         answer::BODY_BYTES_MAX
     }
 
-    fn read_http(&self, call: &Call, status: u16, headers: &HeaderMap, body: &Body, _: Timestamp) -> Heard {
+    fn read_http(
+        &self,
+        call: &Call,
+        status: u16,
+        headers: &HeaderMap,
+        body: &Body,
+        _: Timestamp,
+    ) -> Classified {
         let read = if self.is_json_rpc(call) { answer::json_rpc } else { answer::http };
         let (outcome, error) = read(status, headers, body);
-        Heard { status_code: status, outcome, parks: None, error }
+        Classified { status_code: status, outcome, parks: None, error }
     }
 
     // dtm repeats these for ever, and its users mend them while it does.
@@ -93,9 +100,9 @@ impl WireDialect for Dialect {
         Ok(grpc::Question::new(self.metadata(call)?, &self.payload(call)))
     }
 
-    fn read_grpc(&self, _: &Call, reply: &grpc::Reply, _: Timestamp) -> Heard {
+    fn read_grpc(&self, _: &Call, reply: &grpc::Reply, _: Timestamp) -> Classified {
         let (outcome, error) = answer::grpc(reply);
-        Heard { status_code: reply.status_code(), outcome, parks: None, error }
+        Classified { status_code: reply.status_code(), outcome, parks: None, error }
     }
 }
 

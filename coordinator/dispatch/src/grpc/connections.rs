@@ -31,11 +31,11 @@ pub(super) struct Connections {
     connect_timeout: Duration,
     idle_timeout: Duration,
     dialer: Dialer,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<Pool>>,
 }
 
 #[derive(Default)]
-struct State {
+struct Pool {
     /// By origin.
     slots: HashMap<String, Slot>,
     /// Tells a connection from its successor at the same host.
@@ -95,7 +95,7 @@ impl Connections {
 
     fn reserve(&self, destination: &Destination) -> (Entry, Ready) {
         let mut state = self.lock();
-        let State { slots, last_id } = &mut *state;
+        let Pool { slots, last_id } = &mut *state;
         let slot = slots.entry(destination.origin().to_owned()).or_insert_with(|| {
             *last_id += 1;
             self.open(*last_id, destination.clone())
@@ -170,7 +170,7 @@ impl Connections {
         self.lock().remove(origin, id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Pool> {
         // Each change is one step: a panic elsewhere leaves them right.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +182,7 @@ impl Connections {
     }
 }
 
-impl State {
+impl Pool {
     fn remove(&mut self, origin: &str, id: u64) {
         if self.slots.get(origin).is_some_and(|slot| slot.id == id) {
             self.slots.remove(origin);

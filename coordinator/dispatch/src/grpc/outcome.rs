@@ -8,7 +8,7 @@ use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Timestamp, headers, status_code};
 
 use super::wire::{Message, Reply};
-use crate::answer::Heard;
+use crate::answer::Classified;
 use crate::hints;
 use crate::text::clean;
 
@@ -16,10 +16,10 @@ use crate::text::clean;
 const RETRY_AFTER: &str = "retry-after";
 
 /// The outcome, and what an operator should know about it.
-pub(crate) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
+pub(crate) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Classified {
     let stated = reply.metadata(headers::CONFLICT).filter(|_| reply.status == Code::AlreadyExists);
     if let Some(meaning) = hints::conflict(stated) {
-        return Heard::conflict(reply.status_code(), clean(&in_words(reply, meaning)));
+        return Classified::conflict(reply.status_code(), clean(&in_words(reply, meaning)));
     }
     let retry_after = reply.metadata(RETRY_AFTER);
     let (outcome, error) = match reply.status {
@@ -32,7 +32,7 @@ pub(crate) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Heard {
         status if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(reply)))),
         _ => (Outcome::Unknown, Some(clean(&advice(reply)))),
     };
-    Heard { status_code: reply.status_code(), outcome, parks: None, error }
+    Classified { status_code: reply.status_code(), outcome, parks: None, error }
 }
 
 /// Whether repeating the request as it is cannot help: somebody has to change the request, the target or the credentials.

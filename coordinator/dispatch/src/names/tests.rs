@@ -107,7 +107,7 @@ async fn memory_for_names_has_an_end() {
     let names = names(&server, LONG);
     let mut entries = HashMap::new();
     for n in 0..NAMES_MAX {
-        let failed = Failed { error: Unresolved::Missing, since: Stopwatch::start(), in_a_row: 1 };
+        let failed = FailedLookup { error: Unresolved::Missing, since: Stopwatch::start(), in_a_row: 1 };
         entries.insert(n.to_string(), Entry { failed: Some(failed), ..Entry::default() });
     }
     *names.0.lock() = entries;
@@ -123,7 +123,7 @@ async fn thousands_of_silent_zones_keep_no_first_time_name_waiting_once_they_hav
     let names = names(&server, LONG);
     let silent: Vec<_> = (0..2_000).map(|n| format!("api.partner{n}.test")).collect();
     for name in &silent {
-        let failed = Failed { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
+        let failed = FailedLookup { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
         names.0.lock().insert(name.clone(), Entry { failed: Some(failed), ..Entry::default() });
     }
     let under_way: Vec<_> = silent.iter().map(|name| tokio::spawn(names.look_up(name))).collect();
@@ -161,7 +161,7 @@ async fn in_a_zone_that_is_silent_only_names_that_failed_themselves_are_late() {
         names.0.zones.enter(&format!("{n}.slow.test"), false, LONG).await.unwrap().ended(false);
     }
     let _probe = names.0.zones.enter("probe.slow.test", false, LONG).await.unwrap();
-    let failed = Failed { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
+    let failed = FailedLookup { error: Unresolved::Late, since: Stopwatch::start(), in_a_row: 1 };
     names.0.lock().insert("failed.slow.test".into(), Entry { failed: Some(failed), ..Entry::default() });
     assert_eq!(names.look_up("failed.slow.test").await, Err(Unresolved::Late));
     assert!(matches!(names.resolve("new.slow.test").await, Err(Unresolved::Held(_))));

@@ -20,10 +20,10 @@ const REFUSED_CODE: f64 = -32_901.0;
 const ONGOING_CODE: f64 = -32_902.0;
 
 /// The outcome, and what an operator should know about it.
-type Read = (Outcome, Option<String>);
+type Meaning = (Outcome, Option<String>);
 
 /// An answer over HTTP. The order of the questions is part of the dialect.
-pub(super) fn http(status: u16, headers: &HeaderMap, body: &Body) -> Read {
+pub(super) fn http(status: u16, headers: &HeaderMap, body: &Body) -> Meaning {
     if status == 425 {
         return ongoing();
     }
@@ -55,7 +55,7 @@ pub(super) fn http(status: u16, headers: &HeaderMap, body: &Body) -> Read {
 }
 
 /// An answer of JSON-RPC: one over HTTP, whose errors have codes besides.
-pub(super) fn json_rpc(status: u16, headers: &HeaderMap, body: &Body) -> Read {
+pub(super) fn json_rpc(status: u16, headers: &HeaderMap, body: &Body) -> Meaning {
     let read = http(status, headers, body);
     if !matches!(read.0, Outcome::Done { .. }) {
         return read;
@@ -91,7 +91,7 @@ pub(super) fn json_rpc(status: u16, headers: &HeaderMap, body: &Body) -> Read {
 }
 
 /// A reply over gRPC.
-pub(super) fn grpc(reply: &Reply) -> Read {
+pub(super) fn grpc(reply: &Reply) -> Meaning {
     match reply.status {
         Code::Ok => {
             let (output, error) = outcome::output(reply);
@@ -109,7 +109,7 @@ pub(super) fn grpc(reply: &Reply) -> Read {
 }
 
 /// Asked again when the transaction's own interval says so: nobody states a delay here.
-fn ongoing() -> Read {
+fn ongoing() -> Meaning {
     (Outcome::Ongoing { retry_after_ms: None }, None)
 }
 
@@ -118,7 +118,7 @@ fn refused(words: &str) -> Outcome {
     Outcome::Refused { reason: if reason.is_empty() { NO_REASON.into() } else { reason } }
 }
 
-fn unknown(error: String) -> Read {
+fn unknown(error: String) -> Meaning {
     (Outcome::Unknown, Some(clean(&error)))
 }
 

@@ -43,29 +43,29 @@ fn every_status_has_its_outcome_and_every_unknown_one_says_what_to_do() {
         (16, "UNAUTHENTICATED", "credentials"),
     ] {
         for op in Op::ALL {
-            let heard = classify(op, &reply(status, "ABORTED", b"OK", &[]), NOW);
+            let classified = classify(op, &reply(status, "ABORTED", b"OK", &[]), NOW);
             let mistake = [3, 5, 7, 11, 12, 16].contains(&status);
             let expected = if mistake { Outcome::ClientError } else { Outcome::Unknown };
-            assert_eq!((heard.status_code, heard.outcome), (status, expected), "{op} {name}");
-            let error = heard.error.unwrap();
+            assert_eq!((classified.status_code, classified.outcome), (status, expected), "{op} {name}");
+            let error = classified.error.unwrap();
             assert!(error.starts_with(&format!("grpc status {status} {name}: ")), "{error}");
             assert!(error.contains(words) && error.ends_with(": ABORTED"), "{error}");
         }
     }
     for op in Op::ALL {
         let of = |status| classify(op, &reply(status, "ONGOING", b"FAILURE", &[]), NOW);
-        let heard = |status_code, outcome| Heard { status_code, outcome, parks: None, error: None };
-        assert_eq!(of(0), heard(0, done(b"FAILURE", false)), "{op}");
-        assert_eq!(of(9), heard(9, Outcome::Ongoing { retry_after_ms: None }), "{op}");
-        assert_eq!(of(10), heard(10, Outcome::Refused { reason: "ONGOING".into() }), "{op}");
+        let classified = |status_code, outcome| Classified { status_code, outcome, parks: None, error: None };
+        assert_eq!(of(0), classified(0, done(b"FAILURE", false)), "{op}");
+        assert_eq!(of(9), classified(9, Outcome::Ongoing { retry_after_ms: None }), "{op}");
+        assert_eq!(of(10), classified(10, Outcome::Refused { reason: "ONGOING".into() }), "{op}");
     }
 }
 
 #[test]
 fn a_stated_delay_makes_a_shortage_ongoing_and_nothing_else() {
     let after = |status, value: &str| {
-        let heard = classify(Op::Confirm, &reply(status, "", b"", &[("retry-after", value)]), NOW);
-        (heard.outcome, heard.error)
+        let classified = classify(Op::Confirm, &reply(status, "", b"", &[("retry-after", value)]), NOW);
+        (classified.outcome, classified.error)
     };
     let ongoing = |retry_after_ms| Outcome::Ongoing { retry_after_ms };
     for status in [8, 9, 14] {
@@ -86,33 +86,33 @@ fn a_read_only_vote_counts_on_ok_to_prepare_alone() {
     for op in Op::ALL {
         assert_eq!(vote(op, "Read-Only").outcome, done(b"", op == Op::Prepare), "{op}");
     }
-    let heard = vote(Op::Prepare, "no");
-    assert_eq!(heard.outcome, done(b"", false));
-    assert!(heard.error.unwrap().contains("trine-vote: no is not a vote"));
+    let classified = vote(Op::Prepare, "no");
+    assert_eq!(classified.outcome, done(b"", false));
+    assert!(classified.error.unwrap().contains("trine-vote: no is not a vote"));
 }
 
 #[test]
 fn a_reason_is_bounded_and_fit_for_a_terminal() {
     let words = format!("%1B[2J{}", "x".repeat(2 * TEXT_BYTES_MAX));
-    let heard = classify(Op::Try, &reply(10, &words, b"", &[]), NOW);
-    let Outcome::Refused { reason } = heard.outcome else { panic!("not refused") };
+    let classified = classify(Op::Try, &reply(10, &words, b"", &[]), NOW);
+    let Outcome::Refused { reason } = classified.outcome else { panic!("not refused") };
     assert!(reason.len() <= TEXT_BYTES_MAX && !reason.contains(char::is_control), "{reason}");
 }
 
 #[test]
 fn a_message_that_cannot_be_kept_leaves_done_done() {
-    let heard = classify(Op::Try, &reply(0, "", &[7; OUTPUT_BYTES_MAX + 1], &[]), NOW);
-    assert_eq!(heard.outcome, done(b"", false));
-    assert!(heard.error.unwrap().starts_with("reply larger than 16384 bytes, not kept"));
+    let classified = classify(Op::Try, &reply(0, "", &[7; OUTPUT_BYTES_MAX + 1], &[]), NOW);
+    assert_eq!(classified.outcome, done(b"", false));
+    assert!(classified.error.unwrap().starts_with("reply larger than 16384 bytes, not kept"));
 }
 
 #[test]
 fn what_exists_already_for_somebody_else_parks() {
     let of =
         |status, metadata: &[_]| classify(Op::Try, &reply(status, "it is of journal 7", b"", metadata), NOW);
-    let heard = of(6, &[("trine-conflict", "journal")]);
-    assert_eq!((heard.outcome, heard.parks), (Outcome::Unknown, Some(ParkCause::Conflict)));
-    let words = heard.error.unwrap();
+    let classified = of(6, &[("trine-conflict", "journal")]);
+    assert_eq!((classified.outcome, classified.parks), (Outcome::Unknown, Some(ParkCause::Conflict)));
+    let words = classified.error.unwrap();
     assert!(words.contains("from another journal") && words.ends_with(": it is of journal 7"), "{words}");
     assert_eq!(of(6, &[]).parks, None);
     assert_eq!(of(10, &[("trine-conflict", "journal")]).parks, None);

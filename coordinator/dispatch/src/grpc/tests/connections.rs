@@ -19,7 +19,7 @@ async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outc
     let call = Call { timeout_ms, ..call(target) };
     let destination = Destination::of(call.target.grpc().unwrap()).unwrap();
     let dialect = crate::dispatcher::dialect_of(&call, &crate::on_paper::journal()).unwrap();
-    client.exchange(&call, &*dialect, &destination).await.ok().map(|heard| heard.outcome)
+    client.exchange(&call, &*dialect, &destination).await.ok().map(|classified| classified.outcome)
 }
 
 fn client(options: Options) -> Client {
