@@ -47,7 +47,7 @@ pub(crate) fn read<T: DeserializeOwned>(client: &Client, body: &str) -> Result<T
         .map_err(|error| not_a_coordinator(client, &format!("{} ({error})", shortened(body))))
 }
 
-/// What an error of the client means for whoever typed the command.
+/// The failure of the command for an error of the client.
 pub(crate) fn failure(client: &Client, error: &Error) -> Failure {
     match error {
         Error::GaveUp { last, .. } => failure(client, last),

@@ -1,6 +1,6 @@
 //! `trine dev`: coordinator, order and inventory services in one process, a guided tour through them, and a way to
-//! break it. This is the one place where the coordinator uses the participants crate; it does so as any neighbour would:
-//! the services have databases of their own, register over HTTP and are called over HTTP.
+//! break it. Only here the coordinator uses the participants crate, and only over HTTP: the services have databases of their
+//! own, register over HTTP and are called over HTTP.
 
 mod check;
 mod left_over;

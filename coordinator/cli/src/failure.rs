@@ -22,7 +22,7 @@ pub enum Exit {
     NotFound = 5,
     /// Another process runs under this coordinator's name.
     NameTaken = 6,
-    /// Whoever read our output has left; nothing is wrong.
+    /// The reader of the output has left. Nothing is wrong.
     ReaderGone = 0,
 }
 
@@ -44,7 +44,7 @@ impl Failure {
         Self::new(Exit::Bad, message)
     }
 
-    /// As [`Self::bad`], when standard output has said it already.
+    /// As [`Self::bad`], when standard output tells the failure already.
     pub fn said() -> Self {
         Self::bad("")
     }
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// Nobody answers, or nobody who can.
+    /// The coordinator cannot be reached, or cannot answer now.
     pub fn unreachable(message: impl fmt::Display) -> Self {
         Self::new(Exit::Unreachable, message)
     }
@@ -107,7 +107,7 @@ impl Failure {
         self
     }
 
-    /// Nobody is left to read about it.
+    /// Whether nothing is printed about the failure.
     pub(crate) fn is_silent(&self) -> bool {
         self.message.is_empty()
     }

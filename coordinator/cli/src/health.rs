@@ -32,7 +32,7 @@ mod tests {
     use super::super::Exit;
     use super::*;
 
-    /// Somebody who answers one request with these words, and holds the connection open after it.
+    /// A server that answers one request with `words` and then holds the connection open.
     fn answering(words: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -64,7 +64,7 @@ pub(crate) fn time(at: Timestamp) -> String {
     text.get(11..23).unwrap_or(&text).to_owned()
 }
 
-/// `12:00:00 UTC, in 4.2s`; what is over is `due now`.
+/// `in 4.2s (12:00:00 UTC)`; a time that is over is `due now`.
 pub(crate) fn moment(at: Timestamp, now: Timestamp) -> String {
     match at.millis_since(now) {
         0 => "due now".to_owned(),

@@ -1,6 +1,6 @@
-//! The command line: what each command takes, does and prints. Transactions are read and changed over HTTP, exactly
-//! as any other client would; only `serve`, `dev`, `migrate` and `check` touch a store (and `xa` a participant's database), and none decides anything about a
-//! transaction.
+//! The command line: the arguments, the work and the output of each command. Commands read and change transactions over HTTP,
+//! as any other client does. Only `serve`, `dev`, `migrate` and `check` open a store, and only `xa` a participant's database.
+//! No command decides anything about a transaction.
 
 mod args;
 mod check;

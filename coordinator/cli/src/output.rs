@@ -1,4 +1,4 @@
-//! Standard output and questions on the terminal. A reader that has left (`| head`) ends the command without noise.
+//! Standard output and questions on the terminal. When the reader of a pipe has left (`| head`), the command ends silently.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 
-/// How long the last words may hold up the exit.
+/// How long writing an error may hold up the exit.
 const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// Prints text as it is and flushes it, so that a reader at the other end of a pipe sees it now.
@@ -34,7 +34,7 @@ pub fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.exit() as u8)
 }
 
-/// Says how a command failed on standard error. Waits for whoever reads there, but not for ever: the process is to end.
+/// Says on standard error how a command failed. Does not wait for ever for a reader that takes nothing.
 fn complain(text: String) {
     let (said, hears) = mpsc::channel();
     let say = move || {

@@ -1,5 +1,5 @@
-//! `trine serve`: reads the configuration, starts the server, says where it listens, and stops it when told. What the
-//! server is made of is `server.rs`'s business.
+//! `trine serve`: reads the configuration, starts the server, says where it listens, and stops it when told. Not here: the parts
+//! of the server (`trine_server::server`).
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -87,9 +87,8 @@ impl Signals {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first and returns its name. From then on the second cancels `hurry`: what is known is still
-    /// recorded, so that no attempt is made twice under one number. The third ends the process on the spot: whoever sends
-    /// it has waited long enough, and a coordinator survives worse.
+    /// Waits for the first signal and returns its name. The second cancels `hurry`: answers that are known are still recorded,
+    /// so that no attempt is made twice under one number. The third ends the process on the spot, which is as safe as a crash.
     pub(crate) async fn stop(mut self, hurry: CancellationToken) -> &'static str {
         let name = self.next().await;
         tokio::spawn(async move {

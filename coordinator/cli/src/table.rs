@@ -1,6 +1,8 @@
-//! Tables without borders, a line per row: on a terminal that is too narrow, wordy columns move to lines of their own
-//! below their row, so that ids and times stay whole. Piped, everything stands in one line, without colour codes.
-//! What stands in the cells is decided by the commands.
+//! Tables without borders, one line per row. On a terminal that is too narrow, wordy columns move to lines of their own below
+//! their row, so that ids and times stay whole. In a pipe each row is one line without colour codes.
+//!
+//! comfy-table measures and draws. It does not arrange the columns, because it would squeeze a wordy column to a few characters
+//! and break ids. Not here: the values, which the commands choose.
 
 use std::io::IsTerminal;
 
@@ -12,17 +14,17 @@ use trine_protocol::v1::OpState;
 
 use super::human::clean;
 
-/// Narrower than this, arranging helps nobody.
+/// On a narrower terminal rows are not arranged.
 const WIDTH_MIN: u16 = 40;
-/// Between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
-/// In front of what moved below its row.
+/// Spaces in front of words that moved below their row.
 const INDENT: usize = 4;
 
-/// Whether a value is good or bad news; colour on a terminal, nothing elsewhere.
+/// Whether a value is good or bad news. Shown as a colour on a terminal, and not elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// No news.
+    /// Neither good nor bad.
     Plain,
     /// As wished.
     Good,
@@ -64,7 +66,7 @@ impl From<OutcomeKind> for Tone {
     }
 }
 
-/// One value.
+/// The content of a cell.
 #[derive(Debug, Clone)]
 pub(crate) struct Value {
     text: String,
@@ -106,7 +108,7 @@ impl Paper {
     pub(crate) const PIPE: Self = Self { width: None, colour: false };
 }
 
-/// A table that leaves out the columns in which nobody has anything to say.
+/// A table that leaves out empty columns.
 #[derive(Debug)]
 pub(crate) struct Sheet {
     header: Vec<&'static str>,
@@ -142,7 +144,7 @@ impl Sheet {
         self
     }
 
-    /// Columns that a terminal which is still too narrow does without.
+    /// Columns that are left out when the terminal is still too narrow.
     #[must_use]
     pub(crate) fn spare(mut self, columns: &[&'static str]) -> Self {
         self.spare = columns.to_vec();
@@ -219,7 +221,8 @@ impl Sheet {
     }
 }
 
-/// Breaks text between words; a word that is longer than a line stays whole, so that it can be copied.
+/// Breaks text between words. A word that is longer than a line stays whole, so that it can be copied; comfy-table would
+/// break it.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {

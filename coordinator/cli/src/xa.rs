@@ -1,8 +1,8 @@
-//! `trine xa`: branches that a participant's database has prepared, and ending those that nobody will end any more.
+//! `trine xa`: lists the branches that a participant's database has prepared, and ends those that are orphaned.
 //!
-//! What becomes of a branch is its transaction's decision. Where that is known it is carried out; of a transaction that the
-//! coordinator does not know it is presumed that it was never decided to commit (presumed abort). What the coordinator
-//! is still driving is left to it.
+//! A branch ends as its transaction was decided. If the coordinator does not know the transaction, the branch is rolled back:
+//! the transaction was never decided to commit (presumed abort). Branches of a transaction that the coordinator still drives
+//! are left alone.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ enum Verdict {
     Leave,
     /// It was prepared not long ago: its transaction may be about to be registered.
     TooYoung,
-    /// Nobody can say what transaction it belongs to.
+    /// Its name does not say which transaction it belongs to.
     Nameless,
     /// Orphaned.
     End(End),
@@ -144,7 +144,7 @@ async fn resolve(database: &XaDatabase, orphans: Vec<(Prepared, End)>) -> Result
     if failed > 0 { Err(Failure::bad(format!("{failed} could not be ended"))) } else { Ok(()) }
 }
 
-/// What a verdict is called, and how good it is.
+/// The words for a verdict, and their colour.
 fn words(verdict: Verdict) -> (&'static str, Tone) {
     match verdict {
         Verdict::Leave => ("leave: the coordinator ends it", Tone::Plain),

@@ -36,9 +36,9 @@ pub(super) fn classify(
     }
 }
 
-/// Whether the request is wrong for whoever is there, as it is: the path, the method, the credentials, the payload. Every 4xx
-/// says so, except those that say something else, which may mend itself: a timeout, a refusal or another conflict, the
-/// fence, a lock, a call that failed behind the participant, a time that has not come, a rate limit.
+/// Whether repeating the request as it is cannot help: the path, the method, the credentials or the payload is wrong. Every 4xx
+/// says so, except those whose cause may pass by itself: a timeout, a refusal or another conflict, the fence, a lock, a call
+/// that failed behind the participant, a time that has not come, a rate limit.
 pub(super) fn is_client_error(status: u16) -> bool {
     match status {
         408 | 409 | 412 | 423 | 424 | 425 | 429 => false,
@@ -47,7 +47,7 @@ pub(super) fn is_client_error(status: u16) -> bool {
     }
 }
 
-/// Why no retry mends what the participant said, if that is so: the call is somebody else's to it.
+/// The words for an operator, if the participant has the gid and branch on record from elsewhere: no retry helps then.
 pub(super) fn conflict(status: u16, headers: &HeaderMap, body: &Body) -> Option<String> {
     let meaning = hints::conflict(headers.get(headers::CONFLICT).filter(|_| status == 412))?;
     Some(clean(&with_words(status, meaning, &said(headers, body).unwrap_or_default())))
@@ -59,7 +59,7 @@ fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
     (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
 }
 
-/// What of a body is kept as the branch's output, and why nothing is.
+/// The branch's output, and the reason if nothing of the body is kept.
 fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<String>) {
     let kept = match body {
         Body::Opaque { why, .. } => {

@@ -1,6 +1,6 @@
-//! From an address to a connection, for every protocol alike. Whom to trust is what the operating system says.
+//! Makes connections to addresses, for every protocol. TLS trusts the certificates that the operating system trusts.
 //!
-//! Nothing of a request has left before there is a connection. An error says whose it is: the host's, or ours.
+//! No byte of a request leaves before there is a connection. An error says whether the host or this coordinator is the cause.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl Dialer {
         let host = address.host();
         let leave = self.sockets.take(host)?;
         let tcp = dial(host, found, self.limit).await?;
-        // What is small is sent at once; should it not be possible, it is slower and right all the same.
+        // Small writes leave at once. Without the option calls are slower and still right.
         drop(tcp.set_nodelay(true));
         let tcp = Counted::new(tcp, leave);
         let Some(name) = address.tls() else {
@@ -93,7 +93,8 @@ impl std::fmt::Debug for Dialer {
     }
 }
 
-/// Every address of the host in turn, each with its share of the time: one that swallows packets does not use up all.
+/// Tries every address of the host in turn. Each has a share of the time, so that an address that never answers leaves time
+/// for the next.
 async fn dial(host: &str, found: &[SocketAddr], limit: Duration) -> Result<TcpStream, Unreached> {
     let share = limit / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
     let (mut failed, mut short) = (None, None);

@@ -1,7 +1,7 @@
-//! From the bytes of an answer to what they stand for: content encodings, charsets, byte order marks. Pure.
+//! Decodes the body of an answer: content encodings, charsets, byte order marks. Pure.
 //!
-//! Nothing but `identity` is asked for, and some servers, and proxies in front of them, compress all the same. What does not
-//! become text is named by its size and type: bytes that mean nothing would be kept for ever and shown to people.
+//! Calls ask for `identity`, but some servers and proxies compress nevertheless. A body that is not text is described by its
+//! size and type, because its bytes would be kept for ever and shown to people who cannot read them.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use encoding_rs::{Encoding, UTF_8};
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
-/// Most encodings one inside the other.
+/// Most content encodings that are taken off one body.
 const ENCODINGS_MAX: usize = 3;
 /// What a text in UTF-8 may begin with.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -40,8 +40,8 @@ impl Body {
         }
     }
 
-    /// Takes the encodings off that the headers name. What becomes longer than the bound is cut there: a few bytes may
-    /// stand for gigabytes.
+    /// Takes off the content encodings that the headers name. The result is cut at the bound, because a few compressed bytes may
+    /// decode to gigabytes.
     pub(super) fn decoded(self, headers: &HeaderMap, bytes_max: usize) -> Self {
         let named =
             headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -92,7 +92,7 @@ impl Body {
         }
     }
 
-    /// What a body is that is no text.
+    /// A description of a body that is not text.
     fn description(&self, headers: &HeaderMap) -> String {
         let kind =
             headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());

@@ -1,7 +1,7 @@
 //! Where registered participants are: what is known of their instances, and whose turn it is.
 //!
-//! What is known comes from elsewhere: all of it at once ([`Refresh`]), or one instance at a time ([`Directory::put`],
-//! [`Directory::remove`]). Nothing is read or kept here.
+//! The server tells the directory what the registry holds: all of it at once ([`Refresh`]), or one instance at a time
+//! ([`Directory::put`], [`Directory::remove`]). The directory itself reads and stores nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,7 +73,7 @@ enum Change {
     Remove { name: String, base_url: Option<String> },
 }
 
-/// Why a name leads nowhere.
+/// Why a name has no live instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unresolved {
     /// Nobody ever registered it.

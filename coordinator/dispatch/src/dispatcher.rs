@@ -1,7 +1,7 @@
-//! [`Dispatcher`]: where a call goes, over which protocol, and with whose leave. Here, and only here, HTTP and gRPC are
-//! told apart.
+//! [`Dispatcher`] takes a call through all steps: dialect, target, place, name, connection, request. This is the only file
+//! that tells HTTP from gRPC.
 //!
-//! Not here: what either looks like on the wire (`http`, `grpc`).
+//! Not here: what a call looks like on the wire (`http`, `grpc`).
 
 use std::sync::{Arc, Once};
 
@@ -36,20 +36,20 @@ pub struct Dispatcher {
     journal: JournalId,
 }
 
-/// How long a call that did not leave waits at most before it is tried again.
+/// Longest pause before a call that did not leave is offered again.
 const NOWHERE_MS: u64 = 2_000;
 
-/// What a target stands for now.
+/// Where a target leads now.
 enum Destination {
     Http(Location),
     Grpc(grpc::Destination),
 }
 
-/// A target that stands for nothing.
+/// A target that leads nowhere.
 enum Nowhere {
-    /// It will again, once an instance registers.
+    /// It leads somewhere as soon as an instance registers.
     Now(String),
-    /// Until a person does something.
+    /// It leads nowhere until a person changes something.
     Ever(String),
 }
 
@@ -99,7 +99,7 @@ impl Dispatcher {
                 return self.hold(&call, clean(&full.in_words(&key)), retry_after_ms);
             }
         };
-        // Before the call's own time begins: a name server that is slow is no participant's fault.
+        // Before the call's own timeout begins: the participant is not to blame for a slow name server.
         let address = destination.address();
         if let Err(error) = self.names.resolve(address.name()).await {
             return match error.unreached(address.host()) {
@@ -131,14 +131,14 @@ impl Dispatcher {
         Returned::Answer(answer)
     }
 
-    /// A call that this coordinator has nothing left for: that says nothing of whom it is for.
+    /// Holds a call back, because this coordinator lacks something. The participant has no part in that.
     fn hold(&self, call: &Call, reason: String, retry_after_ms: u64) -> Returned {
         tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was held back");
         self.held.note(&reason);
         Returned::Held { retry_after_ms, reason }
     }
 
-    /// What a target stands for now.
+    /// Where a target leads now.
     fn locate(&self, target: &Target) -> Result<Destination, Nowhere> {
         let broken = |why: &str| Nowhere::Ever(format!("the branch's URL cannot be called: {why}"));
         if let Some(method) = target.grpc() {
@@ -169,7 +169,7 @@ impl Destination {
         }
     }
 
-    /// Of gRPC the service.
+    /// The first segment of the path; of a gRPC method the service.
     fn first_segment(&self) -> &str {
         match self {
             Self::Http(location) => location.first_segment(),
@@ -203,11 +203,11 @@ pub(super) fn dialect_of(call: &Call, journal: &JournalId) -> Result<Box<dyn Wir
     }
 }
 
-/// Both clients take the process's TLS provider, and are built with none without it.
+/// Installs the TLS provider of the process. Both clients use it, and cannot be built without one.
 fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // An error says that somebody has installed one already, which is as good.
+        // An error says that a provider is installed already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     });
 }

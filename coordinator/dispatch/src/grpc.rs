@@ -1,11 +1,11 @@
-//! One attempt over gRPC: a unary call whose request and reply are bytes this crate does not look into.
+//! One attempt over gRPC: a unary call. This crate does not look into the bytes of its request and reply.
 //!
-//! The protocol is spoken here rather than by a library, because a coordinator wants of it what libraries hide: a reply
-//! too large to keep still has a status, a status that HTTP gave is seen as such, and a request that provably never left
-//! is told from one that may have. Nothing is ever repeated but what never left.
+//! The protocol is written here, because client libraries hide three facts that a coordinator needs: the status of a reply
+//! that is too large to keep, whether a status came from HTTP or from gRPC, and whether a request provably never left. Only
+//! a request that never left is sent again.
 //!
-//! Inside: connections (`connections`, `connect`), the bytes on them (`wire`), what they mean (`outcome`), and why there
-//! is nothing to mean anything (`failure`).
+//! Inside: connections (`connections`, `connect`), the bytes on them (`wire`), the meaning of a reply (`outcome`), and the
+//! reasons why there is no reply (`failure`).
 
 mod connect;
 mod connections;
@@ -37,7 +37,7 @@ use wire::Collector;
 pub(super) use destination::Destination;
 pub(super) use wire::{Question, Reply};
 
-/// What is sent.
+/// A request with the call's one message as its body.
 type Message = Request<Full<Bytes>>;
 
 /// Calls over gRPC. Cheap to clone.
@@ -46,13 +46,13 @@ pub(super) struct Client {
     connections: Connections,
 }
 
-/// Why there is no reply to make sense of.
+/// Why there is no reply to classify.
 enum NoReply {
-    /// In words for an operator, all of them.
+    /// Another reason, in words for an operator.
     Words(String),
     /// There was no connection.
     Unreached(Unreached),
-    /// What came is an answer of HTTP and none of gRPC.
+    /// The answer is one of HTTP and not of gRPC.
     NotGrpc(u16, String),
     /// The connection failed.
     Broken(hyper::Error),
@@ -112,7 +112,7 @@ impl Client {
         reply
     }
 
-    /// Sends the request. A connection may turn out to have closed before a byte of it left: then there is one more.
+    /// Sends the request. If the connection closed before a byte of the request left, one more connection is tried.
     async fn deliver(
         &self,
         question: &Question,
@@ -147,7 +147,7 @@ fn prepare(question: &Question, destination: &Destination, left: Duration) -> Me
     request
 }
 
-/// What is wrong with an answer that no gRPC server gives.
+/// Why an answer cannot come from a gRPC server; none if it can.
 fn not_grpc(host: &str, response: &Response<Incoming>) -> Option<NoReply> {
     let status = response.status();
     if status != StatusCode::OK {
@@ -163,7 +163,7 @@ fn not_grpc(host: &str, response: &Response<Incoming>) -> Option<NoReply> {
     (!is_grpc).then(|| NoReply::NotGrpc(status.as_u16(), failure::content_type(host, &named)))
 }
 
-/// Reads a reply to its trailers; of its message only what may be kept.
+/// Reads a reply up to its trailers, and keeps of its message what may be kept.
 async fn read(host: &str, response: Response<Incoming>) -> Result<Reply, NoReply> {
     let (head, mut body) = response.into_parts();
     let mut message = Collector::default();

@@ -1,5 +1,4 @@
-//! Tells the log that this coordinator holds calls back: seldom, however many it holds back. Not here: the count of every
-//! one, which is a metric.
+//! Tells the log that this coordinator holds calls back, at most every 30 s. Not here: the metric that counts every such call.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -33,7 +32,7 @@ impl Held {
         }
     }
 
-    /// How many calls the log is to be told of now, if it is.
+    /// How many calls were held back since the last line of the log; none if that line is too recent.
     fn count(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.untold += 1;

@@ -1,4 +1,4 @@
-//! What a participant adds to an answer in its headers, over either protocol: a vote, and when to ask again.
+//! Headers that refine an answer, over HTTP or gRPC: a vote, a conflict, and when to ask again.
 
 use hyper::header::HeaderValue;
 use trine_engine::Outcome;
@@ -21,8 +21,8 @@ pub(super) fn read_only(op: Op, vote: Option<&HeaderValue>) -> (bool, Option<Str
     }
 }
 
-/// What a participant has on record instead, where an answer says that the gid and branch are somebody else's there. The
-/// status alone is not enough: a cache or a participant of its own make may answer it for other reasons.
+/// The words for a conflict that the header states: the participant has the gid and branch on record from elsewhere. The status
+/// alone proves no conflict, because a cache or the participant's own code may answer it for other reasons.
 pub(super) fn conflict(stated: Option<&HeaderValue>) -> Option<&'static str> {
     let stated = stated?.as_bytes().trim_ascii();
     if stated.eq_ignore_ascii_case(headers::CONFLICT_JOURNAL.as_bytes()) {

@@ -1,9 +1,9 @@
 //! Places at hosts: how many calls may be under way at each, and for how long others wait in line.
 //!
-//! Several services may stand behind one host, such as a gateway. Each has its own places and its own line, so one that
-//! hangs fills only its own; all together may have no more than the host has. The last quarter of a host's places is kept for
-//! services that have few, so that several that hang leave room for one that does not. A place that becomes free at a full
-//! host goes to the service in line that has the fewest. A host is forgotten as soon as nobody is under way at it or waits for it.
+//! Several services may stand behind one host, such as a gateway. Each service has its own places and its own line, so a
+//! service that hangs fills only its own places. The host bounds the places of all its services together. The last quarter of
+//! a host's places is for services that have few, so that services that hang leave room for one that works. When a full host
+//! gets a free place, the waiting service with the fewest places gets it. A host without calls is forgotten.
 //! Not here: connections, which the clients keep.
 
 use std::collections::{HashMap, VecDeque};
@@ -14,14 +14,14 @@ use tokio::sync::oneshot;
 
 use super::Options;
 
-/// Rest for a call that was turned away, before jitter.
+/// Pause of a call that got no place, before jitter.
 const TURNED_AWAY_MS_MIN: u64 = 250;
 const TURNED_AWAY_MS_MAX: u64 = 10_000;
 /// The last of a host's places, as a part of all, are for services that have less than that part of all.
 const LAST_PART: usize = 4;
 const FEW_PART: usize = 32;
-/// Most services that are told apart at one host. Paths come from clients, so there is no end of them by itself; whatever
-/// comes beyond shares one line.
+/// Most services that are told apart at one host; all others share one line. Paths come from clients, so without this bound
+/// there could be any number.
 const SERVICES_MAX: usize = 256;
 
 /// Places at all hosts.
@@ -36,7 +36,7 @@ struct Occupancy {
     hosts: HashMap<String, Host>,
     /// Calls under way or waiting, everywhere.
     calls: usize,
-    /// Tells who waits apart, and who came first.
+    /// Numbers the calls that wait, in the order in which they came.
     last_ticket: u64,
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Place {
     held: bool,
 }
 
-/// Being in line. Left when dropped.
+/// A call's position in the line. Dropping it leaves the line.
 #[derive(Debug)]
 struct InLine {
     hosts: Arc<Hosts>,
@@ -286,7 +286,8 @@ impl Service {
         }
     }
 
-    /// A longer rest the more were turned away: a service that hangs is not asked about by thousands every second.
+    /// The pause grows with the number of calls that got no place, so that thousands of calls to a service that hangs do not
+    /// come back every second.
     fn turn_away(&mut self, full: Full) -> NoPlace {
         self.turned_away = self.turned_away.saturating_add(1);
         let rest_ms = TURNED_AWAY_MS_MIN.saturating_add(self.turned_away).min(TURNED_AWAY_MS_MAX);

@@ -1,8 +1,8 @@
 //! One attempt over HTTP/1.1.
 //!
-//! Nothing the client could do by itself is left on: no redirects, no proxies from the environment, no decompression, and
-//! no repeats but of what provably never left. Bodies are read up to a bound, and the call's timeout covers all of it, the
-//! body included.
+//! The client does nothing by itself: it follows no redirect, uses no proxy of the environment, decompresses nothing, and
+//! repeats a request only if the request provably never left. Bodies are read up to a bound. The call's timeout covers the
+//! whole exchange, the body included.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -35,7 +35,7 @@ use trine_clock as clock;
 /// Largest head of an answer. Without a bound of ours the client holds 400 KiB for each call.
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
-/// Who calls.
+/// The `User-Agent` of every call.
 const AGENT: &str = concat!("trine/", env!("CARGO_PKG_VERSION"));
 
 /// Calls over HTTP. Cheap to clone.
@@ -120,7 +120,7 @@ enum Broken {
     Reading(hyper::Error),
 }
 
-/// What the connector says of a call that never left.
+/// Why a call never left, if the connector said so.
 fn unsent(error: &legacy::Error) -> Option<NoAnswer> {
     match transport::find::<Unreached>(error)? {
         Unreached::NotSent(words) => Some(NoAnswer::NotSent(clean(words))),

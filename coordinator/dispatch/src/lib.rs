@@ -1,7 +1,7 @@
-//! Calls to participants: the seam the lanes use, and its implementation over HTTP and gRPC.
+//! Calls to participants: the trait [`Caller`], which the lanes use, and its implementation over HTTP and gRPC.
 //!
-//! A caller makes one attempt and says what came back as an outcome; it never repeats a call by itself, follows no
-//! redirect and knows no rule of any pattern. Whether and when there is another attempt is the engine's business.
+//! A caller makes one attempt and reports the answer as an outcome. A caller never repeats a call, follows no redirect and
+//! knows no rule of any pattern. The engine decides whether and when there is another attempt.
 //!
 //! [`Dispatcher`] chooses the call's dialect by its terms (`wire_dialect`, `native`, `classify/dtm`), resolves the target in the
 //! [`Directory`], waits for a place at the host (`hosts`), looks the name up (`names`), connects (`connect`), and makes the
@@ -50,19 +50,19 @@ pub use dispatcher::Dispatcher;
 /// How one released call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Returned {
-    /// It was made.
+    /// The attempt was made.
     Answer(Answer),
-    /// It was not: nothing left this process, so it is no attempt. Offer it again after this long.
+    /// Nothing left this process, so no attempt is counted. Offer the call again after the delay.
     NotSent {
-        /// From now.
+        /// The delay, from now.
         retry_after_ms: u64,
         /// Why it did not leave, in a short sentence for people.
         reason: String,
     },
-    /// It was not: this coordinator holds the call back, because it is cut off from its store or has no place, no look-up or
-    /// no descriptor left for the call. That says nothing of whom it would have called, and never counts towards giving up.
+    /// This coordinator holds the call back: it is cut off from its store, or has no place, no look-up or no file descriptor
+    /// left for the call. The reason lies here and not at the participant, so it never counts towards parking the branch.
     Held {
-        /// From now.
+        /// The delay, from now.
         retry_after_ms: u64,
         /// Why it is held back, in a short sentence for people.
         reason: String,
@@ -75,7 +75,7 @@ pub trait Caller: Send + Sync + std::fmt::Debug + 'static {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned>;
 }
 
-/// The knobs of [`Dispatcher`].
+/// Bounds and times of [`Dispatcher`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Most calls under way at one host (scheme, name and port).

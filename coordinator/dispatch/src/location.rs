@@ -1,5 +1,4 @@
-//! A URL that a call over HTTP goes to, byte for byte as it was given: participants compare what they get with what they
-//! signed or routed by.
+//! The URL of a call over HTTP, byte for byte as the initiator gave it: participants check signatures and route by its bytes.
 
 use hyper::Uri;
 use reqwest::Url;
@@ -53,7 +52,7 @@ impl Location {
         format!("{}://{}", self.scheme, self.address.host())
     }
 
-    /// The path up to the end of its first segment: what tells services apart that stand behind one host.
+    /// The path up to the end of its first segment: services behind one host are told apart by it.
     pub(super) fn first_segment(&self) -> &str {
         first_segment(self.uri.path())
     }

@@ -1,8 +1,8 @@
 //! From names to addresses, for every call alike. Asynchronous: a name server that does not answer holds no thread.
 //!
-//! Look-ups of one name are one look-up, whoever asks. What is found is kept for as long as the name server says, and
-//! used a while longer when the name server fails; what is not found is not asked for again at once. A look-up has an end
-//! of its own, and a zone has few of them under way ([`zones`]), so that one slow zone cannot hold what others need.
+//! All calls that ask for one name share one look-up. Addresses are kept for as long as the name server says, and for a
+//! while longer when the name server fails. A name that was not found is not asked for again at once. Every look-up has a time
+//! limit, and each zone has few look-ups under way ([`zones`]), so that a slow zone does not hold up the others.
 //!
 //! Inside: asking name servers and the hosts file (`source`), and who may ask (`zones`). Not here: connecting.
 
@@ -36,7 +36,7 @@ const KEPT_MAX: Duration = Duration::from_secs(300);
 const STALE_MAX: Duration = Duration::from_secs(3_600);
 /// How long a call with such an answer waits for a new one.
 const STALE_WAIT: Duration = Duration::from_millis(300);
-/// After the first look-up in vain; doubled with each that follows.
+/// Pause after the first failed look-up; doubled after each that follows.
 const REST_MIN: Duration = Duration::from_millis(500);
 const REST_DOUBLINGS_MAX: u32 = 4;
 
@@ -52,11 +52,11 @@ pub(super) enum Unresolved {
     Late,
     /// A name server failed, or could not be asked.
     Failed(String),
-    /// No name server was asked, for want of something that is this coordinator's own.
+    /// No name server was asked, because this coordinator itself lacks something.
     Held(String),
 }
 
-/// The knobs of [`Names`].
+/// Bounds and times of [`Names`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Options {
     /// Longest time one look-up may take.
@@ -107,7 +107,7 @@ struct FailedLookup {
 /// A look-up under way, for all who wait for it.
 type Looking = Shared<BoxFuture<'static, Result<Addresses, Unresolved>>>;
 
-/// What the memory says.
+/// What is remembered when a call asks.
 enum Remembered {
     /// No look-up is needed.
     End(Result<Addresses, Unresolved>),
@@ -172,7 +172,7 @@ impl Names {
         Remembered::Looking(looking, stale)
     }
 
-    /// A task of its own, so that it ends, and is noted, also when nobody waits for it any more.
+    /// The look-up runs in a task of its own: it ends, and its result is noted, also when no call waits any more.
     fn look_up(&self, name: &str) -> Looking {
         let (tell, told) = oneshot::channel();
         let (inner, name) = (Arc::clone(&self.0), name.to_owned());

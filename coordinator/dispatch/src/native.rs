@@ -12,7 +12,8 @@ use super::location::Location;
 use super::wire_dialect::WireDialect;
 use super::{classify, grpc, request};
 
-/// Trine's own dialect. Each call names the journal: a participant tells by it whether the caller is the one on its record.
+/// Trine's own dialect. Each call names the journal, so that a participant can see whether a gid that it has on record came
+/// from the same journal.
 pub(super) struct Native(JournalId);
 
 impl Native {

@@ -1,5 +1,5 @@
-//! Calls as they would look on the wire and answers as they would be read from it, without one: for tests of what stands in
-//! front of a dispatcher.
+//! Shows the request that a call would send, and reads an answer as if it had come, without a network: for tests of the code
+//! that hands calls to a dispatcher.
 
 use hyper::header::HeaderMap;
 use tonic::Code;

@@ -46,7 +46,7 @@ pub(super) fn identity(call: &Call, journal: &JournalId) -> Result<HeaderMap, In
     Ok(map)
 }
 
-/// The payload; `null` when there is none, since the content type says JSON. No bytes given as bytes are no bytes.
+/// The payload. A call without one sends `null`, because the content type says JSON. An empty payload of raw bytes is sent empty.
 pub(super) fn body(call: &Call) -> Vec<u8> {
     let absent = call.payload.is_empty() && !call.payload.is_raw();
     if absent { b"null".to_vec() } else { call.payload.as_bytes().to_vec() }

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use trine_protocol::Timestamp;
 use trine_protocol::limits::RETRY_AFTER_MS_MAX;
 
-/// A participant that says "at once" gets at least this much rest, or asking would be a busy loop.
+/// Shortest delay. Without it a participant that says "at once" would be asked in a busy loop.
 pub(super) const RETRY_AFTER_MS_MIN: u64 = 100;
 
 /// The delay asked for, within bounds; none when it cannot be read.

@@ -1,5 +1,5 @@
-//! Whether this machine, or this process, had not what a connection needs: then the call never left, and says nothing of
-//! whom it was for.
+//! Tells whether an error of the operating system is a shortage of this process or machine: files, memory or ports. Then the
+//! call never left, and the participant has no part in the failure.
 
 use std::error::Error;
 use std::io;
@@ -14,13 +14,13 @@ const ENOBUFS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
 /// No local port, or no memory for now.
 const EAGAIN: i32 = if cfg!(target_os = "linux") { 11 } else { 35 };
 
-/// What there was not enough of.
+/// What this process or machine ran out of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shortage {
     /// In words.
     pub(super) what: &'static str,
-    /// False: the error may mean something else. An address of a version of IP that is switched off looks like a shortage of
-    /// ports, and lasts.
+    /// False: the error may have another cause. If a version of IP is switched off, its addresses give the same error as a
+    /// shortage of ports, and that does not pass.
     pub(super) is_certain: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Connections to participants: how many may be open, in use or kept, over all hosts. Each takes a file descriptor, of which
-//! clients, the store and health need their own.
+//! The bound on open connections to participants, in use or kept, over all hosts. Each connection takes a file descriptor, and
+//! clients, the store and health need descriptors as well.
 //!
-//! The last quarter is kept for hosts that have few, as places at a host are for services. Who gets none does not wait here:
-//! the call is held back. Not here: connecting, and how many calls a host may have.
+//! The last quarter is for hosts that have few connections. A call that gets no connection does not wait here: it is held back.
+//! Not here: connecting, and how many calls a host may have.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,14 +28,14 @@ struct Open {
     by_host: HashMap<String, usize>,
 }
 
-/// Leave for one connection. Given back when dropped.
+/// A permit for one connection. Given back when dropped.
 #[derive(Debug)]
 pub(super) struct Leave {
     open: Arc<Mutex<Open>>,
     host: String,
 }
 
-/// A connection, which gives its leave back when it is closed.
+/// A connection that gives its permit back when it is closed.
 #[derive(Debug)]
 pub(super) struct Counted<T> {
     io: T,
@@ -47,7 +47,7 @@ impl Sockets {
         Self { max, open: Arc::default() }
     }
 
-    /// Leave for one more connection to a host.
+    /// A permit for one more connection to a host.
     pub(super) fn take(&self, host: &str) -> Result<Leave, Unreached> {
         let mut open = lock(&self.open);
         let own = open.by_host.get(host).copied().unwrap_or(0);

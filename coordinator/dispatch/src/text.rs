@@ -1,4 +1,4 @@
-//! Text that came from outside, made fit to be kept and shown: bounded, on one line, without control characters.
+//! Cleans text that came from outside, so that it can be kept and shown: bounded, on one line, without control characters.
 
 use trine_protocol::limits::TEXT_BYTES_MAX;
 

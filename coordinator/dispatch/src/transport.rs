@@ -1,6 +1,6 @@
 //! Why there was no usable answer, in words for an operator. Not here: answers that arrived whole (`classify`).
 //!
-//! Error texts never contain a URL: it may carry in its query what nobody should see.
+//! Error texts never contain a URL, because its query may hold a secret.
 
 use std::error::Error;
 use std::io;

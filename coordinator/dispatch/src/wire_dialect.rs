@@ -1,4 +1,4 @@
-//! What a call looks like on the wire, and what its answer means, differs by dialect. [`WireDialect`] is that difference.
+//! [`WireDialect`]: the look of a call on the wire and the meaning of its answer, which differ by dialect.
 //!
 //! Not here: where a call goes, and whether there was an answer at all (`http`, `grpc`).
 
@@ -26,7 +26,7 @@ pub(super) trait WireDialect: Send + Sync {
         OUTPUT_BYTES_MAX
     }
 
-    /// What a status of HTTP means where gRPC was to answer: some gateway, or no gRPC server at all.
+    /// What an HTTP status other than 200 means for a call over gRPC: a gateway answered, or a server that does not speak gRPC.
     fn read_not_grpc(&self, status: u16) -> Outcome {
         if classify::is_client_error(status) { Outcome::ClientError } else { Outcome::Unknown }
     }

@@ -1,4 +1,4 @@
-//! The proof at the end of the tour: nothing was lost and nothing invented, computed from what both services hold.
+//! The check at the end of the tour: compares the databases of both services, and finds units that were lost or invented.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ struct Sku {
 pub(super) struct Orders {
     /// Not decided.
     pub(super) pending: Sum,
-    /// For ever.
+    /// Committed.
     pub(super) confirmed: Sum,
     /// Undone.
     pub(super) cancelled: Sum,
@@ -48,9 +48,8 @@ pub(super) struct Sum {
     pub(super) quantity: i64,
 }
 
-/// Everything that is wrong once nothing is under way; empty when all is well. Conservation holds for every SKU; that
-/// what was sold is in an order holds for `tour_sku`, which the tour sells in no other way (people may sell the others
-/// as they like).
+/// Everything that is wrong after all transactions have settled; empty when all is well. Units of every SKU must add up. Units
+/// sold must be in an order for `tour_sku` alone, because people may sell the others without one.
 pub(super) fn problems(stock: &Stock, orders: &Orders, tour_sku: &str) -> Vec<String> {
     let mut problems = Vec::new();
     for one in &stock.skus {

@@ -1,5 +1,5 @@
-//! The processes-in-one of the tour: starting coordinator and services, introducing them to each other, and stopping
-//! them. What happens on the scene is in `tour`.
+//! The coordinator and the services of the tour, all in one process: starting them, registering the services, and stopping
+//! them. Not here: the steps of the tour (`tour`).
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,7 +23,7 @@ const ORDER_PORT: u16 = 7001;
 const INVENTORY_PORT: u16 = 7002;
 const TTL: Duration = Duration::from_secs(15);
 const LOG_VARIABLE: &str = "TRINE_LOG_FILTER";
-/// The tour says itself what it breaks on purpose.
+/// The tour itself announces the failures that it causes, so the services log errors alone.
 const LOG_DEFAULT: &str = "warn,trine_participants=error";
 
 /// Everything that runs, and how to talk to it.
@@ -39,7 +39,7 @@ pub(super) struct Scene {
     pub(super) stock: Client,
     /// Part of every gid of this run.
     pub(super) run: String,
-    /// The folder was made for this run alone: nothing but the tour happened in it.
+    /// The folder was made for this run, so the databases hold nothing but the tour.
     pub(super) fresh: bool,
     dir: Option<String>,
     /// The coordinator is not where the README says, and nobody asked for that.
@@ -160,7 +160,7 @@ impl Scene {
         self.server.hurry()
     }
 
-    /// Stops everything: the services first, while there is a coordinator to take leave of.
+    /// Stops everything: the services first, so that they can remove their registrations at the coordinator.
     pub(super) async fn strike(self) {
         let Self { server, order, inventory, .. } = self;
         tokio::join!(order.shutdown(), inventory.shutdown());

@@ -25,14 +25,14 @@ use trine_clock::Stopwatch;
 const STOCK_LOW: i64 = 10;
 const WAIT_SECONDS: u32 = 20;
 const TRANSACTIONS: &str = "/v1/transactions";
-/// Longest wait for what is under way before the books are compared.
+/// Longest wait for transactions under way before the databases are compared.
 const QUIET_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Long enough to type `kill -9` in.
 const SLOW_MS: u32 = 8_000;
 
-/// Walks through all of it; a failure is whatever did not end as announced.
+/// Runs all steps. Fails when a step did not end as announced.
 pub(super) async fn run(scene: &Scene) -> Result<(), Failure> {
     set_up(scene).await?;
     commits(scene).await?;
@@ -156,7 +156,7 @@ async fn prove(scene: &Scene) -> Result<(), Failure> {
     })
 }
 
-/// Explains the experiment that matters; printed once the tour is over and everything stays up.
+/// Explains how to kill the coordinator and watch it recover. Printed after the tour, while everything runs.
 pub(super) fn how_to_break_it(scene: &Scene) -> Result<(), Failure> {
     let gid = format!("kill-9-{}", scene.run);
     output::line("\nNow break it. In another terminal:\n")?;

@@ -1,4 +1,4 @@
-//! `trine tx history`: every event as a table; and one event as a line, for whoever prints them as they happen.
+//! `trine tx history`: every event as a table; and one event as a line, for commands that print events as they happen.
 
 use trine_protocol::v1::{CauseView, History, HistoryEvent, UnreadableRecord};
 use trine_protocol::{Gid, OutcomeKind, Timestamp, status_code};
@@ -99,7 +99,7 @@ fn unreadable(record: &UnreadableRecord) -> String {
     format!("seq {} cannot be read: {} (TX0021)\n", record.seq, clean(&record.detail))
 }
 
-/// Whether an answer says "not yet" as the one before it did: then both are one row.
+/// Whether `next` is another "not yet" of the same call. Such answers share a row.
 fn goes_on(event: &HistoryEvent, next: &HistoryEvent) -> bool {
     let ongoing = |event: &HistoryEvent| event.outcome == Some(OutcomeKind::Ongoing) && event.error.is_none();
     ongoing(event) && ongoing(next) && (&event.branch, event.op) == (&next.branch, next.op)
@@ -146,7 +146,7 @@ fn detail(event: &HistoryEvent, after: Option<&HistoryEvent>) -> String {
     parts.join("; ")
 }
 
-/// The status stands beside the error already.
+/// The error without the status at its beginning, which has a column of its own.
 fn without_status(event: &HistoryEvent, error: &str) -> String {
     let status =
         event.status_code.map(|code| format!("{}: ", status_code::in_words(code))).unwrap_or_default();

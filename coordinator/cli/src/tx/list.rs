@@ -16,7 +16,7 @@ use crate::output;
 use crate::table::{Paper, Sheet, Tone, Value};
 use trine_clock as clock;
 
-/// Rows asked for at a time when all are wanted: the most the API gives.
+/// Rows per request of `--all`: the most that the API gives.
 const PAGE_ALL: u32 = 500;
 
 /// A page whose rows stay as the coordinator wrote them.
@@ -44,7 +44,7 @@ pub(super) async fn run(client: &Client, args: &List, json: bool) -> Result<(), 
     }
 }
 
-/// Follows the cursors. Rows are held until the end: only then are the columns' widths known, and the array whole.
+/// Follows the cursors. Rows are held until the end, because the widths of the columns depend on all rows.
 async fn all(client: &Client, args: &List, json: bool) -> Result<(), Failure> {
     let now = clock::now();
     let mut rows = Vec::new();

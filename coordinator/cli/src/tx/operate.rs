@@ -1,4 +1,4 @@
-//! `trine tx replay`, `abort` and `force`: what changes a transaction, and what it says about it.
+//! `trine tx replay`, `abort` and `force`: the commands that change a transaction.
 
 use trine_protocol::Gid;
 use trine_protocol::v1::{Answer, ForceOutcome, ReplayManyAnswer, Replayed, TransactionView};
@@ -79,7 +79,7 @@ fn replayed_many(answer: &ReplayManyAnswer) -> String {
     text
 }
 
-/// Rolls back what is not decided yet.
+/// Rolls a transaction back that is not decided yet.
 pub(super) async fn abort(client: &Client, args: Abort, json: bool) -> Result<(), Failure> {
     let gid = &args.gid;
     let body = text(client, client.abort(gid, args.reason.as_deref())).await?;
@@ -92,7 +92,7 @@ pub(super) async fn abort(client: &Client, args: Abort, json: bool) -> Result<()
     output::line(&format!("{gid} is {}{follow}", answer.status))
 }
 
-/// Settles by an operator's word, after asking.
+/// Settles a transaction by force, after asking.
 pub(super) async fn force(client: &Client, args: Force, json: bool) -> Result<(), Failure> {
     if !args.yes && !asked(client, &args).await? {
         return Err(Failure::usage("nothing was changed"));
@@ -109,7 +109,7 @@ pub(super) async fn force(client: &Client, args: Force, json: bool) -> Result<()
     output::line(&format!("{} is {}, by your word", args.gid, answer.status))
 }
 
-/// Shows what is about to be decided, and asks.
+/// Shows the consequences, and asks.
 async fn asked(client: &Client, args: &Force) -> Result<bool, Failure> {
     if !output::can_ask() {
         return Err(Failure::usage("this settles a transaction by hand, and there is no terminal to ask on")

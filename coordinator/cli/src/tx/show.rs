@@ -150,7 +150,7 @@ struct Row<'a> {
     /// The first row of its branch: what holds for the branch stands here.
     first: bool,
     op: &'a OpView,
-    /// It will be called again.
+    /// Whether it will be called again.
     owed: bool,
 }
 
@@ -205,7 +205,7 @@ fn in_short(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// What will happen without anybody doing anything, and what somebody can do.
+/// What happens next without intervention, and what an operator can do.
 fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
     let gid = &view.gid;
     if view.settled && is_forced(view) {
@@ -270,7 +270,7 @@ fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
     sentences
 }
 
-/// What nothing undid.
+/// The branches whose effects may stand although the transaction was rolled back.
 fn left_standing(view: &TransactionView) -> Option<String> {
     let branches: Vec<&str> = view.may_stand.iter().map(BranchId::as_str).collect();
     let which = if branches.len() == 1 { "branch" } else { "branches" };
@@ -286,7 +286,8 @@ fn is_unsent(view: &TransactionView, call: &NextCall) -> bool {
     ops.iter().any(|op| op.op == call.op && op.not_sent)
 }
 
-/// Whether a settled transaction was settled by an operator's word. A committed one does not say so; its branches do.
+/// Whether an operator settled the transaction by force. A committed transaction does not state that, but its branches show it:
+/// they have ops that are not done.
 fn is_forced(view: &TransactionView) -> bool {
     let mut ops = view.branches.iter().flat_map(|branch| &branch.ops);
     match view.status {
@@ -295,7 +296,7 @@ fn is_forced(view: &TransactionView) -> bool {
     }
 }
 
-/// What the coordinator's own alarm clock is set for, when that is more than the next call.
+/// What the coordinator does at `at` apart from the next calls: a deadline, a check, or another look.
 fn wake(view: &TransactionView, at: Timestamp, now: Timestamp) -> Option<String> {
     let forward = matches!(view.status, Status::Open | Status::Running);
     if forward && view.deadline_at == Some(at) {

@@ -1,6 +1,7 @@
-//! Calls of a transaction that came in the dtm dialect: they look, and their answers are read, as its participants expect.
+//! The wire dialect of transactions that came in the dtm dialect: requests look, and answers are read, as dtm's participants
+//! expect.
 //!
-//! Inside: requests (`request`, `headers`) and answers (`answer`). What is peculiar, and why, stands there.
+//! Inside: requests (`request`, `headers`) and answers (`answer`). Each file says what differs from the native dialect, and why.
 
 mod answer;
 mod headers;
@@ -29,7 +30,7 @@ impl Dialect {
         Terms::decode(terms).map(Self)
     }
 
-    /// What a participant tells calls apart by, and what its barrier reads: the same for every attempt.
+    /// The parameters by which a participant and its barrier identify a call: the same for every attempt.
     fn identity<'a>(&'a self, call: &'a Call) -> [(&'static str, &'a str); 4] {
         let branch = call.branch.as_ref().map_or(NO_BRANCH, |branch| branch.as_str());
         // Nobody calls a workflow's branches but the workflow: whatever is called, it is its callback.

@@ -14,7 +14,7 @@ use crate::answer::Unreached;
 use crate::connect::{Dialer, Transport};
 use crate::{shortage, transport};
 
-/// What a stream of the server's may send ahead of us: enough for a message we keep, and little to hold.
+/// Bytes of a reply that a server may send before they are read: enough for a message that is kept, and little memory.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1_024;
 const CONNECTION_WINDOW_BYTES: u32 = 1_024 * 1_024;
 /// Largest head or trailers of a reply.
@@ -26,7 +26,7 @@ pub(super) const PROTOCOL: &[u8] = b"h2";
 
 /// Puts requests on a connection.
 pub(super) type Sender = SendRequest<Full<Bytes>>;
-/// Moves the connection; has to be polled.
+/// Does the work of the connection, and has to be polled.
 pub(super) type Driver = Connection<TokioIo<Box<dyn Transport>>, Full<Bytes>, TokioExecutor>;
 
 /// Connects. An error says in words why not.

@@ -1,8 +1,8 @@
-//! One HTTP/2 connection per host, kept while it is of use.
+//! One HTTP/2 connection per host.
 //!
-//! A connection is shared by every call to its host. It is taken out of use when a call over it times out or breaks
-//! (the peer may be gone without a word, and pings are punished by gRPC servers), and closed when nobody has used it for
-//! a while. What is out of use serves the calls that are on it to their end. Not here: how many calls a host may have.
+//! All calls to a host share its connection. When a call on a connection times out or breaks, new calls get another
+//! connection, because the peer may be gone; pings would tell, but gRPC servers punish them. Calls that are already on the old
+//! connection go on to their end. A connection that nobody uses for a while is closed. Not here: how many calls a host may have.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -11,7 +11,7 @@ pub(super) enum Stage {
     Connect,
     /// Before the head of the reply.
     Send,
-    /// After it, before the status.
+    /// After the head of the reply, before its status.
     Reply,
 }
 
@@ -38,33 +38,33 @@ pub(super) fn broken(stage: Stage, host: &str, error: &hyper::Error) -> String {
     format!("{host} {what}; it may have run ({})", chain(error))
 }
 
-/// TLS is there, and HTTP/2 over it is not.
+/// The TLS handshake succeeded without HTTP/2.
 pub(super) fn no_http2(host: &str) -> String {
     format!("{host} does not offer HTTP/2 over TLS (ALPN h2), which gRPC needs")
 }
 
-/// The beginnings of HTTP/2 could not be sent.
+/// The HTTP/2 handshake failed.
 pub(super) fn handshake(host: &str, error: &(dyn Error + 'static)) -> String {
     format!("cannot speak HTTP/2 with {host} ({})", chain(error))
 }
 
-/// HTTP says no before gRPC says anything.
+/// The answer has an HTTP status other than 200.
 pub(super) fn http_status(host: &str, status: u16) -> String {
     format!("HTTP {status}: {host} did not answer as gRPC; is something in front of the participant?")
 }
 
-/// HTTP says yes, and what follows is not gRPC.
+/// The HTTP status is 200, and the content type is not gRPC's.
 pub(super) fn content_type(host: &str, content_type: &str) -> String {
     format!("HTTP 200: {host} answered with content type {content_type}, which is not gRPC; it may have run")
 }
 
-/// The reply goes on and on.
+/// The reply is longer than what is read.
 pub(super) fn too_long(host: &str) -> String {
     let max = super::wire::REPLY_BYTES_MAX;
     format!("{host} answered with more than {max} bytes; its status was not waited for; it may have run")
 }
 
-/// The reply ended without saying how the call did.
+/// The reply ended without a status.
 pub(super) fn no_status(host: &str) -> String {
     format!("{host} answered without a grpc-status; it may have run")
 }

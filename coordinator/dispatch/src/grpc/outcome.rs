@@ -54,7 +54,7 @@ fn done(op: Op, reply: &Reply) -> (Outcome, Option<String>) {
     (Outcome::Done { output, read_only }, vote_error.or(output_error).map(|error| clean(&error)))
 }
 
-/// What of a reply is kept as the branch's output, and why nothing is.
+/// The branch's output, and the reason if nothing of the reply is kept.
 pub(crate) fn output(reply: &Reply) -> (Payload, Option<String>) {
     match &reply.message {
         Message::Whole(bytes) => (Payload::from(bytes.as_slice()), None),

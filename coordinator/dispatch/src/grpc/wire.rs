@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 use tonic::Code;
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 
-/// Whether it is compressed, and the length of a message.
+/// The prefix of a message: one byte says whether it is compressed, four its length.
 const PREFIX_BYTES: usize = 5;
 /// Longest reply that is read for the sake of its status, as elsewhere in gRPC; what is kept is much shorter.
 pub(super) const REPLY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
@@ -17,7 +17,7 @@ const MESSAGE: &str = "grpc-message";
 /// How long the caller will wait.
 const TIMEOUT: &str = "grpc-timeout";
 
-/// What is asked of a method.
+/// The request of a call: its metadata and its message.
 pub(crate) struct Question {
     pub(super) metadata: HeaderMap,
     /// The one message, framed.
@@ -30,7 +30,7 @@ impl Question {
         Self { metadata, body: frame(message) }
     }
 
-    /// What it says beside its message, and its message.
+    /// Its metadata and its message, without the prefix.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn parts(&self) -> (&HeaderMap, &[u8]) {
         (&self.metadata, unframed(&self.body))
@@ -47,7 +47,7 @@ pub(super) fn frame(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-/// What makes a request one of gRPC.
+/// Adds the headers that every request of gRPC has.
 pub(super) fn add_headers(headers: &mut HeaderMap, left_ms: u64) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -68,7 +68,7 @@ fn timeout(left_ms: u64) -> String {
     }
 }
 
-/// The message of a reply as it comes in; what is too long to be kept is counted and let go.
+/// Collects the message of a reply. The bytes of a message that is too long to be kept are counted and dropped.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     prefix: Vec<u8>,
@@ -80,18 +80,18 @@ pub(super) struct Collector {
     more: bool,
 }
 
-/// What there is of a reply's message.
+/// The message of a reply, or why it is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Message {
     /// All of it.
     Whole(Vec<u8>),
     /// Longer than [`OUTPUT_BYTES_MAX`].
     TooLarge,
-    /// Shorter than it was to be.
+    /// Shorter than its prefix says.
     BrokenOff,
-    /// There is another after it.
+    /// Another message follows.
     Several,
-    /// It is compressed, although nobody offered to read that.
+    /// Compressed, although the request offered no compression.
     Compressed,
 }
 

@@ -22,7 +22,7 @@ const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// How often it is looked whether the files have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// With addresses of one version, how much longer those of the other are waited for.
+/// When there are addresses of one IP version, how much longer to wait for those of the other.
 const OTHER_VERSION_WAIT: Duration = Duration::from_millis(50);
 
 /// Where addresses come from.
@@ -42,7 +42,7 @@ struct Reading {
     resolver: Result<TokioResolver, Unresolved>,
 }
 
-/// What one question brought.
+/// The answer to one question.
 type Asked = Result<(Vec<IpAddr>, Duration), Unresolved>;
 
 impl Source {

@@ -1,10 +1,10 @@
-//! Who may ask name servers now: few look-ups at a time in one zone, and not too many in all.
+//! Permits to ask name servers: a few at a time per zone, and a bounded number in all.
 //!
 //! Names that could not be resolved lately get a quarter of all look-ups at most, so that thousands of them do not keep names
 //! waiting that are asked for the first time.
 //!
-//! A zone here is what ends in the same two labels, or three below a registry such as `co.uk`. A zone that has not answered for some look-ups in a row is asked one
-//! look-up at a time, until it answers.
+//! Names that end in the same two labels are one zone; below a registry such as `co.uk`, in the same three. A zone that did not
+//! answer several look-ups in a row gets one look-up at a time until it answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,7 +24,8 @@ const ZONES_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Zones {
     places: Arc<Semaphore>,
-    /// Who has none of these waits in no line that first-time names wait in.
+    /// Permits for names that failed lately. Such names wait here first, and not in the line of names that are asked for the
+    /// first time.
     repeats: Arc<Semaphore>,
     part: usize,
     zones: Mutex<HashMap<String, Arc<Zone>>>,
@@ -38,7 +39,7 @@ struct Zone {
     unanswered: AtomicU32,
 }
 
-/// Leave to ask. Given back when dropped.
+/// A permit to ask. Given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     zone: Arc<Zone>,
@@ -46,7 +47,7 @@ pub(super) struct Place {
     _repeat: Option<OwnedSemaphorePermit>,
 }
 
-/// Why there is no leave.
+/// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoLeave {
     /// Too many ask.
@@ -62,7 +63,7 @@ impl Zones {
         Self { places: places(lookups_max), repeats: places(part), part, zones: Mutex::default() }
     }
 
-    /// Waits for leave to ask, so long at most for each bound. `is_repeat`: the name could not be resolved lately.
+    /// Waits for a permit, at most this long for each bound. `is_repeat`: the name could not be resolved lately.
     pub(super) async fn enter(&self, name: &str, is_repeat: bool, limit: Duration) -> Result<Place, NoLeave> {
         let in_time = async |places: &Arc<Semaphore>| {
             let asked = tokio::time::timeout(limit, Arc::clone(places).acquire_owned()).await;

@@ -12,7 +12,7 @@ use crate::grpc::{Reply, outcome};
 use crate::hints::NO_REASON;
 use crate::text::clean;
 
-/// How much of an answer is read: its words decide wherever they stand.
+/// How much of an answer is read: a word anywhere in it decides.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// JSON-RPC's code for a business "no".
 const REFUSED_CODE: f64 = -32_901.0;
@@ -108,7 +108,7 @@ pub(super) fn grpc(reply: &Reply) -> Meaning {
     }
 }
 
-/// Asked again when the transaction's own interval says so: nobody states a delay here.
+/// The call is made again after the transaction's own interval: the dialect has no header for a delay.
 fn ongoing() -> Meaning {
     (Outcome::Ongoing { retry_after_ms: None }, None)
 }
@@ -122,7 +122,7 @@ fn unknown(error: String) -> Meaning {
     (Outcome::Unknown, Some(clean(&error)))
 }
 
-/// As natively, but for what is natively something else.
+/// The native words, except for statuses that mean something else here.
 fn in_our_terms(status: u16, headers: &HeaderMap, body: &Body) -> String {
     let meaning = match status {
         200..=299 => "only 200 means that it took effect",

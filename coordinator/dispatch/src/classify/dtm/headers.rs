@@ -19,7 +19,8 @@ pub(super) fn add_trace(map: &mut HeaderMap, call: &Call) -> Result<(), String> 
 
 /// The client's headers over HTTP, in place of what is there already.
 ///
-/// Framing is ours, as it is the dialect's own server's. And compression is not asked for: an answer's words decide.
+/// Clients cannot set headers of framing, as with dtm's own server. Compression is not asked for, because words in the answer
+/// decide.
 pub(super) fn add_to_http(map: &mut HeaderMap, given: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in given {
         let name = name.to_ascii_lowercase();
@@ -30,7 +31,7 @@ pub(super) fn add_to_http(map: &mut HeaderMap, given: &BTreeMap<String, String>)
     Ok(())
 }
 
-/// The same over gRPC, whose own names are not the client's to set, and which has none of those of a connection.
+/// The client's headers as gRPC metadata. Names that gRPC itself uses, and headers of a connection, are left out.
 pub(super) fn add_to_grpc(map: &mut HeaderMap, given: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in given {
         let name = name.to_ascii_lowercase();
