@@ -23,23 +23,24 @@ mod flow;
 mod message;
 mod outbox;
 mod ownership;
+mod reading;
+mod resident;
 mod schedule;
 mod slot;
 mod wall;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
+use trine_protocol::{BranchId, Gid, Op, Pattern, Target, Timestamp};
 
 use crate::input::{CallKey, Rejection};
 use crate::spec::Payload;
 use crate::transaction::Transaction;
-use batch::Arrived;
 use message::snapshot;
 use outbox::Outbox;
-use slot::{Ownership, ReadStage, Slot, Slots};
-use wall::{KnownTime, Times};
+use slot::{Slot, Slots};
+use wall::Times;
 
 pub use batch::{Batch, BatchId, IndexRow};
 pub use message::{Message, ReplyOn, Snapshot, Ticket};
@@ -141,59 +142,6 @@ impl Default for ShardOptions {
     fn default() -> Self {
         Self::DEFAULT
     }
-}
-
-/// Somebody who waits for a transaction to settle.
-#[derive(Debug)]
-struct Waiter {
-    ticket: Ticket,
-    until: Timestamp,
-    /// Not for the end alone: also when there is nothing to do for now.
-    or_quiet: bool,
-    /// What is decided again if what it was decided on is forgotten.
-    message: Arrived,
-}
-
-/// A transaction in memory.
-#[derive(Debug)]
-struct Resident {
-    transaction: Transaction,
-    ownership: Ownership,
-    /// The newest of its records that is known to be durable.
-    durable_seq: Seq,
-    /// What was durable at one time: more than `durable_seq` if the journal that was read has lost records.
-    acknowledged_seq: Seq,
-    /// The transaction's own time less steady time.
-    lead_ms: i64,
-    /// When that was learnt, by a read or a write.
-    fresh_at: Timestamp,
-    /// Calls under way, or withheld until a batch is durable.
-    under_way: BTreeMap<CallKey, CallStage>,
-    /// Calls that left for this gid before it was created here, and have not come back.
-    left_earlier: BTreeSet<CallKey>,
-    /// Calls that found no room at their host, and when to offer them again.
-    deferred: BTreeMap<CallKey, Timestamp>,
-    waiters: Vec<Waiter>,
-    timer: Option<Timestamp>,
-    /// Bytes of payloads and outputs, as of the last seal.
-    weight: usize,
-    /// What the index row says, so that it is rewritten only when it changes.
-    indexed: Option<Indexed>,
-}
-
-/// What of a transaction its index row depends on. A function of its records alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Indexed {
-    status: Status,
-    parked: Option<&'static str>,
-    due_at: Option<Timestamp>,
-    branches: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CallStage {
-    Withheld,
-    Released,
 }
 
 /// See the module's documentation.

@@ -6,11 +6,9 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Batch, BatchId};
 use super::outbox::{Sealed, Withheld};
-use super::ownership::Reading;
-use super::{
-    Found, LoadFailure, Message, Ownership, ReadStage, Release, ReplyOn, Resident, Seq, Shard, Slot,
-    Snapshot, Ticket, Waiter, snapshot,
-};
+use super::reading::{ReadStage, Reading};
+use super::resident::{Ownership, Resident, Waiter};
+use super::{Found, LoadFailure, Message, Release, ReplyOn, Seq, Shard, Slot, Snapshot, Ticket, snapshot};
 use crate::input::{Command, Input, Rejection};
 use crate::transaction::{advance, decide};
 

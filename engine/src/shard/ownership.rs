@@ -11,70 +11,20 @@
 //!
 //! Nothing in this file is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use trine_protocol::{Gid, Timestamp};
 
+use super::reading::Reading;
+use super::resident::{CallStage, Ownership, Resident};
 use super::schedule::believable;
-use super::{
-    CallStage, Found, KnownTime, Message, Ownership, ReadStage, Resident, Seq, Shard, ShardOptions, Slot,
-    Waiter,
-};
+use super::wall::KnownTime;
+use super::{Message, Shard, ShardOptions, Slot};
 use crate::input::{CallKey, Input};
 use crate::transaction::decide;
 
 /// How old what is known of a transaction may be when one of its calls is repeated.
 const CALLS_OLD_AFTER_MS: u64 = 1_000;
-
-/// A journal that is being read, and what waits for it.
-#[derive(Debug, Default)]
-pub(super) struct Reading {
-    pub(super) messages: Vec<Message>,
-    pub(super) stage: ReadStage,
-    /// Whose commands were accepted before it was read again.
-    pub(super) waiters: Vec<Waiter>,
-    /// It must come into memory even if nobody asks for it.
-    pub(super) must_come_back: bool,
-    /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
-    pub(super) acknowledged_seq: Seq,
-    /// What is known of its own time.
-    pub(super) time: KnownTime,
-    /// Another coordinator may have adopted it after this read began. Do not trust `owned = true`; read again.
-    pub(super) owned_may_be_stale: bool,
-    /// This coordinator may have adopted it after this read began. Do not trust `owned = false`; read again.
-    pub(super) foreign_may_be_stale: bool,
-    /// Calls that left before this read, and have not come back.
-    pub(super) left_earlier: BTreeSet<CallKey>,
-}
-
-impl Reading {
-    /// For what must be in memory even if nobody asks for it.
-    pub(super) fn that_must_come_back() -> Self {
-        Self { must_come_back: true, ..Self::default() }
-    }
-
-    /// The store reads from now on.
-    pub(super) fn start(&mut self) {
-        match self.stage {
-            ReadStage::Queued | ReadStage::Failed { .. } => {
-                self.stage = ReadStage::Started { late: Vec::new() };
-            }
-            ReadStage::Started { .. } => {}
-        }
-    }
-
-    pub(super) fn push(&mut self, message: Message) {
-        match &mut self.stage {
-            ReadStage::Queued | ReadStage::Failed { .. } => self.messages.push(message),
-            ReadStage::Started { late } => late.push(message),
-        }
-    }
-
-    /// The result was read before another coordinator, or this one, took the transaction over.
-    pub(super) fn is_stale(&self, found: &Found) -> bool {
-        if found.owned { self.owned_may_be_stale } else { self.foreign_may_be_stale }
-    }
-}
 
 impl Resident {
     /// This shard drives it.

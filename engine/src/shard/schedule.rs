@@ -1,69 +1,16 @@
 //! Calls, timers and memory: what a resident is owed, when it is looked at again, when it may leave.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use trine_protocol::{Gid, Op, Timestamp};
 
-use super::{
-    Call, CallStage, Found, IndexRow, Indexed, KnownTime, Ownership, ReadStage, Release, Resident, Seq,
-    Shard, Slot, Waiter, snapshot,
-};
+use super::batch::indexed;
+use super::reading::ReadStage;
+use super::resident::{CallStage, Ownership, Resident, Waiter};
+use super::wall::KnownTime;
+use super::{Call, Found, IndexRow, Release, Seq, Shard, Slot, snapshot};
 use crate::input::{CallKey, Input};
 use crate::transaction::{Agenda, Transaction};
-
-impl Resident {
-    pub(super) fn new(transaction: Transaction, owned: bool, lead_ms: i64, now: Timestamp) -> Self {
-        Self {
-            transaction,
-            ownership: if owned { Ownership::Owned } else { Ownership::Foreign },
-            durable_seq: 0,
-            acknowledged_seq: 0,
-            lead_ms,
-            fresh_at: now,
-            under_way: BTreeMap::new(),
-            left_earlier: BTreeSet::new(),
-            deferred: BTreeMap::new(),
-            waiters: Vec::new(),
-            timer: None,
-            weight: 0,
-            indexed: None,
-        }
-    }
-
-    /// All its records are durable.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.transaction.seq() <= self.durable_seq
-    }
-
-    /// What is durable has nothing under way and nothing due. What is under way elsewhere is due in its journal as well.
-    fn is_quiet(&self, now: Timestamp) -> bool {
-        if !self.is_flushed() || !self.under_way.is_empty() {
-            return false;
-        }
-        // What is due waits for room at its host, or came due meanwhile and goes out when time passes here, too.
-        let own_now = self.own(now);
-        let agenda = self.transaction.agenda(own_now);
-        agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > own_now)
-    }
-
-    /// Whether a wait is over. A parked transaction has no end to wait for, but calls of other branches may be under way.
-    pub(super) fn ends_a_wait(&self, or_quiet: bool) -> bool {
-        self.transaction.status().is_settled() || (!or_quiet && self.transaction.parked().is_some())
-    }
-
-    /// Long waits may leave memory: nothing is under way, and the index row says when to come back.
-    fn may_leave(&self, now: Timestamp, evict_after_ms: u64) -> bool {
-        let due_at = self.indexed.and_then(|indexed| indexed.due_at);
-        due_at.is_some_and(|due_at| due_at > self.own(now).plus_millis(evict_after_ms))
-            && self.under_way.is_empty()
-            && self.deferred.is_empty()
-    }
-
-    /// Time alone never moves it.
-    fn waits_for_a_person(&self) -> bool {
-        self.indexed.is_some_and(|indexed| indexed.due_at == Some(Timestamp::MAX))
-    }
-}
 
 impl Shard {
     /// Puts a loaded transaction into memory, with the calls that were already under way for it, and with whoever
@@ -315,55 +262,12 @@ impl Shard {
     }
 }
 
-impl IndexRow {
-    /// What the index says of a transaction whose long waits are spent out of memory if they are longer than this.
-    pub fn of(transaction: &Transaction, evict_after_ms: u64) -> Self {
-        let indexed = indexed(transaction, evict_after_ms);
-        let mut hosts: Vec<String> =
-            transaction.branches.iter().flat_map(|branch| hosts_of(&branch.spec)).collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        Self {
-            gid: transaction.gid.clone(),
-            pattern: transaction.pattern(),
-            status: indexed.status,
-            parked: indexed.parked,
-            due_at: indexed.due_at,
-            created_at: transaction.created_at,
-            updated_at: transaction.updated_at,
-            spec: transaction.spec.clone(),
-            hosts,
-        }
-    }
-}
-
 /// What is owed, without what nothing but a time that cannot be believed has made due: whom a check asks may be at work.
 pub(super) fn believable(mut agenda: Agenda, distrusts_time: bool) -> Agenda {
     if distrusts_time {
         agenda.calls.retain(|key| key.op != Op::Check);
     }
     agenda
-}
-
-/// What the index says of a transaction. It depends on its records alone, so a transaction that is read back knows
-/// what its row says without reading it.
-fn indexed(transaction: &Transaction, evict_after_ms: u64) -> Indexed {
-    let agenda = transaction.agenda(transaction.updated_at);
-    let wake_at = agenda.wake_at.unwrap_or(Timestamp::MAX);
-    let waits_long = agenda.calls.is_empty() && wake_at > transaction.updated_at.plus_millis(evict_after_ms);
-    Indexed {
-        status: transaction.status(),
-        parked: transaction.parked(),
-        due_at: (waits_long && !transaction.status().is_settled()).then_some(wake_at),
-        branches: transaction.branches.len(),
-    }
-}
-
-fn hosts_of(spec: &crate::spec::BranchSpec) -> impl Iterator<Item = String> {
-    [&spec.forward, &spec.on_commit, &spec.on_rollback]
-        .into_iter()
-        .flatten()
-        .map(|target| target.host().to_owned())
 }
 
 /// The call a key stands for; none when its op has no target here.

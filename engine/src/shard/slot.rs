@@ -24,14 +24,14 @@
 //! Resident        lost, or a conflict       Reading, Queued        Load; what led to it is decided again
 //! Resident        flushed, idle             absent, Away           nothing
 //! ```
-//! Resident stands for all three values of [`Ownership`]. Away means that calls have left and have not come back.
+//! Resident stands for all three values of [`super::resident::Ownership`]. Away means that calls have left and have not come back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::Gid;
 
-use super::ownership::Reading;
-use super::{Message, Resident};
+use super::reading::Reading;
+use super::resident::Resident;
 use crate::input::CallKey;
 
 /// See the module's documentation.
@@ -43,40 +43,6 @@ pub(super) enum Slot {
     Reading(Box<Reading>),
     /// In memory.
     Resident(Box<Resident>),
-}
-
-/// Who drives a transaction that is in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ownership {
-    /// Another coordinator. It is here while somebody waits for its end.
-    Foreign,
-    /// This shard.
-    Owned,
-    /// This shard, but another coordinator may have adopted it while its records are being written. It makes no calls,
-    /// and is read again when they are durable.
-    RereadAfterFlush,
-}
-
-/// How far a read is.
-#[derive(Debug, Default)]
-pub(super) enum ReadStage {
-    /// The store has not started. What arrives now is not newer than the result.
-    #[default]
-    Queued,
-    /// The store has started reading. A command that arrives now may be newer than the result, so if another coordinator
-    /// owns the transaction the command waits for a second read.
-    Started { late: Vec<Message> },
-    /// The read failed. It is asked for again then.
-    Failed { retry_at: Timestamp },
-}
-
-impl ReadStage {
-    pub(super) fn into_late(self) -> Vec<Message> {
-        match self {
-            Self::Queued | Self::Failed { .. } => Vec::new(),
-            Self::Started { late } => late,
-        }
-    }
 }
 
 /// All slots of a shard.

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use trine_protocol::{Gid, Timestamp};
 
-use super::{Found, Resident};
+use super::Found;
+use super::resident::Resident;
 
 /// How often a wall clock may be set before the oldest times are forgotten.
 const ERAS_MAX: usize = 8;

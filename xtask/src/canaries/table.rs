@@ -25,6 +25,8 @@ const RULES: &str = "engine/src/transaction/rules.rs";
 const FLOW: &str = "engine/src/shard/flow.rs";
 const SCHEDULE: &str = "engine/src/shard/schedule.rs";
 const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
+const READING: &str = "engine/src/shard/reading.rs";
+const RESIDENT: &str = "engine/src/shard/resident.rs";
 const SLOT: &str = "engine/src/shard/slot.rs";
 const OUTBOX: &str = "engine/src/shard/outbox.rs";
 

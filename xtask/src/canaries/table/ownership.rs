@@ -1,6 +1,6 @@
 //! Canaries that break the rules of ownership.
 
-use super::{Canary, FLOW, OUTBOX, OWNERSHIP, SCHEDULE, SLOT};
+use super::{Canary, FLOW, OUTBOX, OWNERSHIP, READING, SCHEDULE, SLOT};
 
 pub(super) const CANARIES: &[Canary] = &[
     Canary {
@@ -57,7 +57,7 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "own",
         breaks: "a command is answered from a read that is older",
-        file: OWNERSHIP,
+        file: READING,
         replace: "ReadStage::Started { late } => late.push(message),",
         with: "ReadStage::Started { .. } => self.messages.push(message),",
     },

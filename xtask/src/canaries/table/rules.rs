@@ -1,7 +1,7 @@
 //! Canaries that break the rules of workflows, of phase two one by one, of ops without a target, and of waiting until nothing is
 //! due.
 
-use super::{AGENDA, APPLY, Canary, DECIDE, FLOW, RULES, SCHEDULE};
+use super::{AGENDA, APPLY, Canary, DECIDE, FLOW, RESIDENT, RULES};
 
 const WORKFLOW: &str = "engine/src/transaction/workflow.rs";
 
@@ -86,28 +86,28 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "quiet",
         breaks: "who waits for quiet is told while a call is under way",
-        file: SCHEDULE,
+        file: RESIDENT,
         replace: "|| !self.under_way.is_empty() {",
         with: "|| self.under_way.len() > 1_000 {",
     },
     Canary {
         law: "quiet",
         breaks: "who waits for quiet is told before that is durable",
-        file: SCHEDULE,
+        file: RESIDENT,
         replace: "if !self.is_flushed() || !self.under_way.is_empty()",
         with: "if !self.under_way.is_empty()",
     },
     Canary {
         law: "quiet",
         breaks: "who waits for quiet is told while a call is due",
-        file: SCHEDULE,
+        file: RESIDENT,
         replace: "agenda.calls.is_empty() && agenda.wake_at",
         with: "agenda.wake_at",
     },
     Canary {
         law: "quiet",
         breaks: "who waits for quiet of what somebody else drives is not told",
-        file: SCHEDULE,
+        file: RESIDENT,
         replace: "if !self.is_flushed() ||",
         with: "if !self.is_owned() || !self.is_flushed() ||",
     },
