@@ -13,13 +13,13 @@
 //! - a new gid is appended without reading first: `(gid, 1)` conflicts if it exists;
 //! - what another coordinator owns is answered for and not driven (see `ownership`).
 //!
-//! `slot` opens with the table of states: what each input does to a transaction, and what is released.
+//! [`Shard`] is the map of slots and the way from an input to its slot. `slot` opens with the table of states: what each
+//! input does to a transaction, and what is released. `reading` and `resident` say how.
 //!
-//! `now` is steady time: it runs at an even pace, whatever is done to the wall clock. How far the wall clock is ahead of
-//! it, [`Shard::handle_clock`] is told (see `wall`).
+//! `now` is steady time: it runs at an even pace, whatever is done to the wall clock. [`Shard::handle_clock`] says how far the
+//! wall clock is ahead of it (see `wall`).
 
 mod batch;
-mod flow;
 mod message;
 mod outbox;
 mod ownership;
@@ -29,7 +29,6 @@ mod schedule;
 mod slot;
 mod wall;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target, Timestamp};
@@ -38,7 +37,7 @@ use crate::input::{CallKey, Rejection};
 use crate::spec::Payload;
 use crate::transaction::Transaction;
 use message::snapshot;
-use outbox::Outbox;
+use outbox::{Outbox, Sealed};
 use slot::{Slot, Slots};
 use wall::Times;
 
@@ -49,31 +48,25 @@ pub use wall::Wall;
 /// A record's place in its gid's journal, from 1; 0 stands before all of them.
 type Seq = u64;
 
-/// A call to make.
+/// A call to a participant, or to an initiator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The transaction.
     pub gid: Gid,
-    /// Its pattern.
     pub pattern: Pattern,
-    /// What the answer must match.
+    /// The answer comes back with it.
     pub key: CallKey,
-    /// The branch's id; absent for a check.
+    /// None for a check.
     pub branch: Option<BranchId>,
-    /// Where it goes.
     pub target: Target,
-    /// Its body.
     pub payload: Payload,
-    /// How long it may take.
     pub timeout_ms: u64,
-    /// The journal seq that owed it: monotone within the gid.
+    /// The newest record of the gid when the call was owed. Never smaller than the fence of an earlier call.
     pub fence: u64,
-    /// What the transaction's dialect has to remember; absent: the native one.
+    /// What another dialect has to remember of the transaction. None: the native dialect.
     pub terms: Option<Arc<str>>,
 }
 
 impl Call {
-    /// The op asked for.
     pub fn op(&self) -> Op {
         self.key.op
     }
@@ -82,49 +75,45 @@ impl Call {
 /// What leaves a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
-    /// Answer somebody.
     Reply {
-        /// Whom.
         ticket: Ticket,
-        /// With what.
         result: Result<Snapshot, Rejection>,
     },
-    /// Make a call; tell the shard what came back, exactly once.
+    /// Exactly one [`Message::Answer`] or [`Message::NotSent`] must follow.
     Call(Call),
-    /// Read a gid's journal, and tell [`Shard::on_loaded`].
+    /// Read the gid's journal, and pass the result to [`Shard::on_loaded`].
     Load(Gid),
 }
 
-/// A transaction as its journal says, and whose it is.
+/// What a read of a journal found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Folded from all its records.
     pub transaction: Transaction,
-    /// The index says that this coordinator owns it: it is to drive it. Anybody may answer for it.
+    /// The index row says that this coordinator owns the transaction. Only its owner drives a transaction; every coordinator
+    /// may answer for it.
     pub owned: bool,
 }
 
 /// Why a gid's journal could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadFailure {
-    /// The store did not answer; try again later.
+    /// The store did not answer. It may answer later.
     Unavailable,
-    /// The records do not make a history.
+    /// The records are damaged, or a newer version wrote them. Reading them again does not help.
     Corrupt,
 }
 
-/// The knobs of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardOptions {
-    /// A transaction that has nothing to do for longer than this leaves memory; the index says when it is due.
+    /// A transaction that has nothing to do for longer than this leaves memory. Its index row says when it is due.
     pub evict_after_ms: u64,
     /// A batch of this many records is full: [`Shard::is_full`].
     pub batch_records_max: usize,
-    /// How long after a failed read the next one is tried. Also how often the journal of a transaction that somebody
-    /// else drives is read while somebody here waits for its end.
+    /// The pause after a read that failed. Also how often the journal of a foreign transaction is read while somebody waits
+    /// for its end.
     pub reload_delay_ms: u64,
-    /// Others may move what this shard drives: what is told of it was durable at most so long ago, and is read again
-    /// if nothing was written meanwhile. None: nobody else writes to the store.
+    /// A command is not answered from memory that is older than this: another coordinator may have moved the transaction
+    /// meanwhile. None: no other coordinator writes to the store.
     pub refresh_after_ms: Option<u64>,
 }
 
@@ -144,56 +133,63 @@ impl Default for ShardOptions {
     }
 }
 
-/// See the module's documentation.
+/// Failed batches in a row that are read back at once: a lost connection is worth no pause.
+const FAILURES_WITHOUT_PAUSE: u32 = 2;
+/// Longest pause between two tries of a store that goes on failing.
+const PAUSE_MS_MAX: u64 = 10_000;
+
 #[derive(Debug)]
 pub struct Shard {
     options: ShardOptions,
     slots: Slots,
-    /// Calls that could not be sent, and since when. Kept while their transaction is read again, as often happens.
-    unsent: BTreeMap<Gid, BTreeMap<CallKey, Timestamp>>,
     outbox: Outbox,
     times: Times,
     failures_in_a_row: u32,
-    /// Counts messages as they are decided.
-    next_message: u64,
     /// The transaction being worked on: who is to blame when that panics.
     touching: Option<Gid>,
-    /// See [`Self::handle_trust`].
     distrusts_time: bool,
 }
 
+/// What a slot is given beside its input. No other slot can be reached from it.
+struct Context<'a> {
+    gid: &'a Gid,
+    now: Timestamp,
+    options: &'a ShardOptions,
+    distrusts_time: bool,
+    times: &'a mut Times,
+    outbox: &'a mut Outbox,
+}
+
 impl Shard {
-    /// An empty shard.
     pub fn new(options: ShardOptions) -> Self {
         Self {
             options,
             slots: Slots::default(),
-            unsent: BTreeMap::new(),
             outbox: Outbox::default(),
             times: Times::default(),
             failures_in_a_row: 0,
-            next_message: 0,
             touching: None,
             distrusts_time: false,
         }
     }
 
+    fn change(&mut self, gid: &Gid, now: Timestamp, change: impl FnOnce(Slot, &mut Context<'_>) -> Slot) {
+        self.touching = Some(gid.clone());
+        let Self { options, slots, outbox, times, distrusts_time, .. } = self;
+        let mut cx = Context { gid, now, options, distrusts_time: *distrusts_time, times, outbox };
+        slots.change(gid, |slot| change(slot, &mut cx));
+    }
+
     /// Takes something in. What it leads to comes out of the `poll_*` functions.
     pub fn handle(&mut self, message: Message, now: Timestamp) {
-        let (Message::Answer { gid, key, .. } | Message::NotSent { gid, key, .. }) = &message else {
-            return self.receive(message, now);
-        };
-        let gid = gid.clone();
-        self.slots.call_ended(&gid, *key);
-        self.receive(message, now);
-        // An answer that moved nothing may have been all that kept the transaction in memory.
-        self.leave_if_idle(&gid, now);
+        let gid = message.gid().clone();
+        self.change(&gid, now, |slot, cx| slot.handle(message, cx));
     }
 
     /// Lets time pass: retries, deadlines, starts, waiters and failed reads that are due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         while let Some(gid) = self.outbox.take_due(now) {
-            self.wake(&gid, now);
+            self.change(&gid, now, Slot::wake);
         }
     }
 
@@ -201,12 +197,10 @@ impl Shard {
     /// passes, nothing starts, nobody is checked on. Calls are made and repeated, and commands and answers are decided.
     /// When it can again, what became due meanwhile is decided at once.
     pub fn handle_trust(&mut self, trusted: bool, now: Timestamp) {
-        if std::mem::replace(&mut self.distrusts_time, !trusted) != trusted {
-            return;
-        }
-        for gid in self.slots.residents() {
-            self.set_timer(&gid, None);
-            self.wake(&gid, now);
+        if std::mem::replace(&mut self.distrusts_time, !trusted) == trusted {
+            for gid in self.slots.gids() {
+                self.change(&gid, now, Slot::trust_changed);
+            }
         }
     }
 
@@ -217,27 +211,104 @@ impl Shard {
 
     /// Answers everybody who waits for an outcome with what is durable now: the shard is about to go away.
     pub fn handle_stop(&mut self) {
-        for slot in self.slots.all_mut() {
-            let resident = match slot {
-                Slot::Resident(resident) if resident.is_flushed() => resident,
-                Slot::Resident(_) | Slot::Reading(_) | Slot::Away(_) => continue,
-            };
-            let result = snapshot(&resident.transaction);
-            for waiter in std::mem::take(&mut resident.waiters) {
-                self.outbox.reply(waiter.ticket, Ok(result.clone()));
-            }
+        for gid in self.slots.gids() {
+            self.slots.change(&gid, |slot| slot.stopped(&mut self.outbox));
         }
+    }
+
+    /// A transaction belongs in memory: it is read unless it is here or being read. There is one way to read, so a
+    /// state that is read can never be older than one this shard has let go of.
+    pub fn handle_wanted(&mut self, gid: &Gid) {
+        self.slots.change(gid, |slot| slot.wanted(gid, &mut self.outbox));
+    }
+
+    /// A transaction was taken over from somebody else: it is read even if it is here, for it may have moved there.
+    pub fn handle_adopted(&mut self, gid: &Gid) {
+        self.slots.change(gid, |slot| slot.adopted(gid, &mut self.outbox));
+    }
+
+    /// Others may have taken over what is here: everything is read again, and kept only if it is still owned.
+    pub fn handle_lapse(&mut self) {
+        for gid in self.slots.gids() {
+            self.slots.change(&gid, |slot| slot.lapsed(&mut self.outbox));
+        }
+    }
+
+    /// A call left before this memory began, and has not come back.
+    pub fn handle_under_way(&mut self, gid: &Gid, key: CallKey) {
+        self.slots.change(gid, |slot| slot.call_left(key));
+    }
+
+    /// What a [`Release::Load`] found: the state of the gid, its absence, or nothing.
+    pub fn on_loaded(&mut self, gid: &Gid, found: Result<Option<Found>, LoadFailure>, now: Timestamp) {
+        self.change(gid, now, |slot, cx| slot.loaded(found, cx));
     }
 
     /// The next thing to let go of.
     pub fn poll_release(&mut self) -> Option<Release> {
         let release = self.outbox.releases.pop_front();
-        if let Some(Release::Load(gid)) = &release
-            && let Some(reading) = self.slots.reading_mut(gid)
-        {
-            reading.start();
+        if let Some(Release::Load(gid)) = &release {
+            self.slots.change(gid, Slot::load_left);
         }
         release
+    }
+
+    /// The next durable write, if none is in flight and there is something to write (law L5).
+    pub fn poll_batch(&mut self, now: Timestamp) -> Option<Batch> {
+        let (id, records, gids) = self.outbox.seal()?;
+        let mut rows = Vec::new();
+        for gid in &gids {
+            self.change(gid, now, |slot, cx| {
+                let mut resident = slot.being_written();
+                rows.extend(resident.sealed(cx));
+                Slot::Resident(resident)
+            });
+        }
+        Some(Batch { id, records, rows })
+    }
+
+    /// The batch is durable, except for gids somebody else has appended to (law L7).
+    pub fn on_committed(&mut self, batch: BatchId, conflicts: &[Gid], now: Timestamp) {
+        let Some(mut sealed) = self.outbox.take_sealed(batch) else { return };
+        self.failures_in_a_row = 0;
+        for (gid, messages) in self.outbox.forget(&mut sealed, |gid| conflicts.contains(gid)) {
+            self.change(&gid, now, |slot, cx| {
+                slot.being_written().lost(messages, cx.outbox).ask(&gid, cx.outbox)
+            });
+        }
+        self.flushed(sealed, now);
+    }
+
+    fn flushed(&mut self, sealed: Sealed, now: Timestamp) {
+        let mut calls = self.outbox.flush(&sealed);
+        for (gid, seq) in sealed.newest {
+            let calls = calls.remove(&gid).unwrap_or_default();
+            self.change(&gid, now, |slot, cx| slot.being_written().flushed(seq, &calls, cx));
+        }
+    }
+
+    /// The batch failed, or nobody knows: forget everything built on it and read again (law L6). Returns the gids
+    /// forgotten.
+    ///
+    /// A store that goes on failing is given pauses, and whoever waits for it an answer: that nothing is known.
+    pub fn on_commit_failed(&mut self, batch: BatchId, now: Timestamp) -> Vec<Gid> {
+        let Some(mut sealed) = self.outbox.take_sealed(batch) else { return Vec::new() };
+        self.failures_in_a_row += 1;
+        let pauses = self.failures_in_a_row.saturating_sub(FAILURES_WITHOUT_PAUSE);
+        let again = self.outbox.forget(&mut sealed, |_| true);
+        let forgotten = again.keys().cloned().collect();
+        for (gid, messages) in again {
+            self.change(&gid, now, |slot, cx| {
+                let reading = slot.being_written().lost(messages, cx.outbox);
+                if pauses == 0 {
+                    return reading.ask(&gid, cx.outbox);
+                }
+                let pause_ms = cx.options.reload_delay_ms.saturating_mul(1 << (pauses - 1).min(10));
+                let retry_at = now.plus_millis(pause_ms.min(PAUSE_MS_MAX));
+                reading.pause(&Rejection::Unavailable, retry_at, cx)
+            });
+        }
+        forgotten
     }
 
     /// When [`Self::handle_timeout`] has something to do.
@@ -260,7 +331,6 @@ impl Shard {
         self.slots.bytes()
     }
 
-    /// Nothing in memory.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -278,6 +348,11 @@ impl Shard {
     /// What a transaction in memory takes for the time, and the wall clock for one that is not: for tests and checkers.
     pub fn time_of(&self, gid: &Gid, now: Timestamp) -> Timestamp {
         self.slots.resident(gid).map_or_else(|| self.times.wall.at(now), |resident| resident.own(now))
+    }
+
+    /// Whether this shard has a transaction in memory and drives it: for tests and checkers.
+    pub fn drives(&self, gid: &Gid) -> bool {
+        self.slots.resident(gid).is_some_and(resident::Resident::is_owned)
     }
 
     /// Whether a gid is in memory or being read.

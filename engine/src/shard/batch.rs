@@ -9,14 +9,13 @@ use crate::event::Record;
 use crate::spec::{BranchSpec, Spec};
 use crate::transaction::Transaction;
 
-/// Names a batch within its shard; they grow.
+/// Later batches of a shard have greater ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BatchId(pub u64);
 
 /// What one durable write appends: all of it, or, for a gid whose `(gid, seq)` exists, none of that gid's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Its name.
     pub id: BatchId,
     /// In the order they were decided; a gid's records are in `seq` order.
     pub records: Vec<Record>,
@@ -24,24 +23,18 @@ pub struct Batch {
     pub rows: Vec<IndexRow>,
 }
 
-/// What lists and recovery know of a transaction. Derived from its records; can be rebuilt from them.
+/// What lists and recovery know of a transaction. It can be rebuilt from the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexRow {
-    /// The transaction.
     pub gid: Gid,
-    /// Its pattern.
     pub pattern: Pattern,
-    /// Where it stands.
     pub status: Status,
-    /// Why it needs a person.
+    /// Why a person has to look at it.
     pub parked: Option<&'static str>,
-    /// It may be out of memory until then; absent: whoever owns it keeps it in memory.
+    /// Its owner need not have it in memory before then. None: it has to be in memory.
     pub due_at: Option<Timestamp>,
-    /// When it was accepted.
     pub created_at: Timestamp,
-    /// When its last event was recorded.
     pub updated_at: Timestamp,
-    /// What was asked for: labels and hosts for filters. Hosts grow as branches register.
     pub spec: Arc<Spec>,
     /// Hosts and participants of all its branches, sorted.
     pub hosts: Vec<String>,
@@ -55,19 +48,37 @@ pub(super) struct Arrived {
     pub(super) message: Message,
 }
 
-/// What of a transaction its index row depends on. A function of its records alone.
+/// What of a transaction its index row depends on. It depends on the records alone, so a transaction that is read back knows
+/// what its row says without reading the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Indexed {
     pub(super) status: Status,
     pub(super) parked: Option<&'static str>,
     pub(super) due_at: Option<Timestamp>,
+    /// Each branch may bring hosts that the row lists.
     pub(super) branches: usize,
+}
+
+impl Indexed {
+    pub(super) fn of(transaction: &Transaction, evict_after_ms: u64) -> Self {
+        let agenda = transaction.agenda(transaction.updated_at);
+        let wake_at = agenda.wake_at.unwrap_or(Timestamp::MAX);
+        let evicted_at = transaction.updated_at.plus_millis(evict_after_ms);
+        let waits_long =
+            agenda.calls.is_empty() && wake_at > evicted_at && !transaction.status().is_settled();
+        Self {
+            status: transaction.status(),
+            parked: transaction.parked(),
+            due_at: waits_long.then_some(wake_at),
+            branches: transaction.branches.len(),
+        }
+    }
 }
 
 impl IndexRow {
     /// What the index says of a transaction whose long waits are spent out of memory if they are longer than this.
     pub fn of(transaction: &Transaction, evict_after_ms: u64) -> Self {
-        let indexed = indexed(transaction, evict_after_ms);
+        let indexed = Indexed::of(transaction, evict_after_ms);
         let mut hosts: Vec<String> =
             transaction.branches.iter().flat_map(|branch| hosts_of(&branch.spec)).collect();
         hosts.sort_unstable();
@@ -83,20 +94,6 @@ impl IndexRow {
             spec: transaction.spec.clone(),
             hosts,
         }
-    }
-}
-
-/// What the index says of a transaction. It depends on its records alone, so a transaction that is read back knows
-/// what its row says without reading it.
-pub(super) fn indexed(transaction: &Transaction, evict_after_ms: u64) -> Indexed {
-    let agenda = transaction.agenda(transaction.updated_at);
-    let wake_at = agenda.wake_at.unwrap_or(Timestamp::MAX);
-    let waits_long = agenda.calls.is_empty() && wake_at > transaction.updated_at.plus_millis(evict_after_ms);
-    Indexed {
-        status: transaction.status(),
-        parked: transaction.parked(),
-        due_at: (waits_long && !transaction.status().is_settled()).then_some(wake_at),
-        branches: transaction.branches.len(),
     }
 }
 

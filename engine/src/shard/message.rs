@@ -16,67 +16,46 @@ pub struct Ticket(pub u64);
 /// When a command is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyOn {
-    /// As soon as it is durable.
+    /// As soon as what the answer relies on is durable.
     Durable,
-    /// When the transaction is settled or has parked, or at that time with what is durable then.
-    Settled {
-        /// Not later than this.
-        until: Timestamp,
-    },
+    /// When the transaction is settled or has parked. At `until` at the latest, with what is durable then.
+    Settled { until: Timestamp },
     /// When the transaction is settled, or no call of it is under way and none is due: it waits for its initiator or for
-    /// a later time. What another coordinator drives is judged by its journal.
-    Quiet {
-        /// Not later than this.
-        until: Timestamp,
-    },
+    /// a later time. What another coordinator drives is judged by its journal. At `until` at the latest.
+    Quiet { until: Timestamp },
 }
 
-/// What a shard can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Somebody asks for something.
     Command {
-        /// Whom to answer.
         ticket: Ticket,
-        /// About which transaction.
         gid: Gid,
-        /// What.
         command: Command,
-        /// When to answer.
         reply_on: ReplyOn,
     },
     /// A released call came back.
     Answer {
-        /// Of which transaction.
         gid: Gid,
-        /// Which call.
         key: CallKey,
-        /// With what.
         answer: Answer,
     },
-    /// A released call was not made. It stays owed; that is recorded only if it lasts.
+    /// A released call was not made. It stays owed, and is offered again at `retry_at`. A record says so only if it lasts.
     NotSent {
-        /// Of which transaction.
         gid: Gid,
-        /// Which call.
         key: CallKey,
-        /// Offer it again then.
         retry_at: Timestamp,
-        /// Why, in words for people. None: this coordinator holds its calls back for now, and that says nothing of
-        /// whom they go to.
+        /// Why, in words for people. None: this coordinator holds its calls back for now, which says nothing about the
+        /// participant.
         reason: Option<String>,
     },
     /// The lane gives up on a transaction that brought it down repeatedly.
     Quarantine {
-        /// Which.
         gid: Gid,
-        /// What was seen.
         detail: String,
     },
 }
 
 impl Message {
-    /// The transaction it is about.
     pub fn gid(&self) -> &Gid {
         match self {
             Self::Command { gid, .. }
@@ -95,25 +74,18 @@ impl Message {
     }
 }
 
-/// What a command's sender is told: durable facts.
+/// What the sender of a command is told: durable facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The transaction.
     pub gid: Gid,
-    /// Its pattern.
     pub pattern: Pattern,
-    /// Where it stands.
     pub status: Status,
-    /// Something needs a person.
     pub parked: bool,
-    /// Why it rolls back.
     pub cause: Option<RollbackCause>,
-    /// What it waits for.
     pub waiting_on: Option<WaitingOn>,
-    /// What was asked for.
     pub spec: Arc<Spec>,
-    /// The command led to this; otherwise it was a repetition, and found this, or nobody knows: its own doubtful write
-    /// was found. Always set for who waited.
+    /// True: the command led to this. False: it changed nothing, because it was a repetition, or because its own doubtful
+    /// write had been successful. Always true for a sender who waited.
     pub changed: bool,
 }
 

@@ -1,16 +1,17 @@
 //! What a transaction hands on: records for the next batch, releases, and when to look at it again.
 //!
-//! A release states the record it relies on. [`Withheld::may_leave`] is the one place that compares this record with
-//! what is durable (law L4).
+//! Law L4 stands here and nowhere else: [`Withheld::new`] says which record a release relies on, and
+//! [`Withheld::may_leave`] compares that record with what is durable.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, BatchId};
-use super::{Release, Seq, Snapshot, Ticket};
+use super::{Message, Release, Seq, Snapshot, Ticket};
 use crate::event::Record;
 use crate::input::{CallKey, Rejection};
+use crate::transaction::Transaction;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Outbox {
     pub(super) releases: VecDeque<Release>,
     timers: BTreeSet<(Timestamp, Gid)>,
     batches: u64,
+    /// Counts messages as they are decided.
+    arrived: u64,
 }
 
 /// The batch that is being written.
@@ -38,16 +41,22 @@ pub(super) struct Sealed {
 /// Something that waits for a record to be durable.
 #[derive(Debug)]
 pub(super) struct Withheld {
-    pub(super) gid: Gid,
+    gid: Gid,
     /// The record of the gid that must be durable first.
-    pub(super) relies_on: Seq,
+    relies_on: Seq,
     /// What leaves then.
-    pub(super) release: Option<Release>,
+    release: Option<Release>,
     /// What is decided again when the record is lost.
-    pub(super) message: Option<Arrived>,
+    message: Option<Arrived>,
 }
 
 impl Withheld {
+    pub(super) fn new(transaction: &Transaction, release: Option<Release>, message: Option<Arrived>) -> Self {
+        // It was decided in the state that the newest record led to, so it relies on all records so far.
+        let relies_on = transaction.seq();
+        Self { gid: transaction.gid().clone(), relies_on, release, message }
+    }
+
     /// Law L4: nothing leaves before the record it relies on is durable.
     fn may_leave(&self, durable_seq: Seq) -> bool {
         self.relies_on <= durable_seq
@@ -98,33 +107,49 @@ impl Outbox {
         self.sealed.take_if(|sealed| sealed.id == batch)
     }
 
-    /// Lets go of what may leave, and keeps the rest until its record is durable. Returns the call that left.
-    pub(super) fn withhold(&mut self, withheld: Withheld, durable_seq: Seq) -> Option<CallKey> {
-        if !withheld.may_leave(durable_seq) {
+    /// Gives a message its place among all that were decided.
+    pub(super) fn arrived(&mut self, message: Message) -> Arrived {
+        self.arrived += 1;
+        Arrived { order: self.arrived, message }
+    }
+
+    /// Lets go of what may leave, and keeps the rest until its record is durable. True when it left.
+    pub(super) fn withhold(&mut self, withheld: Withheld, durable_seq: Seq) -> bool {
+        let leaves = withheld.may_leave(durable_seq);
+        if leaves {
+            self.releases.extend(withheld.release);
+        } else {
             self.withheld.push(withheld);
-            return None;
         }
-        let call = withheld.call();
-        self.releases.extend(withheld.release);
-        call
+        leaves
     }
 
     /// The records of a batch are durable: lets go of what relied on them. Returns the calls that left.
-    pub(super) fn flush(&mut self, sealed: &Sealed) -> Vec<(Gid, CallKey)> {
+    pub(super) fn flush(&mut self, sealed: &Sealed) -> BTreeMap<Gid, Vec<CallKey>> {
         let may_leave =
             |one: &mut Withheld| sealed.newest.get(&one.gid).is_some_and(|seq| one.may_leave(*seq));
-        let mut calls = Vec::new();
+        let mut calls: BTreeMap<Gid, Vec<CallKey>> = BTreeMap::new();
         for withheld in self.withheld.extract_if(.., may_leave) {
-            let call = withheld.call();
+            if let Some(key) = withheld.call() {
+                calls.entry(withheld.gid).or_default().push(key);
+            }
             self.releases.extend(withheld.release);
-            calls.extend(call.map(|key| (withheld.gid, key)));
         }
         calls
     }
 
-    /// Drops everything that was decided for these gids and is not durable. Returns what is to be decided again.
-    pub(super) fn forget(&mut self, lost: impl Iterator<Item = Gid>) -> BTreeMap<Gid, Vec<Arrived>> {
-        let mut again: BTreeMap<Gid, Vec<Arrived>> = lost.map(|gid| (gid, Vec::new())).collect();
+    /// Drops everything that was decided for the gids of a batch that are lost and is not durable, also if it is not sealed
+    /// yet: it was built on what is lost. Returns the messages to decide again.
+    pub(super) fn forget(
+        &mut self,
+        sealed: &mut Sealed,
+        lost: impl Fn(&Gid) -> bool,
+    ) -> BTreeMap<Gid, Vec<Arrived>> {
+        let lost = sealed.newest.extract_if(.., |gid, _| lost(gid));
+        let mut again: BTreeMap<Gid, Vec<Arrived>> = lost.map(|(gid, _)| (gid, Vec::new())).collect();
+        if again.is_empty() {
+            return again;
+        }
         self.newest.retain(|gid, _| !again.contains_key(gid));
         self.forming.retain(|record| !again.contains_key(&record.gid));
         for kept in std::mem::take(&mut self.withheld) {

@@ -1,26 +1,27 @@
 //! A gid whose journal is being read, and what waits for the result.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trine_protocol::Timestamp;
+use trine_protocol::{Gid, Timestamp};
 
-use super::resident::Waiter;
+use super::outbox::Outbox;
+use super::resident::{Resident, Waiter};
+use super::slot::Slot;
 use super::wall::KnownTime;
-use super::{Found, Message, Seq};
-use crate::input::CallKey;
+use super::{Context, Found, LoadFailure, Message, Seq};
+use crate::input::{CallKey, Rejection};
 
-/// A journal that is being read, and what waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
+    /// What is decided on the result, in this order.
     pub(super) messages: Vec<Message>,
     pub(super) stage: ReadStage,
-    /// Whose commands were accepted before it was read again.
+    /// Their commands were accepted before it was read again.
     pub(super) waiters: Vec<Waiter>,
     /// It must come into memory even if nobody asks for it.
     pub(super) must_come_back: bool,
     /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
     pub(super) acknowledged_seq: Seq,
-    /// What is known of its own time.
     pub(super) time: KnownTime,
     /// Another coordinator may have adopted it after this read began. Do not trust `owned = true`; read again.
     pub(super) owned_may_be_stale: bool,
@@ -28,35 +29,8 @@ pub(super) struct Reading {
     pub(super) foreign_may_be_stale: bool,
     /// Calls that left before this read, and have not come back.
     pub(super) left_earlier: BTreeSet<CallKey>,
-}
-
-impl Reading {
-    /// For what must be in memory even if nobody asks for it.
-    pub(super) fn that_must_come_back() -> Self {
-        Self { must_come_back: true, ..Self::default() }
-    }
-
-    /// The store reads from now on.
-    pub(super) fn start(&mut self) {
-        match self.stage {
-            ReadStage::Queued | ReadStage::Failed { .. } => {
-                self.stage = ReadStage::Started { late: Vec::new() };
-            }
-            ReadStage::Started { .. } => {}
-        }
-    }
-
-    pub(super) fn push(&mut self, message: Message) {
-        match &mut self.stage {
-            ReadStage::Queued | ReadStage::Failed { .. } => self.messages.push(message),
-            ReadStage::Started { late } => late.push(message),
-        }
-    }
-
-    /// The result was read before another coordinator, or this one, took the transaction over.
-    pub(super) fn is_stale(&self, found: &Found) -> bool {
-        if found.owned { self.owned_may_be_stale } else { self.foreign_may_be_stale }
-    }
+    /// See [`Resident::unsent`].
+    pub(super) unsent: BTreeMap<CallKey, Timestamp>,
 }
 
 /// How far a read is.
@@ -72,11 +46,143 @@ pub(super) enum ReadStage {
     Failed { retry_at: Timestamp },
 }
 
-impl ReadStage {
-    pub(super) fn into_late(self) -> Vec<Message> {
-        match self {
-            Self::Queued | Self::Failed { .. } => Vec::new(),
-            Self::Started { late } => late,
+impl Reading {
+    pub(super) fn that_must_come_back() -> Self {
+        Self { must_come_back: true, ..Self::default() }
+    }
+
+    /// Asks for the journal. The result of an earlier read does not count any more, nor does what was said of it.
+    pub(super) fn ask(mut self: Box<Self>, gid: &Gid, outbox: &mut Outbox) -> Slot {
+        let (mut messages, late) = self.take_messages();
+        messages.extend(late);
+        self.messages = messages;
+        (self.owned_may_be_stale, self.foreign_may_be_stale) = (false, false);
+        outbox.load(gid);
+        Slot::Reading(self)
+    }
+
+    pub(super) fn start(&mut self) {
+        match self.stage {
+            ReadStage::Queued | ReadStage::Failed { .. } => {
+                self.stage = ReadStage::Started { late: Vec::new() };
+            }
+            // An earlier Load of the same gid is under way: what is late for that one is late.
+            ReadStage::Started { .. } => {}
         }
+    }
+
+    pub(super) fn push(&mut self, message: Message) {
+        match &mut self.stage {
+            ReadStage::Queued | ReadStage::Failed { .. } => self.messages.push(message),
+            ReadStage::Started { late } => late.push(message),
+        }
+    }
+
+    /// The messages that are decided on the result, and those that came after the read had started.
+    fn take_messages(&mut self) -> (Vec<Message>, Vec<Message>) {
+        let late = match std::mem::take(&mut self.stage) {
+            ReadStage::Queued | ReadStage::Failed { .. } => Vec::new(),
+            ReadStage::Started { late } => late,
+        };
+        (std::mem::take(&mut self.messages), late)
+    }
+
+    pub(super) fn found(mut self: Box<Self>, found: Found, cx: &mut Context<'_>) -> Slot {
+        // The result was read before another coordinator, or this one, took the transaction over.
+        let is_stale = if found.owned { self.owned_may_be_stale } else { self.foreign_may_be_stale };
+        if is_stale {
+            return self.ask(cx.gid, cx.outbox);
+        }
+        assert_eq!(found.transaction.gid(), cx.gid, "a journal was read for another gid");
+        let (messages, late) = self.take_messages();
+        // Answers that wait count as under way until they are handled: their calls are not made again.
+        self.left_earlier.extend(messages.iter().chain(&late).filter_map(Message::answers));
+        let mut resident = Resident::read(found, *self, cx);
+        for message in messages {
+            if let Some(key) = message.answers() {
+                resident.call_ended(key);
+            }
+            resident.decide(message, cx);
+        }
+        // Not decided at once: for a foreign transaction, a late command has to wait for a second read.
+        let slot = Slot::Resident(resident);
+        match late.into_iter().fold(slot, |slot, message| slot.handle(message, cx)) {
+            Slot::Resident(mut resident) => {
+                resident.answer_if_quiet(cx);
+                resident.leave_if_idle(cx)
+            }
+            other @ (Slot::Reading(_) | Slot::Away(_)) => other,
+        }
+    }
+
+    pub(super) fn not_found(mut self: Box<Self>, cx: &mut Context<'_>) -> Slot {
+        // What the waiters wait for was durable: it has settled since, and was deleted.
+        for waiter in self.waiters.drain(..) {
+            cx.outbox.reply(waiter.ticket, Err(Rejection::NotFound));
+        }
+        let (messages, late) = self.take_messages();
+        let mut created: Option<Box<Resident>> = None;
+        for message in messages {
+            match &mut created {
+                Some(resident) => resident.decide(message, cx),
+                None => created = Resident::create(message, cx),
+            }
+        }
+        let slot = Slot::created(created, self.left_earlier);
+        late.into_iter().fold(slot, |slot, message| slot.handle(message, cx))
+    }
+
+    pub(super) fn failed(mut self: Box<Self>, failure: LoadFailure, cx: &mut Context<'_>) -> Slot {
+        let rejection = match failure {
+            LoadFailure::Unavailable => Rejection::Unavailable,
+            LoadFailure::Corrupt => {
+                // Trying again does not help. The lane says so in its log, and a person has to mend the journal.
+                self.must_come_back = false;
+                Rejection::Corrupt
+            }
+        };
+        let retry_at = cx.now.plus_millis(cx.options.reload_delay_ms);
+        self.pause(&rejection, retry_at, cx)
+    }
+
+    /// Refuses the commands that wait for the read, because nobody knows how long it takes. Keeps the rest until the read
+    /// is tried again.
+    pub(super) fn pause(
+        mut self: Box<Self>,
+        rejection: &Rejection,
+        retry_at: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> Slot {
+        let (messages, late) = self.take_messages();
+        for message in messages.into_iter().chain(late) {
+            match message {
+                Message::Command { ticket, .. } => cx.outbox.reply(ticket, Err(rejection.clone())),
+                Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
+                    self.messages.push(message);
+                }
+            }
+        }
+        for waiter in self.waiters.drain(..) {
+            cx.outbox.reply(waiter.ticket, Err(rejection.clone()));
+        }
+        if !self.must_come_back {
+            return Slot::Away(self.left_earlier);
+        }
+        cx.outbox.set_timer(cx.gid, &mut None, Some(retry_at));
+        self.stage = ReadStage::Failed { retry_at };
+        (self.owned_may_be_stale, self.foreign_may_be_stale) = (false, false);
+        Slot::Reading(self)
+    }
+
+    pub(super) fn wake(mut self: Box<Self>, cx: &mut Context<'_>) -> Slot {
+        match self.stage {
+            ReadStage::Failed { retry_at } if retry_at <= cx.now => {
+                self.stage = ReadStage::Queued;
+                cx.outbox.load(cx.gid);
+            }
+            // The timer is an older one.
+            ReadStage::Failed { .. } | ReadStage::Queued | ReadStage::Started { .. } => {}
+        }
+        Slot::Reading(self)
     }
 }

@@ -1,49 +1,44 @@
-//! A transaction in memory.
+//! A transaction in memory: how a message becomes records, what is answered, and when the transaction leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trine_protocol::Timestamp;
+use trine_protocol::{Gid, Timestamp};
 
-use super::batch::{Arrived, Indexed};
-use super::{Seq, Ticket};
-use crate::input::CallKey;
-use crate::transaction::Transaction;
+use super::batch::{Arrived, IndexRow, Indexed};
+use super::outbox::{Outbox, Withheld};
+use super::reading::Reading;
+use super::slot::Slot;
+use super::wall::KnownTime;
+use super::{Context, Found, Message, Release, ReplyOn, Seq, Snapshot, Ticket, snapshot};
+use crate::input::{CallKey, Command, Input, Rejection};
+use crate::transaction::{Transaction, advance, decide};
 
-/// Somebody who waits for a transaction to settle.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) ticket: Ticket,
-    pub(super) until: Timestamp,
-    /// Not for the end alone: also when there is nothing to do for now.
-    pub(super) or_quiet: bool,
-    /// What is decided again if what it was decided on is forgotten.
-    pub(super) message: Arrived,
-}
-
-/// A transaction in memory.
 #[derive(Debug)]
 pub(super) struct Resident {
     pub(super) transaction: Transaction,
     pub(super) ownership: Ownership,
     /// The newest of its records that is known to be durable.
     pub(super) durable_seq: Seq,
-    /// What was durable at one time: more than `durable_seq` if the journal that was read has lost records.
+    /// The same, unless the journal that was read has lost records: then it remembers their number until the record that
+    /// says so is durable. If that write fails, the next read notices the loss again.
     pub(super) acknowledged_seq: Seq,
     /// The transaction's own time less steady time.
     pub(super) lead_ms: i64,
-    /// When that was learnt, by a read or a write.
+    /// When a read or a write last showed what is durable.
     pub(super) fresh_at: Timestamp,
-    /// Calls under way, or withheld until a batch is durable.
+    /// Calls that left, or are withheld until a record is durable.
     pub(super) under_way: BTreeMap<CallKey, CallStage>,
     /// Calls that left for this gid before it was created here, and have not come back.
     pub(super) left_earlier: BTreeSet<CallKey>,
     /// Calls that found no room at their host, and when to offer them again.
     pub(super) deferred: BTreeMap<CallKey, Timestamp>,
+    /// Calls that could not be sent, and since when. It outlives a read.
+    pub(super) unsent: BTreeMap<CallKey, Timestamp>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) timer: Option<Timestamp>,
     /// Bytes of payloads and outputs, as of the last seal.
     pub(super) weight: usize,
-    /// What the index row says, so that it is rewritten only when it changes.
+    /// What its index row says: the row is written only when this changes. None: another coordinator's, or not known.
     pub(super) indexed: Option<Indexed>,
 }
 
@@ -65,11 +60,28 @@ pub(super) enum CallStage {
     Released,
 }
 
+/// Somebody who waits for a transaction to settle.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) ticket: Ticket,
+    pub(super) until: Timestamp,
+    /// Not for the end alone: also when there is nothing to do for now.
+    pub(super) or_quiet: bool,
+    /// What is decided again if what it was decided on is forgotten.
+    pub(super) message: Arrived,
+}
+
+/// A parked transaction has no end to wait for, but calls of other branches may be under way.
+fn ends_a_wait(transaction: &Transaction, or_quiet: bool) -> bool {
+    transaction.status().is_settled() || (!or_quiet && transaction.parked().is_some())
+}
+
 impl Resident {
-    pub(super) fn new(transaction: Transaction, owned: bool, lead_ms: i64, now: Timestamp) -> Self {
+    fn new(transaction: Transaction, ownership: Ownership, lead_ms: i64, now: Timestamp) -> Self {
         Self {
+            weight: transaction.bytes(),
             transaction,
-            ownership: if owned { Ownership::Owned } else { Ownership::Foreign },
+            ownership,
             durable_seq: 0,
             acknowledged_seq: 0,
             lead_ms,
@@ -77,11 +89,74 @@ impl Resident {
             under_way: BTreeMap::new(),
             left_earlier: BTreeSet::new(),
             deferred: BTreeMap::new(),
+            unsent: BTreeMap::new(),
             waiters: Vec::new(),
             timer: None,
-            weight: 0,
             indexed: None,
         }
+    }
+
+    /// Decides a message for a gid that has no journal, as far as is known. A creation is appended without looking: if the
+    /// gid is taken, the append conflicts.
+    pub(super) fn create(message: Message, cx: &mut Context<'_>) -> Option<Box<Self>> {
+        let (ticket, reply_on, command) = match &message {
+            Message::Command { ticket, reply_on, command, .. } => (*ticket, *reply_on, command.clone()),
+            // The transaction has settled and was deleted: nothing is left to move.
+            Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => return None,
+        };
+        let wall_now = cx.times.wall.at(cx.now);
+        let events = match decide(None, &Input::Command(command), wall_now) {
+            Ok(events) => events,
+            Err(rejection) => {
+                // It relies on nothing that could get lost: there is no record.
+                cx.outbox.reply(ticket, Err(rejection));
+                return None;
+            }
+        };
+        let (created, records) = advance(None, cx.gid, events, wall_now);
+        let lead_ms = cx.times.wall.lead_ms();
+        let mut resident = Box::new(Self::new(created?, Ownership::Owned, lead_ms, cx.now));
+        cx.outbox.append(records);
+        resident.answer(ticket, reply_on, message, Ok(true), cx.outbox);
+        Some(resident)
+    }
+
+    /// Takes over a transaction that was read.
+    pub(super) fn read(found: Found, reading: Reading, cx: &mut Context<'_>) -> Box<Self> {
+        let lead_ms = cx.times.lead_of(&found, reading.time, cx.now);
+        let ownership = if found.owned { Ownership::Owned } else { Ownership::Foreign };
+        // None for a foreign one: a write that moves it writes its row as well, and so makes it this coordinator's.
+        let indexed = found.owned.then(|| Indexed::of(&found.transaction, cx.options.evict_after_ms));
+        let seq = found.transaction.seq();
+        let left = reading.left_earlier.into_iter().map(|key| (key, CallStage::Released));
+        let mut resident = Box::new(Self {
+            durable_seq: seq,
+            acknowledged_seq: seq.max(reading.acknowledged_seq),
+            under_way: left.collect(),
+            unsent: reading.unsent,
+            waiters: reading.waiters,
+            indexed,
+            ..Self::new(found.transaction, ownership, lead_ms, cx.now)
+        });
+        let now = cx.now;
+        resident.tell(cx.outbox, |waiter, transaction| {
+            waiter.until <= now || ends_a_wait(transaction, waiter.or_quiet)
+        });
+        if seq < reading.acknowledged_seq {
+            // Perhaps a failover to a server that had not got the newest records. Participants may have acted on records
+            // that nobody remembers, so going on would be wrong without anybody noticing: a person has to look.
+            let had = reading.acknowledged_seq;
+            let detail = format!("its journal had {had} records and has only {seq}: the database lost some");
+            // Refused when it is settled: then there is nothing to keep from happening.
+            let _ = resident.feed(&Input::Quarantine { detail }, cx);
+        }
+        resident.tick(cx);
+        resident.schedule(cx);
+        resident
+    }
+
+    pub(super) fn gid(&self) -> &Gid {
+        self.transaction.gid()
     }
 
     /// All its records are durable.
@@ -89,8 +164,193 @@ impl Resident {
         self.transaction.seq() <= self.durable_seq
     }
 
+    /// Decides a message on the transaction and takes the records in.
+    pub(super) fn decide(&mut self, message: Message, cx: &mut Context<'_>) {
+        if !self.is_owned() && message.answers().is_some() {
+            // The coordinator that drives it owes the call as well, and gets an answer of its own.
+            return;
+        }
+        self.take_in(message, cx);
+        self.schedule(cx);
+        self.answer_if_quiet(cx);
+    }
+
+    fn take_in(&mut self, message: Message, cx: &mut Context<'_>) {
+        let input = match &message {
+            Message::Command { command, .. } => {
+                if let Command::Replay { .. } = command {
+                    // The operator says now: what waits for room at its host asks again, too.
+                    self.deferred.clear();
+                }
+                Input::Command(command.clone())
+            }
+            Message::Answer { key, answer, .. } => Input::Answer(*key, answer.clone()),
+            Message::Quarantine { detail, .. } => Input::Quarantine { detail: detail.clone() },
+            Message::NotSent { key, retry_at, reason, .. } => {
+                match self.put_off(*key, *retry_at, reason.as_deref(), cx) {
+                    Some(input) => input,
+                    None => return,
+                }
+            }
+        };
+        let moved = self.feed(&input, cx);
+        match message {
+            Message::Command { ticket, reply_on, .. } => {
+                self.answer(ticket, reply_on, message, moved, cx.outbox);
+            }
+            Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
+                if moved == Ok(true) {
+                    // Kept until durable: it is decided again if the batch is lost.
+                    let message = cx.outbox.arrived(message);
+                    self.withhold(None, Some(message), cx.outbox);
+                }
+            }
+        }
+    }
+
+    /// Decides one input; true when it moved the transaction.
+    pub(super) fn feed(&mut self, input: &Input, cx: &mut Context<'_>) -> Result<bool, Rejection> {
+        let own_now = self.own(cx.now);
+        let events = decide(Some(&self.transaction), input, own_now)?;
+        if events.is_empty() {
+            return Ok(false);
+        }
+        let (next, records) = advance(Some(self.transaction.clone()), cx.gid, events, own_now);
+        if let Some(next) = next {
+            self.transaction = next;
+            self.moved();
+        }
+        cx.outbox.append(records);
+        Ok(true)
+    }
+
+    /// Answers a command, or lets its sender wait for the end. A rejection and a repetition wait as well for what they were
+    /// decided on: if that is lost, they may be wrong.
+    fn answer(
+        &mut self,
+        ticket: Ticket,
+        reply_on: ReplyOn,
+        message: Message,
+        decided: Result<bool, Rejection>,
+        outbox: &mut Outbox,
+    ) {
+        let message = outbox.arrived(message);
+        let wait = match reply_on {
+            ReplyOn::Durable => None,
+            ReplyOn::Settled { until } => Some((until, false)),
+            ReplyOn::Quiet { until } => Some((until, true)),
+        };
+        match (decided, wait) {
+            (Ok(_), Some((until, or_quiet))) if !ends_a_wait(&self.transaction, or_quiet) => {
+                self.waiters.push(Waiter { ticket, until, or_quiet, message });
+                self.set_timer_at(until, outbox);
+            }
+            (decided, _) => {
+                let result = decided.map(|changed| Snapshot { changed, ..snapshot(&self.transaction) });
+                self.withhold(Some(Release::Reply { ticket, result }), Some(message), outbox);
+            }
+        }
+    }
+
+    /// Lets a release go as soon as what it relies on is durable. True when that is now.
+    pub(super) fn withhold(
+        &mut self,
+        release: Option<Release>,
+        message: Option<Arrived>,
+        outbox: &mut Outbox,
+    ) -> bool {
+        outbox.withhold(Withheld::new(&self.transaction, release, message), self.durable_seq)
+    }
+
+    /// Its records are in a batch that is sealed. Returns its row of the index, if these records change it.
+    pub(super) fn sealed(&mut self, cx: &mut Context<'_>) -> Option<IndexRow> {
+        self.claim_by_writing_row();
+        // Not before: what is owed may still change while the records are forming.
+        self.schedule(cx);
+        self.weight = self.transaction.bytes();
+        let evict_after_ms = cx.options.evict_after_ms;
+        let indexed = Some(Indexed::of(&self.transaction, evict_after_ms));
+        let old = std::mem::replace(&mut self.indexed, indexed);
+        (old != indexed).then(|| IndexRow::of(&self.transaction, evict_after_ms))
+    }
+
+    /// Its records up to `seq` are durable, and these calls left with them.
+    pub(super) fn flushed(mut self: Box<Self>, seq: Seq, calls: &[CallKey], cx: &mut Context<'_>) -> Slot {
+        (self.durable_seq, self.acknowledged_seq) = (seq, seq);
+        for key in calls {
+            // Not there if an answer to an earlier call with this key came meanwhile.
+            self.under_way.entry(*key).and_modify(|stage| *stage = CallStage::Released);
+        }
+        if !self.is_flushed() {
+            return Slot::Resident(self);
+        }
+        self.fresh_at = cx.now;
+        let settled = self.transaction.status().is_settled();
+        if !settled && self.ownership == Ownership::RereadAfterFlush {
+            return self.read_again(cx.outbox);
+        }
+        if settled || self.transaction.parked().is_some() {
+            self.tell(cx.outbox, |waiter, transaction| ends_a_wait(transaction, waiter.or_quiet));
+        } else if let Some(refresh_at) = self.refresh_at(cx.options) {
+            self.set_timer_at(refresh_at, cx.outbox);
+        }
+        self.answer_if_quiet(cx);
+        self.leave_if_idle(cx)
+    }
+
+    /// Its records that were being written are lost, or somebody else has written in their place. What led to them is
+    /// decided again in the order it came, on what is found.
+    pub(super) fn lost(self: Box<Self>, mut messages: Vec<Arrived>, outbox: &mut Outbox) -> Box<Reading> {
+        // A creation that is not durable may be a repetition: then what is read has a time of its own.
+        let lead_ms = (self.acknowledged_seq > 0).then_some(self.lead_ms);
+        let mut reading = self.forget(KnownTime { lead_ms, is_adopted: false }, outbox);
+        messages.extend(reading.waiters.drain(..).map(|waiter| waiter.message));
+        messages.sort_by_key(|arrived| arrived.order);
+        reading.messages = messages.into_iter().map(|arrived| arrived.message).collect();
+        reading
+    }
+
+    /// Drops what is in memory, except for what a second read has to know.
+    pub(super) fn forget(mut self: Box<Self>, time: KnownTime, outbox: &mut Outbox) -> Box<Reading> {
+        self.set_timer(None, outbox);
+        Box::new(Reading {
+            left_earlier: self.calls_out(),
+            waiters: self.waiters,
+            acknowledged_seq: self.acknowledged_seq,
+            unsent: self.unsent,
+            time,
+            ..Reading::that_must_come_back()
+        })
+    }
+
+    /// Calls that left and have not come back.
+    fn calls_out(&self) -> BTreeSet<CallKey> {
+        let released = |(key, stage): (&CallKey, &CallStage)| (*stage == CallStage::Released).then_some(*key);
+        self.left_earlier.iter().copied().chain(self.under_way.iter().filter_map(released)).collect()
+    }
+
+    /// True if the call was under way. It may be one of this transaction, or of an earlier one with this gid.
+    pub(super) fn call_ended(&mut self, key: CallKey) -> bool {
+        self.left_earlier.remove(&key) | self.under_way.remove(&key).is_some()
+    }
+
+    /// Answers waiters at once, with what is durable.
+    pub(super) fn tell(&mut self, outbox: &mut Outbox, is_told: impl Fn(&Waiter, &Transaction) -> bool) {
+        let transaction = &self.transaction;
+        for waiter in self.waiters.extract_if(.., |waiter| is_told(waiter, transaction)) {
+            outbox.reply(waiter.ticket, Ok(snapshot(transaction)));
+        }
+    }
+
+    /// Answers those who wait only as long as there is something to wait for now.
+    pub(super) fn answer_if_quiet(&mut self, cx: &mut Context<'_>) {
+        if self.waiters.iter().any(|waiter| waiter.or_quiet) && self.is_quiet(cx.now) {
+            self.tell(cx.outbox, |waiter, _| waiter.or_quiet);
+        }
+    }
+
     /// What is durable has nothing under way and nothing due. What is under way elsewhere is due in its journal as well.
-    pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
+    fn is_quiet(&self, now: Timestamp) -> bool {
         if !self.is_flushed() || !self.under_way.is_empty() {
             return false;
         }
@@ -100,21 +360,36 @@ impl Resident {
         agenda.calls.is_empty() && agenda.wake_at.is_none_or(|wake_at| wake_at > own_now)
     }
 
-    /// Whether a wait is over. A parked transaction has no end to wait for, but calls of other branches may be under way.
-    pub(super) fn ends_a_wait(&self, or_quiet: bool) -> bool {
-        self.transaction.status().is_settled() || (!or_quiet && self.transaction.parked().is_some())
+    /// Drops a settled transaction, one that another coordinator drives, or one that waits for long and whose index row says
+    /// until when.
+    pub(super) fn leave_if_idle(mut self: Box<Self>, cx: &mut Context<'_>) -> Slot {
+        if !self.is_flushed() || !self.waiters.is_empty() {
+            return Slot::Resident(self);
+        }
+        if self.transaction.status().is_settled() {
+            self.set_timer(None, cx.outbox);
+            // A settled transaction owes no call, so nobody has to know which of them are under way.
+            return Slot::Away(self.left_earlier);
+        }
+        if self.is_owned() {
+            if !self.waits_long(cx) {
+                return Slot::Resident(self);
+            }
+            cx.times.left(cx.gid, cx.now);
+        }
+        self.set_timer(None, cx.outbox);
+        // It may come back before these calls do: they are not made a second time then.
+        Slot::Away(self.calls_out())
     }
 
-    /// Long waits may leave memory: nothing is under way, and the index row says when to come back.
-    pub(super) fn may_leave(&self, now: Timestamp, evict_after_ms: u64) -> bool {
-        let due_at = self.indexed.and_then(|indexed| indexed.due_at);
-        due_at.is_some_and(|due_at| due_at > self.own(now).plus_millis(evict_after_ms))
+    /// Nothing is under way, and the index row says when to come back.
+    fn waits_long(&self, cx: &Context<'_>) -> bool {
+        let Some(due_at) = self.indexed.and_then(|indexed| indexed.due_at) else { return false };
+        // Time alone never moves it: it waits for a person.
+        let never = due_at == Timestamp::MAX;
+        due_at > self.own(cx.now).plus_millis(cx.options.evict_after_ms)
             && self.under_way.is_empty()
             && self.deferred.is_empty()
-    }
-
-    /// Time alone never moves it.
-    pub(super) fn waits_for_a_person(&self) -> bool {
-        self.indexed.is_some_and(|indexed| indexed.due_at == Some(Timestamp::MAX))
+            && (never || self.keeps_wall_time(&cx.times.wall))
     }
 }

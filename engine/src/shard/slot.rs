@@ -1,43 +1,47 @@
 //! What a shard has of each gid: one state at a time.
 //!
 //! ```text
-//! state           input                     next state             what is released or written
-//! absent, Away    create                    Resident, Owned        its first record; a reply when that is durable
-//! absent, Away    another command           Reading, Queued        Load
-//! absent, Away    wanted, adopted           Reading, Queued        Load
-//! absent, Away    answer                    the same               nothing: whoever drives it hears for itself
-//! Reading         message                   the same               nothing: it waits for this read, or for a second one
-//! Reading         poll of its Load          Reading, Started       the Load itself
-//! Reading         found, and not stale      Resident               what waited is decided
-//! Reading         found, but stale          Reading, Queued        Load
-//! Reading         not found                 absent, Away           creations are appended, the rest is refused
-//! Reading         failed, must come back    Reading, Failed        commands are refused; Load when the pause is over
-//! Reading         failed, need not          absent, Away           commands are refused
-//! Resident        wanted                    Owned: the same        nothing
-//! Resident        adopted, lapse; flushed   Reading, Queued        Load
-//! Resident        the same; not flushed     RereadAfterFlush       withheld calls are dropped
-//! Owned           message                   Owned                  records, replies, calls; an outdated one: Load
-//! Foreign         command                   Reading, Queued        Load: an answer is not older than its question
-//! Foreign         command, after that read  Foreign or Owned       Owned if it moved: its records, and its row
+//! state            input                    next state             what is released or written
+//! Away             create                   Resident, Owned        its first record; a reply when that is durable
+//! Away             another command          Reading, Queued        Load
+//! Away             wanted, adopted          Reading, Queued        Load
+//! Away             answer                   the same               nothing: whoever drives it hears for itself
+//! Reading          message                  the same               nothing: it waits for this read, or for a second one
+//! Reading          poll of its Load         Reading, Started       the Load itself
+//! Reading          found, and not stale     Resident               what waited is decided
+//! Reading          found, but stale         Reading, Queued        Load
+//! Reading          not found                Away                   creations are appended, the rest is refused
+//! Reading          failed, must come back   Reading, Failed        commands are refused; Load when the pause is over
+//! Reading          failed, need not         Away                   commands are refused
+//! Resident         wanted                   Owned: the same        nothing
+//! Resident         adopted, lapse; flushed  Reading, Queued        Load
+//! Resident         the same; not flushed    RereadAfterFlush       withheld calls are dropped
+//! Owned            message                  Owned                  records, replies, calls; an outdated one: Load
+//! Foreign          command                  Reading, Queued        Load: an answer is not older than its question
+//! Foreign          command, after that read Foreign or Owned       Owned if it moved: its records, and its row
 //! RereadAfterFlush seal                     Owned                  its row is written: the write claims it
 //! RereadAfterFlush flush                    Reading, Queued        Load, if it is not settled
-//! Resident        lost, or a conflict       Reading, Queued        Load; what led to it is decided again
-//! Resident        flushed, idle             absent, Away           nothing
+//! Resident         lost, or a conflict      Reading, Queued        Load; what led to it is decided again
+//! Resident         flushed, idle            Away                   nothing
 //! ```
-//! Resident stands for all three values of [`super::resident::Ownership`]. Away means that calls have left and have not come back.
+//! Resident stands for all three values of [`super::resident::Ownership`]. Each input is a method of [`Slot`] that takes
+//! the state and returns the next one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use trine_protocol::Gid;
 
+use super::outbox::Outbox;
 use super::reading::Reading;
 use super::resident::Resident;
-use crate::input::CallKey;
+use super::wall::KnownTime;
+use super::{Context, Found, LoadFailure, Message};
+use crate::input::{CallKey, Command};
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) enum Slot {
-    /// Not in memory; these calls left and have not come back.
+    /// Not in memory; these calls left and have not come back. Without such calls it is the same as no slot at all.
     Away(BTreeSet<CallKey>),
     /// Its journal is being read.
     Reading(Box<Reading>),
@@ -45,19 +49,211 @@ pub(super) enum Slot {
     Resident(Box<Resident>),
 }
 
+impl Default for Slot {
+    fn default() -> Self {
+        Self::Away(BTreeSet::new())
+    }
+}
+
+impl Slot {
+    pub(super) fn handle(mut self, message: Message, cx: &mut Context<'_>) -> Self {
+        let Some(key) = message.answers() else { return self.receive(message, cx) };
+        self.call_ended(key);
+        match self.receive(message, cx) {
+            // An answer that moved nothing may have been all that kept the transaction in memory.
+            Self::Resident(resident) => resident.leave_if_idle(cx),
+            other @ (Self::Away(_) | Self::Reading(_)) => other,
+        }
+    }
+
+    fn receive(self, message: Message, cx: &mut Context<'_>) -> Self {
+        match (self, &message) {
+            (Self::Away(left), Message::Command { command: Command::Create(_), .. }) => {
+                Self::created(Resident::create(message, cx), left)
+            }
+            (Self::Away(left_earlier), Message::Command { .. } | Message::Quarantine { .. }) => {
+                let reading = Reading { messages: vec![message], left_earlier, ..Reading::default() };
+                Box::new(reading).ask(cx.gid, cx.outbox)
+            }
+            // Nobody here knows the transaction any more. Whoever knows it owes the call again.
+            (Self::Away(left), Message::Answer { .. } | Message::NotSent { .. }) => Self::Away(left),
+            (Self::Reading(mut reading), _) => {
+                reading.push(message);
+                Self::Reading(reading)
+            }
+            (Self::Resident(resident), _) => resident.receive(message, cx),
+        }
+    }
+
+    /// After a creation that was taken in, or refused.
+    pub(super) fn created(resident: Option<Box<Resident>>, left_earlier: BTreeSet<CallKey>) -> Self {
+        match resident {
+            // Not `under_way`: these are calls of an earlier transaction with this gid, if the creation succeeds.
+            Some(mut resident) => {
+                resident.left_earlier = left_earlier;
+                Self::Resident(resident)
+            }
+            None => Self::Away(left_earlier),
+        }
+    }
+
+    pub(super) fn loaded(self, found: Result<Option<Found>, LoadFailure>, cx: &mut Context<'_>) -> Self {
+        match (self, found) {
+            (Self::Reading(reading), Ok(Some(found))) => reading.found(found, cx),
+            (Self::Reading(reading), Ok(None)) => reading.not_found(cx),
+            (Self::Reading(reading), Err(failure)) => reading.failed(failure, cx),
+            // Nobody waits for a result that comes a second time.
+            (other @ (Self::Away(_) | Self::Resident(_)), _) => other,
+        }
+    }
+
+    /// The store starts to read.
+    pub(super) fn load_left(mut self) -> Self {
+        match &mut self {
+            Self::Reading(reading) => reading.start(),
+            // Nobody waits for the result.
+            Self::Away(_) | Self::Resident(_) => {}
+        }
+        self
+    }
+
+    /// A timer is due: the transaction's own, a waiter's, or a read to repeat.
+    pub(super) fn wake(self, cx: &mut Context<'_>) -> Self {
+        match self {
+            Self::Reading(reading) => reading.wake(cx),
+            Self::Resident(resident) => resident.wake(cx),
+            // What the timer was for has left memory.
+            Self::Away(_) => self,
+        }
+    }
+
+    /// Time can be believed again, or no longer.
+    pub(super) fn trust_changed(self, cx: &mut Context<'_>) -> Self {
+        match self {
+            Self::Resident(mut resident) => {
+                resident.set_timer(None, cx.outbox);
+                resident.wake(cx)
+            }
+            // A transaction that is read is decided by the time when it has been found.
+            Self::Away(_) | Self::Reading(_) => self,
+        }
+    }
+
+    /// This coordinator owns the transaction, as its index row says.
+    pub(super) fn wanted(self, gid: &Gid, outbox: &mut Outbox) -> Self {
+        match self {
+            Self::Away(left_earlier) => {
+                Box::new(Reading { left_earlier, ..Reading::that_must_come_back() }).ask(gid, outbox)
+            }
+            Self::Reading(mut reading) => {
+                reading.must_come_back = true;
+                // The read may have begun before this coordinator became the owner.
+                reading.foreign_may_be_stale = true;
+                Self::Reading(reading)
+            }
+            Self::Resident(resident) if resident.is_owned() => Self::Resident(resident),
+            Self::Resident(resident) => resident.read_again(outbox),
+        }
+    }
+
+    pub(super) fn adopted(self, gid: &Gid, outbox: &mut Outbox) -> Self {
+        match self {
+            Self::Away(left_earlier) => {
+                let time = KnownTime { is_adopted: true, ..KnownTime::default() };
+                Box::new(Reading { time, left_earlier, ..Reading::that_must_come_back() }).ask(gid, outbox)
+            }
+            Self::Reading(_) => self.wanted(gid, outbox),
+            // Also if it is owned: the coordinator that lost it may have moved it.
+            Self::Resident(resident) => resident.read_again(outbox),
+        }
+    }
+
+    /// Another coordinator may have adopted the transaction.
+    pub(super) fn lapsed(self, outbox: &mut Outbox) -> Self {
+        match self {
+            Self::Reading(mut reading) => {
+                reading.owned_may_be_stale = true;
+                Self::Reading(reading)
+            }
+            Self::Resident(resident) => resident.read_again(outbox),
+            // Nothing is known of it that could be outdated.
+            Self::Away(_) => self,
+        }
+    }
+
+    /// The shard is about to go away.
+    pub(super) fn stopped(mut self, outbox: &mut Outbox) -> Self {
+        match &mut self {
+            Self::Resident(resident) if resident.is_flushed() => resident.tell(outbox, |_, _| true),
+            // What could be told is not durable, or not known.
+            Self::Resident(_) | Self::Reading(_) | Self::Away(_) => {}
+        }
+        self
+    }
+
+    /// The transaction whose records are being written.
+    pub(super) fn being_written(self) -> Box<Resident> {
+        match self {
+            Self::Resident(resident) => resident,
+            // It can neither leave nor be read again before the store has answered.
+            Self::Away(_) | Self::Reading(_) => unreachable!("what is being written is in memory"),
+        }
+    }
+
+    /// A call left before the shard began, and has not come back.
+    pub(super) fn call_left(mut self, key: CallKey) -> Self {
+        match &mut self {
+            Self::Away(left) => left.insert(key),
+            Self::Reading(reading) => reading.left_earlier.insert(key),
+            Self::Resident(resident) => resident.left_earlier.insert(key),
+        };
+        self
+    }
+
+    fn call_ended(&mut self, key: CallKey) {
+        match self {
+            Self::Away(left) => left.remove(&key),
+            Self::Reading(reading) => reading.left_earlier.remove(&key),
+            Self::Resident(resident) => resident.call_ended(key),
+        };
+    }
+
+    fn is_in_memory(&self) -> bool {
+        match self {
+            Self::Reading(_) | Self::Resident(_) => true,
+            Self::Away(_) => false,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Resident(resident) => resident.weight,
+            Self::Reading(_) | Self::Away(_) => 0,
+        }
+    }
+}
+
 /// All slots of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: BTreeMap<Gid, Slot>,
-    /// Slots that are not `Away`.
     in_memory: usize,
-    /// The weight of all residents.
     bytes: usize,
 }
 
 impl Slots {
-    pub(super) fn get_mut(&mut self, gid: &Gid) -> Option<&mut Slot> {
-        self.slots.get_mut(gid)
+    /// The only way to change a slot, so that the counts are right whatever the change is.
+    pub(super) fn change(&mut self, gid: &Gid, change: impl FnOnce(Slot) -> Slot) {
+        let old = self.slots.remove(gid).unwrap_or_default();
+        self.in_memory -= usize::from(old.is_in_memory());
+        self.bytes -= old.bytes();
+        let new = change(old);
+        self.in_memory += usize::from(new.is_in_memory());
+        self.bytes += new.bytes();
+        match &new {
+            Slot::Away(left) if left.is_empty() => {}
+            Slot::Away(_) | Slot::Reading(_) | Slot::Resident(_) => drop(self.slots.insert(gid.clone(), new)),
+        }
     }
 
     pub(super) fn resident(&self, gid: &Gid) -> Option<&Resident> {
@@ -67,28 +263,8 @@ impl Slots {
         }
     }
 
-    pub(super) fn resident_mut(&mut self, gid: &Gid) -> Option<&mut Resident> {
-        match self.slots.get_mut(gid)? {
-            Slot::Resident(resident) => Some(resident),
-            Slot::Reading(_) | Slot::Away(_) => None,
-        }
-    }
-
-    pub(super) fn reading_mut(&mut self, gid: &Gid) -> Option<&mut Reading> {
-        match self.slots.get_mut(gid)? {
-            Slot::Reading(reading) => Some(reading),
-            Slot::Resident(_) | Slot::Away(_) => None,
-        }
-    }
-
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.values_mut()
-    }
-
-    /// The gids of all residents.
-    pub(super) fn residents(&self) -> Vec<Gid> {
-        let is_resident = |slot: &Slot| matches!(slot, Slot::Resident(_));
-        self.slots.iter().filter(|(_, slot)| is_resident(slot)).map(|(gid, _)| gid.clone()).collect()
+    pub(super) fn gids(&self) -> Vec<Gid> {
+        self.slots.keys().cloned().collect()
     }
 
     /// Whether a gid is in memory or being read.
@@ -96,113 +272,13 @@ impl Slots {
         self.slots.get(gid).is_some_and(Slot::is_in_memory)
     }
 
+    /// Slots that are not `Away`.
     pub(super) fn in_memory(&self) -> usize {
         self.in_memory
     }
 
+    /// What all residents hold.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    pub(super) fn put_reading(&mut self, gid: &Gid, mut reading: Reading) {
-        reading.left_earlier = self.take_left_earlier(gid);
-        self.put(gid, Slot::Reading(Box::new(reading)));
-    }
-
-    pub(super) fn put_resident(&mut self, gid: &Gid, mut resident: Resident) {
-        resident.left_earlier = self.take_left_earlier(gid);
-        self.put(gid, Slot::Resident(Box::new(resident)));
-        self.weigh(gid);
-    }
-
-    pub(super) fn take_reading(&mut self, gid: &Gid) -> Option<Reading> {
-        self.reading_mut(gid)?;
-        match self.remove(gid)? {
-            Slot::Reading(mut reading) => {
-                self.add_left_earlier(gid, std::mem::take(&mut reading.left_earlier));
-                Some(*reading)
-            }
-            Slot::Resident(_) | Slot::Away(_) => None,
-        }
-    }
-
-    pub(super) fn take_resident(&mut self, gid: &Gid) -> Option<Resident> {
-        self.resident(gid)?;
-        match self.remove(gid)? {
-            Slot::Resident(mut resident) => {
-                self.bytes -= resident.weight;
-                self.add_left_earlier(gid, std::mem::take(&mut resident.left_earlier));
-                Some(*resident)
-            }
-            Slot::Reading(_) | Slot::Away(_) => None,
-        }
-    }
-
-    /// Counts what a transaction holds; what grows is counted again when it is sealed.
-    pub(super) fn weigh(&mut self, gid: &Gid) {
-        let Some(Slot::Resident(resident)) = self.slots.get_mut(gid) else { return };
-        let weight = resident.transaction.bytes();
-        self.bytes = self.bytes - resident.weight + weight;
-        resident.weight = weight;
-    }
-
-    /// Remembers calls that left before what is in memory now began.
-    pub(super) fn add_left_earlier(&mut self, gid: &Gid, keys: impl IntoIterator<Item = CallKey>) {
-        let mut keys = keys.into_iter().peekable();
-        if keys.peek().is_some() {
-            let slot = self.slots.entry(gid.clone()).or_insert_with(|| Slot::Away(BTreeSet::new()));
-            slot.left_earlier_mut().extend(keys);
-        }
-    }
-
-    pub(super) fn take_left_earlier(&mut self, gid: &Gid) -> BTreeSet<CallKey> {
-        if let Some(Slot::Away(_)) = self.slots.get(gid) {
-            return self
-                .slots
-                .remove(gid)
-                .map(|mut slot| std::mem::take(slot.left_earlier_mut()))
-                .unwrap_or_default();
-        }
-        self.slots.get_mut(gid).map(|slot| std::mem::take(slot.left_earlier_mut())).unwrap_or_default()
-    }
-
-    /// A call came back. Its transaction may be here, or gone, or be taken for a new one that is being created.
-    pub(super) fn call_ended(&mut self, gid: &Gid, key: CallKey) {
-        let Some(slot) = self.slots.get_mut(gid) else { return };
-        slot.left_earlier_mut().remove(&key);
-        match slot {
-            Slot::Away(left) if left.is_empty() => drop(self.slots.remove(gid)),
-            Slot::Resident(resident) => drop(resident.under_way.remove(&key)),
-            Slot::Away(_) | Slot::Reading(_) => {}
-        }
-    }
-
-    fn put(&mut self, gid: &Gid, slot: Slot) {
-        self.in_memory += usize::from(slot.is_in_memory());
-        let old = self.slots.insert(gid.clone(), slot);
-        self.in_memory -= usize::from(old.is_some_and(|old| old.is_in_memory()));
-    }
-
-    fn remove(&mut self, gid: &Gid) -> Option<Slot> {
-        let slot = self.slots.remove(gid)?;
-        self.in_memory -= usize::from(slot.is_in_memory());
-        Some(slot)
-    }
-}
-
-impl Slot {
-    fn is_in_memory(&self) -> bool {
-        match self {
-            Self::Reading(_) | Self::Resident(_) => true,
-            Self::Away(_) => false,
-        }
-    }
-
-    fn left_earlier_mut(&mut self) -> &mut BTreeSet<CallKey> {
-        match self {
-            Self::Away(left) => left,
-            Self::Reading(reading) => &mut reading.left_earlier,
-            Self::Resident(resident) => &mut resident.left_earlier,
-        }
     }
 }

@@ -22,7 +22,7 @@ const DECIDE: &str = "engine/src/transaction/decide.rs";
 const APPLY: &str = "engine/src/transaction/apply.rs";
 const AGENDA: &str = "engine/src/transaction/agenda.rs";
 const RULES: &str = "engine/src/transaction/rules.rs";
-const FLOW: &str = "engine/src/shard/flow.rs";
+const SHARD: &str = "engine/src/shard.rs";
 const SCHEDULE: &str = "engine/src/shard/schedule.rs";
 const OWNERSHIP: &str = "engine/src/shard/ownership.rs";
 const READING: &str = "engine/src/shard/reading.rs";
@@ -68,12 +68,12 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L4",
         breaks: "a rejection leaves before what it was decided on is durable",
-        file: FLOW,
-        replace: "let result = decided.map(|changed| Snapshot { changed, ..snapshot(&resident.transaction) });",
-        with: "let result = decided.map(|changed| Snapshot { changed, ..snapshot(&resident.transaction) });
-        if result.is_err() {
-            return self.reply_now(ticket, result);
-        }",
+        file: RESIDENT,
+        replace: "let result = decided.map(|changed| Snapshot { changed, ..snapshot(&self.transaction) });",
+        with: "let result = decided.map(|changed| Snapshot { changed, ..snapshot(&self.transaction) });
+                if result.is_err() {
+                    return outbox.reply(ticket, result);
+                }",
     },
     Canary {
         law: "L5",
@@ -85,23 +85,18 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L6",
         breaks: "memory is kept after a failed commit",
-        file: FLOW,
-        replace: "let again = self.forget(&mut sealed, |_| true);",
-        with: "let again = self.forget(&mut sealed, |_| false);",
+        file: SHARD,
+        replace: "let again = self.outbox.forget(&mut sealed, |_| true);",
+        with: "let again = self.outbox.forget(&mut sealed, |_| false);",
     },
     Canary {
         law: "L6",
         breaks: "a doubtful commit is taken for a success",
-        file: FLOW,
+        file: SHARD,
         replace: "        self.failures_in_a_row += 1;
 ",
         with: "        if !sealed.newest.is_empty() {
-            for (gid, key) in self.outbox.flush(&sealed) {
-                self.released(&gid, key);
-            }
-            for (gid, seq) in sealed.newest {
-                self.flushed(&gid, seq, now);
-            }
+            self.flushed(sealed, now);
             return Vec::new();
         }
         self.failures_in_a_row += 1;
@@ -110,15 +105,9 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L6",
         breaks: "a doubtful commit is taken for a failure, and written again",
-        file: FLOW,
-        replace: "            None | Some(0) => self.reload(again),
-",
-        with: "            None | Some(0) => {
-                for message in again.into_values().flat_map(|reading| reading.messages) {
-                    self.receive_unknown(message, now);
-                }
-            }
-",
+        file: SHARD,
+        replace: "return reading.ask(&gid, cx.outbox);",
+        with: "return reading.not_found(cx);",
     },
     Canary {
         law: "L6",
@@ -130,30 +119,30 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L6",
         breaks: "who waits for the end is forgotten with a lost batch",
-        file: FLOW,
-        replace: "messages.extend(resident.waiters.into_iter().map(|waiter| waiter.message));",
-        with: "",
+        file: RESIDENT,
+        replace: "messages.extend(reading.waiters.drain(..).map(|waiter| waiter.message));",
+        with: "reading.waiters.clear();",
     },
     Canary {
         law: "L6",
         breaks: "messages of a lost batch are decided again in another order",
-        file: FLOW,
+        file: RESIDENT,
         replace: "messages.sort_by_key(|arrived| arrived.order);",
         with: "",
     },
     Canary {
         law: "L7",
         breaks: "conflicts are ignored",
-        file: FLOW,
-        replace: "if !conflicts.is_empty() {",
-        with: "if conflicts.len() > 1_000 {",
+        file: SHARD,
+        replace: "|gid| conflicts.contains(gid)",
+        with: "|gid| conflicts.len() > 1_000 && conflicts.contains(gid)",
     },
     Canary {
         law: "L7",
         breaks: "a conflict of one gid forgets the others of its batch",
-        file: FLOW,
-        replace: "let again = self.forget(&mut sealed, |gid| conflicts.contains(gid));",
-        with: "let again = self.forget(&mut sealed, |_| true);",
+        file: SHARD,
+        replace: "|gid| conflicts.contains(gid)",
+        with: "|_| !conflicts.is_empty()",
     },
     Canary {
         law: "L8",
@@ -173,9 +162,9 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L8",
         breaks: "a call under way is forgotten with its transaction, and made twice",
-        file: OWNERSHIP,
-        replace: "(stage == CallStage::Released).then_some(key)",
-        with: "(stage == CallStage::Withheld).then_some(key)",
+        file: RESIDENT,
+        replace: "(*stage == CallStage::Released).then_some(*key)",
+        with: "(*stage == CallStage::Withheld).then_some(*key)",
     },
     Canary {
         law: "L9",
@@ -239,8 +228,9 @@ const CANARIES: &[Canary] = &[
     Canary {
         law: "L3",
         breaks: "time that passed before a transaction was loaded is not seen",
-        file: SCHEDULE,
-        replace: "self.tick(&gid, now);",
-        with: "self.tick(&gid, Timestamp::default());",
+        file: RESIDENT,
+        replace: "        resident.tick(cx);
+",
+        with: "",
     },
 ];

@@ -1,6 +1,6 @@
 //! Canaries that let the wall clock decide how long something waits.
 
-use super::{Canary, FLOW, SCHEDULE};
+use super::{Canary, RESIDENT, SCHEDULE};
 
 const WALL: &str = "engine/src/shard/wall.rs";
 
@@ -37,21 +37,21 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "time",
         breaks: "timers are set by the wall clock",
         file: SCHEDULE,
-        replace: "agenda.wake_at.map(|own| resident.steady(own))",
+        replace: "agenda.wake_at.map(|own| self.steady(own))",
         with: "agenda.wake_at",
     },
     Canary {
         law: "time",
         breaks: "what waits by a clock that was set leaves memory, and its row is believed",
-        file: SCHEDULE,
-        replace: "(resident.keeps_wall_time(&self.times.wall) || resident.waits_for_a_person())",
-        with: "resident.own(now) <= Timestamp::MAX",
+        file: RESIDENT,
+        replace: "(never || self.keeps_wall_time(&cx.times.wall))",
+        with: "self.own(cx.now) <= Timestamp::MAX",
     },
     Canary {
         law: "time",
         breaks: "a new transaction is written down by steady time",
-        file: FLOW,
-        replace: "let wall_now = self.times.wall.at(now);",
-        with: "let wall_now = now;",
+        file: RESIDENT,
+        replace: "let wall_now = cx.times.wall.at(cx.now);",
+        with: "let wall_now = cx.now;",
     },
 ];

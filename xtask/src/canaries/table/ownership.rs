@@ -1,30 +1,28 @@
 //! Canaries that break the rules of ownership.
 
-use super::{Canary, FLOW, OUTBOX, OWNERSHIP, READING, SCHEDULE, SLOT};
+use super::{Canary, OUTBOX, OWNERSHIP, READING, RESIDENT, SCHEDULE, SLOT};
 
 pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "own",
         breaks: "a foreign transaction makes calls",
         file: SCHEDULE,
-        replace: "if !resident.is_owned() {",
-        with: "if !resident.is_owned() && resident.under_way.len() > 1_000 {",
+        replace: "if !self.is_owned() {",
+        with: "if !self.is_owned() && self.under_way.len() > 1_000 {",
     },
     Canary {
         law: "own",
         breaks: "time moves a foreign transaction",
         file: SCHEDULE,
-        replace: "if self.slots.resident(gid).is_some_and(Resident::is_owned)
-            && self.feed",
-        with: "if self.slots.resident(gid).is_some()
-            && self.feed",
+        replace: "if cx.distrusts_time || !self.is_owned() {",
+        with: "if cx.distrusts_time {",
     },
     Canary {
         law: "own",
         breaks: "an answer that waited for a read is recorded though it is foreign",
-        file: FLOW,
-        replace: "if !owned && message.answers().is_some() {",
-        with: "if !owned && matches!(message, Message::NotSent { .. }) {",
+        file: RESIDENT,
+        replace: "if !self.is_owned() && message.answers().is_some() {",
+        with: "if !self.is_owned() && matches!(message, Message::NotSent { .. }) {",
     },
     Canary {
         law: "own",
@@ -37,22 +35,22 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "a deadline passes by a clock that cannot be believed",
         file: SCHEDULE,
-        replace: "if self.distrusts_time {\n            return;",
-        with: "if false {\n            return;",
+        replace: "if cx.distrusts_time || !self.is_owned() {",
+        with: "if !self.is_owned() {",
     },
     Canary {
         law: "own",
         breaks: "a check is made on old knowledge",
         file: SCHEDULE,
-        replace: "if resident.calls_on_old_knowledge(&self.options, self.distrusts_time, now) {",
-        with: "if resident.calls_on_old_knowledge(&self.options, self.distrusts_time, now) && now < resident.fresh_at {",
+        replace: "|| self.calls_on_old_knowledge(cx) {",
+        with: "|| (self.calls_on_old_knowledge(cx) && now < self.fresh_at) {",
     },
     Canary {
         law: "own",
         breaks: "a foreign transaction is answered for from memory",
-        file: FLOW,
-        replace: "resident.is_owned() && !resident.is_outdated_for(",
-        with: "!resident.is_outdated_for(",
+        file: OWNERSHIP,
+        replace: "self.is_owned() && !self.is_outdated_for(",
+        with: "!self.is_outdated_for(",
     },
     Canary {
         law: "own",
@@ -64,30 +62,30 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "own",
         breaks: "a foreign transaction that was moved does not write its row",
-        file: SCHEDULE,
-        replace: "found.owned.then(|| indexed(",
-        with: "true.then(|| indexed(",
+        file: RESIDENT,
+        replace: "found.owned.then(|| Indexed::of(",
+        with: "true.then(|| Indexed::of(",
     },
     Canary {
         law: "own",
         breaks: "a foreign transaction that was moved is not driven",
-        file: FLOW,
-        replace: "resident.moved();",
+        file: RESIDENT,
+        replace: "self.moved();",
         with: "",
     },
     Canary {
         law: "own",
         breaks: "nobody looks whether a foreign transaction has ended",
         file: SCHEDULE,
-        replace: "!resident.is_owned() && !resident.waiters.is_empty()",
-        with: "!resident.is_owned() && resident.waiters.len() > 1_000",
+        replace: "!self.is_owned() && !self.waiters.is_empty()",
+        with: "!self.is_owned() && self.waiters.len() > 1_000",
     },
     Canary {
         law: "own",
         breaks: "a command is answered from memory however old that is",
         file: OWNERSHIP,
-        replace: "!self.is_flushed() || self.outdated_at(options).is_none_or(",
-        with: "self.outdated_at(options).is_some() || self.outdated_at(options).is_none_or(",
+        replace: "!self.is_flushed() || outdated_at.is_none_or(",
+        with: "outdated_at.is_some() || outdated_at.is_none_or(",
     },
     Canary {
         law: "own",
@@ -99,8 +97,8 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "own",
         breaks: "who waits for what was written long ago is not looked for again",
-        file: FLOW,
-        replace: "            self.set_timer_at(gid, refresh_at);
+        file: RESIDENT,
+        replace: "            self.set_timer_at(refresh_at, cx.outbox);
 ",
         with: "            let _ = refresh_at;
 ",
@@ -109,41 +107,43 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "who waits is forgotten when a transaction is read again",
         file: OWNERSHIP,
-        replace: "Reading { waiters, acknowledged_seq, time, ..Reading::that_must_come_back() }",
-        with: "Reading { acknowledged_seq, time, ..Reading::that_must_come_back() }",
+        replace: "reading.waiters.sort_by_key(|waiter| waiter.message.order);",
+        with: "reading.waiters.clear();",
     },
     Canary {
         law: "own",
         breaks: "what was durable is forgotten when a transaction is read again, so that a journal that went back goes on",
-        file: OWNERSHIP,
-        replace: "Reading { messages, waiters, must_come_back, acknowledged_seq, time, ..Reading::default() }",
-        with: "Reading { messages, waiters, must_come_back, acknowledged_seq: acknowledged_seq.min(0), time, ..Reading::default() }",
+        file: RESIDENT,
+        replace: "acknowledged_seq: self.acknowledged_seq,",
+        with: "acknowledged_seq: self.acknowledged_seq.min(0),",
     },
     Canary {
         law: "own",
         breaks: "a lapse keeps everything",
-        file: OWNERSHIP,
-        replace: "for gid in self.slots.residents() {",
-        with: "for gid in self.slots.residents().into_iter().take(0) {",
+        file: SLOT,
+        replace: "resident.read_again(outbox),
+            // Nothing is known",
+        with: "Self::Resident(resident),
+            // Nothing is known",
     },
     Canary {
         law: "own",
         breaks: "a read that is older than a lapse is believed",
-        file: OWNERSHIP,
+        file: SLOT,
         replace: "reading.owned_may_be_stale = true",
         with: "reading.owned_may_be_stale = false",
     },
     Canary {
         law: "own",
         breaks: "a read that is older than an adoption is believed",
-        file: OWNERSHIP,
+        file: SLOT,
         replace: "reading.foreign_may_be_stale = true;",
         with: "",
     },
     Canary {
         law: "own",
         breaks: "what is adopted while it is read is given up when the read fails",
-        file: OWNERSHIP,
+        file: SLOT,
         replace: "                reading.must_come_back = true;
 ",
         with: "",
@@ -152,7 +152,7 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "a lapse overlooks what is being written",
         file: OWNERSHIP,
-        replace: "resident.ownership = Ownership::RereadAfterFlush;",
+        replace: "self.ownership = Ownership::RereadAfterFlush;",
         with: "",
     },
     Canary {
@@ -172,27 +172,24 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "own",
         breaks: "what is adopted back is believed not to have moved",
-        file: OWNERSHIP,
-        replace: "Some(Slot::Resident(_)) => self.read_again(gid),
-            Some(Slot::Reading(_))",
-        with: "Some(Slot::Resident(resident)) if resident.is_owned() => {}
-            Some(Slot::Resident(_)) => self.read_again(gid),
-            Some(Slot::Reading(_))",
+        file: SLOT,
+        replace: "            // Also if it is owned: the coordinator that lost it may have moved it.
+",
+        with: "            Self::Resident(resident) if resident.is_owned() => Self::Resident(resident),
+",
     },
     Canary {
         law: "own",
         breaks: "a call of a transaction that left is forgotten, and made twice",
-        file: SCHEDULE,
-        replace: "self.keep_released(gid, left.under_way);",
-        with: "drop(left);",
+        file: RESIDENT,
+        replace: "Slot::Away(self.calls_out())",
+        with: "Slot::Away(self.left_earlier)",
     },
     Canary {
         law: "own",
         breaks: "a call that ended while its transaction was gone is waited for",
-        file: SLOT,
-        replace: "        slot.left_earlier_mut().remove(&key);",
-        with: "        if !matches!(slot, Slot::Resident(_)) {
-            slot.left_earlier_mut().remove(&key);
-        }",
+        file: RESIDENT,
+        replace: "self.left_earlier.remove(&key) | self.under_way",
+        with: "self.under_way",
     },
 ];

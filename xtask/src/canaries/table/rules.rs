@@ -1,7 +1,7 @@
 //! Canaries that break the rules of workflows, of phase two one by one, of ops without a target, and of waiting until nothing is
 //! due.
 
-use super::{AGENDA, APPLY, Canary, DECIDE, FLOW, RESIDENT, RULES};
+use super::{AGENDA, APPLY, Canary, DECIDE, READING, RESIDENT, RULES};
 
 const WORKFLOW: &str = "engine/src/transaction/workflow.rs";
 
@@ -108,21 +108,21 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "quiet",
         breaks: "who waits for quiet of what somebody else drives is not told",
         file: RESIDENT,
-        replace: "if !self.is_flushed() ||",
-        with: "if !self.is_owned() || !self.is_flushed() ||",
+        replace: "if !self.is_flushed() || !self.under_way.is_empty()",
+        with: "if !self.is_owned() || !self.is_flushed() || !self.under_way.is_empty()",
     },
     Canary {
         law: "quiet",
         breaks: "quiet that comes while a transaction is read is not told",
-        file: FLOW,
-        replace: "                self.answer_if_quiet(gid, now);
-                self.leave_if_idle(gid, now);",
-        with: "                self.leave_if_idle(gid, now);",
+        file: READING,
+        replace: "                resident.answer_if_quiet(cx);
+                resident.leave_if_idle(cx)",
+        with: "                resident.leave_if_idle(cx)",
     },
     Canary {
         law: "quiet",
         breaks: "a repetition is told that it led to what it found",
-        file: FLOW,
+        file: RESIDENT,
         replace: "Snapshot { changed, ..",
         with: "Snapshot { changed: changed || true, ..",
     },

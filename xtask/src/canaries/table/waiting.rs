@@ -1,6 +1,6 @@
 //! Canaries that break the rules of failing calls: answers that no retry mends, calls that cannot be sent, and clients that wait.
 
-use super::{APPLY, Canary, DECIDE, FLOW, RULES, SCHEDULE};
+use super::{APPLY, Canary, DECIDE, RESIDENT, RULES, SCHEDULE};
 
 const WAITING: &str = "engine/src/transaction/waiting.rs";
 const STANDING: &str = "engine/src/transaction/standing.rs";
@@ -38,9 +38,8 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "vain",
         breaks: "calls this coordinator holds back count as not sent",
         file: SCHEDULE,
-        replace: "self.unsent.remove(gid);
-            return None;",
-        with: "return None;",
+        replace: "self.unsent.clear();",
+        with: "",
     },
     Canary {
         law: "vain",
@@ -52,8 +51,8 @@ pub(super) const CANARIES: &[Canary] = &[
     Canary {
         law: "vain",
         breaks: "who waits is not told that a transaction has parked",
-        file: FLOW,
-        replace: "if settled || resident.transaction.parked().is_some() {",
+        file: RESIDENT,
+        replace: "if settled || self.transaction.parked().is_some() {",
         with: "if settled {",
     },
     Canary {
