@@ -4,20 +4,12 @@
 //! are harmless. After any call, poll in this order: [`Shard::poll_release`] until `None`, [`Shard::poll_batch`],
 //! [`Shard::poll_timeout`].
 //!
-//! The rules it keeps (laws L4 to L8):
-//! - nothing is released before the record it relies on is durable (see `outbox`): no call, no reply, no rejection;
-//! - one batch is in flight; the next is whatever arrived meanwhile;
-//! - what a failed, doubtful or conflicting batch built is forgotten and read again, and the messages that led to
-//!   it are decided again on what is found: a lost acknowledgement settles itself;
-//! - at most one call per branch is under way, so a compensation does not overtake its own action from here;
-//! - a new gid is appended without reading first: `(gid, 1)` conflicts if it exists;
-//! - what another coordinator owns is answered for and not driven (see `ownership`).
-//!
 //! [`Shard`] is the map of slots and the way from an input to its slot. `slot` opens with the table of states: what each
-//! input does to a transaction, and what is released. `reading` and `resident` say how.
+//! input does to a transaction, and what is released. `reading` and `resident` say how. `outbox` keeps law L4 (nothing is
+//! released before the record it relies on is durable) and L5 (one batch is in flight), `ownership` says what is different
+//! for a transaction of another coordinator.
 //!
-//! `now` is steady time: it runs at an even pace, whatever is done to the wall clock. [`Shard::handle_clock`] says how far the
-//! wall clock is ahead of it (see `wall`).
+//! `now` is steady time: it runs at an even pace, whatever is done to the wall clock (see `wall`).
 
 mod batch;
 mod message;
@@ -133,7 +125,7 @@ impl Default for ShardOptions {
     }
 }
 
-/// Failed batches in a row that are read back at once: a lost connection is worth no pause.
+/// Failed batches in a row that are read back at once.
 const FAILURES_WITHOUT_PAUSE: u32 = 2;
 /// Longest pause between two tries of a store that goes on failing.
 const PAUSE_MS_MAX: u64 = 10_000;
@@ -150,7 +142,7 @@ pub struct Shard {
     distrusts_time: bool,
 }
 
-/// What a slot is given beside its input. No other slot can be reached from it.
+/// What a slot is given beside its input. It gives access to no other slot.
 struct Context<'a> {
     gid: &'a Gid,
     now: Timestamp,
@@ -271,6 +263,7 @@ impl Shard {
     pub fn on_committed(&mut self, batch: BatchId, conflicts: &[Gid], now: Timestamp) {
         let Some(mut sealed) = self.outbox.take_sealed(batch) else { return };
         self.failures_in_a_row = 0;
+        // Another coordinator's records stand where these should. They are read before the flush, which is for the others.
         for (gid, messages) in self.outbox.forget(&mut sealed, |gid| conflicts.contains(gid)) {
             self.change(&gid, now, |slot, cx| {
                 slot.being_written().lost(messages, cx.outbox).ask(&gid, cx.outbox)
@@ -287,10 +280,8 @@ impl Shard {
         }
     }
 
-    /// The batch failed, or nobody knows: forget everything built on it and read again (law L6). Returns the gids
-    /// forgotten.
-    ///
-    /// A store that goes on failing is given pauses, and whoever waits for it an answer: that nothing is known.
+    /// The batch failed, or nobody knows. Everything built on it is forgotten and read again (law L6): reading settles what
+    /// became of the batch. Returns the gids that were forgotten.
     pub fn on_commit_failed(&mut self, batch: BatchId, now: Timestamp) -> Vec<Gid> {
         let Some(mut sealed) = self.outbox.take_sealed(batch) else { return Vec::new() };
         self.failures_in_a_row += 1;
@@ -301,8 +292,10 @@ impl Shard {
             self.change(&gid, now, |slot, cx| {
                 let reading = slot.being_written().lost(messages, cx.outbox);
                 if pauses == 0 {
+                    // A lost connection is worth no pause.
                     return reading.ask(&gid, cx.outbox);
                 }
+                // The store goes on failing. The senders are told so, and do not wait until it recovers.
                 let pause_ms = cx.options.reload_delay_ms.saturating_mul(1 << (pauses - 1).min(10));
                 let retry_at = now.plus_millis(pause_ms.min(PAUSE_MS_MAX));
                 reading.pause(&Rejection::Unavailable, retry_at, cx)

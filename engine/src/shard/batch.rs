@@ -6,7 +6,7 @@ use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
 use super::Message;
 use crate::event::Record;
-use crate::spec::{BranchSpec, Spec};
+use crate::spec::Spec;
 use crate::transaction::Transaction;
 
 /// Later batches of a shard have greater ids.
@@ -79,8 +79,9 @@ impl IndexRow {
     /// What the index says of a transaction whose long waits are spent out of memory if they are longer than this.
     pub fn of(transaction: &Transaction, evict_after_ms: u64) -> Self {
         let indexed = Indexed::of(transaction, evict_after_ms);
-        let mut hosts: Vec<String> =
-            transaction.branches.iter().flat_map(|branch| hosts_of(&branch.spec)).collect();
+        let specs = transaction.branches.iter().map(|branch| &branch.spec);
+        let targets = specs.flat_map(|spec| [&spec.forward, &spec.on_commit, &spec.on_rollback]).flatten();
+        let mut hosts: Vec<String> = targets.map(|target| target.host().to_owned()).collect();
         hosts.sort_unstable();
         hosts.dedup();
         Self {
@@ -95,11 +96,4 @@ impl IndexRow {
             hosts,
         }
     }
-}
-
-fn hosts_of(spec: &BranchSpec) -> impl Iterator<Item = String> {
-    [&spec.forward, &spec.on_commit, &spec.on_rollback]
-        .into_iter()
-        .flatten()
-        .map(|target| target.host().to_owned())
 }

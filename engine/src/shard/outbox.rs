@@ -13,7 +13,6 @@ use crate::event::Record;
 use crate::input::{CallKey, Rejection};
 use crate::transaction::Transaction;
 
-/// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// The records of the next batch, in the order they were decided.
@@ -33,7 +32,7 @@ pub(super) struct Outbox {
 /// The batch that is being written.
 #[derive(Debug)]
 pub(super) struct Sealed {
-    pub(super) id: BatchId,
+    id: BatchId,
     /// The newest record of each gid in the batch.
     pub(super) newest: BTreeMap<Gid, Seq>,
 }
@@ -79,18 +78,17 @@ impl Outbox {
         self.forming.extend(records);
     }
 
-    /// Records that are not sealed yet.
     pub(super) fn forming_len(&self) -> usize {
         self.forming.len()
     }
 
-    /// The newest record of the gid is not sealed yet.
     pub(super) fn is_forming(&self, gid: &Gid) -> bool {
         self.newest.contains_key(gid)
     }
 
     /// Closes the batch that forms, if none is in flight and there is something to write (law L5).
     pub(super) fn seal(&mut self) -> Option<(BatchId, Vec<Record>, Vec<Gid>)> {
+        // One in flight: records of a gid reach the store in order, and what arrives meanwhile shares the next write.
         if self.sealed.is_some() || self.forming.is_empty() {
             return None;
         }
@@ -150,6 +148,7 @@ impl Outbox {
         if again.is_empty() {
             return again;
         }
+        // Records that are forming were decided on the lost ones.
         self.newest.retain(|gid, _| !again.contains_key(gid));
         self.forming.retain(|record| !again.contains_key(&record.gid));
         for kept in std::mem::take(&mut self.withheld) {
@@ -171,31 +170,24 @@ impl Outbox {
         self.releases.push_back(Release::Reply { ticket, result });
     }
 
-    /// Asks for a gid's journal.
     pub(super) fn load(&mut self, gid: &Gid) {
         self.releases.push_back(Release::Load(gid.clone()));
     }
 
     /// Moves a timer: `timer` is where it stands.
     pub(super) fn set_timer(&mut self, gid: &Gid, timer: &mut Option<Timestamp>, at: Option<Timestamp>) {
-        if *timer == at {
-            return;
-        }
-        if let Some(old) = timer.take() {
-            self.timers.remove(&(old, gid.clone()));
-        }
-        *timer = at;
-        if let Some(at) = at {
-            self.timers.insert((at, gid.clone()));
+        if *timer != at {
+            if let Some(old) = std::mem::replace(timer, at) {
+                self.timers.remove(&(old, gid.clone()));
+            }
+            self.timers.extend(at.map(|at| (at, gid.clone())));
         }
     }
 
-    /// When the next timer is due.
     pub(super) fn next_timer(&self) -> Option<Timestamp> {
         self.timers.first().map(|(due, _)| *due)
     }
 
-    /// Takes out a timer that is due.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Option<Gid> {
         self.next_timer().filter(|due| *due <= now)?;
         self.timers.pop_first().map(|(_, gid)| gid)

@@ -1,13 +1,11 @@
 //! Which coordinator drives a transaction: the states of [`Ownership`], and the ways between them.
 //!
-//! A *foreign* transaction is in memory only while somebody waits for its end. This shard makes no calls for a foreign
-//! transaction, lets no time move the transaction, and drops late answers to earlier calls. The journal is read again now and
-//! then, and for every command, so that an answer is never older than its question. A command that moves a foreign transaction
-//! makes this shard the owner: the index row is written with the records.
+//! A *foreign* transaction is in memory only while somebody waits for its end. This shard makes no calls for it, lets no time
+//! move it, and drops late answers to earlier calls. Its journal is read again now and then, and for every command, so that an
+//! answer is never older than its question. A command that moves it makes this shard the owner.
 //!
-//! Another coordinator may move an owned transaction as well, by a command that reached that coordinator. The next append of
-//! this shard conflicts then. Where nothing is appended, the journal is read again when the knowledge is older than
-//! `refresh_after_ms`.
+//! Another coordinator may move an owned transaction as well, by a command that arrived there. The next append of this shard
+//! conflicts then. Where nothing is appended, the journal is read again when the knowledge is older than `refresh_after_ms`.
 //!
 //! Nothing in this file is about safety (law L12): two shards that both believe to own a transaction meet in the journal (L7).
 
@@ -25,7 +23,6 @@ use crate::transaction::decide;
 const CALLS_OLD_AFTER_MS: u64 = 1_000;
 
 impl Resident {
-    /// This shard drives it.
     pub(super) fn is_owned(&self) -> bool {
         match self.ownership {
             Ownership::Foreign => false,
@@ -65,6 +62,7 @@ impl Resident {
             // The coordinator that drives it owes the call as well, and gets an answer of its own.
             return Slot::Resident(self);
         }
+        // Read first: what is in memory may be older than the command, and its sender may know more already.
         match self.read_again(cx.outbox) {
             Slot::Reading(mut reading) => {
                 reading.push(message);
@@ -82,11 +80,12 @@ impl Resident {
             // may be making the same one.
             self.ownership = Ownership::RereadAfterFlush;
             self.under_way.retain(|_, stage| *stage == CallStage::Released);
-            outbox.drop_calls(self.gid());
+            outbox.drop_calls(self.transaction.gid());
             return Slot::Resident(self);
         }
-        let gid = self.gid().clone();
+        let gid = self.transaction.gid().clone();
         let owned = self.is_owned();
+        // An owned transaction keeps its own time over the read, whatever the wall clock was set to.
         let time = KnownTime { lead_ms: owned.then_some(self.lead_ms), is_adopted: !owned };
         let mut reading = self.forget(time, outbox);
         reading.waiters.sort_by_key(|waiter| waiter.message.order);

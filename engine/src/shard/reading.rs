@@ -91,6 +91,7 @@ impl Reading {
         // The result was read before another coordinator, or this one, took the transaction over.
         let is_stale = if found.owned { self.owned_may_be_stale } else { self.foreign_may_be_stale };
         if is_stale {
+            // Two coordinators would drive the transaction, or none.
             return self.ask(cx.gid, cx.outbox);
         }
         assert_eq!(found.transaction.gid(), cx.gid, "a journal was read for another gid");
@@ -136,7 +137,7 @@ impl Reading {
         let rejection = match failure {
             LoadFailure::Unavailable => Rejection::Unavailable,
             LoadFailure::Corrupt => {
-                // Trying again does not help. The lane says so in its log, and a person has to mend the journal.
+                // Another read does not help. The lane says so in its log, and a person has to mend the journal.
                 self.must_come_back = false;
                 Rejection::Corrupt
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::Timestamp;
 
 use super::batch::{Arrived, IndexRow, Indexed};
 use super::outbox::{Outbox, Withheld};
@@ -117,6 +117,7 @@ impl Resident {
         let lead_ms = cx.times.wall.lead_ms();
         let mut resident = Box::new(Self::new(created?, Ownership::Owned, lead_ms, cx.now));
         cx.outbox.append(records);
+        // No call yet: it becomes due when the record is sealed, and leaves when the record is durable.
         resident.answer(ticket, reply_on, message, Ok(true), cx.outbox);
         Some(resident)
     }
@@ -139,6 +140,7 @@ impl Resident {
             ..Self::new(found.transaction, ownership, lead_ms, cx.now)
         });
         let now = cx.now;
+        // Before time decides anything: what was read is durable, and what follows from it is not.
         resident.tell(cx.outbox, |waiter, transaction| {
             waiter.until <= now || ends_a_wait(transaction, waiter.or_quiet)
         });
@@ -153,10 +155,6 @@ impl Resident {
         resident.tick(cx);
         resident.schedule(cx);
         resident
-    }
-
-    pub(super) fn gid(&self) -> &Gid {
-        self.transaction.gid()
     }
 
     /// All its records are durable.
@@ -176,35 +174,34 @@ impl Resident {
     }
 
     fn take_in(&mut self, message: Message, cx: &mut Context<'_>) {
-        let input = match &message {
-            Message::Command { command, .. } => {
+        let (input, reply) = match &message {
+            Message::Command { ticket, command, reply_on, .. } => {
                 if let Command::Replay { .. } = command {
                     // The operator says now: what waits for room at its host asks again, too.
                     self.deferred.clear();
                 }
-                Input::Command(command.clone())
+                (Input::Command(command.clone()), Some((*ticket, *reply_on)))
             }
-            Message::Answer { key, answer, .. } => Input::Answer(*key, answer.clone()),
-            Message::Quarantine { detail, .. } => Input::Quarantine { detail: detail.clone() },
+            Message::Answer { key, answer, .. } => (Input::Answer(*key, answer.clone()), None),
+            Message::Quarantine { detail, .. } => (Input::Quarantine { detail: detail.clone() }, None),
             Message::NotSent { key, retry_at, reason, .. } => {
                 match self.put_off(*key, *retry_at, reason.as_deref(), cx) {
-                    Some(input) => input,
+                    Some(input) => (input, None),
+                    // This coordinator held the call back: nothing is known that could be decided.
                     None => return,
                 }
             }
         };
         let moved = self.feed(&input, cx);
-        match message {
-            Message::Command { ticket, reply_on, .. } => {
-                self.answer(ticket, reply_on, message, moved, cx.outbox);
+        match reply {
+            Some((ticket, reply_on)) => self.answer(ticket, reply_on, message, moved, cx.outbox),
+            None if moved == Ok(true) => {
+                // Kept until durable: it is decided again if the batch is lost.
+                let message = cx.outbox.arrived(message);
+                self.withhold(None, Some(message), cx.outbox);
             }
-            Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
-                if moved == Ok(true) {
-                    // Kept until durable: it is decided again if the batch is lost.
-                    let message = cx.outbox.arrived(message);
-                    self.withhold(None, Some(message), cx.outbox);
-                }
-            }
+            // It changed nothing, for example a late answer: there is nothing to lose.
+            None => {}
         }
     }
 
@@ -254,7 +251,7 @@ impl Resident {
 
     /// Lets a release go as soon as what it relies on is durable. True when that is now.
     pub(super) fn withhold(
-        &mut self,
+        &self,
         release: Option<Release>,
         message: Option<Arrived>,
         outbox: &mut Outbox,
@@ -282,8 +279,10 @@ impl Resident {
             self.under_way.entry(*key).and_modify(|stage| *stage = CallStage::Released);
         }
         if !self.is_flushed() {
+            // Newer records are forming. Their batch settles the rest.
             return Slot::Resident(self);
         }
+        // The append would have conflicted if another coordinator had moved the transaction before.
         self.fresh_at = cx.now;
         let settled = self.transaction.status().is_settled();
         if !settled && self.ownership == Ownership::RereadAfterFlush {
@@ -304,6 +303,7 @@ impl Resident {
         // A creation that is not durable may be a repetition: then what is read has a time of its own.
         let lead_ms = (self.acknowledged_seq > 0).then_some(self.lead_ms);
         let mut reading = self.forget(KnownTime { lead_ms, is_adopted: false }, outbox);
+        // The commands of waiters may have led to the lost records as well: they are decided again, and wait again.
         messages.extend(reading.waiters.drain(..).map(|waiter| waiter.message));
         messages.sort_by_key(|arrived| arrived.order);
         reading.messages = messages.into_iter().map(|arrived| arrived.message).collect();
@@ -314,6 +314,7 @@ impl Resident {
     pub(super) fn forget(mut self: Box<Self>, time: KnownTime, outbox: &mut Outbox) -> Box<Reading> {
         self.set_timer(None, outbox);
         Box::new(Reading {
+            // Withheld calls never left. They are owed again after the read.
             left_earlier: self.calls_out(),
             waiters: self.waiters,
             acknowledged_seq: self.acknowledged_seq,
@@ -364,6 +365,7 @@ impl Resident {
     /// until when.
     pub(super) fn leave_if_idle(mut self: Box<Self>, cx: &mut Context<'_>) -> Slot {
         if !self.is_flushed() || !self.waiters.is_empty() {
+            // A read would not find records that are being written, and the append after it would conflict with them.
             return Slot::Resident(self);
         }
         if self.transaction.status().is_settled() {

@@ -67,6 +67,7 @@ impl Resident {
             let next = self.under_way.range(lowest..).next();
             let busy = next.is_some_and(|(other, _)| other.branch == key.branch);
             if !busy && !self.deferred.contains_key(&key) {
+                // Before it is withheld: from here on the branch is busy, also while the record is being written.
                 self.under_way.insert(key, CallStage::Withheld);
                 if let Some(call) = call(&self.transaction, key)
                     && self.withhold(Some(Release::Call(call)), None, cx.outbox)
@@ -108,10 +109,12 @@ impl Resident {
         }
         let late: Vec<_> = self.waiters.extract_if(.., |waiter| waiter.until <= now).collect();
         for waiter in late {
+            // Withheld, not told at once: what is in memory may not be durable yet.
             let result = Ok(snapshot(&self.transaction));
             let release = Release::Reply { ticket: waiter.ticket, result };
             self.withhold(Some(release), Some(waiter.message), cx.outbox);
         }
+        // Its owner moves it without telling this shard.
         if !self.is_owned() && !self.waiters.is_empty() {
             return self.read_again(cx.outbox);
         }

@@ -38,7 +38,6 @@ use super::wall::KnownTime;
 use super::{Context, Found, LoadFailure, Message};
 use crate::input::{CallKey, Command};
 
-/// See the module's documentation.
 #[derive(Debug)]
 pub(super) enum Slot {
     /// Not in memory; these calls left and have not come back. Without such calls it is the same as no slot at all.
@@ -71,6 +70,7 @@ impl Slot {
             (Self::Away(left), Message::Command { command: Command::Create(_), .. }) => {
                 Self::created(Resident::create(message, cx), left)
             }
+            // Whether the transaction exists, and where it stands, only its journal knows.
             (Self::Away(left_earlier), Message::Command { .. } | Message::Quarantine { .. }) => {
                 let reading = Reading { messages: vec![message], left_earlier, ..Reading::default() };
                 Box::new(reading).ask(cx.gid, cx.outbox)
@@ -85,7 +85,6 @@ impl Slot {
         }
     }
 
-    /// After a creation that was taken in, or refused.
     pub(super) fn created(resident: Option<Box<Resident>>, left_earlier: BTreeSet<CallKey>) -> Self {
         match resident {
             // Not `under_way`: these are calls of an earlier transaction with this gid, if the creation succeeds.
@@ -172,6 +171,7 @@ impl Slot {
     pub(super) fn lapsed(self, outbox: &mut Outbox) -> Self {
         match self {
             Self::Reading(mut reading) => {
+                // The read may have begun before the other coordinator became the owner.
                 reading.owned_may_be_stale = true;
                 Self::Reading(reading)
             }
@@ -218,26 +218,22 @@ impl Slot {
         };
     }
 
-    fn is_in_memory(&self) -> bool {
+    /// What it adds to the counts of [`Slots`].
+    fn counts(&self) -> (usize, usize) {
         match self {
-            Self::Reading(_) | Self::Resident(_) => true,
-            Self::Away(_) => false,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Resident(resident) => resident.weight,
-            Self::Reading(_) | Self::Away(_) => 0,
+            Self::Away(_) => (0, 0),
+            Self::Reading(_) => (1, 0),
+            Self::Resident(resident) => (1, resident.weight),
         }
     }
 }
 
-/// All slots of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: BTreeMap<Gid, Slot>,
+    /// Slots that are not `Away`.
     in_memory: usize,
+    /// Payloads and outputs of all residents, as of their last seal.
     bytes: usize,
 }
 
@@ -245,11 +241,12 @@ impl Slots {
     /// The only way to change a slot, so that the counts are right whatever the change is.
     pub(super) fn change(&mut self, gid: &Gid, change: impl FnOnce(Slot) -> Slot) {
         let old = self.slots.remove(gid).unwrap_or_default();
-        self.in_memory -= usize::from(old.is_in_memory());
-        self.bytes -= old.bytes();
+        let (slots_before, bytes_before) = old.counts();
+        // A panic in here loses the slot. The lane drops the whole shard then (law L11).
         let new = change(old);
-        self.in_memory += usize::from(new.is_in_memory());
-        self.bytes += new.bytes();
+        let (slots_after, bytes_after) = new.counts();
+        self.in_memory = self.in_memory - slots_before + slots_after;
+        self.bytes = self.bytes - bytes_before + bytes_after;
         match &new {
             Slot::Away(left) if left.is_empty() => {}
             Slot::Away(_) | Slot::Reading(_) | Slot::Resident(_) => drop(self.slots.insert(gid.clone(), new)),
@@ -267,17 +264,14 @@ impl Slots {
         self.slots.keys().cloned().collect()
     }
 
-    /// Whether a gid is in memory or being read.
     pub(super) fn knows(&self, gid: &Gid) -> bool {
-        self.slots.get(gid).is_some_and(Slot::is_in_memory)
+        self.slots.get(gid).is_some_and(|slot| !matches!(slot, Slot::Away(_)))
     }
 
-    /// Slots that are not `Away`.
     pub(super) fn in_memory(&self) -> usize {
         self.in_memory
     }
 
-    /// What all residents hold.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -16,27 +16,24 @@ use super::resident::Resident;
 const ERAS_MAX: usize = 8;
 /// Leads that differ by no more count as the same.
 const TOLERANCE_MS: u64 = 1_000;
-/// Transactions remembered that left memory since the wall clock was set back.
+/// Transactions remembered in [`Times::left`].
 const LEFT_MAX: usize = 100_000;
 
 /// What the wall clock has shown since the process started, measured in its steady time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wall {
-    /// Oldest first; the last one goes on. There is always one.
-    eras: Vec<Era>,
+    /// Oldest first.
+    earlier: Vec<Era>,
+    current: Era,
 }
 
-/// The wall clock was not set while it lasted.
+/// A time in which the wall clock was not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Era {
     /// In steady time.
     from: Timestamp,
     /// Wall time less steady time.
     lead_ms: i64,
-}
-
-impl Era {
-    const STEADY: Self = Self { from: Timestamp::from_millis(0), lead_ms: 0 };
 }
 
 impl Default for Wall {
@@ -49,21 +46,21 @@ impl Default for Wall {
 impl Wall {
     /// A wall clock that has not been set yet, and is ahead of steady time by so much.
     pub fn new(lead_ms: i64) -> Self {
-        Self { eras: vec![Era { from: Timestamp::default(), lead_ms }] }
+        Self { earlier: Vec::new(), current: Era { from: Timestamp::default(), lead_ms } }
     }
 
     /// The wall clock was set: at `steady` it is ahead of steady time by `lead_ms`.
     pub fn set(&mut self, lead_ms: i64, steady: Timestamp) {
-        self.eras.push(Era { from: steady, lead_ms });
-        if self.eras.len() > ERAS_MAX {
-            self.eras.remove(0);
-            self.eras[0].from = Timestamp::default();
+        self.earlier.push(std::mem::replace(&mut self.current, Era { from: steady, lead_ms }));
+        if self.earlier.len() >= ERAS_MAX {
+            self.earlier.remove(0);
+            self.earlier[0].from = Timestamp::default();
         }
     }
 
-    /// Wall time less steady time, now.
+    /// Wall time less steady time.
     pub fn lead_ms(&self) -> i64 {
-        self.eras.last().map_or(0, |era| era.lead_ms)
+        self.current.lead_ms
     }
 
     /// What the wall clock shows at `steady`.
@@ -71,43 +68,41 @@ impl Wall {
         shifted(steady, self.lead_ms())
     }
 
-    /// The lead of what this process wrote when the wall clock showed `written`. Times that were shown twice, because
-    /// the clock was set back, are taken for the later showing, or for the earlier one when `before_it_was_set`.
+    /// The lead at the time when this process wrote a record and the wall clock showed `written`. If the clock was set back
+    /// and showed that time twice, the later time is meant, or the earlier one when `before_it_was_set`.
     fn lead_of(&self, written: Timestamp, steady: Timestamp, before_it_was_set: bool) -> i64 {
-        let (current, earlier) = self.eras.split_last().unwrap_or((&Era::STEADY, &[]));
-        let is_current = shifted(current.from, current.lead_ms) <= written && written <= self.at(steady);
-        let mut end = current.from;
-        for era in earlier.iter().rev().filter(|_| before_it_was_set || !is_current) {
+        let is_current = self.at(self.current.from) <= written && written <= self.at(steady);
+        let mut end = self.current.from;
+        for era in self.earlier.iter().rev().filter(|_| before_it_was_set || !is_current) {
             if shifted(era.from, era.lead_ms) <= written && written <= shifted(end, era.lead_ms) {
                 return era.lead_ms;
             }
             end = era.from;
         }
-        current.lead_ms
+        self.lead_ms()
     }
 
-    /// The wall clock was set back, and what it shows it has shown before.
+    /// The wall clock was set back, and shows a time that it has shown before.
     fn repeats(&self, steady: Timestamp) -> bool {
-        let ends = self.eras.iter().skip(1).map(|era| era.from);
-        self.eras.iter().zip(ends).any(|(era, end)| shifted(end, era.lead_ms) >= self.at(steady))
+        let ends = self.earlier.iter().skip(1).chain([&self.current]).map(|era| era.from);
+        self.earlier.iter().zip(ends).any(|(era, end)| shifted(end, era.lead_ms) >= self.at(steady))
     }
 }
 
-/// A transaction that is loaded: what is known of its time.
+/// What is known of the time of a transaction that is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct KnownTime {
-    /// Its lead when it was last here.
+    /// Its lead when it was last in memory here.
     pub(super) lead_ms: Option<i64>,
-    /// Somebody else wrote its records, by another clock.
+    /// Another coordinator wrote its records, by another clock.
     pub(super) is_adopted: bool,
 }
 
-/// The wall clock as a shard knows it.
 #[derive(Debug, Default)]
 pub(super) struct Times {
     pub(super) wall: Wall,
-    /// What left memory since the wall clock was set back, and while it shows times that it has shown before: the
-    /// records of these are not older than that.
+    /// Transactions that left memory while the wall clock showed times for the second time. Their newest records are not
+    /// older than the moment when it was set back.
     left: BTreeSet<Gid>,
 }
 
@@ -123,8 +118,7 @@ impl Times {
         }
     }
 
-    /// The lead of a transaction that was read. Its own time does not begin before its newest record: when that lies in
-    /// the future (the clock was set back meanwhile, or another coordinator's is ahead), waits are counted from there.
+    /// The lead of a transaction that was read.
     pub(super) fn lead_of(&self, found: &Found, known: KnownTime, steady: Timestamp) -> i64 {
         let newest = found.transaction.updated_at();
         let lead_ms = match known.lead_ms {
@@ -132,29 +126,32 @@ impl Times {
             None if !found.owned || known.is_adopted => self.wall.lead_ms(),
             None => self.wall.lead_of(newest, steady, !self.left.contains(found.transaction.gid())),
         };
+        // The newest record may lie in the future: the clock was set back meanwhile, or another coordinator's is ahead. The
+        // transaction's own time begins at that record then, so that waits have the length that was asked for.
         lead_ms.max(difference(newest, steady))
     }
 }
 
 impl Resident {
-    /// The transaction's own time. It never runs backwards.
+    /// The transaction's own time: what its next record is dated. A record is never dated before the one that it follows, not
+    /// even if a caller passes an earlier `now` than before: waits are counted from the dates of records.
     pub(super) fn own(&self, steady: Timestamp) -> Timestamp {
         shifted(steady, self.lead_ms).max(self.transaction.updated_at())
     }
 
-    /// When the transaction's own time is `own`.
+    /// The steady time at which the transaction's own time is `own`.
     pub(super) fn steady(&self, own: Timestamp) -> Timestamp {
         shifted(own, self.lead_ms.saturating_neg())
     }
 
-    /// Its index row says when it is due by the wall clock: that holds only as long as its own time is the wall's.
+    /// Its own time is the wall clock's. Only then its index row, which holds wall time, says rightly when it is due.
     pub(super) fn keeps_wall_time(&self, wall: &Wall) -> bool {
         self.lead_ms.abs_diff(wall.lead_ms()) <= TOLERANCE_MS
     }
 }
 
-/// The end of time stays there.
 fn shifted(at: Timestamp, by_ms: i64) -> Timestamp {
+    // MAX means never.
     if at == Timestamp::MAX { at } else { Timestamp::from_millis(at.millis().saturating_add_signed(by_ms)) }
 }
 

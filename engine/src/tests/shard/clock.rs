@@ -362,3 +362,14 @@ fn a_clock_that_is_set_often_is_followed() {
     }
     clocked.stirs_in(29_000, "the deadline");
 }
+
+#[test]
+fn no_record_is_dated_before_the_record_that_it_follows_even_if_the_time_that_is_passed_goes_back() {
+    let mut clocked = Clocked::new();
+    clocked.create(saga());
+    clocked.bench.now = Timestamp::from_millis(START.millis() - 1_000);
+    clocked.bench.answer("done");
+    clocked.bench.commit();
+    let times: Vec<_> = clocked.bench.store.records(&g("g")).iter().map(|record| record.at).collect();
+    assert_eq!(times, [START, START]);
+}

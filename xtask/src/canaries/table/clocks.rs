@@ -31,7 +31,7 @@ pub(super) const CANARIES: &[Canary] = &[
         breaks: "what left memory before the clock was set comes back when its row says",
         file: WALL,
         replace: "return era.lead_ms;",
-        with: "return current.lead_ms;",
+        with: "return self.lead_ms();",
     },
     Canary {
         law: "time",
