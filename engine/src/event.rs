@@ -1,4 +1,4 @@
-//! Facts. The journal is made of [`Record`]s and nothing else; state is what [`crate::Transaction::apply`] makes of them.
+//! What the journal holds: [`Record`]s and nothing else. State is what [`crate::Transaction::apply`] makes of them.
 
 use std::sync::Arc;
 
@@ -6,25 +6,21 @@ use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Status, Timestamp};
 
 use crate::spec::{BranchSpec, Payload, Spec};
 
-/// A fact about a gid at its place in that gid's history.
+/// An event at its place in the history of a gid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Whose history.
     pub gid: Gid,
     /// Its place, from 1. `(gid, seq)` is the journal's primary key: appending is compare-and-append.
     pub seq: u64,
-    /// When it was decided, by the deciding coordinator's clock.
+    /// When it was decided, by the clock of the coordinator that decided it.
     pub at: Timestamp,
-    /// The fact.
     pub event: Event,
 }
 
 /// Everything that can happen to a transaction, in lifecycle order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It was accepted.
     Created {
-        /// What was asked for.
         spec: Arc<Spec>,
         /// When the first calls may go out; absent: at once.
         start_at: Option<Timestamp>,
@@ -35,99 +31,79 @@ pub enum Event {
     },
     /// The initiator added a branch to an open transaction.
     BranchRegistered {
-        /// The branch.
         branch: Arc<BranchSpec>,
     },
     /// The start delay is over.
     Started,
-    /// An open message's local transaction is known to have committed: deliver. An open saga is to run.
+    /// The local transaction of an open message is known to have committed, so the message is delivered. Or the initiator
+    /// committed an open saga, so the saga runs.
     Submitted {
         /// When the first calls may go out; absent: at once.
         start_at: Option<Timestamp>,
     },
-    /// Decided yes.
     CommitDecided,
-    /// Decided no.
     RollbackBegun {
-        /// Why.
         cause: RollbackCause,
     },
-    /// One attempt ended.
     CallAnswered {
         /// The branch; absent for a check.
         branch: Option<BranchId>,
-        /// The op.
         op: Op,
-        /// Which attempt.
         attempt: u32,
-        /// How it ended.
         outcome: Outcome,
         /// When the next attempt is due, if there is to be one.
         retry_at: Option<Timestamp>,
-        /// For people.
         report: CallReport,
     },
-    /// Its calls have not been sent for a while: nobody to send them to, no place, or a shortage of our own. They are
-    /// offered again and again; no attempt is counted.
+    /// The calls of an op have not been sent for a while: the participant has no instance or no room, or this coordinator
+    /// lacks something. They are offered again and again, and no attempt is counted.
     NotSent {
         /// The branch; absent for a check.
         branch: Option<BranchId>,
-        /// The op.
         op: Op,
-        /// Since when.
         since: Timestamp,
-        /// Why, for people.
         reason: String,
     },
     /// An op gets no more automatic attempts.
     OpParked {
         /// The branch; absent for a check.
         branch: Option<BranchId>,
-        /// The op.
         op: Op,
-        /// Why.
         cause: ParkCause,
     },
-    /// A person set it going again.
+    /// An operator set it going again.
     Replayed {
-        /// Only this branch; absent: everything that waits.
+        /// None: everything that waits.
         branch: Option<BranchId>,
-        /// When: what was waiting is due from here on.
+        /// Everything that waited for later is due now.
         due_at: Timestamp,
     },
-    /// It brought its lane down repeatedly; nothing is done until a person replays it.
+    /// It brought its lane down repeatedly, or its journal lost records. Nothing is done until an operator replays it.
     Quarantined {
-        /// What was seen.
         detail: String,
     },
-    /// A person settled it by hand.
+    /// An operator settled it.
     Forced {
-        /// As what.
         to: ForceTo,
-        /// Why; mandatory.
         reason: String,
-        /// Who, if said.
         by: Option<String>,
     },
-    /// Somebody executes a workflow (again): it is not called back before then.
+    /// An executor works on a workflow, perhaps not for the first time. It is not called back before `check_at`.
     Resumed {
-        /// When it is.
         check_at: Timestamp,
     },
-    /// A workflow's executor did a step of it.
+    /// The executor of a workflow did a step.
     Progressed {
-        /// Which, and how it ended.
         progress: Arc<Progress>,
-        /// When it is called back if nothing more is heard.
+        /// When the executor is called back if it reports nothing more.
         check_at: Timestamp,
     },
-    /// Settled: a workflow's executor says how it ended.
+    /// Settled: the executor of a workflow says how the workflow ended.
     Finished {
-        /// Everything took effect; otherwise nothing has an effect.
+        /// True: everything took effect. False: nothing has an effect.
         committed: bool,
-        /// Why not.
         reason: Option<String>,
-        /// What it came to.
+        /// What the executor returns.
         result: Payload,
     },
     /// Settled: every branch took effect.
@@ -136,16 +112,16 @@ pub enum Event {
     RolledBack,
 }
 
-/// One step of a workflow, done by its executor: what it does not do again.
+/// A step that the executor of a workflow has done, and does not do again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Which branch, in the executor's numbering.
+    /// As the executor numbers its branches.
     pub branch: BranchId,
-    /// Which op of it, in the executor's words.
+    /// As the executor calls it.
     pub op: String,
-    /// It took effect; otherwise it was a business "no".
+    /// True: it took effect. False: the answer was a business "no".
     pub done: bool,
-    /// What it came to.
+    /// What the step returned.
     pub data: Payload,
 }
 
@@ -179,26 +155,21 @@ impl Event {
 pub enum RollbackCause {
     /// A participant said no.
     Refused {
-        /// Which branch.
         branch: BranchId,
         /// In its words.
         reason: String,
     },
-    /// Going forward took too long, or the initiator of an open transaction fell silent.
+    /// Going forward took too long, or the initiator of an open transaction did not decide in time.
     Deadline {
         /// The branch that was waited for; absent when it was the initiator.
         branch: Option<BranchId>,
         /// What was wrong with it, if that is known.
         reason: Option<String>,
     },
-    /// The initiator, or an operator, said so.
-    Aborted {
-        /// In their words.
-        reason: Option<String>,
-    },
-    /// A forward op used up its attempts and its policy says roll back.
+    /// The initiator or an operator aborted it.
+    Aborted { reason: Option<String> },
+    /// A forward op used up its attempts, and its policy says to roll back.
     Exhausted {
-        /// Which branch.
         branch: BranchId,
         /// What was wrong with it, if that is known.
         reason: Option<String>,
@@ -223,14 +194,14 @@ impl RollbackCause {
     }
 }
 
-/// How one attempt ended, in data.
+/// How one attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It took effect.
     Done {
         /// The participant's answer, bounded.
         output: Payload,
-        /// two_phase: leave the branch out of phase two.
+        /// two_phase: phase two leaves the branch out.
         read_only: bool,
     },
     /// A business "no".
@@ -245,7 +216,7 @@ pub enum Outcome {
     },
     /// It may have run.
     Unknown,
-    /// It may have run, and no retry mends what is wrong: nothing is mounted there, credentials or payload are not taken.
+    /// It may have run, and no retry helps: the route does not exist, or the credentials or the payload are not accepted.
     ClientError,
 }
 
@@ -261,14 +232,13 @@ impl Outcome {
     }
 }
 
-/// What people want to know of an attempt.
+/// What people want to know about an attempt. Nothing is decided by it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CallReport {
     /// The status of HTTP (100 and up) or gRPC (0 to 16), if there was an answer.
     pub status_code: Option<u16>,
-    /// How long it took.
     pub duration_ms: u64,
-    /// What went wrong, bounded.
+    /// What went wrong. Its length is bounded.
     pub error: Option<String>,
 }
 
@@ -277,17 +247,16 @@ pub struct CallReport {
 pub enum ParkCause {
     /// Its attempts are used up.
     Exhausted,
-    /// Its participant answered what no retry mends.
+    /// Its participant gave an answer that no retry helps against.
     ClientError,
-    /// The participant has this gid and branch on record from another journal, or with another payload: the call
-    /// would act on somebody else's work. No retry mends that.
+    /// The participant has this gid and branch on record from another journal, or with another payload. The call would act
+    /// on the work of another transaction. No retry helps.
     Conflict,
     /// Its calls could not be sent for as long as its attempts would have taken.
     NotSent,
 }
 
 impl ParkCause {
-    /// Every cause.
     pub const ALL: [Self; 4] = [Self::Exhausted, Self::ClientError, Self::Conflict, Self::NotSent];
 
     /// The cause's wire word.
@@ -304,14 +273,11 @@ impl ParkCause {
 /// What an operator may settle a transaction as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForceTo {
-    /// Committed.
     Committed,
-    /// Rolled back.
     RolledBack,
 }
 
 impl ForceTo {
-    /// The status it leads to.
     pub fn status(self) -> Status {
         match self {
             Self::Committed => Status::Committed,

@@ -1,4 +1,4 @@
-//! What can be told to a transaction, and how it says no.
+//! What can move a transaction, and why a command is refused.
 
 use std::sync::Arc;
 
@@ -8,27 +8,23 @@ use trine_protocol::{BranchId, Op, Status};
 use crate::event::{CallReport, ForceTo, Outcome, ParkCause, Progress};
 use crate::spec::{BranchSpec, Payload, Spec, SpecError};
 
-/// Anything that may make a transaction move.
+/// Anything that may move a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// Somebody asks for something.
     Command(Command),
     /// A call came back.
     Answer(CallKey, Answer),
     /// A call that is owed could not be sent.
     NotSent {
-        /// Which.
         key: CallKey,
-        /// For how long this has been so, as far as whoever tries remembers.
+        /// For how long this coordinator has tried.
         tried_ms: u64,
-        /// Why, in words for people.
         reason: String,
     },
     /// Time passed.
     Tick,
-    /// Its lane gave up on it.
+    /// Its lane gives up on it.
     Quarantine {
-        /// What was seen.
         detail: String,
     },
 }
@@ -36,49 +32,39 @@ pub enum Input {
 /// What initiators and operators ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Create it; repeating the same creation succeeds and changes nothing.
+    /// Repeating the same creation succeeds and changes nothing.
     Create(Arc<Spec>),
     /// Add a branch to an open transaction.
     Register(Arc<BranchSpec>),
-    /// Decide yes.
     Commit,
-    /// Decide yes, but begin only when the transaction is so old (messages and open sagas).
+    /// Commit, but begin only `age_ms` after the creation (messages and open sagas).
     CommitAt {
-        /// Counted from its creation.
         age_ms: u64,
     },
-    /// Nothing: for whoever only waits, or asks where it stands.
+    /// Changes nothing: its sender waits, or asks where the transaction stands.
     Look,
-    /// Somebody executes this workflow.
+    /// An executor works on this workflow.
     Resume,
-    /// A workflow's executor did a step. Repeating it changes nothing.
+    /// The executor of a workflow did a step. Repeating the command changes nothing.
     Record(Arc<Progress>),
-    /// A workflow's executor says how it ended.
+    /// The executor of a workflow says how the workflow ended.
     Finish {
-        /// Everything took effect; otherwise nothing has an effect.
+        /// True: everything took effect. False: nothing has an effect.
         committed: bool,
-        /// Why not.
         reason: Option<String>,
-        /// What it came to.
         result: Payload,
     },
-    /// Decide no.
     Abort {
-        /// For the record.
         reason: Option<String>,
     },
-    /// Unpark, and make what waits for a retry due now.
+    /// Unparks, and makes what waits for a retry due now.
     Replay {
-        /// Only this branch.
         branch: Option<BranchId>,
     },
-    /// Settle by hand.
+    /// An operator settles it.
     Force {
-        /// As what.
         to: ForceTo,
-        /// Why.
         reason: String,
-        /// Who.
         by: Option<String>,
     },
 }
@@ -86,9 +72,8 @@ pub enum Command {
 /// Names one attempt at one op of one branch: what an answer must match to count (law L8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallKey {
-    /// Position of the branch; absent for a check.
+    /// The position of the branch. None for a check.
     pub branch: Option<u32>,
-    /// The op.
     pub op: Op,
     /// The attempt, from 1.
     pub attempt: u32,
@@ -97,23 +82,19 @@ pub struct CallKey {
 /// A call that came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// How it ended.
     pub outcome: Outcome,
-    /// No retry mends what the participant said, so an unknown outcome parks the op at once.
+    /// No retry helps against this answer, so an unknown outcome parks the op at once.
     pub parks: Option<ParkCause>,
-    /// For people.
     pub report: CallReport,
-    /// Drawn by the caller, 0 to 1000: spreads retries.
+    /// A random number from 0 to 1000. It spreads retries.
     pub random_permille: u32,
 }
 
 /// Why a command is refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// No such transaction.
     #[error("there is no transaction with this gid")]
     NotFound,
-    /// The gid is taken.
     #[error(
         "a transaction with this gid but another body exists; choose another gid, or repeat the request unchanged"
     )]
@@ -121,17 +102,17 @@ pub enum Rejection {
     /// The branch id is taken.
     #[error("branch {0} exists with another body; choose another id, or repeat the request unchanged")]
     BranchConflict(BranchId),
-    /// The spec of a registered branch is unusable.
+    /// The spec of a branch to register breaks a rule.
     #[error(transparent)]
     Branch(#[from] SpecError),
     /// Too late, too early, or not for this kind of transaction.
     #[error("cannot {what}: the transaction is {status}{why}")]
     IllegalState {
-        /// The command's verb.
+        /// The verb of the command.
         what: &'static str,
         /// Where it stands.
         status: Status,
-        /// More words, starting with a separator, or empty.
+        /// More words with a separator before them, or nothing.
         why: &'static str,
     },
     /// The branch named does not exist.

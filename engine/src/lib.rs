@@ -1,11 +1,11 @@
-//! Trine's pure core: three nested machines' inner two.
+//! Trine's pure core: the inner two of three nested machines. The third is the coordinator's lane.
 //!
 //! - [`Transaction`] knows one global transaction: [`decide`] turns an input into events, [`Transaction::apply`]
 //!   turns events into state, [`Transaction::agenda`] derives what is owed from state.
 //! - [`Shard`] knows many transactions behind one journal writer, and what *durable* means.
 //!
-//! There is no clock, no I/O, no async and no randomness here: time and jitter come in as arguments. What a
-//! store, a socket or a task is, the coordinator knows.
+//! There is no clock, no I/O, no async and no randomness here: time and jitter are arguments. Stores, sockets and tasks are
+//! the coordinator's.
 #![deny(clippy::wildcard_enum_match_arm)]
 // Not published: a doc comment stands where a name does not say enough.
 #![allow(missing_docs)]

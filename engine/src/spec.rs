@@ -1,4 +1,4 @@
-//! What an initiator asked for, checked: a [`Spec`] that exists can be run.
+//! What an initiator asked for. A [`Spec`] has been checked and can be run.
 //!
 //! Wire documents are turned into a [`Draft`] at the edge; [`Draft::build`] checks the rules that span fields.
 
@@ -21,22 +21,20 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Bytes that were given as bytes, and not as a JSON document.
+    /// Bytes that were not given as a JSON document.
     pub fn raw(bytes: &[u8]) -> Self {
         Self { bytes: bytes.into(), raw: true }
     }
 
-    /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// No bytes at all.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Whether they were given as bytes: then they are sent as such, whatever they look like.
+    /// Whether they were given as bytes. Then they are sent as bytes, even if they look like JSON.
     pub fn is_raw(&self) -> bool {
         self.raw
     }
@@ -68,7 +66,6 @@ pub struct Digest(pub [u8; 32]);
 /// One branch as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchSpec {
-    /// Its id, unique within the transaction.
     pub id: BranchId,
     /// Where action, try, prepare or deliver go.
     pub forward: Option<Target>,
@@ -76,25 +73,21 @@ pub struct BranchSpec {
     pub on_commit: Option<Target>,
     /// Where compensate, cancel or rollback go.
     pub on_rollback: Option<Target>,
-    /// Body of every call.
     pub payload: Payload,
     /// Branches that must be done first (saga and message).
     pub after: Vec<BranchId>,
-    /// How its calls are made.
     pub call: CallPolicy,
-    /// How those of its forward op are, where that differs.
+    /// How the calls of its forward op are made, if differently.
     pub forward_call: Option<CallPolicy>,
     /// Identity of the registration request.
     pub digest: Digest,
 }
 
 impl BranchSpec {
-    /// How the forward op's calls are made.
     pub fn forward_policy(&self) -> &CallPolicy {
         self.forward_call.as_ref().unwrap_or(&self.call)
     }
 
-    /// Where an op's calls go.
     pub fn target(&self, pattern: Pattern, op: Op) -> Option<&Target> {
         if op == Op::forward(pattern) {
             self.forward.as_ref()
@@ -111,49 +104,45 @@ impl BranchSpec {
 /// In which order phase two goes through branches that do not wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FinishOrder {
-    /// All at once.
     #[default]
     Parallel,
-    /// One by one, as they were registered.
+    /// One by one, in the order of registration.
     FirstToLast,
-    /// One by one, the latest first.
+    /// One by one, the branch that was registered last comes first.
     LastToFirst,
 }
 
 /// A transaction as asked for, before the rules that span fields are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// The pattern.
     pub pattern: Pattern,
     /// The initiator registers branches and decides.
     pub open: bool,
-    /// For finding it again.
+    /// For finding the transaction in lists.
     pub labels: BTreeMap<String, String>,
-    /// How long going forward may take, from the start.
+    /// How long going forward may take, counted from the start.
     pub deadline_ms: Option<u64>,
-    /// Wait before the first call. Open messages of other dialects: counted from the creation, when a check says yes.
+    /// How long to wait before the first call. For open messages of other dialects it is counted from the creation, after a
+    /// check that says yes.
     pub start_delay_ms: u64,
-    /// Open messages: whom to ask. Workflows: whom to call back.
+    /// Where the check of an open message goes, or the callback of a workflow.
     pub check: Option<Target>,
-    /// When to ask or call back first; workflows: how long after the last sign of their executor.
+    /// When the first check goes out. For workflows: how long after the last report of the executor it is called back.
     pub check_after_ms: u64,
-    /// Body of every check.
     pub check_payload: Payload,
-    /// How checks are called.
     pub check_call: CallPolicy,
-    /// The branches.
     pub branches: Vec<BranchSpec>,
-    /// How phase two goes through them.
     pub finish_order: FinishOrder,
     /// Identity of the creation request.
     pub digest: Digest,
-    /// What a dialect other than the native one has to remember of it. Handed through to its calls, not looked into.
-    /// Other dialects may leave targets out (an op without one is done as soon as it is owed), have no branches, open a
-    /// saga, open a message without a check (which then counts as answered yes), or a workflow that is never called back.
+    /// What another dialect has to remember of the transaction. The engine passes it on to calls and does not read it. With
+    /// terms, rules are relaxed: targets may be absent (an op without a target is done as soon as it is owed), there may be
+    /// no branches, a saga may be open, a message may be open without a check (which then counts as answered yes), and a
+    /// workflow need never be called back.
     pub terms: Option<Arc<str>>,
 }
 
-/// A transaction as asked for; it keeps the rules [`Draft::build`] checks.
+/// A transaction as asked for. It keeps the rules that [`Draft::build`] checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec(Draft);
 
@@ -164,59 +153,44 @@ impl std::ops::Deref for Spec {
     }
 }
 
-/// What is wrong with a draft, and where: `field` is a path into the v1 document.
+/// What is wrong with a draft, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {kind}")]
 pub struct SpecError {
-    /// Path such as `branches[2].after`.
+    /// A path in the v1 document, such as `branches[2].after`.
     pub field: String,
-    /// The rule that is broken.
     pub kind: SpecErrorKind,
 }
 
-/// The rules of a spec.
+/// The rules that a spec can break.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecErrorKind {
-    /// A declared transaction needs branches.
     #[error("a declared transaction needs at least one branch; set `open` to register them later")]
     NoBranches,
-    /// More than [`BRANCHES_MAX`].
     #[error("more than {BRANCHES_MAX} branches")]
     TooManyBranches,
-    /// Two branches share an id.
     #[error("branch id {0} is used twice")]
     DuplicateBranch(BranchId),
-    /// An op the pattern needs has no target.
     #[error("a {0} branch needs `{1}` (or `url`)")]
     MissingTarget(Pattern, Op),
-    /// `after` names no branch of this transaction.
     #[error("names {0}, which is not a branch of this transaction")]
     UnknownDependency(BranchId),
-    /// `after` has too many entries.
     #[error("has more than {AFTER_MAX} entries")]
     TooManyDependencies,
-    /// Branches wait for each other.
     #[error("branch {0} waits for itself, directly or through others")]
     Cycle(BranchId),
-    /// `after` where order means nothing.
     #[error("{0} branches run in parallel; only saga and message branches take `after`")]
     OrderedPattern(Pattern),
-    /// The pattern has no open form.
     #[error("a {0} is always declared; only tcc, two_phase and message can be opened")]
     NotOpenable(Pattern),
-    /// An open message without a check.
     #[error("an open message or workflow needs a `check` target, for when its initiator falls silent")]
     CheckMissing,
-    /// A check on anything else.
     #[error("only an open message or workflow takes a `check`")]
     CheckNotUsed,
-    /// A deadline on a message.
     #[error("a message is never rolled back after it is submitted, and a workflow ends itself: no deadline")]
     DeadlineNotUsed,
-    /// A workflow with branches, or one that is not open.
     #[error("a workflow is always open, and its branches are its own: it records progress")]
     WorkflowDeclared,
-    /// A start delay on an open transaction.
     #[error("an open transaction starts when it is committed; it takes no start delay")]
     StartDelayNotUsed,
 }
@@ -297,7 +271,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Kahn's algorithm; what is left over waits for itself.
+    /// Kahn's algorithm: the branches that are left over wait for themselves.
     fn check_acyclic(&self) -> Result<(), SpecError> {
         let mut done = BTreeSet::new();
         let mut left: Vec<usize> = (0..self.branches.len()).collect();
@@ -320,7 +294,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Checks one branch by itself. `field` is where it stands in the request; empty for a registration.
+    /// Checks one branch by itself. `field` is its path in the request, and empty for a registration.
     pub(crate) fn check_branch(&self, branch: &BranchSpec, field: &str) -> Result<(), SpecError> {
         let pattern = self.pattern;
         let at = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };

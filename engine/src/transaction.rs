@@ -1,11 +1,11 @@
 //! One global transaction: its state, and the four functions over it.
 //!
 //! - [`decide`]: input → the first event, without changing anything;
-//! - `consequence` (in `rules`): state → the event that must follow in the same breath, if any;
-//! - [`Transaction::apply`]: the only way state changes, running and replaying alike;
+//! - `consequence` (in `rules`): state → the event that must follow in the same batch, if any;
+//! - [`Transaction::apply`]: the only way state changes, for new events and for records that are read;
 //! - [`Transaction::agenda`]: state and time → calls owed now, and when to look again.
 //!
-//! [`advance`] strings the first three together. Nothing here knows about durability.
+//! [`advance`] puts the first three together. Nothing here knows what is durable.
 
 mod agenda;
 mod apply;
@@ -27,14 +27,14 @@ pub use apply::Corrupt;
 pub use decide::decide;
 pub use waiting::{NotSent, WaitingOn};
 
-/// The state of one transaction: a fold of its records. Read it through its getters; only `apply` writes.
+/// The state of one transaction: a fold of its records. Only `apply` writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
     pub(crate) gid: Gid,
     pub(crate) seq: u64,
     pub(crate) spec: Arc<Spec>,
     pub(crate) status: Status,
-    /// The first calls may go out (a start delay is over, or there was none).
+    /// The first calls may go out: the start delay is over, or there was none.
     pub(crate) started: bool,
     pub(crate) start_at: Option<Timestamp>,
     pub(crate) deadline_at: Option<Timestamp>,
@@ -44,7 +44,7 @@ pub struct Transaction {
     pub(crate) check: Option<OpProgress>,
     /// Steps of a workflow, in the order they were recorded.
     pub(crate) progress: Vec<Arc<Progress>>,
-    /// What a workflow came to.
+    /// What the executor of a workflow returned.
     pub(crate) result: Option<Payload>,
     pub(crate) cause: Option<RollbackCause>,
     pub(crate) quarantined: Option<String>,
@@ -53,86 +53,70 @@ pub struct Transaction {
     pub(crate) updated_at: Timestamp,
 }
 
-/// One branch's part of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
-    /// What was asked for.
     pub spec: Arc<BranchSpec>,
-    /// Positions of the branches that must be done first.
+    /// The positions of the branches that must be done first.
     pub after: Vec<u32>,
-    /// A durable state has owed its forward op (or its initiator drives it): it may have run.
+    /// It may have run: a durable state has owed its forward op, or its initiator calls it.
     pub exposed: bool,
-    /// It voted read-only: no phase two.
+    /// It voted read-only, and phase two leaves it out.
     pub read_only: bool,
-    /// action, try, prepare or deliver.
     pub forward: OpProgress,
-    /// Whichever op of phase two the decision asks for.
+    /// The op of phase two that the decision asks for.
     pub finish: OpProgress,
 }
 
-/// Where one op stands.
+/// What has become of one op so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OpProgress {
-    /// Answered attempts; the next one is one more.
+    /// Answered attempts.
     pub attempts: u32,
-    /// Unknown answers since the last replay: what backoff and exhaustion count.
+    /// Unknown answers since the last replay. Backoff and exhaustion count these.
     pub failures: u32,
-    /// Of these, the client errors since any other answer.
+    /// The client errors among them since the last other answer.
     pub client_errors: u32,
-    /// How the last attempt ended.
+    /// The outcome of the last attempt.
     pub last: Option<OutcomeKind>,
-    /// What the last attempt that was in vain came to, bounded.
+    /// The error of the last attempt that was in vain. Its length is bounded.
     pub last_error: Option<String>,
-    /// The first attempt since the last replay that was in vain.
+    /// When the first attempt since the last replay was in vain.
     pub since: Option<Timestamp>,
     /// Since when all its answers have been ongoing.
     pub ongoing_since: Option<Timestamp>,
-    /// Its calls cannot be sent, and have not been for a while.
+    /// Its calls have not been sent for a while.
     pub not_sent: Option<NotSent>,
-    /// Where it stands.
     pub state: OpState,
 }
 
-/// Where one op stands, with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OpState {
-    /// Not answered yet.
     #[default]
     Pending,
     /// The next attempt is due then.
     Waiting {
-        /// When.
         until: Timestamp,
     },
-    /// It took effect.
     Done {
-        /// What the participant answered.
         output: Payload,
     },
-    /// A business "no".
     Refused {
-        /// In the participant's words.
         reason: String,
     },
-    /// Needs a person.
     Parked {
-        /// Why.
         cause: ParkCause,
     },
 }
 
 impl OpProgress {
-    /// Took effect.
     pub fn is_done(&self) -> bool {
         matches!(self.state, OpState::Done { .. })
     }
 
-    /// Needs a person.
     pub fn is_parked(&self) -> bool {
         self.park_cause().is_some()
     }
 
-    /// Why it needs a person.
     pub fn park_cause(&self) -> Option<ParkCause> {
         match self.state {
             OpState::Parked { cause } => Some(cause),
@@ -142,18 +126,18 @@ impl OpProgress {
         }
     }
 
-    /// May still be answered.
+    /// An answer may still change it.
     pub(crate) fn is_unsettled(&self) -> bool {
         matches!(self.state, OpState::Pending | OpState::Waiting { .. } | OpState::Parked { .. })
     }
 }
 
-/// Applies `events`, and every event that must follow from the state they lead to, as one step. All records of
-/// a step are appended in one batch: a reason and its consequence are durable together or not at all.
+/// Applies `events`, and every event that must follow from the state they lead to, as one step. All records of a step are
+/// appended in one batch, so that an event and its consequence are durable together or not at all.
 ///
 /// # Panics
-/// When an event is illegal in the state it meets: [`decide`] and `consequence` promise it is not, so the
-/// memory that led here cannot be trusted. The lane that owns it drops its memory and reloads.
+/// When an event is illegal in the state it meets. [`decide`] and `consequence` promise that it is legal, so the memory that
+/// led here is wrong. Its lane drops the memory and reads the journals again.
 pub fn advance(
     mut state: Option<Transaction>,
     gid: &Gid,
@@ -186,72 +170,64 @@ impl Transaction {
         records.into_iter().try_fold(None, |state, record| Self::apply(state, record).map(Some))
     }
 
-    /// Its identity.
     pub fn gid(&self) -> &Gid {
         &self.gid
     }
 
-    /// Records so far: the `seq` of the last one.
+    /// The `seq` of the newest record.
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// What was asked for at creation.
     pub fn spec(&self) -> &Arc<Spec> {
         &self.spec
     }
 
-    /// Its pattern.
     pub fn pattern(&self) -> Pattern {
         self.spec.pattern
     }
 
-    /// Where it stands.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// Its branches in the order they were given.
+    /// In the order they were given.
     pub fn branches(&self) -> &[Branch] {
         &self.branches
     }
 
-    /// Open messages and workflows: where the check stands.
+    /// The check of an open message or a workflow.
     pub fn check(&self) -> Option<&OpProgress> {
         self.check.as_ref()
     }
 
-    /// Why it rolls or rolled back.
     pub fn cause(&self) -> Option<&RollbackCause> {
         self.cause.as_ref()
     }
 
-    /// Settled by an operator, as this.
+    /// How an operator settled it, if one did.
     pub fn forced(&self) -> Option<ForceTo> {
         self.forced
     }
 
-    /// When going forward is given up.
+    /// When it stops going forward and rolls back.
     pub fn deadline_at(&self) -> Option<Timestamp> {
         self.deadline_at
     }
 
-    /// When it was accepted.
     pub fn created_at(&self) -> Timestamp {
         self.created_at
     }
 
-    /// When its last event was recorded.
     pub fn updated_at(&self) -> Timestamp {
         self.updated_at
     }
 
-    /// When it settled.
     pub fn settled_at(&self) -> Option<Timestamp> {
         self.status.is_settled().then_some(self.updated_at)
     }
 
-    /// Why it needs a person: an op of the current phase is parked, or the whole is quarantined.
+    /// Why a person has to look at it: an op of the current phase is parked, or the transaction is quarantined.
     pub fn parked(&self) -> Option<&'static str> {
         if self.status.is_settled() {
             return None;
@@ -266,7 +242,7 @@ impl Transaction {
         cause.map(ParkCause::as_str)
     }
 
-    /// The op the present phase asks of branches; none while open or settled.
+    /// The op that the present phase asks of branches. None while open or settled.
     pub fn phase_op(&self) -> Option<Op> {
         let pattern = self.pattern();
         match self.status {
@@ -277,7 +253,7 @@ impl Transaction {
         }
     }
 
-    /// Where the present phase's op stands at a branch; none when this branch is not asked (any more).
+    /// The progress of the present phase's op at a branch. None when this branch is not asked, or no longer.
     pub(crate) fn progress(&self, position: usize) -> Option<&OpProgress> {
         let branch = self.branches.get(position)?;
         match self.status {
@@ -289,7 +265,7 @@ impl Transaction {
         }
     }
 
-    /// Phase two concerns a branch when it may have run, holds something, and has somewhere to be called.
+    /// Phase two asks a branch that may have run, holds something, and has a target.
     fn is_asked_to_finish(&self, branch: &Branch) -> bool {
         let target = match self.status {
             Status::Committing => &branch.spec.on_commit,
@@ -299,18 +275,17 @@ impl Transaction {
         branch.exposed && !branch.read_only && target.is_some()
     }
 
-    /// An open message may not be delivered before it is so old.
+    /// When an open message may be delivered at the earliest.
     fn not_before(&self) -> Option<Timestamp> {
         let delay_ms = self.spec.start_delay_ms;
         (delay_ms > 0).then(|| self.created_at.plus_millis(delay_ms))
     }
 
-    /// The initiator drives the branches while it is open.
+    /// While it is open, the initiator calls the branches.
     fn is_driven_by_initiator(&self) -> bool {
         matches!(self.pattern(), Pattern::Tcc | Pattern::TwoPhase)
     }
 
-    /// Bytes of its payloads and outputs.
     pub(crate) fn bytes(&self) -> usize {
         let output = |progress: &OpProgress| match &progress.state {
             OpState::Done { output } => output.as_bytes().len(),

@@ -116,7 +116,7 @@ impl Reading {
         }
     }
 
-    pub(super) fn not_found(mut self: Box<Self>, cx: &mut Context<'_>) -> Slot {
+    pub(super) fn not_found(mut self, cx: &mut Context<'_>) -> Slot {
         // What the waiters wait for was durable: it has settled since, and was deleted.
         for waiter in self.waiters.drain(..) {
             cx.outbox.reply(waiter.ticket, Err(Rejection::NotFound));

@@ -10,17 +10,15 @@ use trine_protocol::limits::{
 /// random share of at most `jitter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// First delay.
     pub initial_ms: u64,
-    /// Growth in thousandths, at least 1000.
+    /// How much longer each delay is than the one before, in thousandths, at least 1000.
     pub factor_permille: u32,
-    /// Longest delay.
     pub max_interval_ms: u64,
-    /// Random share in thousandths, at most 1000.
+    /// The greatest random share that a delay is shortened by, in thousandths, at most 1000.
     pub jitter_permille: u32,
-    /// Unknown answers before the op is exhausted; none: no limit.
+    /// So many unknown answers exhaust the op. None: no number does.
     pub max_attempts: Option<u32>,
-    /// Client errors in a row before the op is exhausted: answers that no retry mends.
+    /// So many client errors in a row exhaust the op: answers that no retry helps against.
     pub client_error_attempts: u32,
 }
 
@@ -40,8 +38,8 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// Delay after the `errors`-th client error in a row, which is the `failures`-th answer without use (both from 1).
     ///
-    /// Few attempts are made, so they are spread: a route or a credential that is being rolled out is there a minute
-    /// later. The policy's longest delay holds all the same, and a policy that is exhausted first is left as it is.
+    /// There are few attempts, so they are spread over a minute: a route or a credential that is being rolled out is there
+    /// then. No delay is longer than the policy's longest one, and a policy that is exhausted earlier is left as it is.
     pub fn client_error_delay_ms(&self, failures: u32, errors: u32, random_permille: u32) -> u64 {
         let own_ms = self.delay_ms(failures, random_permille);
         if self.max_attempts.is_some_and(|max| max <= self.client_error_attempts) {
@@ -55,7 +53,7 @@ impl RetryPolicy {
         own_ms.max(spread.delay_ms(errors, random_permille))
     }
 
-    /// How long a call may go unsent after `failures` answers without use: as long as the attempts that are left would
+    /// How long a call may stay unsent after `failures` answers without use: as long as the attempts that are left would
     /// take, and a minute at least. None: for ever.
     pub fn not_sent_ms_max(&self, failures: u32) -> Option<u64> {
         let pauses = self.max_attempts?.saturating_sub(failures.saturating_add(1));
@@ -72,7 +70,6 @@ impl RetryPolicy {
         Some(sum.max(NOT_SENT_PARKS_AFTER_MS))
     }
 
-    /// The delay after this one.
     fn grown(&self, delay: u64) -> u64 {
         // Wide, so that nothing saturates; and at least one longer, so that rounding down does not stop the growth.
         let grown = u128::from(delay) * u128::from(self.factor_permille) / 1_000;
@@ -80,7 +77,7 @@ impl RetryPolicy {
         grown.min(self.max_interval_ms)
     }
 
-    /// Delay after the `failures`-th unknown answer (from 1). `random_permille` is drawn by the caller, 0 to 1000.
+    /// Delay after the `failures`-th unknown answer (from 1). `random_permille` is a random number from 0 to 1000.
     pub fn delay_ms(&self, failures: u32, random_permille: u32) -> u64 {
         let mut delay = self.initial_ms.min(self.max_interval_ms);
         for _ in 1..failures {
@@ -95,25 +92,22 @@ impl RetryPolicy {
     }
 }
 
-/// What happens to an op whose attempts are used up.
+/// What becomes of an op whose attempts are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExhausted {
-    /// No more automatic attempts until a person replays it.
+    /// It gets no more automatic attempts until an operator replays it.
     Park,
-    /// A forward op rolls the transaction back; any other op parks.
+    /// A forward op rolls the transaction back. Any other op parks.
     RollBack,
 }
 
 /// How calls of one branch are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallPolicy {
-    /// How long one call may take.
     pub timeout_ms: u64,
-    /// When it is repeated.
     pub retry: RetryPolicy,
-    /// What then.
     pub on_exhausted: OnExhausted,
-    /// Delay after an ongoing answer that names none.
+    /// Delay after an ongoing answer that does not say when to ask again.
     pub ongoing_ms: u64,
     /// An ongoing answer uses up an attempt and is repeated like an unknown one.
     pub ongoing_counts: bool,

@@ -1,4 +1,4 @@
-//! What is owed: a function of state and time, so recovery is *load, then agenda* (law L3).
+//! What is owed: a function of state and time, so recovery reads the journal and asks for the agenda (law L3).
 
 use trine_protocol::{Op, Pattern, Status, Timestamp};
 
@@ -9,23 +9,20 @@ use crate::spec::FinishOrder;
 /// A call that state owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owed {
-    /// Which.
     pub key: CallKey,
-    /// Not before then; absent: now.
+    /// None: now.
     pub due_at: Option<Timestamp>,
 }
 
-/// Calls due now, and when to look again.
+/// The calls that are due now, and when to look again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Agenda {
-    /// Due now.
     pub calls: Vec<CallKey>,
-    /// When time alone changes something: a retry, a deadline, a start, a check.
+    /// When time alone changes something: by a retry, a deadline, a start or a check.
     pub wake_at: Option<Timestamp>,
 }
 
 impl Transaction {
-    /// What is owed at `now`.
     pub fn agenda(&self, now: Timestamp) -> Agenda {
         let mut agenda = Agenda { calls: Vec::new(), wake_at: self.next_tick() };
         for owed in self.owed() {
@@ -39,7 +36,7 @@ impl Transaction {
         agenda
     }
 
-    /// Everything owed, now or later, whatever the time is.
+    /// Everything that is owed, now or later.
     pub fn owed(&self) -> Vec<Owed> {
         if self.quarantined.is_some() {
             return Vec::new();
@@ -65,8 +62,8 @@ impl Transaction {
             .collect()
     }
 
-    /// Branches whose dependencies are done, and theirs: one that has nothing to do does not let its successors overtake
-    /// its predecessors.
+    /// Branches whose dependencies are done, and the dependencies of these as well: a branch in between that has nothing to
+    /// do does not let its successors overtake its predecessors.
     pub(super) fn forward_ready(&self) -> Vec<bool> {
         let mut ready = vec![false; self.branches.len()];
         for &position in &self.topological {
@@ -97,8 +94,8 @@ impl Transaction {
         (0..self.branches.len()).map(|position| Some(position) == turn).collect()
     }
 
-    /// Branches all of whose dependents are undone, dependents of dependents included: a branch in between
-    /// that has nothing to undo does not let its predecessors overtake its successors.
+    /// Branches whose dependents are undone, and the dependents of these as well: a branch in between that has nothing to
+    /// undo does not let its predecessors overtake its successors.
     pub(super) fn rollback_ready(&self) -> Vec<bool> {
         let mut ready = vec![true; self.branches.len()];
         for &position in self.topological.iter().rev() {
@@ -113,7 +110,7 @@ impl Transaction {
         ready
     }
 
-    /// When time alone makes the transaction move: its start or its deadline.
+    /// When time alone moves the transaction, by its start or its deadline.
     fn next_tick(&self) -> Option<Timestamp> {
         if self.quarantined.is_some() {
             return None;
@@ -126,7 +123,7 @@ impl Transaction {
         }
     }
 
-    /// When a check with nobody to ask counts as answered.
+    /// When a check without a target counts as answered.
     pub(super) fn unasked_check(&self) -> Option<Timestamp> {
         match self.check.as_ref()?.state {
             OpState::Waiting { until } if self.spec.check.is_none() && self.pattern() == Pattern::Message => {
@@ -140,7 +137,7 @@ impl Transaction {
         }
     }
 
-    /// When going forward is given up; messages never are.
+    /// When the transaction rolls back. A message never does.
     pub(super) fn forward_deadline(&self) -> Option<Timestamp> {
         self.deadline_at.filter(|_| self.pattern() != Pattern::Message)
     }

@@ -9,22 +9,19 @@ use super::{Branch, NotSent, OpProgress, OpState, Transaction};
 use crate::event::{Event, Outcome, ParkCause, Record, RollbackCause};
 use crate::spec::{BranchSpec, Payload, Spec};
 
-/// A record that does not fit the state it meets: the journal is not one history of one transaction.
+/// A record that does not fit the state it meets. The journal is not the history of one transaction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{gid} seq {seq}: {event} does not fit {state}")]
 pub struct Corrupt {
-    /// Whose journal.
     pub gid: Gid,
-    /// The record's place.
     pub seq: u64,
-    /// The event's name.
     pub event: &'static str,
-    /// What it met: a status, and why if the status alone does not tell.
+    /// The status that the record met, and what is wrong if the status alone does not say so.
     pub state: String,
 }
 
 impl Transaction {
-    /// Applies one record. Serves running and replay alike.
+    /// Applies one record: a new one, or one that is read.
     pub fn apply(state: Option<Self>, record: &Record) -> Result<Self, Corrupt> {
         let corrupt = |state: String| Corrupt {
             gid: record.gid.clone(),
@@ -106,7 +103,7 @@ impl Transaction {
         }
     }
 
-    /// The table of legal pairs. An error is what stands after the status in [`Corrupt`].
+    /// The table of legal pairs. An error is the text after the status in [`Corrupt`].
     fn change(&mut self, record: &Record) -> Result<(), String> {
         use Status::{Committing, Open, RollingBack, Running};
         match (self.status, &record.event) {
@@ -176,7 +173,6 @@ impl Transaction {
         }
     }
 
-    /// Its initiator makes the forward calls.
     pub(super) fn tries_itself(&self) -> bool {
         self.spec.open && self.is_driven_by_initiator()
     }
@@ -267,12 +263,12 @@ impl Transaction {
         Ok(())
     }
 
-    /// A forward answer that comes in while rolling back is kept for people and changes nothing that is owed.
+    /// A forward answer that comes while rolling back is recorded for people. It changes nothing that is owed.
     pub(super) fn is_late_forward(&self, op: Op) -> bool {
         self.status == Status::RollingBack && op == Op::forward(self.pattern())
     }
 
-    /// The progress an answer to `op` belongs to, if this status may see one.
+    /// The progress that an answer to `op` belongs to. None when no answer to `op` is legal in this status.
     fn op_mut(&mut self, branch: Option<&BranchId>, op: Op) -> Option<&mut OpProgress> {
         let Some(id) = branch else {
             return self.check.as_mut().filter(|_| op == Op::Check && self.status == Status::Open);
@@ -332,8 +328,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Law L9: being owed is being exposed. Derived here, from the state that is about to be durable, so that no
-    /// record has to say that a call was started.
+    /// Law L9: a branch that is owed is exposed. It follows from the state that is about to be durable, so no record has to
+    /// say that a call was started.
     fn mark_exposed(&mut self) {
         match self.status {
             // The initiator may call a branch as soon as its registration is durable.
@@ -356,7 +352,7 @@ impl Transaction {
     }
 }
 
-/// Where the coordinator drives it, an op without a target is done: there is nothing to do.
+/// An op without a target is done from the start, unless the initiator makes the calls.
 fn new_branch(spec: Arc<BranchSpec>, after: Vec<u32>, tried_elsewhere: bool) -> Branch {
     let mut forward = OpProgress::default();
     if spec.forward.is_none() && !tried_elsewhere {

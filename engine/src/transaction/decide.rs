@@ -1,5 +1,5 @@
-//! From an input to the first event. Total, and it changes nothing (law L2): a repeated request is a success
-//! without events, a stale answer is no event.
+//! From an input to the first event. Every input is decided, and deciding changes nothing (law L2). A repeated request is a
+//! success without events. A late answer is no event.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::event::{Event, ForceTo, Outcome, RollbackCause};
 use crate::input::{Answer, CallKey, Command, Input, Rejection};
 use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind};
 
-/// Of the time an op has been ongoing, this part passes before it is asked again. Each answer is a record, because each
-/// attempt needs a number of its own that survives a crash: so their number grows with the logarithm of the time.
+/// An op that has been ongoing for some time is asked again after this part of that time. Each answer is a record, because
+/// each attempt needs a number that survives a crash. In this way the number of records grows with the logarithm of the time.
 const ONGOING_SHARE: u64 = 16;
 
 pub(super) type Decision = Result<Vec<Event>, Rejection>;
 
-/// What `input` means for this transaction, or for the absence of one.
+/// Decides an input on a transaction, or on the absence of one.
 pub fn decide(state: Option<&Transaction>, input: &Input, now: Timestamp) -> Decision {
     match (state, input) {
         (None, Input::Command(Command::Create(spec))) => Ok(vec![created(spec, now)]),
@@ -247,7 +247,7 @@ impl Transaction {
         std::iter::once(answered).chain(parked).collect()
     }
 
-    /// The op an answer is about, if this state may see one.
+    /// The op that an answer is about. None when this state expects no such answer.
     pub(super) fn owed_op(&self, key: CallKey) -> Option<(Option<BranchId>, &OpProgress, &CallPolicy)> {
         if self.quarantined.is_some() || self.status.is_settled() {
             return None;

@@ -1,4 +1,4 @@
-//! What must follow from a state, whoever brought it about: decisions, parking, settling.
+//! What must follow from a state, whatever led to it: decisions, parking, settling.
 
 use trine_protocol::{Op, Pattern, Status};
 
@@ -7,7 +7,7 @@ use crate::event::{Event, ParkCause, RollbackCause};
 use crate::spec::{CallPolicy, OnExhausted};
 
 impl Transaction {
-    /// The event this state must not be durable without, if any. `advance` applies it in the same step, and asks again.
+    /// The event that must be durable together with this state. `advance` applies it in the same step, and asks again.
     pub(super) fn consequence(&self) -> Option<Event> {
         if self.quarantined.is_some() {
             return None;
@@ -64,7 +64,6 @@ impl Transaction {
         })
     }
 
-    /// How an op's calls at a branch are made.
     pub(crate) fn policy(&self, position: usize, op: Op) -> &CallPolicy {
         let branch = &self.branches[position].spec;
         if op == Op::forward(self.pattern()) { branch.forward_policy() } else { &branch.call }
@@ -84,7 +83,7 @@ impl Transaction {
     }
 }
 
-/// Why there is not to be a next attempt, though it is scheduled.
+/// Why the next attempt is not made, although it is scheduled.
 fn exhaustion(progress: &OpProgress, policy: &CallPolicy) -> Option<ParkCause> {
     let waits = matches!(progress.state, OpState::Waiting { .. });
     let used_up = policy.retry.max_attempts.is_some_and(|max| progress.failures >= max);

@@ -5,8 +5,8 @@ use trine_protocol::{BranchId, Status};
 use super::{Branch, OpState, Transaction};
 
 impl Transaction {
-    /// Branches of a rolled back transaction whose effect may stand: they took effect, or may have, and nothing undid them.
-    /// A saga's branch without a compensation is one, and whatever was not undone before an operator settled it.
+    /// Branches of a rolled back transaction whose effect may stand: they took effect, or may have, and were not undone. This
+    /// is a branch of a saga without a compensation, or one that was not undone before an operator settled the transaction.
     pub fn may_stand(&self) -> Vec<&BranchId> {
         let left = |branch: &&Branch| self.status == Status::RolledBack && self.is_left(branch);
         self.branches.iter().filter(left).map(|branch| &branch.spec.id).collect()

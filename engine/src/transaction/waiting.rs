@@ -1,8 +1,8 @@
-//! What a transaction waits for: errors that are remembered, calls that could not be sent, and which op comes first when
+//! What a transaction waits for: errors that are remembered, calls that could not be sent, and which op is shown when
 //! somebody asks.
 //!
-//! A call that could not be sent counts as no attempt. When that lasts it is recorded, sparsely, and where the policy
-//! limits attempts it is given up after the time these would have taken.
+//! A call that could not be sent counts as no attempt. If it cannot be sent for long, a few records say so. If the policy
+//! limits attempts, the op is given up after the time that these attempts would have taken.
 
 use trine_protocol::limits::{LAST_ERROR_BYTES_MAX, NOT_SENT_PARKS_AFTER_MS, NOT_SENT_TOLD_AFTER_MS};
 use trine_protocol::{BranchId, Op, OutcomeKind, Pattern, Status, Timestamp};
@@ -12,38 +12,33 @@ use crate::event::{CallReport, Event, Outcome, ParkCause, RollbackCause};
 use crate::input::CallKey;
 use crate::spec::OnExhausted;
 
-/// Calls of an op could not be sent for so long that it was recorded.
+/// What was recorded because the calls of an op could not be sent for long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotSent {
-    /// Since when.
     pub since: Timestamp,
-    /// Why, in words for people.
     pub reason: String,
-    /// When that was recorded last.
+    /// When it was recorded last.
     pub told_at: Timestamp,
 }
 
-/// What a transaction waits for: of all ops that are asked for, the one that needs somebody most.
+/// What a transaction waits for: of all ops that are owed, the most urgent one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingOn {
-    /// The branch; absent for a check.
+    /// None for a check.
     pub branch: Option<BranchId>,
-    /// The op.
     pub op: Op,
-    /// Answered attempts so far.
     pub attempts: u32,
-    /// How the last attempt ended.
     pub last: Option<OutcomeKind>,
-    /// What went wrong last: the newest answer's words, or why a call could not be sent.
+    /// The error of the newest answer, or why a call could not be sent.
     pub last_error: Option<String>,
-    /// When the next attempt is due; absent: now, or never by itself when it is parked.
+    /// When the next attempt is due. None: now, or never by itself if the op is parked.
     pub next_at: Option<Timestamp>,
-    /// Since when it has been asked in vain; absent while nothing is known to be wrong.
+    /// Since when it has been asked in vain. None while nothing is known to be wrong.
     pub since: Option<Timestamp>,
 }
 
 impl Transaction {
-    /// What it waits for, beside the initiator of an open transaction and a start delay. Nothing once it is settled.
+    /// Leaves out the initiator of an open transaction and a start delay. None when it is settled.
     pub fn waiting_on(&self) -> Option<WaitingOn> {
         if self.quarantined.is_some() || self.status.is_settled() {
             return None;
@@ -71,8 +66,8 @@ impl Transaction {
         Some(waiting_on(Some(self.branches[position].spec.id.clone()), op, progress))
     }
 
-    /// What a call that could not be sent leads to. `tried_ms`: for how long somebody has tried. What lasted while nobody
-    /// tried, because no coordinator ran, is not held against anybody.
+    /// What a call that could not be sent leads to. `tried_ms` is for how long this coordinator has tried: time in which no
+    /// coordinator ran does not count.
     pub(super) fn not_sent(&self, key: CallKey, tried_ms: u64, reason: &str, now: Timestamp) -> Vec<Event> {
         let Some((branch, progress, policy)) = self.owed_op(key) else { return Vec::new() };
         let waits = matches!(progress.state, OpState::Pending | OpState::Waiting { .. });
@@ -110,7 +105,7 @@ impl Transaction {
 }
 
 impl OpProgress {
-    /// Keeps what went wrong, and since when.
+    /// Keeps what is wrong, and since when.
     pub(super) fn remember(&mut self, outcome: &Outcome, report: &CallReport, at: Timestamp) {
         self.not_sent = None;
         let ongoing = matches!(outcome, Outcome::Ongoing { .. });
@@ -130,14 +125,13 @@ impl OpProgress {
         unsent.or(self.last_error.as_deref())
     }
 
-    /// Since when it has been asked in vain.
     pub fn in_vain_since(&self) -> Option<Timestamp> {
         let unsent = self.not_sent.as_ref().map(|not_sent| not_sent.since);
         unsent.into_iter().chain(self.since).min()
     }
 }
 
-/// What is parked needs somebody most, then what cannot be sent, then what answers with errors, then what is at it.
+/// Smaller is more urgent: parked, not sent, answered with errors, ongoing, anything else.
 fn urgency(progress: &OpProgress) -> u8 {
     if progress.is_parked() {
         0
@@ -172,7 +166,7 @@ fn waiting_on(branch: Option<BranchId>, op: Op, progress: &OpProgress) -> Waitin
     }
 }
 
-/// As much of a text as is kept in memory and in what follows from it.
+/// The part of an error text that is kept.
 pub(super) fn bounded(text: &str) -> String {
     text[..text.floor_char_boundary(LAST_ERROR_BYTES_MAX)].to_owned()
 }

@@ -1,7 +1,8 @@
-//! Workflows: the initiator's own code does the work; here is what it has done, and when it is called back.
+//! Workflows: the initiator's own code does the work. The journal holds the steps that are done, and when the executor is
+//! called back.
 //!
-//! Nobody decides anything here: a workflow is open until its executor says how it ended. Every sign of the executor puts
-//! the next callback off, so that one is not called back while it is at work.
+//! Nothing is decided here: a workflow is open until its executor says how it ended. Every report of the executor puts the
+//! next callback off, so that an executor is not called back while it works.
 
 use std::sync::Arc;
 
@@ -15,17 +16,17 @@ use crate::input::Rejection;
 use crate::spec::{Payload, SpecError, SpecErrorKind};
 
 impl Transaction {
-    /// Steps that were recorded, in order.
+    /// The recorded steps, in order.
     pub fn progress_made(&self) -> &[Arc<Progress>] {
         &self.progress
     }
 
-    /// What a workflow that ended came to.
+    /// What the executor returned at the end.
     pub fn result(&self) -> Option<&Payload> {
         self.result.as_ref()
     }
 
-    /// When a workflow is called back if nothing more is heard of it.
+    /// When the executor is called back if it reports nothing more.
     fn callback_at(&self, now: Timestamp) -> Timestamp {
         now.plus_millis(self.spec.check_after_ms)
     }
@@ -39,7 +40,7 @@ impl Transaction {
         Err(Rejection::IllegalState { what, status: self.status, why })
     }
 
-    /// Whoever resumes what has ended learns that it has: a success without events.
+    /// Resuming a workflow that has ended is a success without events: its executor learns the end from the reply.
     pub(super) fn resume(&self, now: Timestamp) -> Decision {
         if self.pattern() == Pattern::Workflow && self.status.is_settled() {
             return Ok(Vec::new());
@@ -70,8 +71,8 @@ impl Transaction {
         Ok(vec![Event::Finished { committed, reason: reason.map(str::to_owned), result: result.clone() }])
     }
 
-    /// When a call is to be repeated, unless a workflow's executor has put that off: what the call came to says less than
-    /// what is recorded.
+    /// When a call is repeated. In a workflow not before the time that the executor's last report has set: the report is
+    /// newer than the answer to a callback.
     pub(super) fn put_off_at_least(&self, at: Timestamp) -> Timestamp {
         match self.check.as_ref().filter(|_| self.pattern() == Pattern::Workflow).map(|check| &check.state) {
             Some(OpState::Waiting { until }) => at.max(*until),
@@ -82,7 +83,6 @@ impl Transaction {
         }
     }
 
-    /// Applies what its executor did.
     pub(super) fn executed(&mut self, event: &Event) -> Result<(), String> {
         match event {
             Event::Resumed { check_at } => self.put_off(*check_at),
@@ -113,7 +113,7 @@ impl Transaction {
         }
     }
 
-    /// Applies a sign of the executor.
+    /// Applies a report of the executor.
     fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;
         (check.failures, check.client_errors) = (0, 0);
