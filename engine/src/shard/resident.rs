@@ -377,7 +377,7 @@ impl Resident {
             if !self.waits_long(cx) {
                 return Slot::Resident(self);
             }
-            cx.times.left(cx.gid, cx.now);
+            cx.times.left(cx.gid, self.transaction.updated_at());
         }
         self.set_timer(None, cx.outbox);
         // It may come back before these calls do: they are not made a second time then.

@@ -82,10 +82,10 @@ impl Wall {
         self.lead_ms()
     }
 
-    /// The wall clock was set back, and shows a time that it has shown before.
-    fn repeats(&self, steady: Timestamp) -> bool {
+    /// The wall clock showed this time before it was set back.
+    fn has_shown_before(&self, shown: Timestamp) -> bool {
         let ends = self.earlier.iter().skip(1).chain([&self.current]).map(|era| era.from);
-        self.earlier.iter().zip(ends).any(|(era, end)| shifted(end, era.lead_ms) >= self.at(steady))
+        self.earlier.iter().zip(ends).any(|(era, end)| shifted(end, era.lead_ms) >= shown)
     }
 }
 
@@ -101,8 +101,8 @@ pub(super) struct KnownTime {
 #[derive(Debug, Default)]
 pub(super) struct Times {
     pub(super) wall: Wall,
-    /// Transactions that left memory while the wall clock showed times for the second time. Their newest records are not
-    /// older than the moment when it was set back.
+    /// Transactions that left memory, and whose newest record carries a time that the wall clock has shown twice. The record
+    /// was written at the second time.
     left: BTreeSet<Gid>,
 }
 
@@ -112,8 +112,8 @@ impl Times {
         self.wall = wall;
     }
 
-    pub(super) fn left(&mut self, gid: &Gid, steady: Timestamp) {
-        if self.wall.repeats(steady) && self.left.len() < LEFT_MAX {
+    pub(super) fn left(&mut self, gid: &Gid, newest_record: Timestamp) {
+        if self.wall.has_shown_before(newest_record) && self.left.len() < LEFT_MAX {
             self.left.insert(gid.clone());
         }
     }

@@ -373,3 +373,21 @@ fn no_record_is_dated_before_the_record_that_it_follows_even_if_the_time_that_is
     let times: Vec<_> = clocked.bench.store.records(&g("g")).iter().map(|record| record.at).collect();
     assert_eq!(times, [START, START]);
 }
+
+#[test]
+fn what_was_written_at_a_time_shown_twice_keeps_its_time_however_late_it_leaves_memory() {
+    let mut clocked = Clocked::new();
+    clocked.bench.wait(100_000);
+    clocked.set_clock(-50_000);
+    let delayed = create(Draft { start_delay_ms: 3_600_000, ..saga() });
+    let until = |millis| ReplyOn::Settled { until: START.plus_millis(millis) };
+    clocked.bench.tell(1, "g", delayed, until(200_000));
+    clocked.bench.commit();
+    clocked.bench.wait(100_000);
+    assert!(clocked.bench.shard.is_empty());
+    clocked.bench.wait(3_300_000);
+    clocked.bench.tell(2, "g", Command::Look, until(9_999_999));
+    clocked.bench.load();
+    let (own, now) = (clocked.bench.shard.time_of(&g("g"), clocked.bench.now), clocked.bench.now);
+    assert_eq!(now.millis() - own.millis(), 50_000);
+}
