@@ -90,7 +90,7 @@ pub struct Answer {
     pub random_permille: u32,
 }
 
-/// Why a command is refused. Nothing has changed.
+/// Why a command is refused. The command changed nothing, except: after `Unavailable` the store may hold its records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("there is no transaction with this gid")]

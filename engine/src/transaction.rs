@@ -1,6 +1,6 @@
 //! One global transaction: its state, and the four functions over it.
 //!
-//! - [`decide`]: input → the first event, without changing anything;
+//! - [`decide`]: input → the first events, without changing anything;
 //! - `consequence` (in `rules`): state → the event that must follow in the same batch, if any;
 //! - [`Transaction::apply`]: the only way state changes, for new events and for records that are read;
 //! - [`Transaction::agenda`]: state and time → calls owed now, and when to look again.
@@ -10,8 +10,8 @@
 mod agenda;
 mod apply;
 mod decide;
+mod effects_left;
 mod rules;
-mod standing;
 mod waiting;
 mod workflow;
 
@@ -237,7 +237,7 @@ impl Transaction {
         }
         let cause = match self.phase_op() {
             None => self.check.as_ref().and_then(OpProgress::park_cause),
-            Some(_) => (0..self.branches.len()).filter_map(|i| self.progress(i)?.park_cause()).max(),
+            Some(_) => (0..self.branches.len()).filter_map(|i| self.phase_progress(i)?.park_cause()).max(),
         };
         cause.map(ParkCause::as_str)
     }
@@ -254,7 +254,7 @@ impl Transaction {
     }
 
     /// The progress of the present phase's op at a branch. None when this branch is not asked, or no longer.
-    pub(crate) fn progress(&self, position: usize) -> Option<&OpProgress> {
+    pub(crate) fn phase_progress(&self, position: usize) -> Option<&OpProgress> {
         let branch = self.branches.get(position)?;
         match self.status {
             Status::Running => Some(&branch.forward),

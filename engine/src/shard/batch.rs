@@ -40,8 +40,7 @@ pub struct IndexRow {
     pub hosts: Vec<String>,
 }
 
-/// A message with its place among all that were decided: what is decided again is decided in that order, whether a
-/// batch or the end of its transaction is what it waits for.
+/// A message with its number in the order of arrival. Messages that are decided again are decided in this order.
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) order: u64,

@@ -174,7 +174,7 @@ impl Outbox {
         self.releases.push_back(Release::Load(gid.clone()));
     }
 
-    /// Moves a timer: `timer` is where it stands.
+    /// Replaces the timer of a gid. `timer` holds the old due time, and receives the new one.
     pub(super) fn set_timer(&mut self, gid: &Gid, timer: &mut Option<Timestamp>, at: Option<Timestamp>) {
         if *timer != at {
             if let Some(old) = std::mem::replace(timer, at) {

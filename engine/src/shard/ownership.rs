@@ -30,8 +30,8 @@ impl Resident {
         }
     }
 
-    /// The coordinator that moves a transaction drives it. If another coordinator moved it meanwhile, the append conflicts.
-    pub(super) fn moved(&mut self) {
+    /// This coordinator moves the transaction, so it drives it from now on. If another coordinator moved it meanwhile, the append conflicts.
+    pub(super) fn become_owner(&mut self) {
         self.ownership = match self.ownership {
             Ownership::Foreign | Ownership::Owned => Ownership::Owned,
             // A new record does not tell whether another coordinator has adopted it.
@@ -39,7 +39,7 @@ impl Resident {
         };
     }
 
-    /// What is sealed from now on is written together with its row, and thereby is this coordinator's.
+    /// The batch writes the row with the records. The row makes this coordinator the owner.
     pub(super) fn claim_by_writing_row(&mut self) {
         match self.ownership {
             // Foreign: its only records are those that were read, so it is never sealed.

@@ -117,7 +117,7 @@ impl Reading {
     }
 
     pub(super) fn not_found(mut self, cx: &mut Context<'_>) -> Slot {
-        // What the waiters wait for was durable: it has settled since, and was deleted.
+        // The transaction of the waiters was durable. It has settled since, and retention has deleted it.
         for waiter in self.waiters.drain(..) {
             cx.outbox.reply(waiter.ticket, Err(Rejection::NotFound));
         }

@@ -215,7 +215,7 @@ impl Resident {
         let (next, records) = advance(Some(self.transaction.clone()), cx.gid, events, own_now);
         if let Some(next) = next {
             self.transaction = next;
-            self.moved();
+            self.become_owner();
         }
         cx.outbox.append(records);
         Ok(true)

@@ -63,6 +63,7 @@ impl Resident {
         for key in agenda.calls {
             // One call per branch: an op waits until the one before it has come back (every call has a timeout). So a
             // compensation does not overtake its own action.
+            // Keys sort by branch first: this finds the first call of the branch that is under way.
             let lowest = CallKey { branch: key.branch, op: Op::ALL[0], attempt: 0 };
             let next = self.under_way.range(lowest..).next();
             let busy = next.is_some_and(|(other, _)| other.branch == key.branch);
@@ -78,8 +79,8 @@ impl Resident {
         }
     }
 
-    /// A call was not made, and is offered again at `retry_at`. Returns the input that this is, if the call had nobody to go
-    /// to.
+    /// Defers a call that was not made until `retry_at`. Returns the input for the transaction, or None if this coordinator held
+    /// the call back.
     pub(super) fn put_off(
         &mut self,
         key: CallKey,

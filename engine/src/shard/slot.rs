@@ -7,16 +7,20 @@
 //! Away             wanted, adopted          Reading, Queued        Load
 //! Away             answer                   the same               nothing: whoever drives it hears for itself
 //! Reading          message                  the same               nothing: it waits for this read, or for a second one
+//! Reading          wanted, adopted, lapse   Reading, marked stale  nothing: a stale result is read again
 //! Reading          poll of its Load         Reading, Started       the Load itself
 //! Reading          found, and not stale     Resident               what waited is decided
 //! Reading          found, but stale         Reading, Queued        Load
-//! Reading          not found                Away                   creations are appended, the rest is refused
+//! Reading          not found                Resident, or Away       a creation is appended, the rest is refused
 //! Reading          failed, must come back   Reading, Failed        commands are refused; Load when the pause is over
 //! Reading          failed, need not         Away                   commands are refused
 //! Resident         wanted                   Owned: the same        nothing
 //! Resident         adopted, lapse; flushed  Reading, Queued        Load
 //! Resident         the same; not flushed    RereadAfterFlush       withheld calls are dropped
-//! Owned            message                  Owned                  records, replies, calls; an outdated one: Load
+//! Owned            message                  Owned                  records, replies, calls
+//! Owned            command, old memory      Reading, Queued        Load, if the command would write nothing
+//! Owned            a timer is due           Owned, Reading         records and calls; Load if only time made a call due
+//! Foreign          answer, a timer is due   Foreign, Reading       answers are dropped; waiters are told, or Load
 //! Foreign          command                  Reading, Queued        Load: an answer is not older than its question
 //! Foreign          command, after that read Foreign or Owned       Owned if it moved: its records, and its row
 //! RereadAfterFlush seal                     Owned                  its row is written: the write claims it

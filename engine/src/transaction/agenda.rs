@@ -58,7 +58,7 @@ impl Transaction {
         let Some(op) = self.phase_op() else { return Vec::new() };
         (0..self.branches.len())
             .filter(|&position| ready[position])
-            .filter_map(|position| owed_op(Some(position as u32), op, self.progress(position)?))
+            .filter_map(|position| owed_op(Some(position as u32), op, self.phase_progress(position)?))
             .collect()
     }
 
@@ -83,8 +83,9 @@ impl Transaction {
         } else {
             vec![true; self.branches.len()]
         };
-        let unfinished =
-            |position: &usize| ready[*position] && self.progress(*position).is_some_and(|op| !op.is_done());
+        let unfinished = |position: &usize| {
+            ready[*position] && self.phase_progress(*position).is_some_and(|op| !op.is_done())
+        };
         let mut positions = 0..self.branches.len();
         let turn = match self.spec.finish_order {
             FinishOrder::Parallel => return ready,
@@ -100,7 +101,7 @@ impl Transaction {
         let mut ready = vec![true; self.branches.len()];
         for &position in self.topological.iter().rev() {
             let position = position as usize;
-            let undone = ready[position] && self.progress(position).is_none_or(OpProgress::is_done);
+            let undone = ready[position] && self.phase_progress(position).is_none_or(OpProgress::is_done);
             if !undone {
                 for &dependency in &self.branches[position].after {
                     ready[dependency as usize] = false;

@@ -103,7 +103,7 @@ impl Transaction {
         }
     }
 
-    /// The table of legal pairs. An error is the text after the status in [`Corrupt`].
+    /// The table of legal pairs of status and event. On error returns the text that [`Corrupt`] shows behind the status.
     fn change(&mut self, record: &Record) -> Result<(), String> {
         use Status::{Committing, Open, RollingBack, Running};
         match (self.status, &record.event) {
@@ -132,15 +132,17 @@ impl Transaction {
             (Open, Event::Resumed { .. } | Event::Progressed { .. } | Event::Finished { .. })
                 if self.pattern() == Pattern::Workflow =>
             {
-                self.executed(&record.event)
+                self.apply_report(&record.event)
             }
             (Running, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Message => {
                 self.begin_rollback(cause)
             }
-            (Open | Running | Committing | RollingBack, Event::CallAnswered { .. }) => self.heard(record),
+            (Open | Running | Committing | RollingBack, Event::CallAnswered { .. }) => {
+                self.apply_answer(record)
+            }
             (Open | Running | Committing | RollingBack, Event::NotSent { branch, op, since, reason }) => {
                 let not_sent = NotSent { since: *since, reason: reason.clone(), told_at: record.at };
-                self.unsent(branch.as_ref(), *op, not_sent)
+                self.apply_not_sent(branch.as_ref(), *op, not_sent)
             }
             (Open | Running | Committing | RollingBack, Event::OpParked { branch, op, cause }) => {
                 self.park(branch.as_ref(), *op, *cause)
@@ -195,18 +197,18 @@ impl Transaction {
         Ok(())
     }
 
-    fn heard(&mut self, record: &Record) -> Result<(), String> {
+    fn apply_answer(&mut self, record: &Record) -> Result<(), String> {
         let Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } = &record.event else {
             unreachable!("the caller matched CallAnswered");
         };
-        self.answered(branch.as_ref(), *op, *attempt, outcome, *retry_at)?;
+        self.record_attempt(branch.as_ref(), *op, *attempt, outcome, *retry_at)?;
         if let Some(progress) = self.op_mut(branch.as_ref(), *op) {
             progress.remember(outcome, report, record.at);
         }
         Ok(())
     }
 
-    fn answered(
+    fn record_attempt(
         &mut self,
         branch: Option<&BranchId>,
         op: Op,
@@ -280,7 +282,7 @@ impl Transaction {
         Some(if forward { &mut branch.forward } else { &mut branch.finish })
     }
 
-    fn unsent(&mut self, branch: Option<&BranchId>, op: Op, not_sent: NotSent) -> Result<(), String> {
+    fn apply_not_sent(&mut self, branch: Option<&BranchId>, op: Op, not_sent: NotSent) -> Result<(), String> {
         let late = self.is_late_forward(op);
         let progress = self.op_mut(branch, op).filter(|_| !late);
         let progress = progress.ok_or_else(|| format!(", which does not ask for {op}"))?;

@@ -1,4 +1,4 @@
-//! From an input to the first event. Every input is decided, and deciding changes nothing (law L2). A repeated request is a
+//! From an input to the first event (two, if an answer also parks its op). Every input is decided, and deciding changes nothing (law L2). A repeated request is a
 //! success without events. A late answer is no event.
 
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::event::{Event, ForceTo, Outcome, RollbackCause};
 use crate::input::{Answer, CallKey, Command, Input, Rejection};
 use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind};
 
-/// An op that has been ongoing for some time is asked again after this part of that time. Each answer is a record, because
-/// each attempt needs a number that survives a crash. In this way the number of records grows with the logarithm of the time.
+/// The pause before the next question is at least one part in so many of the time for which the op has been ongoing. Each answer
+/// is a record, because each attempt needs a number that survives a crash. With such pauses the number of records grows with the
+/// logarithm of the time.
 const ONGOING_SHARE: u64 = 16;
 
 pub(super) type Decision = Result<Vec<Event>, Rejection>;
@@ -62,7 +63,7 @@ impl Transaction {
             Command::Resume => self.resume(now),
             Command::Record(progress) => self.record(progress, now),
             Command::Finish { committed, reason, result } => {
-                self.finish(*committed, reason.as_deref(), result)
+                self.end_workflow(*committed, reason.as_deref(), result)
             }
             Command::Abort { reason } => self.abort(reason.clone()),
             Command::Replay { branch } => self.replay_at(branch.as_ref(), now),
@@ -261,7 +262,7 @@ impl Transaction {
         let progress = if self.is_late_forward(key.op) {
             &branch.forward
         } else if self.phase_op() == Some(key.op) {
-            self.progress(position as usize)?
+            self.phase_progress(position as usize)?
         } else {
             return None;
         };

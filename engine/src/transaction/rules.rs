@@ -70,8 +70,9 @@ impl Transaction {
     }
 
     fn finish_with(&self, settled: Event) -> Option<Event> {
-        let asked =
-            |position: usize| self.progress(position).map(|progress| (&self.branches[position], progress));
+        let asked = |position: usize| {
+            self.phase_progress(position).map(|progress| (&self.branches[position], progress))
+        };
         let mut all_done = true;
         for (branch, progress) in (0..self.branches.len()).filter_map(asked) {
             all_done &= progress.is_done();
@@ -83,7 +84,7 @@ impl Transaction {
     }
 }
 
-/// Why the next attempt is not made, although it is scheduled.
+/// The reason to park an op that waits for its next attempt: its attempts or its client errors are used up.
 fn exhaustion(progress: &OpProgress, policy: &CallPolicy) -> Option<ParkCause> {
     let waits = matches!(progress.state, OpState::Waiting { .. });
     let used_up = policy.retry.max_attempts.is_some_and(|max| progress.failures >= max);

@@ -57,7 +57,7 @@ impl Transaction {
             | Status::RolledBack => self.finish_ready(),
         };
         let asked =
-            (0..self.branches.len()).filter_map(|position| Some((position, self.progress(position)?)));
+            (0..self.branches.len()).filter_map(|position| Some((position, self.phase_progress(position)?)));
         let (position, progress) = asked
             .filter(|(position, progress)| {
                 progress.is_parked() || (ready[*position] && progress.is_unsettled())

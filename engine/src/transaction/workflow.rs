@@ -62,7 +62,7 @@ impl Transaction {
         Ok(vec![Event::Progressed { progress: Arc::clone(progress), check_at: self.callback_at(now) }])
     }
 
-    pub(super) fn finish(&self, committed: bool, reason: Option<&str>, result: &Payload) -> Decision {
+    pub(super) fn end_workflow(&self, committed: bool, reason: Option<&str>, result: &Payload) -> Decision {
         let ended = if committed { Status::Committed } else { Status::RolledBack };
         if self.pattern() == Pattern::Workflow && self.status == ended {
             return Ok(Vec::new());
@@ -83,12 +83,12 @@ impl Transaction {
         }
     }
 
-    pub(super) fn executed(&mut self, event: &Event) -> Result<(), String> {
+    pub(super) fn apply_report(&mut self, event: &Event) -> Result<(), String> {
         match event {
-            Event::Resumed { check_at } => self.put_off(*check_at),
+            Event::Resumed { check_at } => self.postpone_callback(*check_at),
             Event::Progressed { progress, check_at } => {
                 self.progress.push(Arc::clone(progress));
-                self.put_off(*check_at)
+                self.postpone_callback(*check_at)
             }
             Event::Finished { committed, reason, result } => {
                 self.status = if *committed { Status::Committed } else { Status::RolledBack };
@@ -114,7 +114,7 @@ impl Transaction {
     }
 
     /// Applies a report of the executor.
-    fn put_off(&mut self, check_at: Timestamp) -> Result<(), String> {
+    fn postpone_callback(&mut self, check_at: Timestamp) -> Result<(), String> {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;
         (check.failures, check.client_errors) = (0, 0);
         (check.last_error, check.since, check.not_sent) = (None, None, None);

@@ -17,8 +17,8 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "order",
         breaks: "one by one undoes what others were built on first",
         file: AGENDA,
-        replace: "ready[*position] && self.progress(*position)",
-        with: "!ready.is_empty() && self.progress(*position)",
+        replace: "ready[*position] && self.phase_progress(*position)",
+        with: "!ready.is_empty() && self.phase_progress(*position)",
     },
     Canary {
         law: "order",

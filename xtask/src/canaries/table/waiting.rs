@@ -3,7 +3,7 @@
 use super::{APPLY, Canary, DECIDE, RESIDENT, RULES, SCHEDULE};
 
 const WAITING: &str = "engine/src/transaction/waiting.rs";
-const STANDING: &str = "engine/src/transaction/standing.rs";
+const STANDING: &str = "engine/src/transaction/effects_left.rs";
 
 pub(super) const CANARIES: &[Canary] = &[
     Canary {
