@@ -345,7 +345,7 @@ impl Shard {
 
     /// Whether this shard has a transaction in memory and drives it: for tests and checkers.
     pub fn drives(&self, gid: &Gid) -> bool {
-        self.slots.resident(gid).is_some_and(resident::Resident::is_owned)
+        self.slots.resident(gid).is_some_and(slot::Resident::is_owned)
     }
 
     /// Whether a gid is in memory or being read.

@@ -77,6 +77,7 @@ pub(crate) mod clock;
 mod database;
 mod deadlock;
 mod error;
+mod local_message;
 mod message;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -101,7 +102,7 @@ pub(crate) use cleaner::{keep_ms, sealed};
 pub use database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 pub use deadlock::BodyError;
 pub use error::BarrierError;
-pub use message::LocalMessage;
+pub use local_message::LocalMessage;
 
 use crate::{BranchContext, Outcome};
 use attempt::{Conclusion, conclude, execute_here};

@@ -12,9 +12,7 @@
 use trine_protocol::Timestamp;
 
 use super::outbox::Outbox;
-use super::resident::{CallStage, Ownership, Resident};
-use super::slot::Slot;
-use super::wall::KnownTime;
+use super::slot::{CallStage, KnownTime, Ownership, Resident, Slot};
 use super::{Context, Message, ShardOptions};
 use crate::input::{CallKey, Input};
 use crate::transaction::decide;
@@ -30,7 +28,8 @@ impl Resident {
         }
     }
 
-    /// This coordinator moves the transaction, so it drives it from now on. If another coordinator moved it meanwhile, the append conflicts.
+    /// This coordinator moves the transaction, so it drives it from now on. If another coordinator moved it meanwhile, the
+    /// append conflicts.
     pub(super) fn become_owner(&mut self) {
         self.ownership = match self.ownership {
             Ownership::Foreign | Ownership::Owned => Ownership::Owned,

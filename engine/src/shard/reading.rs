@@ -1,50 +1,11 @@
 //! A gid whose journal is being read, and what waits for the result.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use trine_protocol::{Gid, Timestamp};
 
 use super::outbox::Outbox;
-use super::resident::{Resident, Waiter};
-use super::slot::Slot;
-use super::wall::KnownTime;
-use super::{Context, Found, LoadFailure, Message, Seq};
-use crate::input::{CallKey, Rejection};
-
-#[derive(Debug, Default)]
-pub(super) struct Reading {
-    /// What is decided on the result, in this order.
-    pub(super) messages: Vec<Message>,
-    pub(super) stage: ReadStage,
-    /// Their commands were accepted before it was read again.
-    pub(super) waiters: Vec<Waiter>,
-    /// It must come into memory even if nobody asks for it.
-    pub(super) must_come_back: bool,
-    /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
-    pub(super) acknowledged_seq: Seq,
-    pub(super) time: KnownTime,
-    /// Another coordinator may have adopted it after this read began. Do not trust `owned = true`; read again.
-    pub(super) owned_may_be_stale: bool,
-    /// This coordinator may have adopted it after this read began. Do not trust `owned = false`; read again.
-    pub(super) foreign_may_be_stale: bool,
-    /// Calls that left before this read, and have not come back.
-    pub(super) left_earlier: BTreeSet<CallKey>,
-    /// See [`Resident::unsent`].
-    pub(super) unsent: BTreeMap<CallKey, Timestamp>,
-}
-
-/// How far a read is.
-#[derive(Debug, Default)]
-pub(super) enum ReadStage {
-    /// The store has not started. What arrives now is not newer than the result.
-    #[default]
-    Queued,
-    /// The store has started reading. A command that arrives now may be newer than the result, so if another coordinator
-    /// owns the transaction the command waits for a second read.
-    Started { late: Vec<Message> },
-    /// The read failed. It is asked for again then.
-    Failed { retry_at: Timestamp },
-}
+use super::slot::{ReadStage, Reading, Resident, Slot};
+use super::{Context, Found, LoadFailure, Message};
+use crate::input::Rejection;
 
 impl Reading {
     pub(super) fn that_must_come_back() -> Self {

@@ -6,70 +6,10 @@ use trine_protocol::Timestamp;
 
 use super::batch::{Arrived, IndexRow, Indexed};
 use super::outbox::{Outbox, Withheld};
-use super::reading::Reading;
-use super::slot::Slot;
-use super::wall::KnownTime;
+use super::slot::{CallStage, KnownTime, Ownership, Reading, Resident, Slot, Waiter};
 use super::{Context, Found, Message, Release, ReplyOn, Seq, Snapshot, Ticket, snapshot};
 use crate::input::{CallKey, Command, Input, Rejection};
 use crate::transaction::{Transaction, advance, decide};
-
-#[derive(Debug)]
-pub(super) struct Resident {
-    pub(super) transaction: Transaction,
-    pub(super) ownership: Ownership,
-    /// The newest of its records that is known to be durable.
-    pub(super) durable_seq: Seq,
-    /// The same, unless the journal that was read has lost records: then it remembers their number until the record that
-    /// says so is durable. If that write fails, the next read notices the loss again.
-    pub(super) acknowledged_seq: Seq,
-    /// The transaction's own time less steady time.
-    pub(super) lead_ms: i64,
-    /// When a read or a write last showed what is durable.
-    pub(super) fresh_at: Timestamp,
-    /// Calls that left, or are withheld until a record is durable.
-    pub(super) under_way: BTreeMap<CallKey, CallStage>,
-    /// Calls that left for this gid before it was created here, and have not come back.
-    pub(super) left_earlier: BTreeSet<CallKey>,
-    /// Calls that found no room at their host, and when to offer them again.
-    pub(super) deferred: BTreeMap<CallKey, Timestamp>,
-    /// Calls that could not be sent, and since when. It outlives a read.
-    pub(super) unsent: BTreeMap<CallKey, Timestamp>,
-    pub(super) waiters: Vec<Waiter>,
-    pub(super) timer: Option<Timestamp>,
-    /// Bytes of payloads and outputs, as of the last seal.
-    pub(super) weight: usize,
-    /// What its index row says: the row is written only when this changes. None: another coordinator's, or not known.
-    pub(super) indexed: Option<Indexed>,
-}
-
-/// Who drives a transaction that is in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ownership {
-    /// Another coordinator. It is here while somebody waits for its end.
-    Foreign,
-    /// This shard.
-    Owned,
-    /// This shard, but another coordinator may have adopted it while its records are being written. It makes no calls,
-    /// and is read again when they are durable.
-    RereadAfterFlush,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CallStage {
-    Withheld,
-    Released,
-}
-
-/// Somebody who waits for a transaction to settle.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    pub(super) ticket: Ticket,
-    pub(super) until: Timestamp,
-    /// Not for the end alone: also when there is nothing to do for now.
-    pub(super) or_quiet: bool,
-    /// What is decided again if what it was decided on is forgotten.
-    pub(super) message: Arrived,
-}
 
 /// A parked transaction has no end to wait for, but calls of other branches may be under way.
 fn ends_a_wait(transaction: &Transaction, or_quiet: bool) -> bool {

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use trine_protocol::{Op, Target, Timestamp};
 
 use super::outbox::Outbox;
-use super::resident::{CallStage, Ownership, Resident};
-use super::slot::Slot;
+use super::slot::{CallStage, Ownership, Resident, Slot};
 use super::{Call, Context, Release, snapshot};
 use crate::input::{CallKey, Input};
 use crate::transaction::{Agenda, Transaction};

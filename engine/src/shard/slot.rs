@@ -28,19 +28,19 @@
 //! Resident         lost, or a conflict      Reading, Queued        Load; what led to it is decided again
 //! Resident         flushed, idle            Away                   nothing
 //! ```
-//! Resident stands for all three values of [`super::resident::Ownership`]. Each input is a method of [`Slot`] that takes
-//! the state and returns the next one.
+//! Resident stands for all three values of [`Ownership`]. Each input is a method of [`Slot`] that takes the state and returns the
+//! next one. Here are the states with their data, and the way from an input to its state; what [`Reading`] and [`Resident`] do is
+//! in files of these names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trine_protocol::Gid;
+use trine_protocol::{Gid, Timestamp};
 
+use super::batch::{Arrived, Indexed};
 use super::outbox::Outbox;
-use super::reading::Reading;
-use super::resident::Resident;
-use super::wall::KnownTime;
-use super::{Context, Found, LoadFailure, Message};
+use super::{Context, Found, LoadFailure, Message, Seq, Ticket};
 use crate::input::{CallKey, Command};
+use crate::transaction::Transaction;
 
 #[derive(Debug)]
 pub(super) enum Slot {
@@ -50,6 +50,108 @@ pub(super) enum Slot {
     Reading(Box<Reading>),
     /// In memory.
     Resident(Box<Resident>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// What is decided on the result, in this order.
+    pub(super) messages: Vec<Message>,
+    pub(super) stage: ReadStage,
+    /// Their commands were accepted before it was read again.
+    pub(super) waiters: Vec<Waiter>,
+    /// It must come into memory even if nobody asks for it.
+    pub(super) must_come_back: bool,
+    /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
+    pub(super) acknowledged_seq: Seq,
+    pub(super) time: KnownTime,
+    /// Another coordinator may have adopted it after this read began. Do not trust `owned = true`; read again.
+    pub(super) owned_may_be_stale: bool,
+    /// This coordinator may have adopted it after this read began. Do not trust `owned = false`; read again.
+    pub(super) foreign_may_be_stale: bool,
+    /// Calls that left before this read, and have not come back.
+    pub(super) left_earlier: BTreeSet<CallKey>,
+    /// See [`Resident::unsent`].
+    pub(super) unsent: BTreeMap<CallKey, Timestamp>,
+}
+
+/// How far a read is.
+#[derive(Debug, Default)]
+pub(super) enum ReadStage {
+    /// The store has not started. What arrives now is not newer than the result.
+    #[default]
+    Queued,
+    /// The store has started reading. A command that arrives now may be newer than the result, so if another coordinator
+    /// owns the transaction the command waits for a second read.
+    Started { late: Vec<Message> },
+    /// The read failed. It is asked for again then.
+    Failed { retry_at: Timestamp },
+}
+
+#[derive(Debug)]
+pub(super) struct Resident {
+    pub(super) transaction: Transaction,
+    pub(super) ownership: Ownership,
+    /// The newest of its records that is known to be durable.
+    pub(super) durable_seq: Seq,
+    /// The same, unless the journal that was read has lost records: then it remembers their number until the record that
+    /// says so is durable. If that write fails, the next read notices the loss again.
+    pub(super) acknowledged_seq: Seq,
+    /// The transaction's own time less steady time.
+    pub(super) lead_ms: i64,
+    /// When a read or a write last showed what is durable.
+    pub(super) fresh_at: Timestamp,
+    /// Calls that left, or are withheld until a record is durable.
+    pub(super) under_way: BTreeMap<CallKey, CallStage>,
+    /// Calls that left for this gid before it was created here, and have not come back.
+    pub(super) left_earlier: BTreeSet<CallKey>,
+    /// Calls that found no room at their host, and when to offer them again.
+    pub(super) deferred: BTreeMap<CallKey, Timestamp>,
+    /// Calls that could not be sent, and since when. It outlives a read.
+    pub(super) unsent: BTreeMap<CallKey, Timestamp>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) timer: Option<Timestamp>,
+    /// Bytes of payloads and outputs, as of the last seal.
+    pub(super) weight: usize,
+    /// What its index row says: the row is written only when this changes. None: another coordinator's, or not known.
+    pub(super) indexed: Option<Indexed>,
+}
+
+/// Who drives a transaction that is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// Another coordinator. It is here while somebody waits for its end.
+    Foreign,
+    /// This shard.
+    Owned,
+    /// This shard, but another coordinator may have adopted it while its records are being written. It makes no calls,
+    /// and is read again when they are durable.
+    RereadAfterFlush,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallStage {
+    Withheld,
+    Released,
+}
+
+/// Somebody who waits for a transaction to settle.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) ticket: Ticket,
+    pub(super) until: Timestamp,
+    /// Not for the end alone: also when there is nothing to do for now.
+    pub(super) or_quiet: bool,
+    /// What is decided again if what it was decided on is forgotten.
+    pub(super) message: Arrived,
+}
+
+/// What is known of the time of a transaction that is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct KnownTime {
+    /// Its lead when it was last in memory here.
+    pub(super) lead_ms: Option<i64>,
+    /// Another coordinator wrote its records, by another clock.
+    pub(super) is_adopted: bool,
 }
 
 impl Default for Slot {

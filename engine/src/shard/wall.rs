@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use trine_protocol::{Gid, Timestamp};
 
 use super::Found;
-use super::resident::Resident;
+use super::slot::{KnownTime, Resident};
 
 /// How often a wall clock may be set before the oldest times are forgotten.
 const ERAS_MAX: usize = 8;
@@ -87,15 +87,6 @@ impl Wall {
         let ends = self.earlier.iter().skip(1).chain([&self.current]).map(|era| era.from);
         self.earlier.iter().zip(ends).any(|(era, end)| shifted(end, era.lead_ms) >= shown)
     }
-}
-
-/// What is known of the time of a transaction that is read.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct KnownTime {
-    /// Its lead when it was last in memory here.
-    pub(super) lead_ms: Option<i64>,
-    /// Another coordinator wrote its records, by another clock.
-    pub(super) is_adopted: bool,
 }
 
 #[derive(Debug, Default)]

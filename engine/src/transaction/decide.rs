@@ -1,4 +1,4 @@
-//! From an input to the first event (two, if an answer also parks its op). Every input is decided, and deciding changes nothing (law L2). A repeated request is a
+//! From an input to the first event (two, if an answer or a call that was not sent also parks its op or begins a rollback). Every input is decided, and deciding changes nothing (law L2). A repeated request is a
 //! success without events. A late answer is no event.
 
 use std::sync::Arc;

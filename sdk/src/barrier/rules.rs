@@ -17,7 +17,7 @@ use trine_protocol::{Gid, Op};
 
 use super::database::{BarrierDatabase, Key, NewRow, Recorded, StoredRow};
 use super::error::BarrierError;
-use super::message::LocalMessage;
+use super::local_message::LocalMessage;
 use crate::role::Role;
 use crate::{BranchContext, CheckAnswer, Fenced, Origin, Outcome};
 

@@ -70,7 +70,7 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "own",
         breaks: "a foreign transaction that was moved is not driven",
         file: RESIDENT,
-        replace: "self.moved();",
+        replace: "self.become_owner();",
         with: "",
     },
     Canary {
