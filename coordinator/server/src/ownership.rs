@@ -103,11 +103,11 @@ pub async fn beat(store: &dyn Store, handle: &Handle, liveness: &Liveness, metri
     if let Ok(store::Beat { at: Some(at), .. }) = answer {
         compare(handle.store_clock(), at, since, liveness, metrics);
     }
-    match answer.map(|beat| beat.standing) {
-        Ok(store::Liveness::Alive) if !liveness.is_cut_off() => liveness.beat(since),
+    match answer.map(|beat| beat.answer) {
+        Ok(store::HeartbeatAnswer::Alive) if !liveness.is_cut_off() => liveness.beat(since),
         // An adopter writes its mark into our row, and our next heartbeat overwrites the mark and returns `Lapsed`. If that answer
         // was lost, the heartbeat after it returns `Alive`. So an `Alive` after a long silence must count as a lapse, too.
-        Ok(store::Liveness::Alive | store::Liveness::Lapsed) => {
+        Ok(store::HeartbeatAnswer::Alive | store::HeartbeatAnswer::Lapsed) => {
             metrics.lapsed();
             tracing::warn!(
                 "this coordinator was silent for too long; it reads its transactions again, because others may have adopted them"
@@ -117,7 +117,7 @@ pub async fn beat(store: &dyn Store, handle: &Handle, liveness: &Liveness, metri
             handle.lapse().await;
             liveness.beat(since);
         }
-        Ok(store::Liveness::Superseded) => {
+        Ok(store::HeartbeatAnswer::Superseded) => {
             tracing::error!("another process has started under this coordinator's name; this one stops");
             liveness.is_superseded.store(true, Ordering::SeqCst);
             liveness.superseded.notify_one();
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(vitals.prove(&store).await, Ok(()));
         beat(&*store, lanes.handle(), &liveness, &metrics).await;
         assert!(metrics.render().contains("trine_lapses_total 1"), "what others have is let go");
-        assert_eq!(store.heartbeat().await.unwrap().standing, store::Liveness::Alive);
+        assert_eq!(store.heartbeat().await.unwrap().answer, store::HeartbeatAnswer::Alive);
         lanes.stop().await;
     }
 

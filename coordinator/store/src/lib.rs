@@ -54,7 +54,7 @@ pub use key_values::{
 pub use open_error::OpenError;
 pub use remote::{Risk, Unfit, Why};
 pub use sqlite::outlive_file_limit;
-pub use upkeep::{Beat, Liveness, Maintenance, Membership, Registration, Registrations, Registry};
+pub use upkeep::{Beat, HeartbeatAnswer, Maintenance, Membership, Registration, Registrations, Registry};
 pub use watched::{Leap, WATCH_EVERY};
 
 use scheme::{Scheme, scheme};

@@ -184,8 +184,8 @@ impl Membership for Sqlite {
     /// process has taken the file (see `owner`), and this one must stop. The store's clock is this process's own.
     fn heartbeat(&self) -> StoreFuture<Beat> {
         self.run(async move |inner| {
-            let standing = owner::heartbeat(&inner.writer, &inner.owner).await?;
-            Ok(Beat { standing, at: None })
+            let answer = owner::heartbeat(&inner.writer, &inner.owner).await?;
+            Ok(Beat { answer, at: None })
         })
     }
 

@@ -48,9 +48,9 @@ pub trait Registry: Send + Sync + std::fmt::Debug + 'static {
     fn sweep_participants(&self, expired_ms: u64) -> StoreFuture<u64>;
 }
 
-/// What the store says of a coordinator that sends a heartbeat.
+/// What the store answers to a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Liveness {
+pub enum HeartbeatAnswer {
     /// Nobody has adopted its transactions.
     Alive,
     /// The coordinator itself, or another one, had written into its row that it is gone. Others may have adopted its
@@ -60,10 +60,10 @@ pub enum Liveness {
     Superseded,
 }
 
-/// The answer to a heartbeat.
+/// A heartbeat that the store has taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beat {
-    pub standing: Liveness,
+    pub answer: HeartbeatAnswer,
     /// The store's time. None for a store that has no clock but the coordinator's own.
     pub at: Option<Timestamp>,
 }

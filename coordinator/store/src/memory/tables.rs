@@ -13,7 +13,7 @@ use super::key_values::Entries;
 use crate::group::{self, Stored, Unreadable, Written};
 use crate::watched::Span;
 use crate::{
-    Appended, Beat, Census, Cursor, Filter, Journals, Liveness, Loaded, Registration, Registrations,
+    Appended, Beat, Census, Cursor, Filter, HeartbeatAnswer, Journals, Loaded, Registration, Registrations,
 };
 use trine_clock as clock;
 
@@ -261,8 +261,8 @@ impl Tables {
         self.alive.insert(owner.to_owned());
         let known = !self.known.insert(owner.to_owned());
         let lapsed = self.lapsed.remove(owner) && known;
-        let standing = if lapsed { Liveness::Lapsed } else { Liveness::Alive };
-        Beat { standing, at: Some(self.now()) }
+        let answer = if lapsed { HeartbeatAnswer::Lapsed } else { HeartbeatAnswer::Alive };
+        Beat { answer, at: Some(self.now()) }
     }
 
     pub(super) fn lapse(&mut self, owner: &str) {

@@ -106,7 +106,7 @@ impl Client for MySql {
 
     async fn beat(&mut self, values: &[Param]) -> Result<Vec<Row>, ClientError> {
         self.execute(Self::texts().beat, values).await?;
-        self.query(Self::texts().standing, &values[..1]).await
+        self.query(Self::texts().coordinator, &values[..1]).await
     }
 
     async fn query(&mut self, text: Text, values: &[Param]) -> Result<Vec<Row>, ClientError> {

@@ -13,7 +13,7 @@ use super::client::{Client, ClientError, Param, Row};
 use super::sightings::{Heartbeat, Sightings};
 use crate::columns::{integer, limited};
 use crate::rows::{self, Columns as _};
-use crate::{Beat, Liveness, Options, Registration, journal_id};
+use crate::{Beat, HeartbeatAnswer, Options, Registration, journal_id};
 use trine_clock::Stopwatch;
 
 /// How often a process that starts looks whether its name is still in use.
@@ -160,20 +160,20 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
     let mut rows =
         client.beat(&[name.as_str().into(), incarnation.as_str().into(), node.as_str().into()]).await?;
     if rows.is_empty() {
-        rows = client.query(C::texts().standing, &[name.as_str().into()]).await?;
+        rows = client.query(C::texts().coordinator, &[name.as_str().into()]).await?;
     }
     let Some(row) = rows.first() else {
         // The row was swept, so it had said for long that this coordinator is gone.
         join(client, identity).await?;
-        return Ok(Beat { standing: Liveness::Lapsed, at: None });
+        return Ok(Beat { answer: HeartbeatAnswer::Lapsed, at: None });
     };
     if row.text(0)? != incarnation {
-        return Ok(Beat { standing: Liveness::Superseded, at: None });
+        return Ok(Beat { answer: HeartbeatAnswer::Superseded, at: None });
     }
     // The age of the last heartbeat by the database's clock does not count: others adopt by the word in the row alone.
-    let standing = if row.int(1)? <= GONE_MAX { Liveness::Lapsed } else { Liveness::Alive };
+    let answer = if row.int(1)? <= GONE_MAX { HeartbeatAnswer::Lapsed } else { HeartbeatAnswer::Alive };
     // The heartbeat that was just written is the store's time now.
-    Ok(Beat { standing, at: Some(rows::timestamp(row, 2)?) })
+    Ok(Beat { answer, at: Some(rows::timestamp(row, 2)?) })
 }
 
 /// See [`crate::Membership::leave`].

@@ -18,7 +18,7 @@ use trine_testkit::postgres::{self, Postgres};
 use super::texts::Text;
 use crate::memory::Damage;
 use crate::suite::{self, Rewrite, Subject, conformance, shared_conformance};
-use crate::{AppendError, Appended, Liveness, Options, Store, StoreError, open};
+use crate::{AppendError, Appended, HeartbeatAnswer, Options, Store, StoreError, open};
 
 /// A server that can be asked behind the coordinator's back.
 #[derive(Debug, Clone, Copy)]
@@ -98,9 +98,9 @@ fn is_doubtful(result: &Result<Appended, AppendError>) -> bool {
     matches!(result, Err(AppendError::Doubtful(_)))
 }
 
-/// How a coordinator stands, by its next heartbeat.
-async fn standing(store: &dyn Store) -> Result<Liveness, StoreError> {
-    store.heartbeat().await.map(|beat| beat.standing)
+/// Sends a heartbeat, and returns the answer without the time.
+async fn heartbeat(store: &dyn Store) -> Result<HeartbeatAnswer, StoreError> {
+    store.heartbeat().await.map(|beat| beat.answer)
 }
 
 impl Subject for Database {

@@ -123,8 +123,8 @@ shared {
 
     /// A small write by the name of a coordinator, for [`super::client::Client::READS_NEED_SETTLING`].
     settle = "UPDATE coordinators SET previous_at = previous_at WHERE id = $1";
-    /// How a name stands: incarnation, the heartbeat before, the last heartbeat.
-    standing = "SELECT incarnation, previous_at, heartbeat_at FROM coordinators WHERE id = $1";
+    /// The row of a name: incarnation, the heartbeat before, the last heartbeat.
+    coordinator = "SELECT incarnation, previous_at, heartbeat_at FROM coordinators WHERE id = $1";
     /// The row stays, so that others see that the coordinator of this name is gone and adopt what it owns.
     leave = "UPDATE coordinators SET heartbeat_at = 0, previous_at = 0 WHERE id = $1 AND incarnation = $2";
     /// `$3`: [`super::tables::GAVE_UP`].

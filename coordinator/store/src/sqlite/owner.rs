@@ -11,7 +11,7 @@ use sqlx::{Connection as _, Row as _, SqliteConnection};
 use trine_protocol::Timestamp;
 
 use super::schema;
-use crate::Liveness;
+use crate::HeartbeatAnswer;
 
 /// This coordinator.
 #[derive(Debug, Clone)]
@@ -46,14 +46,14 @@ pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Re
 pub(super) async fn heartbeat(
     writer: &super::writer::Writer,
     owner: &Owner,
-) -> Result<Liveness, sqlx::Error> {
+) -> Result<HeartbeatAnswer, sqlx::Error> {
     let statement = sqlx::query(
         "UPDATE coordinators SET previous_at = heartbeat_at, heartbeat_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) \
          WHERE id = ? AND incarnation = ?",
     );
     let statement = statement.bind(owner.name.clone()).bind(owner.incarnation.clone());
     let beaten = writer.alone(statement).await?;
-    Ok(if beaten == 0 { Liveness::Superseded } else { Liveness::Alive })
+    Ok(if beaten == 0 { HeartbeatAnswer::Superseded } else { HeartbeatAnswer::Alive })
 }
 
 /// Who has the file, for the message of a process that finds it locked. None if that cannot be read.

@@ -20,8 +20,8 @@ use crate::suite::fixture::{Tx, create, names, settle};
 use crate::suite::{self, Rewrite, Subject, conformance};
 use crate::vitals::Vitals;
 use crate::{
-    AppendError, Appended, Cursor, Filter, Journal, Liveness, Maintenance, Membership, OpenError, Options,
-    Queries, Store, StoreError, Why, migrate, open, sql,
+    AppendError, Appended, Cursor, Filter, HeartbeatAnswer, Journal, Maintenance, Membership, OpenError,
+    Options, Queries, Store, StoreError, Why, migrate, open, sql,
 };
 
 struct Folder(TempDir);

@@ -6,7 +6,7 @@ use trine_protocol::v1::Participant;
 use super::fixture::{Tx, append, at, batch, create, find, gid, gids, seqs, settle};
 use super::{Rewrite, Subject};
 use crate::memory::Damage;
-use crate::{Filter, Leap, Liveness, Registration, Registrations, Store};
+use crate::{Filter, HeartbeatAnswer, Leap, Registration, Registrations, Store};
 use trine_clock as clock;
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
@@ -304,8 +304,8 @@ pub(crate) async fn a_store_that_is_well_says_so<S: Subject>(subject: &S) {
 pub(crate) async fn heartbeats_are_accepted_again_and_again<S: Subject>(subject: &S) {
     let store = subject.open("a").await;
     for _ in 0..3 {
-        assert_eq!(store.heartbeat().await.unwrap().standing, Liveness::Alive);
+        assert_eq!(store.heartbeat().await.unwrap().answer, HeartbeatAnswer::Alive);
     }
     assert_eq!(store.adopt(9).await, Ok(Vec::new()));
-    assert_eq!(store.heartbeat().await.unwrap().standing, Liveness::Alive);
+    assert_eq!(store.heartbeat().await.unwrap().answer, HeartbeatAnswer::Alive);
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use trine_testkit::mariadb;
 use trine_testkit::proxy::Proxy;
 
-use super::{Database, KINDS, Server, is_doubtful, standing};
+use super::{Database, KINDS, Server, heartbeat, is_doubtful};
 use crate::suite::fixture::{Tx, append, create, gid, seqs};
-use crate::{Liveness, Options, Store, StoreError, open};
+use crate::{HeartbeatAnswer, Options, Store, StoreError, open};
 
 /// A database behind a proxy.
 struct Behind {
@@ -91,7 +91,7 @@ async fn connections_that_were_cut_are_replaced_without_anybody_noticing_who_rea
         let store = behind.store().await;
         for _ in 0..5 {
             assert_eq!(seqs(&*store, "before").await, [1]);
-            assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
+            assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Alive));
             behind.proxy.cut();
         }
     }

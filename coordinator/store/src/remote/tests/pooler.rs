@@ -4,7 +4,7 @@ use trine_testkit::pgbouncer::PgBouncer;
 use trine_testkit::postgres;
 
 use crate::suite::fixture::{Tx, append, create, seqs};
-use crate::{Liveness, Options, migrate, open};
+use crate::{HeartbeatAnswer, Options, migrate, open};
 
 /// A fresh database's URL through a pooler.
 fn through(pool_mode: &str) -> (PgBouncer, String) {
@@ -22,7 +22,7 @@ async fn a_store_works_behind_pgbouncer_in_session_mode() {
     create(&*store, &[&Tx::new("tx")]).await;
     append(&*store, Tx::new("tx").batch([2, 3])).await;
     assert_eq!(seqs(&*store, "tx").await, [1, 2, 3]);
-    assert_eq!(store.heartbeat().await.unwrap().standing, Liveness::Alive);
+    assert_eq!(store.heartbeat().await.unwrap().answer, HeartbeatAnswer::Alive);
     store.ping().await.unwrap();
     store.close().await.unwrap();
     // Sessions of the server that others used before are as good as new ones.

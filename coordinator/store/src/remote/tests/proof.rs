@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use trine_protocol::v1::Page;
 
-use super::{Database, KINDS, Server, standing};
+use super::{Database, KINDS, Server, heartbeat};
 use crate::remote::Postgres;
 use crate::remote::client::Client as _;
 use crate::suite::fixture::{Tx, append, gid};
 use crate::vitals::Vitals;
-use crate::{Census, Filter, Liveness, Options, Store, migrate, open};
+use crate::{Census, Filter, HeartbeatAnswer, Options, Store, migrate, open};
 
 impl Database {
     /// A user of this database's own, with a password of its own: its name.
@@ -114,7 +114,7 @@ async fn a_journal_that_takes_no_records_is_noticed_and_leaves_no_probe_behind()
         database.terminate_connections();
         assert!(vitals.prove(&store).await.is_err(), "{:?}", database.server);
         assert!(vitals.failing_for().is_some());
-        assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Alive));
         database.execute(&format!("GRANT INSERT ON {journal} TO {to}"));
         database.terminate_connections();
         while vitals.prove(&store).await.is_err() {}

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use sqlx::{Connection, Row, SqliteConnection};
 use trine_testkit::mariadb;
 
-use super::{Database, KINDS, Server, in_mariadb, standing};
+use super::{Database, KINDS, Server, heartbeat, in_mariadb};
 use crate::suite;
 use crate::suite::fixture::{Tx, create};
-use crate::{Liveness, OpenError, Options, migrate, open};
+use crate::{HeartbeatAnswer, OpenError, Options, migrate, open};
 
 /// Table, column, kind of value, may be absent; and each table's primary key.
 type Tables = BTreeMap<String, String>;
@@ -160,7 +160,7 @@ async fn a_user_that_may_not_create_tables_will_do_once_they_are_there() {
         let store = open(&options).await.unwrap();
         create(&*store, &[&Tx::new("tx").label("k", "v")]).await;
         assert_eq!(store.adopt(9).await, Ok(Vec::new()));
-        assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Alive));
     }
 }
 

@@ -4,23 +4,23 @@ use std::collections::BTreeSet;
 
 use trine_protocol::Status;
 
-use super::{Database, KINDS, standing};
+use super::{Database, KINDS, heartbeat};
 use crate::suite::Subject;
 use crate::suite::fixture::{Tx, append, at, create, gid};
-use crate::{Liveness, OpenError, Options, open};
+use crate::{HeartbeatAnswer, OpenError, Options, open};
 
 #[tokio::test]
 async fn a_heartbeat_that_was_late_says_so_once() {
     for kind in KINDS {
         let database = kind();
         let store = database.open("a").await;
-        assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Alive));
         database.lapse("a").await;
-        assert_eq!(standing(&*store).await, Ok(Liveness::Lapsed));
-        assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Lapsed));
+        assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Alive));
         database.execute("DELETE FROM coordinators");
-        assert_eq!(standing(&*store).await, Ok(Liveness::Lapsed));
-        assert_eq!(standing(&*store).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Lapsed));
+        assert_eq!(heartbeat(&*store).await, Ok(HeartbeatAnswer::Alive));
     }
 }
 
@@ -31,12 +31,12 @@ async fn whoever_starts_under_a_name_supersedes_the_one_that_had_it() {
         let first = database.open("a").await;
         create(&*first, &[&Tx::new("tx")]).await;
         let second = database.open("a").await;
-        assert_eq!(standing(&*first).await, Ok(Liveness::Superseded));
-        assert_eq!(standing(&*second).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*first).await, Ok(HeartbeatAnswer::Superseded));
+        assert_eq!(heartbeat(&*second).await, Ok(HeartbeatAnswer::Alive));
         assert_eq!(second.unfinished(None, at(0), 9).await, Ok(vec![gid("tx")]));
         // The name belongs to another process by now, so leaving must not take anything from that process.
         first.leave().await.unwrap();
-        assert_eq!(standing(&*second).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*second).await, Ok(HeartbeatAnswer::Alive));
     }
 }
 
@@ -48,7 +48,7 @@ async fn a_name_is_not_taken_from_who_beats_and_is_from_who_left_or_fell_silent(
         let patient = Options { name_wait_ms: 60_000, ..database.options("a") };
         let beats = async {
             loop {
-                assert_eq!(standing(&*first).await, Ok(Liveness::Alive));
+                assert_eq!(heartbeat(&*first).await, Ok(HeartbeatAnswer::Alive));
             }
         };
         let refused = tokio::select! {
@@ -56,17 +56,17 @@ async fn a_name_is_not_taken_from_who_beats_and_is_from_who_left_or_fell_silent(
             () = beats => unreachable!("a heart goes on"),
         };
         assert!(matches!(&refused, OpenError::NameInUse { name, .. } if name == "a"), "{refused}");
-        assert_eq!(standing(&*first).await, Ok(Liveness::Alive), "nothing was taken from it");
+        assert_eq!(heartbeat(&*first).await, Ok(HeartbeatAnswer::Alive), "nothing was taken from it");
 
         first.leave().await.unwrap();
         let second = open(&patient).await.unwrap();
-        assert_eq!(standing(&*second).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*second).await, Ok(HeartbeatAnswer::Alive));
 
         let third = open(&Options { name_wait_ms: 50, ..patient.clone() }).await.unwrap();
-        assert_eq!(standing(&*second).await, Ok(Liveness::Superseded), "it was silent for too long");
+        assert_eq!(heartbeat(&*second).await, Ok(HeartbeatAnswer::Superseded), "it was silent for too long");
         database.lapse("a").await;
         open(&patient).await.unwrap();
-        assert_eq!(standing(&*third).await, Ok(Liveness::Superseded));
+        assert_eq!(heartbeat(&*third).await, Ok(HeartbeatAnswer::Superseded));
     }
 }
 
@@ -146,7 +146,7 @@ async fn when_the_databases_clock_leaps_ahead_nobody_adopts_from_the_living_and_
         }
         let seen = two.coordinators().await.unwrap();
         assert!(seen.iter().any(|other| other.name == "one" && other.alive), "{seen:?}");
-        assert_eq!(standing(&*one).await, Ok(Liveness::Alive), "nobody has adopted");
+        assert_eq!(heartbeat(&*one).await, Ok(HeartbeatAnswer::Alive), "nobody has adopted");
         assert_eq!(two.adopt(9).await, Ok(Vec::new()));
     }
 }
@@ -176,8 +176,8 @@ async fn a_dead_coordinator_is_adopted_from_although_its_heartbeat_lies_in_the_f
         create(&*dead, &[&Tx::new("late")]).await;
         assert_eq!(two.adopt(9).await, Ok(vec![gid("late")]));
         // It was paused, and not dead: whatever the clock says, it learns at once that others have adopted.
-        assert_eq!(standing(&*dead).await, Ok(Liveness::Lapsed));
-        assert_eq!(standing(&*dead).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*dead).await, Ok(HeartbeatAnswer::Lapsed));
+        assert_eq!(heartbeat(&*dead).await, Ok(HeartbeatAnswer::Alive));
         create(&*dead, &[&Tx::new("again")]).await;
         assert_eq!(two.adopt(9).await, Ok(Vec::new()), "a heartbeat takes the word back");
     }
@@ -207,8 +207,8 @@ async fn who_gave_up_is_told_from_who_stopped_and_is_adopted_from() {
         assert_eq!(state, (false, true, true), "{seen:?}");
         assert_eq!(two.adopt(9).await, Ok(vec![gid("tx")]));
         two.sweep_coordinators().await.unwrap();
-        assert_eq!(standing(&*one).await, Ok(Liveness::Lapsed), "it can work again");
-        assert_eq!(standing(&*one).await, Ok(Liveness::Alive));
+        assert_eq!(heartbeat(&*one).await, Ok(HeartbeatAnswer::Lapsed), "it can work again");
+        assert_eq!(heartbeat(&*one).await, Ok(HeartbeatAnswer::Alive));
         let seen = two.coordinators().await.unwrap();
         assert_eq!((seen[0].alive, seen[0].gave_up), (true, false), "{seen:?}");
     }

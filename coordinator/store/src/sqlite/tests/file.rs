@@ -79,17 +79,17 @@ async fn a_process_that_lost_the_file_appends_and_adopts_nothing_and_stops() {
     let store = folder.sqlite().await;
     let kept = Tx::new("kept");
     create(&store, &[&kept]).await;
-    assert_eq!(store.heartbeat().await.unwrap().standing, Liveness::Alive);
+    assert_eq!(store.heartbeat().await.unwrap().answer, HeartbeatAnswer::Alive);
     folder.execute("UPDATE coordinators SET incarnation = 'another'").await;
     folder.execute("UPDATE transactions SET owner = 'b'").await;
     let Err(AppendError::Failed(why)) = store.append(0, kept.batch([2])).await else { panic!("appended") };
     assert!(why.contains("another process"), "{why}");
     assert_eq!(store.records(kept.row.gid.clone(), 0).await, Ok(kept.records([1])));
     assert_eq!(store.adopt(9).await, Ok(Vec::new()));
-    assert_eq!(store.heartbeat().await.unwrap().standing, Liveness::Superseded);
+    assert_eq!(store.heartbeat().await.unwrap().answer, HeartbeatAnswer::Superseded);
     folder.execute("DELETE FROM coordinators").await;
     assert!(store.append(0, kept.batch([2])).await.is_err());
-    assert_eq!(store.heartbeat().await.unwrap().standing, Liveness::Superseded);
+    assert_eq!(store.heartbeat().await.unwrap().answer, HeartbeatAnswer::Superseded);
 }
 
 /// What is written to a file without a name is gone when the process ends, and was acknowledged.
