@@ -12,7 +12,7 @@ use serde::Serialize;
 use trine_engine::{IndexRow, Transaction};
 use trine_protocol::Gid;
 
-use crate::{Inspect, Inspected, Names, PROBES, StoreError};
+use crate::{Inspect, Inspected, Names, PROBE_PREFIX, StoreError};
 
 /// How many names are read at a time.
 const CHUNK_LEN: usize = 200;
@@ -146,7 +146,7 @@ async fn found_again(
 /// What is wrong with everything under one name.
 fn findings(name: &str, found: &Inspected) -> Vec<Finding> {
     // A probe: a coordinator is proving that it can append, or was killed while it did.
-    if found.row.is_none() && name.starts_with(PROBES) {
+    if found.row.is_none() && name.starts_with(PROBE_PREFIX) {
         return Vec::new();
     }
     let finding = |kind, detail: String| Finding { gid: Some(name.to_owned()), kind, detail };

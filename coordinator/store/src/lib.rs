@@ -59,9 +59,9 @@ pub use watched::{Leap, WATCH_EVERY};
 
 use scheme::{Scheme, scheme};
 
-/// Gids with this prefix belong to no transaction. A coordinator appends a record under such a gid to find out whether
-/// appending works ([`vitals`]), and removes the record again. No index row points to it.
-pub const PROBES: &str = "trine-probe:";
+/// Prefix of the gids of probes, which belong to no transaction. A probe is one record: a coordinator appends it to find out
+/// whether appending works ([`vitals`]), and removes it again. No index row has such a gid.
+pub const PROBE_PREFIX: &str = "trine-probe:";
 
 /// The future of every store call. It may be dropped at any moment.
 pub type StoreFuture<T, E = StoreError> = BoxFuture<'static, Result<T, E>>;
@@ -232,7 +232,7 @@ pub trait Journal: Send + Sync + std::fmt::Debug + 'static {
     /// accepts no new connection.
     fn warm(&self) -> StoreFuture<()>;
 
-    /// Removes a probe (see [`PROBES`]) over the lane's own connection.
+    /// Removes a probe (see [`PROBE_PREFIX`]) over the lane's own connection.
     fn remove_probe(&self, lane: usize, gid: Gid) -> StoreFuture<()>;
 
     /// Gids, in order and after `after`, that this coordinator owns, that are not settled, and that either belong in memory

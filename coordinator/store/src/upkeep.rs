@@ -60,7 +60,7 @@ pub enum HeartbeatAnswer {
     Superseded,
 }
 
-/// A heartbeat that the store has taken.
+/// The answer to a heartbeat, and when the store gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beat {
     pub answer: HeartbeatAnswer,

@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, Shared};
 use trine_engine::{Batch, BatchId, Event, Record};
 use trine_protocol::{Gid, Timestamp};
 
-use crate::{AppendError, PROBES, Store, StoreError};
+use crate::{AppendError, PROBE_PREFIX, Store, StoreError};
 use trine_clock::{self as clock, Stopwatch};
 
 /// The smallest probe: large enough to need new space on the disk.
@@ -187,7 +187,7 @@ impl Vitals {
 
 /// A batch with one record, of a gid that no index row points to.
 fn probe(bytes: usize, at: Timestamp) -> Arc<Batch> {
-    let name = format!("{PROBES}{:016x}", fastrand::u64(..));
+    let name = format!("{PROBE_PREFIX}{:016x}", fastrand::u64(..));
     let gid = Gid::parse(&name).unwrap_or_else(|_| unreachable!("it keeps to the grammar"));
     // Random text, because a database may compress.
     let detail = std::iter::repeat_with(fastrand::alphanumeric).take(bytes).collect();

@@ -49,7 +49,7 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
         Err(error) => return Err(AppendError::Failed(words::of(&error))),
     };
     let mut conflicts = BTreeSet::new();
-    let mut outcome = finish(&mut session.connection, unchecked).await;
+    let mut outcome = commit(&mut session.connection, unchecked).await;
     // In the same session, so that no other write of this process comes in between.
     if let Err(AppendFailure::Conflict(_)) = outcome {
         outcome = append_checked(&mut session.connection, batch, owner, &mut conflicts).await;
@@ -91,11 +91,11 @@ async fn append_checked(
         Ok(found) => *conflicts = found,
         Err(error) => return Err(roll_back(connection, error).await),
     }
-    finish(connection, command("", batch, owner, conflicts)).await
+    commit(connection, command("", batch, owner, conflicts)).await
 }
 
 /// Runs a command that ends with COMMIT.
-async fn finish(connection: &mut SqliteConnection, command: Bound) -> Result<(), AppendFailure> {
+async fn commit(connection: &mut SqliteConnection, command: Bound) -> Result<(), AppendFailure> {
     match command.execute(&mut *connection).await {
         Ok(_) => Ok(()),
         Err(error) => Err(roll_back(connection, error).await),
@@ -138,14 +138,15 @@ async fn conflicting(
 fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -> Bound {
     let Writing { records, rows, labels, .. } = Writing::new(batch, &owner.name, without);
     let mut text = begin.to_owned();
-    // Inside the database transaction, so that two processes that both believe to have the file never both write.
-    text.push_str(owner::STANDING);
+    // Fails the command if another process owns the file. Inside the database transaction, so that of two processes that both
+    // believe to have the file only one writes.
+    text.push_str(owner::CHECK_OWNER);
     JOURNAL.write(records.len(), &mut text);
     INDEX.write(rows.len(), &mut text);
     LABELS.write(labels.len(), &mut text);
     text.push_str("COMMIT");
-    let standing = statements::command(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
-    let bound = JOURNAL.bind(&records, standing, |statement, record| {
+    let command = statements::command(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
+    let bound = JOURNAL.bind(&records, command, |statement, record| {
         let Written { event, checksum } = group::written(record);
         let statement = statement.bind(record.gid.as_str()).bind(integer(record.seq)).bind(millis(record.at));
         statement.bind(event).bind(checksum)

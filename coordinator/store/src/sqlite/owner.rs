@@ -28,10 +28,12 @@ impl Owner {
     }
 }
 
-/// Fails unless the row is this process's own. The only way to make SQLite fail in the middle of a command is a number that
-/// is too large. Binds: name, incarnation.
-pub(super) const STANDING: &str = "SELECT CASE WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) \
-     THEN 1 ELSE abs(-9223372036854775808) END;";
+/// Fails unless this process owns the row. Binds: name, incarnation.
+///
+/// `abs` of the smallest integer has no result in 64 bits, so SQLite reports an integer overflow. Outside of a trigger,
+/// SQLite has no statement that fails on purpose.
+pub(super) const CHECK_OWNER: &str = "SELECT CASE \
+     WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) THEN 1 ELSE abs(-9223372036854775808) END;";
 
 /// Makes this process the owner of the file.
 pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Result<(), sqlx::Error> {

@@ -35,8 +35,9 @@ pub(super) const JOURNAL: Insert = Insert {
 
 /// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.
 ///
-/// `settled_at` is at least the time now (NULL stays NULL). A transaction keeps its own time when the clock leaps ahead;
-/// retention must not find a transaction old that has just settled.
+/// `settled_at` is at least the time of this write by SQLite's clock. An unsettled transaction has NULL, and NULL stays NULL:
+/// SQLite's `max` of two values is NULL if one of them is. A transaction's own time may be behind: it is kept when the clock
+/// leaps ahead. Without the `max`, retention would take a transaction that has just settled for an old one.
 pub(super) const INDEX: Insert = Insert {
     head: "INSERT INTO transactions (gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, \
            hosts)",

@@ -40,7 +40,7 @@ pub(super) fn written() {
     }
 }
 
-/// SQLite's message when [`super::owner::STANDING`] fails.
+/// SQLite's message when [`super::owner::CHECK_OWNER`] fails.
 pub(super) const NOT_OURS: &str = "integer overflow";
 
 /// Whether SQLite says that the file is malformed (11) or not a database (26).

@@ -7,7 +7,7 @@ use trine_engine::{Batch, BatchId, IndexRow, Record, Transaction};
 
 use super::fixture::{Tx, append};
 use crate::check::{FindingKind, check};
-use crate::{Options, PROBES, inspect, open};
+use crate::{Options, PROBE_PREFIX, inspect, open};
 
 /// Each is damaged in its way; the last one is not.
 const DAMAGE: [(&str, &str, FindingKind); 8] = [
@@ -45,7 +45,7 @@ pub(crate) async fn everything_that_is_damaged_is_found(
         append(&*store, Arc::new(Batch { id: BatchId(1), records, rows: vec![row] })).await;
     }
     // A coordinator that was cut off while it proved that it can write leaves this.
-    let records = Tx::new(&format!("{PROBES}left")).records([1]);
+    let records = Tx::new(&format!("{PROBE_PREFIX}left")).records([1]);
     append(&*store, Arc::new(Batch { id: BatchId(1), records, rows: Vec::new() })).await;
     let inspector = inspect(options).await.unwrap();
     let sound = check(&*inspector, |_| {}).await.unwrap();
