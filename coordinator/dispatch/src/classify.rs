@@ -1,10 +1,7 @@
-//! From an HTTP answer to an outcome. Pure: natively the status decides, never words in a body. A [`Dialect`] has its own
-//! requests, and its own reading of their answers.
+//! From an HTTP answer in the native dialect to an outcome. Pure. The status decides, never words in a body.
 //!
-//! Not here: whether an op may be refused at all (the engine knows), and answers that did not arrive whole
-//! (`transport`).
-
-mod dtm;
+//! Not here: answers in the dtm dialect (`dtm`), whether an op may be refused at all (the engine knows), and answers that did
+//! not arrive whole (`transport`).
 
 use hyper::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
@@ -15,8 +12,6 @@ use trine_protocol::{Op, Timestamp, headers};
 use super::decode::Body;
 use super::hints;
 use super::text::clean;
-
-pub(super) use dtm::Dialect;
 
 /// The outcome, and what an operator should know about it.
 pub(super) fn classify(
@@ -60,7 +55,7 @@ fn done(op: Op, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
 }
 
 /// The branch's output, and the reason if nothing of the body is kept.
-fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<String>) {
+pub(super) fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<String>) {
     let kept = match body {
         Body::Opaque { why, .. } => {
             return (Payload::default(), Some(format!("answer body {why}; not kept as the branch's output")));
@@ -101,7 +96,7 @@ fn said(headers: &HeaderMap, body: &Body) -> Option<String> {
 }
 
 /// What the answer means and what to do about it, then its own words.
-fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
+pub(super) fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
     let meaning = match status {
         300..=399 => return redirect(status, headers),
         400 | 422 => {
@@ -127,7 +122,7 @@ fn advice(status: u16, headers: &HeaderMap, body: &Body) -> String {
     in_words(status, meaning, headers, body)
 }
 
-fn in_words(status: u16, meaning: &str, headers: &HeaderMap, body: &Body) -> String {
+pub(super) fn in_words(status: u16, meaning: &str, headers: &HeaderMap, body: &Body) -> String {
     with_words(status, meaning, &clean(&body.words(headers)))
 }
 

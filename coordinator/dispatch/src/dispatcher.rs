@@ -12,7 +12,7 @@ use trine_protocol::{JournalId, Target};
 
 use super::address::Address;
 use super::answer::{FailedAttempt, NoAnswer, Unreached, report};
-use super::classify::Dialect;
+use super::dtm;
 use super::held::Held;
 use super::hosts::{Hosts, Key, NoPlace};
 use super::location::{self, Location};
@@ -194,7 +194,7 @@ fn rest_ms() -> u64 {
 pub(super) fn dialect_of(call: &Call, journal: &JournalId) -> Result<Box<dyn WireDialect>, String> {
     match &call.terms {
         None => Ok(Box::new(Native::new(journal.clone()))),
-        Some(terms) => match Dialect::of(terms) {
+        Some(terms) => match dtm::Dialect::of(terms) {
             Some(dialect) => Ok(Box::new(dialect)),
             None => Err("the transaction's terms cannot be read, so nothing was sent; \
                 was it created by a newer version of the coordinator?"

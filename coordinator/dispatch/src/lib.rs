@@ -3,9 +3,10 @@
 //! A caller makes one attempt and reports the answer as an outcome. A caller never repeats a call, follows no redirect and
 //! knows no rule of any pattern. The engine decides whether and when there is another attempt.
 //!
-//! [`Dispatcher`] chooses the call's dialect by its terms (`wire_dialect`, `native`, `classify/dtm`), resolves the target in the
+//! [`Dispatcher`] chooses the call's dialect by its terms (`wire_dialect`, `native`, `dtm`), resolves the target in the
 //! [`Directory`], waits for a place at the host (`hosts`), looks the name up (`names`), connects (`connect`), and makes the
-//! request (`request`; `http` or `grpc`). `classify`, `transport` and `hints` turn the answer (`answer`) into an outcome.
+//! request (`request`; `http` or `grpc`). Answers become outcomes in `classify` (native, HTTP),
+//! `grpc/outcome` (native, gRPC) and `dtm/answer`. `transport` and `grpc/failure` describe attempts without an answer.
 
 mod address;
 mod answer;
@@ -14,6 +15,7 @@ mod connect;
 mod decode;
 mod directory;
 mod dispatcher;
+mod dtm;
 mod grpc;
 mod held;
 mod hints;

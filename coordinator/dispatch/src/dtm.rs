@@ -14,8 +14,8 @@ use trine_engine::{Call, Outcome};
 use trine_protocol::dtm::{CallProtocol, NO_BRANCH, Terms, TransType, op};
 use trine_protocol::{Op, Timestamp};
 
-use super::Body;
 use crate::answer::Classified;
+use crate::decode::Body;
 use crate::grpc;
 use crate::location::Location;
 use crate::wire_dialect::WireDialect;

@@ -7,7 +7,8 @@ use tonic::Code;
 use trine_engine::Outcome;
 use trine_protocol::dtm::result::{FAILURE, ONGOING};
 
-use super::super::{Body, advice, in_words, output};
+use crate::classify::{advice, in_words, output};
+use crate::decode::Body;
 use crate::grpc::{Reply, outcome};
 use crate::hints::NO_REASON;
 use crate::text::clean;
