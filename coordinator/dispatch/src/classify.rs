@@ -9,31 +9,29 @@ use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Timestamp, headers};
 
+use super::answer::Classified;
 use super::decode::Body;
 use super::hints;
 use super::text::clean;
 
-/// The outcome, and what an operator should know about it.
-pub(super) fn classify(
-    op: Op,
-    status: u16,
-    headers: &HeaderMap,
-    body: &Body,
-    now: Timestamp,
-) -> (Outcome, Option<String>) {
-    match status {
+/// What an answer to a call of this op means.
+pub(super) fn classify(op: Op, status: u16, headers: &HeaderMap, body: &Body, now: Timestamp) -> Classified {
+    if let Some(words) = conflict(status, headers, body) {
+        return Classified::conflict(status, words);
+    }
+    let (outcome, error) = match status {
         200..=299 => done(op, headers, body),
         409 => (Outcome::Refused { reason: reason(headers, body) }, None),
         425 => hints::ongoing(headers.get(RETRY_AFTER), now),
         429 | 503 if headers.contains_key(RETRY_AFTER) => hints::ongoing(headers.get(RETRY_AFTER), now),
         _ if is_client_error(status) => (Outcome::ClientError, Some(clean(&advice(status, headers, body)))),
         _ => (Outcome::Unknown, Some(clean(&advice(status, headers, body)))),
-    }
+    };
+    Classified { status_code: status, outcome, parks: None, error }
 }
 
-/// Whether repeating the request as it is cannot help: the path, the method, the credentials or the payload is wrong. Every 4xx
-/// says so, except those whose cause may pass by itself: a timeout, a refusal or another conflict, the fence, a lock, a call
-/// that failed behind the participant, a time that has not come, a rate limit.
+/// True if repeating the unchanged request cannot succeed: the path, the method, the credentials or the payload is wrong. Every
+/// 4xx is, except 408, 409, 412, 423, 424, 425 and 429, whose causes may pass without a change.
 pub(super) fn is_client_error(status: u16) -> bool {
     match status {
         408 | 409 | 412 | 423 | 424 | 425 | 429 => false,
@@ -42,8 +40,9 @@ pub(super) fn is_client_error(status: u16) -> bool {
     }
 }
 
-/// The words for an operator, if the participant has the gid and branch on record from elsewhere: no retry helps then.
-pub(super) fn conflict(status: u16, headers: &HeaderMap, body: &Body) -> Option<String> {
+/// The conflict that the participant reports, if any, in words for an operator: its record of this gid and branch has another
+/// journal or another payload. No retry helps then.
+fn conflict(status: u16, headers: &HeaderMap, body: &Body) -> Option<String> {
     let meaning = hints::conflict(headers.get(headers::CONFLICT).filter(|_| status == 412))?;
     Some(clean(&with_words(status, meaning, &said(headers, body).unwrap_or_default())))
 }
@@ -61,7 +60,7 @@ pub(super) fn output(headers: &HeaderMap, body: &Body) -> (Payload, Option<Strin
             return (Payload::default(), Some(format!("answer body {why}; not kept as the branch's output")));
         }
         Body::Whole(_) => Some(body.kept(headers)).filter(|kept| kept.len() <= OUTPUT_BYTES_MAX),
-        // A cut document would be a lie; none is a fact.
+        // Keep no output rather than a part of one.
         Body::Cut(_) => None,
     };
     match kept {

@@ -23,7 +23,12 @@ fn whole(body: &str) -> Body {
 
 fn ask(op: Op, status: u16, pairs: &[(&'static str, &str)], body: &str) -> (Outcome, Option<String>) {
     let headers = headers(pairs);
-    classify(op, status, &headers, &whole(body).decoded(&headers, OUTPUT_BYTES_MAX), NOW)
+    read(op, status, &headers, &whole(body).decoded(&headers, OUTPUT_BYTES_MAX))
+}
+
+fn read(op: Op, status: u16, headers: &HeaderMap, body: &Body) -> (Outcome, Option<String>) {
+    let classified = classify(op, status, headers, body, NOW);
+    (classified.outcome, classified.error)
 }
 
 fn done_with(output: &str) -> Outcome {
@@ -64,7 +69,7 @@ fn any_409_is_refused_whatever_its_body_says() {
 #[test]
 fn a_reason_is_bounded_and_fit_for_a_terminal() {
     let body = Body::Cut([b"\x1b[2J\xff".as_slice(), &[b'x'; OUTPUT_BYTES_MAX]].concat());
-    let (Outcome::Refused { reason }, None) = classify(Op::Action, 409, &HeaderMap::new(), &body, NOW) else {
+    let (Outcome::Refused { reason }, None) = read(Op::Action, 409, &HeaderMap::new(), &body) else {
         panic!("not refused");
     };
     assert!(reason.len() <= TEXT_BYTES_MAX && !reason.contains(char::is_control), "{reason}");
@@ -183,7 +188,7 @@ fn an_answers_own_words_follow_the_advice() {
 #[test]
 fn an_oversized_output_is_left_out_rather_than_cut() {
     let body = Body::Cut(vec![b'{'; OUTPUT_BYTES_MAX]);
-    let (outcome, error) = classify(Op::Action, 200, &HeaderMap::new(), &body, NOW);
+    let (outcome, error) = read(Op::Action, 200, &HeaderMap::new(), &body);
     assert_eq!(outcome, done_with(""));
     assert!(error.is_some_and(|error| error.starts_with("answer body larger than 16384 bytes, not kept")));
 }
@@ -211,10 +216,10 @@ fn a_reason_is_read_in_the_charset_it_is_in_and_is_no_binary() {
         ("application/octet-stream", b"\x1f\x8b\x08\0", "4 bytes of application/octet-stream"),
     ] {
         let body = Body::Whole(body.to_vec());
-        let (outcome, _) = classify(Op::Action, 409, &headers(&[("content-type", kind)]), &body, NOW);
+        let (outcome, _) = read(Op::Action, 409, &headers(&[("content-type", kind)]), &body);
         assert_eq!(outcome, Outcome::Refused { reason: reason.into() }, "{kind}");
     }
-    let (_, error) = classify(Op::Action, 500, &HeaderMap::new(), &Body::Whole(vec![0xff; 3]), NOW);
+    let (_, error) = read(Op::Action, 500, &HeaderMap::new(), &Body::Whole(vec![0xff; 3]));
     assert!(error.unwrap().ends_with(": 3 bytes of no stated type"));
 }
 
@@ -222,7 +227,8 @@ fn a_reason_is_read_in_the_charset_it_is_in_and_is_no_binary() {
 fn a_412_that_names_a_conflict_parks_and_says_what_is_on_record() {
     let asked = |status, value: Option<&'static str>, body: &str| {
         let pairs: Vec<_> = value.map(|value| (headers::CONFLICT, value)).into_iter().collect();
-        conflict(status, &headers(&pairs), &whole(body))
+        let classified = classify(Op::Action, status, &headers(&pairs), &whole(body), NOW);
+        classified.parks.and(classified.error)
     };
     let problem = r#"{"title":"On record","detail":"order-1/stock is of journal 7"}"#;
     for (value, words) in [

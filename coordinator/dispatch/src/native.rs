@@ -40,11 +40,7 @@ impl WireDialect for Native {
         body: &Body,
         now: Timestamp,
     ) -> Classified {
-        if let Some(words) = classify::conflict(status, headers, body) {
-            return Classified::conflict(status, words);
-        }
-        let (outcome, error) = classify::classify(call.op(), status, headers, body, now);
-        Classified { status_code: status, outcome, parks: None, error }
+        classify::classify(call.op(), status, headers, body, now)
     }
 
     fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {

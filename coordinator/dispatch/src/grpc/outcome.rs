@@ -15,7 +15,7 @@ use crate::text::clean;
 /// When to ask again, in seconds or as an HTTP date.
 const RETRY_AFTER: &str = "retry-after";
 
-/// The outcome, and what an operator should know about it.
+/// What a reply to a call of this op means.
 pub(crate) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Classified {
     let stated = reply.metadata(headers::CONFLICT).filter(|_| reply.status == Code::AlreadyExists);
     if let Some(meaning) = hints::conflict(stated) {
@@ -35,7 +35,7 @@ pub(crate) fn classify(op: Op, reply: &Reply, now: Timestamp) -> Classified {
     Classified { status_code: reply.status_code(), outcome, parks: None, error }
 }
 
-/// Whether repeating the request as it is cannot help: somebody has to change the request, the target or the credentials.
+/// True if repeating the unchanged request cannot succeed: the request, the target or the credentials must change.
 fn is_client_error(status: Code) -> bool {
     matches!(
         status,
@@ -58,7 +58,7 @@ fn done(op: Op, reply: &Reply) -> (Outcome, Option<String>) {
 pub(crate) fn output(reply: &Reply) -> (Payload, Option<String>) {
     match &reply.message {
         Message::Whole(bytes) => (Payload::from(bytes.as_slice()), None),
-        // A part of a message would be a lie; none is a fact.
+        // Keep no output rather than a part of one.
         Message::TooLarge => {
             let error =
                 format!("reply larger than {OUTPUT_BYTES_MAX} bytes, not kept as the branch's output");
