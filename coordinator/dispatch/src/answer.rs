@@ -1,7 +1,17 @@
-//! The end of one attempt: an answer that was read, or the reason why there is none. The files that make calls, read
-//! answers and report attempts share these types.
+//! The end of one attempt: an answer that was read ([`Classified`]), or the reason why there is none ([`NoAnswer`]). The files
+//! that make calls, read answers and report attempts share these types.
+//!
+//! The words for a call without an answer, from the connection ([`Unreached`]) to the lane ([`Returned`](super::Returned)):
+//!
+//! | Word | Meaning |
+//! |---|---|
+//! | failed | The attempt counts. The call may have run, unless there was no connection |
+//! | not sent | Nothing left this process, so no attempt counts: the name has no address or no live instance, or there may be no local port |
+//! | held | Nothing left this process, because this coordinator lacks a place, a look-up, a descriptor or memory. No attempt counts, and the branch is not parked for it |
 
 use trine_engine::{Answer, CallReport, Outcome, ParkCause};
+
+use super::text::clean;
 
 /// An answer that arrived whole, and what it means.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,29 +39,36 @@ pub(super) struct FailedAttempt {
     pub(super) error: String,
 }
 
-/// Why there is no answer to classify.
+/// Why there is no answer to classify. The words are defined at the top of this file.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
-    /// The attempt was made, and nobody knows whether the call ran.
     Failed(FailedAttempt),
-    /// Nothing left this process: there was no attempt.
     NotSent(String),
-    /// Nothing left this process, because this coordinator itself lacks something (see [`Returned::Held`](super::Returned)).
     Held(String),
 }
 
-/// Why there is no connection.
+/// Why there is no connection. The words are defined at the top of this file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreached {
-    /// Nothing was sent: the name of the host is not known, or there may be no local port. No attempt is counted.
     #[error("{0}")]
     NotSent(String),
-    /// Nothing was sent, because this coordinator itself lacks something, such as file descriptors.
     #[error("{0}")]
     Held(String),
     /// The host, or something on the way to the host, refused or did not answer.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<Unreached> for NoAnswer {
+    fn from(unreached: Unreached) -> Self {
+        match unreached {
+            Unreached::NotSent(words) => Self::NotSent(clean(&words)),
+            Unreached::Held(words) => Self::Held(clean(&words)),
+            Unreached::Failed(words) => {
+                Self::Failed(FailedAttempt { status_code: None, error: clean(&words) })
+            }
+        }
+    }
 }
 
 /// The answer that the engine gets, of an attempt that took `duration_ms`.

@@ -75,7 +75,7 @@ enum Change {
 
 /// Why a name has no live instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unresolved {
+pub(super) enum NoInstance {
     /// Nobody ever registered it.
     #[error(
         "no participant is registered as `{0}`; start the service, or correct the name in the branch's target"
@@ -179,15 +179,15 @@ impl Directory {
     }
 
     /// The URL of `path` at the instance whose turn it is.
-    pub(super) fn resolve(&self, name: &str, path: &str) -> Result<String, Unresolved> {
+    pub(super) fn resolve(&self, name: &str, path: &str) -> Result<String, NoInstance> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = known.names.get(name).ok_or_else(|| Unresolved::NeverRegistered(name.to_owned()))?;
+        let entry = known.names.get(name).ok_or_else(|| NoInstance::NeverRegistered(name.to_owned()))?;
         let turn = entry.next.fetch_add(1, Ordering::Relaxed);
         let alive = || entry.instances.iter().filter(|(_, life)| life.left_ms() > 0);
         let count = alive().count();
         let (base_url, _) =
             turn.checked_rem(count).and_then(|index| alive().nth(index)).ok_or_else(|| {
-                Unresolved::NoneAlive {
+                NoInstance::NoneAlive {
                     name: name.to_owned(),
                     since: entry.instances.values().map(|life| life.expires_at).max(),
                 }

@@ -37,7 +37,7 @@ pub struct Dispatcher {
 }
 
 /// Longest pause before a call that did not leave is offered again.
-const NOWHERE_MS: u64 = 2_000;
+const RETRY_PAUSE_MS_MAX: u64 = 2_000;
 
 /// Where a target leads now.
 enum Destination {
@@ -45,12 +45,12 @@ enum Destination {
     Grpc(grpc::Destination),
 }
 
-/// A target that leads nowhere.
-enum Nowhere {
-    /// It leads somewhere as soon as an instance registers.
-    Now(String),
-    /// It leads nowhere until a person changes something.
-    Ever(String),
+/// Why a target cannot be resolved.
+enum Unresolvable {
+    /// Until an instance registers.
+    NoInstance(String),
+    /// Until a person corrects the target.
+    BadTarget(String),
 }
 
 impl Dispatcher {
@@ -65,26 +65,25 @@ impl Dispatcher {
     }
 
     async fn make(self, call: Call) -> Returned {
-        let unmade = |error| Returned::Answer(report(Err(FailedAttempt { status_code: None, error }), 0));
+        let failed = |error| report(Err(FailedAttempt { status_code: None, error }), 0);
         let not_sent = |reason: String| {
-            let retry_after_ms = rest_ms();
+            let retry_after_ms = retry_pause_ms();
             tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
             Returned::NotSent { retry_after_ms, reason }
         };
         let dialect = match dialect_of(&call, &self.journal) {
             Ok(dialect) => dialect,
-            Err(error) => return unmade(error),
+            Err(error) => return Returned::Answer(failed(error)),
         };
         let destination = match self.locate(&call.target) {
             Ok(destination) => destination,
             // Nothing was asked of anybody, so nothing is counted: the participant's instances may be about to
             // register again, after a restart of theirs or ours.
-            Err(Nowhere::Now(error)) => return not_sent(clean(&error)),
-            Err(Nowhere::Ever(error)) => {
-                let answer = report(Err(FailedAttempt { status_code: None, error }), 0);
-                // No retry mends a target. The dialect's are repeated all the same, as dtm does.
+            Err(Unresolvable::NoInstance(error)) => return not_sent(clean(&error)),
+            Err(Unresolvable::BadTarget(error)) => {
+                // No retry mends a target. Calls in the dtm dialect are repeated all the same, as dtm does.
                 let outcome = if call.terms.is_none() { Outcome::ClientError } else { Outcome::Unknown };
-                return Returned::Answer(Answer { outcome, ..answer });
+                return Returned::Answer(Answer { outcome, ..failed(error) });
             }
         };
         let origin = destination.origin();
@@ -103,7 +102,7 @@ impl Dispatcher {
         let address = destination.address();
         if let Err(error) = self.names.resolve(address.name()).await {
             return match error.unreached(address.host()) {
-                Unreached::Held(reason) => self.hold(&call, clean(&reason), rest_ms()),
+                Unreached::Held(reason) => self.hold(&call, clean(&reason), retry_pause_ms()),
                 Unreached::NotSent(reason) | Unreached::Failed(reason) => not_sent(clean(&reason)),
             };
         }
@@ -116,7 +115,7 @@ impl Dispatcher {
             Ok(classified) => Ok(classified),
             Err(NoAnswer::Failed(failed)) => Err(failed),
             Err(NoAnswer::NotSent(reason)) => return not_sent(reason),
-            Err(NoAnswer::Held(reason)) => return self.hold(&call, reason, rest_ms()),
+            Err(NoAnswer::Held(reason)) => return self.hold(&call, reason, retry_pause_ms()),
         };
         let answer = report(end, stopwatch.elapsed_ms());
         tracing::debug!(
@@ -131,7 +130,7 @@ impl Dispatcher {
         Returned::Answer(answer)
     }
 
-    /// Holds a call back, because this coordinator lacks something. The participant has no part in that.
+    /// Holds a call back: this coordinator lacks a place, a look-up, a descriptor or memory. The participant has no part in that.
     fn hold(&self, call: &Call, reason: String, retry_after_ms: u64) -> Returned {
         tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was held back");
         self.held.note(&reason);
@@ -139,15 +138,16 @@ impl Dispatcher {
     }
 
     /// Where a target leads now.
-    fn locate(&self, target: &Target) -> Result<Destination, Nowhere> {
-        let broken = |why: &str| Nowhere::Ever(format!("the branch's URL cannot be called: {why}"));
+    fn locate(&self, target: &Target) -> Result<Destination, Unresolvable> {
+        let broken = |why: &str| Unresolvable::BadTarget(format!("the branch's URL cannot be called: {why}"));
         if let Some(method) = target.grpc() {
             return grpc::Destination::of(method).map(Destination::Grpc).map_err(|why| broken(&why));
         }
         let text = match target.participant() {
-            Some((name, path)) => {
-                self.directory.resolve(name, path).map_err(|error| Nowhere::Now(error.to_string()))?
-            }
+            Some((name, path)) => self
+                .directory
+                .resolve(name, path)
+                .map_err(|error| Unresolvable::NoInstance(error.to_string()))?,
             None => target.as_str().to_owned(),
         };
         Location::of(&text).map(Destination::Http).map_err(|why| broken(&why))
@@ -185,8 +185,8 @@ impl Destination {
     }
 }
 
-fn rest_ms() -> u64 {
-    fastrand::u64(NOWHERE_MS / 2..=NOWHERE_MS)
+fn retry_pause_ms() -> u64 {
+    fastrand::u64(RETRY_PAUSE_MS_MAX / 2..=RETRY_PAUSE_MS_MAX)
 }
 
 /// The dialect of a call from this journal, by the terms that its transaction carries. Nothing after this choice asks which

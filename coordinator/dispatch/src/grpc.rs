@@ -80,9 +80,7 @@ impl Client {
         match tokio::time::timeout(limit, self.converse(&question, limit, destination, &mut stage)).await {
             Ok(Ok(reply)) => Ok(dialect.read_grpc(call, &reply, clock::now())),
             Ok(Err(NoReply::Words(words))) => Err(failed(words)),
-            Ok(Err(NoReply::Unreached(Unreached::Failed(words)))) => Err(failed(words)),
-            Ok(Err(NoReply::Unreached(Unreached::NotSent(words)))) => Err(NoAnswer::NotSent(clean(&words))),
-            Ok(Err(NoReply::Unreached(Unreached::Held(words)))) => Err(NoAnswer::Held(clean(&words))),
+            Ok(Err(NoReply::Unreached(unreached))) => Err(unreached.into()),
             Ok(Err(NoReply::NotGrpc(status, words))) => {
                 let (outcome, error) = (dialect.read_not_grpc(status), Some(clean(&words)));
                 Ok(Classified { status_code: status, outcome, parks: None, error })

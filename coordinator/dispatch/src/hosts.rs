@@ -2,8 +2,8 @@
 //!
 //! Several services may stand behind one host, such as a gateway. Each service has its own places and its own line, so a
 //! service that hangs fills only its own places. The host bounds the places of all its services together. The last quarter of
-//! a host's places is for services that have few, so that services that hang leave room for one that works. When a full host
-//! gets a free place, the waiting service with the fewest places gets it. A host without calls is forgotten.
+//! a host's places is reserved for services that have few, so that services that hang leave room for one that works. When a
+//! full host gets a free place, the waiting service with the fewest places gets it. A host without calls is forgotten.
 //! Not here: connections, which the clients keep.
 
 use std::collections::{HashMap, VecDeque};
@@ -17,7 +17,7 @@ use super::Options;
 /// Pause of a call that got no place, before jitter.
 const TURNED_AWAY_MS_MIN: u64 = 250;
 const TURNED_AWAY_MS_MAX: u64 = 10_000;
-/// The last of a host's places, as a part of all, are for services that have less than that part of all.
+/// The last 1/`LAST_PART` of a host's places is reserved for services that have fewer than 1/`FEW_PART` of them.
 const LAST_PART: usize = 4;
 const FEW_PART: usize = 32;
 /// Most services that are told apart at one host; all others share one line. Paths come from clients, so without this bound
@@ -111,8 +111,8 @@ pub(super) enum Full {
     Service,
     /// Its host's, for all services there.
     Host,
-    /// Its host's last places, which are for services that have few.
-    Rest,
+    /// Its host's last places, which are reserved for services that have few.
+    Reserved,
     /// All hosts' together.
     Everywhere,
 }
@@ -128,7 +128,7 @@ impl Full {
             Self::Host => {
                 format!("the host {host} has as many calls under way as it may have (dispatch.per_host_max)")
             }
-            Self::Rest => format!(
+            Self::Reserved => format!(
                 "three quarters of the calls that the host {host} may have (dispatch.per_host_max) are under way, and the rest \
                 is for services that have few"
             ),
@@ -282,7 +282,7 @@ impl Service {
         } else if at_host >= per_host_max {
             Some(Full::Host)
         } else {
-            is_kept_for_others(at_host, per_host_max, self.under_way).then_some(Full::Rest)
+            is_kept_for_others(at_host, per_host_max, self.under_way).then_some(Full::Reserved)
         }
     }
 
@@ -290,8 +290,8 @@ impl Service {
     /// come back every second.
     fn turn_away(&mut self, full: Full) -> NoPlace {
         self.turned_away = self.turned_away.saturating_add(1);
-        let rest_ms = TURNED_AWAY_MS_MIN.saturating_add(self.turned_away).min(TURNED_AWAY_MS_MAX);
-        NoPlace { retry_after_ms: jittered(rest_ms), full }
+        let pause_ms = TURNED_AWAY_MS_MIN.saturating_add(self.turned_away).min(TURNED_AWAY_MS_MAX);
+        NoPlace { retry_after_ms: jittered(pause_ms), full }
     }
 }
 
@@ -331,7 +331,7 @@ impl Drop for InLine {
     }
 }
 
-/// Whether what is left of `max` is for those who have few. `own`: what the one who asks has.
+/// Whether the places left of `max` are reserved for others. `own`: the places of the service or host that asks.
 pub(super) fn is_kept_for_others(taken: usize, max: usize, own: usize) -> bool {
     taken >= max - max / LAST_PART && own >= (max / FEW_PART).max(1)
 }

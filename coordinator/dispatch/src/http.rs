@@ -88,7 +88,8 @@ impl Client {
                 Ok(dialect.read_http(call, status, response.headers(), &body, clock::now()))
             }
             Ok(Err(Broken::Sending(error))) => {
-                Err(unsent(&error).unwrap_or_else(|| failed(None, transport::failure(stage, host, &error))))
+                let unreached = transport::find::<Unreached>(&error).cloned().map(NoAnswer::from);
+                Err(unreached.unwrap_or_else(|| failed(None, transport::failure(stage, host, &error))))
             }
             Ok(Err(Broken::Reading(error))) => {
                 Err(failed(status_code, transport::failure(stage, host, &error)))
@@ -118,17 +119,6 @@ impl Client {
 enum Broken {
     Sending(legacy::Error),
     Reading(hyper::Error),
-}
-
-/// Why a call never left, if the connector said so.
-fn unsent(error: &legacy::Error) -> Option<NoAnswer> {
-    match transport::find::<Unreached>(error)? {
-        Unreached::NotSent(words) => Some(NoAnswer::NotSent(clean(words))),
-        Unreached::Held(words) => Some(NoAnswer::Held(clean(words))),
-        Unreached::Failed(words) => {
-            Some(NoAnswer::Failed(FailedAttempt { status_code: None, error: clean(words) }))
-        }
-    }
 }
 
 /// Whether a request never had a connection to be sent on.

@@ -52,7 +52,7 @@ pub(super) enum Unresolved {
     Late,
     /// A name server failed, or could not be asked.
     Failed(String),
-    /// No name server was asked, because this coordinator itself lacks something.
+    /// No name server was asked, because this coordinator lacks a look-up, a descriptor or memory.
     Held(String),
 }
 

@@ -208,7 +208,7 @@ async fn who_is_turned_away_hears_which_bound_left_no_place() {
     for _ in 0..6 {
         held.push(hosts.enter(&one).await.unwrap());
     }
-    assert_eq!(full(&one).await, Full::Rest);
+    assert_eq!(full(&one).await, Full::Reserved);
     held.push(hosts.enter(&two).await.unwrap());
     held.push(hosts.enter(&key("http://a:1", "/three")).await.unwrap());
     assert_eq!(full(&one).await, Full::Host);
