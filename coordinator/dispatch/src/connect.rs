@@ -66,11 +66,11 @@ impl Dialer {
 
     async fn attempt(&self, address: &Address, found: &[SocketAddr]) -> Result<Connected, Unreached> {
         let host = address.host();
-        let leave = self.sockets.take(host)?;
+        let permit = self.sockets.take(host)?;
         let tcp = dial(host, found, self.limit).await?;
         // Small writes leave at once. Without the option calls are slower and still right.
         drop(tcp.set_nodelay(true));
-        let tcp = Counted::new(tcp, leave);
+        let tcp = Counted::new(tcp, permit);
         let Some(name) = address.tls() else {
             return Ok(Connected { transport: Box::new(tcp), protocol: None });
         };

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use super::answer::Unreached;
 use source::Source;
 use trine_clock::Stopwatch;
-use zones::{NoLeave, Zones};
+use zones::{NoLookup, Zones};
 
 /// Most names that are remembered. Targets come from clients, so there is no end of names by itself.
 const NAMES_MAX: usize = 10_000;
@@ -195,8 +195,8 @@ impl Inner {
         let place = match self.zones.enter(name, is_repeat, self.limit).await {
             Ok(place) => place,
             // The name has failed, and the last look-ups of its zone have: so would this one.
-            Err(NoLeave::Silent) if is_repeat => return Err(Unresolved::Late),
-            Err(NoLeave::Silent | NoLeave::Full) => {
+            Err(NoLookup::Silent) if is_repeat => return Err(Unresolved::Late),
+            Err(NoLookup::Silent | NoLookup::Full) => {
                 return Err(Unresolved::Held("too many look-ups are under way".into()));
             }
         };

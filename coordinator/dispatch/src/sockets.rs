@@ -30,7 +30,7 @@ struct Open {
 
 /// A permit for one connection. Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Leave {
+pub(super) struct Permit {
     open: Arc<Mutex<Open>>,
     host: String,
 }
@@ -39,7 +39,7 @@ pub(super) struct Leave {
 #[derive(Debug)]
 pub(super) struct Counted<T> {
     io: T,
-    _leave: Leave,
+    _permit: Permit,
 }
 
 impl Sockets {
@@ -48,7 +48,7 @@ impl Sockets {
     }
 
     /// A permit for one more connection to a host.
-    pub(super) fn take(&self, host: &str) -> Result<Leave, Unreached> {
+    pub(super) fn take(&self, host: &str) -> Result<Permit, Unreached> {
         let mut open = lock(&self.open);
         let own = open.by_host.get(host).copied().unwrap_or(0);
         if open.all >= self.max || hosts::is_kept_for_others(open.all, self.max, own) {
@@ -59,11 +59,11 @@ impl Sockets {
         }
         open.all += 1;
         open.by_host.insert(host.to_owned(), own + 1);
-        Ok(Leave { open: Arc::clone(&self.open), host: host.to_owned() })
+        Ok(Permit { open: Arc::clone(&self.open), host: host.to_owned() })
     }
 }
 
-impl Drop for Leave {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = lock(&self.open);
         open.all -= 1;
@@ -82,8 +82,8 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 }
 
 impl<T> Counted<T> {
-    pub(super) fn new(io: T, leave: Leave) -> Self {
-        Self { io, _leave: leave }
+    pub(super) fn new(io: T, permit: Permit) -> Self {
+        Self { io, _permit: permit }
     }
 }
 

@@ -34,12 +34,12 @@ pub(super) struct Zones {
 #[derive(Debug)]
 struct Zone {
     places: Arc<Semaphore>,
-    /// The one who asks whether a silent zone answers again.
+    /// One permit: for the look-up that finds out whether a silent zone answers again.
     probe: Arc<Semaphore>,
     unanswered: AtomicU32,
 }
 
-/// A permit to ask. Given back when dropped.
+/// A permit for one look-up. Given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     zone: Arc<Zone>,
@@ -47,10 +47,10 @@ pub(super) struct Place {
     _repeat: Option<OwnedSemaphorePermit>,
 }
 
-/// Why there is no permit.
+/// Why a name may not be looked up now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoLeave {
-    /// Too many ask.
+pub(super) enum NoLookup {
+    /// Too many look-ups are under way.
     Full,
     /// The zone has not answered for some look-ups in a row, and is being asked again.
     Silent,
@@ -64,14 +64,19 @@ impl Zones {
     }
 
     /// Waits for a permit, at most this long for each bound. `is_repeat`: the name could not be resolved lately.
-    pub(super) async fn enter(&self, name: &str, is_repeat: bool, limit: Duration) -> Result<Place, NoLeave> {
+    pub(super) async fn enter(
+        &self,
+        name: &str,
+        is_repeat: bool,
+        limit: Duration,
+    ) -> Result<Place, NoLookup> {
         let in_time = async |places: &Arc<Semaphore>| {
             let asked = tokio::time::timeout(limit, Arc::clone(places).acquire_owned()).await;
-            asked.ok().and_then(Result::ok).ok_or(NoLeave::Full)
+            asked.ok().and_then(Result::ok).ok_or(NoLookup::Full)
         };
         let zone = self.zone(name);
         let own = if zone.unanswered.load(Ordering::Relaxed) >= SILENT_AFTER {
-            Arc::clone(&zone.probe).try_acquire_owned().map_err(|_| NoLeave::Silent)?
+            Arc::clone(&zone.probe).try_acquire_owned().map_err(|_| NoLookup::Silent)?
         } else {
             in_time(&zone.places).await?
         };
@@ -130,7 +135,7 @@ mod tests {
             held.push(zones.enter(&format!("{n}.slow.example"), false, LIMIT).await.unwrap());
         }
         assert!(
-            zones.enter("one-more.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Full)
+            zones.enter("one-more.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLookup::Full)
         );
         zones.enter("b.well.example", false, LIMIT).await.unwrap();
         zones.enter("localdomain", false, LIMIT).await.unwrap();
@@ -161,7 +166,7 @@ mod tests {
             zones.enter(&format!("{n}.a.slow.example."), false, LIMIT).await.unwrap().ended(false);
         }
         let probe = zones.enter("b.slow.EXAMPLE", false, LIMIT).await.unwrap();
-        assert!(zones.enter("c.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Silent));
+        assert!(zones.enter("c.slow.example", false, LIMIT).await.is_err_and(|why| why == NoLookup::Silent));
         probe.ended(true);
         let both = (
             zones.enter("b.slow.example", false, LIMIT).await,
@@ -177,10 +182,10 @@ mod tests {
         for n in 0..16 {
             held.push(zones.enter(&format!("partner{n}.example"), true, LIMIT).await.unwrap());
         }
-        assert!(zones.enter("one-more.example", true, LIMIT).await.is_err_and(|why| why == NoLeave::Full));
+        assert!(zones.enter("one-more.example", true, LIMIT).await.is_err_and(|why| why == NoLookup::Full));
         for n in held.len()..64 {
             held.push(zones.enter(&format!("first{n}.example"), false, LIMIT).await.unwrap());
         }
-        assert!(zones.enter("stock.example", false, LIMIT).await.is_err_and(|why| why == NoLeave::Full));
+        assert!(zones.enter("stock.example", false, LIMIT).await.is_err_and(|why| why == NoLookup::Full));
     }
 }
