@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::ownership::Liveness;
 
 /// Pause before a held call is tried again.
-const PUT_OFF_MS: u64 = 500;
+const HELD_RETRY_MS: u64 = 500;
 
 /// The chain that lanes call. A call that the gate holds back is not counted: the dispatcher never saw it.
 pub(crate) fn chain(dispatcher: Dispatcher, metrics: Metrics, liveness: Arc<Liveness>) -> Arc<dyn Caller> {
@@ -32,7 +32,7 @@ impl Caller for LivenessGate {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
         if self.liveness.is_cut_off() {
             let reason = "this coordinator is cut off from its store and makes no calls".to_owned();
-            let held = Returned::Held { retry_after_ms: PUT_OFF_MS, reason };
+            let held = Returned::Held { retry_after_ms: HELD_RETRY_MS, reason };
             return Box::pin(std::future::ready(held));
         }
         self.caller.call(call)

@@ -26,7 +26,7 @@ use trine_protocol::{Gid, Pattern, Timestamp};
 
 use crate::metrics::Metrics;
 use crate::skew::{self, StoreClock, Verdict};
-use door::{Admission, Adoption};
+use door::{Admission, OwnershipNews};
 use lane::Lane;
 use parts::Parts;
 use trine_clock::{self as clock, Clock};
@@ -105,7 +105,7 @@ pub struct Handle {
 #[derive(Debug, Clone)]
 struct LaneSender {
     commands: mpsc::Sender<Admission>,
-    adoptions: mpsc::Sender<Adoption>,
+    news: mpsc::Sender<OwnershipNews>,
     residents: Arc<AtomicU64>,
     residents_max: u64,
 }
@@ -164,17 +164,17 @@ impl Handle {
         self.hand_over(gids, true).await;
     }
 
-    async fn hand_over(&self, gids: Vec<Gid>, taken: bool) {
+    async fn hand_over(&self, gids: Vec<Gid>, just_adopted: bool) {
         let mut by_lane: Vec<Vec<Gid>> = vec![Vec::new(); self.lanes.len()];
         for gid in gids {
             by_lane[lane_of(&gid, self.lanes.len())].push(gid);
         }
-        let adoptions = by_lane.into_iter().zip(self.lanes.iter()).filter(|(gids, _)| !gids.is_empty());
-        futures_util::future::join_all(adoptions.map(|(gids, lane)| async move {
-            let (done, adopted) = oneshot::channel();
-            if lane.adoptions.send(Adoption::Wanted { gids, taken, done }).await.is_ok() {
+        let news = by_lane.into_iter().zip(self.lanes.iter()).filter(|(gids, _)| !gids.is_empty());
+        futures_util::future::join_all(news.map(|(gids, lane)| async move {
+            let (done, loaded) = oneshot::channel();
+            if lane.news.send(OwnershipNews::BringIn { gids, just_adopted, done }).await.is_ok() {
                 // An error means that the lane is stopping or has lost its memory: it reads these gids later, or not at all.
-                let _ = adopted.await;
+                let _ = loaded.await;
             }
         }))
         .await;
@@ -185,7 +185,7 @@ impl Handle {
     pub async fn lapse(&self) {
         futures_util::future::join_all(self.lanes.iter().map(|lane| async move {
             let (done, forgotten) = oneshot::channel();
-            if lane.adoptions.send(Adoption::Lapsed { done }).await.is_ok() {
+            if lane.news.send(OwnershipNews::Lapsed { done }).await.is_ok() {
                 let _ = forgotten.await;
             }
         }))
@@ -298,7 +298,7 @@ impl Lanes {
         let vitals = Arc::new(Vitals::new(store.lanes_max().max(1), holds));
         let lanes = (0..store.lanes_max().max(1)).map(|index| {
             let (commands_in, commands) = mpsc::channel(options.inbox_len_max.max(1));
-            let (adoptions_in, adoptions) = mpsc::channel(1);
+            let (news_in, news) = mpsc::channel(1);
             let residents = Arc::new(AtomicU64::new(0));
             let lane = Lane::new(Parts {
                 index,
@@ -315,9 +315,9 @@ impl Lanes {
                 store_clock: Arc::clone(&store_clock),
                 vitals: Arc::clone(&vitals),
             });
-            tasks.spawn(lane.run(commands, adoptions));
+            tasks.spawn(lane.run(commands, news));
             let residents_max = options.residents_max as u64;
-            LaneSender { commands: commands_in, adoptions: adoptions_in, residents, residents_max }
+            LaneSender { commands: commands_in, news: news_in, residents, residents_max }
         });
         let handle = Handle {
             lanes: lanes.collect(),

@@ -1,4 +1,4 @@
-//! The two inputs of a lane from outside: commands, and changes of ownership.
+//! The two inputs of a lane from outside: commands, and news about ownership.
 
 use tokio::sync::oneshot;
 use trine_engine::{Command, ReplyOn, Snapshot};
@@ -18,21 +18,21 @@ pub(super) struct Admission {
     pub(super) reply: Reply,
 }
 
-/// A change of ownership.
+/// News about the transactions that this coordinator owns.
 #[derive(Debug)]
-pub(super) enum Adoption {
-    /// Transactions to load. `done` is signalled when they are loaded. `taken` says that they were adopted from another
-    /// coordinator, so what memory has of them may be old.
-    Wanted { gids: Vec<Gid>, taken: bool, done: oneshot::Sender<()> },
+pub(super) enum OwnershipNews {
+    /// Load these transactions of ours; `done` is signalled when they are loaded. `just_adopted`: they come from another
+    /// coordinator, so read also those that are in memory.
+    BringIn { gids: Vec<Gid>, just_adopted: bool, done: oneshot::Sender<()> },
     /// Our heartbeat has lapsed, so others may own what is in memory. `done` is signalled when the lane no longer acts on its
     /// old memory.
     Lapsed { done: oneshot::Sender<()> },
 }
 
-/// Signals the senders of ownership changes.
-pub(super) fn tell(adopters: Vec<oneshot::Sender<()>>) {
-    for adopter in adopters {
+/// Signals the senders of news.
+pub(super) fn signal(to_signal: Vec<oneshot::Sender<()>>) {
+    for sender in to_signal {
         // An error means that the sender no longer waits.
-        let _ = adopter.send(());
+        let _ = sender.send(());
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Completion {
     Loaded {
         generation: u64,
         found: Vec<Read>,
-        adopters: Vec<oneshot::Sender<()>>,
+        to_signal: Vec<oneshot::Sender<()>>,
     },
     Returned {
         call: Box<CallIdentity>,
@@ -111,14 +111,14 @@ pub(super) fn load(
     parts: &Parts,
     generation: u64,
     gids: Vec<Gid>,
-    adopters: Vec<oneshot::Sender<()>>,
+    to_signal: Vec<oneshot::Sender<()>>,
     completions: UnboundedSender<Completion>,
 ) {
     let (read, damaged) = (parts.store.load(gids.clone()), parts.damaged.clone());
     tokio::spawn(async move {
         let unread: Vec<Read> = gids.iter().map(|gid| (gid.clone(), Err(LoadFailure::Unavailable))).collect();
-        // The journals count as unread, and the shard asks again. Dropping the adopters wakes them: they stop waiting.
-        let panicked = move || Completion::Loaded { generation, found: unread, adopters: Vec::new() };
+        // The journals count as unread, and the shard asks again. Dropping `to_signal` wakes the senders of news: they stop waiting.
+        let panicked = move || Completion::Loaded { generation, found: unread, to_signal: Vec::new() };
         let guard = Guard { completions, otherwise: Some(panicked) };
         let found = match read.await {
             Ok(journals) => {
@@ -142,7 +142,7 @@ pub(super) fn load(
                 gids.into_iter().map(|gid| (gid, Err(LoadFailure::Unavailable))).collect()
             }
         };
-        guard.complete(Completion::Loaded { generation, found, adopters });
+        guard.complete(Completion::Loaded { generation, found, to_signal });
     });
 }
 

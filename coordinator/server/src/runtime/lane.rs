@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use trine_engine::{CallKey, Command, LoadFailure, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
-use super::door::{Admission, Adoption, Reply, tell};
+use super::door::{Admission, OwnershipNews, Reply, signal};
 use super::in_flight::{self, Completion, Read};
 use super::observe;
 use super::parts::Parts;
@@ -44,8 +44,8 @@ pub(super) struct Lane {
     /// Calls under way. They survive a loss of memory, so that the new shard does not make them a second time.
     calls_out: BTreeSet<(Gid, CallKey)>,
     failures_in_a_row: u32,
-    /// Senders of ownership changes, signalled after the next reads.
-    adopters: Vec<oneshot::Sender<()>>,
+    /// Senders of news, signalled after the next reads.
+    to_signal: Vec<oneshot::Sender<()>>,
     /// Panics by the gid that was being handled.
     panics: BTreeMap<Gid, u32>,
     /// Gids that panicked again while their quarantine was being recorded. They are left alone until the next start.
@@ -58,8 +58,8 @@ pub(super) struct Lane {
     completions_in: UnboundedSender<Completion>,
     completions: UnboundedReceiver<Completion>,
     /// Gids to load after a loss of memory, one chunk at a time.
-    again_in: UnboundedSender<Adoption>,
-    again: UnboundedReceiver<Adoption>,
+    again_in: UnboundedSender<OwnershipNews>,
+    again: UnboundedReceiver<OwnershipNews>,
 }
 
 impl Lane {
@@ -76,7 +76,7 @@ impl Lane {
             loads_in_flight: 0,
             calls_out: BTreeSet::new(),
             failures_in_a_row: 0,
-            adopters: Vec::new(),
+            to_signal: Vec::new(),
             panics: BTreeMap::new(),
             banned: BTreeSet::new(),
             refill: false,
@@ -93,7 +93,7 @@ impl Lane {
     pub(super) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Admission>,
-        mut adoptions: mpsc::Receiver<Adoption>,
+        mut news: mpsc::Receiver<OwnershipNews>,
     ) {
         let (stop, hurry) = (self.parts.stop.clone(), self.parts.hurry.clone());
         let mut wall = self.parts.clock.follow();
@@ -123,8 +123,8 @@ impl Lane {
                 Some(completion) = self.completions.recv() => self.complete(completion),
                 () = stop.cancelled(), if open => self.begin_stop(&mut commands),
                 Some(admission) = commands.recv(), if open && !self.shard.is_full() => self.admit(admission),
-                Some(adoption) = adoptions.recv(), if open => self.adopt(adoption),
-                Some(adoption) = self.again.recv(), if open => self.adopt(adoption),
+                Some(news) = news.recv(), if open => self.take_news(news),
+                Some(news) = self.again.recv(), if open => self.take_news(news),
                 Ok(()) = wall.changed(), if open => wall.mark_changed(),
                 () = timer, if !self.has_given_up() => {}
                 () = Stopping::over(self.stopping, now), if !open => self.wait_no_longer(),
@@ -191,13 +191,14 @@ impl Lane {
         self.guarded(Some(&gid), |shard| shard.handle(message, now));
     }
 
-    /// Loads transactions into memory, or marks all of them as possibly lost. The sender is signalled when this is done.
-    fn adopt(&mut self, adoption: Adoption) {
-        let (gids, taken, done) = match adoption {
-            Adoption::Wanted { gids, taken, done } => (gids, taken, done),
-            Adoption::Lapsed { done } => {
+    /// Loads transactions into memory, or marks those in memory as possibly owned by others. The sender is signalled when this is
+    /// done.
+    fn take_news(&mut self, news: OwnershipNews) {
+        let (gids, just_adopted, done) = match news {
+            OwnershipNews::BringIn { gids, just_adopted, done } => (gids, just_adopted, done),
+            OwnershipNews::Lapsed { done } => {
                 self.guarded(None, Shard::handle_lapse);
-                return tell(vec![done]);
+                return signal(vec![done]);
             }
         };
         // Gids without a place are not lost: the next sweep or reconcile finds them in the index again.
@@ -213,13 +214,13 @@ impl Lane {
                 places = left;
             }
             // An adopted gid is read again even if it is in memory: its former owner may have written since.
-            if taken {
+            if just_adopted {
                 self.shard.handle_adopted(gid);
             } else {
                 self.shard.handle_wanted(gid);
             }
         }
-        self.adopters.push(done);
+        self.to_signal.push(done);
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -240,7 +241,7 @@ impl Lane {
                     self.appended(id, result);
                 }
             }
-            Completion::Loaded { generation, found, adopters } => {
+            Completion::Loaded { generation, found, to_signal } => {
                 self.loads_in_flight -= 1;
                 // A damaged journal is no sign of a store that is away.
                 let away = |(_, state): &Read| matches!(state, Err(LoadFailure::Unavailable));
@@ -252,7 +253,7 @@ impl Lane {
                 if generation == self.generation {
                     found.into_iter().for_each(|found| self.loaded(found));
                 }
-                tell(adopters);
+                signal(to_signal);
             }
             // No check of the generation: calls survive a loss of memory. The engine accepts an answer only if its attempt is the
             // one that is owed (law L8).
@@ -344,18 +345,18 @@ impl Lane {
         self.parts.residents.store(self.shard.len() as u64, Ordering::Relaxed);
     }
 
-    /// Reads journals in chunks. The senders of ownership changes are signalled with the last chunk.
+    /// Reads journals in chunks. The senders of news are signalled with the last chunk.
     fn start_loads(&mut self, loads: Vec<Gid>) {
         if loads.is_empty() || self.has_given_up() {
-            return tell(std::mem::take(&mut self.adopters));
+            return signal(std::mem::take(&mut self.to_signal));
         }
         let parts = loads.len().div_ceil(LOAD_MAX);
         for (position, gids) in loads.chunks(LOAD_MAX).enumerate() {
-            let adopters =
-                if position + 1 == parts { std::mem::take(&mut self.adopters) } else { Vec::new() };
+            let to_signal =
+                if position + 1 == parts { std::mem::take(&mut self.to_signal) } else { Vec::new() };
             let completions = self.completions_in.clone();
             self.loads_in_flight += 1;
-            in_flight::load(&self.parts, self.generation, gids.to_vec(), adopters, completions);
+            in_flight::load(&self.parts, self.generation, gids.to_vec(), to_signal, completions);
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use trine_engine::{Message, Shard, Wall};
 use trine_protocol::Gid;
 
-use super::super::door::Adoption;
+use super::super::door::OwnershipNews;
 use super::super::lane_of;
 use super::Lane;
 use crate::recovery;
@@ -60,13 +60,13 @@ impl Lane {
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             let mine = |gid: &Gid| lane_of(gid, lanes) == lane && !banned.contains(gid);
             recovery::for_each_unfinished(&*store, recovery::ANY_TIME, |gids| {
-                let (done, adopted) = oneshot::channel();
-                let adoption =
-                    Adoption::Wanted { gids: gids.into_iter().filter(mine).collect(), taken: false, done };
-                let sent = again.send(adoption).is_ok();
+                let (done, loaded) = oneshot::channel();
+                let gids = gids.into_iter().filter(mine).collect();
+                let news = OwnershipNews::BringIn { gids, just_adopted: false, done };
+                let sent = again.send(news).is_ok();
                 async move {
                     if sent {
-                        let _ = adopted.await;
+                        let _ = loaded.await;
                     }
                 }
             })
