@@ -1,8 +1,8 @@
 //! The HTTP API: the native API, the dialects (a folder each; `v1` is the native one), health, and the API's description.
 //!
 //! A handler turns a request into a command for `runtime::Handle`, or into a read through the store's traits, and turns the
-//! result into an answer. Rules of patterns are in the engine, calls in dispatch. There is no authentication yet; [`guard`] is
-//! the place for it.
+//! result into an answer. Rules of patterns are in the engine, calls in dispatch. There is no authentication yet; its
+//! place is among the layers in `server.rs`.
 
 mod body;
 mod docs;
@@ -14,7 +14,6 @@ pub(crate) mod problem;
 mod v1;
 mod workflows;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +23,8 @@ use axum::extract::{DefaultBodyLimit, Request, State as Ext};
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use axum::routing::Route;
+use axum::response::Response;
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 use trine_engine::Record;
 use trine_protocol::Gid;
@@ -148,19 +145,6 @@ pub fn router(state: ApiState) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
     let (router, _) = v1::routes().split_for_parts();
     router.layer(body_limit).with_state(state)
-}
-
-/// Puts a layer in front of a router's handlers, one for each router (api, admin, health). This is the place for
-/// authentication. Unknown paths are answered without it.
-pub fn guard<L>(router: Router, layer: L) -> Router
-where
-    L: Layer<Route> + Clone + Send + Sync + 'static,
-    L::Service: Service<Request> + Clone + Send + Sync + 'static,
-    <L::Service as Service<Request>>::Response: IntoResponse + 'static,
-    <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
-    <L::Service as Service<Request>>::Future: Send + 'static,
-{
-    router.route_layer(layer)
 }
 
 /// Merges routers, and adds the rules for every path: a problem document for an unknown route or method, a 500

@@ -306,16 +306,17 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
         shutdown: shutdown.clone(),
     };
-    // Authentication will be a layer here, one for each router.
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
     let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
-    let names = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
-    let (native, dialect) = (api::router(state.clone()), api::dtm::router(front(config, context)));
-    let (native, dialect) = (api::guard(native, names.clone()), api::guard(dialect, names));
+    let name_journal = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
+    let (native, admin) = (api::router(state.clone()), api::admin_router(state));
+    let dialect = api::dtm::router(front(config, context));
+    // The last layer of a router sees a request first. Authentication will be such a layer, one for each router. A
+    // `route_layer` does not see requests for unknown paths.
     api::compose([
-        api::guard(api::guard(native, count.clone()), measure.clone()),
-        api::guard(api::guard(api::admin_router(state), count.clone()), measure.clone()),
-        api::guard(api::guard(dialect, count), measure.clone()),
+        native.route_layer(name_journal.clone()).route_layer(count.clone()).route_layer(measure.clone()),
+        admin.route_layer(count.clone()).route_layer(measure.clone()),
+        dialect.route_layer(name_journal).route_layer(count).route_layer(measure),
         health,
         api::docs_router(),
     ])
@@ -343,13 +344,13 @@ fn health_router(context: &jobs::Context, shutdown: &CancellationToken, budget: 
         shutdown: shutdown.clone(),
     };
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
-    api::guard(api::health::router(health), measure)
+    api::health::router(health).route_layer(measure)
 }
 
 fn grpc_router(config: &Config, context: &jobs::Context) -> Router {
     let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
     let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
-    api::guard(api::guard(api::dtm::grpc_router(front(config, context)), count), measure)
+    api::dtm::grpc_router(front(config, context)).route_layer(count).route_layer(measure)
 }
 
 fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {

@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use trine_engine::{Answer, Call, CallReport, Outcome, Payload};
 
 use super::health::Health;
-use super::{ApiState, Limits, compose, docs_router, guard, health, router};
+use super::{ApiState, Limits, compose, docs_router, health, router};
 use crate::api::v1::admin;
 use crate::metrics::Metrics;
 use crate::registrar::Registrar;
@@ -139,12 +139,11 @@ impl Api {
             }),
             shutdown: shutdown.clone(),
         };
-        let open = tower::layer::util::Identity::new();
         let count = axum::middleware::from_fn_with_state(metrics, super::count_turned_away);
         let routers = [
-            guard(router(state.clone()), count.clone()),
-            guard(admin::router(state), count),
-            guard(health::router(health), open),
+            router(state.clone()).route_layer(count.clone()),
+            admin::router(state).route_layer(count),
+            health::router(health),
             docs_router(),
         ];
         Self { router: compose(routers), memory, shutdown, lanes }

@@ -1,7 +1,7 @@
 //! The calls of operators: replay parked transactions, settle by hand, list coordinators.
 //!
-//! Replay and force are commands like any other: durable, recorded in the history, refused if the state does not allow them. A
-//! layer of `api::guard` decides who may use them.
+//! Replay and force are commands like any other: durable, recorded in the history, refused if the state does not allow them. Who
+//! may use them will be decided by a layer in `server.rs`.
 
 mod replay;
 

@@ -4,7 +4,7 @@ use axum::middleware::from_fn_with_state;
 use prost::Message as _;
 
 use super::*;
-use crate::api::{count_turned_away, guard};
+use crate::api::count_turned_away;
 use crate::metrics::Metrics;
 
 struct Counted {
@@ -27,7 +27,8 @@ impl Counted {
         let front =
             Front::new(lanes.handle().clone(), store, Duration::from_secs(10), BODY_BYTES_MAX, rendered);
         let count = from_fn_with_state(metrics.clone(), count_turned_away);
-        let (http, grpc) = (guard(router(front.clone()), count.clone()), guard(grpc_router(front), count));
+        let http = router(front.clone()).route_layer(count.clone());
+        let grpc = grpc_router(front).route_layer(count);
         Self { http, grpc, memory, metrics, _lanes: lanes }
     }
 
