@@ -30,7 +30,7 @@ use front::Front;
 use reserve::{Reserve, Seat};
 use trine_clock::Stopwatch;
 
-pub(crate) use budget::{AboutHealth, Budget, body_grows, body_is_used};
+pub(crate) use budget::{AboutHealth, Budget, body_grows, release_body_memory};
 pub(crate) use incoming::BodyFault;
 
 /// Size of the read buffer. A header that does not fit is answered 431.

@@ -285,9 +285,9 @@ impl Room {
     }
 }
 
-/// To be called when a request has parsed its body and begins a wait that may be long. The body no longer needs its room, and
-/// must not keep other requests out.
-pub(crate) fn body_is_used() {
+/// Gives back the room of the current request's body. To be called when the body is parsed and a wait begins that may be long: a
+/// request that waits must not occupy the budget of bodies.
+pub(crate) fn release_body_memory() {
     // Outside of a connection, as in tests, there is nothing to give back.
     let _ = ROOM.try_with(Room::give_back);
 }

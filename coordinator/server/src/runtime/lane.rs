@@ -309,7 +309,7 @@ impl Lane {
 
     /// Carries out the releases of the shard, and starts the next append if none is in flight.
     fn pump(&mut self, now: Timestamp) {
-        self.answer_who_waits();
+        self.answer_waiters_if_stopping();
         // An append of the lost memory may still land. Reading before it ends would miss its records and decide on old state.
         if self.refill && !self.append_in_flight {
             self.refill = false;

@@ -23,7 +23,7 @@ impl Service {
     /// Waits until a transaction has ended or nothing is due for it. An error says that it has not ended as wanted.
     pub(super) async fn first_pass(&self, gid: &Gid, wanted: Status) -> DtmResult {
         let until = self.handle.within(PASS_MAX);
-        crate::http::body_is_used();
+        crate::http::release_body_memory();
         match self.submit_for(gid, Command::Look, ReplyOn::Quiet { until }).await {
             Ok(snapshot) if snapshot.status == wanted => return Ok(()),
             Ok(_) => {}

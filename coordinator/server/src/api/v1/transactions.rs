@@ -64,13 +64,14 @@ pub(super) async fn create(
     };
     let spec = from_wire::spec(&request).map_err(|refusal| refusal.with_gid(&gid))?;
     if let Err(refusal) = require_participants(&state, from_wire::participants_of(&request)).await {
-        // Only a new creation needs its participants. A repeated one must get the same answer as the first, even if a
-        // participant has been removed since. The engine compares the digests.
+        // If the gid has records, skip this check: a repeated creation gets the same answer as the first, even if a
+        // participant is no longer registered. The engine compares the bodies by their digests.
         if state.readable(&gid).await?.is_empty() {
             return Err(refusal.with_gid(&gid));
         }
     }
-    let mut response = decide(&state, &headers, gid.clone(), Command::Create(Arc::new(spec))).await?;
+    let mut response =
+        submit_and_answer(&state, &headers, gid.clone(), Command::Create(Arc::new(spec))).await?;
     // The characters of a gid need no escaping in a path or a header.
     if let Ok(location) = HeaderValue::try_from(format!("/v1/transactions/{gid}")) {
         response.headers_mut().insert(LOCATION, location);
@@ -141,7 +142,7 @@ pub(super) async fn commit(
     GidPath(gid): GidPath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    decide(&state, &headers, gid, Command::Commit).await
+    submit_and_answer(&state, &headers, gid, Command::Commit).await
 }
 
 /// Abort a transaction.
@@ -171,7 +172,7 @@ pub(super) async fn abort(
     if let Some(reason) = &request.reason {
         check_text("reason", reason)?;
     }
-    decide(&state, &headers, gid, Command::Abort { reason: request.reason }).await
+    submit_and_answer(&state, &headers, gid, Command::Abort { reason: request.reason }).await
 }
 
 /// Show one transaction.
@@ -204,8 +205,8 @@ pub(super) async fn load(state: &ApiState, gid: &Gid) -> Result<(Vec<Record>, Tr
     }
 }
 
-/// Submits a commit or an abort, and waits as `Prefer` asks.
-async fn decide(
+/// Submits a creation, a commit or an abort, and waits as `Prefer` asks.
+async fn submit_and_answer(
     state: &ApiState,
     headers: &HeaderMap,
     gid: Gid,
@@ -213,16 +214,16 @@ async fn decide(
 ) -> Result<Response, Refusal> {
     let wait = prefer_wait(headers)?;
     if wait.is_some() {
-        crate::http::body_is_used();
+        crate::http::release_body_memory();
     }
     let reply_on =
         wait.map_or(ReplyOn::Durable, |wait| ReplyOn::Settled { until: state.handle.within(wait) });
     let submitted = state.handle.submit(gid.clone(), command, reply_on).await;
     let snapshot = submitted.map_err(|error| Refusal::from_submit(error, &gid))?;
-    Ok(decided(snapshot, wait))
+    Ok(answer_to(snapshot, wait))
 }
 
-fn decided(snapshot: Snapshot, wait: Option<Duration>) -> Response {
+fn answer_to(snapshot: Snapshot, wait: Option<Duration>) -> Response {
     let status = if snapshot.status.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = (status, Json(to_wire::answer(snapshot))).into_response();
     let applied = wait.map(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs_f64())));

@@ -113,7 +113,7 @@ impl Lane {
 
     /// Answers clients that wait for an end with the present status, as soon as this is durable. Their connections are closed
     /// soon, so they cannot wait for the end.
-    pub(super) fn answer_who_waits(&mut self) {
+    pub(super) fn answer_waiters_if_stopping(&mut self) {
         if self.stopping.is_some() && !self.tickets.is_empty() {
             self.guarded(None, Shard::handle_stop);
         }
