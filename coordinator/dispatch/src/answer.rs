@@ -7,7 +7,7 @@
 //! |---|---|
 //! | failed | The attempt counts. The call may have run, unless there was no connection |
 //! | not sent | Nothing left this process, so no attempt counts: the name has no address or no live instance, or there may be no local port |
-//! | held | Nothing left this process, because this coordinator lacks a place, a look-up, a descriptor or memory. No attempt counts, and the branch is not parked for it |
+//! | held | Nothing left this process, because this coordinator lacks a place, a look-up, a descriptor or memory. No attempt counts, and the branch never parks for this reason |
 
 use trine_engine::{Answer, CallReport, Outcome, ParkCause};
 

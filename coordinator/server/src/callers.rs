@@ -20,8 +20,8 @@ pub(crate) fn chain(dispatcher: Dispatcher, metrics: Metrics, liveness: Arc<Live
     Arc::new(LivenessGate { caller: Arc::new(measured), liveness })
 }
 
-/// Makes no call while our heartbeat is older than `lapse_after`: another coordinator may be making the same call, and we could
-/// not record the answer.
+/// Makes no call while [`Liveness::is_cut_off`]: our heartbeat is older than `lapse_after`, we have given up, or another process
+/// has our name. Another coordinator may be making the same call, and we could not record the answer.
 #[derive(Debug)]
 struct LivenessGate {
     caller: Arc<dyn Caller>,

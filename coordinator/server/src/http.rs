@@ -1,9 +1,9 @@
 //! The accept loop between a listening socket and a router: HTTP/1.1, or HTTP/2 for gRPC.
 //!
 //! It bounds the resources of clients: the number of connections, the time to send a header or a body, the time to fetch an
-//! answer, the idle time of a connection, the memory of bodies in both directions, and the time of a shutdown. Connections above
-//! the limit may still ask about health. There is no TLS here and no route. (`axum::serve` has no such limits: a client that
-//! never finishes its header would stay for ever, and a graceful shutdown would wait for it.)
+//! answer, the idle time of a connection, the memory of bodies in both directions, and the time of a shutdown. A connection
+//! above the limit may still request the health routes. There is no TLS here and no route. (`axum::serve` has no such limits: a
+//! client that never finishes its header would stay for ever, and a graceful shutdown would wait for it.)
 
 mod budget;
 mod front;
@@ -109,9 +109,9 @@ pub(crate) async fn serve(
             (Place::Reserved(_), Some(reserved)) => reserved,
             _ => &routers.all,
         };
-        let stopping = Stopping { watcher: graceful.watcher(), begun: shutdown.clone() };
+        let signal = Shutdown { watcher: graceful.watcher(), begun: shutdown.clone() };
         let router = router.clone();
-        connections.spawn(connection(stream, place, router, options, budget.clone(), stopping));
+        connections.spawn(connection(stream, place, router, options, budget.clone(), signal));
     }
     drop(door);
     if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
@@ -129,8 +129,8 @@ fn patient(stream: TcpStream, write_timeout: Duration) -> Patient {
     TokioIo::new(Box::pin(stream))
 }
 
-/// Tells a connection of the shutdown. The shutdown waits until the last clone is dropped.
-struct Stopping {
+/// Tells a connection of the shutdown. The shutdown waits until each connection has dropped its own.
+struct Shutdown {
     watcher: Watcher,
     begun: CancellationToken,
 }
@@ -147,7 +147,7 @@ struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
     reserve: Option<Reserve>,
-    /// Started when failing accepts were last logged.
+    /// Time since the last logged accept failure. None while accepts succeed.
     failing: Option<Stopwatch>,
 }
 
@@ -190,7 +190,7 @@ async fn connection(
     router: Router,
     options: Options,
     budget: Budget,
-    stopping: Stopping,
+    shutdown: Shutdown,
 ) {
     // Answers are small and complete, so delaying them to send fuller packets has no use.
     if let Err(error) = stream.set_nodelay(true) {
@@ -211,9 +211,9 @@ async fn connection(
     };
     let serving = async {
         match (&place, options.wire) {
-            (Place::Reserved(seat), _) => serve_one(stream, front, options, seat, stopping.watcher).await,
-            (_, Wire::Http1) => serve_http1(stream, front, options.header_timeout, stopping.watcher).await,
-            (_, Wire::Http2) => http2::serve(stream, front, options.header_timeout, stopping).await,
+            (Place::Reserved(seat), _) => serve_one(stream, front, options, seat, shutdown.watcher).await,
+            (_, Wire::Http1) => serve_http1(stream, front, options.header_timeout, shutdown.watcher).await,
+            (_, Wire::Http2) => http2::serve(stream, front, options.header_timeout, shutdown).await,
         }
     };
     // Clients that vanish or send garbage are no fault of the coordinator, hence debug.

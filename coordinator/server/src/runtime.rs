@@ -63,7 +63,7 @@ pub struct Options {
 /// Why a command got no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// The engine refused the command. The state behind the refusal is durable.
+    /// The shard refused the command. If the refusal rests on a state, this state is durable.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// Too much is in flight; nothing was done.
@@ -137,7 +137,7 @@ impl Handle {
         }
     }
 
-    /// The end of a wait that begins now, in steady time, for [`ReplyOn`].
+    /// The steady time at which a wait of this length ends, for [`ReplyOn`].
     pub fn within(&self, wait: Duration) -> Timestamp {
         self.clock.steady().plus_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
@@ -197,8 +197,8 @@ impl Handle {
         &self.store_clock
     }
 
-    /// Why clients should use another coordinator; none if they need not.
-    pub fn complaint(&self) -> Option<String> {
+    /// Why `/readyz` should report not ready, or none.
+    pub fn why_not_ready(&self) -> Option<String> {
         self.wrong_by().map(|skew| {
             format!(
                 "clock: this machine's clock is {skew} the store's, so no deadline passes here and nothing is deleted; set the \

@@ -1,6 +1,6 @@
 //! The composition root: builds every part from the configuration, and starts and stops them in order.
 //!
-//! Only this module knows all others. It makes no decisions of its own.
+//! The only module that knows every part. The parts make the decisions.
 
 mod listeners;
 
@@ -332,9 +332,9 @@ fn health_router(context: &jobs::Context, shutdown: &CancellationToken, budget: 
         store: context.store.clone(),
         prove: Arc::new(move || vitals.prove(&store)),
         ready_timeout: READY_TIMEOUT,
-        complaint: Arc::new(move || {
+        why_not_ready: Arc::new(move || {
             let cut_off = liveness.is_cut_off().then(|| CUT_OFF.to_owned());
-            handle.complaint().or(cut_off)
+            handle.why_not_ready().or(cut_off)
         }),
         damaged: Arc::new(move || damaged.len()),
         metrics: Arc::new(move || {

@@ -43,7 +43,7 @@ pub struct Health {
     /// Renders every metric in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Why the coordinator is not ready for another reason than the store: a word, a colon, and the remedy.
-    pub complaint: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    pub why_not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// Cancelled when the shutdown begins. Then the coordinator is not ready.
     pub shutdown: CancellationToken,
 }
@@ -124,8 +124,8 @@ async fn readyz(Ext(health): Ext<Health>) -> Result<Json<HealthView>, Refusal> {
     if health.shutdown.is_cancelled() {
         return Err(Refusal::shutting_down());
     }
-    if let Some(complaint) = (health.complaint)() {
-        return Err(Refusal::new(Code::NotReady, complaint));
+    if let Some(why) = (health.why_not_ready)() {
+        return Err(Refusal::new(Code::NotReady, why));
     }
     let proved = tokio::time::timeout(health.ready_timeout, (health.prove)());
     let judged = tokio::time::timeout(health.ready_timeout, health.store.ping());

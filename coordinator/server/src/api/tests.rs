@@ -125,9 +125,9 @@ impl Api {
                 Arc::new(move || vitals.prove(&store))
             },
             ready_timeout: Duration::from_secs(2),
-            complaint: {
+            why_not_ready: {
                 let handle = lanes.handle().clone();
-                Arc::new(move || handle.complaint())
+                Arc::new(move || handle.why_not_ready())
             },
             damaged: Arc::new({
                 let damaged = lanes.handle().damaged().clone();

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::front::Front;
-use super::{HEADER_BYTES_MAX, Patient, Stopping};
+use super::{HEADER_BYTES_MAX, Patient, Shutdown};
 
 /// Most requests at once on a connection. The client holds further ones back.
 const STREAMS_MAX: u32 = 200;
@@ -27,7 +27,7 @@ pub(super) async fn serve(
     stream: Patient,
     front: Front,
     idle_max: Duration,
-    stopping: Stopping,
+    shutdown: Shutdown,
 ) -> hyper::Result<()> {
     let under_way = watch::Sender::new(0);
     let idle = under_way.subscribe();
@@ -52,7 +52,7 @@ pub(super) async fn serve(
     );
     tokio::select! {
         served = served.as_mut() => return served,
-        () = stopping.begun.cancelled() => {}
+        () = shutdown.begun.cancelled() => {}
         () = no_request_for(idle_max, idle.clone()) => {}
     }
     served.as_mut().graceful_shutdown();

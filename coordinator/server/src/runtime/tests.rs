@@ -293,14 +293,14 @@ async fn a_coordinator_whose_clock_is_wrong_lets_no_deadline_pass() {
         lanes.handle().submit(gid("g"), open_for(20_000), ReplyOn::Durable).await.unwrap();
         memory.set_clock_ahead(ahead_ms);
         beat().await;
-        assert!(lanes.handle().complaint().is_some_and(|words| words.starts_with("clock: ")));
+        assert!(lanes.handle().why_not_ready().is_some_and(|words| words.starts_with("clock: ")));
         // The answer comes after the wait, when the deadline has passed as well.
         let until = lanes.handle().within(std::time::Duration::from_secs(30));
         let waiting = lanes.handle().submit(gid("g"), Command::Look, ReplyOn::Settled { until });
         assert_eq!(waiting.await.unwrap().status, Status::Open, "{ahead_ms}");
         memory.set_clock_ahead(0);
         beat().await;
-        assert_eq!(lanes.handle().complaint(), None);
+        assert_eq!(lanes.handle().why_not_ready(), None);
         let settled = lanes.handle().submit(gid("g"), Command::Look, later(lanes.handle())).await.unwrap();
         assert_eq!(settled.status, Status::RolledBack, "{ahead_ms}");
         lanes.stop().await;

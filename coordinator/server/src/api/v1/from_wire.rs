@@ -1,7 +1,7 @@
 //! Turns documents of the native API into types of the engine. A document with a wrong field is refused here. The engine checks
 //! the rules that span branches.
 //!
-//! Nothing is looked up here: callers check that the participants from [`participants_of`] exist.
+//! Nothing is looked up here: callers check that the names from [`participants_of`] are registered.
 
 pub(super) mod workflow;
 

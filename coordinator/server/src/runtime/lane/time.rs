@@ -12,8 +12,8 @@ use trine_clock as clock;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Lane {
-    /// Now, in steady time. The wall clock is compared with the store's first, and the shard learns the result before it learns the
-    /// time. So a clock that was set a moment ago decides nothing.
+    /// Steady time now. First tells the shard whether the wall clock can be trusted, by comparing the clock with the store's. So a
+    /// clock that was set a moment ago decides nothing.
     pub(super) fn now(&mut self) -> Timestamp {
         let now = self.parts.clock.steady();
         let trusts_time = self.parts.store_clock.judge(clock::now()) != Verdict::Wrong;
