@@ -87,7 +87,7 @@ pub(super) enum NoInstance {
         .since.map(|at| format!(" since {at}")).unwrap_or_default()
     )]
     NoneAlive {
-        /// Whose.
+        /// The name of the participant.
         name: String,
         /// When the last one lapsed, unless it was deleted.
         since: Option<Timestamp>,
