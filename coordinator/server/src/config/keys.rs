@@ -131,7 +131,7 @@ const NAME: Key = Key {
     name: "name",
     kind: Kind::Name,
     default: Text(""),
-    meaning: "Name of this coordinator, unique among those that share a store. A process that starts under the name of an earlier one resumes its transactions, at once after a stop and within seconds after a crash. If the earlier one still runs, the new one does not start. Empty: made up at start",
+    meaning: "Name of this coordinator, unique among those that share a store. A process that starts under the name of an earlier one resumes its transactions, at once after a stop and within seconds after a crash. If the earlier one still runs, the new one does not start and exits with code 6. Empty: made up at start",
 };
 
 keys! {
