@@ -23,9 +23,10 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  what was asked about is in a bad state: the watched transaction was rolled back, something was not
-     replayed, the tour's check failed, the server could not start
+     replayed, the tour's check failed, a store is damaged, the server could not start
   2  the command line or the configuration cannot be used
-  3  the coordinator cannot be reached, or cannot answer now: try again
+  3  the coordinator cannot be reached, or cannot answer now: try again;
+     check: the store cannot be opened
   4  the coordinator refused: the error names its code, title, detail and field
   5  the coordinator knows no such transaction, branch or participant
   6  serve: another process runs under this coordinator's name

@@ -8,13 +8,13 @@ use super::human::clean;
 use super::output;
 use super::serve::load;
 use super::table::{Paper, Sheet, Tone, Value};
-use trine_store as store;
 use trine_store::check::{self, Report};
+use trine_store::{self as store, OpenError};
 
 /// Checks the store of the configuration.
 pub(crate) async fn run(args: Check) -> Result<(), Failure> {
     let config = load(&Serve { sources: args.sources, ..Serve::default() })?;
-    let store = store::inspect(&config.store_options()).await.map_err(|error| Failure::store(&error))?;
+    let store = store::inspect(&config.store_options()).await.map_err(|error| not_opened(&error))?;
     let shows_progress = !args.json && std::io::stderr().is_terminal();
     let told = |transactions| {
         if shows_progress {
@@ -36,6 +36,17 @@ pub(crate) async fn run(args: Check) -> Result<(), Failure> {
         0 => Ok(()),
         1 => Err(Failure::bad("1 finding").hint("docs/errors/TX0021.md")),
         more => Err(Failure::bad(format!("{more} findings")).hint("docs/errors/TX0021.md")),
+    }
+}
+
+/// A store that cannot be opened. Exit code 1 would say that the store is damaged.
+fn not_opened(error: &OpenError) -> Failure {
+    match error {
+        OpenError::Url { .. } => Failure::store(error),
+        OpenError::InUse { .. }
+        | OpenError::NameInUse { .. }
+        | OpenError::Newer { .. }
+        | OpenError::Failed { .. } => Failure::unreachable(error),
     }
 }
 
@@ -69,8 +80,21 @@ fn render(report: &Report, paper: Paper) -> String {
 mod tests {
     use expect_test::expect;
 
+    use super::super::args::Sources;
+    use super::super::failure::Exit;
     use super::*;
     use trine_store::check::{Finding, FindingKind};
+
+    #[tokio::test]
+    async fn a_store_that_cannot_be_opened_is_not_called_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = format!("sqlite:{}", folder.path().join("missing.db").display());
+        for (url, exit) in [(missing.as_str(), Exit::Unreachable), ("memory:", Exit::Usage)] {
+            let sources = Sources { store: Some(url.to_owned()), ..Sources::default() };
+            let failure = run(Check { sources, json: false }).await.unwrap_err();
+            assert_eq!(failure.exit(), exit, "{failure}");
+        }
+    }
 
     #[test]
     fn a_report_says_what_was_read_and_what_is_damaged() {

@@ -60,7 +60,7 @@ pub enum ForceOutcome {
 pub struct Force {
     /// The status it gets.
     pub outcome: ForceOutcome,
-    /// Why; recorded for ever. 1 to 1024 bytes, not blank, without control characters.
+    /// Why; recorded until retention deletes the transaction. 1 to 1024 bytes, not blank, without control characters.
     #[cfg_attr(
         feature = "openapi",
         schema(

@@ -5,7 +5,7 @@ use clap::Args;
 use super::Sources;
 
 pub(super) const HELP: &str = "\
-Exit codes: 0 when all is well, 1 when something is damaged, as others otherwise.
+Exit codes: 0 when all is well, 1 when something is damaged, 3 when the store cannot be opened.
 
 It compares every record with its checksum, every journal with the rules, and index rows and labels with
 the journals; of an SQLite file also what SQLite itself finds. Nothing is written, locked or migrated, so it

@@ -126,7 +126,7 @@ pub(crate) struct Force {
     /// What it is recorded as
     #[arg(long, value_parser = outcome_parser())]
     pub(crate) outcome: ForceOutcome,
-    /// Why; recorded for ever
+    /// Why; recorded and shown until retention deletes the transaction
     #[arg(long)]
     pub(crate) reason: String,
     /// Who; recorded
