@@ -42,6 +42,8 @@ pub(super) struct Scene {
     /// The folder was made for this run, so the databases hold nothing but the tour.
     pub(super) fresh: bool,
     dir: Option<String>,
+    /// Any port was asked for, so no port is taken.
+    any: bool,
     /// The coordinator is not where the README says, and nobody asked for that.
     moved: bool,
 }
@@ -84,6 +86,7 @@ impl Scene {
             run: run_name(clock::now().millis() / 1_000),
             fresh: exit && dir.is_none(),
             dir: dir.map(|dir| dir.display().to_string()),
+            any,
             moved: http.port() == 0 && !any,
             server,
             order,
@@ -113,7 +116,7 @@ impl Scene {
             }
         ))?;
         for (service, port) in [(&self.order, ORDER_PORT), (&self.inventory, INVENTORY_PORT)] {
-            let moved = if self.fresh || service.addr().port() == port {
+            let moved = if self.any || service.addr().port() == port {
                 String::new()
             } else {
                 format!("   ({port} is taken)")
