@@ -165,7 +165,9 @@ pub struct SpecError {
 /// The rules that a spec can break.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecErrorKind {
-    #[error("a declared transaction needs at least one branch; set `open` to register them later")]
+    #[error(
+        "a transaction that is not open needs at least one branch; set `open` to register branches later"
+    )]
     NoBranches,
     #[error("more than {BRANCHES_MAX} branches")]
     TooManyBranches,
@@ -181,7 +183,7 @@ pub enum SpecErrorKind {
     Cycle(BranchId),
     #[error("{0} branches run in parallel; only saga and message branches take `after`")]
     OrderedPattern(Pattern),
-    #[error("a {0} is always declared; only tcc, two_phase and message can be opened")]
+    #[error("a {0} cannot be open; only tcc, two_phase and message can")]
     NotOpenable(Pattern),
     #[error("an open message or workflow needs a `check` target, for when its initiator falls silent")]
     CheckMissing,

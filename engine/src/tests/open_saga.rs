@@ -366,10 +366,10 @@ fn replay_makes_the_time_of_a_message_without_a_check_come() {
 fn a_declared_saga_is_not_committed_by_hand_in_any_dialect() {
     created(dialect(saga("a"))).shows(expect![[r#"
         > commit
-        ! cannot commit: the transaction is running; it was declared, so the coordinator decides when every branch has answered
+        ! cannot commit: the transaction is running; it was not created as open, so the coordinator decides when every branch has answered
         = running  a.action#1
         > commit_at 5000
-        ! cannot commit: the transaction is running; it was declared, so the coordinator decides when every branch has answered
+        ! cannot commit: the transaction is running; it was not created as open, so the coordinator decides when every branch has answered
         = running  a.action#1
     "#]]);
 }

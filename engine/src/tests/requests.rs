@@ -78,7 +78,7 @@ fn a_registration_after_the_decision_is_refused() {
     "#]]);
     created(saga("a")).shows(expect![[r#"
         > register b
-        ! cannot register a branch: the transaction is running; it was declared with all its branches
+        ! cannot register a branch: the transaction is running; it was created with all its branches
         = running  a.action#1
     "#]]);
 }
@@ -152,7 +152,7 @@ fn decisions_are_idempotent_and_final() {
 fn a_declared_transaction_is_not_committed_by_hand_and_repeating_its_end_succeeds() {
     created(saga("a")).shows(expect![[r#"
         > commit
-        ! cannot commit: the transaction is running; it was declared, so the coordinator decides when every branch has answered
+        ! cannot commit: the transaction is running; it was not created as open, so the coordinator decides when every branch has answered
         = running  a.action#1
         > a.action done
         a.action#1 done

@@ -17,7 +17,7 @@ fn a_declared_transaction_needs_branches_and_an_open_one_does_not() {
     refused(
         declared(Saga, ""),
         expect![
-            "branches: a declared transaction needs at least one branch; set `open` to register them later"
+            "branches: a transaction that is not open needs at least one branch; set `open` to register branches later"
         ],
     );
     assert!(open(Tcc, "").build().is_ok());
@@ -125,10 +125,7 @@ fn the_initiator_of_an_open_tcc_or_two_phase_drives_the_forward_op_itself() {
 
 #[test]
 fn options_that_mean_nothing_are_refused() {
-    refused(
-        open(Saga, "a"),
-        expect!["open: a saga is always declared; only tcc, two_phase and message can be opened"],
-    );
+    refused(open(Saga, "a"), expect!["open: a saga cannot be open; only tcc, two_phase and message can"]);
     refused(
         Draft { check: None, ..open(Message, "a") },
         expect![

@@ -123,10 +123,10 @@ fn a_read_only_answer_means_nothing_outside_two_phase() {
 fn a_declared_tcc_is_not_committed_by_its_initiator() {
     created(tcc("a")).shows(expect![[r#"
         > commit
-        ! cannot commit: the transaction is running; it was declared, so the coordinator decides when every branch has answered
+        ! cannot commit: the transaction is running; it was not created as open, so the coordinator decides when every branch has answered
         = running  a.try#1
         > register b
-        ! cannot register a branch: the transaction is running; it was declared with all its branches
+        ! cannot register a branch: the transaction is running; it was created with all its branches
         = running  a.try#1
     "#]]);
 }

@@ -86,7 +86,7 @@ impl Transaction {
             } else if self.spec.open {
                 "; it is decided"
             } else {
-                "; it was declared with all its branches"
+                "; it was created with all its branches"
             };
             return self.illegal("register a branch", why);
         }
@@ -112,7 +112,7 @@ impl Transaction {
             (Status::Running, _) if self.spec.open => Ok(Vec::new()),
             (Status::Running, _) => self.illegal(
                 "commit",
-                "; it was declared, so the coordinator decides when every branch has answered",
+                "; it was not created as open, so the coordinator decides when every branch has answered",
             ),
             (Status::RollingBack | Status::RolledBack, _) => {
                 self.illegal("commit", "; it was decided to roll back")
