@@ -14,6 +14,8 @@ At 3 a.m.:
   trine tx history GID                       every attempt, with its error
   trine tx replay GID                        the cause is fixed: go on
   trine tx replay --all-parked --host inventory
+                                             the same for all; first read: trine tx list --parked --all
+  trine tx abort GID --reason \"ticket 4711\"  not decided yet: undo what ran
   trine tx force GID --outcome rolled-back --reason \"settled by hand, ticket 4711\"";
 
 #[derive(Debug, Clone, Args)]
