@@ -12,6 +12,7 @@ pub mod duration;
 pub mod errors;
 pub mod headers;
 mod ids;
+pub mod json;
 pub mod limits;
 mod op;
 mod outcome;

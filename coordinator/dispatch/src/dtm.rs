@@ -16,7 +16,7 @@ use trine_protocol::{Op, Timestamp};
 
 use crate::answer::Classified;
 use crate::decode::Body;
-use crate::grpc;
+use crate::grpc_wire;
 use crate::location::Location;
 use crate::wire_dialect::WireDialect;
 
@@ -97,11 +97,11 @@ impl WireDialect for Dialect {
         Outcome::Unknown
     }
 
-    fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {
-        Ok(grpc::Question::new(self.metadata(call)?, &self.payload(call)))
+    fn ask_grpc(&self, call: &Call) -> Result<grpc_wire::Question, String> {
+        Ok(grpc_wire::Question::new(self.metadata(call)?, &self.payload(call)))
     }
 
-    fn read_grpc(&self, _: &Call, reply: &grpc::Reply, _: Timestamp) -> Classified {
+    fn read_grpc(&self, _: &Call, reply: &grpc_wire::Reply, _: Timestamp) -> Classified {
         let (outcome, error) = answer::grpc(reply);
         Classified { status_code: reply.status_code(), outcome, parks: None, error }
     }

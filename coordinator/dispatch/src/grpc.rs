@@ -12,7 +12,6 @@ mod connections;
 mod destination;
 mod failure;
 pub(super) mod outcome;
-mod wire;
 
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use trine_engine::Call;
 
 use super::Options;
 use super::answer::{Classified, FailedAttempt, NoAnswer, Unreached};
+use super::grpc_wire::{self, Collector};
 use super::names::Names;
 use super::sockets::Sockets;
 use super::text::clean;
@@ -32,10 +32,9 @@ use super::wire_dialect::WireDialect;
 use connections::{Connections, Lease, Undelivered};
 use failure::Stage;
 use trine_clock::{self as clock, Stopwatch};
-use wire::Collector;
 
+use super::grpc_wire::{Question, Reply};
 pub(super) use destination::Destination;
-pub(super) use wire::{Question, Reply};
 
 /// A request with the call's one message as its body.
 type Message = Request<Full<Bytes>>;
@@ -141,7 +140,7 @@ fn prepare(question: &Question, destination: &Destination, left: Duration) -> Me
     *request.method_mut() = hyper::Method::POST;
     *request.uri_mut() = destination.uri().clone();
     *request.headers_mut() = question.metadata.clone();
-    wire::add_headers(request.headers_mut(), u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+    grpc_wire::add_headers(request.headers_mut(), u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
     request
 }
 

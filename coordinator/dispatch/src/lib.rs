@@ -17,6 +17,7 @@ mod directory;
 mod dispatcher;
 mod dtm;
 mod grpc;
+mod grpc_wire;
 mod held;
 mod hints;
 mod hosts;

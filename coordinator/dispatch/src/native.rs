@@ -10,7 +10,7 @@ use super::answer::Classified;
 use super::decode::Body;
 use super::location::Location;
 use super::wire_dialect::WireDialect;
-use super::{classify, grpc, request};
+use super::{classify, grpc, grpc_wire, request};
 
 /// Trine's own dialect. Each call names the journal, so that a participant can see whether a gid that it has on record came
 /// from the same journal.
@@ -43,13 +43,13 @@ impl WireDialect for Native {
         classify::classify(call.op(), status, headers, body, now)
     }
 
-    fn ask_grpc(&self, call: &Call) -> Result<grpc::Question, String> {
+    fn ask_grpc(&self, call: &Call) -> Result<grpc_wire::Question, String> {
         let metadata = request::identity(call, &self.0)
             .map_err(|error| format!("the call's metadata cannot be built: {error}"))?;
-        Ok(grpc::Question::new(metadata, call.payload.as_bytes()))
+        Ok(grpc_wire::Question::new(metadata, call.payload.as_bytes()))
     }
 
-    fn read_grpc(&self, call: &Call, reply: &grpc::Reply, now: Timestamp) -> Classified {
+    fn read_grpc(&self, call: &Call, reply: &grpc_wire::Reply, now: Timestamp) -> Classified {
         grpc::outcome::classify(call.op(), reply, now)
     }
 }

@@ -9,7 +9,7 @@ use trine_protocol::JournalId;
 use super::answer::report;
 use super::decode::Body;
 use super::dispatcher::dialect_of;
-use super::grpc;
+use super::grpc_wire;
 use super::location::Location;
 use trine_clock as clock;
 
@@ -58,7 +58,11 @@ pub fn asked(call: &Call) -> String {
 pub fn heard(call: &Call, status: u16, words: &str) -> Answer {
     let dialect = dialect_of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
     let classified = if call.target.grpc().is_some() {
-        dialect.read_grpc(call, &grpc::Reply::of_status(Code::from_i32(status.into()), words), clock::now())
+        dialect.read_grpc(
+            call,
+            &grpc_wire::Reply::of_status(Code::from_i32(status.into()), words),
+            clock::now(),
+        )
     } else {
         let body = Body::Whole(words.as_bytes().to_vec());
         dialect.read_http(call, status, &HeaderMap::new(), &body, clock::now())

@@ -12,7 +12,7 @@ use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use super::answer::Classified;
 use super::classify;
 use super::decode::Body;
-use super::grpc::{Question, Reply};
+use super::grpc_wire::{Question, Reply};
 use super::location::Location;
 
 /// Encodes a call and reads its answer, natively or as dtm does. Chosen once per call, by `Call::terms`. Errors say in words

@@ -8,7 +8,6 @@ mod body;
 mod docs;
 pub mod dtm;
 pub mod health;
-mod json;
 mod params;
 pub(crate) mod problem;
 mod v1;

@@ -48,7 +48,8 @@ pub async fn recover(store: &dyn Store, handle: &Handle, metrics: &Metrics) -> u
     found + adopted
 }
 
-/// Reads the gids that are due by `due_by`, page by page, and calls `each` with every page.
+/// Reads the gids that are due by `due_by`, page by page, and calls `each` with every page. It is here and not in the store,
+/// because the pauses between pages and the repeats are those of recovery.
 pub(crate) async fn for_each_unfinished<F, Work>(store: &dyn Store, due_by: Timestamp, mut each: F)
 where
     F: FnMut(Vec<Gid>) -> Work,

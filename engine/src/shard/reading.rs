@@ -12,7 +12,7 @@ impl Reading {
         Self { must_come_back: true, ..Self::default() }
     }
 
-    /// Asks for the journal. The result of an earlier read does not count any more, nor does what was said of it.
+    /// Asks for the journal. An earlier read does not count any more, and neither do the marks that call it stale.
     pub(super) fn ask(mut self: Box<Self>, gid: &Gid, outbox: &mut Outbox) -> Slot {
         let (mut messages, late) = self.take_messages();
         messages.extend(late);
@@ -27,7 +27,7 @@ impl Reading {
             ReadStage::Queued | ReadStage::Failed { .. } => {
                 self.stage = ReadStage::Started { late: Vec::new() };
             }
-            // An earlier Load of the same gid is under way: what is late for that one is late.
+            // An earlier Load of the same gid is under way. A message that came after its start stays late.
             ReadStage::Started { .. } => {}
         }
     }

@@ -5,7 +5,7 @@
 //! Away             create                   Resident, Owned        its first record; a reply when that is durable
 //! Away             another command          Reading, Queued        Load
 //! Away             wanted, adopted          Reading, Queued        Load
-//! Away             answer                   the same               nothing: whoever drives it hears for itself
+//! Away             answer                   the same               nothing: the owner makes the call as well
 //! Reading          message                  the same               nothing: it waits for this read, or for a second one
 //! Reading          wanted, adopted, lapse   Reading, marked stale  nothing: a stale result is read again
 //! Reading          poll of its Load         Reading, Started       the Load itself

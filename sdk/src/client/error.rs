@@ -87,8 +87,8 @@ impl Error {
             Self::Transport { .. } | Self::Gateway { .. } | Self::Silent { .. } => true,
             Self::GaveUp { .. } | Self::NoInstance(_) => true,
             Self::Refused(problem) => problem.status == 503,
-            // What gateways say of a server that is not there.
-            Self::NotACoordinator { status, .. } => matches!(status, 502..=504),
+            // A gateway that says: the server is not there, or not now.
+            Self::NotACoordinator { status, .. } => matches!(status, 429 | 502..=504),
             Self::InvalidUrl { .. } | Self::InvalidTransaction { .. } => false,
         }
     }

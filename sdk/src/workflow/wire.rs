@@ -15,7 +15,7 @@ use trine_protocol::limits::TEXT_BYTES_MAX;
 use trine_protocol::v1::{
     Answer, Base64, FinishWorkflow, StartWorkflow, StepOutcome, WorkflowOutcome, WorkflowStep, WorkflowView,
 };
-use trine_protocol::{BranchId, Gid, Status, Target};
+use trine_protocol::{BranchId, Gid, Status, Target, json};
 
 use super::WorkflowError;
 use crate::Error;
@@ -121,7 +121,10 @@ impl Form {
             Self::Bytes => Ok((None, (!bytes.is_empty()).then(|| bytes.into()))),
             Self::Json => {
                 let json = serde_json::from_slice::<Box<RawValue>>(bytes);
-                Ok((Some(json.map_err(|error| WorkflowError::json(what, &error))?), None))
+                let json = json.map_err(|error| WorkflowError::json(what, &error))?;
+                // The coordinator reads a `null` as an absent field, and takes no JSON that nests deep. As bytes it keeps both.
+                let as_bytes = json.get() == "null" || json::depth(json.get()) > json::DEPTH_MAX;
+                Ok(if as_bytes { (None, Some(bytes.into())) } else { (Some(json), None) })
             }
         }
     }
@@ -176,6 +179,13 @@ impl Coordinator {
         let marked = Marked { executor: executor.to_owned(), open, output, reason };
         let marked = serde_json::value::to_raw_value(&marked)
             .map_err(|error| WorkflowError::json("a step", &error))?;
+        // The coordinator takes no JSON that nests deep. The step has run, so it has to be recorded all the same: as a string.
+        let marked = if json::depth(marked.get()) > json::DEPTH_MAX {
+            serde_json::value::to_raw_value(marked.get())
+                .map_err(|error| WorkflowError::json("a step", &error))?
+        } else {
+            marked
+        };
         let (branch, op) = (branch.clone(), phase.as_str().to_owned());
         let step = WorkflowStep { branch, op, outcome, output: Some(marked), reason: None };
         match self.ask::<Answer>(gid, "/steps", &step).await {

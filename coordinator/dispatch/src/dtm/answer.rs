@@ -9,7 +9,8 @@ use trine_protocol::dtm::result::{FAILURE, ONGOING};
 
 use crate::classify::{advice, in_words, output};
 use crate::decode::Body;
-use crate::grpc::{Reply, outcome};
+use crate::grpc::outcome;
+use crate::grpc_wire::Reply;
 use crate::hints::NO_REASON;
 use crate::text::clean;
 

@@ -60,7 +60,7 @@ pub(super) fn content_type(host: &str, content_type: &str) -> String {
 
 /// The reply is longer than what is read.
 pub(super) fn too_long(host: &str) -> String {
-    let max = super::wire::REPLY_BYTES_MAX;
+    let max = crate::grpc_wire::REPLY_BYTES_MAX;
     format!("{host} answered with more than {max} bytes; its status was not waited for; it may have run")
 }
 

@@ -7,8 +7,8 @@ use trine_engine::{Outcome, Payload};
 use trine_protocol::limits::OUTPUT_BYTES_MAX;
 use trine_protocol::{Op, Timestamp, headers, status_code};
 
-use super::wire::{Message, Reply};
 use crate::answer::Classified;
+use crate::grpc_wire::{Message, Reply};
 use crate::hints;
 use crate::text::clean;
 

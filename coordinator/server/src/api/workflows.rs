@@ -12,8 +12,8 @@ use trine_protocol::dtm::Terms;
 use trine_protocol::v1::{Base64, WorkflowCallback};
 use trine_protocol::{Gid, Pattern, Status};
 
-use super::json;
 use crate::runtime::{Handle, SubmitError};
+use trine_protocol::json;
 
 /// Longest name of a step's op.
 pub(crate) const STEP_OP_BYTES_MAX: usize = 64;

@@ -16,7 +16,7 @@ use trine_protocol::v1::{
     Answer, CauseView, FinishWorkflow, StartWorkflow, StepOutcome, WorkflowOutcome, WorkflowStep,
     WorkflowView,
 };
-use trine_protocol::{Gid, Pattern, Status};
+use trine_protocol::{Gid, Pattern, Status, json};
 
 /// The path of the start call.
 pub(super) const START: &str = "/v1/workflows/order-42";
@@ -229,6 +229,10 @@ async fn answer(State(fake): State<Fake>, Path(path): Path<Vec<String>>, uri: Ur
         return answer;
     }
     let gid = Gid::parse(&path[0]).unwrap();
+    // One level is the document itself.
+    if json::depth(std::str::from_utf8(&body).unwrap()) > json::DEPTH_MAX + 1 {
+        return refused(Code::InvalidField);
+    }
     let answer = match path.get(1).map(String::as_str) {
         None => fake.start_workflow(gid, &serde_json::from_slice(&body).unwrap()),
         Some("steps") => fake.record(&gid, serde_json::from_slice(&body).unwrap()),

@@ -145,3 +145,31 @@ async fn a_workflow_with_too_many_branches_is_refused_and_undone() {
     });
     assert!(matches!(execute(&workflows).await, Err(WorkflowError::Refused(_))));
 }
+
+/// The coordinator takes no JSON that nests deep. A step that has run has to be recorded all the same, or it would run again.
+#[tokio::test]
+async fn outputs_inputs_and_results_that_nest_deep_are_recorded_and_read_back() {
+    let (fake, diary) = (Fake::start().await, Diary::default());
+    let deep: serde_json::Value =
+        serde_json::from_str(&format!("{}{}", "[".repeat(100), "]".repeat(100))).unwrap();
+    for attempt in 0..2 {
+        let workflows = service(&fake);
+        let noted = diary.clone();
+        workflows.register_json("deep", move |flow, input: serde_json::Value| {
+            let diary = noted.clone();
+            async move {
+                let output: serde_json::Value = flow
+                    .branch()
+                    .run(async move |step: Step| {
+                        diary.note(step.context().idempotency_key());
+                        Ok(input)
+                    })
+                    .await?;
+                if attempt == 0 { Err(Failure::unknown("later")) } else { Ok(output) }
+            }
+        });
+        let end = workflows.execute_json::<_, serde_json::Value>("deep", &gid(), &deep).await;
+        assert_eq!(end.ok(), (attempt == 1).then(|| deep.clone()));
+    }
+    assert_eq!(diary.read(), ["order-42/01/action"]);
+}

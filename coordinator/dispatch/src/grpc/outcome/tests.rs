@@ -5,8 +5,8 @@ use trine_engine::ParkCause;
 use trine_protocol::OutcomeKind;
 use trine_protocol::limits::TEXT_BYTES_MAX;
 
-use super::super::wire::{Collector, frame};
 use super::*;
+use crate::grpc_wire::{Collector, frame};
 
 const NOW: Timestamp = Timestamp::from_millis(784_111_777_000);
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use trine_engine::Digest;
 use trine_protocol::v1::{Branch, CreateTransaction};
 
-use super::super::json;
+use trine_protocol::json;
 
 /// Digest of a creation; `branches` are the digests of its branches in order.
 pub(super) fn of_creation(request: &CreateTransaction, branches: &[Digest]) -> Digest {

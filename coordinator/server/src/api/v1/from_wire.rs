@@ -16,10 +16,10 @@ use trine_protocol::v1::{Branch, CreateTransaction, Order};
 use trine_protocol::{Op, Pattern, Target};
 use url::Url;
 
-use super::super::json;
 use super::super::problem::{Refusal, echo};
 use super::digest;
 use super::options::{branch_policy, duration, transaction_policy};
+use trine_protocol::json;
 
 /// Turns a creation into a spec.
 pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {

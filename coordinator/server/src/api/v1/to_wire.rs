@@ -9,9 +9,9 @@ use trine_protocol::v1::{
     Answer, Base64, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView,
     StepOutcome, TransactionView, WaitingOn as WaitingOnView, WorkflowStep, WorkflowView,
 };
-use trine_protocol::{Op, OutcomeKind, Status, Target, Timestamp};
+use trine_protocol::{Op, OutcomeKind, Status, Target, Timestamp, json};
 
-use super::super::{json, workflows};
+use super::super::workflows;
 
 /// The answer to a command.
 pub(crate) fn answer(snapshot: Snapshot) -> Answer {

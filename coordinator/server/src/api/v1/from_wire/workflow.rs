@@ -9,11 +9,11 @@ use trine_protocol::v1::{
 };
 
 use super::{check_target, check_text, named_by};
-use crate::api::json;
 use crate::api::problem::Refusal;
 use crate::api::v1::digest;
 use crate::api::v1::options::duration;
 use crate::api::workflows::STEP_OP_BYTES_MAX;
+use trine_protocol::json;
 
 /// Shortest pause between callbacks. Each answered callback is a record, so more would fill the journal.
 const CALLBACK_AFTER_MS_MIN: u64 = 1_000;

@@ -9,7 +9,7 @@ use trine_protocol::limits::OUTPUT_BYTES_MAX;
 /// The prefix of a message: one byte says whether it is compressed, four its length.
 const PREFIX_BYTES: usize = 5;
 /// Longest reply that is read for the sake of its status, as elsewhere in gRPC; what is kept is much shorter.
-pub(super) const REPLY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+pub(crate) const REPLY_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// The status of a call, in its trailers.
 const STATUS: &str = "grpc-status";
 /// What a status says in words, percent-encoded.
@@ -19,9 +19,9 @@ const TIMEOUT: &str = "grpc-timeout";
 
 /// The request of a call: its metadata and its message.
 pub(crate) struct Question {
-    pub(super) metadata: HeaderMap,
+    pub(crate) metadata: HeaderMap,
     /// The one message, framed.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Question {
@@ -38,7 +38,7 @@ impl Question {
 }
 
 /// A message as it is sent, never compressed.
-pub(super) fn frame(message: &[u8]) -> Bytes {
+pub(crate) fn frame(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::with_capacity(PREFIX_BYTES + message.len());
     framed.put_u8(0);
     // Request bodies, and with them payloads, are bounded far below it.
@@ -48,7 +48,7 @@ pub(super) fn frame(message: &[u8]) -> Bytes {
 }
 
 /// Adds the headers that every request of gRPC has.
-pub(super) fn add_headers(headers: &mut HeaderMap, left_ms: u64) {
+pub(crate) fn add_headers(headers: &mut HeaderMap, left_ms: u64) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("trine/", env!("CARGO_PKG_VERSION"))));
@@ -70,7 +70,7 @@ fn timeout(left_ms: u64) -> String {
 
 /// Collects the message of a reply. The bytes of a message that is too long to be kept are counted and dropped.
 #[derive(Debug, Default)]
-pub(super) struct Collector {
+pub(crate) struct Collector {
     prefix: Vec<u8>,
     kept: Vec<u8>,
     /// Bytes of the message so far, kept or not.
@@ -97,7 +97,7 @@ pub(crate) enum Message {
 
 impl Collector {
     /// Takes the next bytes; false when the reply is longer than is read.
-    pub(super) fn push(&mut self, mut data: &[u8]) -> bool {
+    pub(crate) fn push(&mut self, mut data: &[u8]) -> bool {
         self.read = self.read.saturating_add(data.len());
         if self.read > REPLY_BYTES_MAX {
             return false;
@@ -156,7 +156,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// None when there is no status. A server that has nothing but a status sends it in the head.
-    pub(super) fn new(head: HeaderMap, trailers: Option<HeaderMap>, message: Collector) -> Option<Self> {
+    pub(crate) fn new(head: HeaderMap, trailers: Option<HeaderMap>, message: Collector) -> Option<Self> {
         let trailers = trailers.unwrap_or_default();
         let of = |name: &str| trailers.get(name).or_else(|| head.get(name));
         let stated = of(STATUS)?.to_str().ok()?.trim();
@@ -185,14 +185,14 @@ impl Reply {
     }
 
     /// Metadata, from the trailers or else from the head.
-    pub(super) fn metadata(&self, name: &str) -> Option<&HeaderValue> {
+    pub(crate) fn metadata(&self, name: &str) -> Option<&HeaderValue> {
         self.trailers.get(name).or_else(|| self.head.get(name))
     }
 }
 
 /// What a frame was made of.
 #[cfg(any(test, feature = "testing"))]
-pub(super) fn unframed(frame: &[u8]) -> &[u8] {
+pub(crate) fn unframed(frame: &[u8]) -> &[u8] {
     &frame[PREFIX_BYTES..]
 }
 

@@ -1,10 +1,12 @@
-//! Raw JSON text: its depth, and its compact form. Nothing is parsed into values.
+//! JSON as text: its depth, and its compact form. Nothing is parsed into values.
 
-/// Deeper nesting is refused: many JSON readers recurse, and a participant's stack must not overflow.
-pub(super) const DEPTH_MAX: usize = 64;
+/// The deepest nesting of a JSON payload, input, output or result. Deeper nesting is refused: many JSON readers recurse, and a
+/// participant's stack must not overflow.
+pub const DEPTH_MAX: usize = 64;
 
 /// The nesting depth of valid JSON.
-pub(super) fn depth(json: &str) -> usize {
+#[must_use]
+pub fn depth(json: &str) -> usize {
     let (mut now, mut deepest) = (0_usize, 0_usize);
     outside_strings(json, |byte| match byte {
         b'{' | b'[' => {
@@ -18,7 +20,8 @@ pub(super) fn depth(json: &str) -> usize {
 }
 
 /// Removes white space between the tokens of valid JSON. Keys keep their order, numbers and strings their spelling.
-pub(super) fn compact(json: &str) -> String {
+#[must_use]
+pub fn compact(json: &str) -> String {
     let mut bytes = Vec::with_capacity(json.len());
     walk(json, |byte, in_string| {
         if in_string || !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
