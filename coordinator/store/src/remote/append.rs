@@ -36,6 +36,8 @@ pub(super) async fn append<C: Client>(
     for _ in 0..TRIES_MAX {
         // Built anew in each round: without the gids that are known to be in conflict.
         let writing = Writing::new(batch, owner, &conflicts).after(&runs);
+        // Nothing was sent in this round, and the rounds before were surely undone. So nothing of the
+        // batch is doubtful.
         let mut lease = connections.lease().await.map_err(|error| AppendError::Failed(error.to_string()))?;
         let failure = match write(connections, &mut lease.client, &writing).await {
             Ok(()) => {

@@ -70,6 +70,7 @@ impl Columns for Row {
     fn maybe_text(&self, column: usize) -> Result<Option<&str>, ClientError> {
         match self.0.get(column) {
             Some(Cell::Null) => Ok(None),
+            // No None for all the rest: a value that cannot be read must not be taken for one that was never written.
             _ => self.text(column).map(Some),
         }
     }
@@ -146,6 +147,8 @@ pub(crate) fn driver_words(error: &sqlx::Error) -> String {
 impl From<ClientError> for StoreError {
     fn from(error: ClientError) -> Self {
         match error {
+            // Kept apart from the other errors: clients may be told its reason, while a driver's message may name hosts
+            // and users.
             ClientError::Unfit(unfit) => Self::Unfit(unfit),
             other => Self::Unavailable(other.to_string()),
         }

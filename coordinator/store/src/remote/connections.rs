@@ -107,6 +107,8 @@ impl<C: Client> Connections<C> {
         let found = self.idle().pop();
         // Read before the connection is made: if the server is condemned meanwhile, the new connection counts as an old one.
         let made_at = self.target.condemned.load(Ordering::SeqCst);
+        // Otherwise the idle connection is dropped, which closes it. One from before the condemnation may still lead to
+        // the server that must not be written to.
         if let Some(idle) = found
             && idle.since.elapsed() < IDLE_MAX
             && idle.made_at == made_at
@@ -120,6 +122,7 @@ impl<C: Client> Connections<C> {
     /// Makes sure that a connection is open and answers. Where all are in use, there is one.
     pub(super) async fn warm(&self) -> Result<(), ClientError> {
         let made_at = self.target.condemned.load(Ordering::SeqCst);
+        // A connection from before the condemnation is never leased again, so it does not count as open.
         let fresh = self
             .idle()
             .last()
@@ -159,9 +162,13 @@ impl<C: Client> Connections<C> {
             lease = self.lease().await?;
             result = self.in_time(self.work_on(&mut lease, &work)).await;
         }
+        // Counted for the whole target: lanes do not inspect the server, and their idle connections must not be used
+        // either.
         if let Err(ClientError::Unfit(_)) = &result {
             self.target.condemned.fetch_add(1, Ordering::SeqCst);
         }
+        // Otherwise the drop closes the connection: a database transaction may be open on it, or a statement still
+        // running.
         if result.is_ok() || result.as_ref().is_err_and(C::survives) {
             lease.give_back();
         }
@@ -184,6 +191,8 @@ impl<C: Client> Connections<C> {
             && self.target.settled.load(Ordering::SeqCst) < sessions
         {
             client.execute(C::texts().settle, &[name.as_str().into()]).await?;
+            // Not `store`: another task may have noted a greater number meanwhile. A smaller one in its place would
+            // cause a settling write that is not needed.
             self.target.settled.fetch_max(sessions, Ordering::SeqCst);
         }
         work(client).await
@@ -202,6 +211,7 @@ impl<C: Client> Connections<C> {
     /// this server may be failing.
     pub(super) fn look_elsewhere(&self) {
         if self.target.addresses.len() > 1 {
+            // Only a hint where to begin, so no order is needed: `connect` tries all servers, wherever it begins.
             self.target.last_good.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -210,8 +220,10 @@ impl<C: Client> Connections<C> {
     pub(super) async fn close(&self) {
         // From now on no work gets a place. The work under way ends by its own deadline.
         self.closed.store(true, Ordering::SeqCst);
+        // Closing goes on when the time is over: a server that hangs must not keep the process from stopping.
         let all = tokio::time::timeout(self.timeout, self.places.acquire_many(self.connections_max)).await;
         self.places.close();
+        // The places go back only now: work that waits for one has been refused by then.
         drop(all);
         let idle = std::mem::take(&mut *self.idle());
         for Idle { client, .. } in idle {
@@ -231,6 +243,7 @@ pub(super) async fn warm_all<'a, C: Client>(
 ) -> Result<(), ClientError> {
     let mut all = Ok(());
     for connections in lanes {
+        // Every lane is tried, also after an error: one lane without a connection must not leave the others without.
         all = connections.warm().await.and(all);
     }
     all?;
@@ -255,6 +268,7 @@ pub(super) struct Lease<'a, C: Client> {
 impl<C: Client> Lease<'_, C> {
     /// Keeps the connection for the next work. Call this only when no database transaction is open on the connection.
     pub(super) fn give_back(self) {
+        // `close` empties `idle` once. Nobody would close a connection that is put there later.
         if !self.home.closed.load(Ordering::SeqCst) {
             let Self { client, made_at, .. } = self;
             self.home.idle().push(Idle { client, since: Stopwatch::start(), made_at });

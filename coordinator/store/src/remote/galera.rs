@@ -19,12 +19,15 @@ pub(super) async fn check_writers<C: Client>(
         return Ok(());
     }
     let refused = |found: String| failed(options, &safety::refusal(Risk::GaleraMultiWriter, &found));
+    // Refused even if all take the same node today: when that node fails for one of them alone, they write to two.
     if target.addresses.len() > 1 {
         let found =
             "the URL names several nodes of a Galera cluster, and each coordinator might take another";
         return Err(refused(format!("{found} (put one writer endpoint in front of them)")));
     }
     let others = queries::coordinators(client, identity).await.map_err(|e| failed(options, &e))?;
+    // A coordinator that is gone writes to no node. The row of this name is skipped: an earlier process left it, and
+    // the writer may have moved since.
     let elsewhere = others.iter().find(|other| {
         let node = other.store_node.as_deref().unwrap_or_default();
         other.alive && other.name != identity.name && !node.is_empty() && node != identity.node

@@ -20,6 +20,7 @@ fn parts(url: &str) -> Result<Parts<'_>, String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     let (user, hosts) = authority.split_at(authority.find('@').map_or(0, |at| at + 1));
+    // A `/`, `?` or `#` in the password ends the authority too early. The `@` behind the password is then in the tail.
     if hosts.contains('@') || tail.contains(['@', '#']) {
         return Err(
             "what it means is not clear: in user, password and parameters write `@` as %40, `/` as %2F, `?` \
@@ -30,6 +31,8 @@ fn parts(url: &str) -> Result<Parts<'_>, String> {
     if hosts.split(',').any(str::is_empty) {
         return Err("it names no host, or an empty one".to_owned());
     }
+    // Without an `@`, user and password would be taken for host and port, and shown. A port that is no number gives
+    // them away.
     if !hosts.split(',').all(is_host) {
         return Err(
             "a host in it is none, or its port is no number; user and password end with an `@`".to_owned()

@@ -24,6 +24,8 @@ pub(crate) async fn inspect<C: Client>(options: &Options) -> Result<Inspector<C>
     let failed = |detail: String| OpenError::Failed { store: hosts::shown(&options.url), detail };
     let connected = target::connect::<C>(&target).await;
     let mut client = connected.map_err(|error| failed(error.to_string()))?;
+    // Reads no row. It fails where the tables are missing or older, so that the operator is told to migrate and not of
+    // an unknown column.
     let asked = client.query(Text::verbatim("SELECT checksum FROM journal LIMIT 0"), &[]).await;
     asked.map_err(|error| failed(not_ours(&error)))?;
     client.close().await;
@@ -44,6 +46,8 @@ impl<C: Client> Inspect for Inspector<C> {
                         let rows =
                             client.query(text, &[after.as_str().into(), limited(limit).into()]).await?;
                         lists
+                            // A name that cannot be read is left out, so that one damaged row does not hide all other
+                            // names.
                             .push(rows.iter().filter_map(|row| Some(row.text(0).ok()?.to_owned())).collect());
                     }
                     Ok(Names { names: merged(lists, limit), ..Names::default() })
@@ -71,6 +75,8 @@ impl<C: Client> Inspect for Inspector<C> {
 }
 
 async fn inspected<C: Client>(client: &mut C, name: &str) -> Result<Inspected, ClientError> {
+    // Three statements, at three moments: a coordinator may write or delete in between. So the check looks at whatever
+    // seems wrong a second time.
     let mut found = Inspected::default();
     let records = client.query(C::texts().records, &[name.into(), 0_i64.into(), i64::MAX.into()]).await?;
     found.without_checksum = records.iter().filter(|row| matches!(row.maybe_int(5), Ok(None))).count() as u64;

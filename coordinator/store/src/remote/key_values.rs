@@ -21,6 +21,8 @@ impl<C: Client> Remote<C> {
         let begun = Arc::new(AtomicBool::new(false));
         let changed = self.run(Inner::housekeepers, move |client, _| {
             let values = Arc::clone(&values);
+            // `Connections::run` runs this again after a dead connection, and only the second run knows that there was
+            // a first.
             let again = begun.swap(true, Ordering::SeqCst);
             Box::pin(async move {
                 Ok(match change(client, text, &values).await? {
@@ -47,7 +49,9 @@ async fn change<C: Client>(client: &mut C, text: Text, values: &[Param]) -> Resu
             Err(error) => error,
         };
         match C::undone(&error) {
+            // MySQL refuses to create a key that exists with an error, where PostgreSQL changes no row.
             Some(Verdict::Conflict) => return Ok(Change::Lost),
+            // Surely undone, so another try cannot make the change twice.
             Some(Verdict::Contended) if tries < TRIES_MAX => {}
             _ => return Err(error),
         }
@@ -89,6 +93,8 @@ impl<C: Client> KeyValues for Remote<C> {
         let Some(Revision { version, created_at }) = expected else {
             return self.change(C::texts().create_entry, values);
         };
+        // The version alone does not tell entries apart: an entry that was deleted and created again counts from 1
+        // again.
         values.extend([integer(version).into(), millis(created_at).into()]);
         self.change(C::texts().change_entry, values)
     }

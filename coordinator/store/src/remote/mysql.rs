@@ -76,6 +76,9 @@ impl Client for MySql {
 
     async fn connect(address: &MySqlConnectOptions) -> Result<Self, sqlx::Error> {
         let mut connection = address.connect().await?;
+        // A server may have autocommit off, and single statements would never be committed. Under REPEATABLE READ, the
+        // server's usual level, InnoDB locks gaps between keys as well, and writers of different gids would wait for
+        // each other.
         let settings = format!(
             "SET SESSION wait_timeout = {SILENCE_SECONDS}, innodb_lock_wait_timeout = 10, autocommit = 1; \
              SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
@@ -105,6 +108,8 @@ impl Client for MySql {
     }
 
     async fn beat(&mut self, values: &[Param]) -> Result<Vec<Row>, ClientError> {
+        // MySQL answers no rows to an UPDATE. If another process takes the name in between, the row shows its
+        // incarnation.
         self.execute(Self::texts().beat, values).await?;
         self.query(Self::texts().coordinator, &values[..1]).await
     }
@@ -186,6 +191,7 @@ impl Client for MySql {
             let expires_at = now.saturating_add(integer(one.ttl_ms));
             query.bind(one.name.clone()).bind(one.base_url.clone()).bind(now).bind(expires_at)
         });
+        // No database transaction: each registration stands alone, and renewing one twice is harmless.
         for (_, statement) in bound {
             statement.execute(&mut self.0).await?;
         }
@@ -214,6 +220,8 @@ impl Client for MySql {
                 applied => break applied,
             }
         };
+        // Not left to the end of the session: this connection is used further, and another process may wait for the
+        // lock.
         sqlx::query(texts::UNLOCK).execute(&mut self.0).await?;
         applied
     }
@@ -225,6 +233,7 @@ impl Client for MySql {
 
     fn survives(error: &ClientError) -> bool {
         match error {
+            // The rows had arrived in full, and only their values make no sense.
             ClientError::Unreadable(_) => true,
             // The error may have come inside a database transaction, which the next work must not continue.
             ClientError::Sql(_)
@@ -304,6 +313,7 @@ async fn apply(connection: &mut MySqlConnection) -> Result<u64, MigrateError> {
 fn migrator() -> Migrator {
     let mut migrator = migrations::migrator(MIGRATIONS);
     migrator.dangerous_set_table_name(super::MIGRATIONS_TABLE);
+    // `migrate` takes a lock of its own.
     migrator.set_locking(false);
     migrator
 }

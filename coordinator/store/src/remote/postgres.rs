@@ -50,6 +50,7 @@ pub(crate) struct Postgres(PgConnection);
 
 impl Client for Postgres {
     type Address = PgConnectOptions;
+    // Others see a commit that a synchronous standby has not got, once the session that waited for the standby is gone.
     const READS_NEED_SETTLING: bool = true;
     const PARAMETERS: &'static [&'static str] =
         &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "options", "application_name"];
@@ -94,6 +95,8 @@ impl Client for Postgres {
                 found.risks.push((risk, format!("the server has {risk} = off")));
             }
         }
+        // With `local` and `remote_write` a commit is acknowledged before the standby has it on its disk. If the
+        // standby is promoted after a crash, the commit may be gone.
         let waits_for_standby = row.maybe_text(5)?.is_some_and(|names| !names.is_empty());
         if let Some(less @ ("local" | "remote_write")) = row.maybe_text(4)?
             && waits_for_standby
@@ -129,6 +132,8 @@ impl Client for Postgres {
 
     async fn ends(&mut self, gids: &[&Gid]) -> Result<Vec<Row>, ClientError> {
         let gids: Vec<&str> = gids.iter().map(|gid| gid.as_str()).collect();
+        // Under READ COMMITTED a statement sees all that was committed before it began, so also the records that
+        // refused the batch.
         let rows = sqlx::query(texts::ENDS).bind(gids).fetch_all(&mut self.0).await?;
         rows.iter().map(row).collect()
     }
@@ -187,6 +192,8 @@ impl Client for Postgres {
 
     fn survives(error: &ClientError) -> bool {
         match error {
+            // All work here is single statements: an error that undid its statement has left no database transaction
+            // open.
             ClientError::Sql(_) => Self::undone(error).is_some(),
             ClientError::Unreadable(_) => true,
             ClientError::Slow(_)
@@ -215,6 +222,7 @@ fn verdict(code: Option<&str>) -> Verdict {
         // Serialization failure; deadlock; lock timeout.
         Some("40001" | "40P01" | "55P03") => Verdict::Contended,
         // "Statement completion unknown".
+        // Before the classes: all other errors of class 40 undo the statement.
         Some("40003") => Verdict::Doubtful,
         Some(code)
             if ["0A", "22", "23", "25", "28", "3D", "3F", "40", "42", "53", "54"]

@@ -121,6 +121,7 @@ pub(super) async fn coordinators<C: Client>(
         // database's clock tells.
         let seen = me.seen.silent_for(name, &heartbeat);
         let is_silent = seen.map_or(silent_ms > me.lapse_ms, |silence| me.is_lapse(silence));
+        // The word stands in the place of the time, and the other column has the time. `leave` sets both to 0.
         let beat_last = match heartbeat.at {
             GAVE_UP | TAKEN_FOR_GONE => 7,
             _ => 3,

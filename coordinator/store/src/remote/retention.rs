@@ -44,6 +44,7 @@ pub(super) async fn retire<C: Client>(
     kept_ms: u64,
     limit: usize,
 ) -> Result<u64, ClientError> {
+    // Read at each call: a leap that was noticed meanwhile makes transactions younger, and deleting cannot be undone.
     let spans = rows::spans(&client.query(C::texts().spans, &[]).await?);
     let Some(before) = watched::settled_before(spans, kept_ms) else { return Ok(0) };
     loop {
@@ -61,6 +62,7 @@ pub(super) async fn retire<C: Client>(
         };
         let mut judged = Judged::default();
         for some in candidates.chunks(retention::READ_AT_ONCE) {
+            // Without an owner: whoever owns a settled transaction, its journal alone is judged.
             judged.add(some, queries::load(client, "", &retention::gids(some)).await?);
         }
         // The index row said settled, and the journal was read since: `retire` deletes only if the row is still the same.

@@ -114,11 +114,13 @@ pub(crate) struct Inspection {
 
 /// Whether a server may be used.
 pub(super) fn judge(inspection: &Inspection, allowed: &Allowed) -> Result<(), Unfit> {
+    // Before the risks: nothing allows these two, so an operator who allows a risk would meet them next.
     for (why, found) in [(Why::ReadOnly, &inspection.read_only), (Why::Unusable, &inspection.unfit)] {
         if let Some(detail) = found {
             return Err(Unfit { why, detail: detail.clone() });
         }
     }
+    // All at once: told of one at a time, an operator would restart the coordinator for each of them.
     let refused: Vec<String> = inspection
         .risks
         .iter()

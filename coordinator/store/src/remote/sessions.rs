@@ -27,11 +27,13 @@ pub(super) async fn first<C: Client>(target: &Target<C::Address>) -> Result<C, S
 async fn check<C: Client>(target: &Target<C::Address>, first: &mut C) -> Result<(), String> {
     let ours = async {
         let mine = id(first).await?;
+        // While the first is open and idle: a pooler that shares sessions can then hand the same one to both.
         let mut second = target::connect::<C>(target).await?;
         let others = id(&mut second).await?;
         second.close().await;
         Ok(mine != others)
     };
+    // The server gives each open session an id of its own: the same id means that both connections share one session.
     match ours.await {
         Ok(true) => Ok(()),
         Ok(false) => Err(SHARED.to_owned()),

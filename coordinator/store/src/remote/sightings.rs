@@ -28,6 +28,8 @@ impl Sightings {
         let mut seen = self.lock();
         let mut noted = BTreeMap::new();
         for (name, heartbeat) in found {
+            // Compared for being the same and not for being later: after the database's clock was set back, a new
+            // heartbeat is the smaller number.
             let earlier = seen.remove(name).filter(|(earlier, _)| earlier == heartbeat);
             let sighting = earlier.unwrap_or_else(|| (heartbeat.clone(), Stopwatch::start()));
             noted.insert(name.to_owned(), sighting);

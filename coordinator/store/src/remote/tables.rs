@@ -73,6 +73,7 @@ pub(super) async fn register<C: Client>(
     client: &mut C,
     registrations: &[Registration],
 ) -> Result<Timestamp, ClientError> {
+    // The database's time: what expires is compared with it by all coordinators, whose own clocks differ.
     let rows = client.query(C::texts().now, &[]).await?;
     let now = rows.first().ok_or_else(|| ClientError::Unreadable("there is no time".into()))?.int(0)?;
     client.register(registrations, now).await?;
@@ -108,6 +109,7 @@ pub(super) async fn is_taken<C: Client>(
     while waiting.elapsed() < patience {
         let rows = client.query(C::texts().beaten, &[name.into()]).await?;
         let Some(row) = rows.first() else { return Ok(false) };
+        // A negative age is of a clock that was set back. It proves nothing, so the row is watched.
         if u128::try_from(row.int(2)?).is_ok_and(|silent_ms| silent_ms >= patience.as_millis()) {
             return Ok(false);
         }
@@ -117,6 +119,7 @@ pub(super) async fn is_taken<C: Client>(
                 tracing::info!(name, "this name was used until a moment ago; waiting whether it still is");
                 seen = Some(now);
             }
+            // A new incarnation counts as well: another process has just started under this name.
             Some(seen) if *seen != now => return Ok(true),
             Some(_) => {}
         }
@@ -135,6 +138,8 @@ pub(super) async fn journal_id<C: Client>(client: &mut C) -> Result<JournalId, C
         }
         let made = journal_id::new();
         match client.execute(C::texts().make_journal_id, &[made.as_str().into()]).await {
+            // Not taken as the id yet: PostgreSQL reports no error where another coordinator was first, so the table is
+            // read again.
             Ok(_) => {}
             Err(error) if C::undone(&error).is_some() => {
                 tracing::debug!(%error, "another coordinator makes the journal's id");
@@ -159,6 +164,8 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
     let node = client.node().to_owned();
     let mut rows =
         client.beat(&[name.as_str().into(), incarnation.as_str().into(), node.as_str().into()]).await?;
+    // PostgreSQL answers no row in two cases: another process has the name, or the row was swept. Reading the row tells
+    // the two apart.
     if rows.is_empty() {
         rows = client.query(C::texts().coordinator, &[name.as_str().into()]).await?;
     }
@@ -167,6 +174,7 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
         join(client, identity).await?;
         return Ok(Beat { answer: HeartbeatAnswer::Lapsed, at: None });
     };
+    // Before the word of a lapse: that word would be about the newer process, and this one must stop for good.
     if row.text(0)? != incarnation {
         return Ok(Beat { answer: HeartbeatAnswer::Superseded, at: None });
     }
@@ -178,6 +186,7 @@ pub(super) async fn heartbeat<C: Client>(client: &mut C, identity: &Identity) ->
 
 /// See [`crate::Membership::leave`].
 pub(super) async fn leave<C: Client>(client: &mut C, identity: &Identity) -> Result<(), ClientError> {
+    // The incarnation is part of the condition: a process that stops late must not call a newer one of its name gone.
     let values = [identity.name.as_str().into(), identity.incarnation.as_str().into()];
     client.execute(C::texts().leave, &values).await.map(drop)
 }

@@ -62,11 +62,13 @@ pub(super) async fn connect<C: Client>(target: &Target<C::Address>) -> Result<C,
     let first = target.last_good.load(Ordering::Relaxed);
     let mut why = Vec::new();
     for place in 0..target.addresses.len() {
+        // `look_elsewhere` counts on without end, so the number may lie beyond the last server.
         let place = (first + place) % target.addresses.len();
         let limit = target.connect_timeout;
         let address = &target.addresses[place];
         let with_password = password.as_ref().map(|password| C::with_password(address, password));
         let address = with_password.as_ref().unwrap_or(address);
+        // A limit for each server: one that has vanished must not use up the time of those behind it.
         let attempt = tokio::time::timeout(limit, connect_to::<C>(address, &target.allowed));
         match attempt.await.unwrap_or_else(|_| Err(ClientError::slow(limit))) {
             Ok(client) => {
@@ -88,6 +90,7 @@ async fn password<A>(target: &Target<A>) -> Result<Option<String>, ClientError> 
     let Some(file) = &target.password_file else { return Ok(None) };
     let text = tokio::fs::read_to_string(file).await;
     let text = text.map_err(|error| ClientError::Password(format!("{}: {error}", file.display())))?;
+    // Most tools end a file with a line break, which is no part of the password.
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 

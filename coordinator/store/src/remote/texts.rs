@@ -40,6 +40,7 @@ impl Dialect {
     /// Called once for each text, because the memory of the result is never freed.
     fn text(&self, text: &str) -> Text {
         let text = text.replace("{now}", self.now);
+        // A placeholder that is left would be refused by the server, and only when the text is first run.
         debug_assert!(!text.contains('{'), "{text}");
         if !self.positional {
             return Text { sql: text.leak(), order: None };
@@ -55,6 +56,7 @@ fn positional(text: &str) -> (String, Vec<usize>) {
     let mut out = parts.next().unwrap_or_default().to_owned();
     let mut order = Vec::new();
     for part in parts {
+        // All digits belong to the number: `$10` is not `$1` and a 0.
         let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, rest) = part.split_at(digits);
         let number: usize = number.parse().expect("a `$` in a text is followed by the number of a value");
@@ -121,6 +123,7 @@ shared {
 
     journal_id = sql::JOURNAL_ID;
 
+    // PostgreSQL writes a new version of the row even if no value changes. So the commit has something to wait for.
     /// A small write by the name of a coordinator, for [`super::client::Client::READS_NEED_SETTLING`].
     settle = "UPDATE coordinators SET previous_at = previous_at WHERE id = $1";
     /// The row of a name: incarnation, the heartbeat before, the last heartbeat.
@@ -143,6 +146,8 @@ shared {
     coordinators = "SELECT c.id, c.node, c.started_at, c.heartbeat_at, {now} - c.heartbeat_at, \
         (SELECT count(*) FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = c.id), \
         c.incarnation, c.previous_at FROM coordinators AS c ORDER BY c.id";
+    // The greater of the two: a word in the place of the heartbeat is a small number, and the time is in the other
+    // column.
     /// Forgets coordinators that own nothing and have been silent for longer than `$1`.
     sweep_coordinators = "DELETE FROM coordinators WHERE greatest(heartbeat_at, previous_at) < {now} - $1 \
         AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.settled_at IS NULL AND t.owner = coordinators.id)";
@@ -151,10 +156,12 @@ shared {
     ping = "DELETE FROM coordinators WHERE id IS NULL";
     alive = "SELECT 1";
     remove_probe = sql::REMOVE_PROBE;
+    // `;` is the character after `:`, so the range holds all names that begin with the prefix, and the key finds them.
     /// Probes older than an hour: no proof that a write works takes that long.
     sweep_probes = "DELETE FROM journal WHERE gid > 'trine-probe:' AND gid < 'trine-probe;' AND at < {now} - 3600000 \
         AND NOT EXISTS (SELECT 1 FROM transactions AS t WHERE t.gid = journal.gid)";
 
+    // No comparison of pairs: MySQL would not look one up in the index.
     /// Rows that call their transactions settled, oldest first. `$1`: before when; `$2`, `$3`: after which one.
     settled = "SELECT settled_at, gid FROM transactions WHERE settled_at IS NOT NULL AND settled_at < $1 \
         AND settled_at >= $2 AND (settled_at > $2 OR gid > $3) ORDER BY settled_at, gid LIMIT $4";
@@ -175,6 +182,7 @@ own {
     session;
     /// Labels of `$1`: key, value.
     labels;
+    // Without the last one, a new transaction that names it would be refused as if it had never been registered.
     /// Removes instances that expired more than `$1` ago, but for the last one of each name: it must stay known.
     sweep_participants;
     /// `$1`: what it is to be. Harmless, or undone, where there is one.

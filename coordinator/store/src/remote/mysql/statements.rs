@@ -105,7 +105,10 @@ fn parts<T>(mut rows: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
             bytes += weight(row);
             bytes <= BYTES_MAX
         });
+        // At least one: a row that is too large by itself would otherwise keep this loop from ending.
         let fits = fits.count().max(1);
+        // Rounded down, and the rest goes into the next part. Each length is a text of its own, and only so many texts
+        // stay prepared.
         let length = if fits.is_power_of_two() { fits } else { fits.next_power_of_two() / 2 };
         let (part, rest) = rows.split_at(length);
         parts.push(part);
@@ -126,11 +129,13 @@ impl<'a> Gids<'a> {
 
     /// A text with `IN (*)` for these.
     pub(super) fn text(&self, text: &'static str) -> AssertSqlSafe<String> {
+        // Filled up as in `bind`. With a text for each number of gids, more texts would be in use than stay prepared.
         let places = vec!["?"; self.0.len().next_power_of_two()].join(",");
         vouched(text.replace("(*)", &format!("({places})")))
     }
 
     pub(super) fn bind(&self, query: Bound) -> Bound {
+        // A gid that is named twice within `IN (..)` is found once, so the repetition changes nothing.
         let last = self.0.last().into_iter().cycle().take(self.0.len().next_power_of_two() - self.0.len());
         self.0.iter().chain(last).fold(query, |query, gid| query.bind(gid.as_str().to_owned()))
     }

@@ -29,6 +29,7 @@ pub(super) static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
         sweep_participants: "DELETE p FROM participants AS p JOIN participants AS o ON o.name = p.name \
             AND (o.expires_at > p.expires_at OR (o.expires_at = p.expires_at AND o.base_url > p.base_url)) \
             WHERE p.expires_at < {now} - $1",
+        // A second maker gets an error, which `undone` knows as a conflict. The first id stays.
         make_journal_id: "INSERT INTO journal_id (one, id, made_at) VALUES (1, $1, {now})",
         join: "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
             SELECT $1, $2, $3, n.now, n.now, n.now FROM (SELECT {now} AS now) AS n ON DUPLICATE KEY UPDATE \
@@ -36,6 +37,7 @@ pub(super) static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
             heartbeat_at = VALUES(heartbeat_at), previous_at = VALUES(previous_at)",
         // It cannot answer in the same statement; see `MySql::beat`.
         beat: BEAT,
+        // The update changes nothing. The owner may join between the look and the insert, and its living row must stay.
         recall: "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
             SELECT DISTINCT t.owner, '', '', 0, 0, 0 FROM transactions AS t WHERE t.settled_at IS NULL \
             AND NOT EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = t.owner) \

@@ -42,6 +42,8 @@ pub(super) async fn write(
         Err(error) => Err(WriteFailure { verdict: verdict(number(&error)), error: error.into() }),
     };
     if let Err(failure) = written {
+        // After a lock timeout the server has undone the last statement alone. The ROLLBACK undoes the others and frees
+        // their locks.
         // If the rollback fails, the connection is broken, and the server rolls back.
         return match connection.execute("ROLLBACK").await {
             Ok(_) => Err(failure),
@@ -62,6 +64,7 @@ pub(super) async fn write(
 async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result<bool, sqlx::Error> {
     let Writing { owner, records, rows, labels, before } = writing;
     begin(connection).await?;
+    // Encoded first, because the bytes of the rows decide how many of them a statement takes.
     let encoded: Vec<_> = records.iter().map(|record| (*record, group::written(record))).collect();
     let journal = JOURNAL.bound(
         &encoded,
@@ -83,6 +86,7 @@ async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result
         |_| ROW_BYTES,
         |query, (gid, seq)| query.bind(gid.as_str().to_owned()).bind(*seq),
     );
+    // Counted and not fetched: the batch is refused as a whole, and `append` looks up later which gid it was.
     for (expected, lookup) in lookups {
         let found: i64 = lookup.fetch_one(&mut *connection).await?.try_get(0)?;
         if usize::try_from(found) != Ok(expected) {

@@ -7,6 +7,8 @@ use crate::remote::texts::{BEAT, Dialect, OwnTexts, Text, Texts};
 use crate::sql;
 
 const DIALECT: Dialect = Dialect {
+    // Not `now()`: that is the time when the database transaction began, and the statement may have waited for a lock
+    // since.
     now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
     positional: false,
     lists: ListSyntax {
@@ -33,9 +35,12 @@ pub(super) static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
             ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation, node = excluded.node, \
             started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, previous_at = excluded.previous_at",
         beat: &format!("{BEAT} RETURNING incarnation, previous_at, heartbeat_at"),
+        // The owner may join between the look and the insert. Its living row must stay as it is.
         recall: "INSERT INTO coordinators (id, incarnation, node, started_at, heartbeat_at, previous_at) \
             SELECT DISTINCT t.owner, '', '', 0, 0, 0 FROM transactions AS t WHERE t.settled_at IS NULL \
             AND NOT EXISTS (SELECT 1 FROM coordinators AS c WHERE c.id = t.owner) ON CONFLICT (id) DO NOTHING",
+        // Another coordinator may have begun the same span a moment ago. The one that is there may have been extended,
+        // so it stays.
         begin_span: "INSERT INTO watched (from_at, until_at) VALUES ($1, $2) ON CONFLICT (from_at) DO NOTHING",
         entry: sql::ENTRY,
         entries: sql::ENTRIES,

@@ -18,6 +18,8 @@ use crate::columns::{integer, millis};
 use crate::group::{self, Written};
 use crate::writing::Writing;
 
+// KEY SHARE is the weakest lock that a deletion has to wait for. Two coordinators that append to the same gid do not
+// wait for each other's `before`.
 const WRITE: &str = "WITH \
      before AS (SELECT 1 FROM unnest($1::text[], $2::bigint[]) AS b(gid, seq) \
          JOIN journal AS j ON j.gid = b.gid AND j.seq = b.seq FOR KEY SHARE OF j), \
@@ -71,5 +73,6 @@ pub(super) fn bound(writing: &Writing<'_>) -> Query<'static, sqlx::Postgres, PgA
         .bind(column(labels, |(_, key, _)| *key))
         .bind(column(labels, |(_, _, value)| *value))
         .bind(column(labels, |(row, _, _)| millis(row.created_at)))
+        // Bound by the numbers in the text: $22 is the last.
         .bind(checksums)
 }
