@@ -61,6 +61,7 @@ pub(super) async fn append(writer: &Writer, owner: &Owner, batch: &Batch) -> Res
         }
         // A conflict in the second attempt is not with the journal: the batch contradicts itself.
         Err(AppendFailure::Conflict(error) | AppendFailure::Failed(error)) => {
+            // Rolled back, so the connection is in a known state and is kept for the next session.
             let text = words::of(&error);
             session.end::<()>(Err(error)).ok();
             Err(AppendError::Failed(text))
@@ -87,6 +88,8 @@ async fn append_checked(
     if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await {
         return Err(AppendFailure::NotBegun(error));
     }
+    // Within the database transaction: a record that came after the look-up would be a second conflict, which nobody
+    // looks up.
     match conflicting(connection, &group::runs(batch)).await {
         Ok(found) => *conflicts = found,
         Err(error) => return Err(roll_back(connection, error).await),
@@ -104,6 +107,7 @@ async fn commit(connection: &mut SqliteConnection, command: Bound) -> Result<(),
 
 async fn roll_back(connection: &mut SqliteConnection, cause: sqlx::Error) -> AppendFailure {
     let code = cause.as_database_error().and_then(|error| error.code()?.parse().ok());
+    // Also where SQLite has rolled back by itself: this one fails then, and the outcome counts as doubtful.
     let rolled_back = sqlx::query("ROLLBACK").execute(connection).await.is_ok();
     verdict(code, rolled_back)(cause)
 }
@@ -144,6 +148,7 @@ fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -
     JOURNAL.write(records.len(), &mut text);
     INDEX.write(rows.len(), &mut text);
     LABELS.write(labels.len(), &mut text);
+    // In the same command: when a statement fails, SQLite runs none of those behind it, and so not the COMMIT either.
     text.push_str("COMMIT");
     let command = statements::command(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
     let bound = JOURNAL.bind(&records, command, |statement, record| {

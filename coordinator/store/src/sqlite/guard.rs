@@ -62,6 +62,7 @@ impl Guard {
             std::fs::create_dir_all(folder).map_err(|error| unusable("its folder cannot be made", &error))?;
         }
         let found = std::fs::metadata(path);
+        // Before `open`, which makes a missing file: an empty database beside a log of another one would cost that log.
         check_log(path, found.as_ref().is_ok_and(|found| found.len() > 0))?;
         if let Ok(found) = found {
             check(&found)?;
@@ -87,9 +88,11 @@ impl Guard {
                 "the file was replaced while it was being opened; try again".into(),
             ));
         }
+        // If it cannot be removed, nothing is wrong: the next start looks at it again.
         if let Some(beside) = before.filter(|_| !BESIDE) {
             std::fs::remove_file(beside).ok();
         }
+        // After the last step that can fail: nobody would take an entry out again that has no guard.
         held().insert(number(&found));
         Ok(Self {
             path: path.to_owned(),
@@ -104,6 +107,7 @@ impl Guard {
     /// Watches the write-ahead log from now on. Call this when something was written, so that the log is there.
     pub(super) fn watch_log(&self) -> io::Result<()> {
         let found = std::fs::metadata(&self.log)?;
+        // The first number stays. Otherwise a log that was put in its place later would become the expected one.
         self.log_number.get_or_init(|| number(&found));
         Ok(())
     }
@@ -152,6 +156,7 @@ impl Guard {
     pub(super) fn may_save_log(&self) -> bool {
         // Only into the database that the log belongs to.
         let is_there = std::fs::metadata(&self.path).is_ok_and(|found| number(&found) == self.number);
+        // An empty file holds no writes, so nothing is mixed.
         let replaced = std::fs::metadata(&self.log).is_ok_and(|found| found.len() > 0);
         is_there && !replaced && self.check_log().is_err() && !self.log_is_saved.load(Ordering::SeqCst)
     }
@@ -226,10 +231,12 @@ fn log(path: &Path) -> PathBuf {
 }
 
 fn open(path: &Path) -> io::Result<File> {
+    // Not truncated: the file is opened before it is locked, and may be the database of another process.
     File::options().create(true).truncate(false).read(true).write(true).open(path)
 }
 
 fn lock(file: File) -> Result<File, TakeError> {
+    // Without waiting: the process that has the file may keep it for months, and the operator must learn of that now.
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(TakeError::Held),
@@ -238,6 +245,7 @@ fn lock(file: File) -> Result<File, TakeError> {
 }
 
 fn beside(path: &Path) -> Result<PathBuf, TakeError> {
+    // Symbolic links are followed, so that all names of a database lead to the same lock.
     let path = path.canonicalize().map_err(|error| unusable("its path cannot be followed", &error))?;
     let mut beside = path.into_os_string();
     beside.push(".lock");
@@ -254,7 +262,9 @@ fn open_beside(path: &Path) -> Result<File, TakeError> {
 fn of_an_earlier_version(path: &Path) -> Result<Option<PathBuf>, TakeError> {
     let beside = beside(path)?;
     match File::options().write(true).open(&beside) {
+        // Where the file beside the database is the lock, the caller locks it for good.
         Ok(file) if BESIDE => drop(file),
+        // Locked to see whether an earlier version runs. This version's own lock is on the database.
         Ok(file) => drop(lock(file)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {

@@ -29,11 +29,14 @@ pub(super) async fn watch(writer: &Writer, watcher: &Watcher) -> Result<Option<L
     let mut session = writer.session().await?;
     // An error drops the session, which closes the connection, which rolls back.
     let plan = note(&mut session.connection, watcher).await?;
+    // After the COMMIT: after an error nothing is remembered, and the next note is compared with the one before.
     watcher.noted(&plan);
     session.end(Ok(plan.leap))
 }
 
 async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Plan, sqlx::Error> {
+    // The lock is taken at once: with a plain BEGIN the first write could find that another connection has written
+    // since the reads.
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let spans = spans(&mut *connection).await?;
     // If there are notes and none of them can be read, the store has been watched before. Then its past must not count as
@@ -46,6 +49,7 @@ async fn note(connection: &mut SqliteConnection, watcher: &Watcher) -> Result<Pl
     };
     let now = millis(clock::now());
     let plan = watcher.plan(now, spans.first().copied(), newest_record);
+    // Before the note: time that the clock went back over must not count twice.
     if let Some(end) = plan.cut_to {
         sqlx::query(sql::DROP_SPANS_AFTER).bind(end).execute(&mut *connection).await?;
         sqlx::query(sql::CUT_SPANS).bind(end).execute(&mut *connection).await?;
@@ -88,9 +92,12 @@ pub(super) async fn retire(
         };
         let mut judged = Judged::default();
         for some in candidates.chunks(retention::READ_AT_ONCE) {
+            // Without an owner: whoever owns a settled transaction, its journal alone is judged.
             judged.add(some, queries::load(readers, "", retention::gids(some)).await?);
         }
         let deleted = delete(writer, &judged).await?;
+        // Past the damaged ones as well. Otherwise they would fill each chunk, and nothing behind them would be
+        // deleted.
         walk.went_on(last, judged.damaged);
         if deleted > 0 {
             return Ok(deleted);
@@ -125,6 +132,7 @@ pub(super) async fn delete(writer: &Writer, judged: &Judged) -> Result<u64, sqlx
     // An error drops the session, which closes the connection, which rolls back.
     sqlx::query("BEGIN IMMEDIATE").execute(&mut session.connection).await?;
     let mut deleted = 0;
+    // A row that was written again since its journal was judged has another time, or none, and stays.
     for text in DELETE {
         deleted =
             sqlx::query(text).bind(named.as_str()).execute(&mut session.connection).await?.rows_affected();
@@ -138,6 +146,7 @@ pub(super) async fn delete(writer: &Writer, judged: &Judged) -> Result<u64, sqlx
     }
     sqlx::query("COMMIT").execute(&mut session.connection).await?;
     session.end(Ok(()))?;
+    // After the COMMIT: the log must not tell of rows that a rollback has undone.
     judged.put_right(put_right);
     Ok(deleted)
 }

@@ -87,17 +87,20 @@ impl Writer {
     ) -> Result<u64, sqlx::Error> {
         let mut session = self.session().await?;
         let result = statement.execute(&mut session.connection).await.map(|done| done.rows_affected());
+        // Kept after an error as well: a statement by itself leaves no database transaction open.
         session.end(result)
     }
 
     /// If the write-ahead log has lost its name, copies what it holds into the database: the anchor still has the log open.
     async fn save_log(&self) {
+        // The writing connection may be away after an error. The anchor has had the log open all the time.
         let mut anchor = self.anchor.lock().await;
         let Some(anchor) = anchor.as_mut().filter(|_| self.guard.may_save_log()) else { return };
         // The pragma answers: whether another connection was in the way, pages in the log, pages copied.
         let saved =
             sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(FULL)").fetch_one(anchor).await;
         match saved {
+            // If another connection was in the way, a part is copied and the rest is still in the lost log alone.
             Ok((0, pages, copied)) if pages == copied && copied >= 0 => {
                 self.guard.log_was_saved();
                 tracing::error!(
@@ -152,6 +155,7 @@ impl Session<'_> {
 
     /// Closes the connection, which rolls back what was begun on it.
     pub(super) fn abandon(self) {
+        // The slot stays `Away`, so that the next session opens another connection.
         self.in_trouble.store(true, Ordering::SeqCst);
     }
 }
