@@ -115,10 +115,13 @@ pub async fn beat(store: &dyn Store, handle: &Handle, liveness: &Liveness, metri
             // The order matters: first every lane reads its transactions again, then `beat` opens the gate for calls. The other
             // way round, a lane could call for a transaction that another coordinator has adopted.
             handle.lapse().await;
+            // Not the time after the reading: if that took too long, others may have adopted again, and the gate must
+            // stay shut.
             liveness.beat(since);
         }
         Ok(store::HeartbeatAnswer::Superseded) => {
             tracing::error!("another process has started under this coordinator's name; this one stops");
+            // Before the notice: no call may leave while this process goes about stopping.
             liveness.is_superseded.store(true, Ordering::SeqCst);
             liveness.superseded.notify_one();
         }
