@@ -73,6 +73,7 @@ impl Outbox {
     /// Takes in records of one gid, oldest first.
     pub(super) fn append(&mut self, records: Vec<Record>) {
         if let Some(last) = records.last() {
+            // The last one is enough: the records of a gid are durable in order.
             self.newest.insert(last.gid.clone(), last.seq);
         }
         self.forming.extend(records);
@@ -95,6 +96,7 @@ impl Outbox {
         self.batches += 1;
         let id = BatchId(self.batches);
         let newest = std::mem::take(&mut self.newest);
+        // Taken at once: what is decided while the batch is written belongs to the next one.
         let gids = newest.keys().cloned().collect();
         self.sealed = Some(Sealed { id, newest });
         Some((id, std::mem::take(&mut self.forming), gids))
@@ -102,6 +104,7 @@ impl Outbox {
 
     /// The batch in flight, if this is the one: its write has ended.
     pub(super) fn take_sealed(&mut self, batch: BatchId) -> Option<Sealed> {
+        // An outcome that comes twice, or late, must not end the write that is in flight now.
         self.sealed.take_if(|sealed| sealed.id == batch)
     }
 
@@ -124,6 +127,7 @@ impl Outbox {
 
     /// The records of a batch are durable: lets go of what relied on them. Returns the calls that left.
     pub(super) fn flush(&mut self, sealed: &Sealed) -> BTreeMap<Gid, Vec<CallKey>> {
+        // What relies on newer records stays: they are in the batch that forms now.
         let may_leave =
             |one: &mut Withheld| sealed.newest.get(&one.gid).is_some_and(|seq| one.may_leave(*seq));
         let mut calls: BTreeMap<Gid, Vec<CallKey>> = BTreeMap::new();
@@ -145,6 +149,7 @@ impl Outbox {
     ) -> BTreeMap<Gid, Vec<Arrived>> {
         let lost = sealed.newest.extract_if(.., |gid, _| lost(gid));
         let mut again: BTreeMap<Gid, Vec<Arrived>> = lost.map(|(gid, _)| (gid, Vec::new())).collect();
+        // Nearly every batch: without a conflict nothing that is withheld has to be walked over.
         if again.is_empty() {
             return again;
         }
@@ -153,6 +158,8 @@ impl Outbox {
         self.forming.retain(|record| !again.contains_key(&record.gid));
         for kept in std::mem::take(&mut self.withheld) {
             match again.get_mut(&kept.gid) {
+                // The release is dropped, because what it tells was decided on lost records. A call has no message: the
+                // next read finds that it is owed.
                 Some(messages) => messages.extend(kept.message),
                 None => self.withheld.push(kept),
             }
@@ -162,6 +169,7 @@ impl Outbox {
 
     /// Calls of this gid that are withheld do not leave.
     pub(super) fn drop_calls(&mut self, gid: &Gid) {
+        // Replies stay: they leave only if their records are appended, and then they are right.
         self.withheld.retain(|withheld| withheld.gid != *gid || withheld.call().is_none());
     }
 

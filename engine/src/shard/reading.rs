@@ -15,6 +15,7 @@ impl Reading {
     /// Asks for the journal. An earlier read does not count any more, and neither do the marks that call it stale.
     pub(super) fn ask(mut self: Box<Self>, gid: &Gid, outbox: &mut Outbox) -> Slot {
         let (mut messages, late) = self.take_messages();
+        // For the new read they are not late: it starts after they came.
         messages.extend(late);
         self.messages = messages;
         (self.owned_may_be_stale, self.foreign_may_be_stale) = (false, false);
@@ -70,6 +71,7 @@ impl Reading {
         let slot = Slot::Resident(resident);
         match late.into_iter().fold(slot, |slot, message| slot.handle(message, cx)) {
             Slot::Resident(mut resident) => {
+                // If no message was decided, nobody has looked yet whether those who wait for quiet can be told.
                 resident.answer_if_quiet(cx);
                 resident.leave_if_idle(cx)
             }
@@ -119,6 +121,7 @@ impl Reading {
         for message in messages.into_iter().chain(late) {
             match message {
                 Message::Command { ticket, .. } => cx.outbox.reply(ticket, Err(rejection.clone())),
+                // Kept: the only other way to learn an answer again is to repeat the call.
                 Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => {
                     self.messages.push(message);
                 }
@@ -130,8 +133,10 @@ impl Reading {
         if !self.must_come_back {
             return Slot::Away(self.left_earlier);
         }
+        // Nobody keeps this timer, so nobody can take it back. `wake` leaves alone what no longer waits for it.
         cx.outbox.set_timer(cx.gid, &mut None, Some(retry_at));
         self.stage = ReadStage::Failed { retry_at };
+        // The next read begins after everything that made this one stale.
         (self.owned_may_be_stale, self.foreign_may_be_stale) = (false, false);
         Slot::Reading(self)
     }

@@ -44,6 +44,7 @@ impl Resident {
             // The transaction has settled and was deleted: nothing is left to move.
             Message::Answer { .. } | Message::NotSent { .. } | Message::Quarantine { .. } => return None,
         };
+        // Wall time: there is no transaction yet that could have a time of its own.
         let wall_now = cx.times.wall.at(cx.now);
         let events = match decide(None, &Input::Command(command), wall_now) {
             Ok(events) => events,
@@ -201,6 +202,7 @@ impl Resident {
 
     /// Its records are in a batch that is sealed. Returns its row of the index, if these records change it.
     pub(super) fn sealed(&mut self, cx: &mut Context<'_>) -> Option<IndexRow> {
+        // First: it may clear `indexed`, so that the comparison below finds a change and the row is written.
         self.claim_by_writing_row();
         // Not before: what is owed may still change while the records are forming.
         self.schedule(cx);
@@ -225,6 +227,7 @@ impl Resident {
         // The append would have conflicted if another coordinator had moved the transaction before.
         self.fresh_at = cx.now;
         let settled = self.transaction.status().is_settled();
+        // A settled transaction owes no call, so two coordinators cannot make one twice.
         if !settled && self.ownership == Ownership::RereadAfterFlush {
             return self.read_again(cx.outbox);
         }
@@ -329,6 +332,7 @@ impl Resident {
         let Some(due_at) = self.indexed.and_then(|indexed| indexed.due_at) else { return false };
         // Time alone never moves it: it waits for a person.
         let never = due_at == Timestamp::MAX;
+        // The row says nothing of answers and of room at a host: both may come long before it is due.
         due_at > self.own(cx.now).plus_millis(cx.options.evict_after_ms)
             && self.under_way.is_empty()
             && self.deferred.is_empty()

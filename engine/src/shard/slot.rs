@@ -163,6 +163,7 @@ impl Default for Slot {
 impl Slot {
     pub(super) fn handle(mut self, message: Message, cx: &mut Context<'_>) -> Self {
         let Some(key) = message.answers() else { return self.receive(message, cx) };
+        // First: a call that counts as under way would keep the next call of its branch from leaving.
         self.call_ended(key);
         match self.receive(message, cx) {
             // An answer that moved nothing may have been all that kept the transaction in memory.
@@ -236,6 +237,7 @@ impl Slot {
     pub(super) fn trust_changed(self, cx: &mut Context<'_>) -> Self {
         match self {
             Self::Resident(mut resident) => {
+                // `wake` takes its timer for one that has gone off. One that is still set would stay behind.
                 resident.set_timer(None, cx.outbox);
                 resident.wake(cx)
             }
@@ -346,6 +348,7 @@ pub(super) struct Slots {
 impl Slots {
     /// The only way to change a slot, so that the counts are right whatever the change is.
     pub(super) fn change(&mut self, gid: &Gid, change: impl FnOnce(Slot) -> Slot) {
+        // Taken out, and put back only if there is something to keep: the map must not grow with every gid ever seen.
         let old = self.slots.remove(gid).unwrap_or_default();
         let (slots_before, bytes_before) = old.counts();
         // A panic in here loses the slot. The lane drops the whole shard then (law L11).
