@@ -148,7 +148,7 @@ fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -
     JOURNAL.write(records.len(), &mut text);
     INDEX.write(rows.len(), &mut text);
     LABELS.write(labels.len(), &mut text);
-    // In the same command: when a statement fails, SQLite runs none of those behind it, and so not the COMMIT either.
+    // In the same command: when a statement fails, none of those behind it runs, and so not the COMMIT either.
     text.push_str("COMMIT");
     let command = statements::command(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
     let bound = JOURNAL.bind(&records, command, |statement, record| {
