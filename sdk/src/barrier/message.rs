@@ -56,7 +56,7 @@ impl<D: BarrierDatabase> Barrier<D> {
     /// For the initiator of a message: answers the coordinator's check. If the local transaction has not committed, the answer
     /// is "not committed", and [`Barrier::record_local`] fails from then on. If the local transaction is still under way, the
     /// check waits for its end (on SQLite for at most the `busy_timeout`). A check that loses a deadlock runs again, as an op in
-    /// [`Barrier::execute`]. `asked` is the [`CheckContext`] of the call, or its gid.
+    /// [`Barrier::execute`]. `asked` is the [`CheckContext`](crate::CheckContext) of the call, or its gid.
     ///
     /// # Errors
     /// - [`BarrierError::Conflict`]: the gid is on record as a message of another journal.
