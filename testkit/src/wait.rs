@@ -16,6 +16,7 @@ pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
         if begun.elapsed() > limit {
             return false;
         }
+        // The condition is about another process, which sends no signal when the condition becomes true.
         std::thread::sleep(PAUSE);
     }
 }

@@ -70,15 +70,14 @@ fn postgres_ends_connections_when_told_to() {
 
 #[test]
 fn a_paused_postgres_goes_on_where_it_was() {
-    let server = Postgres::start();
+    let server = &Postgres::start();
     server.pause();
     std::thread::scope(|scope| {
-        let query = scope.spawn(|| server.execute("postgres", "SELECT 1"));
-        // tidy-allow: sleep, that nothing comes can only be seen by waiting
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(!query.is_finished());
+        let (tell, answer) = std::sync::mpsc::channel();
+        scope.spawn(move || tell.send(server.execute("postgres", "SELECT 1")));
+        assert!(answer.recv_timeout(Duration::from_millis(300)).is_err(), "a paused server answers nothing");
         server.resume();
-        assert_eq!(query.join().unwrap(), "1");
+        assert_eq!(answer.recv().unwrap(), "1");
     });
     server.pause();
     server.kill();

@@ -130,6 +130,7 @@ fn requests(connection: &Connection, faults: &Faults) -> Ended {
             Ok(count) => &buffer[..count],
             Err(_) => return Ended::ByUs,
         };
+        // The delay is a fault that a test asked for, not synchronisation.
         std::thread::sleep(faults.delay());
         if connection.loses(faults) {
             continue;

@@ -41,6 +41,7 @@ pub(super) fn run(bench: &Bench) -> Result<Report, String> {
 
 /// Memory after a pause in which the server may give back what it no longer needs.
 fn settled(trine: &Server) -> Result<Memory, String> {
+    // The length of the pause is part of what is measured: see the row "waiting for 5 s".
     thread::sleep(SETTLING);
     trine.process.memory()
 }

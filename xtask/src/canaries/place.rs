@@ -147,6 +147,7 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<std::proce
             child.wait()?;
             return Ok(None);
         }
+        // The standard library cannot wait for a child with a time limit.
         thread::sleep(ASK_EVERY);
     }
 }

@@ -46,7 +46,7 @@ pub(crate) enum TxCommand {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct One {
-    /// The transaction
+    /// The gid of the transaction
     pub(crate) gid: Gid,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct List {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Replay {
-    /// The transaction
+    /// The gid of the transaction
     #[arg(required_unless_present = "all_parked", conflicts_with = "all_parked")]
     pub(crate) gid: Option<Gid>,
     /// Only this branch
@@ -114,27 +114,27 @@ pub(crate) struct Replay {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Abort {
-    /// The transaction
+    /// The gid of the transaction
     pub(crate) gid: Gid,
-    /// Recorded and shown
+    /// The reason; recorded, and shown with the transaction
     #[arg(long)]
     pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Force {
-    /// The transaction
+    /// The gid of the transaction
     pub(crate) gid: Gid,
-    /// What it is recorded as
+    /// The outcome that is recorded for the transaction
     #[arg(long, value_parser = outcome_parser())]
     pub(crate) outcome: ForceOutcome,
     /// Why; recorded and shown until retention deletes the transaction
     #[arg(long)]
     pub(crate) reason: String,
-    /// Who; recorded
+    /// Name of the person who decides this; recorded in the history
     #[arg(long, value_name = "NAME", env = "USER")]
     pub(crate) by: Option<String>,
-    /// Do not ask
+    /// Do not ask for a confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
