@@ -92,13 +92,7 @@ async fn on_mariadb_lost_acknowledgements_are_found_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mariadb_that_is_killed_keeps_what_is_prepared() {
     static SERVER: LazyLock<MariaDb> = LazyLock::new(MariaDb::start);
-    let service = Service::<MySql>::on(&SERVER).await;
-    service.prepare(Outcome::empty()).await.unwrap();
-    tokio::task::spawn_blocking(|| (SERVER.kill(), SERVER.start_again())).await.unwrap();
-    let service = service.reborn().await;
-    assert_eq!(service.prepare(Outcome::empty()).await.unwrap(), Outcome::empty());
-    service.commit().await.unwrap();
-    assert_eq!(service.seen().await, (1, 1));
+    prepared_survives(Service::<MySql>::on(&SERVER).await, || (SERVER.kill(), SERVER.start_again())).await;
     SERVER.kill();
 }
 
@@ -106,14 +100,17 @@ async fn a_mariadb_that_is_killed_keeps_what_is_prepared() {
 async fn a_postgres_that_is_killed_keeps_what_is_prepared() {
     static SERVER: LazyLock<PostgresServer> =
         LazyLock::new(|| PostgresServer::start_with(&[("max_prepared_transactions", "2")]));
-    let service = Service::<Postgres>::on(&SERVER).await;
+    prepared_survives(Service::<Postgres>::on(&SERVER).await, || (SERVER.kill(), SERVER.start_again())).await;
+    SERVER.kill();
+}
+
+async fn prepared_survives<D: TestDatabase>(service: Service<D>, restart: fn() -> ((), ())) {
     service.prepare(Outcome::empty()).await.unwrap();
-    tokio::task::spawn_blocking(|| (SERVER.kill(), SERVER.start_again())).await.unwrap();
+    tokio::task::spawn_blocking(restart).await.unwrap();
     let service = service.reborn().await;
     assert_eq!(service.prepare(Outcome::empty()).await.unwrap(), Outcome::empty());
     service.commit().await.unwrap();
     assert_eq!(service.seen().await, (1, 1));
-    SERVER.kill();
 }
 
 #[tokio::test]
