@@ -142,7 +142,7 @@ pub struct Shard {
     distrusts_time: bool,
 }
 
-/// What a slot is given beside its input. It gives access to no other slot.
+/// What a slot needs beside its input. A context gives access to no other slot.
 struct Context<'a> {
     gid: &'a Gid,
     now: Timestamp,
@@ -172,7 +172,7 @@ impl Shard {
         slots.change(gid, |slot| change(slot, &mut cx));
     }
 
-    /// Takes something in. What it leads to comes out of the `poll_*` functions.
+    /// Takes a message in. Its records, replies and calls come out of the `poll_*` functions.
     pub fn handle(&mut self, message: Message, now: Timestamp) {
         let gid = message.gid().clone();
         self.change(&gid, now, |slot, cx| slot.handle(message, cx));
@@ -185,9 +185,9 @@ impl Shard {
         }
     }
 
-    /// Whether the time that is told can be believed. While it cannot, nothing is decided because of it: no deadline
-    /// passes, nothing starts, nobody is checked on. Calls are made and repeated, and commands and answers are decided.
-    /// When it can again, what became due meanwhile is decided at once.
+    /// Says whether the wall clock can be trusted. While the clock cannot be trusted, the shard decides nothing because of the
+    /// time: no deadline passes, nothing starts, and no initiator is checked on. Calls are made and repeated, and commands and
+    /// answers are decided. When the clock can be trusted again, everything that became due meanwhile is decided at once.
     pub fn handle_trust(&mut self, trusted: bool, now: Timestamp) {
         if std::mem::replace(&mut self.distrusts_time, !trusted) == trusted {
             for gid in self.slots.gids() {
@@ -196,30 +196,32 @@ impl Shard {
         }
     }
 
-    /// The wall clock was set, or is ahead of steady time from the start. What is in memory waits on as before.
+    /// The wall clock was set, or is ahead of steady time from the start. Transactions in memory wait on as before.
     pub fn handle_clock(&mut self, wall: Wall) {
         self.times.set(wall);
     }
 
-    /// Answers everybody who waits for an outcome with what is durable now: the shard is about to go away.
+    /// The process is about to stop. Senders who wait for an outcome are answered with the durable state of now.
     pub fn handle_stop(&mut self) {
         for gid in self.slots.gids() {
             self.slots.change(&gid, |slot| slot.stopped(&mut self.outbox));
         }
     }
 
-    /// A transaction belongs in memory: it is read unless it is here or being read. There is one way to read, so a
-    /// state that is read can never be older than one this shard has let go of.
+    /// This coordinator owns the transaction, so the transaction belongs in memory. It is read unless it is in memory or being
+    /// read. All reads go the same way, so a read never returns a state that is older than one which this shard has dropped.
     pub fn handle_wanted(&mut self, gid: &Gid) {
         self.slots.change(gid, |slot| slot.wanted(gid, &mut self.outbox));
     }
 
-    /// A transaction was taken over from somebody else: it is read even if it is here, for it may have moved there.
+    /// This coordinator adopted the transaction. The transaction is read even if it is in memory, because the former owner may
+    /// have moved it.
     pub fn handle_adopted(&mut self, gid: &Gid) {
         self.slots.change(gid, |slot| slot.adopted(gid, &mut self.outbox));
     }
 
-    /// Others may have taken over what is here: everything is read again, and kept only if it is still owned.
+    /// Other coordinators may have adopted transactions of this one. Everything in memory is read again, and kept only if this
+    /// coordinator still owns it.
     pub fn handle_lapse(&mut self) {
         for gid in self.slots.gids() {
             self.slots.change(&gid, |slot| slot.lapsed(&mut self.outbox));
@@ -236,7 +238,7 @@ impl Shard {
         self.change(gid, now, |slot, cx| slot.loaded(found, cx));
     }
 
-    /// The next thing to let go of.
+    /// The next reply, call or read that may leave.
     pub fn poll_release(&mut self) -> Option<Release> {
         let release = self.outbox.releases.pop_front();
         if let Some(Release::Load(gid)) = &release {
@@ -259,7 +261,7 @@ impl Shard {
         Some(Batch { id, records, rows })
     }
 
-    /// The batch is durable, except for gids somebody else has appended to (law L7).
+    /// The batch is durable, except for the gids to which another coordinator has appended (law L7).
     pub fn on_committed(&mut self, batch: BatchId, conflicts: &[Gid], now: Timestamp) {
         let Some(mut sealed) = self.outbox.take_sealed(batch) else { return };
         self.failures_in_a_row = 0;
@@ -280,8 +282,8 @@ impl Shard {
         }
     }
 
-    /// The batch failed, or nobody knows. Everything built on it is forgotten and read again (law L6): reading settles what
-    /// became of the batch. Returns the gids that were forgotten.
+    /// The batch failed, or its outcome is unknown. Everything built on the batch is forgotten and read again (law L6): the read
+    /// shows whether the batch was written. Returns the gids that were forgotten.
     pub fn on_commit_failed(&mut self, batch: BatchId, now: Timestamp) -> Vec<Gid> {
         let Some(mut sealed) = self.outbox.take_sealed(batch) else { return Vec::new() };
         self.failures_in_a_row += 1;

@@ -240,8 +240,8 @@ impl Resident {
         self.leave_if_idle(cx)
     }
 
-    /// Its records that were being written are lost, or somebody else has written in their place. What led to them is
-    /// decided again in the order it came, on what is found.
+    /// Its records that were being written are lost, or another coordinator has written in their place. The messages behind
+    /// them are decided again in the order of arrival, on the state that is read.
     pub(super) fn lost(self: Box<Self>, mut messages: Vec<Arrived>, outbox: &mut Outbox) -> Box<Reading> {
         // A creation that is not durable may be a repetition: then what is read has a time of its own.
         let lead_ms = (self.acknowledged_seq > 0).then_some(self.lead_ms);

@@ -54,19 +54,19 @@ pub(super) enum Slot {
 
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// What is decided on the result, in this order.
+    /// Messages that are decided on the result, in this order.
     pub(super) messages: Vec<Message>,
     pub(super) stage: ReadStage,
-    /// Their commands were accepted before it was read again.
+    /// Commands that were accepted before this read. Their senders wait for the end.
     pub(super) waiters: Vec<Waiter>,
-    /// It must come into memory even if nobody asks for it.
+    /// The transaction must come into memory even without a message for it.
     pub(super) must_come_back: bool,
-    /// What was durable when it was last here. A journal that is shorter has lost what was acknowledged.
+    /// The newest durable record when the transaction was last in memory. A journal that is shorter has lost acknowledged records.
     pub(super) acknowledged_seq: Seq,
     pub(super) time: KnownTime,
-    /// Another coordinator may have adopted it after this read began. Do not trust `owned = true`; read again.
+    /// Another coordinator may have adopted the transaction after this read began. Do not trust `owned = true`; read again.
     pub(super) owned_may_be_stale: bool,
-    /// This coordinator may have adopted it after this read began. Do not trust `owned = false`; read again.
+    /// This coordinator may have adopted the transaction after this read began. Do not trust `owned = false`; read again.
     pub(super) foreign_may_be_stale: bool,
     /// Calls that left before this read, and have not come back.
     pub(super) left_earlier: BTreeSet<CallKey>,
@@ -77,13 +77,13 @@ pub(super) struct Reading {
 /// How far a read is.
 #[derive(Debug, Default)]
 pub(super) enum ReadStage {
-    /// The store has not started. What arrives now is not newer than the result.
+    /// The store has not started to read. A message that arrives now is not newer than the result.
     #[default]
     Queued,
     /// The store has started reading. A command that arrives now may be newer than the result, so if another coordinator
     /// owns the transaction the command waits for a second read.
     Started { late: Vec<Message> },
-    /// The read failed. It is asked for again then.
+    /// The read failed, and is repeated at this time.
     Failed { retry_at: Timestamp },
 }
 
@@ -93,12 +93,12 @@ pub(super) struct Resident {
     pub(super) ownership: Ownership,
     /// The newest of its records that is known to be durable.
     pub(super) durable_seq: Seq,
-    /// The same, unless the journal that was read has lost records: then it remembers their number until the record that
-    /// says so is durable. If that write fails, the next read notices the loss again.
+    /// As `durable_seq`, unless the journal has lost records. Then this is the number of records that it had, until the record of
+    /// the loss is durable. If the write of that record fails, the next read notices the loss again.
     pub(super) acknowledged_seq: Seq,
     /// The transaction's own time less steady time.
     pub(super) lead_ms: i64,
-    /// When a read or a write last showed what is durable.
+    /// When a read or a write last showed the newest durable record.
     pub(super) fresh_at: Timestamp,
     /// Calls that left, or are withheld until a record is durable.
     pub(super) under_way: BTreeMap<CallKey, CallStage>,
@@ -106,13 +106,14 @@ pub(super) struct Resident {
     pub(super) left_earlier: BTreeSet<CallKey>,
     /// Calls that found no room at their host, and when to offer them again.
     pub(super) deferred: BTreeMap<CallKey, Timestamp>,
-    /// Calls that could not be sent, and since when. It outlives a read.
+    /// Calls that could not be sent, and since when. A read keeps this map.
     pub(super) unsent: BTreeMap<CallKey, Timestamp>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) timer: Option<Timestamp>,
     /// Bytes of payloads and outputs, as of the last seal.
     pub(super) weight: usize,
-    /// What its index row says: the row is written only when this changes. None: another coordinator's, or not known.
+    /// The content of its index row. The row is written only when this changes. None: the row names another coordinator, or is
+    /// not known.
     pub(super) indexed: Option<Indexed>,
 }
 
@@ -134,14 +135,14 @@ pub(super) enum CallStage {
     Released,
 }
 
-/// Somebody who waits for a transaction to settle.
+/// A command whose sender waits for the transaction to settle.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) until: Timestamp,
-    /// Not for the end alone: also when there is nothing to do for now.
+    /// The wait ends also when the transaction has nothing to do for now.
     pub(super) or_quiet: bool,
-    /// What is decided again if what it was decided on is forgotten.
+    /// The command. It is decided again if the state on which it was decided is forgotten.
     pub(super) message: Arrived,
 }
 
@@ -182,7 +183,7 @@ impl Slot {
                 let reading = Reading { messages: vec![message], left_earlier, ..Reading::default() };
                 Box::new(reading).ask(cx.gid, cx.outbox)
             }
-            // Nobody here knows the transaction any more. Whoever knows it owes the call again.
+            // The transaction is not in memory here. The coordinator that has it in memory owes the call again.
             (Self::Away(left), Message::Answer { .. } | Message::NotSent { .. }) => Self::Away(left),
             (Self::Reading(mut reading), _) => {
                 reading.push(message);

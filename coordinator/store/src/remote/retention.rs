@@ -62,7 +62,7 @@ pub(super) async fn retire<C: Client>(
         };
         let mut judged = Judged::default();
         for some in candidates.chunks(retention::READ_AT_ONCE) {
-            // Without an owner: whoever owns a settled transaction, its journal alone is judged.
+            // The owner is not compared: the journal alone says whether the transaction is settled.
             judged.add(some, queries::load(client, "", &retention::gids(some)).await?);
         }
         // The index row said settled, and the journal was read since: `retire` deletes only if the row is still the same.

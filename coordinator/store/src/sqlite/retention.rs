@@ -92,7 +92,7 @@ pub(super) async fn retire(
         };
         let mut judged = Judged::default();
         for some in candidates.chunks(retention::READ_AT_ONCE) {
-            // Without an owner: whoever owns a settled transaction, its journal alone is judged.
+            // The owner is not compared: the journal alone says whether the transaction is settled.
             judged.add(some, queries::load(readers, "", retention::gids(some)).await?);
         }
         let deleted = delete(writer, &judged).await?;
