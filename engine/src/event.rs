@@ -44,6 +44,9 @@ pub enum Event {
     CommitDecided,
     RollbackBegun {
         cause: RollbackCause,
+        /// The branches whose forward op was ever owed: no other branch can have run. None: it is not known, so every exposed
+        /// branch may have run.
+        owed: Option<Vec<BranchId>>,
     },
     CallAnswered {
         /// The branch; absent for a check.
@@ -82,6 +85,9 @@ pub enum Event {
     Quarantined {
         detail: String,
     },
+    /// A memory that does not reach back to the creation drives it from here on. Forward calls before this record may be
+    /// repeated after it.
+    TakenOver,
     /// An operator settled it.
     Forced {
         to: ForceTo,
@@ -126,6 +132,11 @@ pub struct Progress {
 }
 
 impl Event {
+    /// The beginning of a rollback. The memory that decides it adds which branches were owed, if it knows.
+    pub(crate) fn rollback(cause: RollbackCause) -> Self {
+        Self::RollbackBegun { cause, owed: None }
+    }
+
     /// The event's name in history, logs and the journal.
     pub fn name(&self) -> &'static str {
         match self {
@@ -140,6 +151,7 @@ impl Event {
             Self::OpParked { .. } => "op_parked",
             Self::Replayed { .. } => "replayed",
             Self::Quarantined { .. } => "quarantined",
+            Self::TakenOver => "taken_over",
             Self::Forced { .. } => "forced",
             Self::Resumed { .. } => "resumed",
             Self::Progressed { .. } => "progressed",

@@ -23,6 +23,8 @@ pub enum Input {
     },
     /// Time passed.
     Tick,
+    /// A memory that does not reach back to the creation is about to make calls.
+    TakeOver,
     /// Its lane gives up on it.
     Quarantine {
         detail: String,

@@ -12,6 +12,7 @@
 //! `now` is steady time: it runs at an even pace, whatever is done to the wall clock (see `wall`).
 
 mod batch;
+mod memory;
 mod message;
 mod outbox;
 mod ownership;
@@ -52,7 +53,7 @@ pub struct Call {
     pub target: Target,
     pub payload: Payload,
     pub timeout_ms: u64,
-    /// The newest record of the gid when the call was owed. Never smaller than the fence of an earlier call.
+    /// The newest record of the gid that was durable when the call left. Never smaller than the fence of an earlier call.
     pub fence: u64,
     /// What another dialect has to remember of the transaction. None: the native dialect.
     pub terms: Option<Arc<str>>,
@@ -107,6 +108,8 @@ pub struct ShardOptions {
     /// A command is not answered from memory that is older than this: another coordinator may have moved the transaction
     /// meanwhile. None: no other coordinator writes to the store.
     pub refresh_after_ms: Option<u64>,
+    /// How long an answer that decides nothing waits for other records to be written with.
+    pub lazy_after_ms: u64,
 }
 
 impl ShardOptions {
@@ -116,6 +119,7 @@ impl ShardOptions {
         batch_records_max: 2_000,
         reload_delay_ms: 500,
         refresh_after_ms: None,
+        lazy_after_ms: 10,
     };
 }
 
@@ -203,6 +207,7 @@ impl Shard {
 
     /// The process is about to stop. Senders who wait for an outcome are answered with the durable state of now.
     pub fn handle_stop(&mut self) {
+        self.outbox.stop();
         for gid in self.slots.gids() {
             self.slots.change(&gid, |slot| slot.stopped(&mut self.outbox));
         }
@@ -247,9 +252,10 @@ impl Shard {
         release
     }
 
-    /// The next durable write, if none is in flight and there is something to write (law L5).
+    /// The next durable write, if none is in flight and there is something to write (law L5). Answers that decide nothing wait
+    /// up to `lazy_after_ms` for other records.
     pub fn poll_batch(&mut self, now: Timestamp) -> Option<Batch> {
-        let (id, records, gids) = self.outbox.seal()?;
+        let (id, records, gids) = self.outbox.seal(self.is_full(), now)?;
         let mut rows = Vec::new();
         for gid in &gids {
             self.change(gid, now, |slot, cx| {
@@ -306,9 +312,9 @@ impl Shard {
         forgotten
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// When [`Self::handle_timeout`] or [`Self::poll_batch`] has something to do, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.outbox.next_timer()
+        self.outbox.next_due()
     }
 
     /// Enough has arrived for one batch: take nothing more in until a batch is durable.

@@ -112,6 +112,17 @@ pub enum FinishOrder {
     LastToFirst,
 }
 
+/// When the branches of a saga count as called, and with that, how many durable writes stand between its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Exposure {
+    /// Each branch when it is owed. The answer of a step is durable before the next step is called.
+    #[default]
+    Exact,
+    /// All branches as soon as the saga runs. The answer of a step need not be durable before the next step is called: after a
+    /// crash the steps since the last durable record are called again. Asks more of participants, see `docs/api.md`.
+    Ahead,
+}
+
 /// A transaction as asked for, before the rules that span fields are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -133,6 +144,8 @@ pub struct Draft {
     pub check_call: CallPolicy,
     pub branches: Vec<BranchSpec>,
     pub finish_order: FinishOrder,
+    /// Sagas only.
+    pub exposure: Exposure,
     /// Identity of the creation request.
     pub digest: Digest,
     /// What another dialect has to remember of the transaction. The engine passes it on to calls and does not read it. With
@@ -195,6 +208,8 @@ pub enum SpecErrorKind {
     WorkflowDeclared,
     #[error("an open transaction starts when it is committed; it takes no start delay")]
     StartDelayNotUsed,
+    #[error("only a saga exposes its branches ahead")]
+    ExposureNotUsed,
 }
 
 fn error(field: impl Into<String>, kind: SpecErrorKind) -> SpecError {
@@ -216,6 +231,7 @@ impl Draft {
             check_call: CallPolicy::default(),
             branches: Vec::new(),
             finish_order: FinishOrder::default(),
+            exposure: Exposure::default(),
             digest: Digest::default(),
             terms: None,
         }
@@ -269,6 +285,9 @@ impl Draft {
         }
         if self.open && self.start_delay_ms > 0 && self.terms.is_none() {
             return Err(error("options.start_delay", SpecErrorKind::StartDelayNotUsed));
+        }
+        if self.exposure == Exposure::Ahead && self.pattern != Pattern::Saga {
+            return Err(error("options.exposure", SpecErrorKind::ExposureNotUsed));
         }
         Ok(())
     }

@@ -9,18 +9,20 @@
 
 mod agenda;
 mod apply;
+mod certain;
 mod decide;
 mod effects_left;
 mod rules;
 mod waiting;
 mod workflow;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Timestamp};
 
 use crate::event::{Event, ForceTo, ParkCause, Progress, Record, RollbackCause};
-use crate::spec::{BranchSpec, Payload, Spec};
+use crate::spec::{BranchSpec, Exposure, Payload, Spec};
 
 pub use agenda::{Agenda, Owed};
 pub use apply::Corrupt;
@@ -34,6 +36,8 @@ pub struct Transaction {
     pub(crate) seq: u64,
     pub(crate) spec: Arc<Spec>,
     pub(crate) status: Status,
+    /// The record that decided to commit or to roll back, if phase two follows the decision.
+    pub(crate) decision_seq: Option<u64>,
     /// The first calls may go out: the start delay is over, or there was none.
     pub(crate) started: bool,
     pub(crate) start_at: Option<Timestamp>,
@@ -132,21 +136,40 @@ impl OpProgress {
     }
 }
 
-/// Applies `events`, and every event that must follow from the state they lead to, as one step. All records of a step are
-/// appended in one batch, so that an event and its consequence are durable together or not at all.
-///
-/// # Panics
-/// When an event is illegal in the state it meets. [`decide`] and `consequence` promise that it is legal, so the memory that
-/// led here is wrong. Its lane drops the memory and reads the journals again.
+/// [`advance_knowing`], where nothing is known of the calls so far.
 pub fn advance(
-    mut state: Option<Transaction>,
+    state: Option<Transaction>,
     gid: &Gid,
     events: Vec<Event>,
     now: Timestamp,
 ) -> (Option<Transaction>, Vec<Record>) {
+    advance_knowing(state, gid, events, now, None)
+}
+
+/// Applies `events`, and every event that must follow from the state they lead to, as one step. All records of a step are
+/// appended in one batch, so that an event and its consequence are durable together or not at all.
+///
+/// `owed` are the positions of all branches whose forward op was ever owed, for a memory that knows them: a rollback then
+/// undoes no other branch (law L13).
+///
+/// # Panics
+/// When an event is illegal in the state it meets. [`decide`] and `consequence` promise that it is legal, so the memory that
+/// led here is wrong. Its lane drops the memory and reads the journals again.
+pub(crate) fn advance_knowing(
+    mut state: Option<Transaction>,
+    gid: &Gid,
+    events: Vec<Event>,
+    now: Timestamp,
+    owed: Option<&BTreeSet<u32>>,
+) -> (Option<Transaction>, Vec<Record>) {
     let mut records = Vec::with_capacity(events.len() + 2);
     let mut queue: std::collections::VecDeque<Event> = events.into();
-    while let Some(event) = queue.pop_front() {
+    while let Some(mut event) = queue.pop_front() {
+        if let (Event::RollbackBegun { owed: named, .. }, Some(state), Some(owed)) =
+            (&mut event, &state, owed)
+        {
+            *named = Some(state.ids(owed));
+        }
         let seq = state.as_ref().map_or(0, |s| s.seq) + 1;
         let record = Record { gid: gid.clone(), seq, at: now, event };
         let next = match Transaction::apply(state.take(), &record) {
@@ -301,6 +324,15 @@ impl Transaction {
         let input = self.spec.check_payload.as_bytes().len()
             + self.spec.terms.as_ref().map_or(0, |terms| terms.len());
         self.branches.iter().map(held).sum::<usize>() + steps + result + input
+    }
+
+    /// A saga all of whose branches count as called as soon as it runs.
+    pub(crate) fn is_exposed_ahead(&self) -> bool {
+        self.spec.exposure == Exposure::Ahead
+    }
+
+    fn ids(&self, positions: &BTreeSet<u32>) -> Vec<BranchId> {
+        positions.iter().map(|&position| self.branches[position as usize].spec.id.clone()).collect()
     }
 
     pub(crate) fn position(&self, id: &BranchId) -> Option<usize> {

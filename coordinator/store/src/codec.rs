@@ -53,7 +53,7 @@ pub fn encode(event: &Event) -> String {
 pub fn decode(text: &str) -> Result<Event, DecodeError> {
     let head: Head<'_> = serde_json::from_str(text)?;
     match head.v {
-        v1::VERSION | v1::VERSION_OF_DIALECTS => v1::decode(&head.event, text),
+        v1::VERSION | v1::VERSION_OF_DIALECTS | v1::VERSION_OF_EXPOSURE => v1::decode(&head.event, text),
         0 => Err(DecodeError::Damaged("version 0 never existed".to_owned())),
         newer => Err(DecodeError::NewerVersion(newer)),
     }
@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_named_whatever_its_shape() {
-        for text in [r#"{"v":3,"event":"committed"}"#, r#"{"v":3,"what":[1,2]}"#] {
-            assert_eq!(decode(text), Err(DecodeError::NewerVersion(3)));
+        for text in [r#"{"v":4,"event":"committed"}"#, r#"{"v":4,"what":[1,2]}"#] {
+            assert_eq!(decode(text), Err(DecodeError::NewerVersion(4)));
         }
     }
 

@@ -1,7 +1,9 @@
 //! What a transaction hands on: records for the next batch, releases, and when to look at it again.
 //!
-//! Law L4 stands here and nowhere else: [`Withheld::new`] says which record a release relies on, and
-//! [`Withheld::may_leave`] compares that record with what is durable.
+//! Law L4 stands here: [`Withheld`] says which record a release relies on, and [`Withheld::may_leave`] compares that record
+//! with what is durable. Which record that is, the caller says ([`Resident::relies_on`](super::slot::Resident)).
+//!
+//! Progress asks for no batch of its own: it rides with the next batch, or waits for `seal_by`. All other records *press*.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,7 +13,6 @@ use super::batch::{Arrived, BatchId};
 use super::{Message, Release, Seq, Snapshot, Ticket};
 use crate::event::Record;
 use crate::input::{CallKey, Rejection};
-use crate::transaction::Transaction;
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -19,6 +20,12 @@ pub(super) struct Outbox {
     forming: Vec<Record>,
     /// The newest record of each gid in `forming`.
     newest: BTreeMap<Gid, Seq>,
+    /// Gids whose records in `forming` are not to wait for others.
+    pressing: BTreeSet<Gid>,
+    /// When the records that do not press are written at the latest.
+    seal_by: Option<Timestamp>,
+    /// The shard is about to go away: all records press.
+    is_stopping: bool,
     sealed: Option<Sealed>,
     /// In the order they were decided.
     withheld: Vec<Withheld>,
@@ -50,15 +57,24 @@ pub(super) struct Withheld {
 }
 
 impl Withheld {
-    pub(super) fn new(transaction: &Transaction, release: Option<Release>, message: Option<Arrived>) -> Self {
-        // It was decided in the state that the newest record led to, so it relies on all records so far.
-        let relies_on = transaction.seq();
-        Self { gid: transaction.gid().clone(), relies_on, release, message }
+    pub(super) fn new(gid: &Gid, relies_on: Seq, release: Option<Release>, message: Option<Arrived>) -> Self {
+        Self { gid: gid.clone(), relies_on, release, message }
     }
 
     /// Law L4: nothing leaves before the record it relies on is durable.
     fn may_leave(&self, durable_seq: Seq) -> bool {
         self.relies_on <= durable_seq
+    }
+
+    /// What leaves when the records of its gid up to `durable_seq` are durable.
+    fn released(self, durable_seq: Seq) -> Option<Release> {
+        let mut release = self.release;
+        if let Some(Release::Call(call)) = &mut release {
+            // Not the seq that owes the call: a compensation that was decided on an older journal would look older to its
+            // participant than a call which has been there, and would be refused.
+            call.fence = durable_seq;
+        }
+        release
     }
 
     fn call(&self) -> Option<CallKey> {
@@ -70,29 +86,49 @@ impl Withheld {
 }
 
 impl Outbox {
-    /// Takes in records of one gid, oldest first.
-    pub(super) fn append(&mut self, records: Vec<Record>) {
-        if let Some(last) = records.last() {
-            // The last one is enough: the records of a gid are durable in order.
-            self.newest.insert(last.gid.clone(), last.seq);
+    /// Takes in records of one gid, oldest first. `seal_by` says when they are written at the latest; None: they press.
+    pub(super) fn append(&mut self, records: Vec<Record>, seal_by: Option<Timestamp>) {
+        let Some(last) = records.last() else { return };
+        // The last one is enough: the records of a gid are durable in order.
+        self.newest.insert(last.gid.clone(), last.seq);
+        match seal_by.filter(|_| !self.is_stopping) {
+            Some(seal_by) => {
+                self.seal_by = Some(self.seal_by.map_or(seal_by, |earlier| earlier.min(seal_by)));
+            }
+            None => drop(self.pressing.insert(last.gid.clone())),
         }
         self.forming.extend(records);
+    }
+
+    /// The shard is about to go away: nothing waits for company any more.
+    pub(super) fn stop(&mut self) {
+        self.is_stopping = true;
+        self.pressing.extend(self.newest.keys().cloned());
     }
 
     pub(super) fn forming_len(&self) -> usize {
         self.forming.len()
     }
 
-    pub(super) fn is_forming(&self, gid: &Gid) -> bool {
-        self.newest.contains_key(gid)
+    /// Records of this gid are forming, and a batch is about to take them in.
+    pub(super) fn is_pressing(&self, gid: &Gid) -> bool {
+        self.pressing.contains(gid)
     }
 
-    /// Closes the batch that forms, if none is in flight and there is something to write (law L5).
-    pub(super) fn seal(&mut self) -> Option<(BatchId, Vec<Record>, Vec<Gid>)> {
-        // One in flight: records of a gid reach the store in order, and what arrives meanwhile shares the next write.
+    /// When the batch that forms is written. None: nothing forms, or a batch is in flight.
+    fn seal_at(&self, is_full: bool) -> Option<Timestamp> {
         if self.sealed.is_some() || self.forming.is_empty() {
             return None;
         }
+        let presses = !self.pressing.is_empty() || is_full;
+        self.seal_by.filter(|_| !presses).or(Some(Timestamp::default()))
+    }
+
+    /// Closes the batch that forms, if none is in flight and there is something to write (law L5).
+    pub(super) fn seal(&mut self, is_full: bool, now: Timestamp) -> Option<(BatchId, Vec<Record>, Vec<Gid>)> {
+        // One in flight: records of a gid reach the store in order, and what arrives meanwhile shares the next write.
+        self.seal_at(is_full).filter(|seal_at| *seal_at <= now)?;
+        (self.seal_by, self.pressing) = (None, BTreeSet::new());
         self.batches += 1;
         let id = BatchId(self.batches);
         let newest = std::mem::take(&mut self.newest);
@@ -118,8 +154,13 @@ impl Outbox {
     pub(super) fn withhold(&mut self, withheld: Withheld, durable_seq: Seq) -> bool {
         let leaves = withheld.may_leave(durable_seq);
         if leaves {
-            self.releases.extend(withheld.release);
+            self.releases.extend(withheld.released(durable_seq));
         } else {
+            let in_flight = self.sealed.as_ref().and_then(|sealed| sealed.newest.get(&withheld.gid));
+            if withheld.release.is_some() && in_flight.is_none_or(|seq| *seq < withheld.relies_on) {
+                // Somebody waits for a record that forms.
+                self.pressing.insert(withheld.gid.clone());
+            }
             self.withheld.push(withheld);
         }
         leaves
@@ -133,9 +174,10 @@ impl Outbox {
         let mut calls: BTreeMap<Gid, Vec<CallKey>> = BTreeMap::new();
         for withheld in self.withheld.extract_if(.., may_leave) {
             if let Some(key) = withheld.call() {
-                calls.entry(withheld.gid).or_default().push(key);
+                calls.entry(withheld.gid.clone()).or_default().push(key);
             }
-            self.releases.extend(withheld.release);
+            let durable_seq = sealed.newest[&withheld.gid];
+            self.releases.extend(withheld.released(durable_seq));
         }
         calls
     }
@@ -155,6 +197,7 @@ impl Outbox {
         }
         // Records that are forming were decided on the lost ones.
         self.newest.retain(|gid, _| !again.contains_key(gid));
+        self.pressing.retain(|gid| !again.contains_key(gid));
         self.forming.retain(|record| !again.contains_key(&record.gid));
         for kept in std::mem::take(&mut self.withheld) {
             match again.get_mut(&kept.gid) {
@@ -192,8 +235,13 @@ impl Outbox {
         }
     }
 
-    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+    fn next_timer(&self) -> Option<Timestamp> {
         self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// When something is due: a timer, or records that have waited for a batch.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.next_timer().into_iter().chain(self.seal_at(false)).min()
     }
 
     pub(super) fn take_due(&mut self, now: Timestamp) -> Option<Gid> {

@@ -86,7 +86,10 @@ impl Resident {
         let owned = self.is_owned();
         // An owned transaction keeps its own time over the read, whatever the wall clock was set to.
         let time = KnownTime { lead_ms: owned.then_some(self.lead_ms), is_adopted: !owned };
+        // All its records are durable. If the read finds no others and the same owner, nothing has happened meanwhile.
+        let memory = (self.transaction.seq(), std::mem::take(&mut self.memory));
         let mut reading = self.forget(time, outbox);
+        reading.memory = Some(memory);
         reading.waiters.sort_by_key(|waiter| waiter.message.order);
         reading.ask(&gid, outbox)
     }

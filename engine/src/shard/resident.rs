@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use trine_protocol::Timestamp;
 
 use super::batch::{Arrived, IndexRow, Indexed};
+use super::memory::Memory;
 use super::outbox::{Outbox, Withheld};
 use super::slot::{CallStage, KnownTime, Ownership, Reading, Resident, Slot, Waiter};
 use super::{Context, Found, Message, Release, ReplyOn, Seq, Snapshot, Ticket, snapshot};
 use crate::input::{CallKey, Command, Input, Rejection};
-use crate::transaction::{Transaction, advance, decide};
+use crate::transaction::{Transaction, advance, advance_knowing, decide};
 
 /// A parked transaction has no end to wait for, but calls of other branches may be under way.
 fn ends_a_wait(transaction: &Transaction, or_quiet: bool) -> bool {
@@ -24,6 +25,8 @@ impl Resident {
             ownership,
             durable_seq: 0,
             acknowledged_seq: 0,
+            decided_seq: 0,
+            memory: Memory::default(),
             lead_ms,
             fresh_at: now,
             under_way: BTreeMap::new(),
@@ -57,7 +60,9 @@ impl Resident {
         let (created, records) = advance(None, cx.gid, events, wall_now);
         let lead_ms = cx.times.wall.lead_ms();
         let mut resident = Box::new(Self::new(created?, Ownership::Owned, lead_ms, cx.now));
-        cx.outbox.append(records);
+        resident.memory = Memory::of_creation(&resident.transaction);
+        resident.decided_seq = resident.transaction.seq();
+        cx.outbox.append(records, None);
         // No call yet: it becomes due when the record is sealed, and leaves when the record is durable.
         resident.answer(ticket, reply_on, message, Ok(true), cx.outbox);
         Some(resident)
@@ -70,10 +75,13 @@ impl Resident {
         // None for a foreign one: a write that moves it writes its row as well, and so makes it this coordinator's.
         let indexed = found.owned.then(|| Indexed::of(&found.transaction, cx.options.evict_after_ms));
         let seq = found.transaction.seq();
+        let memory = reading.memory.filter(|(known_seq, _)| found.owned && *known_seq == seq);
         let left = reading.left_earlier.into_iter().map(|key| (key, CallStage::Released));
         let mut resident = Box::new(Self {
             durable_seq: seq,
             acknowledged_seq: seq.max(reading.acknowledged_seq),
+            decided_seq: seq,
+            memory: memory.map_or_else(Memory::default, |(_, memory)| memory),
             under_way: left.collect(),
             unsent: reading.unsent,
             waiters: reading.waiters,
@@ -110,6 +118,7 @@ impl Resident {
             return;
         }
         self.take_in(message, cx);
+        self.tell_if_certain(cx.outbox);
         self.schedule(cx);
         self.answer_if_quiet(cx);
     }
@@ -153,12 +162,21 @@ impl Resident {
         if events.is_empty() {
             return Ok(false);
         }
-        let (next, records) = advance(Some(self.transaction.clone()), cx.gid, events, own_now);
+        let state = Some(self.transaction.clone());
+        let (next, records) = advance_knowing(state, cx.gid, events, own_now, self.memory.owed.as_ref());
+        // Asked before the records are in: the first record of a new driver is never lazy.
+        let is_lazy = !self.must_take_over() && next.as_ref().is_some_and(|next| next.is_progress(&records));
         if let Some(next) = next {
             self.transaction = next;
             self.become_owner();
         }
-        cx.outbox.append(records);
+        self.memory.wrote(&self.transaction);
+        if is_lazy {
+            cx.outbox.append(records, Some(cx.now.plus_millis(cx.options.lazy_after_ms)));
+        } else {
+            self.decided_seq = self.transaction.seq();
+            cx.outbox.append(records, None);
+        }
         Ok(true)
     }
 
@@ -197,7 +215,22 @@ impl Resident {
         message: Option<Arrived>,
         outbox: &mut Outbox,
     ) -> bool {
-        outbox.withhold(Withheld::new(&self.transaction, release, message), self.durable_seq)
+        let relies_on = self.relies_on(release.as_ref());
+        let withheld = Withheld::new(self.transaction.gid(), relies_on, release, message);
+        outbox.withhold(withheld, self.durable_seq)
+    }
+
+    /// The record that must be durable before this leaves (law L4).
+    fn relies_on(&self, release: Option<&Release>) -> Seq {
+        match release {
+            // It relies on the record that exposed all branches and on every decision since. Answers that decided nothing may
+            // get lost: the call is then made again, and what it does is undone on rollback.
+            Some(Release::Call(_)) if self.transaction.is_exposed_ahead() => self.decided_seq,
+            // It was decided in the state that the newest record led to, so it relies on all records so far.
+            Some(Release::Call(_) | Release::Reply { .. } | Release::Load(_)) | None => {
+                self.transaction.seq()
+            }
+        }
     }
 
     /// Its records are in a batch that is sealed. Returns its row of the index, if these records change it.
@@ -220,6 +253,8 @@ impl Resident {
             // Not there if an answer to an earlier call with this key came meanwhile.
             self.under_way.entry(*key).and_modify(|stage| *stage = CallStage::Released);
         }
+        // The decision may have become durable.
+        self.tell_if_certain(cx.outbox);
         if !self.is_flushed() {
             // Newer records are forming. Their batch settles the rest.
             return Slot::Resident(self);
@@ -283,6 +318,13 @@ impl Resident {
         let transaction = &self.transaction;
         for waiter in self.waiters.extract_if(.., |waiter| is_told(waiter, transaction)) {
             outbox.reply(waiter.ticket, Ok(snapshot(transaction)));
+        }
+    }
+
+    /// Tells waiters the end as soon as no crash can change it.
+    fn tell_if_certain(&mut self, outbox: &mut Outbox) {
+        if !self.waiters.is_empty() && self.transaction.end_is_certain(self.durable_seq) {
+            self.tell(outbox, |_, _| true);
         }
     }
 

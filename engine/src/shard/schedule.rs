@@ -30,7 +30,7 @@ impl Resident {
 
     /// Releases (or withholds) the calls that are owed and not under way, and sets the timer.
     pub(super) fn schedule(&mut self, cx: &mut Context<'_>) {
-        if cx.outbox.is_forming(cx.gid) || self.ownership == Ownership::RereadAfterFlush {
+        if cx.outbox.is_pressing(cx.gid) || self.ownership == Ownership::RereadAfterFlush {
             // Sealing its records schedules again, and so does the second read.
             return;
         }
@@ -47,6 +47,10 @@ impl Resident {
             return self.set_timer(waited_for.map(|until| until.min(watch_at)), cx.outbox);
         }
         let agenda = self.agenda(cx);
+        if !agenda.calls.is_empty() && self.must_take_over() {
+            // Sealing the record schedules again.
+            return self.take_over(cx);
+        }
         if !self.deferred.is_empty() {
             let owed: BTreeSet<CallKey> = agenda.calls.iter().copied().collect();
             self.deferred.retain(|key, until| *until > now && owed.contains(key));

@@ -37,6 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Indexed};
+use super::memory::Memory;
 use super::outbox::Outbox;
 use super::{Context, Found, LoadFailure, Message, Seq, Ticket};
 use crate::input::{CallKey, Command};
@@ -72,6 +73,9 @@ pub(super) struct Reading {
     pub(super) left_earlier: BTreeSet<CallKey>,
     /// See [`Resident::unsent`].
     pub(super) unsent: BTreeMap<CallKey, Timestamp>,
+    /// What was known when the transaction left memory for this read with all its records durable, and how many there were. It
+    /// still holds if the read finds as many, and the same owner.
+    pub(super) memory: Option<(Seq, Memory)>,
 }
 
 /// How far a read is.
@@ -96,6 +100,10 @@ pub(super) struct Resident {
     /// As `durable_seq`, unless the journal has lost records. Then this is the number of records that it had, until the record of
     /// the loss is durable. If the write of that record fails, the next read notices the loss again.
     pub(super) acknowledged_seq: Seq,
+    /// The newest of its records that is more than progress: the calls of a saga that is exposed ahead rely on it.
+    pub(super) decided_seq: Seq,
+    /// What is known beside the records.
+    pub(super) memory: Memory,
     /// The transaction's own time less steady time.
     pub(super) lead_ms: i64,
     /// When a read or a write last showed the newest durable record.

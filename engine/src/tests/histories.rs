@@ -19,7 +19,7 @@ use trine_protocol::Pattern;
 
 use super::exhaust::Exhaust;
 use super::trace::{declared, open};
-use crate::spec::{Draft, FinishOrder, Spec};
+use crate::spec::{Draft, Exposure, FinishOrder, Spec};
 use world::World;
 
 /// A transaction whose histories are enumerated, twice: with few faults in every order of everything else, and with
@@ -54,11 +54,11 @@ impl Case {
 type Tally = BTreeMap<&'static str, u64>;
 
 /// The fewest histories of each case, in the order of the tests.
-const HISTORIES_MIN: [u64; 6] = [22_000, 25_000, 37_000, 30_000, 15_000, 33_000];
+const HISTORIES_MIN: [u64; 8] = [22_000, 25_000, 37_000, 30_000, 15_000, 33_000, 120_000, 80_000];
 
 const _: () = {
-    let [a, b, c, d, e, f] = HISTORIES_MIN;
-    assert!(a + b + c + d + e + f >= 100_000, "together there are at least 100,000 histories");
+    let [a, b, c, d, e, f, g, h] = HISTORIES_MIN;
+    assert!(a + b + c + d + e + f + g + h >= 100_000, "together there are at least 100,000 histories");
 };
 
 /// What every case must meet.
@@ -108,6 +108,18 @@ fn every_history_of_a_saga_in_sequence_is_whole_or_undone() {
 #[test]
 fn every_history_of_a_saga_graph_is_whole_or_undone() {
     run(&Case::new("saga, graph of 3", declared(Pattern::Saga, "a b<a c<a"), (1, 2), HISTORIES_MIN[1]));
+}
+
+#[test]
+fn every_history_of_a_saga_in_sequence_exposed_ahead_is_whole_or_undone() {
+    let draft = Draft { exposure: Exposure::Ahead, ..declared(Pattern::Saga, "a b<a c<b") };
+    run(&Case::new("saga ahead, sequence of 3", draft, (2, 2), HISTORIES_MIN[6]));
+}
+
+#[test]
+fn every_history_of_a_saga_graph_exposed_ahead_is_whole_or_undone() {
+    let draft = Draft { exposure: Exposure::Ahead, ..declared(Pattern::Saga, "a b<a c<a") };
+    run(&Case::new("saga ahead, graph of 3", draft, (1, 2), HISTORIES_MIN[7]));
 }
 
 #[test]

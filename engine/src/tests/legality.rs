@@ -36,8 +36,7 @@ fn in_status(pattern: Pattern, status: Status) -> Option<Transaction> {
         Status::Open | Status::Running => {}
         Status::Committing if Op::on_commit(pattern).is_some() => events.push(Event::CommitDecided),
         Status::RollingBack if Op::on_rollback(pattern).is_some() => {
-            events
-                .push(Event::RollbackBegun { cause: RollbackCause::Deadline { branch: None, reason: None } });
+            events.push(Event::rollback(RollbackCause::Deadline { branch: None, reason: None }));
         }
         Status::Committed => events.push(force(ForceTo::Committed)),
         Status::RolledBack => events.push(force(ForceTo::RolledBack)),
@@ -73,11 +72,12 @@ fn every_event(transaction: &Transaction) -> Vec<Event> {
         Event::Started,
         Event::Submitted { start_at: None },
         Event::CommitDecided,
-        Event::RollbackBegun { cause: RollbackCause::Deadline { branch: None, reason: None } },
+        Event::rollback(RollbackCause::Deadline { branch: None, reason: None }),
         Event::CallAnswered { branch: asked.clone(), op, attempt: 1, outcome, retry_at, report },
         Event::OpParked { branch: asked, op, cause: ParkCause::Exhausted },
         Event::Replayed { branch: None, due_at: Timestamp::default() },
         Event::Quarantined { detail: "it panics".into() },
+        Event::TakenOver,
         force(ForceTo::Committed),
         Event::Resumed { check_at },
         Event::Progressed { progress: progress("01"), check_at },
@@ -132,6 +132,7 @@ fn saga_events_lead_from_status_to_status_as_listed() {
             op_parked          -            running      rolling_back -            -
             replayed           open         running      rolling_back -            -
             quarantined        open         running      rolling_back -            -
+            taken_over         -            -            -            -            -
             forced             committed    committed    committed    -            -
             resumed            -            -            -            -            -
             progressed         -            -            -            -            -
@@ -159,6 +160,7 @@ fn tcc_events_lead_from_status_to_status_as_listed() {
             op_parked          -            running      committing   rolling_back -            -
             replayed           open         running      committing   rolling_back -            -
             quarantined        open         running      committing   rolling_back -            -
+            taken_over         -            -            -            -            -            -
             forced             committed    committed    committed    committed    -            -
             resumed            -            -            -            -            -            -
             progressed         -            -            -            -            -            -
@@ -186,6 +188,7 @@ fn two_phase_events_lead_from_status_to_status_as_listed() {
             op_parked          -            running      committing   rolling_back -            -
             replayed           open         running      committing   rolling_back -            -
             quarantined        open         running      committing   rolling_back -            -
+            taken_over         -            -            -            -            -            -
             forced             committed    committed    committed    committed    -            -
             resumed            -            -            -            -            -            -
             progressed         -            -            -            -            -            -
@@ -213,6 +216,7 @@ fn message_events_lead_from_status_to_status_as_listed() {
             op_parked          open         running      -            -
             replayed           open         running      -            -
             quarantined        open         running      -            -
+            taken_over         -            -            -            -
             forced             committed    committed    -            -
             resumed            -            -            -            -
             progressed         -            -            -            -
@@ -240,6 +244,7 @@ fn workflow_events_lead_from_status_to_status_as_listed() {
             op_parked          open         -            -
             replayed           open         -            -
             quarantined        open         -            -
+            taken_over         -            -            -
             forced             committed    -            -
             resumed            open         -            -
             progressed         open         -            -

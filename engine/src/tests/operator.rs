@@ -3,7 +3,7 @@
 use expect_test::expect;
 use trine_protocol::Pattern::{Message, Tcc};
 
-use super::trace::{absent, attempts, calling, created, deadline, open, saga, tcc};
+use super::trace::{absent, attempts, calling, created, deadline, dialect, open, saga, tcc};
 use crate::spec::OnExhausted;
 
 #[test]
@@ -124,7 +124,7 @@ fn force_settles_both_ways_from_any_unsettled_status() {
 }
 
 #[test]
-fn force_overrides_what_was_decided_or_still_open() {
+fn force_overrides_what_is_still_open() {
     created(open(Tcc, "a")).shows(expect![[r#"
         > force rolled_back
         forced rolled_back: by hand, ops
@@ -133,13 +133,6 @@ fn force_overrides_what_was_decided_or_still_open() {
         ! cannot commit: the transaction is rolled_back; it was decided to roll back
         = rolled_back
         > abort
-        = rolled_back
-    "#]]);
-    created(tcc("a")).after("a.try done").shows(expect![[r#"
-        > force rolled_back
-        forced rolled_back: by hand, ops
-        = rolled_back
-        > a.confirm done
         = rolled_back
     "#]]);
     created(open(Message, "a")).shows(expect![[r#"
@@ -151,6 +144,35 @@ fn force_overrides_what_was_decided_or_still_open() {
         > abort
         ! cannot abort: the transaction is committed; it was decided to commit
         = committed
+    "#]]);
+}
+
+#[test]
+fn a_decision_can_only_be_forced_to_its_own_end() {
+    created(tcc("a")).after("a.try done").shows(expect![[r#"
+        > force rolled_back
+        ! cannot force: the transaction is committing; the opposite was decided, and initiators may have been told so
+        = committing  a.confirm#1
+        > force committed
+        forced committed: by hand, ops
+        = committed
+    "#]]);
+    created(saga("a")).after("abort").shows(expect![[r#"
+        > force committed
+        ! cannot force: the transaction is rolling_back; the opposite was decided, and initiators may have been told so
+        = rolling_back  a.compensate#1
+        > force rolled_back
+        forced rolled_back: by hand, ops
+        = rolled_back
+    "#]]);
+}
+
+#[test]
+fn an_operator_of_another_dialect_may_give_a_commit_up() {
+    created(dialect(tcc("a"))).after("a.try done").shows(expect![[r#"
+        > force rolled_back
+        forced rolled_back: by hand, ops
+        = rolled_back
     "#]]);
 }
 

@@ -290,6 +290,7 @@ fn event(event: &Event) -> String {
         Event::Created { .. }
         | Event::Started
         | Event::CommitDecided
+        | Event::TakenOver
         | Event::Committed
         | Event::RolledBack => name.to_owned(),
         Event::Submitted { start_at: None } => name.to_owned(),
@@ -304,7 +305,13 @@ fn event(event: &Event) -> String {
             format!("{name} {ended}, {}", reason.as_deref().unwrap_or("no reason"))
         }
         Event::BranchRegistered { branch } => format!("{name} {}", branch.id),
-        Event::RollbackBegun { cause } => format!("{name}: {}", cause_of(cause)),
+        Event::RollbackBegun { cause, owed } => {
+            let owed = owed.as_ref().map(|owed| {
+                let owed: Vec<&str> = owed.iter().map(BranchId::as_str).collect();
+                format!(", owed were: {}", owed.join(" "))
+            });
+            format!("{name}: {}{}", cause_of(cause), owed.unwrap_or_default())
+        }
         Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
             let again = retry_at.map(|at| format!(", again @{}", at.millis())).unwrap_or_default();
             let error = report.error.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();

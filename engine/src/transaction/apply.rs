@@ -6,7 +6,7 @@ use std::sync::Arc;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Timestamp};
 
 use super::{Branch, NotSent, OpProgress, OpState, Transaction};
-use crate::event::{Event, Outcome, ParkCause, Record, RollbackCause};
+use crate::event::{Event, Outcome, ParkCause, Record};
 use crate::spec::{BranchSpec, Payload, Spec};
 
 /// A record that does not fit the state it meets. The journal is not the history of one transaction.
@@ -58,6 +58,7 @@ impl Transaction {
             seq: record.seq,
             spec: Arc::clone(spec),
             status: if spec.open { Status::Open } else { Status::Running },
+            decision_seq: None,
             started: start_at.is_none(),
             start_at: *start_at,
             deadline_at: *deadline_at,
@@ -124,19 +125,21 @@ impl Transaction {
             }
             (Open | Running, Event::CommitDecided) if Op::on_commit(self.pattern()).is_some() => {
                 self.status = Committing;
+                self.decision_seq = Some(record.seq);
                 Ok(())
             }
-            (Open, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Workflow => {
-                self.begin_rollback(cause)
+            (Open, Event::RollbackBegun { .. }) if self.pattern() != Pattern::Workflow => {
+                self.begin_rollback(record)
             }
             (Open, Event::Resumed { .. } | Event::Progressed { .. } | Event::Finished { .. })
                 if self.pattern() == Pattern::Workflow =>
             {
                 self.apply_report(&record.event)
             }
-            (Running, Event::RollbackBegun { cause }) if self.pattern() != Pattern::Message => {
-                self.begin_rollback(cause)
+            (Running, Event::RollbackBegun { .. }) if self.pattern() != Pattern::Message => {
+                self.begin_rollback(record)
             }
+            (Running, Event::TakenOver) if self.is_exposed_ahead() => Ok(()),
             (Open | Running | Committing | RollingBack, Event::CallAnswered { .. }) => {
                 self.apply_answer(record)
             }
@@ -191,8 +194,19 @@ impl Transaction {
         Ok(())
     }
 
-    fn begin_rollback(&mut self, cause: &RollbackCause) -> Result<(), String> {
+    fn begin_rollback(&mut self, record: &Record) -> Result<(), String> {
+        let Event::RollbackBegun { cause, owed } = &record.event else {
+            unreachable!("the caller matched RollbackBegun");
+        };
+        if let Some(owed) = owed {
+            if let Some(unknown) = owed.iter().find(|id| self.position(id).is_none()) {
+                return Err(format!(" without a branch {unknown}"));
+            }
+            // A branch that was never owed was never called: there is nothing to undo.
+            self.branches.iter_mut().for_each(|branch| branch.exposed &= owed.contains(&branch.spec.id));
+        }
         self.status = Status::RollingBack;
+        self.decision_seq = Some(record.seq);
         self.cause = Some(cause.clone());
         Ok(())
     }
@@ -336,6 +350,9 @@ impl Transaction {
         match self.status {
             // The initiator may call a branch as soon as its registration is durable.
             Status::Open if self.is_driven_by_initiator() => {
+                self.branches.iter_mut().for_each(|branch| branch.exposed = true);
+            }
+            Status::Running if self.started && self.is_exposed_ahead() => {
                 self.branches.iter_mut().for_each(|branch| branch.exposed = true);
             }
             Status::Running if self.started => {

@@ -25,15 +25,21 @@ pub fn decide(state: Option<&Transaction>, input: &Input, now: Timestamp) -> Dec
     match (state, input) {
         (None, Input::Command(Command::Create(spec))) => Ok(vec![created(spec, now)]),
         (None, Input::Command(_)) => Err(Rejection::NotFound),
-        (None, Input::Answer(..) | Input::NotSent { .. } | Input::Tick | Input::Quarantine { .. }) => {
-            Ok(Vec::new())
-        }
+        (
+            None,
+            Input::Answer(..)
+            | Input::NotSent { .. }
+            | Input::Tick
+            | Input::TakeOver
+            | Input::Quarantine { .. },
+        ) => Ok(Vec::new()),
         (Some(transaction), Input::Command(command)) => transaction.command(command, now),
         (Some(transaction), Input::Answer(key, answer)) => Ok(transaction.answer(*key, answer, now)),
         (Some(transaction), Input::NotSent { key, tried_ms, reason }) => {
             Ok(transaction.not_sent(*key, *tried_ms, reason, now))
         }
         (Some(transaction), Input::Tick) => Ok(transaction.tick(now)),
+        (Some(_), Input::TakeOver) => Ok(vec![Event::TakenOver]),
         (Some(transaction), Input::Quarantine { detail }) => Ok(transaction.quarantine(detail)),
     }
 }
@@ -126,7 +132,7 @@ impl Transaction {
                 self.illegal("abort", "; a workflow undoes what it did and ends itself")
             }
             (Status::Open, _) | (Status::Running, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase) => {
-                Ok(vec![Event::RollbackBegun { cause: RollbackCause::Aborted { reason } }])
+                Ok(vec![Event::rollback(RollbackCause::Aborted { reason })])
             }
             (Status::RollingBack | Status::RolledBack, _) => Ok(Vec::new()),
             (Status::Running, Pattern::Message) => {
@@ -168,6 +174,9 @@ impl Transaction {
         if self.status.is_settled() {
             return self.illegal("force", "; it is settled the other way, and that is final");
         }
+        if self.is_decided_against(to) {
+            return self.illegal("force", "; the opposite was decided, and initiators may have been told so");
+        }
         Ok(vec![Event::Forced { to, reason: reason.to_owned(), by: by.map(str::to_owned) }])
     }
 
@@ -177,7 +186,7 @@ impl Transaction {
             // Going forward is given up on whoever was waited for.
             let waited_for = self.waiting_on().filter(|_| self.status == Status::Running);
             let (branch, reason) = waited_for.map_or((None, None), |on| (on.branch, on.last_error));
-            return vec![Event::RollbackBegun { cause: RollbackCause::Deadline { branch, reason } }];
+            return vec![Event::rollback(RollbackCause::Deadline { branch, reason })];
         }
         if forward && self.status == Status::Open && self.unasked_check().is_some_and(|at| at <= now) {
             return vec![Event::Submitted { start_at: self.not_before() }];

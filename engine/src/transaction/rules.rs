@@ -26,7 +26,7 @@ impl Transaction {
         match &check.state {
             OpState::Done { .. } => Some(Event::Submitted { start_at: self.not_before() }),
             OpState::Refused { reason } => {
-                Some(Event::RollbackBegun { cause: RollbackCause::CheckRefused { reason: reason.clone() } })
+                Some(Event::rollback(RollbackCause::CheckRefused { reason: reason.clone() }))
             }
             OpState::Pending | OpState::Waiting { .. } | OpState::Parked { .. } => {
                 let cause = exhaustion(check, &self.spec.check_call)?;
@@ -40,7 +40,7 @@ impl Transaction {
         for branch in &self.branches {
             if let OpState::Refused { reason } = &branch.forward.state {
                 let cause = RollbackCause::Refused { branch: branch.spec.id.clone(), reason: reason.clone() };
-                return Some(Event::RollbackBegun { cause });
+                return Some(Event::rollback(cause));
             }
         }
         let exhausted = |branch: &Branch| exhaustion(&branch.forward, branch.spec.forward_policy());
@@ -52,7 +52,7 @@ impl Transaction {
                 && pattern != Pattern::Message;
             return Some(if rolls_back {
                 let reason = branch.forward.error().map(str::to_owned);
-                Event::RollbackBegun { cause: RollbackCause::Exhausted { branch: id, reason } }
+                Event::rollback(RollbackCause::Exhausted { branch: id, reason })
             } else {
                 Event::OpParked { branch: Some(id), op: Op::forward(pattern), cause }
             });

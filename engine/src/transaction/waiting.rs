@@ -95,7 +95,7 @@ impl Transaction {
             events.push(match branch {
                 Some(branch) if forward && policy.on_exhausted == OnExhausted::RollBack => {
                     let cause = RollbackCause::Exhausted { branch, reason: Some(bounded(reason)) };
-                    Event::RollbackBegun { cause }
+                    Event::rollback(cause)
                 }
                 branch => Event::OpParked { branch, op: key.op, cause: ParkCause::NotSent },
             });

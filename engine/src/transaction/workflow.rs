@@ -107,6 +107,7 @@ impl Transaction {
             | Event::OpParked { .. }
             | Event::Replayed { .. }
             | Event::Quarantined { .. }
+            | Event::TakenOver
             | Event::Forced { .. }
             | Event::Committed
             | Event::RolledBack => Err(", which is not what an executor does".into()),

@@ -26,7 +26,7 @@ pub(super) fn durable(parts: &Parts, batch: &Batch, conflicts: &[Gid]) {
             Event::Forced { reason, by, .. } => {
                 tracing::warn!(gid = %record.gid, reason, by = by.as_deref(), "settled by hand");
             }
-            Event::RollbackBegun { cause } => {
+            Event::RollbackBegun { cause, .. } => {
                 tracing::debug!(gid = %record.gid, cause = cause.kind(), "rolling back");
             }
             _ => {}

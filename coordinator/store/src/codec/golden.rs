@@ -5,7 +5,7 @@ mod samples;
 
 use std::path::PathBuf;
 
-use trine_engine::{Event, ForceTo, Outcome, ParkCause, RollbackCause};
+use trine_engine::{Event, Exposure, ForceTo, Outcome, ParkCause, RollbackCause};
 use trine_protocol::Pattern;
 
 use super::{decode, encode};
@@ -43,12 +43,12 @@ fn every_golden_file_belongs_to_a_sample() {
 /// Makes the list of what must have a sample from the arms of a match without `_`: a new variant does not compile until
 /// it is named here, and then fails the test below until it has a sample.
 macro_rules! kinds {
-    ($($pattern:pat => $name:literal,)+) => {
+    ($($pattern:pat $(if $guard:expr)? => $name:literal,)+) => {
         const KINDS: &[&str] = &[$($name),+];
 
         fn kind(event: &Event) -> &'static str {
             match event {
-                $($pattern => $name,)+
+                $($pattern $(if $guard)? => $name,)+
             }
         }
     };
@@ -56,6 +56,7 @@ macro_rules! kinds {
 
 kinds! {
     Event::Created { check_at: Some(_), .. } => "created with a time to check at",
+    Event::Created { spec, .. } if spec.exposure == Exposure::Ahead => "created, exposed ahead",
     Event::Created { .. } => "created",
     Event::BranchRegistered { .. } => "branch registered",
     Event::Started => "started",
@@ -66,14 +67,15 @@ kinds! {
     Event::Finished { committed: true, .. } => "finished",
     Event::Finished { committed: false, .. } => "finished, rolled back",
     Event::CommitDecided => "commit decided",
-    Event::RollbackBegun { cause: RollbackCause::Refused { .. } } => "rollback: refused",
-    Event::RollbackBegun { cause: RollbackCause::Deadline { branch: None, .. } } => "rollback: deadline",
-    Event::RollbackBegun { cause: RollbackCause::Deadline { branch: Some(_), .. } } => "rollback: deadline, waiting for a branch",
-    Event::RollbackBegun { cause: RollbackCause::Aborted { reason: None } } => "rollback: aborted",
-    Event::RollbackBegun { cause: RollbackCause::Aborted { reason: Some(_) } } => "rollback: aborted, and why",
-    Event::RollbackBegun { cause: RollbackCause::Exhausted { reason: None, .. } } => "rollback: exhausted",
-    Event::RollbackBegun { cause: RollbackCause::Exhausted { reason: Some(_), .. } } => "rollback: exhausted, and why",
-    Event::RollbackBegun { cause: RollbackCause::CheckRefused { .. } } => "rollback: check refused",
+    Event::RollbackBegun { owed: Some(_), .. } => "rollback that knows which branches were owed",
+    Event::RollbackBegun { cause: RollbackCause::Refused { .. }, .. } => "rollback: refused",
+    Event::RollbackBegun { cause: RollbackCause::Deadline { branch: None, .. }, .. } => "rollback: deadline",
+    Event::RollbackBegun { cause: RollbackCause::Deadline { branch: Some(_), .. }, .. } => "rollback: deadline, waiting for a branch",
+    Event::RollbackBegun { cause: RollbackCause::Aborted { reason: None }, .. } => "rollback: aborted",
+    Event::RollbackBegun { cause: RollbackCause::Aborted { reason: Some(_) }, .. } => "rollback: aborted, and why",
+    Event::RollbackBegun { cause: RollbackCause::Exhausted { reason: None, .. }, .. } => "rollback: exhausted",
+    Event::RollbackBegun { cause: RollbackCause::Exhausted { reason: Some(_), .. }, .. } => "rollback: exhausted, and why",
+    Event::RollbackBegun { cause: RollbackCause::CheckRefused { .. }, .. } => "rollback: check refused",
     Event::CallAnswered { outcome: Outcome::Done { read_only: true, .. }, .. } => "done, read-only",
     Event::CallAnswered { outcome: Outcome::Done { read_only: false, .. }, .. } => "done",
     Event::CallAnswered { outcome: Outcome::Refused { .. }, .. } => "refused",
@@ -90,6 +92,7 @@ kinds! {
     Event::Replayed { branch: None, .. } => "replayed",
     Event::Replayed { branch: Some(_), .. } => "replayed, one branch",
     Event::Quarantined { .. } => "quarantined",
+    Event::TakenOver => "taken over",
     Event::Forced { to: ForceTo::Committed, .. } => "forced to committed",
     Event::Forced { to: ForceTo::RolledBack, .. } => "forced to rolled back",
     Event::Committed => "committed",

@@ -12,7 +12,7 @@ mod workflow;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use trine_engine::{CallReport, Event, ForceTo, Outcome, RollbackCause};
+use trine_engine::{CallReport, Event, Exposure, ForceTo, Outcome, RollbackCause, Spec};
 use trine_protocol::{BranchId, Op, Timestamp};
 
 use super::DecodeError;
@@ -22,6 +22,9 @@ pub(super) const VERSION: u64 = 1;
 /// The same encoding. Written if a reader that knows only version 1 would misunderstand the event, because it would skip a
 /// field that matters. Such a reader then leaves the transaction alone.
 pub(super) const VERSION_OF_DIALECTS: u64 = 2;
+/// The same encoding, and the same reason: a reader that knows only versions 1 and 2 would not undo branches that were exposed
+/// ahead.
+pub(super) const VERSION_OF_EXPOSURE: u64 = 3;
 
 #[derive(Serialize)]
 struct Envelope<'a, T> {
@@ -80,6 +83,8 @@ struct RollbackBegun<'a> {
     branch: Option<BranchId>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owed: Option<Cow<'a, [BranchId]>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,7 +159,7 @@ struct Forced<'a> {
 pub(super) fn encode(event: &Event) -> String {
     match event {
         Event::Created { spec, start_at, deadline_at, check_at } => text_of(
-            if spec.terms.is_some() { VERSION_OF_DIALECTS } else { VERSION },
+            version_of(spec),
             "created",
             Created {
                 spec: SpecText::of(spec),
@@ -172,7 +177,11 @@ pub(super) fn encode(event: &Event) -> String {
             text_of(v, "submitted", Submitted { start_at_ms: millis(*start_at) })
         }
         Event::CommitDecided => text("commit_decided", Nothing {}),
-        Event::RollbackBegun { cause } => text("rollback_begun", rollback_begun(cause)),
+        Event::RollbackBegun { cause, owed } => {
+            let v = if owed.is_some() { VERSION_OF_EXPOSURE } else { VERSION };
+            let owed = owed.as_deref().map(Cow::Borrowed);
+            text_of(v, "rollback_begun", RollbackBegun { owed, ..rollback_begun(cause) })
+        }
         Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
             let mut body = call_answered(outcome, report);
             (body.branch, body.op, body.attempt) = (branch.clone(), *op, *attempt);
@@ -189,6 +198,7 @@ pub(super) fn encode(event: &Event) -> String {
             text("replayed", Replayed { branch: branch.clone(), due_at_ms: due_at.millis() })
         }
         Event::Quarantined { detail } => text("quarantined", Quarantined { detail: detail.into() }),
+        Event::TakenOver => text_of(VERSION_OF_EXPOSURE, "taken_over", Nothing {}),
         Event::Forced { to, reason, by } => {
             let to = match to {
                 ForceTo::Committed => ForceWord::Committed,
@@ -205,6 +215,15 @@ pub(super) fn encode(event: &Event) -> String {
         }
         Event::Committed => text("committed", Nothing {}),
         Event::RolledBack => text("rolled_back", Nothing {}),
+    }
+}
+
+/// The version of a creation.
+fn version_of(spec: &Spec) -> u64 {
+    match (spec.exposure, &spec.terms) {
+        (Exposure::Ahead, _) => VERSION_OF_EXPOSURE,
+        (Exposure::Exact, Some(_)) => VERSION_OF_DIALECTS,
+        (Exposure::Exact, None) => VERSION,
     }
 }
 
@@ -229,7 +248,7 @@ fn rollback_begun(cause: &RollbackCause) -> RollbackBegun<'_> {
         RollbackCause::Exhausted { branch, reason } => (CauseWord::Exhausted, Some(branch), reason.as_ref()),
         RollbackCause::CheckRefused { reason } => (CauseWord::CheckRefused, None, Some(reason)),
     };
-    RollbackBegun { cause, branch: branch.cloned(), reason: reason.map(Cow::from) }
+    RollbackBegun { cause, branch: branch.cloned(), reason: reason.map(Cow::from), owed: None }
 }
 
 /// Sets the fields that say how the attempt ended.
@@ -290,7 +309,9 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
         }
         "commit_decided" => Event::CommitDecided,
         "rollback_begun" => {
-            Event::RollbackBegun { cause: serde_json::from_str::<RollbackBegun<'_>>(text)?.into_cause()? }
+            let mut body: RollbackBegun<'_> = serde_json::from_str(text)?;
+            let owed = body.owed.take().map(Cow::into_owned);
+            Event::RollbackBegun { cause: body.into_cause()?, owed }
         }
         "call_answered" => serde_json::from_str::<CallAnswered<'_>>(text)?.into_event()?,
         "not_sent" => serde_json::from_str::<parked::NotSent<'_>>(text)?.into_event(),
@@ -303,6 +324,7 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
             let body: Quarantined<'_> = serde_json::from_str(text)?;
             Event::Quarantined { detail: body.detail.into_owned() }
         }
+        "taken_over" => Event::TakenOver,
         "forced" => {
             let body: Forced<'_> = serde_json::from_str(text)?;
             let to = match body.to {

@@ -66,6 +66,8 @@ pub(super) struct Spent {
     pub(super) refused: bool,
     commit: bool,
     abort: bool,
+    /// Time has passed while something else could have happened.
+    waited: bool,
     total: usize,
 }
 
@@ -80,6 +82,9 @@ impl World<'_> {
         }
         if self.depth == Depth::Faults {
             options.truncate(1);
+        }
+        if self.waits_for_company() && !self.spent.waited && options[0] != Step::Wait {
+            options.push(Step::Wait);
         }
         options.extend((!self.late_calls.is_empty()).then_some(Step::Arrive));
         options.extend(self.late_write.as_ref().map(|_| Step::Land));
@@ -148,7 +153,8 @@ impl World<'_> {
 
     pub(super) fn spend(&mut self, step: Step) {
         let spent = match step {
-            Step::Commit | Step::Load | Step::Answered(_) | Step::Wait | Step::Arrive | Step::Land => return,
+            Step::Wait => return self.spent.waited = true,
+            Step::Commit | Step::Load | Step::Answered(_) | Step::Arrive | Step::Land => return,
             Step::CommitFails | Step::CommitDoubtful(_) => &mut self.spent.commit,
             Step::AnswerLost { .. } => &mut self.spent.lost,
             Step::Delayed(_) => &mut self.spent.delayed,

@@ -1,6 +1,8 @@
 //! One history: the world it happens in, and what each step does to it.
 
-use trine_protocol::{Op, Pattern, Timestamp};
+use std::collections::BTreeSet;
+
+use trine_protocol::{Op, Pattern, Status, Timestamp};
 
 use super::super::exhaust::Exhaust;
 use super::super::model::{Happened, Participants, Store};
@@ -11,7 +13,7 @@ use crate::event::{CallReport, Outcome, Record};
 use crate::input::{Answer, CallKey, Command, Input};
 use crate::shard::{Batch, Call, Found, Message, Release, ReplyOn, Shard, ShardOptions, Ticket};
 use crate::spec::Payload;
-use crate::transaction::{advance, decide};
+use crate::transaction::{Transaction, advance, decide};
 
 /// What the initiator asked for and has not been told yet; tickets are never used twice.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub(super) struct Initiator {
     pub(super) submit_acknowledged: bool,
     pub(super) abort_accepted: bool,
     pub(super) abort_rejected: bool,
+    /// The end it was told.
+    pub(super) told: Option<Status>,
     tickets: u64,
 }
 
@@ -56,6 +60,8 @@ pub(super) struct World<'a> {
     pub(super) batch: Option<Batch>,
     /// Delayed requests: executed later, long after they were answered.
     pub(super) late_calls: Vec<CallKey>,
+    /// Those of them that were given up by a coordinator that died since: nobody takes in their answers.
+    orphans: BTreeSet<CallKey>,
     /// A write that lands later, long after it was read back.
     pub(super) late_write: Option<Vec<Record>>,
     /// Somebody else has appended: what is in memory may be behind.
@@ -97,6 +103,7 @@ impl<'a> World<'a> {
             loads: 0,
             batch: None,
             late_calls: Vec::new(),
+            orphans: BTreeSet::new(),
             late_write: None,
             overtaken: false,
             fence: 0,
@@ -123,6 +130,12 @@ impl<'a> World<'a> {
         }
         self.after_the_end();
         self.check_end();
+    }
+
+    /// Answers that decide nothing wait to be written with other records.
+    pub(super) fn waits_for_company(&self) -> bool {
+        let resident = self.shard.resident(&gid()).map(Transaction::seq);
+        self.batch.is_none() && resident > self.store.state(&gid()).map(Transaction::seq)
     }
 
     fn is_over(&self) -> bool {
@@ -233,7 +246,7 @@ impl<'a> World<'a> {
             self.note("refusal, then a duplicate takes effect");
         }
         // Nobody takes the answer to one call for the answer to another that is under way under the same key.
-        if !self.calls.iter().any(|call| call.key == key) {
+        if !self.orphans.remove(&key) && !self.calls.iter().any(|call| call.key == key) {
             self.note("late answer");
             self.answer(key, outcome);
         }
@@ -255,6 +268,7 @@ impl<'a> World<'a> {
                 AtCrash::Delayed => self.late_calls.push(call.key),
             }
         }
+        self.orphans.extend(&self.late_calls);
         self.shard = Shard::new(ShardOptions::default());
         self.loads = 0;
         if let Some(transaction) = self.store.load(&gid()) {
@@ -365,7 +379,10 @@ impl<'a> World<'a> {
             assert!(!self.store.append(&records).is_empty(), "a write was let in after the end");
         }
         self.pump();
-        assert!(self.batch.is_none(), "something was recorded after the end");
+        if self.batch.is_some() {
+            assert!(self.overtaken, "something was recorded after the end");
+            self.commit();
+        }
         assert_eq!(self.store.records(&gid()).len(), length, "the journal grew after the end");
     }
 }

@@ -209,10 +209,10 @@ fn who_waits_is_told_the_end_and_not_that_the_command_came_too_late() {
     bench.commit();
     bench.tell(2, "g", Command::Commit, FAR);
     bench.commit();
-    bench.taken(Command::Force { to: ForceTo::RolledBack, reason: "by hand".into(), by: None });
+    bench.taken(Command::Force { to: ForceTo::Committed, reason: "by hand".into(), by: None });
     bench.lapse();
     bench.load();
-    assert_eq!(bench.told()[1..], [(2, Ok(Status::RolledBack))]);
+    assert_eq!(bench.told()[1..], [(2, Ok(Status::Committed))]);
 }
 
 #[test]

@@ -231,7 +231,7 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
     let mut view = bare(record);
     match &record.event {
         Event::BranchRegistered { branch } => view.branch = Some(branch.id.clone()),
-        Event::RollbackBegun { cause: why } => {
+        Event::RollbackBegun { cause: why, .. } => {
             let why = cause(why);
             view.cause = Some(why.kind);
             view.branch = why.branch;
@@ -280,6 +280,7 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
         | Event::Resumed { .. }
         | Event::CommitDecided
         | Event::Committed
+        | Event::TakenOver
         | Event::RolledBack => {}
     }
     view

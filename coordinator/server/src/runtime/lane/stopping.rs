@@ -54,6 +54,8 @@ impl Lane {
         while let Ok(admission) = commands.try_recv() {
             self.admit(admission);
         }
+        // From here on answers are written at once: nothing else may come that they could be written with.
+        self.guarded(None, Shard::handle_stop);
         let until = self.after(self.parts.options.calls_drain);
         self.stopping = Some(Stopping::Draining { until });
     }

@@ -1,8 +1,8 @@
 //! One event of each variant and sub-variant, and the names of their golden files.
 
 use trine_engine::{
-    BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, FinishOrder, ForceTo, OnExhausted, Outcome,
-    ParkCause, Payload, Progress, RetryPolicy, RollbackCause,
+    BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, Exposure, FinishOrder, ForceTo, OnExhausted,
+    Outcome, ParkCause, Payload, Progress, RetryPolicy, RollbackCause,
 };
 use trine_protocol::{BranchId, Op, OutcomeKind, Pattern, Target, Timestamp};
 
@@ -110,6 +110,11 @@ fn patient() -> Draft {
     let mut only = branch("slow", Payload::default());
     only.call.retry.client_error_attempts = 9;
     Draft { branches: vec![only], ..draft_of(Pattern::Saga) }
+}
+
+/// All of whose branches count as called as soon as it runs.
+fn ahead() -> Draft {
+    Draft { exposure: Exposure::Ahead, ..saga() }
 }
 
 /// With everything only other dialects say.
@@ -241,6 +246,7 @@ pub(in crate::codec) fn samples() -> Vec<(String, Event)> {
     };
     let mut samples: Vec<(String, Event)> = [
         ("created_saga", created(saga())),
+        ("created_saga_ahead", created(ahead())),
         ("created_tcc", created(reservation(Pattern::Tcc, false))),
         ("created_tcc_open", created(reservation(Pattern::Tcc, true))),
         ("created_two_phase", created(reservation(Pattern::TwoPhase, false))),
@@ -285,6 +291,14 @@ pub(in crate::codec) fn samples() -> Vec<(String, Event)> {
                 by: Some("Ada".to_owned()),
             },
         ),
+        ("taken_over", Event::TakenOver),
+        (
+            "rollback_begun_owed",
+            Event::RollbackBegun {
+                cause: RollbackCause::Aborted { reason: None },
+                owed: Some(vec![branch_id("stock"), branch_id("order")]),
+            },
+        ),
         ("committed", Event::Committed),
         ("rolled_back", Event::RolledBack),
     ]
@@ -293,9 +307,9 @@ pub(in crate::codec) fn samples() -> Vec<(String, Event)> {
     samples.extend(answers());
     samples.extend(stops().into_iter().map(|(name, event)| (name.to_owned(), event)));
     samples.extend(
-        causes()
-            .into_iter()
-            .map(|(name, cause)| (format!("rollback_begun_{name}"), Event::RollbackBegun { cause })),
+        causes().into_iter().map(|(name, cause)| {
+            (format!("rollback_begun_{name}"), Event::RollbackBegun { cause, owed: None })
+        }),
     );
     samples
 }

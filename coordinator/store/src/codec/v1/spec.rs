@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use trine_engine::{BranchSpec, CallPolicy, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec};
+use trine_engine::{
+    BranchSpec, CallPolicy, Draft, Exposure, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
+};
 use trine_protocol::{BranchId, Pattern, Target};
 
 use super::bytes;
@@ -57,6 +59,8 @@ pub(super) struct SpecText<'a> {
     check_payload_hex: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "FinishWord::is_usual")]
     finish_order: FinishWord,
+    #[serde(default, skip_serializing_if = "ExposureWord::is_usual")]
+    exposure: ExposureWord,
     #[serde(borrow)]
     branches: Vec<BranchText<'a>>,
     #[serde(borrow)]
@@ -104,6 +108,35 @@ impl FinishWord {
             Self::Parallel => FinishOrder::Parallel,
             Self::FirstToLast => FinishOrder::FirstToLast,
             Self::LastToFirst => FinishOrder::LastToFirst,
+        }
+    }
+}
+
+/// Mirror of [`Exposure`].
+#[derive(Serialize, Deserialize, Default, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum ExposureWord {
+    #[default]
+    Exact,
+    Ahead,
+}
+
+impl ExposureWord {
+    fn is_usual(&self) -> bool {
+        *self == Self::Exact
+    }
+
+    fn of(exposure: Exposure) -> Self {
+        match exposure {
+            Exposure::Exact => Self::Exact,
+            Exposure::Ahead => Self::Ahead,
+        }
+    }
+
+    fn into_exposure(self) -> Exposure {
+        match self {
+            Self::Exact => Exposure::Exact,
+            Self::Ahead => Exposure::Ahead,
         }
     }
 }
@@ -238,6 +271,7 @@ impl<'a> SpecText<'a> {
             check_call,
             branches,
             finish_order,
+            exposure,
             digest,
             terms,
         } = &**spec;
@@ -254,6 +288,7 @@ impl<'a> SpecText<'a> {
             check_payload,
             check_payload_hex,
             finish_order: FinishWord::of(*finish_order),
+            exposure: ExposureWord::of(*exposure),
             branches: branches.iter().map(BranchText::of).collect(),
             digest: bytes::digest_text(*digest).into(),
             terms: terms.as_deref().map(Cow::Borrowed),
@@ -272,6 +307,7 @@ impl<'a> SpecText<'a> {
             check_payload: bytes::join(self.check_payload, self.check_payload_hex)?,
             check_call: self.check_call.map_or(USUAL, CallText::into_policy),
             finish_order: self.finish_order.into_order(),
+            exposure: self.exposure.into_exposure(),
             branches: self.branches.into_iter().map(BranchText::into_branch).collect::<Result<_, _>>()?,
             digest: bytes::digest(&self.digest)?,
             terms: self.terms.map(|terms| terms.into()),
