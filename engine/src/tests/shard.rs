@@ -1,5 +1,6 @@
 //! Tests of the shard: what leaves when, and what is forgotten (laws L4 to L9).
 
+mod ahead;
 mod calls;
 mod clock;
 mod lost;

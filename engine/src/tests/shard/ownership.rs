@@ -6,7 +6,7 @@ use super::*;
 
 impl Bench {
     /// Somebody else owns what is durable.
-    fn foreign(draft: Draft) -> Self {
+    pub(super) fn foreign(draft: Draft) -> Self {
         let mut bench = Self::new();
         bench.elsewhere("g", create(draft));
         bench.foreign.insert(g("g"));
@@ -19,13 +19,13 @@ impl Bench {
     }
 
     /// This coordinator takes the transaction over.
-    fn adopt(&mut self) {
+    pub(super) fn adopt(&mut self) {
         self.foreign.remove(&g("g"));
         self.shard.handle_adopted(&g("g"));
         self.pump();
     }
 
-    fn lapse(&mut self) {
+    pub(super) fn lapse(&mut self) {
         self.shard.handle_lapse();
         self.pump();
     }
