@@ -135,6 +135,7 @@ const FAILURES_WITHOUT_PAUSE: u32 = 2;
 const PAUSE_MS_MAX: u64 = 10_000;
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Shard {
     options: ShardOptions,
     slots: Slots,

@@ -64,7 +64,7 @@ impl fmt::Debug for Payload {
 pub struct Digest(pub [u8; 32]);
 
 /// One branch as asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct BranchSpec {
     pub id: BranchId,
     /// Where action, try, prepare or deliver go.
@@ -81,6 +81,12 @@ pub struct BranchSpec {
     pub forward_call: Option<CallPolicy>,
     /// Identity of the registration request.
     pub digest: Digest,
+}
+
+impl fmt::Debug for BranchSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "branch {}", self.id)
+    }
 }
 
 impl BranchSpec {
@@ -156,8 +162,16 @@ pub struct Draft {
 }
 
 /// A transaction as asked for. It keeps the rules that [`Draft::build`] checks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Spec(Draft);
+
+impl fmt::Debug for Spec {
+    // States hold their spec several times: the whole of it would drown what has happened.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let branches: Vec<&str> = self.branches.iter().map(|branch| branch.id.as_str()).collect();
+        write!(f, "{} of {}", self.pattern, branches.join(" "))
+    }
+}
 
 impl std::ops::Deref for Spec {
     type Target = Draft;

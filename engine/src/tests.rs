@@ -4,6 +4,7 @@
 mod callbacks;
 mod client_errors;
 mod conflict;
+mod drivers;
 mod empty_ops;
 mod exhaust;
 mod finish_order;

@@ -15,6 +15,7 @@ use crate::event::Record;
 use crate::input::{CallKey, Rejection};
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Outbox {
     /// The records of the next batch, in the order they were decided.
     forming: Vec<Record>,
@@ -38,6 +39,7 @@ pub(super) struct Outbox {
 
 /// The batch that is being written.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Sealed {
     id: BatchId,
     /// The newest record of each gid in the batch.
@@ -46,6 +48,7 @@ pub(super) struct Sealed {
 
 /// Something that waits for a record to be durable.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Withheld {
     gid: Gid,
     /// The record of the gid that must be durable first.

@@ -44,6 +44,7 @@ use crate::input::{CallKey, Command};
 use crate::transaction::Transaction;
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) enum Slot {
     /// Not in memory; these calls left and have not come back. Without such calls it is the same as no slot at all.
     Away(BTreeSet<CallKey>),
@@ -54,6 +55,7 @@ pub(super) enum Slot {
 }
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Reading {
     /// Messages that are decided on the result, in this order.
     pub(super) messages: Vec<Message>,
@@ -80,6 +82,7 @@ pub(super) struct Reading {
 
 /// How far a read is.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) enum ReadStage {
     /// The store has not started to read. A message that arrives now is not newer than the result.
     #[default]
@@ -92,6 +95,7 @@ pub(super) enum ReadStage {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Resident {
     pub(super) transaction: Transaction,
     pub(super) ownership: Ownership,
@@ -145,6 +149,7 @@ pub(super) enum CallStage {
 
 /// A command whose sender waits for the transaction to settle.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) until: Timestamp,
@@ -346,6 +351,7 @@ impl Slot {
 }
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Slots {
     slots: BTreeMap<Gid, Slot>,
     /// Slots that are not `Away`.

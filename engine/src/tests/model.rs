@@ -9,12 +9,12 @@ use crate::spec::{FinishOrder, Payload};
 use crate::transaction::Transaction;
 
 /// A journal whose append is compare-and-append on `(gid, seq)`, and which remembers every state it has led through.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     journals: BTreeMap<Gid, Journal>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Journal {
     pub(super) records: Vec<Record>,
     /// The state after each record.
