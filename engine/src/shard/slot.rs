@@ -18,6 +18,8 @@
 //! Resident         adopted, lapse; flushed  Reading, Queued        Load
 //! Resident         the same; not flushed    RereadAfterFlush       withheld calls are dropped
 //! Owned            message                  Owned                  records, replies, calls
+//! Owned            first call of a saga     Owned                  taken_over, if this memory has appended nothing yet and the saga
+//!                                                                  is exposed ahead; the call when that is durable
 //! Owned            command, old memory      Reading, Queued        Load, if the command would write nothing
 //! Owned            a timer is due           Owned, Reading         records and calls; Load if only time made a call due
 //! Foreign          answer, a timer is due   Foreign, Reading       answers are dropped; waiters are told, or Load
