@@ -16,7 +16,7 @@ mod rules;
 mod waiting;
 mod workflow;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use trine_protocol::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Timestamp};
@@ -136,61 +136,59 @@ impl OpProgress {
     }
 }
 
-/// [`advance_knowing`], where nothing is known of the calls so far.
+/// Applies `events`, and every event that must follow from the state they lead to, as one step. All records of a step are
+/// appended in one batch, so that an event and its consequence are durable together or not at all.
+///
+/// # Panics
+/// When an event is illegal in the state it meets. [`decide`] and `consequence` promise that it is legal, so the memory that
+/// led here is wrong. Its lane drops the memory and reads the journals again.
 pub fn advance(
     state: Option<Transaction>,
     gid: &Gid,
     events: Vec<Event>,
     now: Timestamp,
 ) -> (Option<Transaction>, Vec<Record>) {
-    advance_knowing(state, gid, events, now, None)
+    let mut events = events.into_iter();
+    let mut records = Vec::new();
+    let state = state.or_else(|| {
+        let record = Record { gid: gid.clone(), seq: 1, at: now, event: events.next()? };
+        let created = Transaction::apply(None, &record).unwrap_or_else(|corrupt| illegal(&corrupt));
+        records.push(record);
+        Some(created)
+    });
+    let Some(mut state) = state else { return (None, records) };
+    state.advance(events.collect(), now, None, &mut records);
+    (Some(state), records)
 }
 
-/// Applies `events`, and every event that must follow from the state they lead to, as one step. All records of a step are
-/// appended in one batch, so that an event and its consequence are durable together or not at all.
-///
-/// `owed` are the positions of all branches whose forward op was ever owed, for a memory that knows them: a rollback then
-/// undoes no other branch (law L13).
-///
-/// # Panics
-/// When an event is illegal in the state it meets. [`decide`] and `consequence` promise that it is legal, so the memory that
-/// led here is wrong. Its lane drops the memory and reads the journals again.
-pub(crate) fn advance_knowing(
-    mut state: Option<Transaction>,
-    gid: &Gid,
-    events: Vec<Event>,
-    now: Timestamp,
-    owed: Option<&BTreeSet<u32>>,
-) -> (Option<Transaction>, Vec<Record>) {
-    let mut records = Vec::with_capacity(events.len() + 2);
-    let mut queue: std::collections::VecDeque<Event> = events.into();
-    while let Some(mut event) = queue.pop_front() {
-        if let (Event::RollbackBegun { owed: named, .. }, Some(state), Some(owed)) =
-            (&mut event, &state, owed)
-        {
-            *named = Some(state.ids(owed));
-        }
-        let seq = state.as_ref().map_or(0, |s| s.seq) + 1;
-        let record = Record { gid: gid.clone(), seq, at: now, event };
-        let next = match Transaction::apply(state.take(), &record) {
-            Ok(next) => next,
-            Err(corrupt) => panic!("an event was decided that its state does not allow: {corrupt}"),
-        };
-        records.push(record);
-        if queue.is_empty()
-            && let Some(event) = next.consequence()
-        {
-            queue.push_back(event);
-        }
-        state = Some(next);
-    }
-    (state, records)
+fn illegal(corrupt: &Corrupt) -> ! {
+    panic!("an event was decided that its state does not allow: {corrupt}")
 }
 
 impl Transaction {
     /// Folds a gid's records, in order, into its state. None when there are none.
     pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<Option<Self>, Corrupt> {
         records.into_iter().try_fold(None, |state, record| Self::apply(state, record).map(Some))
+    }
+
+    /// See [`advance`]. `owed` are the positions of all branches whose forward op was ever owed, for a memory that knows them: a
+    /// rollback then undoes no other branch (law L13).
+    pub(crate) fn advance(
+        &mut self,
+        events: Vec<Event>,
+        now: Timestamp,
+        owed: Option<&BTreeSet<u32>>,
+        records: &mut Vec<Record>,
+    ) {
+        let mut next = VecDeque::from(events);
+        while let Some(mut event) = next.pop_front().or_else(|| self.consequence()) {
+            if let (Event::RollbackBegun { owed: named, .. }, Some(owed)) = (&mut event, owed) {
+                *named = Some(self.ids(owed));
+            }
+            let record = Record { gid: self.gid.clone(), seq: self.seq + 1, at: now, event };
+            self.follow(&record).unwrap_or_else(|corrupt| illegal(&corrupt));
+            records.push(record);
+        }
     }
 
     pub fn gid(&self) -> &Gid {

@@ -10,7 +10,7 @@ use super::outbox::{Outbox, Withheld};
 use super::slot::{CallStage, KnownTime, Ownership, Reading, Resident, Slot, Waiter};
 use super::{Context, Found, Message, Release, ReplyOn, Seq, Snapshot, Ticket, snapshot};
 use crate::input::{CallKey, Command, Input, Rejection};
-use crate::transaction::{Transaction, advance, advance_knowing, decide};
+use crate::transaction::{Transaction, advance, decide};
 
 /// A parked transaction has no end to wait for, but calls of other branches may be under way.
 fn ends_a_wait(transaction: &Transaction, or_quiet: bool) -> bool {
@@ -162,14 +162,13 @@ impl Resident {
         if events.is_empty() {
             return Ok(false);
         }
-        let state = Some(self.transaction.clone());
-        let (next, records) = advance_knowing(state, cx.gid, events, own_now, self.memory.owed.as_ref());
         // Asked before the records are in: the first record of a new driver is never lazy.
-        let is_lazy = !self.must_take_over() && next.as_ref().is_some_and(|next| next.is_progress(&records));
-        if let Some(next) = next {
-            self.transaction = next;
-            self.become_owner();
-        }
+        let is_new_driver = self.must_take_over();
+        let mut records = Vec::new();
+        // In place: a panic in here loses the whole shard (law L11), so nobody sees a state that is half changed.
+        self.transaction.advance(events, own_now, self.memory.owed.as_ref(), &mut records);
+        self.become_owner();
+        let is_lazy = !is_new_driver && self.transaction.is_progress(&records);
         self.memory.wrote(&self.transaction);
         if is_lazy {
             cx.outbox.append(records, Some(cx.now.plus_millis(cx.options.lazy_after_ms)));

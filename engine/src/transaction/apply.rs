@@ -20,33 +20,36 @@ pub struct Corrupt {
     pub state: String,
 }
 
+impl Corrupt {
+    fn of(record: &Record, state: String) -> Self {
+        Self { gid: record.gid.clone(), seq: record.seq, event: record.event.name(), state }
+    }
+}
+
 impl Transaction {
     /// Applies one record: a new one, or one that is read.
     pub fn apply(state: Option<Self>, record: &Record) -> Result<Self, Corrupt> {
-        let corrupt = |state: String| Corrupt {
-            gid: record.gid.clone(),
-            seq: record.seq,
-            event: record.event.name(),
-            state,
-        };
-        let Some(mut next) = state else {
-            return match (&record.event, record.seq) {
-                (Event::Created { .. }, 1) => Ok(Self::created(record)),
-                _ => Err(corrupt("an absent transaction".into())),
-            };
-        };
-        if record.gid != next.gid {
-            return Err(corrupt(format!("the journal of {}", next.gid)));
+        match (state, &record.event, record.seq) {
+            (Some(mut next), _, _) => next.follow(record).map(|()| next),
+            (None, Event::Created { .. }, 1) => Ok(Self::created(record)),
+            (None, _, _) => Err(Corrupt::of(record, "an absent transaction".into())),
         }
-        if record.seq != next.seq + 1 {
-            return Err(corrupt(format!("a journal that ends at seq {}", next.seq)));
+    }
+
+    /// Applies the next record in place. After an error the state is of no use: it may be half changed.
+    pub(crate) fn follow(&mut self, record: &Record) -> Result<(), Corrupt> {
+        if record.gid != self.gid {
+            return Err(Corrupt::of(record, format!("the journal of {}", self.gid)));
         }
-        let before = next.status;
-        next.change(record).map_err(|why| corrupt(format!("{before}{why}")))?;
-        next.seq = record.seq;
-        next.updated_at = record.at;
-        next.mark_exposed();
-        Ok(next)
+        if record.seq != self.seq + 1 {
+            return Err(Corrupt::of(record, format!("a journal that ends at seq {}", self.seq)));
+        }
+        let before = self.status;
+        self.change(record).map_err(|why| Corrupt::of(record, format!("{before}{why}")))?;
+        self.seq = record.seq;
+        self.updated_at = record.at;
+        self.mark_exposed();
+        Ok(())
     }
 
     fn created(record: &Record) -> Self {
