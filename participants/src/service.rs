@@ -216,7 +216,8 @@ fn register(
     }
     let builder = config.register.iter().fold(Client::builder(), |builder, url| builder.coordinator(url));
     let base_url = config.advertise.clone().unwrap_or_else(|| format!("http://{addr}"));
-    Ok(Some(Registration::new(builder.build()?, name, base_url).ttl(config.ttl).start()))
+    // Every op of both services runs in `Barrier::execute`.
+    Ok(Some(Registration::new(builder.build()?, name, base_url).ttl(config.ttl).guarded().start()))
 }
 
 async fn health(

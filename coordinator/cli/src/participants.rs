@@ -53,7 +53,7 @@ fn table(list: &ParticipantList, now: Timestamp, paper: Paper) -> String {
     if list.participants.is_empty() {
         return "no participant has registered\n".to_owned();
     }
-    let mut sheet = Sheet::new(&["NAME", "INSTANCE", "STATE", "HEARTBEAT", "SINCE (UTC)"]);
+    let mut sheet = Sheet::new(&["NAME", "INSTANCE", "STATE", "HEARTBEAT", "GUARDED", "SINCE (UTC)"]);
     for participant in &list.participants {
         for instance in &participant.instances {
             let (state, tone, heartbeat) = if instance.alive {
@@ -68,6 +68,7 @@ fn table(list: &ParticipantList, now: Timestamp, paper: Paper) -> String {
                 instance.base_url.as_str().into(),
                 Value::toned(state, tone),
                 heartbeat.into(),
+                if instance.guarded { "yes" } else { "no" }.into(),
                 date_time(instance.registered_at).into(),
             ]);
         }
@@ -87,15 +88,15 @@ mod tests {
         let list: ParticipantList =
             serde_json::from_value(json!({ "participants": [{ "name": "inventory", "instances": [
             {"base_url": "http://10.0.0.1:7002", "registered_at": "2026-01-31T11:00:00Z",
-             "expires_at": "2026-01-31T12:00:20Z", "alive": true},
+             "expires_at": "2026-01-31T12:00:20Z", "alive": true, "guarded": true},
             {"base_url": "http://10.0.0.2:7002", "registered_at": "2026-01-31T11:00:00Z",
              "expires_at": "2026-01-31T11:50:00Z", "alive": false}]}]}))
             .unwrap();
         let now = Timestamp::parse_rfc3339("2026-01-31T12:00:00Z").unwrap();
         expect![[r"
-            NAME       INSTANCE              STATE   HEARTBEAT         SINCE (UTC)
-            inventory  http://10.0.0.1:7002  alive   due within 20.0s  2026-01-31 11:00:00
-            inventory  http://10.0.0.2:7002  lapsed  overdue for 10m   2026-01-31 11:00:00
+            NAME       INSTANCE              STATE   HEARTBEAT         GUARDED  SINCE (UTC)
+            inventory  http://10.0.0.1:7002  alive   due within 20.0s  yes      2026-01-31 11:00:00
+            inventory  http://10.0.0.2:7002  lapsed  overdue for 10m   no       2026-01-31 11:00:00
         "]]
         .assert_eq(&table(&list, now, Paper::PIPE));
     }

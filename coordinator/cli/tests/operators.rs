@@ -158,10 +158,11 @@ async fn participants_and_coordinators_are_listed_and_an_instance_is_forgotten()
         base_url: "http://10.0.0.7:7002/a".into(),
         ttl: None,
         ttl_ms: None,
+        guarded: true,
     };
     client.register_participant(&instance, Duration::from_secs(5)).await.unwrap();
     let list = client.participants().await.unwrap().participants;
-    assert_eq!(list[0].instances[0].base_url, instance.base_url);
+    assert_eq!((&list[0].instances[0].base_url, list[0].instances[0].guarded), (&instance.base_url, true));
     client.forget_participant("inventory", Some(&instance.base_url)).await.unwrap();
     let gone = client.forget_participant("inventory", None).await.unwrap_err();
     assert_eq!(gone.code(), Some("TX0018"));

@@ -47,18 +47,20 @@ struct Life {
     /// How long it lived on when it was told.
     left_ms: u64,
     told: Stopwatch,
+    /// All ops of the instance run behind a barrier, as its registration says.
+    guarded: bool,
 }
 
 impl Life {
-    fn told(left_ms: u64, expires_at: Timestamp) -> Self {
-        Self { expires_at, left_ms, told: Stopwatch::start() }
+    fn told(left_ms: u64, expires_at: Timestamp, guarded: bool) -> Self {
+        Self { expires_at, left_ms, told: Stopwatch::start(), guarded }
     }
 
     /// Of an instance as it was read at `at`; `known`: what was known of it before.
     fn read(one: &ParticipantInstance, at: Timestamp, known: Option<Self>) -> Self {
         known.filter(|known| known.expires_at == one.expires_at).unwrap_or_else(|| {
             let whole_ms = one.expires_at.millis_since(one.registered_at);
-            Self::told(one.expires_at.millis_since(at).min(whole_ms), one.expires_at)
+            Self::told(one.expires_at.millis_since(at).min(whole_ms), one.expires_at, one.guarded)
         })
     }
 
@@ -144,10 +146,10 @@ impl Directory {
         Refresh(self)
     }
 
-    /// An instance was registered, or lives on; `at`: when, by the store's clock.
-    pub fn put(&self, name: &str, base_url: &str, at: Timestamp, expires_at: Timestamp) {
+    /// An instance was registered, or lives on; `at`: when, by the store's clock. `guarded`: as its registration says.
+    pub fn put(&self, name: &str, base_url: &str, at: Timestamp, expires_at: Timestamp, guarded: bool) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let life = Life::told(expires_at.millis_since(at), expires_at);
+        let life = Life::told(expires_at.millis_since(at), expires_at, guarded);
         known.change(Change::Put { name: name.to_owned(), base_url: base_url.to_owned(), life });
     }
 
@@ -165,6 +167,14 @@ impl Directory {
     /// Whether the name was ever registered; its instances may have lapsed.
     pub fn knows(&self, name: &str) -> bool {
         self.known.read().unwrap_or_else(PoisonError::into_inner).names.contains_key(name)
+    }
+
+    /// Whether the participant has live instances, and all of them run their ops behind a barrier.
+    pub fn is_guarded(&self, name: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = known.names.get(name) else { return false };
+        let mut alive = entry.instances.values().filter(|life| life.left_ms() > 0).peekable();
+        alive.peek().is_some() && alive.all(|life| life.guarded)
     }
 
     /// Whether the instance is registered; it may have lapsed.
@@ -236,6 +246,7 @@ pub(super) fn participant(name: &str, instances: &[(&str, u64)]) -> Participant 
                 registered_at: Timestamp::from_millis(0),
                 expires_at: Timestamp::from_millis(*expires_at),
                 alive: true,
+                guarded: false,
             })
             .collect(),
     }
@@ -303,13 +314,13 @@ mod tests {
             for is_told in [false, true] {
                 let directory = Directory::new();
                 if is_told {
-                    directory.put("stock", "http://a:1", now, until);
+                    directory.put("stock", "http://a:1", now, until, false);
                 } else {
                     directory.refresh().found(now, registered());
                 }
                 directory.refresh().found(set_to, registered());
                 // Another instance's heartbeat says what time it is now.
-                directory.put("orders", "http://o:1", set_to, set_to.plus_millis(60_000));
+                directory.put("orders", "http://o:1", set_to, set_to.plus_millis(60_000), false);
                 assert_eq!(resolve(&directory), "http://a:1/reserve", "set to {set_to}");
                 let known = directory.known.read().unwrap();
                 let left_ms = known.names["stock"].instances["http://a:1"].left_ms();
@@ -322,8 +333,8 @@ mod tests {
     fn one_instance_is_put_and_removed_without_touching_the_others() {
         let directory = Directory::new();
         directory.refresh().found(NOW, vec![participant("stock", &[("http://a:1", 90_000)])]);
-        directory.put("stock", "http://b:1", NOW, Timestamp::from_millis(90_000));
-        directory.put("stock", "http://b:1", NOW, Timestamp::from_millis(95_000));
+        directory.put("stock", "http://b:1", NOW, Timestamp::from_millis(90_000), false);
+        directory.put("stock", "http://b:1", NOW, Timestamp::from_millis(95_000), false);
         assert_eq!(directory.instances(), 2);
         assert_eq!(
             (resolve(&directory), resolve(&directory)),
@@ -336,10 +347,33 @@ mod tests {
     }
 
     #[test]
+    fn a_participant_is_guarded_if_all_of_its_live_instances_are() {
+        let directory = Directory::new();
+        let until = Timestamp::from_millis(90_000);
+        assert!(!directory.is_guarded("stock"), "nobody knows it");
+        directory.put("stock", "http://a:1", NOW, until, true);
+        directory.put("stock", "http://lapsed:1", NOW, NOW, false);
+        assert!(directory.is_guarded("stock"), "a lapsed instance gets no calls");
+        directory.put("stock", "http://b:1", NOW, until, false);
+        assert!(!directory.is_guarded("stock"));
+        directory.put("stock", "http://b:1", NOW, until, true);
+        assert!(directory.is_guarded("stock"));
+        directory.remove("stock", Some("http://a:1"));
+        directory.remove("stock", Some("http://b:1"));
+        assert!(!directory.is_guarded("stock"), "no instance lives");
+        let mut read = participant("stock", &[("http://a:1", 90_000)]);
+        read.instances[0].guarded = true;
+        directory.refresh().found(NOW, vec![read]);
+        assert!(directory.is_guarded("stock"));
+        directory.refresh().found(NOW, vec![participant("stock", &[("http://a:1", 91_000)])]);
+        assert!(!directory.is_guarded("stock"), "it was renewed without the word");
+    }
+
+    #[test]
     fn a_change_is_not_undone_by_a_reading_that_had_begun_before_it() {
         let directory = Directory::new();
         let reading = directory.refresh();
-        directory.put("new", "http://n", NOW, Timestamp::from_millis(90_000));
+        directory.put("new", "http://n", NOW, Timestamp::from_millis(90_000), false);
         directory.remove("gone", Some("http://g"));
         reading.found(NOW, vec![participant("gone", &[("http://g", 90_000)])]);
         assert!(directory.has("new", "http://n") && !directory.knows("gone"));

@@ -25,6 +25,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use trine_dispatch::Directory;
 use trine_engine::Record;
 use trine_protocol::Gid;
 use trine_protocol::errors::Code;
@@ -54,8 +55,8 @@ pub struct ApiState {
     pub registry: Arc<dyn Registry>,
     /// Reads the coordinators of the store.
     pub membership: Arc<dyn Membership>,
-    /// Whether this coordinator's directory knows a participant. After a no the registry must be asked.
-    pub knows_participant: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// The participants that this coordinator knows. If a name is missing, the registry must be asked.
+    pub directory: Arc<Directory>,
     pub limits: Limits,
     /// Cancelled when the shutdown begins: live streams end then.
     pub shutdown: CancellationToken,

@@ -84,8 +84,9 @@ struct Work {
     instances_max: usize,
 }
 
-/// By instance (name and base URL): the TTL of the newest request, and the senders that wait for the write.
-type Batch = BTreeMap<(String, String), (u64, Vec<oneshot::Sender<Result<Timestamp, RegisterError>>>)>;
+/// By instance (name and base URL): the newest request, and the senders that wait for the write.
+type Batch =
+    BTreeMap<(String, String), (Registration, Vec<oneshot::Sender<Result<Timestamp, RegisterError>>>)>;
 
 impl Work {
     async fn run(self, mut queue: mpsc::Receiver<Wanted>) {
@@ -130,9 +131,8 @@ impl Work {
         registration: Registration,
         reply: oneshot::Sender<Result<Timestamp, RegisterError>>,
     ) {
-        let Registration { name, base_url, ttl_ms } = registration;
-        let is_known = self.directory.has(&name, &base_url);
-        let key = (name, base_url);
+        let is_known = self.directory.has(&registration.name, &registration.base_url);
+        let key = (registration.name.clone(), registration.base_url.clone());
         // Instances of this batch are not in the directory yet, so the batch counts as well.
         if !is_known
             && !batch.contains_key(&key)
@@ -141,8 +141,8 @@ impl Work {
             let _ = reply.send(Err(RegisterError::TooMany { max: self.instances_max }));
             return;
         }
-        let (ttl, replies) = batch.entry(key).or_default();
-        *ttl = ttl_ms;
+        let (newest, replies) = batch.entry(key).or_insert_with(|| (registration.clone(), Vec::new()));
+        *newest = registration;
         replies.push(reply);
     }
 
@@ -150,16 +150,12 @@ impl Work {
         if batch.is_empty() {
             return;
         }
-        let wanted = batch.iter().map(|((name, base_url), (ttl_ms, _))| Registration {
-            name: name.clone(),
-            base_url: base_url.clone(),
-            ttl_ms: *ttl_ms,
-        });
+        let wanted = batch.values().map(|(registration, _)| registration.clone());
         let written = self.registry.register(wanted.collect()).await;
-        for ((name, base_url), (ttl_ms, replies)) in batch {
+        for (Registration { name, base_url, ttl_ms, guarded }, replies) in batch.into_values() {
             let told = written.clone().map(|at| {
                 let expires_at = at.plus_millis(ttl_ms);
-                self.directory.put(&name, &base_url, at, expires_at);
+                self.directory.put(&name, &base_url, at, expires_at, guarded);
                 expires_at
             });
             for reply in replies {

@@ -291,7 +291,6 @@ async fn recover(context: jobs::Context, shutdown: CancellationToken) {
 }
 
 fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken, health: Router) -> Router {
-    let directory = Arc::clone(&context.directory);
     let state = api::ApiState {
         handle: context.handle.clone(),
         queries: context.store.clone(),
@@ -302,7 +301,7 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         ),
         registry: context.store.clone(),
         membership: context.store.clone(),
-        knows_participant: Arc::new(move |name| directory.knows(name)),
+        directory: Arc::clone(&context.directory),
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
         shutdown: shutdown.clone(),
     };

@@ -113,7 +113,8 @@ pub(crate) fn census<R: Columns>(rows: &[R]) -> Census {
     census
 }
 
-/// Columns: name, base URL, when it was registered, when it expires.
+/// Columns: name, base URL, when it was registered, when it expires, and until when it is guarded. An older coordinator renews
+/// only when it expires, and does not know whether the instance is still guarded. So the two must be the same.
 pub(crate) fn registrations<R: Columns>(now: Timestamp, rows: &[R]) -> Result<Registrations, R::Error> {
     let mut names: BTreeMap<String, Vec<ParticipantInstance>> = BTreeMap::new();
     for row in rows {
@@ -123,6 +124,7 @@ pub(crate) fn registrations<R: Columns>(now: Timestamp, rows: &[R]) -> Result<Re
             registered_at: timestamp(row, 2)?,
             expires_at,
             alive: expires_at > now,
+            guarded: timestamp(row, 4)? == expires_at,
         });
     }
     let participants = names.into_iter().map(|(name, instances)| Participant { name, instances }).collect();

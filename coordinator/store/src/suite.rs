@@ -112,6 +112,7 @@ macro_rules! conformance {
             rows_of_one_instant_are_paged_by_gid,
             the_census_counts_what_is_not_settled,
             participants_live_as_long_as_they_say,
+            an_instance_is_guarded_if_its_last_registration_says_so,
             many_registrations_are_one_call,
             a_participant_is_removed_by_instance_or_by_name,
             sweeping_keeps_the_last_instance_of_a_name,

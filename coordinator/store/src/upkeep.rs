@@ -7,6 +7,7 @@ use trine_protocol::v1::{Coordinator, Participant};
 use trine_protocol::{Gid, Timestamp};
 
 use super::{Leap, StoreFuture};
+use crate::columns::integer;
 
 /// All participants that have registered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +27,16 @@ pub struct Registration {
     pub base_url: String,
     /// The registration expires so long from now.
     pub ttl_ms: u64,
+    /// All ops of the instance run behind a barrier.
+    pub guarded: bool,
+}
+
+impl Registration {
+    /// `expires_at` and `guarded_until` of its row, if it registers at `now`.
+    pub(crate) fn until(&self, now: i64) -> (i64, i64) {
+        let expires_at = now.saturating_add(integer(self.ttl_ms));
+        (expires_at, if self.guarded { expires_at } else { 0 })
+    }
 }
 
 /// The registrations of participants.

@@ -139,6 +139,10 @@ pub struct RegisterParticipant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1_000, maximum = 3_600_000))]
     pub ttl_ms: Option<u64>,
+    /// All ops of this instance run behind a barrier (default false): duplicates, and compensations of actions that never
+    /// ran, have no effect. Sagas whose participants are all guarded are `ahead` unless they say otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guarded: bool,
 }
 
 /// The answer to a registration.
@@ -165,6 +169,9 @@ pub struct ParticipantInstance {
     pub expires_at: Timestamp,
     /// Calls go to it now.
     pub alive: bool,
+    /// Its last registration said that all of its ops run behind a barrier.
+    #[serde(default)]
+    pub guarded: bool,
 }
 
 /// A participant with its instances.

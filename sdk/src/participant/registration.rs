@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use trine_protocol::errors::Problem;
 use trine_protocol::v1::RegisterParticipant;
 
 use crate::client::{Client, Error};
@@ -38,6 +39,7 @@ pub struct Registration {
     name: String,
     base_url: String,
     ttl: Duration,
+    guarded: bool,
 }
 
 /// How far a registration has come.
@@ -51,13 +53,26 @@ enum RegistrationProgress {
 impl Registration {
     /// An instance of participant `name` (`[A-Za-z0-9._-]{1,64}`) at `base_url`, `http(s)://host[:port][/prefix]`.
     pub fn new(client: Client, name: impl Into<String>, base_url: impl Into<String>) -> Self {
-        Self { client, name: name.into(), base_url: base_url.into(), ttl: Duration::from_secs(30) }
+        let ttl = Duration::from_secs(30);
+        Self { client, name: name.into(), base_url: base_url.into(), ttl, guarded: false }
     }
 
     /// How long the instance counts as alive without a heartbeat. The default is 30 s; the coordinator takes 1 s to 1 h. A
     /// heartbeat is sent in every third of this time.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
+        self
+    }
+
+    /// Promises that *every* handler of an op of this instance does its work behind a [barrier](crate::barrier) (or a barrier of
+    /// your own that does the same): a duplicate has no effect, a compensation of an action that never ran has no effect, and
+    /// an action that arrives after its compensation has no effect. Nobody can check that, so say it only if it is true.
+    ///
+    /// Sagas whose branches all go to guarded participants run `ahead` unless they say otherwise. Such a saga does not wait
+    /// for each step to be durable. After a crash its actions may be called again after later ones took effect, and actions
+    /// that never ran may be compensated.
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 
@@ -70,14 +85,24 @@ impl Registration {
     }
 
     async fn beat(&self) -> Result<(), Error> {
-        let instance = RegisterParticipant {
+        let mut instance = RegisterParticipant {
             name: self.name.clone(),
             base_url: self.base_url.clone(),
             ttl: None,
             ttl_ms: Some(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)),
+            guarded: self.guarded,
         };
         // This asks each coordinator once. The caller repeats it.
-        self.client.register_participant(&instance, Duration::ZERO).await.map(|_| ())
+        let said = self.client.register_participant(&instance, Duration::ZERO).await;
+        let is_news = |problem: &Problem| problem.field.as_deref() == Some("guarded");
+        match said {
+            Err(Error::Refused(problem)) if self.guarded && is_news(&problem) => {
+                // A coordinator of an older version does not know the field. To that coordinator nobody is guarded.
+                instance.guarded = false;
+                self.client.register_participant(&instance, Duration::ZERO).await.map(drop)
+            }
+            said => said.map(drop),
+        }
     }
 }
 

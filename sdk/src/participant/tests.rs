@@ -193,7 +193,8 @@ async fn a_handler_outlives_its_caller() {
     assert_eq!(has_ended.recv().await, Some("ended"));
 }
 
-/// A coordinator that reports registrations and refuses those named `bad`; the first one finds it busy.
+/// A coordinator that reports registrations and refuses those named `bad`; the first one finds it busy. To participants named
+/// `early` it is of a version that does not know guarded ones.
 async fn coordinator() -> (Client, mpsc::UnboundedReceiver<String>) {
     type Told = (mpsc::UnboundedSender<String>, Arc<std::sync::atomic::AtomicU32>);
     async fn register(State((told, count)): State<Told>, axum::Json(body): axum::Json<Value>) -> Response {
@@ -201,10 +202,12 @@ async fn coordinator() -> (Client, mpsc::UnboundedReceiver<String>) {
             return StatusCode::BAD_GATEWAY.into_response();
         }
         let name = body["name"].as_str().unwrap().to_owned();
-        told.send(format!("register {name} {} {}", body["base_url"], body["ttl_ms"])).unwrap();
-        if name == "bad" {
+        let guarded = if body["guarded"] == true { " guarded" } else { "" };
+        told.send(format!("register {name} {} {}{guarded}", body["base_url"], body["ttl_ms"])).unwrap();
+        if name == "bad" || (name == "early" && body.get("guarded").is_some()) {
             let code = trine_protocol::errors::Code::InvalidField;
-            let problem = trine_protocol::errors::Problem::new(code, "no");
+            let mut problem = trine_protocol::errors::Problem::new(code, "no");
+            problem.field = (name == "early").then(|| "guarded".to_owned());
             return (StatusCode::UNPROCESSABLE_ENTITY, axum::Json(problem)).into_response();
         }
         let at = "2026-01-31T12:00:00Z";
@@ -237,6 +240,26 @@ async fn an_instance_registers_sends_heartbeats_and_says_farewell() {
     registration.shutdown().await;
     let last = std::iter::from_fn(|| heard.try_recv().ok()).last();
     assert_eq!(last.unwrap(), "delete /v1/participants/stock?base_url=http%3A%2F%2F127.0.0.1%3A9");
+}
+
+#[tokio::test]
+async fn an_instance_says_that_it_is_guarded_in_every_heartbeat_if_it_is() {
+    let (client, mut heard) = coordinator().await;
+    let registration = Registration::new(client, "stock", "http://127.0.0.1:9").guarded();
+    let _running = registration.ttl(Duration::from_millis(300)).start();
+    for _ in 0..2 {
+        assert_eq!(heard.recv().await.unwrap(), "register stock \"http://127.0.0.1:9\" 300 guarded");
+    }
+}
+
+#[tokio::test]
+async fn a_guarded_instance_registers_with_a_coordinator_that_does_not_know_the_word() {
+    let (client, mut heard) = coordinator().await;
+    let registration = Registration::new(client, "early", "http://127.0.0.1:9").guarded();
+    let registration = registration.ttl(Duration::from_millis(300)).start();
+    registration.registered().await.unwrap();
+    assert_eq!(heard.recv().await.unwrap(), "register early \"http://127.0.0.1:9\" 300 guarded");
+    assert_eq!(heard.recv().await.unwrap(), "register early \"http://127.0.0.1:9\" 300");
 }
 
 #[tokio::test]

@@ -103,13 +103,14 @@ impl Api {
             Options { proof_holds_ms: 0, ..Options::default() },
         );
         let shutdown = CancellationToken::new();
+        let directory = Arc::new(Directory::new());
         let state = ApiState {
             handle: lanes.handle().clone(),
             queries: Arc::new(memory.clone()),
-            registrar: Registrar::start(Arc::new(memory.clone()), Arc::new(Directory::new()), INSTANCES_MAX),
+            registrar: Registrar::start(Arc::new(memory.clone()), Arc::clone(&directory), INSTANCES_MAX),
             registry: Arc::new(memory.clone()),
             membership: Arc::new(memory.clone()),
-            knows_participant: Arc::new(|_| false),
+            directory,
             // Live streams hold one event at a time, so the tests cover reading again.
             limits: Limits {
                 events_poll: Duration::from_millis(50),

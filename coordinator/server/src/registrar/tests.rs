@@ -65,7 +65,7 @@ fn stage(writes_allowed: usize, instances_max: usize) -> Stage {
 }
 
 fn instance(number: usize) -> Registration {
-    Registration { name: format!("n{number}"), base_url: "http://a".into(), ttl_ms: 60_000 }
+    Registration { name: format!("n{number}"), base_url: "http://a".into(), ttl_ms: 60_000, guarded: false }
 }
 
 #[tokio::test]
@@ -89,6 +89,19 @@ async fn registrations_that_come_in_together_are_one_write_and_read_nothing() {
     assert_eq!(stage.store.reads.load(Ordering::SeqCst), 0);
     assert_eq!(stage.directory.instances(), 200);
     assert_eq!(stage.store.memory.participants().await.unwrap().participants.len(), 200);
+}
+
+#[tokio::test]
+async fn of_registrations_that_come_in_together_the_newest_says_whether_the_instance_is_guarded() {
+    let stage = stage(10, 1_000);
+    for guarded in [true, false, true] {
+        let register = |guarded| stage.registrar.register(Registration { guarded, ..instance(1) });
+        let (before, newest) = tokio::join!(register(!guarded), register(guarded));
+        assert!(before.is_ok() && newest.is_ok());
+        assert_eq!(stage.directory.is_guarded("n1"), guarded);
+        let kept = stage.store.memory.participants().await.unwrap().participants.remove(0);
+        assert_eq!(kept.instances[0].guarded, guarded);
+    }
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ struct Indexed {
 struct Instance {
     registered_at: Timestamp,
     expires_at: Timestamp,
+    guarded_until: Option<Timestamp>,
 }
 
 impl Indexed {
@@ -205,11 +206,12 @@ impl Tables {
 
     pub(super) fn register(&mut self, registrations: Vec<Registration>) -> Timestamp {
         let now = self.now();
-        for Registration { name, base_url, ttl_ms } in registrations {
+        for Registration { name, base_url, ttl_ms, guarded } in registrations {
             let expires_at = now.plus_millis(ttl_ms);
+            let guarded_until = guarded.then_some(expires_at);
             let instances = self.participants.entry(name).or_default();
-            let lease = instances.entry(base_url).or_insert(Instance { registered_at: now, expires_at });
-            lease.expires_at = expires_at;
+            let registered_at = instances.get(&base_url).map_or(now, |known| known.registered_at);
+            instances.insert(base_url, Instance { registered_at, expires_at, guarded_until });
         }
         now
     }
@@ -236,6 +238,7 @@ impl Tables {
             registered_at: lease.registered_at,
             expires_at: lease.expires_at,
             alive: lease.expires_at > now,
+            guarded: lease.guarded_until == Some(lease.expires_at),
         };
         let participant = |(name, instances): (&String, &BTreeMap<String, Instance>)| Participant {
             name: name.clone(),

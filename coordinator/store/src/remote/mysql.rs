@@ -22,7 +22,6 @@ use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use super::texts::{Text, Texts};
 use crate::Registration;
-use crate::columns::integer;
 use crate::migrations::{self, Migrations};
 use crate::retention::{self, Candidate};
 use crate::rows::{self, Columns as _};
@@ -47,6 +46,7 @@ const MIGRATIONS: Migrations = &[
     (3, "checksums", include_str!("../../../../migrations/coordinator/mysql/0003_checksums.sql")),
     (4, "journal_id", include_str!("../../../../migrations/coordinator/mysql/0004_journal_id.sql")),
     (5, "watched", include_str!("../../../../migrations/coordinator/mysql/0005_watched.sql")),
+    (6, "guarded", include_str!("../../../../migrations/coordinator/mysql/0006_guarded.sql")),
 ];
 
 /// A connection, and the node of the Galera cluster that it is to (empty elsewhere).
@@ -188,8 +188,9 @@ impl Client for MySql {
     async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
         let weight = |one: &Registration| one.name.len() + one.base_url.len() + 32;
         let bound = REGISTRATIONS.bound(registrations, weight, |query, one| {
-            let expires_at = now.saturating_add(integer(one.ttl_ms));
-            query.bind(one.name.clone()).bind(one.base_url.clone()).bind(now).bind(expires_at)
+            let (expires_at, guarded_until) = one.until(now);
+            let query = query.bind(one.name.clone()).bind(one.base_url.clone());
+            query.bind(now).bind(expires_at).bind(guarded_until)
         });
         // No database transaction: each registration stands alone, and renewing one twice is harmless.
         for (_, statement) in bound {

@@ -18,7 +18,6 @@ use super::safety::{Inspection, Risk};
 use super::tables::GONE_MAX;
 use super::texts::{Text, Texts};
 use crate::Registration;
-use crate::columns::integer;
 use crate::migrations::{self, Migrations};
 use crate::retention::Candidate;
 use crate::rows::Columns as _;
@@ -42,6 +41,7 @@ const MIGRATIONS: Migrations = &[
     (3, "checksums", include_str!("../../../../migrations/coordinator/postgres/0003_checksums.sql")),
     (4, "journal_id", include_str!("../../../../migrations/coordinator/postgres/0004_journal_id.sql")),
     (5, "watched", include_str!("../../../../migrations/coordinator/postgres/0005_watched.sql")),
+    (6, "guarded", include_str!("../../../../migrations/coordinator/postgres/0006_guarded.sql")),
 ];
 
 /// A connection to PostgreSQL.
@@ -160,13 +160,13 @@ impl Client for Postgres {
     async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
         let names: Vec<&str> = registrations.iter().map(|one| one.name.as_str()).collect();
         let urls: Vec<&str> = registrations.iter().map(|one| one.base_url.as_str()).collect();
-        let expire = registrations.iter().map(|one| now.saturating_add(integer(one.ttl_ms)));
-        let expire: Vec<i64> = expire.collect();
+        let (expire, guarded): (Vec<i64>, Vec<i64>) = registrations.iter().map(|one| one.until(now)).unzip();
         sqlx::query(texts::REGISTER)
             .bind(names)
             .bind(urls)
             .bind(now)
             .bind(expire)
+            .bind(guarded)
             .execute(&mut self.0)
             .await?;
         Ok(())

@@ -104,7 +104,7 @@ pub(super) async fn census<C: Client>(client: &mut C) -> Result<Census, ClientEr
 pub(super) async fn participants<C: Client>(client: &mut C) -> Result<Registrations, ClientError> {
     let found = client.query(C::texts().participants, &[]).await?;
     // The time is in every row. Without rows there is no participant whose expiry would be compared with it.
-    let now = found.first().map_or(Ok(Timestamp::default()), |row| rows::timestamp(row, 4))?;
+    let now = found.first().map_or(Ok(Timestamp::default()), |row| rows::timestamp(row, 5))?;
     rows::registrations(now, &found)
 }
 

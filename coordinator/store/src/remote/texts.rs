@@ -117,7 +117,8 @@ shared {
 
     now = "SELECT {now}";
     /// See [`crate::rows::registrations`]; then the server's time.
-    participants = "SELECT name, base_url, registered_at, expires_at, {now} FROM participants ORDER BY name, base_url";
+    participants = "SELECT name, base_url, registered_at, expires_at, guarded_until, {now} FROM participants \
+        ORDER BY name, base_url";
     is_registered = sql::IS_REGISTERED;
     deregister = sql::DEREGISTER;
 

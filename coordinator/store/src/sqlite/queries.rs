@@ -157,7 +157,7 @@ pub(super) async fn is_registered(readers: &SqlitePool, name: String) -> Result<
 pub(super) async fn participants(readers: &SqlitePool) -> Result<Registrations, sqlx::Error> {
     let now = clock::now();
     let rows = sqlx::query(
-        "SELECT name, base_url, registered_at, expires_at FROM participants ORDER BY name, base_url",
+        "SELECT name, base_url, registered_at, expires_at, guarded_until FROM participants ORDER BY name, base_url",
     )
     .fetch_all(readers)
     .await?;

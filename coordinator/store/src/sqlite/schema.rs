@@ -32,6 +32,7 @@ const MIGRATIONS: Migrations = &[
     (4, "checksums", include_str!("../../../../migrations/coordinator/sqlite/0004_checksums.sql")),
     (5, "journal_id", include_str!("../../../../migrations/coordinator/sqlite/0005_journal_id.sql")),
     (6, "watched", include_str!("../../../../migrations/coordinator/sqlite/0006_watched.sql")),
+    (7, "guarded", include_str!("../../../../migrations/coordinator/sqlite/0007_guarded.sql")),
 ];
 
 /// A connection that may write.

@@ -21,14 +21,15 @@ pub(super) async fn register(
     registrations: &[Registration],
 ) -> Result<Timestamp, sqlx::Error> {
     let now = clock::now();
-    let rows = registrations.iter().map(|Registration { name, base_url, ttl_ms }| {
-        serde_json::json!([name, base_url, millis(now.plus_millis(*ttl_ms))])
+    let rows = registrations.iter().map(|one| {
+        let (expires_at, guarded_until) = one.until(millis(now));
+        serde_json::json!([one.name, one.base_url, expires_at, guarded_until])
     });
     // Without `WHERE true` the parser takes ON CONFLICT for the condition of a join.
     let statement = sqlx::query(
-        "INSERT INTO participants (name, base_url, registered_at, expires_at) \
-         SELECT value ->> 0, value ->> 1, ?2, value ->> 2 FROM json_each(?1) WHERE true \
-         ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at",
+        "INSERT INTO participants (name, base_url, registered_at, expires_at, guarded_until) \
+         SELECT value ->> 0, value ->> 1, ?2, value ->> 2, value ->> 3 FROM json_each(?1) WHERE true \
+         ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at, guarded_until = excluded.guarded_until",
     );
     let rows = serde_json::Value::Array(rows.collect()).to_string();
     writer.alone(statement.bind(rows).bind(millis(now))).await.map(|_| now)

@@ -57,7 +57,8 @@ pub(crate) async fn what_was_appended_is_there_after_reopening<S: Subject>(subje
     let (one, two) = (Tx::new("one").label("k", "v"), Tx::new("two"));
     append(&*store, batch([(&one, vec![1, 2]), (&two, vec![1])])).await;
     let now = Timestamp::from_millis(1);
-    let instance = Registration { name: "inventory".into(), base_url: "http://a".into(), ttl_ms: 60_000 };
+    let instance =
+        Registration { name: "inventory".into(), base_url: "http://a".into(), ttl_ms: 60_000, guarded: true };
     store.register(vec![instance]).await.unwrap();
     store.close().await.unwrap();
     drop(store);

@@ -18,7 +18,7 @@ fn now() -> i64 {
 }
 
 fn registration(name: &str, url: &str, ttl_ms: u64) -> Registration {
-    Registration { name: name.into(), base_url: url.into(), ttl_ms }
+    Registration { name: name.into(), base_url: url.into(), ttl_ms, guarded: false }
 }
 
 async fn register(store: &dyn Store, name: &str, url: &str) {
@@ -72,6 +72,25 @@ pub(crate) async fn participants_live_as_long_as_they_say<S: Subject>(subject: &
     let again = store.participants().await.unwrap();
     let since = |found: &Registrations| found.participants[1].instances[0].registered_at;
     assert_eq!(since(&again), since(&first), "it has been registered all along");
+}
+
+pub(crate) async fn an_instance_is_guarded_if_its_last_registration_says_so<S: Subject>(subject: &S) {
+    let store = subject.open("a").await;
+    let say = async |guarded: bool| {
+        let said = Registration { guarded, ..registration("orders", "http://o", 60_000) };
+        store.register(vec![said, registration("orders", "http://p", 60_000)]).await.unwrap();
+    };
+    let guarded = async || {
+        let found = store.participants().await.unwrap().participants.remove(0);
+        found.instances.iter().map(|instance| instance.guarded).collect::<Vec<_>>()
+    };
+    for (said, expected) in [(true, [true, false]), (false, [false, false]), (true, [true, false])] {
+        say(said).await;
+        assert_eq!(guarded().await, expected);
+    }
+    // An older coordinator renews a registration like this. Nobody knows whether the instance is still guarded.
+    expires(subject, "orders", "http://o", 90_000).await;
+    assert_eq!(guarded().await, [false, false]);
 }
 
 pub(crate) async fn many_registrations_are_one_call<S: Subject>(subject: &S) {

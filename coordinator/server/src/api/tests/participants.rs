@@ -23,7 +23,7 @@ async fn a_participant_registers_is_listed_named_and_removed() {
     expect![[r#"
         200 OK
         content-type: application/json
-        {"participants":[{"name":"stock","instances":[{"base_url":"http://127.0.0.1:7002","registered_at":"<time>","expires_at":"<time>","alive":true}]}]}
+        {"participants":[{"name":"stock","instances":[{"base_url":"http://127.0.0.1:7002","registered_at":"<time>","expires_at":"<time>","alive":true,"guarded":false}]}]}
     "#]].assert_eq(&api.get("/v1/participants").await);
     assert!(api.post("/v1/transactions", saga).await.starts_with("202"));
     let gone = api.delete("/v1/participants/stock?base_url=http://127.0.0.1:7002").await;

@@ -41,7 +41,12 @@ pub(super) async fn register(
     check_name(&request.name).map_err(|detail| Refusal::field("name", detail))?;
     let base_url = base_url(&request.base_url).map_err(|detail| Refusal::field("base_url", detail))?;
     let ttl_ms = ttl_ms(&request)?;
-    let registration = Registration { name: request.name.clone(), base_url: base_url.clone(), ttl_ms };
+    let registration = Registration {
+        name: request.name.clone(),
+        base_url: base_url.clone(),
+        ttl_ms,
+        guarded: request.guarded,
+    };
     let expires_at = in_time(&state, state.registrar.register(registration)).await?;
     Ok(Json(Registered { name: request.name, base_url, expires_at }))
 }

@@ -240,7 +240,7 @@ pub(super) async fn require_participants(
 ) -> Result<(), Refusal> {
     let mut asked = BTreeSet::new();
     for (field, name) in named {
-        if (state.knows_participant)(&name) || asked.contains(&name) {
+        if state.directory.knows(&name) || asked.contains(&name) {
             continue;
         }
         if !state.bounded(state.registry.is_registered(name.clone())).await? {

@@ -67,12 +67,12 @@ pub(super) const LABELS: Many = Many {
     tail: " ON DUPLICATE KEY UPDATE value = VALUES(value), created_at = VALUES(created_at)",
 };
 
-/// Binds: name, base_url, registered_at, expires_at.
+/// Binds: name, base_url, registered_at, expires_at, guarded_until.
 pub(super) const REGISTRATIONS: Many = Many {
-    head: "INSERT INTO participants (name, base_url, registered_at, expires_at) VALUES ",
-    row: "(?,?,?,?)",
+    head: "INSERT INTO participants (name, base_url, registered_at, expires_at, guarded_until) VALUES ",
+    row: "(?,?,?,?,?)",
     between: ",",
-    tail: " ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)",
+    tail: " ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at), guarded_until = VALUES(guarded_until)",
 };
 
 impl Many {

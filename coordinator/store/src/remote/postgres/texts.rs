@@ -49,10 +49,11 @@ pub(super) static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
     Texts::of(&DIALECT, &own)
 });
 
-/// Binds arrays of names, of base URLs; now; an array of when each expires.
-pub(super) const REGISTER: &str = "INSERT INTO participants (name, base_url, registered_at, expires_at) \
-     SELECT r.name, r.base_url, $3, r.expires_at FROM unnest($1::text[], $2::text[], $4::bigint[]) \
-     AS r(name, base_url, expires_at) ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at";
+/// Binds arrays of names, of base URLs; now; arrays of when each expires, and until when it is guarded.
+pub(super) const REGISTER: &str = "INSERT INTO participants (name, base_url, registered_at, expires_at, guarded_until) \
+     SELECT r.name, r.base_url, $3, r.expires_at, r.guarded_until \
+     FROM unnest($1::text[], $2::text[], $4::bigint[], $5::bigint[]) AS r(name, base_url, expires_at, guarded_until) \
+     ON CONFLICT (name, base_url) DO UPDATE SET expires_at = excluded.expires_at, guarded_until = excluded.guarded_until";
 
 /// NULL for a setting that the server does not know.
 pub(super) const INSPECT: Text = Text::verbatim(
