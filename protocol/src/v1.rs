@@ -10,7 +10,7 @@ mod workflow;
 
 pub use base64::Base64;
 pub use create::{
-    Branch, BranchOptions, CreateTransaction, OnExhausted, Options, Order, RegisterBranch, Retry,
+    Branch, BranchOptions, CreateTransaction, Exposure, OnExhausted, Options, Order, RegisterBranch, Retry,
 };
 pub use history::{History, HistoryEvent, UnreadableRecord};
 pub use operations::{

@@ -201,7 +201,7 @@ impl Config {
             residents_max: section.residents_max,
             resident_bytes_max: section.resident_bytes_max,
             shard: ShardOptions {
-                lazy_after_ms: ShardOptions::DEFAULT.lazy_after_ms,
+                lazy_after_ms: section.lazy_after.millis(),
                 evict_after_ms: section.evict_after.millis(),
                 batch_records_max: section.batch_records_max,
                 reload_delay_ms: section.reload_delay.millis(),

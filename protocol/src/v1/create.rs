@@ -166,6 +166,9 @@ pub struct Options {
     /// (default: saga one by one, message all at once).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// saga: whether a step may be called before the answers of the steps before it are durable (default `auto`).
+    #[serde(skip_serializing_if = "Exposure::is_auto")]
+    pub exposure: Option<Exposure>,
 }
 
 /// The options that a branch may override.
@@ -247,6 +250,36 @@ pub enum Order {
     Sequence,
     /// All at once.
     Parallel,
+}
+
+/// When the branches of a saga are on record as branches that may have run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Exposure {
+    /// `ahead` if every target names a registered participant of which all live instances are guarded; otherwise `exact`.
+    Auto,
+    /// All of them from the beginning. No step waits for the record of the step before it. After a crash, steps may be
+    /// repeated after later steps took effect, and steps that never ran may be compensated.
+    Ahead,
+    /// Each one before it is called, so each step waits for the record of the step before it.
+    Exact,
+}
+
+impl Exposure {
+    /// The word of the documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Ahead => "ahead",
+            Self::Exact => "exact",
+        }
+    }
+
+    /// Whether nothing else is stated. Both spellings of the default are the same request.
+    fn is_auto(stated: &Option<Self>) -> bool {
+        matches!(stated, None | Some(Self::Auto))
+    }
 }
 
 #[cfg(feature = "openapi")]

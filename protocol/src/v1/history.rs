@@ -41,7 +41,8 @@ pub struct HistoryEvent {
     /// When it was decided.
     pub at: Timestamp,
     /// `created`, `branch_registered`, `started`, `submitted`, `commit_decided`, `rollback_begun`, `call_answered`, `not_sent`,
-    /// `op_parked`, `replayed`, `quarantined`, `forced`, `resumed`, `progressed`, `finished`, `committed` or `rolled_back`.
+    /// `op_parked`, `replayed`, `quarantined`, `forced`, `taken_over`, `resumed`, `progressed`, `finished`, `committed` or
+    /// `rolled_back`.
     pub event: String,
     /// The branch of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,10 @@ pub struct HistoryEvent {
     /// The cause of a rollback, of parking, of a replay or of a forced end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// `rollback_begun` of a saga that is `ahead`: the branches whose action was ever due, if that is known. Only these are undone.
+    /// Absent: every branch that may have run is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Vec<BranchId>>,
     /// The reason in words: of a refusal, or of an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

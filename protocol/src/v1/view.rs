@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Base64;
+use super::{Base64, Exposure};
 use crate::{BranchId, Gid, Op, OutcomeKind, Pattern, Status, Target, Timestamp};
 
 /// The answer to every command on a transaction. 200 when settled, 202 when it goes on (creation, commit, abort).
@@ -129,6 +129,9 @@ pub struct TransactionView {
     /// `compensate`, and branches that were not yet undone when an operator settled the transaction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_stand: Vec<BranchId>,
+    /// saga: `ahead` or `exact`, also if the creation said `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Exposure>,
     /// As given at creation.
     pub labels: BTreeMap<String, String>,
     /// Created open.

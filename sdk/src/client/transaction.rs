@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use trine_protocol::v1::{CreateTransaction, OnExhausted, Options, Order};
+use trine_protocol::v1::{CreateTransaction, Exposure, OnExhausted, Options, Order};
 use trine_protocol::{Gid, Target};
 
 use super::branch::{Branch, RetryPolicy, millis};
@@ -169,6 +169,13 @@ impl Saga {
     /// How branches follow each other when none says `after` (default: one by one).
     pub fn order(mut self, order: Order) -> Self {
         self.document.options.order = Some(order);
+        self
+    }
+
+    /// Whether a step may be called before the answers of the steps before it are durable. The default is
+    /// [`Exposure::Auto`]: yes, if every target names a participant that registered as guarded (`Registration::guarded`).
+    pub fn exposure(mut self, exposure: Exposure) -> Self {
+        self.document.options.exposure = Some(exposure);
         self
     }
 }

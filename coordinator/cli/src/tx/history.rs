@@ -1,7 +1,7 @@
 //! `trine tx history`: every event as a table; and one event as a line, for commands that print events as they happen.
 
 use trine_protocol::v1::{CauseView, History, HistoryEvent, UnreadableRecord};
-use trine_protocol::{Gid, OutcomeKind, Timestamp, status_code};
+use trine_protocol::{BranchId, Gid, OutcomeKind, Timestamp, status_code};
 use trine_sdk::Client;
 
 use super::show::{because, parked_because};
@@ -109,7 +109,7 @@ fn tone(event: &HistoryEvent) -> Tone {
     match event.event.as_str() {
         "committed" => Tone::Good,
         "rolled_back" | "op_parked" | "quarantined" | "forced" => Tone::Bad,
-        "rollback_begun" => Tone::Uneasy,
+        "rollback_begun" | "taken_over" => Tone::Uneasy,
         _ => Tone::Plain,
     }
 }
@@ -130,6 +130,7 @@ fn detail(event: &HistoryEvent, after: Option<&HistoryEvent>) -> String {
         }
         (cause, reason) => parts.extend(cause.iter().chain(reason).cloned()),
     }
+    parts.extend(event.owed.as_deref().map(may_have_run));
     parts.extend(event.to.as_ref().map(|to| format!("to {to}")));
     parts.extend(event.by.as_ref().map(|by| format!("by {by}")));
     parts.extend(event.error.as_deref().map(|error| without_status(event, error)));
@@ -144,6 +145,16 @@ fn detail(event: &HistoryEvent, after: Option<&HistoryEvent>) -> String {
             .map(|at| format!("again after {}", span(at.millis_since(event.at)))),
     );
     parts.join("; ")
+}
+
+/// The branches that a rollback undoes, where the coordinator knew which were called.
+fn may_have_run(owed: &[BranchId]) -> String {
+    let owed: Vec<&str> = owed.iter().map(BranchId::as_str).collect();
+    if owed.is_empty() {
+        "no branch has run".to_owned()
+    } else {
+        format!("may have run: {}", owed.join(", "))
+    }
 }
 
 /// The error without the status at its beginning, which has a column of its own.
@@ -218,6 +229,30 @@ mod tests {
             12:00:01.000  +1.000s  rolled_back
         "]]
         .assert_eq(&render(&history(), Paper::PIPE));
+    }
+
+    #[test]
+    fn a_history_shows_a_takeover_and_the_branches_that_a_rollback_undoes() {
+        let history = |owed: serde_json::Value| -> History {
+            serde_json::from_value(json!({ "gid": "order-42", "events": [
+                {"seq": 1, "at": "2026-01-31T12:00:00Z", "event": "created"},
+                {"seq": 2, "at": "2026-01-31T12:00:01Z", "event": "taken_over"},
+                {"seq": 3, "at": "2026-01-31T12:00:02Z", "event": "rollback_begun", "cause": "aborted", "owed": owed}
+            ]}))
+            .unwrap()
+        };
+        expect![[r"
+            order-42: 3 events on 2026-01-31
+
+            TIME (UTC)     OFFSET  EVENT           BRANCH  OP  TRY  OUTCOME  STATUS  TOOK  DETAIL
+            12:00:00.000  +0.000s  created
+            12:00:01.000  +1.000s  taken_over
+            12:00:02.000  +2.000s  rollback_begun                                          aborted; may have run: stock, order
+        "]]
+        .assert_eq(&render(&history(json!(["stock", "order"])), Paper::PIPE));
+        let (none, unknown) = (history(json!([])), history(json!(null)));
+        assert!(render(&none, Paper::PIPE).ends_with("aborted; no branch has run\n"));
+        assert!(render(&unknown, Paper::PIPE).ends_with("aborted\n"));
     }
 
     #[test]

@@ -60,6 +60,9 @@ fn header(view: &TransactionView, now: Timestamp) -> String {
     if let Some(at) = view.deadline_at.filter(|_| !view.settled) {
         field("deadline", format!("{} UTC", date_time(at)));
     }
+    if let Some(exposure) = view.exposure {
+        field("exposure", exposure.as_str().to_owned());
+    }
     if !view.labels.is_empty() {
         let labels: Vec<_> = view.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         field("labels", clean(&labels.join(" ")));
@@ -233,9 +236,14 @@ fn next(view: &TransactionView, now: Timestamp) -> Vec<String> {
             "it is parked: what is parked waits for a person and is not tried again by itself".to_owned(),
         );
         sentences.push(format!("remove the cause, then:  trine tx replay {gid}"));
-        sentences.push(format!(
-            "or settle it by hand:    trine tx force {gid} --outcome committed|rolled-back --reason TEXT"
-        ));
+        // After a decision only the decided end may be given.
+        let outcome = match view.status {
+            Status::Committing => "committed",
+            Status::RollingBack => "rolled-back",
+            _ => "committed|rolled-back",
+        };
+        sentences
+            .push(format!("or settle it by hand:    trine tx force {gid} --outcome {outcome} --reason TEXT"));
     }
     for call in view.next.iter().take(NEXT_SHOWN_MAX) {
         let whom =

@@ -210,6 +210,8 @@ keys! {
             "A transaction that has nothing to do for longer than this leaves memory until it is due";
         batch_records_max: usize = Count(SHARD.batch_records_max), count(100_000),
             "When this many records wait for one durable write, no more commands are accepted until it is done";
+        lazy_after: HumanDuration = Millis(SHARD.lazy_after_ms), duration(0, SECOND_MS),
+            "How long the answer of a step that decides nothing waits for other records to be written with. The next step of a saga that is `ahead` does not wait for that";
         reload_delay: HumanDuration = Millis(SHARD.reload_delay_ms), duration(1, HOUR_MS),
             "Pause after a failed read of a journal";
         refresh_after: HumanDuration = Millis(5 * SECOND_MS), duration(100, HOUR_MS),

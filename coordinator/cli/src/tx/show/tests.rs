@@ -121,7 +121,7 @@ fn a_parked_transaction_says_why_and_what_a_person_can_do() {
             Next:
               it is parked: what is parked waits for a person and is not tried again by itself
               remove the cause, then:  trine tx replay o-1
-              or settle it by hand:    trine tx force o-1 --outcome committed|rolled-back --reason TEXT
+              or settle it by hand:    trine tx force o-1 --outcome committed --reason TEXT
         "]],
     );
 }

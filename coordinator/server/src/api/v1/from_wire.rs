@@ -1,18 +1,19 @@
 //! Turns documents of the native API into types of the engine. A document with a wrong field is refused here. The engine checks
 //! the rules that span branches.
 //!
-//! Nothing is looked up here: callers check that the names from [`participants_of`] are registered.
+//! Nothing is looked up here: callers check that the names from [`participants_of`] are registered, and know which participants
+//! are guarded.
 
 pub(super) mod workflow;
 
 use serde_json::value::RawValue;
-use trine_engine::{BranchSpec, CallPolicy, Draft, Payload, Spec, SpecErrorKind};
+use trine_engine::{BranchSpec, CallPolicy, Draft, Exposure, Payload, Spec, SpecErrorKind};
 use trine_protocol::errors::Code;
 use trine_protocol::limits::{
     BRANCHES_MAX, CHECK_AFTER_MS_DEFAULT, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX,
     OPEN_DEADLINE_MS_DEFAULT, TEXT_BYTES_MAX,
 };
-use trine_protocol::v1::{Branch, CreateTransaction, Order};
+use trine_protocol::v1::{self, Branch, CreateTransaction, Order};
 use trine_protocol::{Op, Pattern, Target};
 use url::Url;
 
@@ -21,8 +22,8 @@ use super::digest;
 use super::options::{branch_policy, duration, transaction_policy};
 use trine_protocol::json;
 
-/// Turns a creation into a spec.
-pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
+/// Turns a creation into a spec. `is_guarded`: whether all live instances of a participant run their ops behind a barrier.
+pub(super) fn spec(request: &CreateTransaction, is_guarded: impl Fn(&str) -> bool) -> Result<Spec, Refusal> {
     if request.branches.len() > BRANCHES_MAX {
         let kind = SpecErrorKind::TooManyBranches;
         return Err(Refusal::new(kind.code(), kind.to_string()).with_field("branches"));
@@ -54,6 +55,7 @@ pub(super) fn spec(request: &CreateTransaction) -> Result<Spec, Refusal> {
         // Branches that are registered later inherit this policy, too.
         check_call: policy,
         branches,
+        exposure: exposure(request, is_guarded)?,
         digest: digest::of_creation(request, &digests),
         ..Draft::new(request.pattern)
     };
@@ -251,6 +253,27 @@ fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The stated exposure, or the one that `auto` resolves to. Both are the same request, so the digest is of the stated word.
+fn exposure(request: &CreateTransaction, is_guarded: impl Fn(&str) -> bool) -> Result<Exposure, Refusal> {
+    let guarded = |target: &Target| target.participant().is_some_and(|(name, _)| is_guarded(name));
+    match request.options.exposure.unwrap_or(v1::Exposure::Auto) {
+        v1::Exposure::Auto if request.pattern != Pattern::Saga => Ok(Exposure::Exact),
+        v1::Exposure::Auto if request.branches.iter().flat_map(targets).all(guarded) => Ok(Exposure::Ahead),
+        v1::Exposure::Auto => Ok(Exposure::Exact),
+        stated if request.pattern != Pattern::Saga => {
+            let detail = format!("only a saga is `ahead` or `exact`; leave it out for a {}", request.pattern);
+            Err(Refusal::field("options.exposure", format!("`{}`: {detail}", stated.as_str())))
+        }
+        v1::Exposure::Ahead => Ok(Exposure::Ahead),
+        v1::Exposure::Exact => Ok(Exposure::Exact),
+    }
+}
+
+/// The targets of a branch.
+fn targets(branch: &Branch) -> impl Iterator<Item = &Target> {
+    branch.url.iter().chain(stated_ops(branch).map(|(_, target)| target))
 }
 
 /// Refuses a target that cannot be sent byte for byte. The parser of targets is more lenient, because it must also read the

@@ -2,14 +2,15 @@
 
 use serde_json::value::RawValue;
 use trine_engine::{
-    Branch, CallReport, Event, ForceTo, OpProgress, OpState, Outcome, Payload, Progress, Record,
-    RollbackCause, Snapshot, Transaction, WaitingOn,
+    Branch, CallReport, Event, Exposure, ForceTo, OpProgress, OpState, Outcome, Payload, Progress, Record,
+    RollbackCause, Snapshot, Spec, Transaction, WaitingOn,
 };
 use trine_protocol::v1::{
-    Answer, Base64, BranchView, CauseView, HistoryEvent, NextCall, OpState as OpStateView, OpView,
-    StepOutcome, TransactionView, WaitingOn as WaitingOnView, WorkflowStep, WorkflowView,
+    Answer, Base64, BranchView, CauseView, Exposure as ExposureView, HistoryEvent, NextCall,
+    OpState as OpStateView, OpView, StepOutcome, TransactionView, WaitingOn as WaitingOnView, WorkflowStep,
+    WorkflowView,
 };
-use trine_protocol::{Op, OutcomeKind, Status, Target, Timestamp, json};
+use trine_protocol::{Op, OutcomeKind, Pattern, Status, Target, Timestamp, json};
 
 use super::super::workflows;
 
@@ -56,6 +57,7 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
         cause: transaction.cause().map(cause).or_else(forced),
         waiting_on: transaction.waiting_on().map(waiting_on),
         may_stand: transaction.may_stand().into_iter().cloned().collect(),
+        exposure: exposure(spec),
         labels: spec.labels.clone(),
         opened: spec.open,
         seq: transaction.seq(),
@@ -68,6 +70,14 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
         next: next_calls(transaction),
         wake_at: transaction.agenda(now).wake_at,
     }
+}
+
+fn exposure(spec: &Spec) -> Option<ExposureView> {
+    let exposure = match spec.exposure {
+        Exposure::Ahead => ExposureView::Ahead,
+        Exposure::Exact => ExposureView::Exact,
+    };
+    (spec.pattern == Pattern::Saga).then_some(exposure)
 }
 
 /// The recorded steps and the end of a workflow.
@@ -231,7 +241,8 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
     let mut view = bare(record);
     match &record.event {
         Event::BranchRegistered { branch } => view.branch = Some(branch.id.clone()),
-        Event::RollbackBegun { cause: why, .. } => {
+        Event::RollbackBegun { cause: why, owed } => {
+            view.owed = owed.clone();
             let why = cause(why);
             view.cause = Some(why.kind);
             view.branch = why.branch;
@@ -309,6 +320,7 @@ fn bare(record: &Record) -> HistoryEvent {
         reason: None,
         by: None,
         to: None,
+        owed: None,
     }
 }
 

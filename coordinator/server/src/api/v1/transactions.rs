@@ -62,7 +62,8 @@ pub(super) async fn create(
         Some(gid) => gid,
         None => idempotency_gid(&headers)?.map_or_else(fresh_gid, Ok)?,
     };
-    let spec = from_wire::spec(&request).map_err(|refusal| refusal.with_gid(&gid))?;
+    let spec = from_wire::spec(&request, |name| state.directory.is_guarded(name))
+        .map_err(|refusal| refusal.with_gid(&gid))?;
     if let Err(refusal) = require_participants(&state, from_wire::participants_of(&request)).await {
         // If the gid has records, skip this check: a repeated creation gets the same answer as the first, even if a
         // participant is no longer registered. The engine compares the bodies by their digests.

@@ -5,7 +5,7 @@ use trine_engine::OnExhausted;
 use super::*;
 
 fn read(text: &str) -> Result<Spec, Refusal> {
-    spec(&serde_json::from_str(text).unwrap())
+    spec(&serde_json::from_str(text).unwrap(), |_| false)
 }
 
 fn refused(text: &str) -> (String, String) {
@@ -103,6 +103,63 @@ fn a_branch_overrides_options_field_by_field() {
         (1_000, Some(9), 1_500)
     );
     assert_eq!(spec.check_call.timeout_ms, 2_000);
+}
+
+#[test]
+fn a_saga_is_ahead_if_it_says_so_or_if_every_target_names_a_guarded_participant() {
+    let read = |action: &str, compensate: &str, options: &str| {
+        let text = format!(
+            r#"{{"pattern":"saga"{options},"branches":[{{"id":"a","action":"stock:/take","compensate":"stock:/give"}},
+                {{"id":"b","action":"{action}","compensate":"{compensate}"}},{{"id":"c","url":"orders:/c"}}]}}"#
+        );
+        let request = serde_json::from_str(&text).unwrap();
+        spec(&request, |name| matches!(name, "stock" | "orders")).unwrap().exposure
+    };
+    let auto = r#","options":{"exposure":"auto"}"#;
+    for options in ["", auto] {
+        assert_eq!(read("orders:/a", "stock:/b", options), Exposure::Ahead);
+        for other in ["http://stock/a", "grpc://stock:1/a.B/C", "mail:/a"] {
+            assert_eq!(read(other, "stock:/b", options), Exposure::Exact, "{other}");
+            assert_eq!(read("stock:/a", other, options), Exposure::Exact, "{other}");
+        }
+    }
+    assert_eq!(read("http://a/", "http://b/", r#","options":{"exposure":"ahead"}"#), Exposure::Ahead);
+    assert_eq!(read("orders:/a", "stock:/b", r#","options":{"exposure":"exact"}"#), Exposure::Exact);
+}
+
+#[test]
+fn only_a_saga_states_its_exposure() {
+    for pattern in ["tcc", "two_phase", "message"] {
+        let text = |exposure: &str| {
+            format!(
+                r#"{{"pattern":"{pattern}","options":{{"exposure":"{exposure}"}},"branches":[{{"id":"a","url":"stock:/a"}}]}}"#
+            )
+        };
+        for stated in ["ahead", "exact"] {
+            let (field, detail) = refused(&text(stated));
+            assert_eq!(field, "options.exposure");
+            let expected =
+                format!("`{stated}`: only a saga is `ahead` or `exact`; leave it out for a {pattern}");
+            assert_eq!(detail, expected);
+        }
+        let request = serde_json::from_str(&text("auto")).unwrap();
+        assert_eq!(spec(&request, |_| true).unwrap().exposure, Exposure::Exact);
+    }
+}
+
+#[test]
+fn the_digest_has_the_stated_exposure_and_not_what_auto_resolves_to() {
+    let digest = |exposure: &str, guarded: bool| {
+        let options = format!(r#","options":{{{exposure}}}"#);
+        let text = saga(&options).replace("http://", "p:/");
+        spec(&serde_json::from_str(&text).unwrap(), |_| guarded).unwrap().digest
+    };
+    let unsaid = digest("", false);
+    assert_eq!(unsaid, digest("", true));
+    assert_eq!(unsaid, digest(r#""exposure":"auto""#, true));
+    assert_eq!(unsaid, digest(r#""exposure":null"#, true));
+    let (ahead, exact) = (digest(r#""exposure":"ahead""#, true), digest(r#""exposure":"exact""#, true));
+    assert!(unsaid != ahead && unsaid != exact && ahead != exact);
 }
 
 #[test]
