@@ -3,6 +3,7 @@
 mod damaged;
 mod errors;
 mod events;
+mod exposure;
 mod grpc;
 mod operators;
 mod participants;
@@ -92,7 +93,10 @@ impl Api {
 
     /// Starts with another caller, such as one that makes real calls.
     fn start_with(caller: Arc<dyn Caller>) -> Self {
-        let memory = Memory::new("a");
+        Self::start_over(Memory::new("a"), caller)
+    }
+
+    fn start_over(memory: Memory, caller: Arc<dyn Caller>) -> Self {
         let store: Arc<dyn Store> = Arc::new(memory.clone());
         let metrics = Metrics::new();
         let lanes = Lanes::start(

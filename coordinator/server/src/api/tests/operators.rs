@@ -62,7 +62,7 @@ async fn everything_parked_is_replayed_at_once() {
         expect![[r#"
             200 OK
             content-type: application/json
-            {"gid":"p-1","pattern":"saga","status":"running","settled":false,"parked":"exhausted","waiting_on":{"branch":"a","op":"action","attempts":1,"last_outcome":"unknown","since":"<time>"},"labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/broken","reason":"exhausted","last_outcome":"unknown","since":"<time>"}]}],"next":[]}
+            {"gid":"p-1","pattern":"saga","status":"running","settled":false,"parked":"exhausted","waiting_on":{"branch":"a","op":"action","attempts":1,"last_outcome":"unknown","since":"<time>"},"exposure":"exact","labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/broken","reason":"exhausted","last_outcome":"unknown","since":"<time>"}]}],"next":[]}
         "#]],
     );
     check(
@@ -96,7 +96,7 @@ async fn an_answer_that_no_retry_mends_parks_and_says_so_in_view_list_and_metric
         expect![[r#"
             200 OK
             content-type: application/json
-            {"gid":"m-1","pattern":"saga","status":"running","settled":false,"parked":"client_error","waiting_on":{"branch":"a","op":"action","attempts":1,"last_outcome":"unknown","last_error":"HTTP 404: there is nothing at this path","since":"<time>"},"labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/missing","reason":"client_error","last_outcome":"unknown","last_error":"HTTP 404: there is nothing at this path","since":"<time>"}]}],"next":[]}
+            {"gid":"m-1","pattern":"saga","status":"running","settled":false,"parked":"client_error","waiting_on":{"branch":"a","op":"action","attempts":1,"last_outcome":"unknown","last_error":"HTTP 404: there is nothing at this path","since":"<time>"},"exposure":"exact","labels":{},"opened":false,"seq":3,"created_at":"<time>","updated_at":"<time>","branches":[{"id":"a","exposed":true,"ops":[{"op":"action","state":"parked","attempts":1,"target":"http://a/missing","reason":"client_error","last_outcome":"unknown","last_error":"HTTP 404: there is nothing at this path","since":"<time>"}]}],"next":[]}
         "#]],
     );
     check(

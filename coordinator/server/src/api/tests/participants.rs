@@ -36,6 +36,20 @@ async fn a_participant_registers_is_listed_named_and_removed() {
 }
 
 #[tokio::test]
+async fn a_registration_says_whether_the_instance_is_guarded_until_the_next_one() {
+    let api = Api::start();
+    for guarded in [true, false, true] {
+        let instance = format!(r#"{{"name":"stock","base_url":"http://a","guarded":{guarded}}}"#);
+        api.post("/v1/participants", &instance).await;
+        let list = api.get("/v1/participants").await;
+        assert!(list.contains(&format!(r#""guarded":{guarded}"#)), "{list}");
+    }
+    api.post("/v1/participants", r#"{"name":"stock","base_url":"http://a"}"#).await;
+    let list = api.get("/v1/participants").await;
+    assert!(list.contains(r#""guarded":false"#), "whoever does not say so is not: {list}");
+}
+
+#[tokio::test]
 async fn a_wrong_registration_is_refused_with_its_field() {
     let api = Api::start();
     for (body, field) in [

@@ -24,10 +24,10 @@ async fn a_saga_that_is_refused_rolls_back_and_says_why() {
     check(
         api.get("/v1/transactions/order-42").await,
         expect![[r#"
-        200 OK
-        content-type: application/json
-        {"gid":"order-42","pattern":"saga","status":"rolled_back","settled":true,"cause":{"kind":"refused","branch":"order","reason":"no stock"},"labels":{"customer":"7"},"opened":false,"seq":7,"created_at":"<time>","updated_at":"<time>","settled_at":"<time>","branches":[{"id":"stock","exposed":true,"ops":[{"op":"action","state":"done","attempts":1,"target":"http://a/take","output":{"ok":true},"last_outcome":"done"},{"op":"compensate","state":"done","attempts":1,"target":"http://a/give","output":{"ok":true},"last_outcome":"done"}]},{"id":"order","after":["stock"],"exposed":true,"ops":[{"op":"action","state":"refused","attempts":1,"target":"http://b/refuse","reason":"no stock","last_outcome":"refused"},{"op":"compensate","state":"done","attempts":1,"target":"http://b/cancel","output":{"ok":true},"last_outcome":"done"}]}],"next":[]}
-    "#]],
+            200 OK
+            content-type: application/json
+            {"gid":"order-42","pattern":"saga","status":"rolled_back","settled":true,"cause":{"kind":"refused","branch":"order","reason":"no stock"},"exposure":"exact","labels":{"customer":"7"},"opened":false,"seq":7,"created_at":"<time>","updated_at":"<time>","settled_at":"<time>","branches":[{"id":"stock","exposed":true,"ops":[{"op":"action","state":"done","attempts":1,"target":"http://a/take","output":{"ok":true},"last_outcome":"done"},{"op":"compensate","state":"done","attempts":1,"target":"http://a/give","output":{"ok":true},"last_outcome":"done"}]},{"id":"order","after":["stock"],"exposed":true,"ops":[{"op":"action","state":"refused","attempts":1,"target":"http://b/refuse","reason":"no stock","last_outcome":"refused"},{"op":"compensate","state":"done","attempts":1,"target":"http://b/cancel","output":{"ok":true},"last_outcome":"done"}]}],"next":[]}
+        "#]],
     );
     check(
         api.get("/v1/transactions/order-42/history").await,

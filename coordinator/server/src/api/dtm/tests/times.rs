@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use trine_engine::{Command, Input, Record, RetryPolicy, Spec, Transaction, decide};
+use trine_engine::{Command, Exposure, Input, Record, RetryPolicy, Spec, Transaction, decide};
 use trine_protocol::dtm::{Step, TransOptions, TransRequest, TransType};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::{Gid, Pattern, Timestamp};
 
 use crate::api::dtm::plan::{self, Topics};
 use crate::api::dtm::show;
@@ -30,6 +30,12 @@ fn options(timeout_to_fail: i64, retry_interval: i64) -> TransOptions {
 /// The first pauses, in seconds.
 fn pauses(retry: &RetryPolicy) -> [u64; 6] {
     [1, 2, 3, 4, 5, 6].map(|failures| retry.delay_ms(failures, 0) / 1_000)
+}
+
+#[test]
+fn a_saga_of_the_dialect_is_exact_so_that_its_counts_of_attempts_survive_a_restart() {
+    let saga = spec(TransType::Saga, options(0, 0));
+    assert_eq!((saga.pattern, saga.exposure), (Pattern::Saga, Exposure::Exact));
 }
 
 #[test]
