@@ -4,16 +4,18 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::run;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TAIL_LINES_MAX: usize = 30;
 
 /// Unit of processor time in `/proc`, independent of the kernel's tick.
@@ -43,19 +45,53 @@ impl Process {
         args: &[OsString],
         directory: &Path,
     ) -> Result<(Self, String), String> {
-        let mut child =
-            bound_to_us(program).args(args).current_dir(directory).stdin(Stdio::null()).spawn_piped(name)?;
-        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        Self::serve_with(name, program, args, &[], directory)
+    }
+
+    /// As `serve`, with more variables in the environment.
+    pub(crate) fn serve_with(
+        name: &'static str,
+        program: &Path,
+        args: &[OsString],
+        environment: &[(&str, &str)],
+        directory: &Path,
+    ) -> Result<(Self, String), String> {
+        let mut command = bound_to_us(program);
+        command.args(args).envs(environment.iter().copied()).current_dir(directory).stdin(Stdio::null());
+        let mut child = command.spawn_piped(name)?;
         let (found, address) = channel();
-        if let Some(stdout) = child.stdout.take() {
-            follow(stdout, Arc::clone(&tail), found.clone());
-        }
-        if let Some(stderr) = child.stderr.take() {
-            follow(stderr, Arc::clone(&tail), found);
-        }
+        let tail = follow_both(&mut child, found);
         let process = Self { name, child, tail };
         let address = process.wait_for(&address)?;
         Ok((process, address))
+    }
+
+    /// Starts a server that is told its address and does not print it, and waits until it accepts connections.
+    pub(crate) fn serve_at(
+        name: &'static str,
+        program: &Path,
+        address: &str,
+        environment: &[(&str, &str)],
+        directory: &Path,
+    ) -> Result<Self, String> {
+        let mut command = bound_to_us(program);
+        command.envs(environment.iter().copied()).current_dir(directory).stdin(Stdio::null());
+        let mut child = command.spawn_piped(name)?;
+        let (found, _) = channel();
+        let tail = follow_both(&mut child, found);
+        let mut process = Self { name, child, tail };
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            process.ensure_running()?;
+            if begun.elapsed() > READY_WITHIN {
+                return Err(format!(
+                    "{name} does not accept connections; its last words:\n{}",
+                    process.last_words()
+                ));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        Ok(process)
     }
 
     fn wait_for(&self, address: &Receiver<String>) -> Result<String, String> {
@@ -112,6 +148,17 @@ impl Process {
         cpu_seconds(&stat).ok_or_else(|| format!("{}: cannot read its /proc stat: {stat}", self.name))
     }
 
+    /// Processor time used so far by the process and all its descendants, those that have ended included.
+    pub(crate) fn family_cpu_seconds(&self) -> Result<f64, String> {
+        let own = self.proc("stat")?;
+        let entries = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
+        // A process that ends meanwhile has no file any more. Its parent has its time then.
+        let stats = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+        let stats: Vec<String> = stats.collect();
+        let seconds = family_cpu_seconds(self.child.id(), &stats);
+        seconds.ok_or_else(|| format!("{}: cannot read its /proc stat: {own}", self.name))
+    }
+
     /// Resident memory, now and at its highest.
     pub(crate) fn memory(&self) -> Result<Memory, String> {
         let status = self.proc("status")?;
@@ -165,6 +212,18 @@ fn bound_to_us(program: &Path) -> Command {
     Command::new(program)
 }
 
+/// Follows both outputs of a program; returns where their last lines are kept.
+fn follow_both(child: &mut Child, found: Sender<String>) -> Arc<Mutex<VecDeque<String>>> {
+    let tail = Arc::default();
+    if let Some(stdout) = child.stdout.take() {
+        follow(stdout, Arc::clone(&tail), found.clone());
+    }
+    if let Some(stderr) = child.stderr.take() {
+        follow(stderr, Arc::clone(&tail), found);
+    }
+    tail
+}
+
 /// Reads a pipe to its end, keeps its last lines, and reports the address it finds.
 fn follow(pipe: impl Read + Send + 'static, tail: Arc<Mutex<VecDeque<String>>>, found: Sender<String>) {
     thread::spawn(move || {
@@ -194,12 +253,40 @@ fn listening_address(line: &str) -> Option<String> {
     (!port.is_empty()).then(|| format!("http://127.0.0.1:{port}"))
 }
 
+/// Time of a process and its descendants, from the `stat` of all processes.
+fn family_cpu_seconds(ancestor: u32, stats: &[String]) -> Option<f64> {
+    let mut members = vec![ancestor];
+    let mut next = 0;
+    while let Some(&parent) = members.get(next) {
+        members.extend(stats.iter().filter_map(|stat| child_of(stat, parent)));
+        next += 1;
+    }
+    let ticks = stats.iter().filter_map(|stat| {
+        let pid = stat.split_whitespace().next()?.parse().ok()?;
+        members.contains(&pid).then(|| times(stat))
+    });
+    let ticks: Option<Vec<[f64; 4]>> = ticks.collect();
+    let ticks = ticks.filter(|ticks| !ticks.is_empty())?;
+    Some(ticks.iter().flatten().sum::<f64>() / TICKS_PER_SECOND)
+}
+
+/// The process's number, if `parent` is its parent.
+fn child_of(stat: &str, parent: u32) -> Option<u32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let found: u32 = fields.split_whitespace().nth(1)?.parse().ok()?;
+    if found == parent { stat.split_whitespace().next()?.parse().ok() } else { None }
+}
+
+/// Ticks of a process: user, kernel, and the same of the children that have ended.
+fn times(stat: &str) -> Option<[f64; 4]> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut ticks = fields.split_whitespace().skip(11).map_while(|field| field.parse().ok());
+    Some([ticks.next()?, ticks.next()?, ticks.next()?, ticks.next()?])
+}
+
 /// User and kernel time from `/proc/PID/stat`. The program's name, in parentheses, may contain any characters.
 fn cpu_seconds(stat: &str) -> Option<f64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let kernel: f64 = fields.next()?.parse().ok()?;
+    let [user, kernel, ..] = times(stat)?;
     Some((user + kernel) / TICKS_PER_SECOND)
 }
 
@@ -237,6 +324,22 @@ mod tests {
         let stat = "12 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20";
         assert_eq!(cpu_seconds(stat), Some(2.0));
         assert_eq!(cpu_seconds("nonsense"), None);
+    }
+
+    #[test]
+    fn the_time_of_a_family_includes_its_dead() {
+        let stat = |pid, parent, ticks: [u32; 4]| {
+            let [user, kernel, dead_user, dead_kernel] = ticks;
+            format!("{pid} (x) S {parent} 2 3 4 5 6 7 8 9 10 {user} {kernel} {dead_user} {dead_kernel} 20")
+        };
+        let stats = [
+            stat(12, 11, [100, 0, 0, 0]),
+            stat(10, 1, [50, 50, 0, 0]),
+            stat(11, 10, [0, 0, 100, 100]),
+            stat(13, 1, [900, 0, 0, 0]),
+        ];
+        assert_eq!(family_cpu_seconds(10, &stats), Some(4.0));
+        assert_eq!(family_cpu_seconds(99, &stats), None);
     }
 
     #[test]

@@ -1,74 +1,92 @@
-//! Runs `bench-load` against a coordinator, and reads the results and the processor time of the servers.
+//! Runs `bench-load` and reads its results.
 
 use std::ffi::OsString;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Bench;
 use crate::process::Process;
-use crate::server::Server;
 
 /// The work of the initiators.
+#[derive(Debug, Clone)]
 pub(super) struct Load {
     pub(super) url: String,
-    pub(super) body: Value,
-    pub(super) initiators: usize,
+    /// Taken in turn.
+    pub(super) bodies: Vec<Value>,
+    pub(super) pace: Pace,
     pub(super) until: Until,
     pub(super) expect: Expect,
-    /// Pause of each initiator between two requests.
-    pub(super) pause_ms: u64,
+    /// Refusals for lack of capacity are counted by themselves, and not as errors.
+    pub(super) busy_allowed: bool,
 }
 
-/// When the initiators stop.
+/// When transactions start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pace {
+    /// So many initiators; each waits for the answer before it starts the next.
+    Initiators(usize),
+    /// So many each second, whatever became of earlier ones.
+    PerSecond(f64),
+}
+
+/// When the load ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Until {
-    Seconds(u32),
-    Count(u32),
+    Seconds(f64),
+    Count(u64),
 }
 
 /// The expected answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Expect {
     /// Committed, after waiting for the end.
     Committed,
     /// Accepted, without waiting.
     Accepted,
+    /// Yes in the dtm dialect.
+    Success,
 }
 
 /// The result of a load.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Outcome {
     pub(super) done: f64,
     pub(super) seconds: f64,
     pub(super) per_second: f64,
     pub(super) p50_ms: f64,
+    pub(super) p90_ms: f64,
     pub(super) p99_ms: f64,
+    pub(super) p999_ms: f64,
+    /// Refused for lack of capacity.
+    pub(super) busy: f64,
     /// Unexpected answers, each with how often it came.
     pub(super) errors: Vec<String>,
 }
 
-/// The result of a load, and the processor seconds of each process.
-#[derive(Debug, Clone)]
-pub(super) struct Round {
-    pub(super) outcome: Outcome,
-    pub(super) cpu: Vec<(&'static str, f64)>,
-}
-
 impl Load {
     fn args(&self) -> Vec<OsString> {
-        let until = match self.until {
-            Until::Seconds(seconds) => ["--seconds".to_owned(), seconds.to_string()],
-            Until::Count(count) => ["--count".to_owned(), count.to_string()],
-        };
+        let mut args: Vec<String> = vec!["--url".into(), self.url.clone()];
+        for body in &self.bodies {
+            args.extend(["--body".into(), body.to_string()]);
+        }
+        args.extend(match self.pace {
+            Pace::Initiators(count) => ["--initiators".into(), count.to_string()],
+            Pace::PerSecond(rate) => ["--rate".into(), rate.to_string()],
+        });
+        args.extend(match self.until {
+            Until::Seconds(seconds) => ["--seconds".into(), seconds.to_string()],
+            Until::Count(count) => ["--count".into(), count.to_string()],
+        });
         let expect = match self.expect {
             Expect::Committed => "committed",
             Expect::Accepted => "accepted",
+            Expect::Success => "success",
         };
-        let mut args: Vec<OsString> = vec!["--url".into(), (&self.url).into(), "--body".into()];
-        args.push(self.body.to_string().into());
-        args.extend(until.map(OsString::from));
-        args.extend(["--initiators".into(), self.initiators.to_string().into()]);
         args.extend(["--expect".into(), expect.into()]);
-        args.extend(["--pause-ms".into(), self.pause_ms.to_string().into()]);
-        args
+        if self.busy_allowed {
+            args.push("--busy-allowed".into());
+        }
+        args.into_iter().map(OsString::from).collect()
     }
 }
 
@@ -78,39 +96,15 @@ impl Bench {
         Process::start("bench-load", &self.programs.join("bench-load"), &load.args())
     }
 
-    /// Runs the load to its end and charges each named server with the processor time it used meanwhile.
-    pub(super) fn run_load(&self, load: &Load, servers: &[(&'static str, &Server)]) -> Result<Round, String> {
-        let before: Vec<f64> =
-            servers.iter().map(|(_, server)| server.process.cpu_seconds()).collect::<Result<_, _>>()?;
-        let (printed, load_seconds) = self.start_load(load)?.finish()?;
-        let mut cpu = vec![("load", load_seconds)];
-        for ((name, server), before) in servers.iter().zip(before) {
-            cpu.push((name, server.process.cpu_seconds()? - before));
-        }
-        Ok(Round { outcome: Outcome::parse(&printed)?, cpu })
-    }
-
-    /// One measured round of committed sagas.
-    pub(super) fn saga_round(
-        &self,
-        coordinator: &Server,
-        participant: &Server,
-        seconds: u32,
-    ) -> Result<Round, String> {
-        let load = Load {
-            url: format!("{}/v1/transactions", coordinator.url),
-            body: saga(&participant.url),
-            initiators: self.initiators,
-            until: Until::Seconds(seconds),
-            expect: Expect::Committed,
-            pause_ms: 0,
-        };
-        self.run_load(&load, &[("coordinator", coordinator), ("participant", participant)])
+    /// Runs the load to its end. Returns its result and the processor seconds that it used.
+    pub(super) fn run_load(&self, load: &Load) -> Result<(Outcome, f64), String> {
+        let (printed, seconds) = self.start_load(load)?.finish()?;
+        Ok((Outcome::parse(&printed)?, seconds))
     }
 }
 
 impl Outcome {
-    fn parse(printed: &str) -> Result<Self, String> {
+    pub(super) fn parse(printed: &str) -> Result<Self, String> {
         let broken = |what: &str| format!("bench-load printed no {what}: {printed}");
         let value: Value = serde_json::from_str(printed).map_err(|_| broken("JSON"))?;
         let number = |key: &str| value[key].as_f64().ok_or_else(|| broken(key));
@@ -120,61 +114,30 @@ impl Outcome {
             seconds: number("seconds")?,
             per_second: number("per_second")?,
             p50_ms: number("p50_ms")?,
+            p90_ms: number("p90_ms")?,
             p99_ms: number("p99_ms")?,
+            p999_ms: number("p999_ms")?,
+            busy: number("busy")?,
             errors: errors.iter().map(|(what, count)| format!("{what} ({count} times)")).collect(),
         })
     }
 }
 
-impl Round {
-    /// Processor microseconds of each process per transaction.
-    pub(super) fn cpu_us_per_transaction(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let done = self.outcome.done.max(1.0);
-        self.cpu.iter().map(move |&(name, seconds)| (name, seconds * 1e6 / done))
-    }
-
-    /// How many processors were busy on average with the processes of this round.
-    pub(super) fn processors_busy(&self) -> f64 {
-        self.cpu.iter().map(|(_, seconds)| seconds).sum::<f64>() / self.outcome.seconds.max(0.001)
-    }
-}
-
-/// The two-branch saga of the README, with both services played by one participant.
-fn saga(participant: &str) -> Value {
-    json!({
-        "pattern": "saga",
-        "labels": {"customer": "7"},
-        "options": {"deadline": "30s", "retry": {"initial": "200ms", "max_attempts": 20}},
-        "branches": [
-            {
-                "id": "stock",
-                "action": format!("{participant}/stock/reserve"),
-                "compensate": format!("{participant}/stock/release"),
-                "payload": {"sku": "A-1", "quantity": 2},
-            },
-            {
-                "id": "order",
-                "action": format!("{participant}/orders/create"),
-                "compensate": format!("{participant}/orders/cancel"),
-                "after": ["stock"],
-                "payload": {"sku": "A-1"},
-            },
-        ],
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    const PRINTED: &str = r#"{"done": 1000, "seconds": 2.0, "per_second": 500.0, "p50_ms": 1.5, "p99_ms": 9.0,
-                             "errors": {"503 TX0009": 3}}"#;
+    const PRINTED: &str = r#"{"done": 1000, "seconds": 2.0, "per_second": 500.0, "p50_ms": 1.5, "p90_ms": 3.0,
+        "p99_ms": 9.0, "p999_ms": 20.0, "busy": 2, "errors": {"409 TX0006": 3}}"#;
 
     #[test]
     fn an_outcome_is_read_with_its_errors() {
         let outcome = Outcome::parse(PRINTED).unwrap();
         assert_eq!((outcome.done, outcome.per_second, outcome.p99_ms), (1000.0, 500.0, 9.0));
-        assert_eq!(outcome.errors, ["503 TX0009 (3 times)"]);
+        assert_eq!((outcome.busy, outcome.p999_ms), (2.0, 20.0));
+        assert_eq!(outcome.errors, ["409 TX0006 (3 times)"]);
     }
 
     #[test]
@@ -184,15 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn processor_time_is_shared_out_per_transaction() {
-        let round = Round {
-            outcome: Outcome::parse(PRINTED).unwrap(),
-            cpu: vec![("load", 0.5), ("coordinator", 3.0)],
+    fn a_load_is_written_as_arguments() {
+        let load = Load {
+            url: "http://c/1,1".to_owned(),
+            bodies: vec![json!({"a": 1}), json!({"b": 2})],
+            pace: Pace::PerSecond(50.0),
+            until: Until::Count(7),
+            expect: Expect::Success,
+            busy_allowed: true,
         };
+        let args =
+            load.args().iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         assert_eq!(
-            round.cpu_us_per_transaction().collect::<Vec<_>>(),
-            [("load", 500.0), ("coordinator", 3000.0)]
+            args,
+            r#"--url http://c/1,1 --body {"a":1} --body {"b":2} --rate 50 --count 7 --expect success --busy-allowed"#
         );
-        assert_eq!(round.processors_busy(), 1.75);
     }
 }

@@ -1,85 +1,72 @@
-//! The scenario `memory`: the release server idle, and with 10,000 waiting transactions.
+//! The scenario `memory`: the release server idle, and with many waiting transactions.
 
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::load::{Expect, Load, Until};
-use super::{Bench, Report};
+use super::Bench;
+use super::http::Counters;
+use super::load::Until;
+use super::report::Report;
+use super::shape::Shape;
+use super::subject::{Subject, Work};
 use crate::process::Memory;
-use crate::server::Server;
 
-const WAITING: u32 = 10_000;
-const SETTLING: Duration = Duration::from_secs(5);
+const SETTLING: Duration = Duration::from_secs(3);
 
-/// Starts one server for the idle figure and the open transactions, and a fresh one for the delayed sagas.
 pub(super) fn run(bench: &Bench) -> Result<Report, String> {
+    let waiting = bench.sized(10_000, 100_000);
+    let mut report = Report::new(
+        "memory",
+        &format!("{waiting} waiting sagas of 2 with payloads of 200 bytes, {}", bench.store.name()),
+    );
     let participant = bench.start_participant()?;
-    let open = json!({"pattern": "tcc", "open": true, "options": {"deadline": "1h"}, "branches": []});
-    let delayed = json!({
-        "pattern": "saga",
-        "options": {"start_delay": "1h"},
-        "branches": [{
-            "id": "stock",
-            "action": format!("{}/stock/reserve", participant.url),
-            "compensate": format!("{}/stock/release", participant.url),
-            "payload": {"sku": "A-1", "quantity": 2},
-        }],
-    });
-    let (mut rows, mut errors) = (Vec::new(), Vec::new());
-    for (kind, body) in [("open tcc", open), ("delayed saga", delayed)] {
-        let trine = bench.start_trine(&format!("memory-{}", kind.replace(' ', "-")))?;
-        rows.push((format!("{kind}: at start"), trine.process.memory()?));
-        rows.push((format!("{kind}: idle for 5 s"), settled(&trine)?));
-        errors.extend(fill(bench, &trine, body)?);
-        rows.push((format!("{kind}: {WAITING} waiting"), trine.process.memory()?));
-        rows.push((format!("{kind}: {WAITING} waiting for 5 s"), settled(&trine)?));
+    let trine = bench.start_trine("memory")?;
+    let mut rows = vec![("at start".to_owned(), memory(&trine)?)];
+    // The memory of connections and of the allocator is there before the transactions are counted.
+    let work = Work::closed(Shape::Saga(2), bench.initiators());
+    bench.round(&trine, &work, &[&participant], Until::Seconds(bench.short_seconds))?;
+    let before = settled(&trine)?;
+    rows.push(("after a load, idle".to_owned(), before));
+    report.errors.extend(bench.fill(&trine, &participant, waiting)?);
+    let after = settled(&trine)?;
+    rows.push((format!("{waiting} waiting"), after));
+    let residents = Counters::of(&trine.url)?.residents;
+    let bytes = (after.resident as f64 - before.resident as f64) / residents.max(1.0);
+    report.text += &table(&rows);
+    report.add_line(&format!("{bytes:.0} bytes for each of {residents:.0} transactions in memory"));
+    for (what, memory) in &rows {
+        report
+            .json
+            .insert(what.clone(), json!({"resident_bytes": memory.resident, "peak_bytes": memory.peak}));
     }
-    Ok(report(&rows, errors))
+    report.json.insert("bytes_per_transaction".to_owned(), json!(bytes));
+    if residents < waiting as f64 {
+        report.errors.push(format!("only {residents} of {waiting} transactions are in memory"));
+    }
+    report.add_figure("memory", bytes / 1024.0);
+    Ok(report)
+}
+
+fn memory(trine: &Subject) -> Result<Memory, String> {
+    trine.server.as_ref().ok_or("the server is not ours")?.process.memory()
 }
 
 /// Memory after a pause in which the server may give back what it no longer needs.
-fn settled(trine: &Server) -> Result<Memory, String> {
-    // The length of the pause is part of what is measured: see the row "waiting for 5 s".
+fn settled(trine: &Subject) -> Result<Memory, String> {
+    // The pause is part of what is measured.
     thread::sleep(SETTLING);
-    trine.process.memory()
+    memory(trine)
 }
 
-fn fill(bench: &Bench, trine: &Server, body: Value) -> Result<Vec<String>, String> {
-    let load = Load {
-        url: format!("{}/v1/transactions", trine.url),
-        body,
-        initiators: bench.initiators,
-        until: Until::Count(WAITING),
-        expect: Expect::Accepted,
-        pause_ms: 0,
-    };
-    let outcome = bench.run_load(&load, &[])?.outcome;
-    eprintln!("{:.0} waiting transactions accepted in {:.1} s", outcome.done, outcome.seconds);
-    Ok(outcome.errors)
-}
-
-fn report(rows: &[(String, Memory)], errors: Vec<String>) -> Report {
-    let mut text =
-        format!("memory of the release server\n{:<36}{:>14}{:>14}\n", "", "resident MB", "peak MB");
-    let mut figures = Vec::new();
+fn table(rows: &[(String, Memory)]) -> String {
+    let mut text = format!("{:<36}{:>14}{:>14}\n", "", "resident MB", "peak MB");
     for (what, memory) in rows {
-        let (resident, peak) = (megabytes(memory.resident), megabytes(memory.peak));
+        let (resident, peak) = (memory.resident as f64 / 1e6, memory.peak as f64 / 1e6);
         text += &format!("{what:<36}{resident:>14.1}{peak:>14.1}\n");
-        figures.push(json!({"what": what, "resident_bytes": memory.resident, "peak_bytes": memory.peak}));
     }
-    Report {
-        name: "memory",
-        text,
-        json: json!({"waiting": WAITING, "figures": figures}),
-        ratio: None,
-        errors,
-    }
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+    text
 }
 
 #[cfg(test)]
@@ -87,10 +74,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_report_shows_megabytes_and_keeps_bytes() {
-        let rows = [("idle".to_owned(), Memory { resident: 12_500_000, peak: 13_000_000 })];
-        let report = report(&rows, Vec::new());
-        assert!(report.text.contains("12.5"), "{}", report.text);
-        assert_eq!(report.json["figures"][0]["peak_bytes"], 13_000_000);
+    fn the_table_shows_megabytes() {
+        let text = table(&[("idle".to_owned(), Memory { resident: 12_500_000, peak: 13_000_000 })]);
+        assert!(text.contains("12.5") && text.contains("13.0"), "{text}");
     }
 }
