@@ -109,7 +109,7 @@ impl Bench {
         let helpers = helpers.iter().flat_map(|name| ["--bin", name]);
         let build = ["build", "--release", "--locked", "-p", "xtask", "--features", "bench"];
         run::run(cargo(root, build).args(helpers))?;
-        let (rounds, seconds, short_seconds) = if options.quick { (3, 5.0, 1.0) } else { (5, 15.0, 8.0) };
+        let (rounds, seconds, short_seconds) = if options.quick { (3, 5.0, 0.7) } else { (5, 15.0, 5.0) };
         Ok(Self {
             root: root.to_path_buf(),
             scratch: Scratch::new(&target, "bench")?,

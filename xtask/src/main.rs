@@ -55,7 +55,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Break the engine's laws one at a time and see that its tests notice
     Canaries(canaries::Options),
-    /// Measure throughput, isolation and memory of the release server
+    /// Measure speed, cost and hardship of the release server
     Bench(bench::Options),
 }
 

@@ -165,6 +165,11 @@ impl Process {
         memory(&status).ok_or_else(|| format!("{}: no memory figures in its /proc status", self.name))
     }
 
+    /// Lets the peak of the memory begin anew. Where the kernel refuses this, the peak is that since the start.
+    pub(crate) fn forget_peak(&self) {
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
     fn proc(&self, file: &str) -> Result<String, String> {
         let path = format!("/proc/{}/{file}", self.child.id());
         fs::read_to_string(&path).map_err(|error| {

@@ -85,7 +85,8 @@ pub(super) fn branches(bench: &Bench) -> Result<Report, String> {
     let participant = bench.start_participant()?;
     let null = bench.start_null(&participant)?;
     let trine = bench.start_trine("branches")?;
-    for count in [1, 2, 5, 10] {
+    let counts: &[usize] = if bench.quick { &[1, 3, 10] } else { &[1, 2, 5, 10] };
+    for &count in counts {
         let work = Work::closed(Shape::Saga(count), initiators);
         let contenders = bench.against_null(&null, &trine, &work);
         let rows = bench.in_turn(&contenders, &[&participant], bench.short_seconds)?;

@@ -13,7 +13,7 @@ pub(super) fn run(bench: &Bench) -> Result<Report, String> {
     let null = bench.start_null(&participant)?;
     for write_ms in [2, 5] {
         let trine = bench.start_delayed(write_ms)?;
-        for (shape, initiators) in [(Shape::Saga(2), 64), (Shape::Saga(2), 256), (Shape::Saga(5), 1)] {
+        for (shape, initiators) in [(Shape::Saga(2), 64), (Shape::Saga(5), 1)] {
             let work = Work::closed(shape, initiators);
             let contenders = bench.against_null(&null, &trine, &work);
             let rows = bench.in_turn(&contenders, &[&participant], bench.short_seconds)?;

@@ -17,13 +17,15 @@ pub(super) fn run(bench: &Bench) -> Result<Report, String> {
         Report::new("overload", &format!("{}, waited for, {}", closed.shape, bench.store.name()));
     let participant = bench.start_participant()?;
     let trine = bench.start_trine("overload")?;
-    let found = bench.round(&trine, &closed, &[&participant], Until::Seconds(2.0 * bench.short_seconds))?;
+    // Long rounds: a backlog must have the time to grow.
+    let seconds = 3.0 * bench.short_seconds;
+    let found = bench.round(&trine, &closed, &[&participant], Until::Seconds(seconds))?;
     let rate = found.outcome.per_second.round().max(1.0);
     report.add_line(&format!("sustainable: {rate:.0}/s, found with {INITIATORS} initiators"));
     let at = |share: f64| Work { pace: Pace::PerSecond(rate * share), busy_allowed: true, ..closed.clone() };
     let contenders =
         [Contender::new("half of it", &trine, at(0.5)), Contender::new("twice", &trine, at(2.0))];
-    let rows = bench.in_turn(&contenders, &[&participant], bench.short_seconds)?;
+    let rows = bench.in_turn(&contenders, &[&participant], seconds)?;
     report.add_rows("open loop, accepted transactions", &rows);
     let busy = rows[1].of(|round| round.outcome.busy / (round.outcome.busy + round.outcome.done).max(1.0));
     report.add_line(&format!("refused as busy at twice the rate: {:.1} %", busy * 100.0));

@@ -7,7 +7,7 @@ use super::subject::{Round, Subject, Work};
 use super::{Bench, median};
 use crate::server::Server;
 
-const WARM_UP_SECONDS: f64 = 0.5;
+const WARM_UP_SECONDS: f64 = 0.3;
 
 /// One line of a table: this work on this coordinator.
 pub(super) struct Contender<'a> {
@@ -177,7 +177,7 @@ pub(super) fn table(rows: &[Row]) -> String {
 pub(super) const LEGEND: &str = "\
 ratio: throughput divided by that of the first row of its block; coord, db, part, load: processor microseconds per transaction\n\
 of coordinator, database server, participants, initiators; busy: processors; batches, fsyncs, records: per transaction; peak MB:\n\
-most memory of the coordinator so far; every figure is the median of its rounds, and the rows of a block had their rounds in turn\n";
+most memory of the coordinator in a round; every figure is the median of its rounds, and the rows of a block had their rounds in turn\n";
 
 #[cfg(test)]
 mod tests {

@@ -65,7 +65,7 @@ pub(super) struct Round {
     pub(super) written: Option<Counters>,
     /// Syncs that the database server counted. SQLite syncs its log once per batch.
     pub(super) syncs: Option<f64>,
-    /// The most memory that the coordinator has used so far.
+    /// The most memory that the coordinator used.
     pub(super) peak_bytes: f64,
 }
 
@@ -188,6 +188,9 @@ impl Bench {
     ) -> Result<Round, String> {
         let load = subject.load(work, participants, until)?;
         let (cpu, counters, syncs) = (subject.cpu(participants)?, subject.counters()?, subject.syncs()?);
+        if let Some(server) = &subject.server {
+            server.process.forget_peak();
+        }
         let begun = Instant::now();
         let (mut outcome, load_seconds) = self.run_load(&load)?;
         if !work.waited && subject.kind == Kind::Trine {

@@ -82,7 +82,9 @@ impl Curve {
             .x_label_area_size(42)
             .y_label_area_size(64)
             .build_cartesian_2d(range, 0.0..top.max(0.001) * 1.05)?;
-        chart.configure_mesh().x_desc(&self.axis).y_desc(what).light_line_style(WHITE).draw()?;
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc(&self.axis).y_desc(what).light_line_style(TRANSPARENT).max_light_lines(1);
+        mesh.x_label_formatter(&|x| number(*x)).y_label_formatter(&|y| number(*y)).draw()?;
         for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
             let points: Vec<(f64, f64)> =
                 line.points.iter().map(|point| (point[0].max(1.0), point[index])).collect();
@@ -92,10 +94,20 @@ impl Curve {
                 .label(&line.name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         }
-        chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE)
+            .border_style(BLACK)
+            .draw()?;
         area.present()?;
         Ok(())
     }
+}
+
+/// With three decimals at most, and none that are zero.
+fn number(number: f64) -> String {
+    ((number * 1000.0).round() / 1000.0).to_string()
 }
 
 #[cfg(test)]
