@@ -10,6 +10,8 @@ use super::subject::Work;
 
 /// Initiators that find the sustainable rate.
 const INITIATORS: usize = 256;
+/// How the initiators describe a connection that was cut before its answer.
+const CUT: &str = "no answer: Connection reset";
 
 pub(super) fn run(bench: &Bench) -> Result<Report, String> {
     let closed = Work::closed(Shape::Saga(2), INITIATORS).with(bench.modes[0].1);
@@ -27,6 +29,13 @@ pub(super) fn run(bench: &Bench) -> Result<Report, String> {
         [Contender::new("half of it", &trine, at(0.5)), Contender::new("twice", &trine, at(2.0))];
     let rows = bench.in_turn(&contenders, &[&participant], seconds)?;
     report.add_rows("open loop, accepted transactions", &rows);
+    // A connection above the server's bound may be cut. This is a refusal, too, and is shown.
+    let (cut, errors) = std::mem::take(&mut report.errors).into_iter().partition(|error| error.contains(CUT));
+    report.errors = errors;
+    let cut: Vec<String> = cut;
+    for connections in cut {
+        report.add_line(&format!("refused at {connections}"));
+    }
     let busy = rows[1].of(|round| round.outcome.busy / (round.outcome.busy + round.outcome.done).max(1.0));
     report.add_line(&format!("refused as busy at twice the rate: {:.1} %", busy * 100.0));
     report.add_line(&format!(
