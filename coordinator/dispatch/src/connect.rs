@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::{self, Connection};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::ConfigVerifierExt;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,12 +22,6 @@ use super::{shortage, transport};
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
-
-impl Connection for Box<dyn Transport> {
-    fn connected(&self) -> connect::Connected {
-        connect::Connected::new()
-    }
-}
 
 /// A connection, and the protocol that was agreed on for it in its TLS handshake.
 pub(super) struct Connected {

@@ -164,7 +164,7 @@ impl Destination {
     /// Scheme, host and port.
     fn origin(&self) -> String {
         match self {
-            Self::Http(location) => location.origin(),
+            Self::Http(location) => location.origin().to_string(),
             Self::Grpc(method) => method.origin().to_owned(),
         }
     }

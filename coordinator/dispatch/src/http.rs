@@ -4,25 +4,22 @@
 //! repeats a request only if the request provably never left. Bodies are read up to a bound. The call's timeout covers the
 //! whole exchange, the body included.
 
-use std::task::{Context, Poll};
+mod connection;
+mod pool;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue, USER_AGENT};
-use hyper::{Request, Response, Uri};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tower::Service;
+use futures_util::future::{Either, select};
+use http_body_util::Full;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
+use hyper::{Response, Uri};
 use trine_engine::Call;
 
 use super::Options;
+use super::address::Address;
 use super::answer::{Classified, FailedAttempt, NoAnswer, Unreached};
-use super::connect::{Dialer, Transport};
+use super::connect::Dialer;
 use super::decode::Body;
 use super::location::Location;
 use super::names::Names;
@@ -30,29 +27,29 @@ use super::sockets::Sockets;
 use super::text::clean;
 use super::transport::{self, Stage};
 use super::wire_dialect::WireDialect;
+use connection::{Connection, Message, Undelivered};
+use pool::{Pool, Taken};
 use trine_clock as clock;
-
-/// Largest head of an answer. Without a bound of ours the client holds 400 KiB for each call.
-const HEAD_BYTES_MAX: usize = 64 * 1_024;
 
 /// The `User-Agent` of every call.
 const AGENT: &str = concat!("trine/", env!("CARGO_PKG_VERSION"));
 
 /// Calls over HTTP. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Client(legacy::Client<Connector, Full<Bytes>>);
+pub(super) struct Client {
+    dialer: Dialer,
+    pool: Arc<Pool>,
+}
 
 impl Client {
     /// A client with its own connections.
     pub(super) fn new(options: &Options, names: Names, sockets: Sockets) -> Self {
         let limit = Duration::from_millis(options.connect_timeout_ms);
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
-            .pool_max_idle_per_host(options.idle_per_host_max)
-            .http1_max_buf_size(HEAD_BYTES_MAX)
-            .build(Connector(Dialer::new(names, sockets, limit, &[])));
-        Self(client)
+        let idle_timeout = Duration::from_millis(options.idle_timeout_ms);
+        Self {
+            dialer: Dialer::new(names, sockets, limit, &[]),
+            pool: Pool::new(idle_timeout, options.idle_per_host_max),
+        }
     }
 
     /// One request and its whole answer, within the call's timeout.
@@ -68,17 +65,18 @@ impl Client {
         };
         let request = dialect.ask_http(call, location).map_err(|error| failed(None, error))?;
         let mut request = request.map(Full::new);
+        *request.uri_mut() = in_origin_form(request.uri());
         let headers = request.headers_mut();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let connection = capture_connection(&mut request);
-        let mut stage = Stage::Send;
+        headers.entry(HOST).or_insert_with(|| location.host_header().clone());
+        let mut stage = Stage::Connect;
         let limit = Duration::from_millis(call.timeout_ms);
-        let work = self.send_and_read(request, dialect.body_bytes_max(), &mut stage);
+        let work = self.send_and_read(request, location, dialect.body_bytes_max(), &mut stage);
         let result = tokio::time::timeout(limit, work).await;
         let status_code = match stage {
-            Stage::Send => None,
+            Stage::Connect | Stage::Send => None,
             Stage::Body { status } => Some(status),
         };
         match result {
@@ -87,80 +85,89 @@ impl Client {
                 let body = body.decoded(response.headers(), dialect.body_bytes_max());
                 Ok(dialect.read_http(call, status, response.headers(), &body, clock::now()))
             }
-            Ok(Err(Broken::Sending(error))) => {
-                let unreached = transport::find::<Unreached>(&error).cloned().map(NoAnswer::from);
-                Err(unreached.unwrap_or_else(|| failed(None, transport::failure(stage, host, &error))))
-            }
-            Ok(Err(Broken::Reading(error))) => {
-                Err(failed(status_code, transport::failure(stage, host, &error)))
-            }
-            Err(_) if never_left(&connection) => {
-                Err(failed(None, transport::unconnected(host, call.timeout_ms)))
-            }
+            Ok(Err(Broken::Unreached(unreached))) => Err(unreached.into()),
+            Ok(Err(Broken::Http(error))) => Err(failed(status_code, transport::failure(stage, host, &error))),
             Err(_) => Err(failed(status_code, transport::timeout(stage, host, call.timeout_ms))),
         }
     }
 
     async fn send_and_read(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Message,
+        location: &Location,
         body_bytes_max: usize,
         stage: &mut Stage,
     ) -> Result<(Response<()>, Body), Broken> {
-        let response = self.0.request(request).await.map_err(Broken::Sending)?;
+        let (mut connection, response) = self.deliver(request, location, stage).await?;
         *stage = Stage::Body { status: response.status().as_u16() };
         let (head, body) = response.into_parts();
-        let body = read(body, body_bytes_max).await.map_err(Broken::Reading)?;
+        let body = connection.read(body, body_bytes_max).await.map_err(Broken::Http)?;
+        // What is left of a longer body is not read, so nothing else can be read from the connection.
+        if matches!(body, Body::Whole(_)) {
+            self.pool.give(location.origin(), connection);
+        }
         Ok((Response::from_parts(head, ()), body))
     }
+
+    /// Sends the request. If an unused connection turns out to be closed before a byte left, the next one is tried.
+    async fn deliver(
+        &self,
+        mut request: Message,
+        location: &Location,
+        stage: &mut Stage,
+    ) -> Result<(Connection, Response<hyper::body::Incoming>), Broken> {
+        loop {
+            *stage = Stage::Connect;
+            let (mut connection, is_new) = self.connection(location).await?;
+            *stage = Stage::Send;
+            match connection.send(request).await {
+                Ok(response) => return Ok((connection, response)),
+                Err(Undelivered { request: Some(unsent), .. }) if !is_new => request = unsent,
+                Err(Undelivered { error, .. }) => return Err(Broken::Http(error)),
+            }
+        }
+    }
+
+    /// A connection for one call, and whether it is a new one.
+    async fn connection(&self, location: &Location) -> Result<(Connection, bool), Broken> {
+        let in_line = match self.pool.take(location.origin()) {
+            Taken::Idle(connection) => return Ok((connection, false)),
+            Taken::InLine(in_line) => in_line,
+        };
+        let connecting = Box::pin(connect(self.dialer.clone(), location.address().clone()));
+        match select(in_line, connecting).await {
+            Either::Left((Ok(connection), connecting)) => {
+                // The connection that was begun serves the next call.
+                let (pool, origin) = (Arc::clone(&self.pool), Arc::clone(location.origin()));
+                tokio::spawn(async move {
+                    if let Ok(connection) = connecting.await {
+                        pool.give(&origin, connection);
+                    }
+                });
+                Ok((connection, false))
+            }
+            // Nobody leaves who waits without a word; if somebody did, there would be the new connection.
+            Either::Left((Err(_), connecting)) => Ok((connecting.await?, true)),
+            Either::Right((connected, _)) => Ok((connected?, true)),
+        }
+    }
 }
 
-/// Where an exchange broke.
+/// Why an exchange has no answer.
 enum Broken {
-    Sending(legacy::Error),
-    Reading(hyper::Error),
+    Unreached(Unreached),
+    Http(hyper::Error),
 }
 
-/// Whether a request never had a connection to be sent on.
-fn never_left(connection: &CaptureConnection) -> bool {
-    connection.connection_metadata().is_none()
+async fn connect(dialer: Dialer, address: Address) -> Result<Connection, Broken> {
+    let connected = dialer.connect(&address).await.map_err(Broken::Unreached)?;
+    Connection::over(connected.transport).await.map_err(Broken::Http)
 }
 
-/// Reads a body up to the bound and not a frame further.
-async fn read(mut body: Incoming, bytes_max: usize) -> Result<Body, hyper::Error> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(chunk) = frame?.into_data() else { continue };
-        let room = bytes_max - bytes.len();
-        if chunk.len() > room {
-            bytes.extend_from_slice(&chunk[..room]);
-            return Ok(Body::Cut(bytes));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(Body::Whole(bytes))
+/// What is asked for at a host: path and query.
+fn in_origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().map(|what| Uri::from(what.clone())).unwrap_or_default()
 }
 
-/// Makes the client's connections.
-#[derive(Debug, Clone)]
-struct Connector(Dialer);
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Box<dyn Transport>>;
-    type Error = Unreached;
-    type Future = BoxFuture<'static, Result<Self::Response, Unreached>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unreached>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let dialer = self.0.clone();
-        async move {
-            // What the client asks for is the origin of a location, so the error never comes up.
-            let location = Location::of(&uri.to_string()).map_err(Unreached::Failed)?;
-            Ok(TokioIo::new(dialer.connect(location.address()).await?.transport))
-        }
-        .boxed()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! The URL of a call over HTTP, byte for byte as the initiator gave it: participants check signatures and route by its bytes.
 
+use std::sync::Arc;
+
 use hyper::Uri;
+use hyper::header::HeaderValue;
 use reqwest::Url;
 
 use super::address::Address;
@@ -9,7 +12,8 @@ use super::address::Address;
 #[derive(Debug, Clone)]
 pub(super) struct Location {
     uri: Uri,
-    scheme: &'static str,
+    origin: Arc<str>,
+    host_header: HeaderValue,
     address: Address,
 }
 
@@ -24,7 +28,7 @@ impl Location {
                 Uri::try_from(url.as_str()).map_err(|error| error.to_string())?
             }
         };
-        let (scheme, tls, port) = match uri.scheme_str() {
+        let (scheme, tls, usual_port) = match uri.scheme_str() {
             Some("http") => ("http", false, 80),
             Some("https") => ("https", true, 443),
             _ => return Err("it is not http:// or https://".into()),
@@ -35,11 +39,18 @@ impl Location {
         }
         let port =
             match authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
-                Some("") | None => port,
+                Some("") | None => usual_port,
                 Some(given) => given.parse().map_err(|_| "its port is no number from 0 to 65535")?,
             };
         let address = Address::of(authority.host(), port, tls)?;
-        Ok(Self { uri, scheme, address })
+        let host = authority.host();
+        let host = if port == usual_port { host.to_owned() } else { format!("{host}:{port}") };
+        Ok(Self {
+            origin: format!("{scheme}://{}", address.host()).into(),
+            host_header: HeaderValue::from_str(&host).map_err(|error| error.to_string())?,
+            uri,
+            address,
+        })
     }
 
     /// What is asked for.
@@ -48,8 +59,13 @@ impl Location {
     }
 
     /// Scheme, host and port.
-    pub(super) fn origin(&self) -> String {
-        format!("{}://{}", self.scheme, self.address.host())
+    pub(super) fn origin(&self) -> &Arc<str> {
+        &self.origin
+    }
+
+    /// The host as the URL spells it, and its port if that is not the usual one.
+    pub(super) fn host_header(&self) -> &HeaderValue {
+        &self.host_header
     }
 
     /// The path up to the end of its first segment: services behind one host are told apart by it.
@@ -147,7 +163,7 @@ mod tests {
             ("https://stock.example?x", "https://stock.example:443"),
             ("http://[::1]:81/", "http://[::1]:81"),
         ] {
-            assert_eq!(Location::of(text).unwrap().origin(), origin, "{text}");
+            assert_eq!(&**Location::of(text).unwrap().origin(), origin, "{text}");
         }
     }
 

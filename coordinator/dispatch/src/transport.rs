@@ -10,6 +10,8 @@ use super::text::clean;
 /// Where a call stood when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Before there was a connection.
+    Connect,
     /// Before the answer's status.
     Send,
     /// After the status, before the end of the body.
@@ -22,6 +24,7 @@ pub(super) enum Stage {
 /// The call took longer than it may.
 pub(super) fn timeout(stage: Stage, host: &str, timeout_ms: u64) -> String {
     clean(&match stage {
+        Stage::Connect => unconnected(host, timeout_ms),
         Stage::Send => format!("no answer from {host} within {timeout_ms} ms; it may have run"),
         Stage::Body { status } => {
             format!(
@@ -66,7 +69,7 @@ pub(super) fn untrusted(host: &str, error: &io::Error) -> String {
 /// The connection broke, or what came over it is not HTTP.
 pub(super) fn failure(stage: Stage, host: &str, error: &(dyn Error + 'static)) -> String {
     let what = match stage {
-        Stage::Send => sending(host, error),
+        Stage::Connect | Stage::Send => sending(host, error),
         Stage::Body { status } => format!("{host} answered HTTP {status}, but its body broke off"),
     };
     clean(&format!("{what} ({})", chain(error)))
