@@ -28,7 +28,16 @@ pub struct PayloadDigest(Arc<str>);
 impl PayloadDigest {
     /// The digest of a payload; a branch without one counts as having the payload `null`.
     pub fn of(payload: &[u8]) -> Self {
-        Self(format!("{PREFIX}{}{SUFFIX}", STANDARD.encode(Sha256::digest(payload))).into())
+        Self::written(&Sha256::digest(payload))
+    }
+
+    fn written(digest: &[u8]) -> Self {
+        // A digest in base64 has 44 bytes.
+        let mut text = String::with_capacity(PREFIX.len() + 44 + SUFFIX.len_utf8());
+        text.push_str(PREFIX);
+        STANDARD.encode_string(digest, &mut text);
+        text.push(SUFFIX);
+        Self(text.into())
     }
 
     /// Reads a header. Digests by other algorithms are passed over. None if there is no SHA-256.
@@ -47,7 +56,7 @@ impl PayloadDigest {
             if bytes.len() != BYTES {
                 return Err(DigestError);
             }
-            return Ok(Some(Self(format!("{PREFIX}{}{SUFFIX}", STANDARD.encode(bytes)).into())));
+            return Ok(Some(Self::written(&bytes)));
         }
         Ok(None)
     }

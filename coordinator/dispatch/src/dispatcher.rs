@@ -33,7 +33,7 @@ pub struct Dispatcher {
     hosts: Arc<Hosts>,
     held: Arc<Held>,
     directory: Arc<Directory>,
-    journal: JournalId,
+    native: Arc<Native>,
 }
 
 /// Longest pause before a call that did not leave is offered again.
@@ -61,7 +61,8 @@ impl Dispatcher {
         let sockets = Sockets::new(options.connections_max);
         let http = http::Client::new(&options, names.clone(), sockets.clone());
         let grpc = grpc::Client::new(&options, names.clone(), sockets);
-        Self { http, grpc, names, hosts: Hosts::new(options), held: Arc::default(), directory, journal }
+        let native = Arc::new(Native::new(&journal));
+        Self { http, grpc, names, hosts: Hosts::new(options), held: Arc::default(), directory, native }
     }
 
     async fn make(self, call: Call) -> Returned {
@@ -71,7 +72,7 @@ impl Dispatcher {
             tracing::debug!(gid = %call.gid, op = %call.op(), %reason, retry_after_ms, "the call was not sent");
             Returned::NotSent { retry_after_ms, reason }
         };
-        let dialect = match dialect_of(&call, &self.journal) {
+        let dialect = match dialect_of(&call, &self.native) {
             Ok(dialect) => dialect,
             Err(error) => return Returned::Answer(failed(error)),
         };
@@ -189,13 +190,13 @@ fn retry_pause_ms() -> u64 {
     fastrand::u64(RETRY_PAUSE_MS_MAX / 2..=RETRY_PAUSE_MS_MAX)
 }
 
-/// The dialect of a call from this journal, by the terms that its transaction carries. Nothing after this choice asks which
-/// dialect it is.
-pub(super) fn dialect_of(call: &Call, journal: &JournalId) -> Result<Box<dyn WireDialect>, String> {
+/// The dialect of a call, by the terms that its transaction carries; `native` if there are none. Nothing after this choice asks
+/// which dialect it is.
+pub(super) fn dialect_of(call: &Call, native: &Arc<Native>) -> Result<Arc<dyn WireDialect>, String> {
     match &call.terms {
-        None => Ok(Box::new(Native::new(journal.clone()))),
+        None => Ok(Arc::clone(native) as _),
         Some(terms) => match dtm::Dialect::of(terms) {
-            Some(dialect) => Ok(Box::new(dialect)),
+            Some(dialect) => Ok(Arc::new(dialect)),
             None => Err("the transaction's terms cannot be read, so nothing was sent; \
                 was it created by a newer version of the coordinator?"
                 .into()),

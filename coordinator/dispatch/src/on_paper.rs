@@ -1,6 +1,8 @@
 //! Shows the request that a call would send, and reads an answer as if it had come, without a network: for tests of the code
 //! that hands calls to a dispatcher.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderMap;
 use tonic::Code;
 use trine_engine::{Answer, Call};
@@ -11,6 +13,7 @@ use super::decode::Body;
 use super::dispatcher::dialect_of;
 use super::grpc_wire;
 use super::location::Location;
+use super::native::Native;
 use trine_clock as clock;
 
 /// What every call has, and no reader of a test wants to see each time.
@@ -19,6 +22,10 @@ const USUAL: [&str; 3] = ["content-length", "content-type", "traceparent"];
 /// Where calls come from in tests.
 pub fn journal() -> JournalId {
     JournalId::parse("journal-1").unwrap()
+}
+
+pub(super) fn native() -> Arc<Native> {
+    Arc::new(Native::new(&journal()))
 }
 
 /// A call to nowhere in particular.
@@ -38,7 +45,7 @@ pub fn call(op: trine_protocol::Op) -> Call {
 
 /// The request of a call in one line: how, where to, unusual headers, and what it carries.
 pub fn asked(call: &Call) -> String {
-    let dialect = dialect_of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
+    let dialect = dialect_of(call, &native()).unwrap_or_else(|error| panic!("{error}"));
     if call.target.grpc().is_some() {
         let question = dialect.ask_grpc(call).unwrap_or_else(|error| panic!("{error}"));
         let (metadata, message) = question.parts();
@@ -56,7 +63,7 @@ pub fn asked(call: &Call) -> String {
 
 /// An answer: over HTTP a status and a body, over gRPC a status and its words.
 pub fn heard(call: &Call, status: u16, words: &str) -> Answer {
-    let dialect = dialect_of(call, &journal()).unwrap_or_else(|error| panic!("{error}"));
+    let dialect = dialect_of(call, &native()).unwrap_or_else(|error| panic!("{error}"));
     let classified = if call.target.grpc().is_some() {
         dialect.read_grpc(
             call,

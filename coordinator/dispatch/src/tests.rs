@@ -144,7 +144,7 @@ async fn every_call_of_a_transaction_is_in_one_trace_and_every_attempt_its_own_s
     let parent = |attempt| {
         let mut call = call("http://a/");
         call.key.attempt = attempt;
-        let headers = request::headers(&call, &journal()).unwrap();
+        let headers = request::headers(&call, &"journal-1".into()).unwrap();
         headers["traceparent"].to_str().unwrap().to_owned()
     };
     let (first, second) = (parent(1), parent(2));

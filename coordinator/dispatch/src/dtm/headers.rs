@@ -14,7 +14,7 @@ const BINARY: &str = "-bin";
 
 /// One trace for the transaction, as natively.
 pub(super) fn add_trace(map: &mut HeaderMap, call: &Call) -> Result<(), String> {
-    add(map, "traceparent", request::traceparent(call).as_bytes())
+    add(map, "traceparent", &request::traceparent(call))
 }
 
 /// The client's headers over HTTP, in place of what is there already.

@@ -18,7 +18,7 @@ fn nothing_but_ok() -> axum::http::Response<()> {
 async fn exchange(client: &Client, target: &str, timeout_ms: u64) -> Option<Outcome> {
     let call = Call { timeout_ms, ..call(target) };
     let destination = Destination::of(call.target.grpc().unwrap()).unwrap();
-    let dialect = crate::dispatcher::dialect_of(&call, &crate::on_paper::journal()).unwrap();
+    let dialect = crate::dispatcher::dialect_of(&call, &crate::on_paper::native()).unwrap();
     client.exchange(&call, &*dialect, &destination).await.ok().map(|classified| classified.outcome)
 }
 
