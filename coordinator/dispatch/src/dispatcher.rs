@@ -15,7 +15,7 @@ use super::answer::{FailedAttempt, NoAnswer, Unreached, report};
 use super::dtm;
 use super::held::Held;
 use super::hosts::{Hosts, Key, NoPlace};
-use super::location::{self, Location};
+use super::location::{self, Location, Locations};
 use super::names::Names;
 use super::native::Native;
 use super::sockets::Sockets;
@@ -26,13 +26,17 @@ use trine_clock::Stopwatch;
 
 /// Calls participants over HTTP and gRPC. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Dispatcher {
+pub struct Dispatcher(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     http: http::Client,
     grpc: grpc::Client,
     names: Names,
     hosts: Arc<Hosts>,
-    held: Arc<Held>,
+    held: Held,
     directory: Arc<Directory>,
+    locations: Locations,
     native: Arc<Native>,
 }
 
@@ -41,7 +45,7 @@ const RETRY_PAUSE_MS_MAX: u64 = 2_000;
 
 /// Where a target leads now.
 enum Destination {
-    Http(Location),
+    Http(Arc<Location>),
     Grpc(grpc::Destination),
 }
 
@@ -62,10 +66,13 @@ impl Dispatcher {
         let http = http::Client::new(&options, names.clone(), sockets.clone());
         let grpc = grpc::Client::new(&options, names.clone(), sockets);
         let native = Arc::new(Native::new(&journal));
-        Self { http, grpc, names, hosts: Hosts::new(options), held: Arc::default(), directory, native }
+        let (hosts, held, locations) = (Hosts::new(options), Held::default(), Locations::default());
+        Self(Arc::new(Inner { http, grpc, names, hosts, held, directory, locations, native }))
     }
+}
 
-    async fn make(self, call: Call) -> Returned {
+impl Inner {
+    async fn make(self: Arc<Self>, call: Call) -> Returned {
         let failed = |error| report(Err(FailedAttempt { status_code: None, error }), 0);
         let not_sent = |reason: String| {
             let retry_after_ms = retry_pause_ms();
@@ -87,12 +94,7 @@ impl Dispatcher {
                 return Returned::Answer(Answer { outcome, ..failed(error) });
             }
         };
-        let origin = destination.origin();
-        let service = match call.target.participant() {
-            Some((name, _)) => name,
-            None => destination.first_segment(),
-        };
-        let key = Key { host: origin.clone(), service: service.to_owned() };
+        let key = destination.key(&call.target);
         let _place = match self.hosts.enter(&key).await {
             Ok(place) => place,
             Err(NoPlace { retry_after_ms, full }) => {
@@ -123,7 +125,7 @@ impl Dispatcher {
             gid = %call.gid,
             op = %call.op(),
             attempt = call.key.attempt,
-            host = %origin,
+            host = %key.host,
             outcome = %answer.outcome.kind(),
             duration_ms = answer.report.duration_ms,
             "call ended"
@@ -144,38 +146,35 @@ impl Dispatcher {
         if let Some(method) = target.grpc() {
             return grpc::Destination::of(method).map(Destination::Grpc).map_err(|why| broken(&why));
         }
-        let text = match target.participant() {
-            Some((name, path)) => self
+        let location = match target.participant() {
+            Some((name, path)) => self.locations.of(&self
                 .directory
                 .resolve(name, path)
-                .map_err(|error| Unresolvable::NoInstance(error.to_string()))?,
-            None => target.as_str().to_owned(),
+                .map_err(|error| Unresolvable::NoInstance(error.to_string()))?),
+            None => self.locations.of(target.as_str()),
         };
-        Location::of(&text).map(Destination::Http).map_err(|why| broken(&why))
+        location.map(Destination::Http).map_err(|why| broken(&why))
     }
 }
 
 impl Caller for Dispatcher {
     fn call(&self, call: Call) -> BoxFuture<'static, Returned> {
-        self.clone().make(call).boxed()
+        Arc::clone(&self.0).make(call).boxed()
     }
 }
 
 impl Destination {
-    /// Scheme, host and port.
-    fn origin(&self) -> String {
-        match self {
-            Self::Http(location) => location.origin().to_string(),
-            Self::Grpc(method) => method.origin().to_owned(),
-        }
-    }
-
-    /// The first segment of the path; of a gRPC method the service.
-    fn first_segment(&self) -> &str {
-        match self {
-            Self::Http(location) => location.first_segment(),
-            Self::Grpc(method) => location::first_segment(method.uri().path()),
-        }
+    /// Whose places a call to this target takes: those of a participant, or of what begins with the same first segment of the
+    /// path, of a gRPC method with the same service.
+    fn key(&self, target: &Target) -> Key {
+        let (host, first_segment) = match self {
+            Self::Http(location) => (Arc::clone(location.origin()), Arc::clone(location.first_segment())),
+            Self::Grpc(method) => {
+                (method.origin().into(), location::first_segment(method.uri().path()).into())
+            }
+        };
+        let service = target.participant().map_or(first_segment, |(name, _)| name.into());
+        Key { host, service }
     }
 
     fn address(&self) -> &Address {

@@ -33,7 +33,7 @@ pub(super) struct Hosts {
 
 #[derive(Debug, Default)]
 struct Occupancy {
-    hosts: HashMap<String, Host>,
+    hosts: HashMap<Arc<str>, Host>,
     /// Calls under way or waiting, everywhere.
     calls: usize,
     /// Numbers the calls that wait, in the order in which they came.
@@ -43,7 +43,7 @@ struct Occupancy {
 #[derive(Debug, Default)]
 struct Host {
     under_way: usize,
-    services: HashMap<String, Service>,
+    services: HashMap<Arc<str>, Service>,
 }
 
 #[derive(Debug, Default)]
@@ -64,9 +64,9 @@ struct Waiter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     /// Scheme, host and port.
-    pub(super) host: String,
+    pub(super) host: Arc<str>,
     /// The participant's name, or the first segment of the path.
-    pub(super) service: String,
+    pub(super) service: Arc<str>,
 }
 
 impl std::fmt::Display for Key {
@@ -167,13 +167,10 @@ impl Hosts {
         let Occupancy { hosts, calls, last_ticket } = &mut *state;
         // The sum bounds the lines; who finds a place free takes it whatever lines stand elsewhere.
         let crowded = *calls >= self.options.calls_max;
-        let host = hosts.entry(key.host.clone()).or_default();
+        let host = hosts.entry(Arc::clone(&key.host)).or_default();
         let told_apart = host.services.len() < SERVICES_MAX || host.services.contains_key(&key.service);
-        let key = Key {
-            host: key.host.clone(),
-            service: if told_apart { key.service.clone() } else { String::new() },
-        };
-        let service = host.services.entry(key.service.clone()).or_default();
+        let key = if told_apart { key.clone() } else { Key { service: "".into(), ..key.clone() } };
+        let service = host.services.entry(Arc::clone(&key.service)).or_default();
         let full = service.full(host.under_way, &self.options);
         let Some(full) = full else {
             host.under_way += 1;
@@ -207,7 +204,7 @@ impl Hosts {
     }
 
     /// Hands free places of a host to those in line.
-    fn hand_out(self: &Arc<Self>, state: &mut Occupancy, name: &str) {
+    fn hand_out(self: &Arc<Self>, state: &mut Occupancy, name: &Arc<str>) {
         let Occupancy { hosts, calls, .. } = state;
         let Some(host) = hosts.get_mut(name) else { return };
         loop {
@@ -222,7 +219,7 @@ impl Hosts {
                 .min_by_key(|(under_way, first, ..)| (*under_way, *first));
             let Some((_, _, service_name, service)) = next else { return };
             let Some(waiter) = service.line.pop_front() else { return };
-            let key = Key { host: name.to_owned(), service: service_name.clone() };
+            let key = Key { host: Arc::clone(name), service: Arc::clone(service_name) };
             match waiter.tell.send(Place { hosts: Arc::clone(self), key, held: true }) {
                 Ok(()) => {
                     service.under_way += 1;

@@ -1,6 +1,7 @@
 //! The URL of a call over HTTP, byte for byte as the initiator gave it: participants check signatures and route by its bytes.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
@@ -8,11 +9,44 @@ use reqwest::Url;
 
 use super::address::Address;
 
+/// Most locations that are remembered. Targets come from clients, so there is no end of URLs by itself.
+const KNOWN_MAX: usize = 1_024;
+
+/// Locations of URLs that were called lately, so that a URL is read once and not for each call.
+#[derive(Debug, Default)]
+pub(super) struct Locations(Mutex<HashMap<Box<str>, Arc<Location>>>);
+
+impl Locations {
+    /// The location of a URL; an error says why the URL cannot be called.
+    pub(super) fn of(&self, url: &str) -> Result<Arc<Location>, String> {
+        // Queries differ from call to call: remembering them would push out the others.
+        if url.contains('?') {
+            return Location::of(url).map(Arc::new);
+        }
+        if let Some(known) = self.lock().get(url) {
+            return Ok(Arc::clone(known));
+        }
+        let location = Arc::new(Location::of(url)?);
+        let mut known = self.lock();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(url.into(), Arc::clone(&location));
+        Ok(location)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Location>>> {
+        // Each change is one step: a panic elsewhere leaves the map right.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Where a call over HTTP goes.
 #[derive(Debug, Clone)]
 pub(super) struct Location {
     uri: Uri,
     origin: Arc<str>,
+    first_segment: Arc<str>,
     host_header: HeaderValue,
     address: Address,
 }
@@ -47,6 +81,7 @@ impl Location {
         let host = if port == usual_port { host.to_owned() } else { format!("{host}:{port}") };
         Ok(Self {
             origin: format!("{scheme}://{}", address.host()).into(),
+            first_segment: first_segment(uri.path()).into(),
             host_header: HeaderValue::from_str(&host).map_err(|error| error.to_string())?,
             uri,
             address,
@@ -69,8 +104,8 @@ impl Location {
     }
 
     /// The path up to the end of its first segment: services behind one host are told apart by it.
-    pub(super) fn first_segment(&self) -> &str {
-        first_segment(self.uri.path())
+    pub(super) fn first_segment(&self) -> &Arc<str> {
+        &self.first_segment
     }
 
     /// Host and port.
@@ -142,6 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_read_once_and_few_are_remembered() {
+        let locations = Locations::default();
+        let first = locations.of("http://a/x").unwrap();
+        assert!(Arc::ptr_eq(&first, &locations.of("http://a/x").unwrap()));
+        for n in 0..3 * KNOWN_MAX {
+            assert_eq!(locations.of(&format!("http://a/x/{n}")).unwrap().uri().path(), format!("/x/{n}"));
+            locations.of(&format!("http://a/x?n={n}")).unwrap();
+            assert!(locations.lock().len() <= KNOWN_MAX);
+        }
+        assert!(!locations.lock().keys().any(|url| url.contains('?')));
+        locations.of("ftp://a/").unwrap_err();
+        assert!(!locations.lock().contains_key("ftp://a/"));
+    }
+
+    #[test]
     fn services_behind_one_host_are_told_apart_by_the_first_segment() {
         for (text, segment) in [
             ("http://a/stock/reserve?x=/y", "/stock"),
@@ -151,7 +201,7 @@ mod tests {
             ("http://a/", "/"),
             ("http://a", "/"),
         ] {
-            assert_eq!(Location::of(text).unwrap().first_segment(), segment, "{text}");
+            assert_eq!(&**Location::of(text).unwrap().first_segment(), segment, "{text}");
         }
     }
 
