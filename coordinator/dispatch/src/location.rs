@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
-use reqwest::Url;
+use url::Url;
 
 use super::address::Address;
 

@@ -2,8 +2,8 @@
 
 use hyper::Uri;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
-use reqwest::Url;
 use trine_protocol::GrpcMethod;
+use url::Url;
 
 use crate::address::Address;
 
