@@ -35,7 +35,7 @@ use trine_engine::Batch;
 use trine_protocol::v1::{Coordinator, Page};
 use trine_protocol::{Gid, JournalId, Timestamp};
 
-use super::detach::detached;
+use super::detach::{detached, kept};
 use super::retention::Walk;
 use super::watched::Watcher;
 use super::{
@@ -113,7 +113,7 @@ impl Store for Sqlite {
 impl Journal for Sqlite {
     fn append(&self, _lane: usize, batch: Arc<Batch>) -> StoreFuture<Appended, AppendError> {
         let inner = self.0.clone();
-        detached(async move { append::append(&inner.writer, &inner.owner, &batch).await })
+        kept(async move { append::append(&inner.writer, &inner.owner, &batch).await })
     }
 
     fn load(&self, gids: Vec<Gid>) -> StoreFuture<Journals> {

@@ -1,8 +1,11 @@
 //! The work that a lane starts and waits for: appends, reads, calls. Each piece of work sends exactly one [`Completion`], even
 //! if its task panics. Otherwise a panic would leave the lane waiting for ever.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use trine_engine::{
@@ -82,29 +85,43 @@ pub(super) fn message(call: CallIdentity, returned: Returned, now: Timestamp) ->
     Message::NotSent { gid, key, retry_at: now.plus_millis(after_ms.max(1)), reason }
 }
 
-pub(super) fn append(
-    store: &dyn Store,
-    lane: usize,
-    generation: u64,
-    batch: Batch,
-    completions: UnboundedSender<Completion>,
-) {
-    let batch = Arc::new(batch);
-    let write = store.append(lane, Arc::clone(&batch));
-    tokio::spawn(async move {
-        let id = batch.id;
-        let doubtful = Arc::clone(&batch);
-        let panicked = move || {
-            // The panic may have come before or after the commit.
-            let result = Err(AppendError::Doubtful("the append panicked".into()));
-            Completion::Appended { generation, id, batch: doubtful, result, took_ms: 0.0 }
-        };
-        let guard = Guard { completions, otherwise: Some(panicked) };
+/// The append under way. The lane itself drives it: a task of its own would wait for its turn twice, before the write and
+/// after.
+pub(super) struct Append(BoxFuture<'static, Completion>);
+
+impl std::fmt::Debug for Append {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Append").finish_non_exhaustive()
+    }
+}
+
+impl Append {
+    pub(super) fn start(store: &dyn Store, lane: usize, generation: u64, batch: Batch) -> Self {
         let stopwatch = Stopwatch::start();
-        let result = write.await;
-        let took_ms = stopwatch.elapsed().as_secs_f64() * 1_000.0;
-        guard.complete(Completion::Appended { generation, id, batch, result, took_ms });
-    });
+        let batch = Arc::new(batch);
+        let write = AssertUnwindSafe(store.append(lane, Arc::clone(&batch))).catch_unwind();
+        let completion = write.map(move |written| {
+            // The panic may have come before or after the commit.
+            let panicked = |_| Err(AppendError::Doubtful("the append panicked".into()));
+            let result = written.unwrap_or_else(panicked);
+            let took_ms = stopwatch.elapsed().as_secs_f64() * 1_000.0;
+            Completion::Appended { generation, id: batch.id, batch, result, took_ms }
+        });
+        Self(completion.fuse().boxed())
+    }
+
+    /// The end of the append, if it has ended and nobody was told yet.
+    pub(super) fn try_end(append: &mut Option<Self>) -> Option<Completion> {
+        append.as_mut()?.0.as_mut().now_or_never()
+    }
+
+    /// Waits for the end of the append. Without one, or when it was told already, this waits for ever.
+    pub(super) async fn end(append: &mut Option<Self>) -> Completion {
+        match append {
+            Some(append) => append.0.as_mut().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 pub(super) fn load(

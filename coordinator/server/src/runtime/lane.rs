@@ -16,14 +16,15 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use trine_engine::{CallKey, Command, LoadFailure, Message, Rejection, Release, Shard, Ticket};
-use trine_protocol::{Gid, Timestamp};
+use trine_protocol::Gid;
 
 use super::door::{Admission, OwnershipNews, Reply, signal};
-use super::in_flight::{self, Completion, Read};
+use super::in_flight::{self, Append, Completion, Read};
 use super::observe;
 use super::parts::Parts;
 use super::{Options, SubmitError};
 use stopping::{RECORD_WITHIN_HURRIED, Stopping};
+use time::Alarm;
 use trine_store::vitals;
 
 /// Most messages handled before the lane carries out their releases.
@@ -39,7 +40,7 @@ pub(super) struct Lane {
     generation: u64,
     tickets: HashMap<Ticket, Reply>,
     next_ticket: u64,
-    append_in_flight: bool,
+    append: Option<Append>,
     loads_in_flight: usize,
     /// Calls under way. They survive a loss of memory, so that the new shard does not make them a second time.
     calls_out: BTreeSet<(Gid, CallKey)>,
@@ -72,7 +73,7 @@ impl Lane {
             generation: 0,
             tickets: HashMap::new(),
             next_ticket: 0,
-            append_in_flight: false,
+            append: None,
             loads_in_flight: 0,
             calls_out: BTreeSet::new(),
             failures_in_a_row: 0,
@@ -98,35 +99,31 @@ impl Lane {
         let (stop, hurry) = (self.parts.stop.clone(), self.parts.hurry.clone());
         let mut wall = self.parts.clock.follow();
         wall.mark_changed();
+        let mut alarm = Alarm::new();
         loop {
             if wall.has_changed().unwrap_or(false) {
                 self.shard.handle_clock(wall.borrow_and_update().clone());
             }
+            self.pump();
+            // Also after handling: the next batch is sealed here as soon as the last append has ended.
+            self.start_append(&mut commands).await;
             let now = self.now();
-            // Also after handling: the next batch is sealed here as soon as the last append has ended (law L5).
-            self.pump(now);
             if self.is_over(now) {
                 break;
             }
             let wake = self.pause(now);
-            // The timer is made anew in each round, because every message may change when the shard must act next.
-            let timer = async {
-                match wake {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
             let open = self.stopping.is_none();
             tokio::select! {
                 // Completions first: they free memory and let the next append begin. Commands only add work.
                 biased;
+                completion = Append::end(&mut self.append) => self.complete(completion),
                 Some(completion) = self.completions.recv() => self.complete(completion),
                 () = stop.cancelled(), if open => self.begin_stop(&mut commands),
                 Some(admission) = commands.recv(), if open && !self.shard.is_full() => self.admit(admission),
                 Some(news) = news.recv(), if open => self.take_news(news),
                 Some(news) = self.again.recv(), if open => self.take_news(news),
                 Ok(()) = wall.changed(), if open => wall.mark_changed(),
-                () = timer, if !self.has_given_up() => {}
+                () = alarm.rings(wake), if !self.has_given_up() => {}
                 () = Stopping::over(self.stopping, now), if !open => self.wait_no_longer(),
                 () = hurry.cancelled(), if !open && !self.has_given_up() => self.give_up(RECORD_WITHIN_HURRIED),
             }
@@ -136,9 +133,8 @@ impl Lane {
         }
         // Clients that wait for an end are answered with the present status. Owed calls are derived again by the next owner.
         self.guarded(None, Shard::handle_stop);
-        let now = self.now();
         // Once more, to send the answers that `handle_stop` has released.
-        self.pump(now);
+        self.pump();
         // The rest wait for records that did not become durable in time. Nobody knows whether they will.
         for (_, reply) in self.tickets.drain() {
             let _ = reply.send(Err(SubmitError::Lost));
@@ -147,6 +143,9 @@ impl Lane {
 
     /// Handles the messages that have arrived already, so that one append serves all of them.
     fn drain(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+        if let Some(completion) = Append::try_end(&mut self.append) {
+            self.complete(completion);
+        }
         for _ in 0..DRAIN_MAX {
             let Ok(completion) = self.completions.try_recv() else { break };
             self.complete(completion);
@@ -226,7 +225,7 @@ impl Lane {
     fn complete(&mut self, completion: Completion) {
         match completion {
             Completion::Appended { generation, id, batch, result, took_ms } => {
-                self.append_in_flight = false;
+                self.append = None;
                 self.parts.metrics.batch_appended(batch.records.len(), took_ms / 1_000.0);
                 // Also for a batch of an older memory: the records are durable, whoever asked for them.
                 if let Ok(appended) = &result {
@@ -307,11 +306,30 @@ impl Lane {
         self.guarded(Some(&gid), |shard| shard.on_loaded(&gid, state, now));
     }
 
-    /// Carries out the releases of the shard, and starts the next append if none is in flight.
-    fn pump(&mut self, now: Timestamp) {
+    /// Starts the next append, if none is in flight and there is something to write (law L5).
+    async fn start_append(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+        if self.append.is_some() {
+            return;
+        }
+        // On a busy machine the tasks that are ready run first, and the messages that they send share this write. On an idle one
+        // there are none, and nothing is lost.
+        tokio::task::yield_now().await;
+        self.drain(commands);
+        self.pump();
+        let now = self.now();
+        if let Some(batch) = self.guarded(None, |shard| shard.poll_batch(now)).flatten() {
+            let (store, lane) = (&*self.parts.store, self.parts.index);
+            self.append = Some(Append::start(store, lane, self.generation, batch));
+        }
+        // Sealing decides which calls are due, and some of them may leave at once.
+        self.pump();
+    }
+
+    /// Carries out the releases of the shard.
+    fn pump(&mut self) {
         self.answer_waiters_if_stopping();
         // An append of the lost memory may still land. Reading before it ends would miss its records and decide on old state.
-        if self.refill && !self.append_in_flight {
+        if self.refill && self.append.is_none() {
             self.refill = false;
             self.start_refill();
         }
@@ -334,14 +352,6 @@ impl Lane {
             }
         }
         self.start_loads(loads);
-        // One append in flight per lane (law L5). Messages that arrive meanwhile form the next batch.
-        if !self.append_in_flight
-            && let Some(batch) = self.guarded(None, |shard| shard.poll_batch(now)).flatten()
-        {
-            self.append_in_flight = true;
-            let (lane, generation) = (self.parts.index, self.generation);
-            in_flight::append(&*self.parts.store, lane, generation, batch, self.completions_in.clone());
-        }
         self.parts.residents.store(self.shard.len() as u64, Ordering::Relaxed);
     }
 

@@ -74,9 +74,9 @@ impl Lane {
         match self.stopping {
             None => false,
             // Also the append: it may hold the answer of the last call.
-            Some(Stopping::Draining { .. }) => is_quiet && !self.append_in_flight,
+            Some(Stopping::Draining { .. }) => is_quiet && self.append.is_none(),
             // Reads under way do not count: no call would be made on their results.
-            Some(Stopping::GivenUp { until }) => !self.append_in_flight || until <= now,
+            Some(Stopping::GivenUp { until }) => self.append.is_none() || until <= now,
         }
     }
 

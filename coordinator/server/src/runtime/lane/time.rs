@@ -1,7 +1,9 @@
 //! The time that a lane gives to its shard, and whether the clock may decide.
 
+use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::time::{Instant, Sleep};
 use trine_protocol::Timestamp;
 
 use super::Lane;
@@ -10,6 +12,28 @@ use trine_clock as clock;
 
 /// How often a lane compares its clock again while the clock is wrong.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The timer of a lane.
+#[derive(Debug)]
+pub(super) struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    pub(super) fn new() -> Self {
+        Self(Box::pin(tokio::time::sleep(Duration::ZERO)))
+    }
+
+    /// Resolves after `wait`, or earlier. None: never.
+    pub(super) async fn rings(&mut self, wait: Option<Duration>) {
+        let Some(wait) = wait else { return std::future::pending().await };
+        let at = Instant::now() + wait;
+        // Every message may change when the shard must act next, mostly to a later time. To ring once for nothing costs less than
+        // to move the timer with every message. Waits are whole milliseconds, so a smaller difference is none.
+        if self.0.is_elapsed() || at + Duration::from_millis(1) < self.0.deadline() {
+            self.0.as_mut().reset(at);
+        }
+        self.0.as_mut().await;
+    }
+}
 
 impl Lane {
     /// Steady time now. First tells the shard whether the wall clock can be trusted, by comparing the clock with the store's. So a
