@@ -6,8 +6,11 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, MySql};
 use trine_protocol::Gid;
 
-/// The most rows of one statement. Statements have a power of two of rows up to this; more rows take several statements.
+/// The most rows of one statement. More rows take several statements.
 const ROWS_MAX: usize = 64;
+/// Up to this, each number of rows has a statement of its own, and above this each multiple. So at most two statements take the
+/// rows up to [`ROWS_MAX`]: each statement is a round trip.
+const ROWS_STEP: usize = 8;
 /// A statement takes no further row when it has this many bytes. Well below the smallest packet size that is accepted.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -94,9 +97,20 @@ impl Many {
             .map(|part| (part.len(), part.iter().fold(sqlx::query(vouched(self.text(part.len()))), &bind)))
             .collect()
     }
+
+    /// The same for look-ups: the last one is repeated up to a power of two, so that one statement takes all rows up to
+    /// [`ROWS_MAX`]. What is named twice is found once.
+    pub(super) fn lookups<T>(&self, rows: &[T], bind: impl Fn(Bound, &T) -> Bound) -> Vec<(usize, Bound)> {
+        let lookup = |part: &[T]| {
+            let places = part.len().next_power_of_two();
+            let filled = part.iter().chain(part.last().into_iter().cycle()).take(places);
+            (part.len(), filled.fold(sqlx::query(vouched(self.text(places))), &bind))
+        };
+        rows.chunks(ROWS_MAX).map(lookup).collect()
+    }
 }
 
-/// Splits rows into parts whose lengths are powers of two and whose bytes are bounded.
+/// Splits rows into parts with few different lengths, whose bytes are bounded.
 fn parts<T>(mut rows: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let mut parts = Vec::new();
     while !rows.is_empty() {
@@ -109,7 +123,7 @@ fn parts<T>(mut rows: &[T], weight: impl Fn(&T) -> usize) -> Vec<&[T]> {
         let fits = fits.count().max(1);
         // Rounded down, and the rest goes into the next part. Each length is a text of its own, and only so many texts
         // stay prepared.
-        let length = if fits.is_power_of_two() { fits } else { fits.next_power_of_two() / 2 };
+        let length = if fits <= ROWS_STEP { fits } else { fits - fits % ROWS_STEP };
         let (part, rest) = rows.split_at(length);
         parts.push(part);
         rows = rest;
@@ -154,7 +168,11 @@ mod tests {
             assert_eq!(parts.concat(), rows);
             lengths.extend(parts.iter().map(|part| part.len()));
         }
-        assert_eq!(lengths.into_iter().collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64]);
+        assert_eq!(
+            lengths.into_iter().collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32, 40, 48, 56, 64]
+        );
+        assert!((1..=ROWS_MAX).all(|count| parts(&vec![0; count], |_| 100).len() <= 2), "a round trip each");
     }
 
     #[test]

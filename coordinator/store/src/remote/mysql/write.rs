@@ -81,11 +81,7 @@ async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result
     // First, so that a conflict ends the database transaction before it locks index rows.
     run(connection, journal).await?;
     // After the insert, which waits for a retention that deletes these journals (see above).
-    let lookups = BEFORE.bound(
-        before,
-        |_| ROW_BYTES,
-        |query, (gid, seq)| query.bind(gid.as_str().to_owned()).bind(*seq),
-    );
+    let lookups = BEFORE.lookups(before, |query, (gid, seq)| query.bind(gid.as_str().to_owned()).bind(*seq));
     // Counted and not fetched: the batch is refused as a whole, and `append` looks up later which gid it was.
     for (expected, lookup) in lookups {
         let found: i64 = lookup.fetch_one(&mut *connection).await?.try_get(0)?;
