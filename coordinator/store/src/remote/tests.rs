@@ -86,7 +86,8 @@ impl Database {
     }
 
     fn options(&self, owner: &str) -> Options {
-        Options::new(&self.url, owner)
+        // More than the default: lanes race for gids here.
+        Options { lanes: 4, ..Options::new(&self.url, owner) }
     }
 
     async fn open(&self, owner: &str) -> Arc<dyn Store> {
