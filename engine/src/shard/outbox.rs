@@ -113,6 +113,16 @@ impl Outbox {
         self.forming.len()
     }
 
+    /// Records of this gid wait for the next batch.
+    pub(super) fn is_forming(&self, gid: &Gid) -> bool {
+        self.newest.contains_key(gid)
+    }
+
+    /// The records of this gid do not wait for others any more.
+    pub(super) fn press(&mut self, gid: &Gid) {
+        self.pressing.insert(gid.clone());
+    }
+
     /// Records of this gid are forming, and a batch is about to take them in.
     pub(super) fn is_pressing(&self, gid: &Gid) -> bool {
         self.pressing.contains(gid)

@@ -19,6 +19,11 @@ impl Resident {
         assert!(self.feed(&Input::Tick, cx).is_ok(), "time is never refused");
     }
 
+    /// Calls would rely on records that no batch holds yet.
+    fn is_forming(&self, outbox: &Outbox) -> bool {
+        !self.transaction.is_exposed_ahead() && outbox.is_forming(self.transaction.gid())
+    }
+
     pub(super) fn agenda(&self, cx: &Context<'_>) -> Agenda {
         let mut agenda = self.transaction.agenda(self.own(cx.now));
         if cx.distrusts_time {
@@ -71,6 +76,10 @@ impl Resident {
             let next = self.under_way.range(lowest..).next();
             let busy = next.is_some_and(|(other, _)| other.branch == key.branch);
             if !busy && !self.deferred.contains_key(&key) {
+                if self.is_forming(cx.outbox) {
+                    // What is owed may still change before the records are sealed, and sealing schedules again.
+                    return cx.outbox.press(cx.gid);
+                }
                 // Before it is withheld: from here on the branch is busy, also while the record is being written.
                 self.under_way.insert(key, CallStage::Withheld);
                 if let Some(call) = call(&self.transaction, key)

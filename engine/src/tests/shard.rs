@@ -24,7 +24,7 @@ use crate::input::{CallKey, Command, Input, Rejection};
 use crate::shard::{
     Batch, Call, Found, LoadFailure, Message, Release, ReplyOn, Shard, ShardOptions, Snapshot, Ticket,
 };
-use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
+use crate::spec::{CallPolicy, Draft, FinishOrder, OnExhausted, RetryPolicy};
 use crate::transaction::{Transaction, advance, decide};
 
 /// A shard with its store, driven by hand: nothing is written, read or answered unless the test says so.

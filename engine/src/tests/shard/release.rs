@@ -92,6 +92,24 @@ fn a_completion_of_another_batch_changes_nothing() {
 }
 
 #[test]
+fn a_call_that_one_record_of_a_batch_owes_and_a_later_one_does_not_is_not_made() {
+    let one_by_one = Draft { finish_order: FinishOrder::FirstToLast, ..declared(Pattern::Tcc, "a b") };
+    let mut bench = Bench::running(one_by_one);
+    bench.answer("done");
+    bench.answer("done");
+    bench.commit();
+    assert_eq!(bench.under_way(), ["g/a.confirm#1"]);
+    bench.send(2, "h", create(saga()));
+    bench.answer("done");
+    let by_hand = Command::Force { to: ForceTo::Committed, reason: "by hand".into(), by: None };
+    bench.send(3, "g", by_hand);
+    bench.commit();
+    bench.commit();
+    assert_eq!(bench.status("g"), Some(Status::Committed));
+    assert_eq!(bench.under_way(), ["h/a.action#1"], "the confirm of b is not owed any more");
+}
+
+#[test]
 fn a_waiter_is_told_the_end_or_at_its_time_what_is_durable_then() {
     let mut bench = Bench::new();
     bench.tell(
