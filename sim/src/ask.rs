@@ -1,6 +1,6 @@
 //! The requests of initiators and executors to a coordinator.
 
-use trine_engine::{Rejection, ReplyOn, Snapshot};
+use trine_engine::{ForceTo, Rejection, ReplyOn, Snapshot};
 use trine_protocol::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub(crate) enum Ask {
     Abort,
     /// Replay parked ops.
     Replay,
+    /// An operator settles it.
+    Force {
+        to: ForceTo,
+    },
     /// An executor resumes the workflow.
     Resume,
     /// A step of the workflow is done.
@@ -52,6 +56,7 @@ impl Question {
             | Ask::Commit
             | Ask::Abort
             | Ask::Replay
+            | Ask::Force { .. }
             | Ask::Resume
             | Ask::Record { .. }
             | Ask::Finish => ReplyOn::Durable,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use trine_engine::{Call, Command, Outcome, Payload, Rejection, Snapshot, Spec};
+use trine_engine::{
+    Branch, Call, Command, ForceTo, Outcome, Payload, Rejection, Snapshot, Spec, Transaction,
+};
 use trine_protocol::{Gid, Op, Pattern, Status};
 
 use crate::ask::{Ask, Question};
@@ -53,12 +55,20 @@ impl Initiated {
         }
     }
 
+    /// An operator settles what calls participants, if it may. The dialect's operators may give up what was decided and told.
+    pub(crate) fn is_forced(&self, rng: &mut Rng) -> Option<Ask> {
+        let by_calls = matches!(self.spec.pattern, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase);
+        let to = if rng.bool() { ForceTo::Committed } else { ForceTo::RolledBack };
+        (by_calls && self.spec.terms.is_none()).then_some(Ask::Force { to })
+    }
+
     pub(crate) fn command(&self, ask: Ask) -> Command {
         match ask {
             Ask::Create | Ask::Wait | Ask::WaitForQuiet => Command::Create(Arc::clone(&self.spec)),
             Ask::Commit => self.commit_age_ms.map_or(Command::Commit, |age_ms| Command::CommitAt { age_ms }),
             Ask::Abort => Command::Abort { reason: None },
             Ask::Replay => Command::Replay { branch: None },
+            Ask::Force { to } => Command::Force { to, reason: "by hand".into(), by: None },
             Ask::Resume => Command::Resume,
             Ask::Record { step } => self.executes().record(step),
             Ask::Finish => self.executes().finish(),
@@ -83,6 +93,33 @@ impl Initiated {
         executor.hear(question.ask, &told, durable).map_err(|error| format!("{}: {error}", self.gid))
     }
 
+    /// Checks an end that is told. True if it is told before the record of it is durable: then it must be certain. `teller` is
+    /// the memory that tells it.
+    pub(crate) fn is_told_early(
+        &self,
+        result: &Result<Snapshot, Rejection>,
+        durable: Option<Status>,
+        teller: Option<&Transaction>,
+    ) -> Result<bool, String> {
+        let Some(end) = result.as_ref().ok().map(|snapshot| snapshot.status) else { return Ok(false) };
+        if !end.is_settled() || durable == Some(end) {
+            return Ok(false);
+        }
+        let decided = match durable {
+            Some(Status::Committing) => Some(Status::Committed),
+            Some(Status::RollingBack) => Some(Status::RolledBack),
+            _ => None,
+        };
+        let has_phase_two = matches!(self.spec.pattern, Pattern::Saga | Pattern::Tcc | Pattern::TwoPhase);
+        let is_done = teller.is_some_and(|memory| {
+            memory.status() == end && memory.forced().is_none() && all_finished(memory)
+        });
+        if decided == Some(end) && has_phase_two && self.spec.terms.is_none() && is_done {
+            return Ok(true);
+        }
+        Err(format!("{}: {end} was told, {durable:?} is durable, {teller:#?} was remembered", self.gid))
+    }
+
     /// An answer arrives at the initiator. `may_be_absent` says that "no such transaction" would be true.
     pub(crate) fn hear(
         &mut self,
@@ -95,14 +132,12 @@ impl Initiated {
         let end = match (ask, result) {
             (_, Ok(snapshot)) => {
                 self.accepted = true;
-                if snapshot.status.is_settled() && durable != Some(snapshot.status) {
-                    return Err(format!("{gid}: {} was told, {durable:?} is durable", snapshot.status));
-                }
                 match ask {
                     Ask::Create
                     | Ask::Wait
                     | Ask::WaitForQuiet
                     | Ask::Replay
+                    | Ask::Force { .. }
                     | Ask::Resume
                     | Ask::Record { .. } => snapshot.status.is_settled().then_some(snapshot.status),
                     Ask::Finish => Some(self.executes().end()),
@@ -126,7 +161,12 @@ impl Initiated {
             (Ask::Replay, Err(Rejection::IllegalState { status, .. })) if status.is_settled() => {
                 Some(*status)
             }
-            (Ask::Commit | Ask::Abort, Err(Rejection::NotFound)) if may_be_absent => None,
+            // The opposite was decided, or is the end.
+            (Ask::Force { to }, Err(Rejection::IllegalState { .. })) => Some(match to {
+                ForceTo::Committed => Status::RolledBack,
+                ForceTo::RolledBack => Status::Committed,
+            }),
+            (Ask::Commit | Ask::Abort | Ask::Force { .. }, Err(Rejection::NotFound)) if may_be_absent => None,
             (_, Err(Rejection::Unavailable)) => None,
             (_, Err(rejection)) => return Err(format!("{gid}: {ask:?} was answered with: {rejection}")),
         };
@@ -153,7 +193,8 @@ impl Initiated {
                 if self.accepted { "accepted" } else { "asked for" }
             ));
         };
-        participants.check(&end)?;
+        // Whoever settles by hand answers for what the participants have.
+        end.forced().map_or_else(|| participants.check(&end), |_| Ok(()))?;
         self.executor.as_ref().map_or(Ok(()), |executor| executor.check_end(&end))?;
         if self.end.is_some_and(|told| told != end.status()) {
             return Err(format!("{gid}: {:?} was told, {} it is", self.end, end.status()));
@@ -165,6 +206,17 @@ impl Initiated {
             }
         }
     }
+}
+
+/// Every branch that phase two asks has answered.
+fn all_finished(settled: &Transaction) -> bool {
+    let asked = |branch: &&Branch| {
+        let spec = &branch.spec;
+        let committed = settled.status() == Status::Committed;
+        let target = if committed { &spec.on_commit } else { &spec.on_rollback };
+        branch.exposed && !branch.read_only && target.is_some()
+    };
+    settled.branches().iter().filter(asked).all(|branch| branch.finish.is_done())
 }
 
 /// A call arrives: at a participant, or, if it is a check, at the initiator.
@@ -183,9 +235,10 @@ pub(crate) fn arrive(
         let no = Outcome::Refused { reason: "it did not commit".into() };
         return (if yes { done(false) } else { no }, None);
     };
-    let happened = participants.execute(&call.gid, call.pattern, branch, call.op());
+    let happened = participants.execute(&call.gid, call.pattern, branch, call.op(), call.fence);
     let outcome = match happened {
         Happened::Hanging => Outcome::Refused { reason: "it was undone".into() },
+        Happened::Fenced => Outcome::Unknown,
         // Every third branch only reads.
         Happened::Effect | Happened::Duplicate | Happened::Empty => {
             done(call.op() == Op::Prepare && branch % 3 == 2)

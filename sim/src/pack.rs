@@ -10,13 +10,16 @@ mod member;
 mod shared;
 
 use fastrand::Rng;
-use trine_engine::{Answer, Batch, Call, CallReport, Message, Outcome, ParkCause, Release, Ticket};
+use trine_engine::{
+    Answer, Batch, Call, CallReport, Message, Outcome, ParkCause, Release, Ticket, Transaction,
+};
 use trine_protocol::{Gid, Timestamp};
 
 use crate::ask::{Ask, Question};
 use crate::clock::{Clock, START};
 use crate::initiator::{Initiated, arrive};
 use crate::participants::{Happened, Participants};
+use crate::steps::Steps;
 use crate::verdict::PackVerdict;
 use member::{Append, Asked, Member};
 use shared::{Appended, Shared};
@@ -35,6 +38,7 @@ pub struct Pack {
     sets_clocks: bool,
     shared: Shared,
     participants: Participants,
+    steps: Steps,
     now: Timestamp,
     initiated: Vec<Initiated>,
     tickets: u64,
@@ -59,6 +63,7 @@ impl Pack {
             sets_clocks,
             shared: Shared::default(),
             participants: Participants::default(),
+            steps: Steps::default(),
             now: START,
             initiated: Vec::new(),
             tickets: 0,
@@ -132,7 +137,7 @@ impl Pack {
             Some(Append::Sent(batch)) => {
                 let conflicts = self.append(m, &batch)?;
                 self.verdict.landed_unseen += u64::from(!self.members[m].is_running());
-                self.members[m].append = Some(Append::Landed(batch.id, conflicts));
+                self.members[m].append = Some(Append::Landed(batch, conflicts));
             }
             other => self.members[m].append = other,
         }
@@ -143,9 +148,10 @@ impl Pack {
     fn acknowledge(&mut self, m: usize) -> Result<(), String> {
         self.land(m)?;
         let member = &mut self.members[m];
-        if let Some(Append::Landed(id, conflicts)) = member.append.take() {
+        if let Some(Append::Landed(batch, conflicts)) = member.append.take() {
             self.verdict.conflicts += conflicts.len() as u64;
-            member.shard.on_committed(id, &conflicts, member.now(self.now));
+            member.memories.acknowledged(&batch, &conflicts);
+            member.shard.on_committed(batch.id, &conflicts, member.now(self.now));
         }
         Ok(())
     }
@@ -167,7 +173,14 @@ impl Pack {
         }
         let (gid, found) = member.read.swap_remove(self.rng.usize(..member.read.len()));
         self.verdict.reads_outdated += u64::from(found != self.shared.read(m, &gid));
-        member.shard.on_loaded(&gid, Ok(found), member.now(self.now));
+        let is_new = member.shard.resident(&gid).is_none();
+        member.shard.on_loaded(&gid, Ok(found.clone()), member.now(self.now));
+        match found.filter(|_| is_new) {
+            Some(found) if member.shard.resident(&gid).is_some() => member.memories.read(&gid, &found),
+            // The read was older than news of its owner, or than a command.
+            Some(found) => member.memories.read_in_vain(&gid, &found),
+            None => {}
+        }
     }
 
     fn hear_claim(&mut self, m: usize) {
@@ -209,11 +222,26 @@ impl Pack {
 
     fn answer_with(&mut self, m: usize, call: Call, outcome: Outcome, parks: Option<ParkCause>) {
         self.verdict.answers_to_zombies += u64::from(self.shared.owner(&call.gid) != Some(m));
+        self.steps.answer(&call, &outcome);
         let random_permille = self.rng.u32(0..=1_000);
         let answer = Answer { outcome, parks, report: CallReport::default(), random_permille };
         let member = &mut self.members[m];
         let now = member.now(self.now);
         member.shard.handle(Message::Answer { gid: call.gid, key: call.key, answer }, now);
+    }
+
+    /// A call arrives for which its coordinator waits. A barrier never refuses the coordinator that drives the transaction.
+    fn execute_of(&mut self, m: usize, call: &Call) -> Result<Outcome, String> {
+        let fenced = self.verdict.fenced;
+        let outcome = self.execute(call);
+        let member = &self.members[m];
+        let journal_seq = self.shared.store.state(&call.gid).map_or(0, Transaction::seq);
+        let drives = self.shared.owner(&call.gid) == Some(m) && member.shard.drives(&call.gid);
+        let is_current = drives && !member.claimed.contains(&call.gid) && !member.lapse_due;
+        if self.verdict.fenced > fenced && is_current && member.memories.is_current(call, journal_seq) {
+            return Err(format!("{} {:?} was refused for its fence {}", call.gid, call.key, call.fence));
+        }
+        Ok(outcome)
     }
 
     fn execute(&mut self, call: &Call) -> Outcome {
@@ -222,6 +250,7 @@ impl Pack {
             Some(Happened::Hanging) => self.verdict.hanging += 1,
             Some(Happened::Empty) => self.verdict.empty += 1,
             Some(Happened::Duplicate) => self.verdict.duplicates += 1,
+            Some(Happened::Fenced) => self.verdict.fenced += 1,
             Some(Happened::Effect) | None => {}
         }
         outcome
@@ -242,9 +271,17 @@ impl Pack {
                     }
                 }
                 let member = &mut self.members[m];
+                member.memories.keep(|gid| member.shard.knows(gid));
                 match member.shard.poll_batch(member.now(self.now)) {
                     Some(_) if member.append.is_some() => return Err("two batches are in flight".into()),
-                    Some(batch) => member.append = Some(Append::Sent(batch)),
+                    Some(batch) => {
+                        let held = member.memories.sealed(&batch, &self.initiated)?;
+                        self.verdict.narrowed += held.narrowed;
+                        self.verdict.not_narrowed += held.not_narrowed;
+                        self.verdict.taken_over += held.taken_over;
+                        self.verdict.rode_along += held.rode_along;
+                        member.append = Some(Append::Sent(batch));
+                    }
                     None => break,
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trine_engine::{FinishOrder, Transaction};
+use trine_engine::{Call, FinishOrder, Transaction};
 use trine_protocol::{Gid, Op, Pattern, Status};
 
 /// The effect of a call.
@@ -16,6 +16,8 @@ pub enum Happened {
     Empty,
     /// An op after its undo: no effect.
     Hanging,
+    /// Its fence is lower than one that the branch has seen: no effect.
+    Fenced,
 }
 
 /// All participants of all transactions.
@@ -24,11 +26,15 @@ pub struct Participants {
     /// The first call of each op that was not refused, with its position in the order of all calls.
     seen: BTreeMap<(Gid, u32, Op), usize>,
     effects: BTreeMap<(Gid, u32, Op), u32>,
+    /// The highest fence that each branch has seen.
+    fences: BTreeMap<(Gid, u32), u64>,
 }
 
 impl Participants {
-    /// Runs one op behind the barrier, in one local transaction.
-    pub fn execute(&mut self, gid: &Gid, pattern: Pattern, branch: u32, op: Op) -> Happened {
+    /// Runs one op behind the barrier, in one local transaction. The rules are those of `sdk/src/barrier/rules.rs`.
+    pub fn execute(&mut self, gid: &Gid, pattern: Pattern, branch: u32, op: Op, fence: u64) -> Happened {
+        let highest = self.fences.get(&(gid.clone(), branch)).copied().unwrap_or_default();
+        self.raise_fence(gid, branch, fence);
         let of = |op: Op| (gid.clone(), branch, op);
         let undo = Op::on_rollback(pattern);
         let forward = Op::forward(pattern);
@@ -38,12 +44,28 @@ impl Participants {
         if op == forward && undo.is_some_and(|undo| self.seen.contains_key(&of(undo))) {
             return Happened::Hanging;
         }
+        // What is on record is answered from there, whatever the fence.
+        if fence < highest {
+            return Happened::Fenced;
+        }
         self.seen.insert(of(op), self.seen.len());
         if Some(op) == undo && !self.seen.contains_key(&of(forward)) {
             return Happened::Empty;
         }
         *self.effects.entry(of(op)).or_default() += 1;
         Happened::Effect
+    }
+
+    /// A call arrives, and its op is not done now. What it did is rolled back; its fence is kept.
+    pub fn put_off(&mut self, call: &Call) {
+        if let Some(branch) = call.key.branch {
+            self.raise_fence(&call.gid, branch, call.fence);
+        }
+    }
+
+    fn raise_fence(&mut self, gid: &Gid, branch: u32, fence: u64) {
+        let highest = self.fences.entry((gid.clone(), branch)).or_default();
+        *highest = fence.max(*highest);
     }
 
     fn effects(&self, gid: &Gid, branch: u32, op: Option<Op>) -> u32 {

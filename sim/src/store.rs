@@ -10,6 +10,8 @@ use trine_protocol::Gid;
 pub struct Store {
     journals: BTreeMap<Gid, Vec<Record>>,
     states: BTreeMap<Gid, Transaction>,
+    /// Every state that was durable at the end of an append, by seq.
+    history: BTreeMap<Gid, BTreeMap<u64, Transaction>>,
 }
 
 impl Store {
@@ -30,6 +32,8 @@ impl Store {
                 self.states.insert(gid.clone(), state.map_err(|corrupt: Corrupt| corrupt.to_string())?);
                 journal.push(record.clone());
             }
+            let state = &self.states[gid];
+            self.history.entry(gid.clone()).or_default().insert(state.seq(), state.clone());
         }
         Ok(conflicts)
     }
@@ -37,6 +41,16 @@ impl Store {
     /// Folds the journal of a gid, as a coordinator does when it loads the transaction.
     pub fn load(&self, gid: &Gid) -> Option<Transaction> {
         self.journals.get(gid).and_then(|records| Transaction::fold(records).ok().flatten())
+    }
+
+    /// The records of a gid.
+    pub fn records(&self, gid: &Gid) -> &[Record] {
+        self.journals.get(gid).map_or(&[], Vec::as_slice)
+    }
+
+    /// The state with this seq, if it was durable at the end of an append.
+    pub fn state_at(&self, gid: &Gid, seq: u64) -> Option<&Transaction> {
+        self.history.get(gid)?.get(&seq)
     }
 
     /// The durable state.

@@ -73,6 +73,26 @@ verdict! {
         executors_died,
         /// Who waited for quiet and was told before the end.
         told_quiet,
+        /// Rollbacks that left out branches which were never owed.
+        narrowed,
+        /// Rollbacks of sagas exposed ahead that undid everything exposed, because nobody knew better.
+        not_narrowed,
+        /// Records of takeovers.
+        taken_over,
+        /// Ends told before their records.
+        told_early,
+        /// Steps called again after a coordinator had heard that they were done.
+        repeated,
+        /// Answers of steps that were written together with other records.
+        rode_along,
+        /// Calls refused for their fence.
+        fenced,
+        /// Memories lost in a panic.
+        panics,
+        /// Calls that the network delivered twice.
+        delivered_twice,
+        /// Transactions settled by hand.
+        forced,
     }
 }
 
@@ -139,6 +159,26 @@ verdict! {
         executors_died,
         /// Who waited for quiet and was told before the end.
         told_quiet,
+        /// Rollbacks that left out branches which were never owed.
+        narrowed,
+        /// Rollbacks of sagas exposed ahead that undid everything exposed, because nobody knew better.
+        not_narrowed,
+        /// Records of takeovers.
+        taken_over,
+        /// Ends told before their records.
+        told_early,
+        /// Steps called again after a coordinator had heard that they were done.
+        repeated,
+        /// Answers of steps that were written together with other records.
+        rode_along,
+        /// Calls refused for their fence.
+        fenced,
+        /// Memories lost in a panic.
+        panics,
+        /// Calls that the network delivered twice.
+        delivered_twice,
+        /// Transactions settled by hand.
+        forced,
         /// Transactions that had exactly one driver when the faults had stopped.
         driven_by_one,
     }

@@ -1,6 +1,7 @@
 //! The run of one seed with one coordinator: first with faults, then without.
 
 mod answers;
+mod loss;
 mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,9 @@ use trine_protocol::{Gid, Timestamp};
 use crate::ask::{Ask, Question};
 use crate::clock::{CALM_MS_MAX, Clock, START};
 use crate::initiator::Initiated;
+use crate::memories::Memories;
 use crate::participants::Participants;
+use crate::steps::Steps;
 use crate::store::Store;
 use crate::verdict::Verdict;
 
@@ -20,8 +23,10 @@ const TRANSACTIONS: usize = 12;
 const FAULTY_STEPS: usize = 400;
 const CALM_STEPS_MAX: usize = 10_000;
 const SHARE_OF_CRASHES: usize = 60;
+const SHARE_OF_PANICS: usize = 120;
 const SHARE_OF_CLOCKS_SET: usize = 80;
 const SHARE_OF_DEAD_EXECUTORS: usize = 4;
+const SHARE_OF_FORCED: usize = 60;
 
 /// The run of one seed.
 #[derive(Debug)]
@@ -46,7 +51,8 @@ pub struct Walk {
     late_write: Option<Vec<Record>>,
     /// Gids whose journal grew without the shard.
     overtaken: BTreeSet<Gid>,
-    fences: BTreeMap<Gid, u64>,
+    memories: Memories,
+    steps: Steps,
     verdict: Verdict,
 }
 
@@ -73,7 +79,8 @@ impl Walk {
             batch: None,
             late_write: None,
             overtaken: BTreeSet::new(),
-            fences: BTreeMap::new(),
+            memories: Memories::default(),
+            steps: Steps::default(),
             verdict: Verdict::default(),
         }
     }
@@ -97,6 +104,9 @@ impl Walk {
         if self.one_in(SHARE_OF_CRASHES) {
             return self.crash();
         }
+        if self.one_in(SHARE_OF_PANICS) {
+            return self.panic();
+        }
         if self.sets_clock && self.one_in(SHARE_OF_CLOCKS_SET) {
             self.set_clock();
         }
@@ -108,7 +118,7 @@ impl Walk {
             4 => self.faulty_load(),
             5 => self.arrive_late()?,
             6 => self.pass_time(),
-            _ => self.faulty_answer(),
+            _ => self.faulty_answer()?,
         }
         Ok(())
     }
@@ -134,9 +144,15 @@ impl Walk {
             return;
         }
         let index = self.rng.usize(..self.initiated.len());
-        if let Some(ask) = self.initiated[index].acts(&mut self.rng) {
+        let forced = if self.one_in(SHARE_OF_FORCED) { self.force(index) } else { None };
+        if let Some(ask) = forced.or_else(|| self.initiated[index].acts(&mut self.rng)) {
             self.ask(index, ask);
         }
+    }
+
+    fn force(&mut self, index: usize) -> Option<Ask> {
+        self.store.state(&self.initiated[index].gid)?;
+        self.initiated[index].is_forced(&mut self.rng)
     }
 
     fn ask(&mut self, index: usize, ask: Ask) {
@@ -169,6 +185,7 @@ impl Walk {
         let conflicts = self.store.append(&batch.records)?;
         self.verdict.conflicts += conflicts.len() as u64;
         self.overtaken.retain(|gid| !conflicts.contains(gid));
+        self.memories.acknowledged(&batch, &conflicts);
         let now = self.steady();
         self.shard.on_committed(batch.id, &conflicts, now);
         Ok(())
@@ -189,7 +206,8 @@ impl Walk {
             _ => self.verdict.commits_failed += 1,
         }
         let now = self.steady();
-        self.shard.on_commit_failed(batch.id, now);
+        let forgotten = self.shard.on_commit_failed(batch.id, now);
+        self.memories.forgotten(&forgotten);
         Ok(())
     }
 
@@ -199,6 +217,9 @@ impl Walk {
             let owned = |transaction| Found { transaction, owned: true };
             let found = found.map(|()| self.store.load(&gid).map(owned));
             let now = self.steady();
+            if let (Ok(Some(found)), None) = (&found, self.shard.resident(&gid)) {
+                self.memories.read(&gid, found);
+            }
             self.shard.on_loaded(&gid, found, now);
         }
     }
@@ -229,32 +250,6 @@ impl Walk {
         self.shard.handle_timeout(now);
     }
 
-    /// The process dies. Its memory and connections are gone, and its messages under way may or may not arrive.
-    fn crash(&mut self) -> Result<(), String> {
-        self.verdict.crashes += 1;
-        if let Some(batch) = self.batch.take()
-            && self.rng.bool()
-        {
-            self.store.append(&batch.records)?;
-        }
-        for call in std::mem::take(&mut self.calls) {
-            match self.rng.u8(..3) {
-                0 => drop(self.execute(&call)),
-                1 => self.late_calls.push(call),
-                _ => {}
-            }
-        }
-        self.shard = Shard::new(ShardOptions::default());
-        self.has_lost_time |= self.clock.was_set();
-        self.clock = self.clock.restarted();
-        (self.loads, self.asked, self.overtaken) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let unfinished = self.store.states().filter(|state| !state.status().is_settled());
-        for gid in unfinished.map(|state| state.gid().clone()).collect::<Vec<_>>() {
-            self.shard.handle_wanted(&gid);
-        }
-        Ok(())
-    }
-
     /// The phase without faults: everything settles, and every request is answered.
     fn settle(&mut self) -> Result<(), String> {
         for index in 0..self.initiated.len() {
@@ -273,7 +268,7 @@ impl Walk {
             } else if !self.loads.is_empty() {
                 self.load(Ok(()));
             } else if let Some(call) = self.calls.pop() {
-                let outcome = self.execute(&call);
+                let outcome = self.execute_current(&call)?;
                 self.answer(call, outcome);
             } else if self.late_calls.is_empty() && self.all_settled() {
                 return Ok(());
@@ -336,10 +331,18 @@ impl Walk {
                     Release::Load(gid) => self.loads.push(gid),
                 }
             }
+            self.memories.keep(|gid| self.shard.knows(gid));
             let now = self.steady();
             match self.shard.poll_batch(now) {
                 Some(_) if self.batch.is_some() => return Err("two batches are in flight".into()),
-                Some(batch) => self.batch = Some(batch),
+                Some(batch) => {
+                    let held = self.memories.sealed(&batch, &self.initiated)?;
+                    self.verdict.narrowed += held.narrowed;
+                    self.verdict.not_narrowed += held.not_narrowed;
+                    self.verdict.taken_over += held.taken_over;
+                    self.verdict.rode_along += held.rode_along;
+                    self.batch = Some(batch);
+                }
                 None => return Ok(()),
             }
         }

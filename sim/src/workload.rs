@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use trine_engine::{
-    BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
+    BranchSpec, CallPolicy, Digest, Draft, Exposure, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
 };
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target};
 
@@ -64,6 +64,12 @@ fn finish_order(rng: &mut Rng, pattern: Pattern) -> FinishOrder {
     }
 }
 
+/// Two of three sagas in the native dialect are exposed ahead.
+fn exposure(rng: &mut Rng, pattern: Pattern, dialect: bool) -> Exposure {
+    let ahead = pattern == Pattern::Saga && !dialect && rng.u8(..3) > 0;
+    if ahead { Exposure::Ahead } else { Exposure::Exact }
+}
+
 fn workflow(rng: &mut Rng) -> Draft {
     Draft {
         open: true,
@@ -76,7 +82,8 @@ fn workflow(rng: &mut Rng) -> Draft {
 
 /// A transaction to run.
 pub(crate) fn spec(rng: &mut Rng) -> Spec {
-    let pattern = Pattern::ALL[rng.usize(..Pattern::ALL.len())];
+    // Twice as many sagas as others: they are exposed ahead or exactly.
+    let pattern = *Pattern::ALL.get(rng.usize(..=Pattern::ALL.len())).unwrap_or(&Pattern::Saga);
     let draft = if pattern == Pattern::Workflow { workflow(rng) } else { branches(rng, pattern) };
     draft.build().unwrap_or_else(|error| unreachable!("the workload builds what can be built: {error}"))
 }
@@ -95,6 +102,7 @@ fn branches(rng: &mut Rng, pattern: Pattern) -> Draft {
         deadline_ms: (silent || (pattern != Pattern::Message && rng.u8(..) < 64)).then_some(20_000),
         start_delay_ms: if !open && rng.u8(..) < 32 { 1_000 } else { 0 },
         finish_order: finish_order(rng, pattern),
+        exposure: exposure(rng, pattern, dialect),
         terms: dialect.then(|| "another".into()),
         ..Draft::new(pattern)
     }

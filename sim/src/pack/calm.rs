@@ -1,5 +1,7 @@
 //! The phase without faults: each transaction gets exactly one driver, then everything settles and every memory is empty.
 
+use trine_engine::ShardOptions;
+
 use super::Pack;
 use crate::ask::Ask;
 use crate::clock::CALM_MS_MAX;
@@ -37,7 +39,7 @@ impl Pack {
                 (0..self.members.len()).filter(|&m| !self.members[m].calls.is_empty()).collect();
             if !callers.is_empty() {
                 let m = callers[self.rng.usize(..callers.len())];
-                self.answer_one(m);
+                self.answer_one(m)?;
             } else if self.is_over() {
                 return Ok(());
             } else if let Some((index, ask)) = self.executor_acts() {
@@ -66,6 +68,8 @@ impl Pack {
         for _ in 0..LOOKS_MAX {
             let before = self.shared.appends();
             self.members.iter_mut().for_each(|member| member.lapse_due = true);
+            // Records that wait for others are written, so that their transactions can be read again.
+            self.now = self.now.plus_millis(ShardOptions::DEFAULT.lazy_after_ms);
             self.be_quiet()?;
             (0..self.members.len()).for_each(|m| self.reconcile(m));
             self.be_quiet()?;
@@ -100,11 +104,12 @@ impl Pack {
         }
     }
 
-    fn answer_one(&mut self, m: usize) {
+    fn answer_one(&mut self, m: usize) -> Result<(), String> {
         if let Some(call) = self.members[m].calls.pop() {
-            let outcome = self.execute(&call);
+            let outcome = self.execute_of(m, &call)?;
             self.answer(m, call, outcome);
         }
+        Ok(())
     }
 
     /// An executor with a request that is not sent yet.

@@ -6,23 +6,18 @@ use trine_protocol::{Pattern, Status};
 use super::member::Asked;
 use super::{Pack, SKEW_MS_MAX};
 use crate::ask::Question;
+use crate::memories::is_ahead;
 
 impl Pack {
     /// Checks a call. A zombie may repeat a call that was once owed. No member may make a call that no durable state has owed.
     pub(super) fn check_call(&mut self, m: usize, call: &Call) -> Result<(), String> {
         let what = format!("coordinator {m} called {} {:?}", call.gid, call.key);
-        if !self.shared.ever_owed(&call.gid, call.key, call.fence) {
-            return Err(format!("{what}, which its fence {} has not owed", call.fence));
-        }
         let member = &mut self.members[m];
+        member.memories.check_call(call, self.shared.store.state_at(&call.gid, call.fence))?;
+        self.verdict.repeated += u64::from(self.steps.call(call) && is_ahead(&self.initiated, &call.gid));
         if !member.shard.drives(&call.gid) {
             return Err(format!("{what}, which it does not drive"));
         }
-        let fence = member.fences.entry(call.gid.clone()).or_default();
-        if call.fence < *fence {
-            return Err(format!("{what}: its fence went back from {fence} to {}", call.fence));
-        }
-        *fence = call.fence;
         if call.pattern == Pattern::Workflow {
             self.verdict.callbacks += 1;
             let called = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
@@ -63,6 +58,8 @@ impl Pack {
         let elsewhere = settled && self.shared.owner(&initiated.gid) != Some(m);
         self.verdict.told_elsewhere += u64::from(elsewhere);
         let durable = self.shared.store.state(&initiated.gid).map(|state| state.status());
+        let teller = member.shard.resident(&initiated.gid);
+        self.verdict.told_early += u64::from(initiated.is_told_early(result, durable, teller)?);
         initiated.hear(question.ask, result, durable, absent)
     }
 
@@ -84,6 +81,9 @@ impl Pack {
 
     pub(super) fn check_end(&mut self) -> Result<(), String> {
         for initiated in &self.initiated {
+            self.steps.check_end(self.shared.store.records(&initiated.gid))?;
+            let end = self.shared.store.state(&initiated.gid);
+            self.verdict.forced += u64::from(end.is_some_and(|end| end.forced().is_some()));
             match initiated.check_end(&self.shared.store, &self.participants)? {
                 Status::Committed => self.verdict.committed += 1,
                 _ => self.verdict.rolled_back += 1,

@@ -1,20 +1,25 @@
 //! The faults.
 
-use trine_engine::{LoadFailure, Message, Outcome, ParkCause};
+use std::collections::BTreeMap;
+
+use trine_engine::{LoadFailure, Message, Outcome, ParkCause, Wall};
 use trine_protocol::Op;
 
-use super::member::{Append, Member};
+use super::member::{Append, Member, new_shard};
 use super::{ANY_TIME, Pack};
 use crate::ask::Ask;
 use crate::initiator::Initiated;
+use crate::memories::Memories;
 
 const TRANSACTIONS: usize = 12;
 const SHARE_OF_CRASHES: usize = 100;
+const SHARE_OF_PANICS: usize = 150;
 const SHARE_OF_PAUSES: usize = 50;
 const SHARE_OF_SLOW_HEARTBEATS: usize = 60;
 const SHARE_OF_CLOCKS_SET: usize = 100;
 const PAUSE_STEPS: usize = 60;
 const SHARE_OF_DEAD_EXECUTORS: usize = 4;
+const SHARE_OF_FORCED: usize = 60;
 const CLAIM_MAX: usize = 4;
 
 impl Pack {
@@ -23,6 +28,9 @@ impl Pack {
         let any = self.rng.usize(..self.members.len());
         if self.one_in(SHARE_OF_CRASHES) {
             return self.crash(any);
+        }
+        if self.one_in(SHARE_OF_PANICS) && self.members[any].is_running() {
+            return self.panic(any);
         }
         if self.one_in(SHARE_OF_PAUSES) && self.members[any].is_running() {
             self.verdict.pauses += 1;
@@ -60,7 +68,7 @@ impl Pack {
             }
             17 if self.one_in(4) => self.reconcile(m),
             // Calls take long, so that transactions change their owner during a call.
-            18..=20 => self.faulty_answer(m),
+            18..=20 => self.faulty_answer(m)?,
             _ => {}
         }
         Ok(())
@@ -128,6 +136,28 @@ impl Pack {
         Ok(())
     }
 
+    /// The shard of a member panics: its memory is lost. The process, its calls and its append go on.
+    fn panic(&mut self, m: usize) -> Result<(), String> {
+        self.verdict.panics += 1;
+        let member = &mut self.members[m];
+        member.shard = new_shard();
+        member.shard.handle_clock(Wall::new(member.clock.wall.lead_ms()));
+        for call in &member.calls {
+            member.shard.handle_under_way(&call.gid, call.key);
+        }
+        (member.asked, member.memories) = (BTreeMap::new(), Memories::default());
+        (member.reads, member.read) = (Vec::new(), Vec::new());
+        if let Some(Append::Sent(batch)) = member.append.take() {
+            if self.rng.bool() {
+                self.late_appends.push((m, batch));
+            } else {
+                self.append(m, &batch)?;
+            }
+        }
+        self.bring_back(m, ANY_TIME);
+        Ok(())
+    }
+
     fn initiate(&mut self, m: usize) {
         let last = self.initiated.len();
         self.initiated.push(Initiated::new(&mut self.rng, last));
@@ -139,13 +169,15 @@ impl Pack {
             return;
         }
         let index = self.rng.usize(..self.initiated.len());
-        let ask = if self.one_in(8) && self.exists(index) {
-            // An operator may ask any member, not only the owner.
+        // An operator may ask any member, not only the owner.
+        let by_hand = if self.one_in(SHARE_OF_FORCED) && self.exists(index) {
+            self.initiated[index].is_forced(&mut self.rng)
+        } else if self.one_in(8) && self.exists(index) {
             Some(Ask::Replay)
         } else {
-            self.initiated[index].acts(&mut self.rng)
+            None
         };
-        if let Some(ask) = ask {
+        if let Some(ask) = by_hand.or_else(|| self.initiated[index].acts(&mut self.rng)) {
             self.ask(m, index, ask);
         }
     }
@@ -161,7 +193,7 @@ impl Pack {
         }
         let id = match self.members[m].append.take() {
             None => return Ok(()),
-            Some(Append::Landed(id, _)) => id,
+            Some(Append::Landed(batch, _)) => batch.id,
             Some(Append::Sent(batch)) => {
                 let id = batch.id;
                 match fault {
@@ -174,7 +206,8 @@ impl Pack {
         };
         self.verdict.doubtful += 1;
         let member = &mut self.members[m];
-        member.shard.on_commit_failed(id, member.now(self.now));
+        let forgotten = member.shard.on_commit_failed(id, member.now(self.now));
+        member.memories.forgotten(&forgotten);
         Ok(())
     }
 
@@ -229,10 +262,10 @@ impl Pack {
         }
     }
 
-    fn faulty_answer(&mut self, m: usize) {
+    fn faulty_answer(&mut self, m: usize) -> Result<(), String> {
         let count = self.members[m].calls.len();
         if count == 0 {
-            return;
+            return Ok(());
         }
         let call = self.members[m].calls.swap_remove(self.rng.usize(..count));
         let forward = call.op() == Op::forward(call.pattern) && call.op().may_be_refused();
@@ -244,28 +277,42 @@ impl Pack {
             }
             0 => {
                 self.verdict.conflicts_answered += 1;
-                return self.answer_with(m, call, Outcome::Unknown, Some(ParkCause::Conflict));
+                self.answer_with(m, call, Outcome::Unknown, Some(ParkCause::Conflict));
+                return Ok(());
             }
             1 => {
-                self.execute(&call);
+                self.execute_of(m, &call)?;
                 Outcome::Unknown
             }
             2 => {
                 self.late_calls.push(call.clone());
                 Outcome::Unknown
             }
-            3 => Outcome::Ongoing { retry_after_ms: Some(100) },
-            5 => Outcome::ClientError,
+            3 => {
+                self.participants.put_off(&call);
+                Outcome::Ongoing { retry_after_ms: Some(100) }
+            }
+            5 => {
+                self.participants.put_off(&call);
+                Outcome::ClientError
+            }
+            6 => {
+                self.verdict.delivered_twice += 1;
+                self.late_calls.push(call.clone());
+                self.execute_of(m, &call)?
+            }
             4 => {
                 let member = &mut self.members[m];
                 let now = member.now(self.now);
                 let retry_at = now.plus_millis(50);
                 let reason = self.rng.bool().then(|| "nobody there".to_owned());
                 let message = Message::NotSent { gid: call.gid, key: call.key, retry_at, reason };
-                return member.shard.handle(message, now);
+                member.shard.handle(message, now);
+                return Ok(());
             }
-            _ => self.execute(&call),
+            _ => self.execute_of(m, &call)?,
         };
         self.answer(m, call, outcome);
+        Ok(())
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use trine_engine::{Batch, BatchId, Call, Found, Shard, ShardOptions, Ticket};
+use trine_engine::{Batch, Call, Found, Shard, ShardOptions, Ticket};
 use trine_protocol::{Gid, Timestamp};
 
 use crate::ask::Question;
 use crate::clock::Clock;
+use crate::memories::Memories;
 
 /// A transaction with a longer wait leaves memory.
 const EVICT_AFTER_MS: u64 = 10_000;
@@ -17,7 +18,7 @@ pub(super) enum Append {
     /// Not yet at the store.
     Sent(Batch),
     /// Durable, except for the gids that conflicted; not yet acknowledged.
-    Landed(BatchId, Vec<Gid>),
+    Landed(Batch, Vec<Gid>),
 }
 
 /// A request that a member has not answered yet.
@@ -43,7 +44,7 @@ pub(super) struct Member {
     pub(super) read: Vec<(Gid, Option<Found>)>,
     /// Adopted gids that are not in memory yet.
     pub(super) claimed: VecDeque<Gid>,
-    pub(super) fences: BTreeMap<Gid, u64>,
+    pub(super) memories: Memories,
     /// Steps for which it is still paused.
     pub(super) paused: usize,
     /// Steps after which it starts again, with empty memory.
@@ -54,11 +55,15 @@ pub(super) struct Member {
     pub(super) lapse_due: bool,
 }
 
+pub(super) fn new_shard() -> Shard {
+    let (evict_after_ms, refresh_after_ms) = (EVICT_AFTER_MS, Some(2_000));
+    Shard::new(ShardOptions { evict_after_ms, refresh_after_ms, ..ShardOptions::default() })
+}
+
 impl Member {
     pub(super) fn new(clock: Clock) -> Self {
-        let (evict_after_ms, refresh_after_ms) = (EVICT_AFTER_MS, Some(2_000));
         Self {
-            shard: Shard::new(ShardOptions { evict_after_ms, refresh_after_ms, ..ShardOptions::default() }),
+            shard: new_shard(),
             clock,
             asked: BTreeMap::new(),
             calls: Vec::new(),
@@ -66,7 +71,7 @@ impl Member {
             reads: Vec::new(),
             read: Vec::new(),
             claimed: VecDeque::new(),
-            fences: BTreeMap::new(),
+            memories: Memories::default(),
             paused: 0,
             down: 0,
             is_lapsed: false,

@@ -1,8 +1,8 @@
 //! The store that the coordinators share: journals, and the index with the owners.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use trine_engine::{Batch, CallKey, Found};
+use trine_engine::{Batch, Found};
 use trine_protocol::{Gid, Timestamp};
 
 use crate::store::Store;
@@ -26,8 +26,6 @@ pub(super) struct Appended {
 pub(super) struct Shared {
     pub(super) store: Store,
     index: BTreeMap<Gid, Row>,
-    /// The calls that each durable state owed, by seq.
-    owed: BTreeMap<Gid, BTreeMap<u64, BTreeSet<CallKey>>>,
     appends: u64,
 }
 
@@ -37,11 +35,6 @@ impl Shared {
         self.appends += 1;
         let conflicts = self.store.append(&batch.records)?;
         let written = |gid: &Gid| !conflicts.contains(gid);
-        for gid in batch.records.iter().map(|record| &record.gid).filter(|gid| written(gid)) {
-            let Some(state) = self.store.state(gid) else { continue };
-            let owed = state.owed().iter().map(|owed| owed.key).collect();
-            self.owed.entry(gid.clone()).or_default().insert(state.seq(), owed);
-        }
         let mut taken = Vec::new();
         for row in batch.rows.iter().filter(|row| written(&row.gid)) {
             let earlier = self.index.insert(row.gid.clone(), Row { owner, due_at: row.due_at });
@@ -62,12 +55,6 @@ impl Shared {
 
     pub(super) fn owner(&self, gid: &Gid) -> Option<usize> {
         self.index.get(gid).map(|row| row.owner)
-    }
-
-    /// Whether the state with that seq was durable and owed the call.
-    pub(super) fn ever_owed(&self, gid: &Gid, key: CallKey, seq: u64) -> bool {
-        let of_gid = self.owed.get(gid);
-        of_gid.and_then(|owed| owed.get(&seq)).is_some_and(|owed| owed.contains(&key))
     }
 
     /// Unsettled transactions with their owners.

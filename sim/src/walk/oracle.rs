@@ -4,23 +4,17 @@ use trine_engine::{Call, Rejection, Snapshot, Ticket};
 use trine_protocol::{Pattern, Status};
 
 use super::Walk;
+use crate::memories::is_ahead;
 
 impl Walk {
     pub(super) fn check_call(&mut self, call: &Call) -> Result<(), String> {
         let what = format!("{} {:?}", call.gid, call.key);
         let state = self.store.state(&call.gid).ok_or(format!("{what} was called without a journal"))?;
-        if call.fence > state.seq() {
-            return Err(format!("{what} is fenced with {}, which is not durable", call.fence));
+        if call.fence != state.seq() && !self.overtaken.contains(&call.gid) {
+            return Err(format!("{what} is fenced with {}, and {} is durable", call.fence, state.seq()));
         }
-        let owed = state.owed().iter().any(|owed| owed.key == call.key);
-        if !owed && !self.overtaken.contains(&call.gid) {
-            return Err(format!("{what} was called and is not owed by the durable state"));
-        }
-        let fence = self.fences.entry(call.gid.clone()).or_default();
-        if call.fence < *fence {
-            return Err(format!("{what}: its fence went back from {fence} to {}", call.fence));
-        }
-        *fence = call.fence;
+        self.memories.check_call(call, self.store.state_at(&call.gid, call.fence))?;
+        self.verdict.repeated += u64::from(self.steps.call(call) && is_ahead(&self.initiated, &call.gid));
         if call.pattern == Pattern::Workflow {
             self.verdict.callbacks += 1;
             let called = self.initiated.iter().find(|initiated| initiated.gid == call.gid);
@@ -52,6 +46,8 @@ impl Walk {
         let initiated = &mut self.initiated[index];
         initiated.hear_as_executor(&question, result, &self.store)?;
         let durable = self.store.state(&initiated.gid).map(|state| state.status());
+        let teller = self.shard.resident(&initiated.gid);
+        self.verdict.told_early += u64::from(initiated.is_told_early(result, durable, teller)?);
         initiated.hear(question.ask, result, durable, durable.is_none())
     }
 
@@ -72,6 +68,9 @@ impl Walk {
 
     pub(super) fn check_end(&mut self) -> Result<(), String> {
         for initiated in &self.initiated {
+            self.steps.check_end(self.store.records(&initiated.gid))?;
+            let end = self.store.state(&initiated.gid);
+            self.verdict.forced += u64::from(end.is_some_and(|end| end.forced().is_some()));
             match initiated.check_end(&self.store, &self.participants)? {
                 Status::Committed => self.verdict.committed += 1,
                 _ => self.verdict.rolled_back += 1,
