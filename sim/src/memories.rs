@@ -50,8 +50,8 @@ impl Memories {
                 Event::RollbackBegun { owed: None, .. } if ahead => held.not_narrowed += 1,
                 Event::TakenOver => held.taken_over += 1,
                 Event::CallAnswered { .. } if ahead => {
-                    let next = batch.records.get(at + 1);
-                    let decides = next.is_some_and(|next| next.gid == record.gid && next.at == record.at);
+                    let next = batch.records.get(at + 1).filter(|next| next.gid == record.gid);
+                    let decides = next.is_some_and(|next| !matches!(next.event, Event::CallAnswered { .. }));
                     held.rode_along += u64::from(!decides && batch.records.len() > 1);
                 }
                 _ => {}

@@ -156,3 +156,35 @@ fn waits_for(transaction: &Transaction, branch: usize) -> BTreeSet<usize> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use Happened::{Duplicate, Effect, Empty, Fenced, Hanging};
+
+    use super::*;
+
+    fn execute(participants: &mut Participants, branch: u32, op: Op, fence: u64) -> Happened {
+        let gid = Gid::parse("g").unwrap();
+        participants.execute(&gid, Pattern::Saga, branch, op, fence)
+    }
+
+    #[test]
+    fn a_lower_fence_than_the_highest_is_refused_unless_the_op_is_on_record() {
+        let mut participants = Participants::default();
+        let mut run = |op, fence| execute(&mut participants, 0, op, fence);
+        assert_eq!(run(Op::Action, 5), Effect);
+        assert_eq!(run(Op::Action, 4), Duplicate);
+        assert_eq!(run(Op::Compensate, 4), Fenced);
+        assert_eq!(run(Op::Action, 7), Duplicate, "which raises the fence");
+        assert_eq!(run(Op::Compensate, 6), Fenced);
+        assert_eq!(run(Op::Compensate, 7), Effect);
+    }
+
+    #[test]
+    fn a_blocked_action_is_on_record_and_each_branch_has_a_fence_of_its_own() {
+        let mut participants = Participants::default();
+        assert_eq!(execute(&mut participants, 0, Op::Compensate, 7), Empty);
+        assert_eq!(execute(&mut participants, 0, Op::Action, 6), Hanging);
+        assert_eq!(execute(&mut participants, 1, Op::Action, 6), Effect);
+    }
+}

@@ -1,6 +1,7 @@
 //! The canaries: each law of ARCHITECTURE.md with ways to break it.
 
 mod clocks;
+mod exposure;
 mod ownership;
 mod rules;
 mod waiting;
@@ -33,7 +34,7 @@ const OUTBOX: &str = "engine/src/shard/outbox.rs";
 /// All canaries.
 pub(super) fn canaries() -> impl Iterator<Item = &'static Canary> {
     let more = ownership::CANARIES.iter().chain(rules::CANARIES).chain(clocks::CANARIES);
-    CANARIES.iter().chain(more).chain(waiting::CANARIES)
+    CANARIES.iter().chain(more).chain(waiting::CANARIES).chain(exposure::CANARIES)
 }
 
 const CANARIES: &[Canary] = &[
@@ -41,8 +42,8 @@ const CANARIES: &[Canary] = &[
         law: "L1",
         breaks: "a gap in the journal is let through",
         file: APPLY,
-        replace: "if record.seq != next.seq + 1 {",
-        with: "if record.seq <= next.seq {",
+        replace: "if record.seq != self.seq + 1 {",
+        with: "if record.seq <= self.seq {",
     },
     Canary {
         law: "L2",
@@ -222,8 +223,8 @@ const CANARIES: &[Canary] = &[
         law: "all",
         breaks: "what must follow from an event does not",
         file: TRANSACTION,
-        replace: "queue.push_back(event);",
-        with: "drop(event);",
+        replace: "next.pop_front().or_else(|| self.consequence())",
+        with: "next.pop_front()",
     },
     Canary {
         law: "L3",
