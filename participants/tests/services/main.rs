@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by stopping there")]
 
 mod faults;
+mod guarded;
 mod orders;
 mod programs;
 mod stock;
@@ -36,6 +37,9 @@ on_each_database! {
         an_order_is_pending_then_confirmed_or_cancelled,
         orders_that_are_not_accepted_are_refused,
         what_people_get_wrong_is_told,
+    }
+    guarded {
+        actions_are_repeated_and_undone_as_a_guarded_registration_promises,
     }
     faults {
         a_crash_after_the_effect_loses_the_answer_and_nothing_else,

@@ -125,7 +125,7 @@ pub(crate) struct Abort {
 pub(crate) struct Force {
     /// The gid of the transaction
     pub(crate) gid: Gid,
-    /// The outcome that is recorded for the transaction
+    /// The outcome that is recorded for the transaction. After a decision only the decided one is accepted
     #[arg(long, value_parser = outcome_parser())]
     pub(crate) outcome: ForceOutcome,
     /// Why; recorded and shown until retention deletes the transaction

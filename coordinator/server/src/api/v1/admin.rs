@@ -78,7 +78,8 @@ async fn list_coordinators(Ext(state): Ext<ApiState>) -> Result<Json<Coordinator
 
 /// Settle a transaction by hand.
 ///
-/// No participant is called any more. The reason is mandatory and stays in the history.
+/// No participant is called any more. The reason is mandatory and stays in the history. After a decision only the decided outcome
+/// is accepted.
 #[utoipa::path(
     post,
     path = "/v1/admin/transactions/{gid}/force",
