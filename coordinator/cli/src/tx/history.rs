@@ -244,10 +244,10 @@ mod tests {
         expect![[r"
             order-42: 3 events on 2026-01-31
 
-            TIME (UTC)     OFFSET  EVENT           BRANCH  OP  TRY  OUTCOME  STATUS  TOOK  DETAIL
+            TIME (UTC)     OFFSET  EVENT           DETAIL
             12:00:00.000  +0.000s  created
             12:00:01.000  +1.000s  taken_over
-            12:00:02.000  +2.000s  rollback_begun                                          aborted; may have run: stock, order
+            12:00:02.000  +2.000s  rollback_begun  aborted; may have run: stock, order
         "]]
         .assert_eq(&render(&history(json!(["stock", "order"])), Paper::PIPE));
         let (none, unknown) = (history(json!([])), history(json!(null)));
