@@ -123,6 +123,7 @@ async fn a_saga_is_written_as_the_api_reads_it() {
         .gid("order-42")
         .label("customer", "7")
         .deadline(Duration::from_secs(30))
+        .exposure(trine_protocol::v1::Exposure::Ahead)
         .retry(RetryPolicy {
             initial: Some(Duration::from_millis(200)),
             max_attempts: Some(20),
@@ -144,7 +145,7 @@ async fn a_saga_is_written_as_the_api_reads_it() {
     assert_eq!(asked.header("prefer"), "");
     let expected = json!({
         "gid": "order-42", "pattern": "saga", "open": false, "labels": {"customer": "7"},
-        "options": {"deadline_ms": 30_000, "retry": {"initial": "200ms", "max_attempts": 20}},
+        "options": {"deadline_ms": 30_000, "retry": {"initial": "200ms", "max_attempts": 20}, "exposure": "ahead"},
         "branches": [
             {"id": "stock", "action": "inventory:/stock/reserve", "compensate": "inventory:/stock/release", "options": {}},
             {"id": "order", "url": "http://127.0.0.1:7001/orders", "after": ["stock"], "payload": "x", "options": {}},

@@ -16,7 +16,7 @@ fn a_transaction_under_way_says_which_call_comes_when() {
     check(
         json!({
             "gid": "order-42", "pattern": "saga", "status": "running", "settled": false, "opened": false,
-            "labels": {"customer": "7"}, "seq": 5, "created_at": "2026-01-31T12:00:00Z",
+            "labels": {"customer": "7"}, "exposure": "ahead", "seq": 5, "created_at": "2026-01-31T12:00:00Z",
             "updated_at": "2026-01-31T12:00:57Z", "deadline_at": "2026-01-31T12:05:00Z",
             "branches": [
                 {"id": "stock", "exposed": true, "ops": [
@@ -33,6 +33,7 @@ fn a_transaction_under_way_says_which_call_comes_when() {
               created  2026-01-31 12:00:00 UTC (1m ago)
               last     2026-01-31 12:00:57 UTC (3.0s ago)
               deadline 2026-01-31 12:05:00 UTC
+              exposure ahead
               labels   customer=7
 
             BRANCH  OP          STATE    TRIES  LAST     NEXT TRY  AFTER  TARGET
