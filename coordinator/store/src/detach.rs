@@ -79,3 +79,31 @@ impl<T: Send + 'static> Drop for Kept<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn kept_work_goes_on_when_its_caller_stops_waiting() {
+        let (begin, begun) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel();
+        let mut work = kept::<(), StoreError>(async move {
+            begun.await.unwrap();
+            end.send(()).unwrap();
+            Ok(())
+        });
+        assert_eq!((&mut work).now_or_never(), None);
+        drop(work);
+        begin.send(()).unwrap();
+        ended.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn kept_work_that_panics_is_doubtful() {
+        let work = kept::<(), AppendError>(async { panic!("on purpose") });
+        assert_eq!(work.await, Err(AppendError::Doubtful("it panicked".to_owned())));
+    }
+}

@@ -1,5 +1,5 @@
-//! The work that a lane starts and waits for: appends, reads, calls. Each piece of work sends exactly one [`Completion`], even
-//! if its task panics. Otherwise a panic would leave the lane waiting for ever.
+//! The work that a lane starts and waits for: appends, reads, calls. Each piece of work ends in exactly one [`Completion`], even
+//! if it panics. Otherwise a panic would leave the lane waiting for ever.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
