@@ -7,7 +7,8 @@
 //! chooses a store by its URL.
 //!
 //! A caller may drop the future of any method at any moment. The stores therefore run their database work in a task of its
-//! own (`detach`), so that a dropped future never leaves a connection inside an open database transaction.
+//! own, or hand the rest to one (`detach`), so that a dropped future never leaves a connection inside an open database
+//! transaction.
 
 // This crate is not published: a name that says everything needs no sentence.
 #![allow(missing_docs)]

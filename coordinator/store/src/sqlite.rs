@@ -9,7 +9,7 @@
 //! - `words`: SQLite's errors in words that say what to do.
 //!
 //! No other process uses the file, so this coordinator adopts every transaction in it without waiting for anybody's
-//! heartbeat. All methods run their work in a task of its own.
+//! heartbeat. All methods run their work in a task of its own, but for an append, which its caller drives (`detach::kept`).
 
 mod append;
 mod guard;

@@ -1,6 +1,6 @@
 //! One lane: a loop that gives messages to its shard and carries out the releases of the shard: replies, calls, reads, and one
-//! append at a time. The loop awaits only its `select!`. Work runs in tasks of its own, so no slow call or append holds up the
-//! lane.
+//! append at a time. The loop awaits only its `select!`, and its turn before it seals a batch. Calls and reads run in tasks of their
+//! own, and the append under way is one of the branches of `select!`, so no slow call or append holds up the lane.
 //!
 //! A panic in the shard costs the lane its memory, never its journal (law L11): the senders of its commands are answered
 //! "outcome unknown", and its transactions are read again. A gid that panics its lane three times is quarantined.
