@@ -1,6 +1,7 @@
 //! Batches that fail, are doubtful or conflict, and stores that do not answer: laws L6 and L7.
 
 use super::*;
+use crate::spec::Exposure;
 
 #[test]
 fn a_rejection_that_was_decided_on_a_lost_batch_is_decided_again() {
@@ -223,4 +224,23 @@ fn a_store_that_goes_on_failing_is_given_longer_and_longer_pauses_until_it_has_w
     bench.send(3, "g", abort());
     bench.fail(false);
     assert_eq!(bench.loads, [g("g")], "the first failure after a success is read back at once");
+}
+
+/// The rollback of a lost batch may not be decided again, and may land late all the same: then it leaves out the branches that
+/// are called from here on, unless a record of the new memory stands in its way.
+#[test]
+fn what_was_known_of_the_calls_is_lost_with_an_append_although_it_was_not_written() {
+    let mut bench = Bench::running(Draft { exposure: Exposure::Ahead, ..declared(Pattern::Saga, "a b<a") });
+    bench.answer("done");
+    bench.wait(10);
+    bench.fail(false);
+    bench.load();
+    let names = |bench: &Bench| -> Vec<_> {
+        bench.batch.iter().flat_map(|batch| &batch.records).map(|record| record.event.name()).collect()
+    };
+    assert_eq!(names(&bench), ["taken_over", "call_answered"]);
+    bench.commit();
+    bench.send(2, "g", abort());
+    let begun = bench.batch.as_ref().and_then(|batch| batch.records.first()).map(|record| &record.event);
+    assert!(matches!(begun, Some(Event::RollbackBegun { owed: None, .. })), "{begun:?}");
 }
