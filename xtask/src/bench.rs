@@ -60,8 +60,8 @@ struct Bench {
     work: Work,
     store: Store,
     peers: Vec<Peer>,
-    /// How many settled transactions the scenario `settled` puts into its store.
-    settled: Option<u64>,
+    /// How many settled transactions the scenario `settled` has in its store, ascending; empty: its default.
+    settled: Vec<u64>,
     /// The modes of sagas that are measured: the name of the row, and what the body says.
     modes: Vec<(&'static str, Option<Exposure>)>,
     databases: RefCell<BTreeMap<Product, Rc<Server>>>,
@@ -123,7 +123,7 @@ impl Bench {
             work: options.work(),
             store: options.store.clone(),
             peers: options.peers.clone(),
-            settled: options.settled,
+            settled: options.settled.clone(),
             modes: Vec::new(),
             databases: RefCell::default(),
         })

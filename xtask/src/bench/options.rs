@@ -53,9 +53,9 @@ pub(crate) struct Options {
     /// For `stores`: measure another server over the dtm dialect, too: NAME=URL, or `dtmrs`, which is installed
     #[arg(long = "peer", value_name = "NAME=URL", value_parser = Peer::from_str)]
     pub(super) peers: Vec<Peer>,
-    /// For `settled`: so many settled transactions in the full store [default: 50000 if quick, else 1000000]
-    #[arg(long, value_name = "COUNT")]
-    pub(super) settled: Option<u64>,
+    /// For `settled`: so many settled transactions in the store, one after the other [default: 1000000, or 50000 if quick]
+    #[arg(long, value_name = "COUNT,COUNT", value_delimiter = ',')]
+    pub(super) settled: Vec<u64>,
     /// Where the JSON file and the curves go [default: bench in the target directory]
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) out: Option<PathBuf>,
