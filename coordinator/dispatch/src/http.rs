@@ -3,6 +3,8 @@
 //! The client does nothing by itself: it follows no redirect, uses no proxy of the environment, decompresses nothing, and
 //! repeats a request only if the request provably never left. Bodies are read up to a bound. The call's timeout covers the
 //! whole exchange, the body included.
+//!
+//! Inside: one connection and the work on it (`connection`), and the connections that no call uses (`pool`).
 
 mod connection;
 mod pool;
