@@ -54,8 +54,8 @@ impl Serialize for HumanDuration {
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(|error| serde::de::Error::custom(format!("not a duration: {error}")))
+        let parse = |text: &str| Self::parse(text).map_err(|error| format!("not a duration: {error}"));
+        crate::text::parsed(deserializer, parse)
     }
 }
 

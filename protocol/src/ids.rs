@@ -87,8 +87,8 @@ macro_rules! id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-                Self::parse(&text).map_err(|error| serde::de::Error::custom(format!("{} {error}", stringify!($name))))
+                let parse = |text: &str| Self::parse(text).map_err(|error| format!("{} {error}", stringify!($name)));
+                crate::text::parsed(deserializer, parse)
             }
         }
 

@@ -19,6 +19,7 @@ mod outcome;
 mod pattern;
 pub mod status_code;
 mod target;
+mod text;
 mod timestamp;
 pub mod v1;
 mod xid;

@@ -163,8 +163,8 @@ impl Serialize for Target {
 
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::read(&text).map_err(|error| serde::de::Error::custom(format!("target {error}")))
+        let read = |text: &str| Self::read(text).map_err(|error| format!("target {error}"));
+        crate::text::parsed(deserializer, read)
     }
 }
 

@@ -62,9 +62,9 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse_rfc3339(&text)
-            .ok_or_else(|| serde::de::Error::custom("not an RFC 3339 time such as 2026-01-31T12:00:00Z"))
+        crate::text::parsed(deserializer, |text| {
+            Self::parse_rfc3339(text).ok_or("not an RFC 3339 time such as 2026-01-31T12:00:00Z")
+        })
     }
 }
 

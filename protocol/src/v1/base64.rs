@@ -45,10 +45,10 @@ impl Serialize for Base64 {
 
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         // The error names the wrong character and its place, and no other content.
-        STANDARD.decode(text.as_bytes()).map(Self).map_err(|error| {
-            serde::de::Error::custom(format!("is not standard base64 with padding (RFC 4648): {error}"))
+        crate::text::parsed(deserializer, |text| {
+            let decoded = STANDARD.decode(text).map(Self);
+            decoded.map_err(|error| format!("is not standard base64 with padding (RFC 4648): {error}"))
         })
     }
 }

@@ -182,6 +182,14 @@ fn require_json(headers: &HeaderMap, mandatory: bool) -> Result<(), Refusal> {
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Refusal::new(Code::MalformedJson, "the body is not UTF-8 text"))?;
+    // To know the path of each field takes far longer than to read it, so only a body with an error is read with paths.
+    match serde_json::from_str(text) {
+        Ok(Object(value)) => Ok(value),
+        Err(_) => parse_with_paths(text),
+    }
+}
+
+fn parse_with_paths<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let read: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut reader);
     let Object(value) = read.map_err(|error| refuse(text, &error))?;

@@ -116,7 +116,7 @@ fn canonical(input: Vec<u8>) -> Vec<u8> {
     let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&input).is_ok();
     match std::str::from_utf8(&input).map(json::compact) {
         Ok(compact) if is_json && compact == "null" => Vec::new(),
-        Ok(compact) if is_json => compact.into_bytes(),
+        Ok(compact) if is_json => compact.into_owned().into_bytes(),
         Ok(_) | Err(_) => input,
     }
 }

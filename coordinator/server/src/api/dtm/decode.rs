@@ -54,7 +54,15 @@ pub(super) fn steps(text: &str) -> Result<Vec<Step>, String> {
 /// Parses one JSON value with nothing after it. Null is the default value.
 pub(super) fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, String> {
     let text = String::from_utf8_lossy(body);
-    let mut reader = serde_json::Deserializer::from_str(&text);
+    // As in `api::body::parse`, only a body with an error is read with the paths of its fields.
+    match serde_json::from_str(&text) {
+        Ok(OrZero(value)) => Ok(value),
+        Err(_) => read_with_paths(&text),
+    }
+}
+
+fn read_with_paths<T: DeserializeOwned + Default>(text: &str) -> Result<T, String> {
+    let mut reader = serde_json::Deserializer::from_str(text);
     let read: Result<OrZero<T>, _> = serde_path_to_error::deserialize(&mut reader);
     let OrZero(value) = read.map_err(|error| match error.path().to_string().as_str() {
         path if path != "." && error.inner().is_data() => {

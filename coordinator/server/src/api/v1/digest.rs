@@ -8,37 +8,28 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use trine_engine::Digest;
+use trine_engine::{BranchSpec, Digest};
 use trine_protocol::v1::{Branch, CreateTransaction};
 
 use trine_protocol::json;
 
-/// Digest of a creation; `branches` are the digests of its branches in order.
-pub(super) fn of_creation(request: &CreateTransaction, branches: &[Digest]) -> Digest {
-    let head = CreateTransaction {
-        gid: None,
-        pattern: request.pattern,
-        open: request.open,
-        labels: request.labels.clone(),
-        options: request.options.clone(),
-        check: request.check.clone(),
-        branches: Vec::new(),
-    };
+/// Digest of a creation. `head` is the request without its gid and branches; the branches have digests of their own.
+pub(super) fn of_creation(head: &CreateTransaction, branches: &[BranchSpec]) -> Digest {
     let mut hash = Sha256::new_with_prefix(b"trine creation 1\n");
-    update(&mut hash, &head);
+    update(&mut hash, head);
     for branch in branches {
-        hash.update(branch.0);
+        hash.update(branch.digest.0);
     }
     Digest(hash.finalize().into())
 }
 
 /// Digest of a branch, from a creation or from a registration.
-pub(super) fn of_branch(branch: &Branch) -> Digest {
-    let head = Branch { payload: None, ..branch.clone() };
+pub(super) fn of_branch(mut branch: Branch) -> Digest {
+    let payload = branch.payload.take();
     let mut hash = Sha256::new_with_prefix(b"trine branch 1\n");
-    update(&mut hash, &head);
+    update(&mut hash, &branch);
     hash.update(b"\n");
-    hash.update(json::compact(branch.payload.as_deref().map_or("null", RawValue::get)));
+    hash.update(json::compact(payload.as_deref().map_or("null", RawValue::get)).as_bytes());
     Digest(hash.finalize().into())
 }
 

@@ -6,6 +6,10 @@
 
 pub(super) mod workflow;
 
+use std::borrow::Cow;
+use std::fmt;
+use std::net::Ipv4Addr;
+
 use serde_json::value::RawValue;
 use trine_engine::{BranchSpec, CallPolicy, Draft, Exposure, Payload, Spec, SpecErrorKind};
 use trine_protocol::errors::Code;
@@ -13,7 +17,7 @@ use trine_protocol::limits::{
     BRANCHES_MAX, CHECK_AFTER_MS_DEFAULT, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX,
     OPEN_DEADLINE_MS_DEFAULT, TEXT_BYTES_MAX,
 };
-use trine_protocol::v1::{self, Branch, CreateTransaction, Order};
+use trine_protocol::v1::{self, Branch, CreateTransaction, Options, Order};
 use trine_protocol::{Op, Pattern, Target};
 use url::Url;
 
@@ -23,7 +27,10 @@ use super::options::{branch_policy, duration, transaction_policy};
 use trine_protocol::json;
 
 /// Turns a creation into a spec. `is_guarded`: whether all live instances of a participant run their ops behind a barrier.
-pub(super) fn spec(request: &CreateTransaction, is_guarded: impl Fn(&str) -> bool) -> Result<Spec, Refusal> {
+pub(super) fn spec(
+    mut request: CreateTransaction,
+    is_guarded: impl Fn(&str) -> bool,
+) -> Result<Spec, Refusal> {
     if request.branches.len() > BRANCHES_MAX {
         let kind = SpecErrorKind::TooManyBranches;
         return Err(Refusal::new(kind.code(), kind.to_string()).with_field("branches"));
@@ -32,51 +39,52 @@ pub(super) fn spec(request: &CreateTransaction, is_guarded: impl Fn(&str) -> boo
         let detail = "a workflow is started by the program that executes it: POST /v1/workflows/{gid}, or the SDK's `workflow` module";
         return Err(Refusal::field("pattern", detail));
     }
-    check_labels(request)?;
+    check_labels(&request)?;
     if let Some(check) = &request.check {
-        check_target("check", check)?;
+        check_target(&"check", check)?;
     }
     let policy = transaction_policy(&request.options)?;
+    let exposure = exposure(&request, is_guarded)?;
+    let has_stated_order = request.branches.iter().any(|branch| branch.after.is_some());
     let mut branches = Vec::with_capacity(request.branches.len());
-    for (position, branch) in request.branches.iter().enumerate() {
-        let at = format!("branches[{position}].");
-        branches.push(branch_spec(&at, request.pattern, request.open, branch, policy)?);
+    for (position, branch) in std::mem::take(&mut request.branches).into_iter().enumerate() {
+        let at = format_args!("branches[{position}].");
+        branches.push(branch_spec(at, request.pattern, request.open, branch, policy)?);
     }
-    arrange(request, &mut branches)?;
-    let digests: Vec<_> = branches.iter().map(|branch| branch.digest).collect();
-    let times = Times::of(request)?;
+    arrange(&request, has_stated_order, &mut branches)?;
+    let times = Times::of(&request)?;
+    request.gid = None;
     let draft = Draft {
         open: request.open,
-        labels: request.labels.clone(),
         deadline_ms: times.deadline_ms,
         start_delay_ms: times.start_delay_ms,
-        check: request.check.clone(),
         check_after_ms: times.check_after_ms,
         // Branches that are registered later inherit this policy, too.
         check_call: policy,
+        digest: digest::of_creation(&request, &branches),
         branches,
-        exposure: exposure(request, is_guarded)?,
-        digest: digest::of_creation(request, &digests),
+        exposure,
+        labels: request.labels,
+        check: request.check,
         ..Draft::new(request.pattern)
     };
     draft.build().map_err(|error| {
-        let field = spelt_as_given(request, &error.field);
+        let field = spelt_as_given(&request.options, &error.field);
         Refusal::from(error).with_field(field)
     })
 }
 
 /// Turns a registration into a branch of an open transaction. `policy` holds for its calls where the branch states nothing else.
 pub(super) fn registration(
-    branch: &Branch,
+    branch: Branch,
     pattern: Pattern,
     policy: CallPolicy,
 ) -> Result<BranchSpec, Refusal> {
-    branch_spec("", pattern, true, branch, policy)
+    branch_spec(format_args!(""), pattern, true, branch, policy)
 }
 
 /// The field name as the request spelt it. The engine names `deadline` even if the request had `deadline_ms`.
-fn spelt_as_given(request: &CreateTransaction, field: &str) -> String {
-    let options = &request.options;
+fn spelt_as_given(options: &Options, field: &str) -> String {
     let in_ms = match field {
         "options.deadline" => options.deadline_ms.is_some(),
         "options.start_delay" => options.start_delay_ms.is_some(),
@@ -94,7 +102,7 @@ struct Times {
 impl Times {
     fn of(request: &CreateTransaction) -> Result<Self, Refusal> {
         let options = &request.options;
-        let at = "options.";
+        let at = format_args!("options.");
         let deadline_ms = duration(at, "deadline", options.deadline, options.deadline_ms, 1)?;
         let start_delay_ms = duration(at, "start_delay", options.start_delay, options.start_delay_ms, 0)?;
         let check_after_ms = duration(at, "check_after", options.check_after, options.check_after_ms, 1)?;
@@ -148,35 +156,36 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// `at` is the path of the branch, with the dot at its end. Paths of fields are written only into errors.
 fn branch_spec(
-    at: &str,
+    at: fmt::Arguments<'_>,
     pattern: Pattern,
     open: bool,
-    branch: &Branch,
+    branch: Branch,
     base: CallPolicy,
 ) -> Result<BranchSpec, Refusal> {
-    for (op, target) in stated_ops(branch) {
-        let field = format!("{at}{op}");
+    for (op, target) in stated_ops(&branch) {
+        let field = || format!("{at}{op}");
         if op != Op::forward(pattern)
             && Some(op) != Op::on_commit(pattern)
             && Some(op) != Op::on_rollback(pattern)
         {
-            return Err(Refusal::field(field, format!("a {pattern} branch has no op `{op}`")));
+            return Err(Refusal::field(field(), format!("a {pattern} branch has no op `{op}`")));
         }
         if branch.url.is_some() {
-            return Err(Refusal::field(field, "give `url` or a target per op, not both"));
+            return Err(Refusal::field(field(), "give `url` or a target per op, not both"));
         }
-        check_target(&field, target)?;
+        check_target(&format_args!("{at}{op}"), target)?;
     }
     if let Some(url) = &branch.url {
-        check_target(&format!("{at}url"), url)?;
+        check_target(&format_args!("{at}url"), url)?;
     }
     if branch.after.is_some() && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase) {
         return Err(Refusal::field(format!("{at}after"), SpecErrorKind::OrderedPattern(pattern).to_string()));
     }
     // The initiator of an open tcc or two_phase drives the forward op itself.
     let driven_by_initiator = open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase);
-    let target_of = |op: Op| stated_ops(branch).find(|(stated, _)| *stated == op).map(|(_, target)| target);
+    let target_of = |op: Op| stated_ops(&branch).find(|(stated, _)| *stated == op).map(|(_, target)| target);
     let for_all = |op: Option<Op>| op.and(branch.url.as_ref());
     let (on_commit, on_rollback) = (Op::on_commit(pattern), Op::on_rollback(pattern));
     Ok(BranchSpec {
@@ -186,19 +195,19 @@ fn branch_spec(
             .cloned(),
         on_commit: on_commit.and_then(target_of).or(for_all(on_commit)).cloned(),
         on_rollback: on_rollback.and_then(target_of).or(for_all(on_rollback)).cloned(),
-        payload: payload_of(at, branch)?,
+        payload: payload_of(at, &branch)?,
         after: branch.after.clone().unwrap_or_default(),
-        call: branch_policy(&format!("{at}options."), base, &branch.options)?,
+        call: branch_policy(format_args!("{at}options."), base, &branch.options)?,
         forward_call: None,
         digest: digest::of_branch(branch),
     })
 }
 
 /// An absent payload becomes no bytes. The transport decides how this looks on the wire.
-fn payload_of(at: &str, branch: &Branch) -> Result<Payload, Refusal> {
+fn payload_of(at: fmt::Arguments<'_>, branch: &Branch) -> Result<Payload, Refusal> {
     match (branch.payload.as_deref().map(RawValue::get), &branch.payload_base64) {
         (None, None) => Ok(Payload::default()),
-        (Some(json), None) if json::depth(json) > json::DEPTH_MAX => {
+        (Some(json), None) if json::is_too_deep(json) => {
             let detail = format!("nests deeper than {} levels", json::DEPTH_MAX);
             Err(Refusal::field(format!("{at}payload"), detail))
         }
@@ -228,13 +237,17 @@ fn stated_ops(branch: &Branch) -> impl Iterator<Item = (Op, &Target)> {
 }
 
 /// Gives the branches their order. If any branch states `after`, only the stated order holds.
-fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(), Refusal> {
+fn arrange(
+    request: &CreateTransaction,
+    has_stated_order: bool,
+    branches: &mut [BranchSpec],
+) -> Result<(), Refusal> {
     let field = "options.order";
     if let (Some(_), Pattern::Tcc | Pattern::TwoPhase) = (request.options.order, request.pattern) {
         let detail = format!("{} branches always run in parallel", request.pattern);
         return Err(Refusal::field(field, detail));
     }
-    if request.branches.iter().any(|branch| branch.after.is_some()) {
+    if has_stated_order {
         return match request.options.order {
             Some(_) => Err(Refusal::field(
                 field,
@@ -278,42 +291,63 @@ fn targets(branch: &Branch) -> impl Iterator<Item = &Target> {
 
 /// Refuses a target that cannot be sent byte for byte. The parser of targets is more lenient, because it must also read the
 /// journals of earlier versions.
-fn check_target(field: &str, target: &Target) -> Result<(), Refusal> {
-    target.check().map_err(|error| Refusal::field(field, error.to_string()))?;
-    let text = match (target.participant(), target.grpc()) {
+fn check_target(field: &dyn fmt::Display, target: &Target) -> Result<(), Refusal> {
+    target.check().map_err(|error| Refusal::field(field.to_string(), error.to_string()))?;
+    let (authority, text): (_, Cow<'_, str>) = match (target.participant(), target.grpc()) {
         // Only the path is checked, so any host will do.
-        (Some((_, path)), _) => format!("http://participant.invalid{path}"),
+        (Some((_, path)), _) => ("participant.invalid", format!("http://participant.invalid{path}").into()),
         // gRPC is spoken over http, so the rules for hosts are the same.
-        (None, Some(method)) => format!("http://{}{}", method.authority, method.path),
-        (None, None) => target.as_str().to_owned(),
+        (None, Some(method)) => {
+            (method.authority, format!("http://{}{}", method.authority, method.path).into())
+        }
+        (None, None) => (target.host(), target.as_str().into()),
     };
-    let url =
-        Url::parse(&text).map_err(|error| Refusal::field(field, format!("is no usable URL: {error}")))?;
-    let callable = matches!(url.scheme(), "http" | "https")
-        && url.host_str().is_some_and(|host| !host.is_empty())
-        && text.parse::<axum::http::Uri>().is_ok();
-    if callable { Ok(()) } else { Err(Refusal::field(field, "is no URL that can be called")) }
+    let usable = if is_plain_host(authority) {
+        true
+    } else {
+        let url = Url::parse(&text)
+            .map_err(|error| Refusal::field(field.to_string(), format!("is no usable URL: {error}")))?;
+        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty())
+    };
+    let callable = usable && text.parse::<axum::http::Uri>().is_ok();
+    if callable { Ok(()) } else { Err(Refusal::field(field.to_string(), "is no URL that can be called")) }
+}
+
+/// Whether the host is an IPv4 address, or a name that no rule of URLs concerns. Only other hosts (IPv6, punycode, numbers) need
+/// the parser of URLs, which takes a large part of the time of a creation.
+fn is_plain_host(authority: &str) -> bool {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let is_plain_label = |label: &str| {
+        label.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"))
+    };
+    // If the last label begins with a digit, the host may be a number.
+    let last_is_word = host
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.starts_with(|first: char| first.is_ascii_alphabetic()));
+    (last_is_word && host.split('.').all(is_plain_label)) || host.parse::<Ipv4Addr>().is_ok()
 }
 
 /// The participants that a creation names, each with its field.
 pub(super) fn participants_of(request: &CreateTransaction) -> Vec<(String, String)> {
-    let mut named: Vec<_> =
-        request.check.iter().filter_map(|check| named_by("check".into(), check)).collect();
+    let mut named: Vec<_> = request.check.iter().filter_map(|check| named_by(&"check", check)).collect();
     for (position, branch) in request.branches.iter().enumerate() {
-        named.extend(participants_of_branch(&format!("branches[{position}]."), branch));
+        named.extend(participants_of_branch(format_args!("branches[{position}]."), branch));
     }
     named
 }
 
 /// The participants that one branch names, each with its field.
-pub(super) fn participants_of_branch(at: &str, branch: &Branch) -> Vec<(String, String)> {
-    let url = branch.url.iter().filter_map(|url| named_by(format!("{at}url"), url));
-    let ops = stated_ops(branch).filter_map(|(op, target)| named_by(format!("{at}{op}"), target));
+pub(super) fn participants_of_branch(at: fmt::Arguments<'_>, branch: &Branch) -> Vec<(String, String)> {
+    let url = branch.url.iter().filter_map(|url| named_by(&format_args!("{at}url"), url));
+    let ops = stated_ops(branch).filter_map(|(op, target)| named_by(&format_args!("{at}{op}"), target));
     url.chain(ops).collect()
 }
 
-fn named_by(field: String, target: &Target) -> Option<(String, String)> {
-    target.participant().map(|(name, _)| (field, name.to_owned()))
+fn named_by(field: &dyn fmt::Display, target: &Target) -> Option<(String, String)> {
+    target.participant().map(|(name, _)| (field.to_string(), name.to_owned()))
 }
 
 /// The refusal for a participant that was never registered.

@@ -168,7 +168,8 @@ fn base_url(text: &str) -> Result<String, String> {
 }
 
 fn ttl_ms(request: &RegisterParticipant) -> Result<u64, Refusal> {
-    let ttl_ms = duration("", "ttl", request.ttl, request.ttl_ms, TTL_MS_MIN)?.unwrap_or(TTL_MS_DEFAULT);
+    let ttl_ms =
+        duration(format_args!(""), "ttl", request.ttl, request.ttl_ms, TTL_MS_MIN)?.unwrap_or(TTL_MS_DEFAULT);
     if ttl_ms > TTL_MS_MAX {
         let field = if request.ttl.is_some() { "ttl" } else { "ttl_ms" };
         return Err(Refusal::field(

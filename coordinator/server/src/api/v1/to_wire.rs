@@ -228,8 +228,8 @@ fn output(payload: &Payload) -> (Option<Box<RawValue>>, Option<Base64>) {
         return (None, Some(Base64::from(payload.as_bytes())));
     };
     let json = match serde_json::from_str::<&RawValue>(text) {
-        Ok(raw) if json::depth(raw.get()) <= json::DEPTH_MAX => {
-            RawValue::from_string(json::compact(raw.get()))
+        Ok(raw) if !json::is_too_deep(raw.get()) => {
+            RawValue::from_string(json::compact(raw.get()).into_owned())
         }
         Ok(_) | Err(_) => serde_json::value::to_raw_value(text),
     };

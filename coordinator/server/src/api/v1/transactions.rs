@@ -62,9 +62,10 @@ pub(super) async fn create(
         Some(gid) => gid,
         None => idempotency_gid(&headers)?.map_or_else(fresh_gid, Ok)?,
     };
-    let spec = from_wire::spec(&request, |name| state.directory.is_guarded(name))
+    let named = from_wire::participants_of(&request);
+    let spec = from_wire::spec(request, |name| state.directory.is_guarded(name))
         .map_err(|refusal| refusal.with_gid(&gid))?;
-    if let Err(refusal) = require_participants(&state, from_wire::participants_of(&request)).await {
+    if let Err(refusal) = require_participants(&state, named).await {
         // If the gid has records, skip this check: a repeated creation gets the same answer as the first, even if a
         // participant is no longer registered. The engine compares the bodies by their digests.
         if state.readable(&gid).await?.is_empty() {
@@ -106,10 +107,10 @@ pub(super) async fn register_branch(
     // The branch inherits pattern and policy from the creation. Neither ever changes, so this read cannot be stale.
     let (_, transaction) = load(&state, &gid).await?;
     let spec = transaction.spec();
-    let branch = from_wire::registration(&request, spec.pattern, spec.check_call)
+    let named = from_wire::participants_of_branch(format_args!(""), &request);
+    let branch = from_wire::registration(request, spec.pattern, spec.check_call)
         .map_err(|refusal| refusal.with_gid(&gid))?;
-    if transaction.branches().iter().all(|known| known.spec.id != request.id) {
-        let named = from_wire::participants_of_branch("", &request);
+    if transaction.branches().iter().all(|known| known.spec.id != branch.id) {
         require_participants(&state, named).await.map_err(|refusal| refusal.with_gid(&gid))?;
     }
     let command = Command::Register(Arc::new(branch));

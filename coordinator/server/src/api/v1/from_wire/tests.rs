@@ -5,7 +5,7 @@ use trine_engine::OnExhausted;
 use super::*;
 
 fn read(text: &str) -> Result<Spec, Refusal> {
-    spec(&serde_json::from_str(text).unwrap(), |_| false)
+    spec(serde_json::from_str(text).unwrap(), |_| false)
 }
 
 fn refused(text: &str) -> (String, String) {
@@ -312,5 +312,37 @@ fn a_target_that_cannot_be_called_as_it_is_written_is_refused_by_its_field() {
     for target in ["HTTP://a:1/x?sig='y'", "http://a/b/../c", "inv:/a..b"] {
         let saga = format!(r#"{{"pattern":"saga","branches":[{{"id":"a","action":"{target}"}}]}}"#);
         assert!(read(&saga).is_ok(), "{target}");
+    }
+}
+
+#[test]
+fn the_parser_of_urls_accepts_every_plain_host() {
+    let mut hosts = vec![String::new()];
+    let mut plain = 0;
+    for _ in 0..5 {
+        hosts = hosts.iter().flat_map(|host| "aXn01-_.".chars().map(move |c| format!("{host}{c}"))).collect();
+        for host in hosts.iter().filter(|host| is_plain_host(host)) {
+            plain += 1;
+            assert!(Url::parse(&format!("http://{host}/")).is_ok_and(|url| url.has_host()), "{host}");
+        }
+    }
+    assert!(plain > 10_000, "{plain}");
+    for host in ["shop.example:80", "127.0.0.1:7001", "a-b_c.d1"] {
+        assert!(is_plain_host(host), "{host}");
+    }
+    for host in [
+        "1.2.3.256",
+        "1.2.3",
+        "0x7f.1",
+        "[::1]",
+        "[::1]:80",
+        "xn--a.example",
+        "a.XN--b",
+        "a..b",
+        "a.",
+        "",
+        ".a",
+    ] {
+        assert!(!is_plain_host(host), "{host}");
     }
 }

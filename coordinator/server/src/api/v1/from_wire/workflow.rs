@@ -23,9 +23,9 @@ const CALLBACK_INTERVAL_MS_MAX: u64 = 60_000;
 /// Turns a start into a spec. The body of the callback is made once, here, and kept in the journal.
 pub(in crate::api::v1) fn workflow_spec(request: &StartWorkflow) -> Result<Spec, Refusal> {
     check_word("name", &request.name)?;
-    check_target("callback", &request.callback)?;
+    check_target(&"callback", &request.callback)?;
     let after_ms = duration(
-        "",
+        format_args!(""),
         "callback_after",
         request.callback_after,
         request.callback_after_ms,
@@ -58,7 +58,7 @@ pub(in crate::api::v1) fn workflow_spec(request: &StartWorkflow) -> Result<Spec,
 
 /// The participant a start names, with the field that names it.
 pub(in crate::api::v1) fn participant_of_workflow(request: &StartWorkflow) -> Vec<(String, String)> {
-    named_by("callback".into(), &request.callback).into_iter().collect()
+    named_by(&"callback", &request.callback).into_iter().collect()
 }
 
 /// Turns a step into a progress record.
@@ -138,9 +138,9 @@ fn payload(json: Option<&RawValue>) -> Payload {
 /// Compact JSON, so that equal documents give equal records.
 fn compact(field: &str, json: Option<&RawValue>) -> Result<Option<Box<RawValue>>, Refusal> {
     let Some(json) = json else { return Ok(None) };
-    if json::depth(json.get()) > json::DEPTH_MAX {
+    if json::is_too_deep(json.get()) {
         return Err(Refusal::field(field, format!("nests deeper than {} levels", json::DEPTH_MAX)));
     }
-    let compact = RawValue::from_string(json::compact(json.get()));
+    let compact = RawValue::from_string(json::compact(json.get()).into_owned());
     compact.map(Some).map_err(|error| Refusal::internal(&error))
 }
