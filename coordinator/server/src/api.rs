@@ -8,6 +8,7 @@ mod body;
 mod docs;
 pub mod dtm;
 pub mod health;
+mod observed;
 mod params;
 pub(crate) mod problem;
 mod v1;
@@ -18,12 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State as Ext};
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::{HeaderValue, Method, Uri};
-use axum::middleware::Next;
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use trine_dispatch::Directory;
 use trine_engine::Record;
@@ -39,11 +40,11 @@ use trine_store::{Membership, Queries, Readable, ReadablePage, Registry, StoreEr
 pub use v1::admin::router as admin_router;
 
 pub use docs::{openapi, router as docs_router};
+pub use observed::Observed;
 
 use v1::from_wire::check_text;
 
-/// The dependencies of the handlers. Cheap to clone.
-#[derive(Clone)]
+/// The dependencies of the handlers. They are shared, because the router copies its state several times for each request.
 pub struct ApiState {
     /// Takes commands.
     pub handle: Handle,
@@ -141,7 +142,7 @@ impl ApiState {
 }
 
 /// The native API, `/v1`.
-pub fn router(state: ApiState) -> Router {
+pub fn router(state: Arc<ApiState>) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
     let (router, _) = v1::routes().split_for_parts();
     router.layer(body_limit).with_state(state)
@@ -150,13 +151,8 @@ pub fn router(state: ApiState) -> Router {
 /// Merges routers, and adds the rules for every path: a problem document for an unknown route or method, a 500
 /// without details after a panic, and `nosniff`.
 pub fn compose(routers: impl IntoIterator<Item = Router>) -> Router {
-    routers
-        .into_iter()
-        .fold(Router::new(), Router::merge)
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(route_not_found)
-        .layer(CatchPanicLayer::custom(problem::from_panic))
-        .layer(axum::middleware::map_response(no_sniffing))
+    let all = routers.into_iter().fold(Router::new(), Router::merge);
+    guarded(all.method_not_allowed_fallback(method_not_allowed).fallback(route_not_found))
 }
 
 /// The router for connections above the limit: health, and 503 for everything else.
@@ -166,23 +162,15 @@ pub fn reserved(health: Router, metrics: Metrics) -> Router {
         let detail = "as many connections are open as this coordinator takes; nothing was done, try again";
         Refusal::new(Code::Busy, detail)
     };
-    health
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(turn_away)
-        .layer(CatchPanicLayer::custom(problem::from_panic))
-        .layer(axum::middleware::map_response(no_sniffing))
+    guarded(health.method_not_allowed_fallback(method_not_allowed).fallback(turn_away))
 }
 
-/// A layer that counts refused requests.
-pub async fn count_turned_away(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    if let Some(reason) = problem::turned_away(&response) {
-        metrics.admission_rejected(reason);
-    }
-    response
+/// The rules for every answer of a router: a 500 without details after a panic, and `nosniff`.
+fn guarded(router: Router) -> Router {
+    router.layer((MapResponseLayer::new(no_sniffing), CatchPanicLayer::custom(problem::from_panic)))
 }
 
-async fn no_sniffing(mut response: Response) -> Response {
+fn no_sniffing<B>(mut response: Response<B>) -> Response<B> {
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -9,14 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State as Ext};
 use axum::http::HeaderValue;
-use axum::middleware::Next;
-use axum::response::Response;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use trine_protocol::{JournalId, headers};
 
+use crate::api::Observed;
 use crate::config::Config;
 use crate::jobs::{self, Jobs};
 use crate::metrics::Metrics;
@@ -25,7 +22,7 @@ use crate::registrar::Registrar;
 use crate::runtime::Lanes;
 use crate::{api, callers, http, ownership, recovery};
 use listeners::Listeners;
-use trine_clock::{Clock, Stopwatch};
+use trine_clock::Clock;
 use trine_dispatch::{self as dispatch, Directory, Dispatcher};
 use trine_store::{self as store, OpenError, Store};
 
@@ -291,7 +288,7 @@ async fn recover(context: jobs::Context, shutdown: CancellationToken) {
 }
 
 fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken, health: Router) -> Router {
-    let state = api::ApiState {
+    let state = Arc::new(api::ApiState {
         handle: context.handle.clone(),
         queries: context.store.clone(),
         registrar: Registrar::start(
@@ -304,18 +301,18 @@ fn router(config: &Config, context: &jobs::Context, shutdown: &CancellationToken
         directory: Arc::clone(&context.directory),
         limits: api::Limits { body_bytes_max: config.http.body_bytes_max, ..api::Limits::default() },
         shutdown: shutdown.clone(),
-    };
-    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
-    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
-    let name_journal = axum::middleware::from_fn_with_state(context.store.journal_id(), name_journal);
+    });
     let (native, admin) = (api::router(state.clone()), api::admin_router(state));
     let dialect = api::dtm::router(front(config, context));
+    let counted = Observed { metrics: context.metrics.clone(), counts_refusals: true, journal: None };
+    let journal = HeaderValue::from_str(context.store.journal_id().as_str()).ok();
+    let named = Observed { journal, ..counted.clone() };
     // The last layer of a router sees a request first. Authentication will be such a layer, one for each router. A
     // `route_layer` does not see requests for unknown paths.
     api::compose([
-        native.route_layer(name_journal.clone()).route_layer(count.clone()).route_layer(measure.clone()),
-        admin.route_layer(count.clone()).route_layer(measure.clone()),
-        dialect.route_layer(name_journal).route_layer(count).route_layer(measure),
+        named.clone().around(native),
+        counted.around(admin),
+        named.around(dialect),
         health,
         api::docs_router(),
     ])
@@ -342,14 +339,13 @@ fn health_router(context: &jobs::Context, shutdown: &CancellationToken, budget: 
         }),
         shutdown: shutdown.clone(),
     };
-    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
-    api::health::router(health).route_layer(measure)
+    let observed = Observed { metrics: context.metrics.clone(), counts_refusals: false, journal: None };
+    observed.around(api::health::router(health))
 }
 
 fn grpc_router(config: &Config, context: &jobs::Context) -> Router {
-    let measure = axum::middleware::from_fn_with_state(context.metrics.clone(), measure);
-    let count = axum::middleware::from_fn_with_state(context.metrics.clone(), api::count_turned_away);
-    api::dtm::grpc_router(front(config, context)).route_layer(count).route_layer(measure)
+    let observed = Observed { metrics: context.metrics.clone(), counts_refusals: true, journal: None };
+    observed.around(api::dtm::grpc_router(front(config, context)))
 }
 
 fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {
@@ -361,25 +357,4 @@ fn front(config: &Config, context: &jobs::Context) -> api::dtm::Front {
         config.http.body_bytes_max,
         Arc::new(move || metrics.render()),
     )
-}
-
-/// Adds the journal id to every answer, for initiators that call participants themselves.
-async fn name_journal(Ext(journal): Ext<JournalId>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Ok(journal) = HeaderValue::from_str(journal.as_str()) {
-        response.headers_mut().insert(headers::JOURNAL, journal);
-    }
-    response
-}
-
-/// Counts requests by their route template and never by their path.
-async fn measure(Ext(metrics): Ext<Metrics>, request: Request, next: Next) -> Response {
-    let stopwatch = Stopwatch::start();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let method = request.method().clone();
-    let response = next.run(request).await;
-    let took_s = stopwatch.elapsed().as_secs_f64();
-    let route = route.as_ref().map(MatchedPath::as_str);
-    metrics.http_request(route, method.as_str(), response.status().as_u16(), took_s);
-    response
 }

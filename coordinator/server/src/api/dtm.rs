@@ -44,7 +44,7 @@ use trine_store::Store;
 /// The dependencies of the dialect's handlers. Cheap to clone.
 #[derive(Clone)]
 pub struct Front {
-    service: Service,
+    service: Arc<Service>,
     body_bytes_max: usize,
     metrics: Metrics,
 }
@@ -61,7 +61,7 @@ impl Front {
         body_bytes_max: usize,
         metrics: Arc<dyn Fn() -> String + Send + Sync>,
     ) -> Self {
-        Self { service: Service { handle, store, store_timeout }, body_bytes_max, metrics }
+        Self { service: Arc::new(Service { handle, store, store_timeout }), body_bytes_max, metrics }
     }
 }
 

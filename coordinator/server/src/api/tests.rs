@@ -23,7 +23,7 @@ use tower::ServiceExt as _;
 use trine_engine::{Answer, Call, CallReport, Outcome, Payload};
 
 use super::health::Health;
-use super::{ApiState, Limits, compose, docs_router, health, router};
+use super::{ApiState, Limits, Observed, compose, docs_router, health, router};
 use crate::api::v1::admin;
 use crate::metrics::Metrics;
 use crate::registrar::Registrar;
@@ -108,7 +108,7 @@ impl Api {
         );
         let shutdown = CancellationToken::new();
         let directory = Arc::new(Directory::new());
-        let state = ApiState {
+        let state = Arc::new(ApiState {
             handle: lanes.handle().clone(),
             queries: Arc::new(memory.clone()),
             registrar: Registrar::start(Arc::new(memory.clone()), Arc::clone(&directory), INSTANCES_MAX),
@@ -122,7 +122,7 @@ impl Api {
                 ..Limits::default()
             },
             shutdown: shutdown.clone(),
-        };
+        });
         let health = Health {
             store: Arc::new(memory.clone()),
             prove: {
@@ -144,10 +144,10 @@ impl Api {
             }),
             shutdown: shutdown.clone(),
         };
-        let count = axum::middleware::from_fn_with_state(metrics, super::count_turned_away);
+        let observed = Observed { metrics, counts_refusals: true, journal: None };
         let routers = [
-            router(state.clone()).route_layer(count.clone()),
-            admin::router(state).route_layer(count),
+            observed.clone().around(router(state.clone())),
+            observed.around(admin::router(state)),
             health::router(health),
             docs_router(),
         ];

@@ -14,13 +14,15 @@ pub(crate) mod to_wire;
 mod transactions;
 mod workflows;
 
+use std::sync::Arc;
+
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
 
 /// Every route of the native API with its description.
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
+pub(super) fn routes() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::new()
         .routes(routes!(transactions::create, list::list_transactions))
         .routes(routes!(transactions::show))

@@ -75,9 +75,11 @@ pub(super) fn router(front: Front) -> Router {
     router
         .route("/api/", any(envelope::missing))
         .route("/api/{*rest}", any(elsewhere))
-        .layer(DefaultBodyLimit::max(front.body_bytes_max))
-        .layer(axum::middleware::from_fn(browsers::refuse_foreign_pages))
-        .layer(CatchPanicLayer::custom(envelope::from_panic))
+        .layer((
+            CatchPanicLayer::custom(envelope::from_panic),
+            axum::middleware::from_fn(browsers::refuse_foreign_pages),
+            DefaultBodyLimit::max(front.body_bytes_max),
+        ))
         .with_state(front)
 }
 

@@ -14,8 +14,7 @@ use super::outcome::{CommandError, DtmError, RETRY_AFTER_S};
 use crate::runtime::Handle;
 use trine_store::{Store, StoreError, StoreFuture};
 
-/// Carries out the dialect's requests. Cheap to clone.
-#[derive(Clone)]
+/// Carries out the dialect's requests.
 pub(crate) struct Service {
     pub(super) handle: Handle,
     pub(super) store: Arc<dyn Store>,

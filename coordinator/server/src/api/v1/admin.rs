@@ -5,6 +5,8 @@
 
 mod replay;
 
+use std::sync::Arc;
+
 use axum::extract::{DefaultBodyLimit, State as Ext};
 use axum::{Json, Router};
 use trine_engine::{Command, ForceTo, ReplyOn};
@@ -21,14 +23,14 @@ use crate::api::params::GidPath;
 use crate::api::problem::Refusal;
 
 /// The admin API, `/v1/admin`.
-pub fn router(state: ApiState) -> Router {
+pub fn router(state: Arc<ApiState>) -> Router {
     let body_limit = DefaultBodyLimit::max(state.limits.body_bytes_max);
     let (router, _) = routes().split_for_parts();
     router.layer(body_limit).with_state(state)
 }
 
 /// Every route of the admin API with its description.
-pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::new()
         .routes(routes!(replay_one))
         .routes(routes!(force))
@@ -50,7 +52,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     responses((status = 200, description = "Set going again", body = Replayed))
 )]
 async fn replay_one(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     OptionalJsonBody(request): OptionalJsonBody<Replay>,
 ) -> Result<Json<Replayed>, Refusal> {
@@ -71,7 +73,7 @@ async fn replay_one(
     tag = "admin",
     responses((status = 200, description = "By name", body = CoordinatorList))
 )]
-async fn list_coordinators(Ext(state): Ext<ApiState>) -> Result<Json<CoordinatorList>, Refusal> {
+async fn list_coordinators(Ext(state): Ext<Arc<ApiState>>) -> Result<Json<CoordinatorList>, Refusal> {
     let coordinators = state.bounded(state.membership.coordinators()).await?;
     Ok(Json(CoordinatorList { coordinators }))
 }
@@ -90,7 +92,7 @@ async fn list_coordinators(Ext(state): Ext<ApiState>) -> Result<Json<Coordinator
     responses((status = 200, description = "Settled", body = Answer))
 )]
 async fn force(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<Force>,
 ) -> Result<Json<Answer>, Refusal> {

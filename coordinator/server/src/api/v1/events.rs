@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::State as Ext;
 use axum::http::{HeaderMap, StatusCode};
@@ -53,7 +54,7 @@ struct StreamedEvent {
     )
 )]
 pub(super) async fn events(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -81,7 +82,7 @@ fn settles(record: &Record) -> bool {
 }
 
 struct Follower {
-    state: ApiState,
+    state: Arc<ApiState>,
     gid: Gid,
     watch: Watch,
     /// The seq of the newest record that the stream has taken.

@@ -1,5 +1,7 @@
 //! A transaction's history, page by page.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State as Ext;
 use trine_protocol::Gid;
@@ -32,7 +34,7 @@ const KNOWN: [&str; 2] = ["after_seq", "limit"];
     responses((status = 200, description = "Its events, oldest first", body = History))
 )]
 pub(super) async fn history(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     Pairs(pairs): Pairs,
 ) -> Result<Json<History>, Refusal> {

@@ -1,5 +1,7 @@
 //! The list of transactions, with filters and pages.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State as Ext;
 use trine_protocol::v1::Page;
@@ -39,7 +41,7 @@ const KNOWN: [&str; 9] =
     responses((status = 200, description = "A page", body = Page))
 )]
 pub(super) async fn list_transactions(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     Pairs(pairs): Pairs,
 ) -> Result<Json<Page>, Refusal> {
     let (filter, cursor, limit) = parse(&pairs)?;

@@ -1,5 +1,7 @@
 //! Registration of participants, whose names targets may use instead of URLs.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State as Ext};
 use axum::http::StatusCode;
@@ -35,7 +37,7 @@ const TTL_MS_MAX: u64 = 3_600_000;
     responses((status = 200, description = "Registered", body = Registered))
 )]
 pub(super) async fn register(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     JsonBody(request): JsonBody<RegisterParticipant>,
 ) -> Result<Json<Registered>, Refusal> {
     check_name(&request.name).map_err(|detail| Refusal::field("name", detail))?;
@@ -59,7 +61,9 @@ pub(super) async fn register(
     tag = "participants",
     responses((status = 200, description = "By name, with every instance", body = ParticipantList))
 )]
-pub(super) async fn list_participants(Ext(state): Ext<ApiState>) -> Result<Json<ParticipantList>, Refusal> {
+pub(super) async fn list_participants(
+    Ext(state): Ext<Arc<ApiState>>,
+) -> Result<Json<ParticipantList>, Refusal> {
     let participants = state.bounded(state.registry.participants()).await?.participants;
     Ok(Json(ParticipantList { participants }))
 }
@@ -78,7 +82,7 @@ pub(super) async fn list_participants(Ext(state): Ext<ApiState>) -> Result<Json<
     responses((status = 204, description = "Removed"))
 )]
 pub(super) async fn deregister(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     NamePath(name): NamePath,
     Pairs(pairs): Pairs,
 ) -> Result<StatusCode, Refusal> {

@@ -54,7 +54,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
     )
 )]
 pub(super) async fn create(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateTransaction>,
 ) -> Result<Response, Refusal> {
@@ -100,7 +100,7 @@ fn fresh_gid() -> Result<Gid, Refusal> {
     responses((status = 200, description = "Durably registered", body = Answer))
 )]
 pub(super) async fn register_branch(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<RegisterBranch>,
 ) -> Result<Json<Answer>, Refusal> {
@@ -140,7 +140,7 @@ pub(super) async fn register_branch(
     )
 )]
 pub(super) async fn commit(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -166,7 +166,7 @@ pub(super) async fn commit(
     )
 )]
 pub(super) async fn abort(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     headers: HeaderMap,
     OptionalJsonBody(request): OptionalJsonBody<v1::Abort>,
@@ -189,7 +189,7 @@ pub(super) async fn abort(
     responses((status = 200, description = "The transaction", body = TransactionView))
 )]
 pub(super) async fn show(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
 ) -> Result<Json<TransactionView>, Refusal> {
     let (records, transaction) = load(&state, &gid).await?;

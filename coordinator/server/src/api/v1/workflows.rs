@@ -1,5 +1,7 @@
 //! The calls of workflows' executors.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State as Ext;
 use trine_engine::Snapshot;
@@ -31,7 +33,7 @@ use crate::runtime::SubmitError;
     responses((status = 200, description = "Durably begun, resumed, or settled before", body = WorkflowView))
 )]
 pub(super) async fn start(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<StartWorkflow>,
 ) -> Result<Json<WorkflowView>, Refusal> {
@@ -64,7 +66,7 @@ pub(super) async fn start(
     responses((status = 200, description = "Durably recorded", body = Answer))
 )]
 pub(super) async fn record(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     JsonBody(step): JsonBody<WorkflowStep>,
 ) -> Result<Json<Answer>, Refusal> {
@@ -85,7 +87,7 @@ pub(super) async fn record(
     responses((status = 200, description = "Settled", body = Answer))
 )]
 pub(super) async fn finish(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     GidPath(gid): GidPath,
     JsonBody(request): JsonBody<FinishWorkflow>,
 ) -> Result<Json<Answer>, Refusal> {

@@ -1,10 +1,9 @@
 //! Refused requests are counted on each wire.
 
-use axum::middleware::from_fn_with_state;
 use prost::Message as _;
 
 use super::*;
-use crate::api::count_turned_away;
+use crate::api::Observed;
 use crate::metrics::Metrics;
 
 struct Counted {
@@ -26,9 +25,9 @@ impl Counted {
         let rendered = Arc::new(String::new);
         let front =
             Front::new(lanes.handle().clone(), store, Duration::from_secs(10), BODY_BYTES_MAX, rendered);
-        let count = from_fn_with_state(metrics.clone(), count_turned_away);
-        let http = router(front.clone()).route_layer(count.clone());
-        let grpc = grpc_router(front).route_layer(count);
+        let observed = Observed { metrics: metrics.clone(), counts_refusals: true, journal: None };
+        let http = observed.clone().around(router(front.clone()));
+        let grpc = observed.around(grpc_router(front));
         Self { http, grpc, memory, metrics, _lanes: lanes }
     }
 

@@ -1,5 +1,7 @@
 //! Replay of many transactions: every parked one that matches, a bounded number side by side.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State as Ext;
 use futures_util::StreamExt as _;
@@ -28,7 +30,7 @@ const PAGE_ROWS: u64 = 500;
     responses((status = 200, description = "What was done", body = ReplayManyAnswer))
 )]
 pub(super) async fn replay_many(
-    Ext(state): Ext<ApiState>,
+    Ext(state): Ext<Arc<ApiState>>,
     JsonBody(request): JsonBody<ReplayMany>,
 ) -> Result<Json<ReplayManyAnswer>, Refusal> {
     let (filter, limit) = parse(request)?;
