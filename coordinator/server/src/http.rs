@@ -199,7 +199,7 @@ async fn connection(
     let stream = patient(stream, options.write_timeout);
     let cut = CancellationToken::new();
     let pace = budget::Pace { write_timeout: options.write_timeout, cut: cut.clone() };
-    let front = Front {
+    let front = Arc::new(Front {
         router,
         wire: options.wire,
         budget,
@@ -208,7 +208,7 @@ async fn connection(
         body_bytes_max: options.body_bytes_max,
         body_timeout: options.body_timeout,
         pace,
-    };
+    });
     let serving = async {
         match (&place, options.wire) {
             (Place::Reserved(seat), _) => serve_one(stream, front, options, seat, shutdown.watcher).await,
@@ -225,7 +225,7 @@ async fn connection(
 
 async fn serve_http1(
     stream: Patient,
-    front: Front,
+    front: Arc<Front>,
     header_timeout: Duration,
     watcher: Watcher,
 ) -> hyper::Result<()> {
@@ -241,7 +241,7 @@ async fn serve_http1(
 /// Serves one request of a connection above the limit, and closes the connection.
 async fn serve_one(
     stream: Patient,
-    front: Front,
+    front: Arc<Front>,
     options: Options,
     seat: &Seat,
     watcher: Watcher,

@@ -31,16 +31,19 @@ pub(crate) struct AboutHealth;
 
 /// The budget. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Budget {
+pub(crate) struct Budget(Arc<Pools>);
+
+#[derive(Debug)]
+struct Pools {
     all: Pool,
     /// A second limit on answers: answers that nobody fetches must not keep requests out.
     answers: Pool,
     health: Pool,
-    waiting: Arc<Semaphore>,
-    refused: Arc<AtomicU64>,
+    waiting: Semaphore,
+    refused: AtomicU64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Pool {
     room: Arc<Semaphore>,
     units: usize,
@@ -81,39 +84,40 @@ impl Budget {
 
     fn waiting(bytes: usize, wait: Duration) -> Self {
         let pool = |bytes| Pool::new(bytes, wait);
-        Self {
+        Self(Arc::new(Pools {
             all: pool(bytes),
             answers: pool(bytes / 2),
             health: pool(HEALTH_BYTES),
-            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
-            refused: Arc::default(),
-        }
+            waiting: Semaphore::new(WAITING_MAX),
+            refused: AtomicU64::default(),
+        }))
     }
 
     /// Bytes that bodies hold now.
     pub(crate) fn used_bytes(&self) -> usize {
-        self.all.used_bytes()
+        self.0.all.used_bytes()
     }
 
     /// Number of bodies that found no room.
     pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        self.0.refused.load(Ordering::Relaxed)
     }
 
     /// Reserves room for an answer. If the client does not fetch the answer in time, its connection is cut.
     pub(super) async fn answer(&self, bytes: usize, about_health: bool, pace: &Pace) -> Option<Held> {
+        let pools = &*self.0;
         let taking = async {
             if about_health {
-                return Some(vec![self.health.take(bytes).await?]);
+                return Some(vec![pools.health.take(bytes).await?]);
             }
-            if let (Some(answers), Some(all)) = (self.answers.try_take(bytes), self.all.try_take(bytes)) {
+            if let (Some(answers), Some(all)) = (pools.answers.try_take(bytes), pools.all.try_take(bytes)) {
                 return Some(vec![answers, all]);
             }
-            let _waits = self.waiting.try_acquire().ok()?;
-            Some(vec![self.answers.take(bytes).await?, self.all.take(bytes).await?])
+            let _waits = pools.waiting.try_acquire().ok()?;
+            Some(vec![pools.answers.take(bytes).await?, pools.all.take(bytes).await?])
         };
         let Some(room) = taking.await else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            pools.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         };
         Some(Held { _room: room, _free: None, _watched: Some(pace.watch(bytes)) })
@@ -225,7 +229,7 @@ impl Room {
 
     /// Reserves room for more bytes of the body. False if there was none in time.
     pub(super) async fn grow(&self, bytes: usize) -> bool {
-        let (budget, step) = {
+        let (pools, step) = {
             let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             taken.needed += bytes;
             let missing = taken.needed.saturating_sub(taken.free + taken.paid);
@@ -235,10 +239,10 @@ impl Room {
             if missing == 0 {
                 return true;
             }
-            (taken.budget.clone(), missing.max(STEP_BYTES))
+            (Arc::clone(&taken.budget.0), missing.max(STEP_BYTES))
         };
-        let Some(permit) = budget.all.take(step).await else {
-            budget.refused.fetch_add(1, Ordering::Relaxed);
+        let Some(permit) = pools.all.take(step).await else {
+            pools.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         };
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);

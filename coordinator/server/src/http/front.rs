@@ -1,6 +1,7 @@
 //! The checks and bounds for every request before a router sees it, and for every answer on its way back.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +19,7 @@ use super::{Wire, incoming, outgoing};
 const ANSWER_BYTES_MIN: usize = 256;
 
 /// The front of one connection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Front {
     pub(super) router: Router,
     pub(super) wire: Wire,
@@ -34,7 +35,10 @@ pub(super) struct Front {
 
 impl Front {
     /// Answers one request.
-    pub(super) async fn serve(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
         if let Some(detail) = wrong_host(&request) {
             let problem = Problem::new(Code::InvalidParameter, detail).with_field("Host");
             let mut response = refusal(&problem);

@@ -1,6 +1,7 @@
 //! One HTTP/2 connection. The limits on the handshake and on idle time are here, because the library has none.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Request;
@@ -25,14 +26,14 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// (GOAWAY loses no request). When the last request is answered, the client has the same time again to close.
 pub(super) async fn serve(
     stream: Patient,
-    front: Front,
+    front: Arc<Front>,
     idle_max: Duration,
     shutdown: Shutdown,
 ) -> hyper::Result<()> {
     let under_way = watch::Sender::new(0);
     let idle = under_way.subscribe();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (asked, front) = (Asked::new(&under_way), front.clone());
+        let (asked, front) = (Asked::new(&under_way), Arc::clone(&front));
         async move {
             let answered = front.serve(request).await;
             drop(asked);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::budget::Room;
 
@@ -35,7 +35,19 @@ pub(crate) enum BodyFault {
 struct Arriving {
     body: Incoming,
     room: Room,
-    within: Pin<Box<Sleep>>,
+    deadline: Deadline,
+}
+
+/// The end of the time for a body. Most bodies are there at once, so the timer is made when one is waited for.
+struct Deadline {
+    at: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    async fn passed(&mut self) {
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.at))).await;
+    }
 }
 
 /// Wraps a body in its bounds. Nothing is read before the handler asks for the first bytes, so a client that waits for
@@ -47,7 +59,7 @@ pub(super) fn bounded(body: Incoming, room: Room, bytes_max: usize, timeout: Dur
     if body.size_hint().lower() > bytes_max as u64 {
         return Body::from_stream(stream::iter([Err::<Bytes, _>(BodyFault::TooLarge)]));
     }
-    let arriving = Arriving { body, room, within: Box::pin(tokio::time::sleep(timeout)) };
+    let arriving = Arriving { body, room, deadline: Deadline { at: Instant::now() + timeout, timer: None } };
     Body::from_stream(stream::try_unfold(arriving, |mut arriving| async move {
         let next = arriving.next().await?;
         Ok::<_, BodyFault>(next.map(|bytes| (bytes, arriving)))
@@ -58,8 +70,9 @@ impl Arriving {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyFault> {
         loop {
             let frame = tokio::select! {
+                biased;
                 frame = self.body.frame() => frame,
-                () = self.within.as_mut() => return Err(BodyFault::TooSlow),
+                () = self.deadline.passed() => return Err(BodyFault::TooSlow),
             };
             let Some(frame) = frame else { return Ok(None) };
             // Trailers of requests are ignored.
