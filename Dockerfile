@@ -35,13 +35,13 @@ RUN for crate in protocol engine coordinator/clock coordinator/store coordinator
     && for service in order-service inventory-service; do \
         echo 'fn main() {}' >"participants/src/bin/$service.rs" || exit 1; \
     done \
-    && cargo build --release --locked --no-default-features --bins -p trine-cli -p trine-participants \
+    && cargo build --release --locked --no-default-features --features trine-cli/mimalloc --bins -p trine-cli -p trine-participants \
     && rm -r protocol/src engine/src coordinator/clock/src coordinator/store/src coordinator/dispatch/src coordinator/server/src coordinator/cli/src sdk/src participants/src
 
 COPY . .
 # Cargo goes by the time of a file, and these are older than the empty ones.
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
-    && cargo build --release --locked --no-default-features --bins -p trine-cli -p trine-participants
+    && cargo build --release --locked --no-default-features --features trine-cli/mimalloc --bins -p trine-cli -p trine-participants
 
 FROM debian:trixie-slim AS runtime
 RUN apt-get update \

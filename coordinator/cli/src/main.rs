@@ -7,6 +7,11 @@ use clap::Parser;
 use trine_cli::{Cli, Failure, report};
 use trine_server::telemetry;
 
+/// A transaction takes several hundred small allocations, and many of them are freed on another thread.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long work that nobody waits for any more may hold up the exit.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
