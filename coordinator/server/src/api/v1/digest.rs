@@ -13,23 +13,27 @@ use trine_protocol::v1::{Branch, CreateTransaction};
 
 use trine_protocol::json;
 
-/// Digest of a creation. `head` is the request without its gid and branches; the branches have digests of their own.
-pub(super) fn of_creation(head: &CreateTransaction, branches: &[BranchSpec]) -> Digest {
+/// Digest of a creation, whose branches have digests already. While its other fields are written, the request lends its gid and
+/// branches out, which is cheaper than a copy without them.
+pub(super) fn of_creation(request: &mut CreateTransaction, branches: &[BranchSpec]) -> Digest {
+    let lent = (request.gid.take(), std::mem::take(&mut request.branches));
     let mut hash = Sha256::new_with_prefix(b"trine creation 1\n");
-    update(&mut hash, head);
+    update(&mut hash, request);
+    (request.gid, request.branches) = lent;
     for branch in branches {
         hash.update(branch.digest.0);
     }
     Digest(hash.finalize().into())
 }
 
-/// Digest of a branch, from a creation or from a registration.
-pub(super) fn of_branch(mut branch: Branch) -> Digest {
+/// Digest of a branch, from a creation or from a registration. The branch lends its payload out meanwhile.
+pub(super) fn of_branch(branch: &mut Branch) -> Digest {
     let payload = branch.payload.take();
     let mut hash = Sha256::new_with_prefix(b"trine branch 1\n");
-    update(&mut hash, &branch);
+    update(&mut hash, branch);
     hash.update(b"\n");
     hash.update(json::compact(payload.as_deref().map_or("null", RawValue::get)).as_bytes());
+    branch.payload = payload;
     Digest(hash.finalize().into())
 }
 

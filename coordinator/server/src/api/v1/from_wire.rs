@@ -45,15 +45,13 @@ pub(super) fn spec(
     }
     let policy = transaction_policy(&request.options)?;
     let exposure = exposure(&request, is_guarded)?;
-    let has_stated_order = request.branches.iter().any(|branch| branch.after.is_some());
     let mut branches = Vec::with_capacity(request.branches.len());
-    for (position, branch) in std::mem::take(&mut request.branches).into_iter().enumerate() {
+    for (position, branch) in request.branches.iter_mut().enumerate() {
         let at = format_args!("branches[{position}].");
         branches.push(branch_spec(at, request.pattern, request.open, branch, policy)?);
     }
-    arrange(&request, has_stated_order, &mut branches)?;
+    arrange(&request, &mut branches)?;
     let times = Times::of(&request)?;
-    request.gid = None;
     let draft = Draft {
         open: request.open,
         deadline_ms: times.deadline_ms,
@@ -61,7 +59,7 @@ pub(super) fn spec(
         check_after_ms: times.check_after_ms,
         // Branches that are registered later inherit this policy, too.
         check_call: policy,
-        digest: digest::of_creation(&request, &branches),
+        digest: digest::of_creation(&mut request, &branches),
         branches,
         exposure,
         labels: request.labels,
@@ -76,11 +74,11 @@ pub(super) fn spec(
 
 /// Turns a registration into a branch of an open transaction. `policy` holds for its calls where the branch states nothing else.
 pub(super) fn registration(
-    branch: Branch,
+    mut branch: Branch,
     pattern: Pattern,
     policy: CallPolicy,
 ) -> Result<BranchSpec, Refusal> {
-    branch_spec(format_args!(""), pattern, true, branch, policy)
+    branch_spec(format_args!(""), pattern, true, &mut branch, policy)
 }
 
 /// The field name as the request spelt it. The engine names `deadline` even if the request had `deadline_ms`.
@@ -161,10 +159,12 @@ fn branch_spec(
     at: fmt::Arguments<'_>,
     pattern: Pattern,
     open: bool,
-    branch: Branch,
+    branch: &mut Branch,
     base: CallPolicy,
 ) -> Result<BranchSpec, Refusal> {
-    for (op, target) in stated_ops(&branch) {
+    let digest = digest::of_branch(branch);
+    let branch = &*branch;
+    for (op, target) in stated_ops(branch) {
         let field = || format!("{at}{op}");
         if op != Op::forward(pattern)
             && Some(op) != Op::on_commit(pattern)
@@ -185,7 +185,7 @@ fn branch_spec(
     }
     // The initiator of an open tcc or two_phase drives the forward op itself.
     let driven_by_initiator = open && matches!(pattern, Pattern::Tcc | Pattern::TwoPhase);
-    let target_of = |op: Op| stated_ops(&branch).find(|(stated, _)| *stated == op).map(|(_, target)| target);
+    let target_of = |op: Op| stated_ops(branch).find(|(stated, _)| *stated == op).map(|(_, target)| target);
     let for_all = |op: Option<Op>| op.and(branch.url.as_ref());
     let (on_commit, on_rollback) = (Op::on_commit(pattern), Op::on_rollback(pattern));
     Ok(BranchSpec {
@@ -195,11 +195,11 @@ fn branch_spec(
             .cloned(),
         on_commit: on_commit.and_then(target_of).or(for_all(on_commit)).cloned(),
         on_rollback: on_rollback.and_then(target_of).or(for_all(on_rollback)).cloned(),
-        payload: payload_of(at, &branch)?,
+        payload: payload_of(at, branch)?,
         after: branch.after.clone().unwrap_or_default(),
         call: branch_policy(format_args!("{at}options."), base, &branch.options)?,
         forward_call: None,
-        digest: digest::of_branch(branch),
+        digest,
     })
 }
 
@@ -237,17 +237,13 @@ fn stated_ops(branch: &Branch) -> impl Iterator<Item = (Op, &Target)> {
 }
 
 /// Gives the branches their order. If any branch states `after`, only the stated order holds.
-fn arrange(
-    request: &CreateTransaction,
-    has_stated_order: bool,
-    branches: &mut [BranchSpec],
-) -> Result<(), Refusal> {
+fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(), Refusal> {
     let field = "options.order";
     if let (Some(_), Pattern::Tcc | Pattern::TwoPhase) = (request.options.order, request.pattern) {
         let detail = format!("{} branches always run in parallel", request.pattern);
         return Err(Refusal::field(field, detail));
     }
-    if has_stated_order {
+    if request.branches.iter().any(|branch| branch.after.is_some()) {
         return match request.options.order {
             Some(_) => Err(Refusal::field(
                 field,
