@@ -55,9 +55,10 @@ mod tests {
     }
 
     /// 2167: a parked transaction stayed in memory after its last answer, which had changed nothing.
+    /// 860: a call left with its batch, and a later record of that batch had taken it back.
     #[test]
     fn seeds_that_failed_once_are_safe_and_settle() {
-        const FAILED_ONCE: [u64; 1] = [2167];
+        const FAILED_ONCE: [u64; 2] = [2167, 860];
         for seed in FAILED_ONCE {
             run(seed).unwrap();
             run_pack(seed).unwrap();
