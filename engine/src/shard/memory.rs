@@ -66,10 +66,8 @@ impl Transaction {
     /// Whether the records that led to this state are progress and no more: nothing is decided and nothing parked, so they may
     /// wait for other records to be written with.
     pub(super) fn is_progress(&self, records: &[Record]) -> bool {
-        records.iter().all(|record| match &record.event {
-            Event::CallAnswered { outcome, .. } => self.may_lose(outcome),
-            _ => false,
-        })
+        let is_progress = |record: &Record| matches!(&record.event, Event::CallAnswered { outcome, .. } if self.may_lose(outcome));
+        records.iter().all(is_progress)
     }
 
     /// Whether this answer may be forgotten in a crash without anybody having been promised that it counts.

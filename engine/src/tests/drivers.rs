@@ -11,7 +11,7 @@ mod participants;
 mod steps;
 mod world;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hasher};
 
@@ -43,7 +43,7 @@ fn hash(world: &World) -> u64 {
 fn explore(branches: &str, faults: &[Fault]) -> (usize, BTreeMap<&'static str, usize>) {
     let draft = Draft { exposure: Exposure::Ahead, ..declared(Pattern::Saga, branches) };
     let start = World::new(draft, faults);
-    let (mut seen, mut met) = (HashSet::from([hash(&start)]), BTreeMap::new());
+    let (mut seen, mut met) = (BTreeSet::from([hash(&start)]), BTreeMap::new());
     let mut open: Vec<(World, Vec<Step>)> = vec![(start, Vec::new())];
     while let Some((world, path)) = open.pop() {
         let steps = world.steps();

@@ -51,25 +51,21 @@ impl Participant {
             return (Came::Fenced, Outcome::Unknown);
         }
         self.highest_fence = fence;
-        match op {
-            Op::Action if refuses => {
-                self.forward = Forward::Refused;
-                (Came::Effect, refused())
+        if op != Op::Action {
+            self.undone = true;
+            match self.forward {
+                Forward::Done => self.undoings += 1,
+                Forward::None => self.forward = Forward::Blocked,
+                Forward::Refused | Forward::Blocked => {}
             }
-            Op::Action => {
-                self.forward = Forward::Done;
-                self.effects += 1;
-                (Came::Effect, done())
-            }
-            _ => {
-                self.undone = true;
-                match self.forward {
-                    Forward::Done => self.undoings += 1,
-                    Forward::None => self.forward = Forward::Blocked,
-                    Forward::Refused | Forward::Blocked => {}
-                }
-                (Came::Effect, done())
-            }
+            return (Came::Effect, done());
         }
+        if refuses {
+            self.forward = Forward::Refused;
+            return (Came::Effect, refused());
+        }
+        self.forward = Forward::Done;
+        self.effects += 1;
+        (Came::Effect, done())
     }
 }

@@ -67,7 +67,12 @@ impl World {
                     steps.extend(calls.filter(|&i| self.calls[i].live).map(|i| Step::Fault(fault, i)))
                 }
                 Fault::Refuse => steps.extend(calls.map(|i| Step::Fault(fault, i))),
-                _ => steps.extend(members.map(|c| Step::Fault(fault, c))),
+                Fault::Adopt
+                | Fault::Crash
+                | Fault::Panic
+                | Fault::DoubtWritten
+                | Fault::DoubtLate
+                | Fault::Abort => steps.extend(members.map(|c| Step::Fault(fault, c))),
             }
         }
         steps

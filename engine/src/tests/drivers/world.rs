@@ -218,11 +218,10 @@ impl World {
             note(met, "conflict");
         }
         for record in batch.records.iter().filter(|_| conflicts.is_empty()) {
-            match &record.event {
-                Event::TakenOver => note(met, "taken over"),
-                Event::RollbackBegun { owed: Some(_), .. } => note(met, "narrowed"),
-                Event::RollbackBegun { owed: None, .. } => note(met, "not narrowed"),
-                _ => {}
+            if let Event::RollbackBegun { owed, .. } = &record.event {
+                note(met, if owed.is_some() { "narrowed" } else { "not narrowed" });
+            } else if record.event == Event::TakenOver {
+                note(met, "taken over");
             }
         }
         let member = &mut self.members[c];

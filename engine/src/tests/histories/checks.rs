@@ -94,7 +94,7 @@ impl World<'_> {
         let end = match decided.status() {
             Status::Committing => Status::Committed,
             Status::RollingBack => Status::RolledBack,
-            other => other,
+            other @ (Status::Open | Status::Running | Status::Committed | Status::RolledBack) => other,
         };
         assert_eq!(end, snapshot.status, "an end was told that is not the decided one");
         if decided.status() != end {

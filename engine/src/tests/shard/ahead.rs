@@ -15,9 +15,9 @@ impl Bench {
 
     /// The branches that the newest durable record of `g` names as ever owed.
     fn owed(&self) -> Option<Vec<String>> {
-        let newest = self.store.records(&g("g")).iter().rev().find_map(|record| match &record.event {
-            Event::RollbackBegun { owed, .. } => Some(owed.as_ref()),
-            _ => None,
+        let newest = self.store.records(&g("g")).iter().rev().find_map(|record| {
+            let Event::RollbackBegun { owed, .. } = &record.event else { return None };
+            Some(owed.as_ref())
         });
         let owed = newest.expect("a rollback has begun")?;
         Some(owed.iter().map(|id| id.as_str().to_owned()).collect())
