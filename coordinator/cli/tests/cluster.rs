@@ -2,9 +2,11 @@
 //! nothing that was acknowledged is missing, everything settles, and no effect is there twice.
 
 mod adoption;
+mod ahead;
 mod chaos;
 mod failover;
 mod handover;
+mod ledger;
 mod load;
 pub(crate) mod pack;
 mod pause;

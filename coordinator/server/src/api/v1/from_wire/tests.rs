@@ -113,7 +113,7 @@ fn a_saga_is_ahead_if_it_says_so_or_if_every_target_names_a_guarded_participant(
                 {{"id":"b","action":"{action}","compensate":"{compensate}"}},{{"id":"c","url":"orders:/c"}}]}}"#
         );
         let request = serde_json::from_str(&text).unwrap();
-        spec(&request, |name| matches!(name, "stock" | "orders")).unwrap().exposure
+        spec(request, |name| matches!(name, "stock" | "orders")).unwrap().exposure
     };
     let auto = r#","options":{"exposure":"auto"}"#;
     for options in ["", auto] {
@@ -143,7 +143,7 @@ fn only_a_saga_states_its_exposure() {
             assert_eq!(detail, expected);
         }
         let request = serde_json::from_str(&text("auto")).unwrap();
-        assert_eq!(spec(&request, |_| true).unwrap().exposure, Exposure::Exact);
+        assert_eq!(spec(request, |_| true).unwrap().exposure, Exposure::Exact);
     }
 }
 
@@ -152,7 +152,7 @@ fn the_digest_has_the_stated_exposure_and_not_what_auto_resolves_to() {
     let digest = |exposure: &str, guarded: bool| {
         let options = format!(r#","options":{{{exposure}}}"#);
         let text = saga(&options).replace("http://", "p:/");
-        spec(&serde_json::from_str(&text).unwrap(), |_| guarded).unwrap().digest
+        spec(serde_json::from_str(&text).unwrap(), |_| guarded).unwrap().digest
     };
     let unsaid = digest("", false);
     assert_eq!(unsaid, digest("", true));
