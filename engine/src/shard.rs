@@ -134,8 +134,7 @@ const FAILURES_WITHOUT_PAUSE: u32 = 2;
 /// Longest pause between two tries of a store that goes on failing.
 const PAUSE_MS_MAX: u64 = 10_000;
 
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone)]
 pub struct Shard {
     options: ShardOptions,
     slots: Slots,

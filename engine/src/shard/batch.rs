@@ -41,8 +41,7 @@ pub struct IndexRow {
 }
 
 /// A message with its number in the order of arrival. Messages that are decided again are decided in this order.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone)]
 pub(super) struct Arrived {
     pub(super) order: u64,
     pub(super) message: Message,

@@ -22,8 +22,7 @@ use crate::event::{Event, Outcome, Record};
 use crate::input::Input;
 use crate::transaction::Transaction;
 
-#[derive(Debug, Default)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     /// The positions of all branches whose forward op was ever owed, called or not: a call that is withheld when a rollback is
     /// decided still leaves. None: this memory does not reach back to the creation, or the transaction is not exposed ahead.

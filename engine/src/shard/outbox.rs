@@ -14,8 +14,7 @@ use super::{Message, Release, Seq, Snapshot, Ticket};
 use crate::event::Record;
 use crate::input::{CallKey, Rejection};
 
-#[derive(Debug, Default)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Outbox {
     /// The records of the next batch, in the order they were decided.
     forming: Vec<Record>,
@@ -38,8 +37,7 @@ pub(super) struct Outbox {
 }
 
 /// The batch that is being written.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone)]
 pub(super) struct Sealed {
     id: BatchId,
     /// The newest record of each gid in the batch.
@@ -47,8 +45,7 @@ pub(super) struct Sealed {
 }
 
 /// Something that waits for a record to be durable.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone)]
 pub(super) struct Withheld {
     gid: Gid,
     /// The record of the gid that must be durable first.

@@ -45,8 +45,7 @@ use super::{Context, Found, LoadFailure, Message, Seq, Ticket};
 use crate::input::{CallKey, Command};
 use crate::transaction::Transaction;
 
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone)]
 pub(super) enum Slot {
     /// Not in memory; these calls left and have not come back. Without such calls it is the same as no slot at all.
     Away(BTreeSet<CallKey>),
@@ -56,8 +55,7 @@ pub(super) enum Slot {
     Resident(Box<Resident>),
 }
 
-#[derive(Debug, Default)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
     /// Messages that are decided on the result, in this order.
     pub(super) messages: Vec<Message>,
@@ -83,8 +81,7 @@ pub(super) struct Reading {
 }
 
 /// How far a read is.
-#[derive(Debug, Default)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone, Default)]
 pub(super) enum ReadStage {
     /// The store has not started to read. A message that arrives now is not newer than the result.
     #[default]
@@ -96,8 +93,7 @@ pub(super) enum ReadStage {
     Failed { retry_at: Timestamp },
 }
 
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone)]
 pub(super) struct Resident {
     pub(super) transaction: Transaction,
     pub(super) ownership: Ownership,
@@ -150,8 +146,7 @@ pub(super) enum CallStage {
 }
 
 /// A command whose sender waits for the transaction to settle.
-#[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone)]
 pub(super) struct Waiter {
     pub(super) ticket: Ticket,
     pub(super) until: Timestamp,
@@ -352,8 +347,7 @@ impl Slot {
     }
 }
 
-#[derive(Debug, Default)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Slots {
     slots: BTreeMap<Gid, Slot>,
     /// Slots that are not `Away`.

@@ -89,8 +89,7 @@ impl Wall {
     }
 }
 
-#[derive(Debug, Default)]
-#[cfg_attr(test, derive(Clone))]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Times {
     pub(super) wall: Wall,
     /// Transactions that left memory, and whose newest record carries a time that the wall clock has shown twice. The record

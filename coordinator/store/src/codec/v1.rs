@@ -6,13 +6,14 @@
 
 mod bytes;
 mod parked;
+mod rollback;
 mod spec;
 mod workflow;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use trine_engine::{CallReport, Event, Exposure, ForceTo, Outcome, RollbackCause, Spec};
+use trine_engine::{CallReport, Event, Exposure, ForceTo, Outcome, Spec};
 use trine_protocol::{BranchId, Op, Timestamp};
 
 use super::DecodeError;
@@ -64,27 +65,6 @@ struct Resumed {
 struct BranchRegistered<'a> {
     #[serde(borrow)]
     branch: BranchText<'a>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CauseWord {
-    Refused,
-    Deadline,
-    Aborted,
-    Exhausted,
-    CheckRefused,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RollbackBegun<'a> {
-    cause: CauseWord,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    branch: Option<BranchId>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    reason: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    owed: Option<Cow<'a, [BranchId]>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,8 +159,7 @@ pub(super) fn encode(event: &Event) -> String {
         Event::CommitDecided => text("commit_decided", Nothing {}),
         Event::RollbackBegun { cause, owed } => {
             let v = if owed.is_some() { VERSION_OF_EXPOSURE } else { VERSION };
-            let owed = owed.as_deref().map(Cow::Borrowed);
-            text_of(v, "rollback_begun", RollbackBegun { owed, ..rollback_begun(cause) })
+            text_of(v, "rollback_begun", rollback::rollback_begun(cause, owed.as_deref()))
         }
         Event::CallAnswered { branch, op, attempt, outcome, retry_at, report } => {
             let mut body = call_answered(outcome, report);
@@ -240,17 +219,6 @@ fn millis(at: Option<Timestamp>) -> Option<u64> {
     at.map(Timestamp::millis)
 }
 
-fn rollback_begun(cause: &RollbackCause) -> RollbackBegun<'_> {
-    let (cause, branch, reason) = match cause {
-        RollbackCause::Refused { branch, reason } => (CauseWord::Refused, Some(branch), Some(reason)),
-        RollbackCause::Deadline { branch, reason } => (CauseWord::Deadline, branch.as_ref(), reason.as_ref()),
-        RollbackCause::Aborted { reason } => (CauseWord::Aborted, None, reason.as_ref()),
-        RollbackCause::Exhausted { branch, reason } => (CauseWord::Exhausted, Some(branch), reason.as_ref()),
-        RollbackCause::CheckRefused { reason } => (CauseWord::CheckRefused, None, Some(reason)),
-    };
-    RollbackBegun { cause, branch: branch.cloned(), reason: reason.map(Cow::from), owed: None }
-}
-
 /// Sets the fields that say how the attempt ended.
 fn call_answered<'a>(outcome: &'a Outcome, report: &'a CallReport) -> CallAnswered<'a> {
     let mut body = CallAnswered {
@@ -308,11 +276,7 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
             Event::Submitted { start_at: timestamp(body.start_at_ms) }
         }
         "commit_decided" => Event::CommitDecided,
-        "rollback_begun" => {
-            let mut body: RollbackBegun<'_> = serde_json::from_str(text)?;
-            let owed = body.owed.take().map(Cow::into_owned);
-            Event::RollbackBegun { cause: body.into_cause()?, owed }
-        }
+        "rollback_begun" => serde_json::from_str::<rollback::RollbackBegun<'_>>(text)?.into_event()?,
         "call_answered" => serde_json::from_str::<CallAnswered<'_>>(text)?.into_event()?,
         "not_sent" => serde_json::from_str::<parked::NotSent<'_>>(text)?.into_event(),
         "op_parked" => serde_json::from_str::<parked::OpParked>(text)?.into_event(),
@@ -352,24 +316,6 @@ fn timestamp(millis: Option<u64>) -> Option<Timestamp> {
 
 fn required<T>(value: Option<T>, field: &str) -> Result<T, DecodeError> {
     value.ok_or_else(|| DecodeError::Damaged(format!("`{field}` is missing")))
-}
-
-impl RollbackBegun<'_> {
-    fn into_cause(self) -> Result<RollbackCause, DecodeError> {
-        let reason = self.reason.map(Cow::into_owned);
-        Ok(match self.cause {
-            CauseWord::Refused => RollbackCause::Refused {
-                branch: required(self.branch, "branch")?,
-                reason: required(reason, "reason")?,
-            },
-            CauseWord::Deadline => RollbackCause::Deadline { branch: self.branch, reason },
-            CauseWord::Aborted => RollbackCause::Aborted { reason },
-            CauseWord::Exhausted => {
-                RollbackCause::Exhausted { branch: required(self.branch, "branch")?, reason }
-            }
-            CauseWord::CheckRefused => RollbackCause::CheckRefused { reason: required(reason, "reason")? },
-        })
-    }
 }
 
 impl CallAnswered<'_> {

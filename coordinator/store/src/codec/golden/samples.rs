@@ -236,6 +236,14 @@ fn causes() -> Vec<(&'static str, RollbackCause)> {
     ]
 }
 
+fn rollbacks() -> Vec<(String, Event)> {
+    let named =
+        |(name, cause)| (format!("rollback_begun_{name}"), Event::RollbackBegun { cause, owed: None });
+    let owed = Some(vec![branch_id("stock"), branch_id("order")]);
+    let narrowed = Event::RollbackBegun { cause: RollbackCause::Aborted { reason: None }, owed };
+    causes().into_iter().map(named).chain([("rollback_begun_owed".to_owned(), narrowed)]).collect()
+}
+
 /// One of everything: `(name of the golden file, event)`.
 pub(in crate::codec) fn samples() -> Vec<(String, Event)> {
     let all_times = Event::Created {
@@ -292,13 +300,6 @@ pub(in crate::codec) fn samples() -> Vec<(String, Event)> {
             },
         ),
         ("taken_over", Event::TakenOver),
-        (
-            "rollback_begun_owed",
-            Event::RollbackBegun {
-                cause: RollbackCause::Aborted { reason: None },
-                owed: Some(vec![branch_id("stock"), branch_id("order")]),
-            },
-        ),
         ("committed", Event::Committed),
         ("rolled_back", Event::RolledBack),
     ]
@@ -306,10 +307,6 @@ pub(in crate::codec) fn samples() -> Vec<(String, Event)> {
     .into();
     samples.extend(answers());
     samples.extend(stops().into_iter().map(|(name, event)| (name.to_owned(), event)));
-    samples.extend(
-        causes().into_iter().map(|(name, cause)| {
-            (format!("rollback_begun_{name}"), Event::RollbackBegun { cause, owed: None })
-        }),
-    );
+    samples.extend(rollbacks());
     samples
 }
