@@ -285,6 +285,23 @@ fn a_read_that_finds_nothing_new_and_the_same_owner_loses_nothing() {
 }
 
 #[test]
+fn after_a_lapse_no_call_leaves_before_a_write_has_shown_that_nobody_else_decided() {
+    let mut bench = Bench::running(ahead("a b<a c<b"));
+    bench.answer("done");
+    let call = bench.calls.remove(0);
+    bench.lapse();
+    bench.elsewhere("g", abort());
+    bench.answer_to(&call, "done");
+    bench.wait(10);
+    assert_eq!(bench.writing(), ["call_answered", "call_answered"]);
+    assert!(bench.calls.is_empty(), "c is owed by a memory that others may have overtaken");
+    bench.commit();
+    assert!(bench.calls.is_empty());
+    bench.load();
+    assert_eq!(bench.under_way(), ["g/c.compensate#1"]);
+}
+
+#[test]
 fn a_read_that_finds_another_record_knows_nothing_of_the_calls() {
     let mut bench = Bench::running(ahead("a b<a"));
     bench.happens_elsewhere("g", &Input::TakeOver);

@@ -97,6 +97,13 @@ pub(super) const CANARIES: &[Canary] = &[
         });",
     },
     Canary {
+        law: "L4",
+        breaks: "after a lapse, calls of a saga that is exposed ahead leave before the write that claims it",
+        file: "engine/src/shard/ownership.rs",
+        replace: "self.decided_seq = self.transaction.seq();",
+        with: "self.decided_seq = self.decided_seq.min(self.transaction.seq());",
+    },
+    Canary {
         law: "L13",
         breaks: "the first record of a new driver waits for other records",
         file: RESIDENT,
