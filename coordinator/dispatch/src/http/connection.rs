@@ -44,7 +44,10 @@ impl Connection {
         // Requests are small: one buffer costs less than the vectored write of two.
         builder.max_buf_size(HEAD_BYTES_MAX).writev(false);
         let (sender, driver) = builder.handshake(TokioIo::new(transport)).await?;
-        Ok(Self { sender, driver: Some(Box::new(driver)) })
+        let mut driver = Some(Box::new(driver));
+        // A connection that has never been driven does not count as free, and could not be kept if no call needs it now.
+        drive(&mut driver, &mut Context::from_waker(Waker::noop()));
+        Ok(Self { sender, driver })
     }
 
     /// Sends a request and waits for the head of its answer.

@@ -61,6 +61,21 @@ async fn a_connection_is_free_for_the_next_call_once_its_answer_is_whole() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_begun_and_not_used_is_kept_for_the_next_call() {
+    let (pool, origin) = pool(1);
+    let (connection, mut peer) = connection().await;
+    pool.give(&origin, connection);
+    let Taken::Idle(mut connection) = pool.take(&origin) else { panic!("it was closed") };
+    let asked = async { connection.send(request()).await.map_err(|undelivered| undelivered.error) };
+    let answered = async {
+        peer.read_u8().await.unwrap();
+        peer.write_all(NO_CONTENT).await.unwrap();
+    };
+    let (response, ()) = futures_util::future::join(asked, answered).await;
+    assert_eq!(response.unwrap().status(), 204);
+}
+
+#[tokio::test]
 async fn a_request_on_a_connection_that_its_peer_has_closed_never_leaves_and_comes_back() {
     let (mut connection, peer, _) = exchanged(NO_CONTENT).await;
     assert!(connection.is_free());
