@@ -52,6 +52,10 @@ impl Lane {
     /// How long the lane may sleep if no message arrives.
     pub(super) fn pause(&self, now: Timestamp) -> Option<Duration> {
         let wait = self.shard.poll_timeout().map(|at| Duration::from_millis(at.millis_since(now).max(1)));
+        // After a loss of memory an append of the old memory may be under way, of which the shard does not know. Until the
+        // append ends, the shard's next batch is due and cannot begin.
+        let is_held_up = self.refill && self.append.is_some();
+        let wait = if is_held_up { wait.map(|wait| wait.max(LOOK_AGAIN)) } else { wait };
         // Without trust the shard may have no timer at all, so the lane wakes itself to compare the clocks again.
         if self.trusts_time { wait } else { Some(wait.map_or(LOOK_AGAIN, |wait| wait.min(LOOK_AGAIN))) }
     }
