@@ -222,7 +222,7 @@ pub enum SpecErrorKind {
     WorkflowDeclared,
     #[error("an open transaction starts when it is committed; it takes no start delay")]
     StartDelayNotUsed,
-    #[error("only a saga exposes its branches ahead")]
+    #[error("only a saga that is created with all its branches exposes them ahead")]
     ExposureNotUsed,
 }
 
@@ -300,7 +300,9 @@ impl Draft {
         if self.open && self.start_delay_ms > 0 && self.terms.is_none() {
             return Err(error("options.start_delay", SpecErrorKind::StartDelayNotUsed));
         }
-        if self.exposure == Exposure::Ahead && self.pattern != Pattern::Saga {
+        // Branches of other dialects may have nothing to call forward, and yet something to undo.
+        let may_be_ahead = self.pattern == Pattern::Saga && !self.open && self.terms.is_none();
+        if self.exposure == Exposure::Ahead && !may_be_ahead {
             return Err(error("options.exposure", SpecErrorKind::ExposureNotUsed));
         }
         Ok(())

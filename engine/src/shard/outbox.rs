@@ -100,7 +100,7 @@ impl Outbox {
         self.forming.extend(records);
     }
 
-    /// The shard is about to go away: nothing waits for company any more.
+    /// The shard is about to go away: nothing waits for other records any more.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
         self.pressing.extend(self.newest.keys().cloned());
