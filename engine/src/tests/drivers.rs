@@ -85,7 +85,7 @@ fn explore_all(pairs: &[[Fault; 2]], wanted: &[&str], states_min: usize) {
 }
 
 #[test]
-fn whatever_two_drivers_of_a_saga_do_it_is_whole_or_undone() {
+fn every_history_of_two_drivers_of_a_saga_is_whole_or_undone() {
     use Fault::{Abort, Adopt, Crash, Refuse};
     let pairs = [[Adopt, Abort], [Adopt, Refuse], [Adopt, Adopt], [Adopt, Crash]];
     let wanted = ["conflict", "hanging", "narrowed", "not narrowed", "repeated", "taken over", "told early"];
@@ -93,7 +93,7 @@ fn whatever_two_drivers_of_a_saga_do_it_is_whole_or_undone() {
 }
 
 #[test]
-fn whatever_a_driver_that_lost_its_memory_does_the_saga_is_whole_or_undone() {
+fn every_history_of_a_driver_that_lost_its_memory_is_whole_or_undone() {
     use Fault::{Abort, Crash, Delay, DoubtLate, DoubtWritten, Panic, Refuse};
     let doubts = [DoubtWritten, DoubtLate].into_iter().flat_map(|doubt| [[doubt, Abort], [doubt, Refuse]]);
     let losses = [Crash, Panic].into_iter().flat_map(|loss| [[loss, Abort], [loss, Refuse], [loss, Delay]]);
