@@ -205,14 +205,16 @@ fn malformed(error: &serde_json::Error) -> Refusal {
 /// field, even if the parser met a wrong field first.
 fn refuse(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
     let inner = error.inner();
-    if !inner.is_data() {
-        return malformed(inner);
-    }
+    let said = inner.to_string();
+    // For serde_json, a number, list or object in the place of a word is an error of syntax.
+    let detail = match without_place(&said) {
+        "expected value" => "a word in quotation marks is expected here",
+        detail if inner.is_data() => detail,
+        _ => return malformed(inner),
+    };
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
         return malformed(&error);
     }
-    let said = inner.to_string();
-    let detail = without_place(&said);
     Refusal::field(field_of(&error.path().to_string(), detail), echo(detail))
 }
 

@@ -31,6 +31,23 @@ fn a_field_is_named_by_its_path() {
 }
 
 #[test]
+fn a_value_of_another_kind_in_the_place_of_a_word_names_its_field() {
+    for value in ["1", "true", "[]"] {
+        let text = format!(r#"{{"pattern":"saga","options":{{"exposure":{value}}}}}"#);
+        let (code, named, detail) = refused(&text);
+        assert_eq!(
+            (code.as_str(), named.as_deref()),
+            ("TX0002", Some("options.exposure")),
+            "{text}: {detail}"
+        );
+        let (code, named, detail) = refused(&format!(r#"{{"pattern":{value}}}"#));
+        assert_eq!((code.as_str(), named.as_deref()), ("TX0002", Some("pattern")), "{value}: {detail}");
+    }
+    // A value that is missing is no value of another kind.
+    assert_eq!(refused(r#"{"pattern":,"open":true}"#).0, "TX0001");
+}
+
+#[test]
 fn malformed_text_is_never_blamed_on_a_field() {
     for text in [r#"{"colour":1,"pattern":"#, "{\"colour\":1} trailing", "\u{feff}{}"] {
         let (code, field, _) = refused(text);
