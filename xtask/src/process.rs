@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::run;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How often [`wait_for`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TAIL_LINES_MAX: usize = 30;
 
@@ -35,6 +36,25 @@ pub(crate) struct Memory {
     pub(crate) resident: u64,
     /// The most that was ever resident.
     pub(crate) peak: u64,
+}
+
+/// Looks again and again until there is a result, for at most `limit`. An inner error says what is still missing; it is the error
+/// when the time is up. An outer error ends the wait at once.
+pub(crate) fn wait_for<T>(
+    limit: Duration,
+    mut look: impl FnMut() -> Result<Result<T, String>, String>,
+) -> Result<T, String> {
+    let begun = Instant::now();
+    loop {
+        match look()? {
+            Ok(found) => return Ok(found),
+            Err(missing) if begun.elapsed() > limit => {
+                return Err(format!("{missing} after {limit:?}"));
+            }
+            // Another process is looked at, which sends no signal when it is ready.
+            Err(_) => thread::sleep(LOOK_EVERY),
+        }
+    }
 }
 
 impl Process {
@@ -80,18 +100,14 @@ impl Process {
         let (found, _) = channel();
         let tail = follow_both(&mut child, found);
         let mut process = Self { name, child, tail };
-        let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        let connected = wait_for(READY_WITHIN, || {
             process.ensure_running()?;
-            if begun.elapsed() > READY_WITHIN {
-                return Err(format!(
-                    "{name} does not accept connections; its last words:\n{}",
-                    process.last_words()
-                ));
-            }
-            thread::sleep(LOOK_EVERY);
+            Ok(TcpStream::connect(address).map_err(|error| error.to_string()))
+        });
+        match connected {
+            Ok(_) => Ok(process),
+            Err(error) => Err(format!("{name}: {error}; its last words:\n{}", process.last_words())),
         }
-        Ok(process)
     }
 
     fn wait_for(&self, address: &Receiver<String>) -> Result<String, String> {

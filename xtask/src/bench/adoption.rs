@@ -1,7 +1,6 @@
 //! The scenario `adoption`: a coordinator is killed with many unfinished transactions, and its successor of the same name settles
 //! them. The same number of fresh transactions is the measure.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -12,13 +11,13 @@ use super::report::Report;
 use super::shape::Shape;
 use super::subject::{Subject, Work};
 use super::{Bench, median};
+use crate::process::wait_for;
 use crate::server::Server;
 
 const NAME: &str = "bench";
 /// Rounds of this scenario; each one is long.
 const ROUNDS: usize = 3;
 const SETTLE_WITHIN: Duration = Duration::from_secs(900);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) fn run(bench: &Bench) -> Result<Report, String> {
     let count = bench.sized(3_000, 100_000);
@@ -101,15 +100,9 @@ fn accept(
 
 /// Waits until so many transactions have been settled since the coordinator's start.
 fn settled(trine: &Subject, count: u64) -> Result<(), String> {
-    let begun = Instant::now();
-    loop {
+    wait_for(SETTLE_WITHIN, || {
         let settled = Counters::of(&trine.url)?.settled;
-        if settled >= count as f64 {
-            return Ok(());
-        }
-        if begun.elapsed() > SETTLE_WITHIN {
-            return Err(format!("{settled} of {count} transactions are settled after {SETTLE_WITHIN:?}"));
-        }
-        thread::sleep(LOOK_EVERY);
-    }
+        let missing = || format!("{settled} of {count} transactions are settled");
+        Ok((settled >= count as f64).then_some(()).ok_or_else(missing))
+    })
 }

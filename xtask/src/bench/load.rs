@@ -20,7 +20,7 @@ pub(super) struct Load {
     pub(super) busy_allowed: bool,
 }
 
-/// When transactions start.
+/// The pace at which the load starts transactions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Pace {
     /// So many initiators; each waits for the answer before it starts the next.

@@ -1,7 +1,7 @@
 //! The scenario `memory`: the release server idle, and with many waiting transactions.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -11,12 +11,11 @@ use super::load::Until;
 use super::report::Report;
 use super::shape::Shape;
 use super::subject::{Subject, Work};
-use crate::process::Memory;
+use crate::process::{Memory, wait_for};
 
 const SETTLING: Duration = Duration::from_secs(3);
 /// The server counts them every 10 s.
 const COUNTED_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) fn run(bench: &Bench) -> Result<Report, String> {
     let waiting = bench.sized(10_000, 100_000);
@@ -55,17 +54,11 @@ fn memory(trine: &Subject) -> Result<Memory, String> {
 
 /// How many transactions are in memory, once the server has counted all of them.
 fn residents(trine: &Subject, wanted: f64) -> Result<f64, String> {
-    let begun = Instant::now();
-    loop {
+    wait_for(COUNTED_WITHIN, || {
         let residents = Counters::of(&trine.url)?.residents;
-        if residents >= wanted {
-            return Ok(residents);
-        }
-        if begun.elapsed() > COUNTED_WITHIN {
-            return Err(format!("only {residents} of {wanted} transactions are in memory"));
-        }
-        thread::sleep(LOOK_EVERY);
-    }
+        let missing = || format!("only {residents} of {wanted} transactions are in memory");
+        Ok((residents >= wanted).then_some(residents).ok_or_else(missing))
+    })
 }
 
 /// Memory after a pause in which the server may give back what it no longer needs.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,10 +10,10 @@ use super::Bench;
 use super::http::{self, Counters};
 use super::load::{Expect, Load, Outcome, Pace, Until};
 use super::shape::{self, Exposure, Shape};
+use crate::process::wait_for;
 use crate::server::Server;
 
 const SETTLE_WITHIN: Duration = Duration::from_secs(600);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Which API the initiators use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,18 +147,11 @@ impl Subject {
 
     /// Waits until everything that was created is settled.
     pub(super) fn wait_until_settled(&self) -> Result<(), String> {
-        let begun = Instant::now();
-        while let Some(counters) = self.counters()? {
-            if counters.settled >= counters.created {
-                return Ok(());
-            }
-            if begun.elapsed() > SETTLE_WITHIN {
-                let left = counters.created - counters.settled;
-                return Err(format!("{left} transactions are not settled after {SETTLE_WITHIN:?}"));
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-        Ok(())
+        wait_for(SETTLE_WITHIN, || {
+            // Other coordinators than Trine have no counters.
+            let left = self.counters()?.map_or(0.0, |counters| counters.created - counters.settled);
+            Ok((left <= 0.0).then_some(()).ok_or_else(|| format!("{left} transactions are not settled")))
+        })
     }
 
     /// Processor seconds so far of everything that works for this coordinator.

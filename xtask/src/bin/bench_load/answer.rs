@@ -19,7 +19,7 @@ pub(crate) enum Expect {
     Success,
 }
 
-/// What came back.
+/// How a server has answered one request.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Answer {
     Expected,
