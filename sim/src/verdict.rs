@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-macro_rules! verdict {
+macro_rules! counts {
     ($(#[$what:meta])* $verdict:ident { $($(#[$doc:meta])* $name:ident),* $(,)? }) => {
         $(#[$what])*
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +32,56 @@ macro_rules! verdict {
     };
 }
 
+/// The counts of one kind of run, and those that every kind of run has.
+macro_rules! verdict {
+    ($(#[$what:meta])* $verdict:ident { $($own:tt)* }) => {
+        counts! {
+            $(#[$what])*
+            $verdict {
+                $($own)*
+                /// Forward calls refused.
+                refusals,
+                /// Calls executed again.
+                duplicates,
+                /// Branches undone that never ran.
+                empty,
+                /// Forward calls that came after they were undone.
+                hanging,
+                /// Answers that park, since no retry mends them.
+                conflicts_answered,
+                /// Parked transactions set going again by a person.
+                replays,
+                /// Callbacks made for workflows.
+                callbacks,
+                /// Executors of workflows that died before the end.
+                executors_died,
+                /// Who waited for quiet and was told before the end.
+                told_quiet,
+                /// Rollbacks that left out branches which were never owed.
+                narrowed,
+                /// Rollbacks of sagas exposed ahead that undid everything exposed, because nobody knew better.
+                not_narrowed,
+                /// Records of takeovers.
+                taken_over,
+                /// Ends told before their records.
+                told_early,
+                /// Steps called again after a coordinator had heard that they were done.
+                repeated,
+                /// Answers of steps that were written together with other records.
+                rode_along,
+                /// Calls refused for their fence.
+                fenced,
+                /// Memories lost in a panic.
+                panics,
+                /// Calls that the network delivered twice.
+                delivered_twice,
+                /// Transactions settled by hand.
+                forced,
+            }
+        }
+    };
+}
+
 verdict! {
     /// Counts of walks.
     Verdict {
@@ -53,46 +103,8 @@ verdict! {
         written_late,
         /// Conflicts met on append.
         conflicts,
-        /// Forward calls refused.
-        refusals,
         /// Calls executed whose answer was lost.
         answers_lost,
-        /// Calls executed again.
-        duplicates,
-        /// Branches undone that never ran.
-        empty,
-        /// Forward calls that came after they were undone.
-        hanging,
-        /// Answers that park, since no retry mends them.
-        conflicts_answered,
-        /// Parked transactions set going again by a person.
-        replays,
-        /// Callbacks made for workflows.
-        callbacks,
-        /// Executors of workflows that died before the end.
-        executors_died,
-        /// Who waited for quiet and was told before the end.
-        told_quiet,
-        /// Rollbacks that left out branches which were never owed.
-        narrowed,
-        /// Rollbacks of sagas exposed ahead that undid everything exposed, because nobody knew better.
-        not_narrowed,
-        /// Records of takeovers.
-        taken_over,
-        /// Ends told before their records.
-        told_early,
-        /// Steps called again after a coordinator had heard that they were done.
-        repeated,
-        /// Answers of steps that were written together with other records.
-        rode_along,
-        /// Calls refused for their fence.
-        fenced,
-        /// Memories lost in a panic.
-        panics,
-        /// Calls that the network delivered twice.
-        delivered_twice,
-        /// Transactions settled by hand.
-        forced,
     }
 }
 
@@ -141,44 +153,6 @@ verdict! {
         reads_outdated,
         /// Ends told by a coordinator that did not own the transaction.
         told_elsewhere,
-        /// Forward calls refused.
-        refusals,
-        /// Calls executed again.
-        duplicates,
-        /// Branches undone that never ran.
-        empty,
-        /// Forward calls that came after they were undone.
-        hanging,
-        /// Answers that park, since no retry mends them.
-        conflicts_answered,
-        /// Parked transactions set going again by a person.
-        replays,
-        /// Callbacks made for workflows.
-        callbacks,
-        /// Executors of workflows that died before the end.
-        executors_died,
-        /// Who waited for quiet and was told before the end.
-        told_quiet,
-        /// Rollbacks that left out branches which were never owed.
-        narrowed,
-        /// Rollbacks of sagas exposed ahead that undid everything exposed, because nobody knew better.
-        not_narrowed,
-        /// Records of takeovers.
-        taken_over,
-        /// Ends told before their records.
-        told_early,
-        /// Steps called again after a coordinator had heard that they were done.
-        repeated,
-        /// Answers of steps that were written together with other records.
-        rode_along,
-        /// Calls refused for their fence.
-        fenced,
-        /// Memories lost in a panic.
-        panics,
-        /// Calls that the network delivered twice.
-        delivered_twice,
-        /// Transactions settled by hand.
-        forced,
         /// Transactions that had exactly one driver when the faults had stopped.
         driven_by_one,
     }
