@@ -9,6 +9,7 @@
 //! `cargo test -p trine-engine histories -- --nocapture` prints how many there were and what they met.
 
 mod checks;
+mod initiator;
 mod steps;
 mod world;
 

@@ -9,6 +9,7 @@ mod ownership;
 mod quiet;
 mod refresh;
 mod release;
+mod told;
 mod trust;
 mod unsent;
 

@@ -162,13 +162,3 @@ impl World<'_> {
         assert!(self.initiator.create_acknowledged, "the creation was never acknowledged");
     }
 }
-
-impl super::world::Initiator {
-    fn forget(&mut self, ticket: Option<Ticket>) {
-        for slot in [&mut self.created, &mut self.waiting, &mut self.aborted, &mut self.submitted] {
-            if *slot == ticket {
-                *slot = None;
-            }
-        }
-    }
-}

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use trine_protocol::{Op, Pattern, Status, Timestamp};
+use trine_protocol::{Op, Pattern, Timestamp};
 
 use super::super::exhaust::Exhaust;
 use super::super::model::{Happened, Participants, Store};
 use super::super::trace::gid;
+use super::initiator::{Initiator, Local};
 use super::steps::{AtCrash, Doubt, Spent, Step};
 use super::{Case, Depth, Tally};
 use crate::event::{CallReport, Outcome, Record};
@@ -14,34 +15,6 @@ use crate::input::{Answer, CallKey, Command, Input};
 use crate::shard::{Batch, Call, Found, Message, Release, ReplyOn, Shard, ShardOptions, Ticket};
 use crate::spec::Payload;
 use crate::transaction::{Transaction, advance, decide};
-
-/// What the initiator asked for and has not been told yet; tickets are never used twice.
-#[derive(Debug, Default)]
-pub(super) struct Initiator {
-    pub(super) created: Option<Ticket>,
-    pub(super) waiting: Option<Ticket>,
-    pub(super) aborted: Option<Ticket>,
-    pub(super) submitted: Option<Ticket>,
-    pub(super) create_acknowledged: bool,
-    pub(super) end_acknowledged: bool,
-    pub(super) submit_acknowledged: bool,
-    pub(super) abort_accepted: bool,
-    pub(super) abort_rejected: bool,
-    /// The end it was told.
-    pub(super) told: Option<Status>,
-    tickets: u64,
-}
-
-/// How the initiator of a message behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Local {
-    /// Its local transaction commits and it says so.
-    Submits,
-    /// Its local transaction commits and it falls silent.
-    Silent,
-    /// Its local transaction does not commit and it falls silent.
-    Fails,
-}
 
 pub(super) struct World<'a> {
     pub(super) case: &'a Case,
@@ -306,8 +279,7 @@ impl<'a> World<'a> {
     }
 
     fn send(&mut self, command: Command, reply_on: ReplyOn) -> Ticket {
-        self.initiator.tickets += 1;
-        let ticket = Ticket(self.initiator.tickets);
+        let ticket = self.initiator.next_ticket();
         self.shard.handle(Message::Command { ticket, gid: gid(), command, reply_on }, self.now);
         ticket
     }

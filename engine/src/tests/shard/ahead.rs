@@ -9,7 +9,7 @@ fn ahead(branches: &str) -> Draft {
 
 impl Bench {
     /// The names of the events in the batch in flight.
-    fn writing(&self) -> Vec<&'static str> {
+    pub(super) fn writing(&self) -> Vec<&'static str> {
         self.batch.iter().flat_map(|batch| &batch.records).map(|record| record.event.name()).collect()
     }
 
@@ -24,7 +24,7 @@ impl Bench {
     }
 
     /// Answers everything that is called, and writes everything, until nothing is left to do.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while !self.is_quiet() {
             if self.batch.is_some() {
                 self.commit();
@@ -365,56 +365,4 @@ fn a_saga_that_is_exposed_exactly_waits_for_each_answer() {
     assert_eq!((bench.writing(), bench.calls.len()), (vec!["call_answered"], 0));
     bench.commit();
     assert_eq!(bench.under_way(), ["g/b.action#1"]);
-}
-
-#[test]
-fn a_success_of_a_tcc_waits_for_company_and_an_unknown_answer_does_not() {
-    let mut bench = Bench::running(declared(Pattern::Tcc, "a b"));
-    bench.answer("done");
-    assert!(bench.batch.is_none());
-    bench.answer("unknown");
-    assert_eq!(bench.writing(), ["call_answered", "call_answered"]);
-}
-
-#[test]
-fn the_end_of_a_tcc_is_told_when_its_decision_is_durable_and_every_confirm_is_done() {
-    let mut bench = Bench::running(declared(Pattern::Tcc, "a b"));
-    bench.tell(2, "g", create(declared(Pattern::Tcc, "a b")), FAR);
-    bench.answer("done");
-    bench.answer("done");
-    assert!(bench.calls.is_empty() && bench.replies.is_empty(), "the decision is being written");
-    bench.commit();
-    bench.answer("done");
-    assert!(bench.replies.is_empty());
-    bench.answer("done");
-    assert_eq!(bench.told(), [(2, Ok(Status::Committed))]);
-    assert_eq!(bench.status("g"), Some(Status::Committing));
-    bench.fail(false);
-    bench.load();
-    bench.settle();
-    assert_eq!(bench.status("g"), Some(Status::Committed), "a lost record only repeats the confirms");
-    assert_eq!(bench.told().len(), 1);
-}
-
-#[test]
-fn an_end_is_not_told_before_its_decision_is_durable() {
-    let mut bench = Bench::running(declared(Pattern::TwoPhase, "a"));
-    bench.tell(2, "g", create(declared(Pattern::TwoPhase, "a")), FAR);
-    bench.answer("read_only");
-    assert_eq!(bench.writing(), ["call_answered", "commit_decided", "committed"]);
-    assert!(bench.replies.is_empty(), "nothing is asked in phase two, and the decision may get lost");
-    bench.commit();
-    assert_eq!(bench.told(), [(2, Ok(Status::Committed))]);
-}
-
-#[test]
-fn an_end_that_an_operator_forces_is_told_when_it_is_durable() {
-    let mut bench = Bench::running(declared(Pattern::Tcc, "a"));
-    bench.tell(2, "g", create(declared(Pattern::Tcc, "a")), FAR);
-    bench.answer("done");
-    bench.commit();
-    bench.send(3, "g", Command::Force { to: ForceTo::Committed, reason: "by hand".into(), by: None });
-    assert!(bench.replies.is_empty());
-    bench.commit();
-    assert_eq!(bench.told(), [(3, Ok(Status::Committed)), (2, Ok(Status::Committed))]);
 }
