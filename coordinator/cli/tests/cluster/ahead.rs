@@ -1,14 +1,12 @@
 //! Sagas whose steps leave before the answers of the steps before are durable: three coordinators, killed again and again in the
 //! middle of sagas of five, and aborted through whichever coordinator.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::ledger::Ledger;
-use super::load::{eventually, pause};
+use super::load::{eventually, pause, side_by_side, size};
 use super::pack::{Kind, Pack};
 use crate::support::Http;
 
@@ -23,14 +21,6 @@ struct Promise {
     gid: String,
     accepted: bool,
     told: Option<String>,
-}
-
-/// Rounds and sagas per round; `CHAOS_ROUNDS` and `CHAOS_TRANSACTIONS` make it more.
-fn size() -> (u64, usize) {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    (number("CHAOS_ROUNDS", 1), number("CHAOS_TRANSACTIONS", 300) as usize)
 }
 
 fn saga(gid: &str, ledger: &Ledger) -> Value {
@@ -53,32 +43,19 @@ fn load(
     ended: mpsc::UnboundedSender<()>,
 ) -> JoinHandle<Vec<Promise>> {
     let (http, ledger) = (http.clone(), ledger.clone());
-    tokio::spawn(async move {
-        let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
-        let mut initiators = Vec::new();
-        for number in 0..sagas {
-            let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-            let (http, urls, ended) = (http.clone(), urls.clone(), ended.clone());
-            let (gid, body) = (format!("{name}-{number}"), saga(&format!("{name}-{number}"), &ledger));
-            initiators.push(tokio::spawn(async move {
-                let aborting = async {
-                    if number % 5 == 0 {
-                        pause().await;
-                        let url = format!("{}/v1/transactions/{gid}/abort", urls[(number + 1) % urls.len()]);
-                        http.try_post(&url, &json!({})).await;
-                    }
-                };
-                let (promise, ()) = tokio::join!(initiate(&http, &urls, number, &gid, &body), aborting);
-                drop(place);
-                let _ = ended.send(());
-                promise
-            }));
+    side_by_side(SIDE_BY_SIDE, sagas, ended, move |number| {
+        let (http, urls, gid) = (http.clone(), urls.clone(), format!("{name}-{number}"));
+        let body = saga(&gid, &ledger);
+        async move {
+            let aborting = async {
+                if number % 5 == 0 {
+                    pause().await;
+                    let url = format!("{}/v1/transactions/{gid}/abort", urls[(number + 1) % urls.len()]);
+                    http.try_post(&url, &json!({})).await;
+                }
+            };
+            tokio::join!(initiate(&http, &urls, number, &gid, &body), aborting).0
         }
-        let mut promises = Vec::new();
-        for initiator in initiators {
-            promises.push(initiator.await.expect("an initiator does not panic"));
-        }
-        promises
     })
 }
 
@@ -164,7 +141,7 @@ async fn check_history(http: &Http, url: &str, ledger: &Ledger, gid: &str, met: 
 }
 
 async fn rounds(kind: Kind) {
-    let (rounds, sagas) = size();
+    let (rounds, sagas) = size(300);
     for seed in 1..=rounds {
         let mut random = fastrand::Rng::with_seed(seed);
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -2,22 +2,14 @@
 
 use tokio::sync::mpsc;
 
-use super::load::World;
+use super::load::{World, size};
 use super::pack::{Kind, Pack};
 
 /// Ends of transactions between two kills, on average.
 const BETWEEN_KILLS: usize = 150;
 
-/// Rounds and transactions per round; `CHAOS_ROUNDS` and `CHAOS_TRANSACTIONS` make it more.
-fn size() -> (u64, usize) {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
-    (number("CHAOS_ROUNDS", 1), number("CHAOS_TRANSACTIONS", 2_000) as usize)
-}
-
 async fn rounds(kind: Kind) {
-    let (rounds, transactions) = size();
+    let (rounds, transactions) = size(2_000);
     for seed in 1..=rounds {
         let mut random = fastrand::Rng::with_seed(seed);
         let world = World::start(transactions).await;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::net::TcpListener;
 use trine_sdk::barrier::SqliteBarrier;
 use trine_sdk::{BranchContext, Outcome, Participant};
+
+use super::shop::guarded_database;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -30,15 +31,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) async fn start(folder: &Path) -> Self {
-        let options = SqliteConnectOptions::new()
-            .filename(folder.join("ledger.db"))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Off);
-        let pool =
-            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a database");
-        let barrier = SqliteBarrier::new(pool.clone());
-        barrier.install().await.expect("the barrier's table");
+        let (pool, barrier) = guarded_database(&folder.join("ledger.db")).await;
         sqlx::query("CREATE TABLE entries (gid TEXT, branch TEXT)").execute(&pool).await.expect("a table");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url: Arc<str> = format!("http://{}", listener.local_addr().expect("it listens")).into();

@@ -74,25 +74,9 @@ impl World {
         ended: mpsc::UnboundedSender<()>,
     ) -> JoinHandle<Vec<Promise>> {
         let (world, urls, name) = (self.clone(), urls.to_vec(), name.to_owned());
-        tokio::spawn(async move {
-            let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
-            let mut initiators = Vec::new();
-            for number in 0..transactions {
-                let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-                let (world, ended) = (world.clone(), ended.clone());
-                let (client, gid) = (client(&urls, number), format!("{name}-{number}"));
-                initiators.push(tokio::spawn(async move {
-                    let promise = world.initiate(&client, number, gid).await;
-                    drop(place);
-                    let _ = ended.send(());
-                    promise
-                }));
-            }
-            let mut promises = Vec::new();
-            for initiator in initiators {
-                promises.push(initiator.await.expect("an initiator does not panic"));
-            }
-            promises
+        side_by_side(SIDE_BY_SIDE, transactions, ended, move |number| {
+            let (world, client, gid) = (world.clone(), client(&urls, number), format!("{name}-{number}"));
+            async move { world.initiate(&client, number, gid).await }
         })
     }
 
@@ -237,6 +221,46 @@ impl World {
             pause().await;
         }
     }
+}
+
+/// Rounds, and transactions of each; `CHAOS_ROUNDS` and `CHAOS_TRANSACTIONS` make it more.
+pub(crate) fn size(transactions: usize) -> (u64, usize) {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    (number("CHAOS_ROUNDS", 1), number("CHAOS_TRANSACTIONS", transactions as u64) as usize)
+}
+
+/// Runs so many initiators, `at_a_time` of them side by side. Each end is told to `ended`.
+pub(crate) fn side_by_side<T, F>(
+    at_a_time: usize,
+    count: usize,
+    ended: mpsc::UnboundedSender<()>,
+    initiate: impl Fn(usize) -> F + Send + 'static,
+) -> JoinHandle<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    tokio::spawn(async move {
+        let places = Arc::new(Semaphore::new(at_a_time));
+        let mut initiators = Vec::new();
+        for number in 0..count {
+            let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+            let (ended, initiator) = (ended.clone(), initiate(number));
+            initiators.push(tokio::spawn(async move {
+                let promise = initiator.await;
+                drop(place);
+                let _ = ended.send(());
+                promise
+            }));
+        }
+        let mut promises = Vec::new();
+        for initiator in initiators {
+            promises.push(initiator.await.expect("an initiator does not panic"));
+        }
+        promises
+    })
 }
 
 /// A client that begins at another coordinator each time.

@@ -25,15 +25,7 @@ pub(crate) struct Post {
 
 impl Post {
     pub(crate) async fn start(folder: &Path) -> Self {
-        let options = SqliteConnectOptions::new()
-            .filename(folder.join("post.db"))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Off);
-        let pool =
-            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a database");
-        let barrier = SqliteBarrier::new(pool.clone());
-        barrier.install().await.expect("the barrier's table");
+        let (pool, barrier) = guarded_database(&folder.join("post.db")).await;
         for sql in ["CREATE TABLE sent (gid TEXT)", "CREATE TABLE packed (gid TEXT)"] {
             sqlx::query(sql).execute(&pool).await.expect("a table");
         }
@@ -77,6 +69,19 @@ impl Post {
         assert_eq!(sent, packed, "what was sent and what was packed");
         packed.len()
     }
+}
+
+/// A new database with the barrier's table. A test needs no fsync: only coordinators are killed.
+pub(crate) async fn guarded_database(file: &Path) -> (SqlitePool, SqliteBarrier) {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Off);
+    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.expect("a database");
+    let barrier = SqliteBarrier::new(pool.clone());
+    barrier.install().await.expect("the barrier's table");
+    (pool, barrier)
 }
 
 async fn pack(post: Post, call: BranchContext, (): ()) -> Result<Outcome, Error> {
