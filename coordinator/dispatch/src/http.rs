@@ -148,7 +148,7 @@ impl Client {
                 });
                 Ok((connection, false))
             }
-            // Nobody leaves who waits without a word; if somebody did, there would be the new connection.
+            // The pool drops no waiting call. If it did, the call would use the connection that it has begun.
             Either::Left((Err(_), connecting)) => Ok((connecting.await?, true)),
             Either::Right((connected, _)) => Ok((connected?, true)),
         }
@@ -166,7 +166,7 @@ async fn connect(dialer: Dialer, address: Address) -> Result<Connection, Broken>
     Connection::over(connected.transport).await.map_err(Broken::Http)
 }
 
-/// What is asked for at a host: path and query.
+/// The target of a request as HTTP/1.1 writes it to a server: path and query.
 fn in_origin_form(uri: &Uri) -> Uri {
     uri.path_and_query().map(|what| Uri::from(what.clone())).unwrap_or_default()
 }

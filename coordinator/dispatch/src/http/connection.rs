@@ -97,7 +97,7 @@ impl Connection {
         self.driver.is_some() && self.sender.is_ready()
     }
 
-    /// Takes leave of the peer, as TLS wants it. A peer that takes no bytes now is not waited for.
+    /// Closes the connection with the farewell that TLS prescribes. A peer that takes no bytes now is not waited for.
     pub(super) fn close(self) {
         let Self { sender, mut driver } = self;
         drop(sender);

@@ -32,7 +32,7 @@ struct State {
 
 #[derive(Default)]
 struct Host {
-    /// The one that was used last is the last.
+    /// The connection that was used last stands at the end.
     idle: VecDeque<Idle>,
     line: VecDeque<oneshot::Sender<Connection>>,
 }
@@ -42,10 +42,10 @@ struct Idle {
     since: Stopwatch,
 }
 
-/// What asking for a connection led to.
+/// The result of [`Pool::take`].
 pub(super) enum Taken {
     Idle(Connection),
-    /// None is unused. The next one that is given back comes this way.
+    /// No connection is unused. The next connection that is given back comes over this channel.
     InLine(oneshot::Receiver<Connection>),
 }
 
@@ -72,7 +72,7 @@ impl Pool {
         Taken::InLine(told)
     }
 
-    /// Gives a connection back on which everything went well.
+    /// Gives a connection back after a whole exchange.
     pub(super) fn give(self: &Arc<Self>, origin: &Arc<str>, mut connection: Connection) {
         if self.idle_per_host_max == 0 || !connection.is_free() {
             return connection.close();
@@ -82,7 +82,7 @@ impl Pool {
         while let Some(waiter) = host.line.pop_front() {
             match waiter.send(connection) {
                 Ok(()) => return,
-                // Whoever waited is gone.
+                // The call that waited has ended.
                 Err(returned) => connection = returned,
             }
         }
@@ -101,7 +101,8 @@ impl Pool {
         }
     }
 
-    /// Takes out what was unused for too long, and forgets hosts of which nothing is left. The flag says whether any host is left.
+    /// Takes out connections that were unused for too long, and forgets hosts without connections and without waiting calls. The flag
+    /// says whether a host is left.
     fn expired(&self) -> (Vec<Connection>, bool) {
         let mut state = self.lock();
         let mut expired = Vec::new();
