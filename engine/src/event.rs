@@ -44,8 +44,8 @@ pub enum Event {
     CommitDecided,
     RollbackBegun {
         cause: RollbackCause,
-        /// The branches whose forward op was ever owed: no other branch can have run. None: it is not known, so every exposed
-        /// branch may have run.
+        /// The branches whose forward op was ever owed: no other branch can have run. None: nobody knows these branches, so every
+        /// exposed branch may have run.
         owed: Option<Vec<BranchId>>,
     },
     CallAnswered {
@@ -85,8 +85,8 @@ pub enum Event {
     Quarantined {
         detail: String,
     },
-    /// A memory that does not reach back to the creation drives it from here on. Forward calls before this record may be
-    /// repeated after it.
+    /// The coordinator that drives the transaction from this record on does not know which calls were made before. Forward calls
+    /// before this record may be repeated after it.
     TakenOver,
     /// An operator settled it.
     Forced {
@@ -132,7 +132,9 @@ pub struct Progress {
 }
 
 impl Event {
-    /// The beginning of a rollback. The memory that decides it adds which branches were owed, if it knows.
+    /// The beginning of a rollback. A memory that knows the branches that were owed adds them ([`Transaction::advance`]).
+    ///
+    /// [`Transaction::advance`]: crate::Transaction::advance
     pub(crate) fn rollback(cause: RollbackCause) -> Self {
         Self::RollbackBegun { cause, owed: None }
     }

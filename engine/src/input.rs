@@ -23,7 +23,7 @@ pub enum Input {
     },
     /// Time passed.
     Tick,
-    /// A memory that does not reach back to the creation is about to make calls.
+    /// This coordinator is about to make calls, and does not know which calls were made before.
     TakeOver,
     /// Its lane gives up on it.
     Quarantine {

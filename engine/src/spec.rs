@@ -166,7 +166,7 @@ pub struct Draft {
 pub struct Spec(Draft);
 
 impl fmt::Debug for Spec {
-    // States hold their spec several times: the whole of it would drown what has happened.
+    // A state holds its spec several times. The whole text of the spec would hide the rest of the state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let branches: Vec<&str> = self.branches.iter().map(|branch| branch.id.as_str()).collect();
         write!(f, "{} of {}", self.pattern, branches.join(" "))
@@ -300,7 +300,8 @@ impl Draft {
         if self.open && self.start_delay_ms > 0 && self.terms.is_none() {
             return Err(error("options.start_delay", SpecErrorKind::StartDelayNotUsed));
         }
-        // Branches of other dialects may have nothing to call forward, and yet something to undo.
+        // A branch of another dialect may have a compensation and no action. Such a branch is never owed, so a narrowed rollback
+        // would not undo it.
         let may_be_ahead = self.pattern == Pattern::Saga && !self.open && self.terms.is_none();
         if self.exposure == Exposure::Ahead && !may_be_ahead {
             return Err(error("options.exposure", SpecErrorKind::ExposureNotUsed));

@@ -3,9 +3,9 @@
 //! The calls of a saga that is exposed ahead leave before the answers of earlier steps are durable. So the journal does not show
 //! what a former driver has called: everything that is exposed may have run. Two rules follow.
 //!
-//! - Only a memory that reaches back unbroken to the transaction's own creation knows which branches were owed. It says so in the
-//!   record that begins a rollback, and the other branches are not undone. After a failed or doubtful append, a conflict, a panic,
-//!   an eviction, an adoption or a restart nobody knows, and everything exposed is undone.
+//! - Only a memory that reaches back unbroken to the transaction's own creation knows which branches were owed. The record that
+//!   begins a rollback then names these branches, and the other branches are not undone. After a failed or doubtful append, a conflict, a panic,
+//!   an eviction, an adoption or a restart nobody knows these branches, and everything exposed is undone.
 //! - A memory that does not reach back appends a record before its first call. The next append of a former driver conflicts then
 //!   (law L7), its rollback included.
 //!
@@ -39,7 +39,7 @@ impl Memory {
         memory
     }
 
-    /// Records have led to this state.
+    /// Notes that this memory has written records, and the branches that are owed in the state they led to.
     pub(super) fn wrote(&mut self, transaction: &Transaction) {
         self.has_written = true;
         if let Some(owed) = self.owed.as_mut().filter(|_| transaction.status() == Status::Running) {
@@ -69,7 +69,7 @@ impl Transaction {
         records.iter().all(is_progress)
     }
 
-    /// Whether this answer may be forgotten in a crash without anybody having been promised that it counts.
+    /// Whether a crash may lose this answer: nobody was promised that the answer counts.
     fn may_lose(&self, outcome: &Outcome) -> bool {
         match self.pattern() {
             // Exposed exactly: the next call waits for the record, and the numbers of attempts survive a crash.

@@ -1,9 +1,10 @@
 //! What a transaction hands on: records for the next batch, releases, and when to look at it again.
 //!
-//! Law L4 stands here: [`Withheld`] says which record a release relies on, and [`Withheld::may_leave`] compares that record
-//! with what is durable. Which record that is, the caller says ([`Resident::relies_on`](super::slot::Resident)).
+//! Law L4 stands here: [`Withheld`] holds the record that a release relies on, and [`Withheld::may_leave`] compares this record
+//! with the durable ones. `relies_on` in `resident` chooses the record.
 //!
-//! Progress asks for no batch of its own: it rides with the next batch, or waits for `seal_by`. All other records *press*.
+//! Records of progress ask for no batch of their own: they are written with the next batch, or at `seal_by`. All other records
+//! *press*: they are written as soon as no other batch is in flight.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -70,8 +71,8 @@ impl Withheld {
     fn released(self, durable_seq: Seq) -> Option<Release> {
         let mut release = self.release;
         if let Some(Release::Call(call)) = &mut release {
-            // Not the seq that owes the call: a compensation that was decided on an older journal would look older to its
-            // participant than a call which has been there, and would be refused.
+            // Not the seq that owes the call. A coordinator may decide a compensation on an older journal than the one that the
+            // newest call at the participant came from. With the seq of that older journal the participant would refuse it.
             call.fence = durable_seq;
         }
         release

@@ -47,7 +47,8 @@ impl Resident {
                 self.ownership = Ownership::Owned;
                 // The row may name the coordinator that adopted it: it is written even if it says nothing new.
                 self.indexed = None;
-                // That coordinator may have decided otherwise: no call leaves before this write has shown that it did not.
+                // The coordinator that adopted the transaction may have decided otherwise. No call leaves before this write has
+                // succeeded: it conflicts if the other coordinator has written.
                 self.decided_seq = self.transaction.seq();
             }
         }

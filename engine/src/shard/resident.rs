@@ -162,7 +162,7 @@ impl Resident {
         if events.is_empty() {
             return Ok(false);
         }
-        // Asked before the records are in: the first record of a new driver is never lazy.
+        // Read before the records count as written: the first record of a new driver never waits for other records.
         let is_new_driver = self.must_take_over();
         let mut records = Vec::new();
         // In place: a panic in here loses the whole shard (law L11), so nobody sees a state that is half changed.
@@ -222,10 +222,10 @@ impl Resident {
     /// The record that must be durable before this leaves (law L4).
     fn relies_on(&self, release: Option<&Release>) -> Seq {
         match release {
-            // It relies on the record that exposed all branches and on every decision since. Answers that decided nothing may
-            // get lost: the call is then made again, and what it does is undone on rollback.
+            // The call relies on the record that exposed all branches, and on every decision since. Answers that decided nothing
+            // may get lost: the call is made again then, and its effect is undone on rollback.
             Some(Release::Call(_)) if self.transaction.is_exposed_ahead() => self.decided_seq,
-            // It was decided in the state that the newest record led to, so it relies on all records so far.
+            // The release was decided in the state that the newest record led to, so it relies on all records so far.
             Some(Release::Call(_) | Release::Reply { .. } | Release::Load(_)) | None => {
                 self.transaction.seq()
             }

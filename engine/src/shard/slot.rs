@@ -75,8 +75,8 @@ pub(super) struct Reading {
     pub(super) left_earlier: BTreeSet<CallKey>,
     /// See [`Resident::unsent`].
     pub(super) unsent: BTreeMap<CallKey, Timestamp>,
-    /// What was known when the transaction left memory for this read with all its records durable, and how many there were. It
-    /// still holds if the read finds as many, and the same owner.
+    /// The knowledge of the memory that this read replaces, and the newest record then, which was durable. The knowledge still
+    /// holds if the read finds the same newest record and the same owner.
     pub(super) memory: Option<(Seq, Memory)>,
 }
 
@@ -104,7 +104,7 @@ pub(super) struct Resident {
     pub(super) acknowledged_seq: Seq,
     /// The newest of its records that is more than progress: the calls of a saga that is exposed ahead rely on it.
     pub(super) decided_seq: Seq,
-    /// What is known beside the records.
+    /// Knowledge that no record holds.
     pub(super) memory: Memory,
     /// The transaction's own time less steady time.
     pub(super) lead_ms: i64,
