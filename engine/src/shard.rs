@@ -312,6 +312,21 @@ impl Shard {
         forgotten
     }
 
+    /// Somebody is about to read the journal of this gid. What is decided is written at once: no record of the gid waits for
+    /// others. Returns the newest record that is not durable yet.
+    pub fn handle_reader(&mut self, gid: &Gid) -> Option<u64> {
+        let seq = self.slots.resident(gid).filter(|resident| !resident.is_flushed())?.transaction.seq();
+        if self.outbox.is_forming(gid) {
+            self.outbox.press(gid);
+        }
+        Some(seq)
+    }
+
+    /// Whether the records of a gid up to this one are durable. Also true if they got lost, or are read again.
+    pub fn has_written(&self, gid: &Gid, seq: u64) -> bool {
+        self.slots.resident(gid).is_none_or(|resident| seq <= resident.durable_seq)
+    }
+
     /// When [`Self::handle_timeout`] or [`Self::poll_batch`] has something to do, if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.outbox.next_due()

@@ -111,6 +111,7 @@ impl ApiState {
 
     /// The readable records of a transaction. Damage is noted in `Damaged`.
     pub(crate) async fn readable(&self, gid: &Gid) -> Result<Readable, Refusal> {
+        self.caught_up(gid).await;
         let found = self.bounded(self.queries.readable(gid.clone(), 0)).await?;
         self.keep_in_mind(gid, &found);
         Ok(found)
@@ -123,9 +124,16 @@ impl ApiState {
         after_seq: u64,
         limit: usize,
     ) -> Result<ReadablePage, Refusal> {
+        self.caught_up(gid).await;
         let page = self.bounded(self.queries.readable_page(gid.clone(), after_seq, limit)).await?;
         self.keep_in_mind(gid, &page.found);
         Ok(page)
+    }
+
+    /// Waits until the journal has what this coordinator has decided, at most `store_timeout`: whoever was told an end finds it.
+    async fn caught_up(&self, gid: &Gid) {
+        // When the time is over the store is in trouble, and the read that follows says so.
+        let _ = tokio::time::timeout(self.limits.store_timeout, self.handle.caught_up(gid)).await;
     }
 
     fn keep_in_mind(&self, gid: &Gid, found: &Readable) {

@@ -26,7 +26,7 @@ use trine_protocol::{Gid, Pattern, Timestamp};
 
 use crate::metrics::Metrics;
 use crate::skew::{self, StoreClock, Verdict};
-use door::{Admission, OwnershipNews};
+use door::{Admission, Arrival, OwnershipNews};
 use lane::Lane;
 use parts::Parts;
 use trine_clock::{self as clock, Clock};
@@ -104,7 +104,7 @@ pub struct Handle {
 /// The sending ends of one lane.
 #[derive(Debug, Clone)]
 struct LaneSender {
-    commands: mpsc::Sender<Admission>,
+    arrivals: mpsc::Sender<Arrival>,
     news: mpsc::Sender<OwnershipNews>,
     residents: Arc<AtomicU64>,
     residents_max: u64,
@@ -128,12 +128,24 @@ impl Handle {
         }
         let (reply, answer) = oneshot::channel();
         let lane = &self.lanes[lane_of(&gid, self.lanes.len())];
-        match lane.commands.try_send(Admission { gid, command, reply_on, reply }) {
+        let admission = Admission { gid, command, reply_on, reply };
+        match lane.arrivals.try_send(Arrival::Command(admission)) {
             Ok(()) => answer.await.unwrap_or(Err(SubmitError::Lost)),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(SubmitError::Busy { retry_after_ms: self.busy_retry_after_ms })
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::ShuttingDown),
+        }
+    }
+
+    /// Resolves when the journal has everything that the lane of this gid has decided so far. To be awaited before a read of the
+    /// journal: an answer may have left before the record of it is durable.
+    pub async fn caught_up(&self, gid: &Gid) {
+        let (written, is_written) = oneshot::channel();
+        let lane = &self.lanes[lane_of(gid, self.lanes.len())];
+        if lane.arrivals.send(Arrival::Reader { gid: gid.clone(), written }).await.is_ok() {
+            // An error means that the lane has ended or has lost its memory: the journal is all there is.
+            let _ = is_written.await;
         }
     }
 
@@ -232,7 +244,7 @@ impl Handle {
 
     /// Commands waiting in front of lanes.
     pub fn inbox_len(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.commands.max_capacity() - lane.commands.capacity()).sum()
+        self.lanes.iter().map(|lane| lane.arrivals.max_capacity() - lane.arrivals.capacity()).sum()
     }
 
     /// Makes every further command be answered `ShuttingDown`.
@@ -297,7 +309,7 @@ impl Lanes {
         let holds = Duration::from_millis(options.proof_holds_ms);
         let vitals = Arc::new(Vitals::new(store.lanes_max().max(1), holds));
         let lanes = (0..store.lanes_max().max(1)).map(|index| {
-            let (commands_in, commands) = mpsc::channel(options.inbox_len_max.max(1));
+            let (arrivals_in, arrivals) = mpsc::channel(options.inbox_len_max.max(1));
             let (news_in, news) = mpsc::channel(1);
             let residents = Arc::new(AtomicU64::new(0));
             let lane = Lane::new(Parts {
@@ -315,9 +327,9 @@ impl Lanes {
                 store_clock: Arc::clone(&store_clock),
                 vitals: Arc::clone(&vitals),
             });
-            tasks.spawn(lane.run(commands, news));
+            tasks.spawn(lane.run(arrivals, news));
             let residents_max = options.residents_max as u64;
-            LaneSender { commands: commands_in, news: news_in, residents, residents_max }
+            LaneSender { arrivals: arrivals_in, news: news_in, residents, residents_max }
         });
         let handle = Handle {
             lanes: lanes.collect(),

@@ -1,4 +1,4 @@
-//! The two inputs of a lane from outside: commands, and news about ownership.
+//! What comes into a lane from outside: commands and readers through one queue, news about ownership through another.
 
 use tokio::sync::oneshot;
 use trine_engine::{Command, ReplyOn, Snapshot};
@@ -8,6 +8,18 @@ use super::SubmitError;
 
 /// Receives the answer to a command.
 pub(super) type Reply = oneshot::Sender<Result<Snapshot, SubmitError>>;
+
+/// What waits in front of a lane.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    Command(Admission),
+    /// Somebody is about to read the journal of this gid. `written` is signalled when the journal has everything that the lane
+    /// has decided so far.
+    Reader {
+        gid: Gid,
+        written: oneshot::Sender<()>,
+    },
+}
 
 /// A command on its way into a lane.
 #[derive(Debug)]

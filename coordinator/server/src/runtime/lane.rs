@@ -6,6 +6,7 @@
 //! "outcome unknown", and its transactions are read again. A gid that panics its lane three times is quarantined.
 
 mod memory;
+mod readers;
 mod stopping;
 mod time;
 
@@ -18,11 +19,12 @@ use tokio::sync::oneshot;
 use trine_engine::{CallKey, Command, LoadFailure, Message, Rejection, Release, Shard, Ticket};
 use trine_protocol::Gid;
 
-use super::door::{Admission, OwnershipNews, Reply, signal};
+use super::door::{Admission, Arrival, OwnershipNews, Reply, signal};
 use super::in_flight::{self, Append, Completion, Read};
 use super::observe;
 use super::parts::Parts;
 use super::{Options, SubmitError};
+use readers::Reader;
 use stopping::{RECORD_WITHIN_HURRIED, Stopping};
 use time::Alarm;
 use trine_store::vitals;
@@ -39,6 +41,7 @@ pub(super) struct Lane {
     /// Number of the current memory. Appends and reads of an older memory must not reach the new shard: it did not ask for them.
     generation: u64,
     tickets: HashMap<Ticket, Reply>,
+    readers: Vec<Reader>,
     next_ticket: u64,
     append: Option<Append>,
     loads_in_flight: usize,
@@ -72,6 +75,7 @@ impl Lane {
             parts,
             generation: 0,
             tickets: HashMap::new(),
+            readers: Vec::new(),
             next_ticket: 0,
             append: None,
             loads_in_flight: 0,
@@ -93,7 +97,7 @@ impl Lane {
     /// Runs the lane until it is stopped.
     pub(super) async fn run(
         mut self,
-        mut commands: mpsc::Receiver<Admission>,
+        mut arrivals: mpsc::Receiver<Arrival>,
         mut news: mpsc::Receiver<OwnershipNews>,
     ) {
         let (stop, hurry) = (self.parts.stop.clone(), self.parts.hurry.clone());
@@ -106,7 +110,7 @@ impl Lane {
             }
             self.pump();
             // Also after handling: the next batch is sealed here as soon as the last append has ended.
-            self.start_append(&mut commands).await;
+            self.start_append(&mut arrivals).await;
             let now = self.now();
             if self.is_over(now) {
                 break;
@@ -118,8 +122,8 @@ impl Lane {
                 biased;
                 completion = Append::end(&mut self.append) => self.complete(completion),
                 Some(completion) = self.completions.recv() => self.complete(completion),
-                () = stop.cancelled(), if open => self.begin_stop(&mut commands),
-                Some(admission) = commands.recv(), if open && !self.shard.is_full() => self.admit(admission),
+                () = stop.cancelled(), if open => self.begin_stop(&mut arrivals),
+                Some(arrival) = arrivals.recv(), if open && !self.shard.is_full() => self.arrived(arrival),
                 Some(news) = news.recv(), if open => self.take_news(news),
                 Some(news) = self.again.recv(), if open => self.take_news(news),
                 Ok(()) = wall.changed(), if open => wall.mark_changed(),
@@ -127,7 +131,7 @@ impl Lane {
                 () = Stopping::over(self.stopping, now), if !open => self.wait_no_longer(),
                 () = hurry.cancelled(), if !open && !self.has_given_up() => self.give_up(RECORD_WITHIN_HURRIED),
             }
-            self.drain(&mut commands);
+            self.drain(&mut arrivals);
             let now = self.now();
             self.guarded(None, |shard| shard.handle_timeout(now));
         }
@@ -142,7 +146,7 @@ impl Lane {
     }
 
     /// Handles the messages that have arrived already, so that one append serves all of them.
-    fn drain(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+    fn drain(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
         if let Some(completion) = Append::try_end(&mut self.append) {
             self.complete(completion);
         }
@@ -154,8 +158,15 @@ impl Lane {
             if self.stopping.is_some() || self.shard.is_full() {
                 break;
             }
-            let Ok(admission) = commands.try_recv() else { break };
-            self.admit(admission);
+            let Ok(arrival) = arrivals.try_recv() else { break };
+            self.arrived(arrival);
+        }
+    }
+
+    fn arrived(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Command(admission) => self.admit(admission),
+            Arrival::Reader { gid, written } => self.admit_reader(gid, written),
         }
     }
 
@@ -307,14 +318,14 @@ impl Lane {
     }
 
     /// Starts the next append, if none is in flight and there is something to write (law L5).
-    async fn start_append(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+    async fn start_append(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
         if self.append.is_some() {
             return;
         }
         // On a busy machine the tasks that are ready run first, and the messages that they send share this write. On an idle one
         // there are none, and nothing is lost.
         tokio::task::yield_now().await;
-        self.drain(commands);
+        self.drain(arrivals);
         self.pump();
         let now = self.now();
         if let Some(batch) = self.guarded(None, |shard| shard.poll_batch(now)).flatten() {
@@ -352,6 +363,7 @@ impl Lane {
             }
         }
         self.start_loads(loads);
+        self.let_readers_go();
         self.parts.residents.store(self.shard.len() as u64, Ordering::Relaxed);
     }
 

@@ -53,3 +53,18 @@ fn an_end_that_an_operator_forces_is_told_when_it_is_durable() {
     bench.commit();
     assert_eq!(bench.told(), [(3, Ok(Status::Committed)), (2, Ok(Status::Committed))]);
 }
+
+#[test]
+fn who_was_told_an_end_finds_it_in_the_journal() {
+    let mut bench = Bench::running(declared(Pattern::Tcc, "a b"));
+    let gid = g("g");
+    assert_eq!(bench.shard.handle_reader(&gid), None, "all is written");
+    bench.answer("done");
+    assert!(bench.batch.is_none(), "the answer waits for company");
+    let seq = bench.shard.handle_reader(&gid).expect("an answer that is not durable");
+    bench.pump();
+    assert_eq!(bench.writing(), ["call_answered"]);
+    assert!(!bench.shard.has_written(&gid, seq));
+    bench.commit();
+    assert!(bench.shard.has_written(&gid, seq));
+}

@@ -30,6 +30,7 @@ impl Lane {
         }
         // Dropping a sender answers `Lost`: the command may have become durable or not.
         self.tickets.clear();
+        self.readers.clear();
         self.refill = true;
         // A new shard trusts the time until it is told otherwise; `now` tells it if needed.
         self.trusts_time = true;

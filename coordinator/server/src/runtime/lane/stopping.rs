@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use trine_engine::{Answer, CallReport, Message, Outcome, Shard};
 use trine_protocol::Timestamp;
 
-use super::super::door::Admission;
+use super::super::door::Arrival;
 use super::Lane;
 
 /// How long a lane waits for its last append after the time for calls is over. Supervisors kill a process that takes too long.
@@ -47,12 +47,12 @@ impl Stopping {
 }
 
 impl Lane {
-    pub(super) fn begin_stop(&mut self, commands: &mut mpsc::Receiver<Admission>) {
+    pub(super) fn begin_stop(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
         // Closed first: nobody can send a command after the last one is taken, so none is left unanswered.
-        commands.close();
+        arrivals.close();
         // Commands that were accepted before the queue closed are still served.
-        while let Ok(admission) = commands.try_recv() {
-            self.admit(admission);
+        while let Ok(arrival) = arrivals.try_recv() {
+            self.arrived(arrival);
         }
         // From here on answers are written at once: nothing else may come that they could be written with.
         self.guarded(None, Shard::handle_stop);
