@@ -60,6 +60,13 @@ macro_rules! id {
             }
         }
 
+        /// The text, shared and not copied.
+        impl From<&$name> for Arc<str> {
+            fn from(id: &$name) -> Self {
+                Arc::clone(&id.0)
+            }
+        }
+
         impl FromStr for $name {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {

@@ -6,6 +6,7 @@
 //! because both are in that one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 use trine_engine::{Batch, IndexRow};
@@ -150,26 +151,28 @@ fn command(begin: &str, batch: &Batch, owner: &Owner, without: &BTreeSet<Gid>) -
     LABELS.write(labels.len(), &mut text);
     // In the same command: when a statement fails, none of those behind it runs, and so not the COMMIT either.
     text.push_str("COMMIT");
-    let command = statements::command(text).bind(owner.name.clone()).bind(owner.incarnation.clone());
+    let command =
+        statements::command(text).bind(Arc::clone(&owner.name)).bind(Arc::clone(&owner.incarnation));
     let bound = JOURNAL.bind(&records, command, |statement, record| {
         let Written { event, checksum } = group::written(record);
-        let statement = statement.bind(record.gid.as_str()).bind(integer(record.seq)).bind(millis(record.at));
+        let statement =
+            statement.bind(Arc::<str>::from(&record.gid)).bind(integer(record.seq)).bind(millis(record.at));
         statement.bind(event).bind(checksum)
     });
     let bound = INDEX.bind(&rows, bound, |statement, row| bind_row(statement, row, &owner.name));
     LABELS.bind(&labels, bound, |statement, (row, key, value)| {
-        statement.bind(row.gid.as_str()).bind(*key).bind(*value).bind(millis(row.created_at))
+        statement.bind(Arc::<str>::from(&row.gid)).bind(*key).bind(*value).bind(millis(row.created_at))
     })
 }
 
-fn bind_row(statement: Bound, row: &IndexRow, owner: &str) -> Bound {
+fn bind_row(statement: Bound, row: &IndexRow, owner: &Arc<str>) -> Bound {
     let settled_at = row.status.is_settled().then_some(row.updated_at);
     statement
-        .bind(row.gid.as_str())
+        .bind(Arc::<str>::from(&row.gid))
         .bind(row.pattern.as_str())
         .bind(row.status.as_str())
         .bind(row.parked)
-        .bind(owner)
+        .bind(Arc::clone(owner))
         .bind(row.due_at.map(millis))
         .bind(millis(row.created_at))
         .bind(millis(row.updated_at))

@@ -6,6 +6,7 @@
 //! one stops.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use trine_protocol::Timestamp;
@@ -17,23 +18,24 @@ use crate::HeartbeatAnswer;
 #[derive(Debug, Clone)]
 pub(super) struct Owner {
     /// Transactions are owned by name.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// Random: tells this process from others that have had the name.
-    pub(super) incarnation: String,
+    pub(super) incarnation: Arc<str>,
 }
 
 impl Owner {
     pub(super) fn new(name: String) -> Self {
-        Self { name, incarnation: format!("{:016x}", fastrand::u64(..)) }
+        Self { name: name.into(), incarnation: format!("{:016x}", fastrand::u64(..)).into() }
     }
 }
 
-/// Fails unless this process owns the row. Binds: name, incarnation.
+/// Fails unless this process owns the row, and returns no row: the lane would free a row of SQLite's while SQLite is writing, and
+/// the two would wait for each other's lock. Binds: name, incarnation.
 ///
 /// `abs` of the smallest integer has no result in 64 bits, so SQLite reports an integer overflow. Outside of a trigger,
 /// SQLite has no statement that fails on purpose.
-pub(super) const CHECK_OWNER: &str = "SELECT CASE \
-     WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) THEN 1 ELSE abs(-9223372036854775808) END;";
+pub(super) const CHECK_OWNER: &str = "SELECT 1 WHERE CASE \
+     WHEN EXISTS (SELECT 1 FROM coordinators WHERE id = ? AND incarnation = ?) THEN 0 ELSE abs(-9223372036854775808) END;";
 
 /// Makes this process the owner of the file.
 pub(super) async fn join(connection: &mut SqliteConnection, owner: &Owner) -> Result<(), sqlx::Error> {
