@@ -39,12 +39,13 @@ pub(super) const JOURNAL: Many = Many {
     tail: "",
 };
 
-/// Binds: gid, seq.
+/// Binds: gid, seq. Locks the records: a retention that deletes one of them at the same moment is waited for, and the record is
+/// then missing.
 pub(super) const BEFORE: Many = Many {
     head: "SELECT count(*) FROM journal WHERE ",
     row: "(gid = ? AND seq = ?)",
     between: " OR ",
-    tail: "",
+    tail: " LOCK IN SHARE MODE",
 };
 
 /// Binds: gid, pattern, status, parked, owner, due_at, created_at, updated_at, settled_at, hosts.

@@ -2,9 +2,8 @@
 //!
 //! How it detects a conflict (law L7):
 //! - A record with the same gid and seq exists: the primary key of the journal refuses the insert.
-//! - The record before a gid's first record is missing: it is counted after the insert. If retention deletes the journal at
-//!   the
-//!   same moment, the insert waits for the deletion, and the count, which reads what is committed by then, misses the record.
+//! - The record before a gid's first record is missing: these records are locked and counted. If retention deletes one at the
+//!   same moment, the lock waits for the deletion, and the record is then missing.
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Executor as _, Row as _};
@@ -80,7 +79,6 @@ async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result
     );
     // First, so that a conflict ends the database transaction before it locks index rows.
     run(connection, journal).await?;
-    // After the insert, which waits for a retention that deletes these journals (see above).
     let lookups = BEFORE.lookups(before, |query, (gid, seq)| query.bind(gid.as_str().to_owned()).bind(*seq));
     // Counted and not fetched: the batch is refused as a whole, and `append` looks up later which gid it was.
     for (expected, lookup) in lookups {

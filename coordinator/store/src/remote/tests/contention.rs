@@ -22,6 +22,29 @@ async fn retention_that_deletes_what_an_append_follows_makes_it_a_conflict() {
     }
 }
 
+/// Retention has deleted the journal and not committed yet when the append comes.
+async fn retention_that_commits_later<C: Client>(database: &Database) {
+    let store = database.open("a").await;
+    append(&*store, Tx::new("tx").batch([1, 2])).await;
+    let mut retention = C::connect(&C::address(&database.url).unwrap()).await.unwrap();
+    retention.execute(database.begin(), &[]).await.unwrap();
+    for table in ["journal", "transactions"] {
+        let delete = format!("DELETE FROM {table} WHERE gid = 'tx'").leak();
+        retention.execute(Text::verbatim(delete), &[]).await.unwrap();
+    }
+    let appending = tokio::spawn(store.append(0, Tx::new("tx").batch([3])));
+    database.until_locked_out(1).await;
+    retention.execute(Text::verbatim("COMMIT"), &[]).await.unwrap();
+    assert_eq!(appending.await.unwrap(), Ok(Appended { conflicts: gids(&["tx"]) }));
+    assert!(seqs(&*store, "tx").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_waits_for_the_retention_that_deletes_what_it_follows() {
+    retention_that_commits_later::<remote::Postgres>(&super::in_postgres()).await;
+    retention_that_commits_later::<remote::MySql>(&super::in_mariadb()).await;
+}
+
 /// Another session holds the second row of the batch and then wants the first: a deadlock. The server chooses which of the
 /// two it rolls back (PostgreSQL: the first that looks for a cycle), so this is repeated until it was the store.
 async fn deadlock<C: Client>(database: &Database) {
