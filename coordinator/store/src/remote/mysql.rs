@@ -1,7 +1,8 @@
 //! MySQL and MariaDB, Galera clusters included.
 //!
-//! A batch takes a few statements (in `write`). A coordinator that is paused between two of them holds locks. So the server
-//! is told to end sessions that have been silent for a short time (`wait_timeout`), which rolls back what they had begun.
+//! A batch takes a few statements, which are sent together (in `write`), but not to a Galera cluster. A coordinator that is
+//! paused between two statements holds locks. So the server is told to end sessions that have been silent for a short time
+//! (`wait_timeout`), which rolls back what they had begun.
 
 mod statements;
 mod texts;
@@ -144,7 +145,10 @@ impl Client for MySql {
     }
 
     async fn write(&mut self, writing: &Writing<'_>) -> Result<(), WriteFailure> {
-        write::write(&mut self.0, writing).await
+        // Galera may undo a database transaction between two of its statements, and reports this at the next one. So each is
+        // sent by itself there, and no statement can be executed as one of its own.
+        let together = self.1.is_empty();
+        write::write(&mut self.0, together, writing).await
     }
 
     async fn claim(&mut self, owner: &str, from: &str, limit: i64) -> Result<Vec<Row>, ClientError> {
@@ -186,14 +190,13 @@ impl Client for MySql {
     }
 
     async fn register(&mut self, registrations: &[Registration], now: i64) -> Result<(), ClientError> {
-        let weight = |one: &Registration| one.name.len() + one.base_url.len() + 32;
-        let bound = REGISTRATIONS.bound(registrations, weight, |query, one| {
+        let rows = registrations.iter().map(|one| {
             let (expires_at, guarded_until) = one.until(now);
-            let query = query.bind(one.name.clone()).bind(one.base_url.clone());
-            query.bind(now).bind(expires_at).bind(guarded_until)
+            let (name, base_url) = (one.name.as_str().into(), one.base_url.as_str().into());
+            [name, base_url, now.into(), expires_at.into(), guarded_until.into()]
         });
         // No database transaction: each registration stands alone, and renewing one twice is harmless.
-        for (_, statement) in bound {
+        for statement in REGISTRATIONS.of(rows).bound() {
             statement.execute(&mut self.0).await?;
         }
         Ok(())
@@ -255,7 +258,8 @@ impl Client for MySql {
 /// What an error before COMMIT means, by the server's number. Nothing can have been committed, so nothing is doubtful.
 fn verdict(number: Option<u16>) -> Verdict {
     match number {
-        Some(1062) => Verdict::Conflict,
+        // A key exists; or a number is out of range because a record before is missing (see `statements::BEFORE`).
+        Some(1062 | 1690) => Verdict::Conflict,
         // Deadlock (Galera reports a write set that lost as one); lock timeout.
         Some(1213 | 1205) => Verdict::Contended,
         Some(_) | None => Verdict::Failed,

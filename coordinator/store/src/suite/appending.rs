@@ -73,6 +73,11 @@ pub(crate) async fn a_payload_of_one_mebibyte_survives<S: Subject>(subject: &S) 
     create(&*store, &[&text, &bytes]).await;
     assert_eq!(store.records(gid("text"), 0).await, Ok(text.records([1])));
     assert_eq!(store.records(gid("bytes"), 0).await, Ok(bytes.records([1])));
+    // More than a store takes in one statement.
+    let many: Vec<Tx> =
+        (0..5).map(|i| Tx::new(&format!("many-{i}")).payload(&vec![0xfe; 1024 * 1024])).collect();
+    create(&*store, &many.iter().collect::<Vec<_>>()).await;
+    assert_eq!(store.records(gid("many-4"), 0).await, Ok(many[4].records([1])));
 }
 
 pub(crate) async fn gids_that_resemble_each_other_stay_apart<S: Subject>(subject: &S) {

@@ -1,22 +1,26 @@
-//! Writes a batch by a few statements in one database transaction.
+//! Writes a batch in one database transaction: as one text with all statements, or as one statement after the other.
 //!
-//! How it detects a conflict (law L7):
+//! One text is one round trip. The server executes its statements in order, and none after one that failed. It answers each,
+//! so the number of answers says how far it came.
+//!
+//! How a conflict is detected (law L7):
 //! - A record with the same gid and seq exists: the primary key of the journal refuses the insert.
-//! - The record before a gid's first record is missing: these records are locked and counted. If retention deletes one at the
-//!   same moment, the lock waits for the deletion, and the record is then missing.
+//! - The record before a gid's first record is missing: see [`BEFORE`].
 
+use futures_util::TryStreamExt as _;
+use sqlx::Executor as _;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{Executor as _, Row as _};
 
-use super::statements::{BEFORE, Bound, INDEX, JOURNAL, LABELS};
+use super::statements::{BEFORE, INDEX, JOURNAL, LABELS, Rows, vouched};
 use super::{number, verdict};
 use crate::columns::{integer, millis};
-use crate::group;
+use crate::group::{self, Written};
 use crate::remote::client::{ClientError, Verdict, WriteFailure};
 use crate::writing::Writing;
 
-/// More than the bytes of a row without its texts.
-const ROW_BYTES: usize = 200;
+/// A batch with more bytes is written by one statement after the other. With two digits for each byte, its text is still
+/// smaller than the smallest packet size that is accepted.
+const TOGETHER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// As plain text, because not every server can prepare this statement.
 pub(super) async fn begin(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
@@ -27,102 +31,109 @@ pub(super) async fn commit(connection: &mut MySqlConnection) -> Result<(), sqlx:
     connection.execute("COMMIT").await.map(drop)
 }
 
-/// See [`crate::remote::client::Client::write`].
+/// See [`crate::remote::client::Client::write`]. `together`: as one text, unless the batch is too large for that.
 pub(super) async fn write(
     connection: &mut MySqlConnection,
+    together: bool,
     writing: &Writing<'_>,
 ) -> Result<(), WriteFailure> {
-    let written = match fill(connection, writing).await {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            let error = ClientError::Unreadable("the record before one of these is missing".into());
-            Err(WriteFailure { verdict: Verdict::Conflict, error })
+    let rows = all(writing);
+    if together && rows.iter().map(Rows::weight).sum::<usize>() <= TOGETHER_BYTES_MAX {
+        return write_together(connection, &rows).await;
+    }
+    if let Err(error) = fill(connection, &rows).await {
+        return Err(roll_back(connection, error).await);
+    }
+    commit(connection).await.map_err(at_commit)
+}
+
+async fn write_together(connection: &mut MySqlConnection, rows: &[Rows<'_>]) -> Result<(), WriteFailure> {
+    let weight: usize = rows.iter().map(Rows::weight).sum();
+    let mut text = Vec::with_capacity(2 * weight);
+    text.extend_from_slice(b"BEGIN;");
+    // BEGIN and the statements: that many answers come before the one to COMMIT.
+    let before_commit = 1 + rows.iter().map(|rows| rows.spell(&mut text)).sum::<usize>();
+    text.extend_from_slice(b"COMMIT");
+    let text = String::from_utf8(text).expect("constants, numbers and hexadecimal digits");
+    let mut answered = 0;
+    let mut answers = sqlx::raw_sql(vouched(text)).execute_many(&mut *connection);
+    let ended = loop {
+        match answers.try_next().await {
+            Ok(Some(_)) => answered += 1,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         }
-        Err(error) => Err(WriteFailure { verdict: verdict(number(&error)), error: error.into() }),
     };
-    if let Err(failure) = written {
-        // After a lock timeout the server has undone the last statement alone. The ROLLBACK undoes the others and frees
-        // their locks.
-        // If the rollback fails, the connection is broken, and the server rolls back.
-        return match connection.execute("ROLLBACK").await {
-            Ok(_) => Err(failure),
-            Err(_) => Err(WriteFailure { verdict: Verdict::Failed, ..failure }),
-        };
-    }
-    commit(connection).await.map_err(|error| {
-        let verdict = match verdict(number(&error)) {
-            // Galera reports a write set that lost in the place of the commit, and never after one.
-            Verdict::Contended => Verdict::Contended,
-            Verdict::Conflict | Verdict::Failed | Verdict::Doubtful => Verdict::Doubtful,
-        };
-        WriteFailure { verdict, error: error.into() }
-    })
-}
-
-/// BEGIN, and everything before COMMIT. False if a record that must be in the journal is missing.
-async fn fill(connection: &mut MySqlConnection, writing: &Writing<'_>) -> Result<bool, sqlx::Error> {
-    let Writing { owner, records, rows, labels, before } = writing;
-    begin(connection).await?;
-    // Encoded first, because the bytes of the rows decide how many of them a statement takes.
-    let encoded: Vec<_> = records.iter().map(|record| (*record, group::written(record))).collect();
-    let journal = JOURNAL.bound(
-        &encoded,
-        |(_, written)| ROW_BYTES + written.event.len(),
-        |query, (record, written)| {
-            query
-                .bind(record.gid.as_str().to_owned())
-                .bind(integer(record.seq))
-                .bind(millis(record.at))
-                .bind(written.event.clone())
-                .bind(written.checksum)
-        },
-    );
-    // First, so that a conflict ends the database transaction before it locks index rows.
-    run(connection, journal).await?;
-    let lookups = BEFORE.lookups(before, |query, (gid, seq)| query.bind(gid.as_str().to_owned()).bind(*seq));
-    // Counted and not fetched: the batch is refused as a whole, and `append` looks up later which gid it was.
-    for (expected, lookup) in lookups {
-        let found: i64 = lookup.fetch_one(&mut *connection).await?.try_get(0)?;
-        if usize::try_from(found) != Ok(expected) {
-            return Ok(false);
+    drop(answers);
+    match ended {
+        Ok(()) if answered > before_commit => Ok(()),
+        Ok(()) => {
+            let error =
+                ClientError::Unreadable(format!("{answered} answers instead of {}", before_commit + 1));
+            Err(WriteFailure { verdict: Verdict::Doubtful, error })
         }
+        Err(error) if answered < before_commit && number(&error).is_some() => {
+            Err(roll_back(connection, error).await)
+        }
+        // Without the server's word, nobody knows how far it came.
+        Err(error) => Err(at_commit(error)),
     }
-    let index = INDEX.bound(
-        rows,
-        |row| 2 * ROW_BYTES + row.hosts.iter().map(|host| host.len() + 1).sum::<usize>(),
-        |query, row| {
-            query
-                .bind(row.gid.as_str().to_owned())
-                .bind(row.pattern.as_str())
-                .bind(row.status.as_str())
-                .bind(row.parked)
-                .bind((*owner).to_owned())
-                .bind(row.due_at.map(millis))
-                .bind(millis(row.created_at))
-                .bind(millis(row.updated_at))
-                .bind(row.status.is_settled().then(|| millis(row.updated_at)))
-                .bind(row.hosts.join("\n"))
-        },
-    );
-    run(connection, index).await?;
-    let labels = LABELS.bound(
-        labels,
-        |_| 3 * ROW_BYTES,
-        |query, (row, key, value)| {
-            query
-                .bind(row.gid.as_str().to_owned())
-                .bind((*key).to_owned())
-                .bind((*value).to_owned())
-                .bind(millis(row.created_at))
-        },
-    );
-    run(connection, labels).await?;
-    Ok(true)
 }
 
-async fn run(connection: &mut MySqlConnection, statements: Vec<(usize, Bound)>) -> Result<(), sqlx::Error> {
-    for (_, statement) in statements {
+/// Undoes the database transaction that this error ended.
+async fn roll_back(connection: &mut MySqlConnection, error: sqlx::Error) -> WriteFailure {
+    let verdict = verdict(number(&error));
+    // After a lock timeout the server has undone the last statement alone. The ROLLBACK undoes the others and frees their
+    // locks. If the rollback fails, the connection is broken, and the server rolls back.
+    let undone = connection.execute("ROLLBACK").await;
+    WriteFailure { verdict: undone.map_or(Verdict::Failed, |_| verdict), error: error.into() }
+}
+
+/// What an error in the place of the answer to COMMIT means.
+fn at_commit(error: sqlx::Error) -> WriteFailure {
+    let verdict = match verdict(number(&error)) {
+        // Galera reports a write set that lost in the place of the commit, and never after one.
+        Verdict::Contended => Verdict::Contended,
+        Verdict::Conflict | Verdict::Failed | Verdict::Doubtful => Verdict::Doubtful,
+    };
+    WriteFailure { verdict, error: error.into() }
+}
+
+/// BEGIN, and everything before COMMIT.
+async fn fill(connection: &mut MySqlConnection, rows: &[Rows<'_>]) -> Result<(), sqlx::Error> {
+    begin(connection).await?;
+    for statement in rows.iter().flat_map(Rows::bound) {
         statement.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Everything that the batch writes, in this order.
+fn all<'a>(writing: &'a Writing<'_>) -> [Rows<'a>; 4] {
+    let Writing { owner, records, rows, labels, before } = writing;
+    let journal = records.iter().map(|record| {
+        let Written { event, checksum } = group::written(record);
+        let (seq, at) = (integer(record.seq), millis(record.at));
+        [record.gid.as_str().into(), seq.into(), at.into(), event.into(), checksum.into()]
+    });
+    let before = before.iter().map(|(gid, seq)| [gid.as_str().into(), (*seq).into()]);
+    let index = rows.iter().map(|row| {
+        [
+            row.gid.as_str().into(),
+            row.pattern.as_str().into(),
+            row.status.as_str().into(),
+            row.parked.into(),
+            (*owner).into(),
+            row.due_at.map(millis).into(),
+            millis(row.created_at).into(),
+            millis(row.updated_at).into(),
+            row.status.is_settled().then(|| millis(row.updated_at)).into(),
+            row.hosts.join("\n").into(),
+        ]
+    });
+    let labels = labels.iter().map(|(row, key, value)| {
+        [row.gid.as_str().into(), (*key).into(), (*value).into(), millis(row.created_at).into()]
+    });
+    // The journal first, so that a conflict ends the database transaction before it locks index rows.
+    [JOURNAL.of(journal), BEFORE.of(before), INDEX.of(index), LABELS.of(labels)]
 }

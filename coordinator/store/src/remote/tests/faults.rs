@@ -44,8 +44,7 @@ impl Behind {
     fn commit_of(&self, gid: &str) -> Vec<u8> {
         match self.database.server {
             Server::Postgres(_) => gid.as_bytes().to_vec(),
-            // A query as plain text, and nothing else: sessions begin with words like it.
-            Server::MariaDb(_) => b"\x03COMMIT".to_vec(),
+            Server::MariaDb(_) => gid.bytes().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(),
         }
     }
 }
