@@ -23,8 +23,8 @@ pub use shard::{
     Snapshot, Ticket, Wall,
 };
 pub use spec::{
-    BranchSpec, CallPolicy, Digest, Draft, Exposure, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
-    SpecError, SpecErrorKind,
+    BranchSpec, CallPolicy, Digest, Draft, Exposure, FinishOrder, Labels, OnExhausted, Payload, RetryPolicy,
+    SharedPolicy, Spec, SpecError, SpecErrorKind,
 };
 pub use transaction::{
     Agenda, Branch, Corrupt, NotSent, OpProgress, OpState, Owed, Transaction, WaitingOn, advance, decide,

@@ -2,16 +2,18 @@
 //!
 //! Wire documents are turned into a [`Draft`] at the edge; [`Draft::build`] checks the rules that span fields.
 
+mod labels;
 mod policy;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use trine_protocol::limits::{AFTER_MAX, BRANCHES_MAX};
 use trine_protocol::{BranchId, Op, Pattern, Target};
 
-pub use policy::{CallPolicy, OnExhausted, RetryPolicy};
+pub use labels::Labels;
+pub use policy::{CallPolicy, OnExhausted, RetryPolicy, SharedPolicy};
 
 /// Bytes handed through untouched: a branch's payload or a participant's output.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -76,9 +78,9 @@ pub struct BranchSpec {
     pub payload: Payload,
     /// Branches that must be done first (saga and message).
     pub after: Vec<BranchId>,
-    pub call: CallPolicy,
+    pub call: SharedPolicy,
     /// How the calls of its forward op are made, if differently.
-    pub forward_call: Option<CallPolicy>,
+    pub forward_call: Option<Arc<CallPolicy>>,
     /// Identity of the registration request.
     pub digest: Digest,
 }
@@ -91,7 +93,7 @@ impl fmt::Debug for BranchSpec {
 
 impl BranchSpec {
     pub fn forward_policy(&self) -> &CallPolicy {
-        self.forward_call.as_ref().unwrap_or(&self.call)
+        self.forward_call.as_deref().unwrap_or(&self.call)
     }
 
     pub fn target(&self, pattern: Pattern, op: Op) -> Option<&Target> {
@@ -136,7 +138,7 @@ pub struct Draft {
     /// The initiator registers branches and decides.
     pub open: bool,
     /// For finding the transaction in lists.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// How long going forward may take, counted from the start.
     pub deadline_ms: Option<u64>,
     /// How long to wait before the first call. For open messages of other dialects it is counted from the creation, after a
@@ -147,8 +149,9 @@ pub struct Draft {
     /// When the first check goes out. For workflows: how long after the last report of the executor it is called back.
     pub check_after_ms: u64,
     pub check_payload: Payload,
-    pub check_call: CallPolicy,
-    pub branches: Vec<BranchSpec>,
+    pub check_call: SharedPolicy,
+    /// The states of the branches share these.
+    pub branches: Vec<Arc<BranchSpec>>,
     pub finish_order: FinishOrder,
     /// Sagas only.
     pub exposure: Exposure,
@@ -236,13 +239,13 @@ impl Draft {
         Self {
             pattern,
             open: false,
-            labels: BTreeMap::new(),
+            labels: Labels::default(),
             deadline_ms: None,
             start_delay_ms: 0,
             check: None,
             check_after_ms: trine_protocol::limits::CHECK_AFTER_MS_DEFAULT,
             check_payload: Payload::default(),
-            check_call: CallPolicy::default(),
+            check_call: SharedPolicy::default(),
             branches: Vec::new(),
             finish_order: FinishOrder::default(),
             exposure: Exposure::default(),
@@ -252,7 +255,7 @@ impl Draft {
     }
 
     /// Checks every rule that spans fields.
-    pub fn build(self) -> Result<Spec, SpecError> {
+    pub fn build(mut self) -> Result<Spec, SpecError> {
         self.check_form()?;
         if self.branches.is_empty() && !self.open && self.terms.is_none() {
             return Err(error("branches", SpecErrorKind::NoBranches));
@@ -275,6 +278,8 @@ impl Draft {
             }
         }
         self.check_acyclic()?;
+        // The spec stays in memory as long as its transaction.
+        self.branches.shrink_to_fit();
         Ok(Spec(self))
     }
 

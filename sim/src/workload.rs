@@ -42,8 +42,8 @@ fn branch(rng: &mut Rng, pattern: Pattern, number: usize, dialect: bool) -> Bran
         on_rollback: Op::on_rollback(pattern).filter(|_| has_target()).map(target),
         payload: Payload::from("{}"),
         after,
-        call: CallPolicy { retry, on_exhausted, ..CallPolicy::default() },
-        forward_call: (dialect && rng.bool()).then(|| forward_call(rng)),
+        call: CallPolicy { retry, on_exhausted, ..CallPolicy::default() }.into(),
+        forward_call: (dialect && rng.bool()).then(|| forward_call(rng).into()),
         digest: Digest::default(),
     }
 }
@@ -75,7 +75,7 @@ fn workflow(rng: &mut Rng) -> Draft {
         open: true,
         check: Some(target(Op::Check)),
         check_after_ms: rng.u64(2_000..20_000),
-        check_call: CallPolicy { ongoing_ms: rng.u64(500..20_000), ..CallPolicy::default() },
+        check_call: CallPolicy { ongoing_ms: rng.u64(500..20_000), ..CallPolicy::default() }.into(),
         ..Draft::new(Pattern::Workflow)
     }
 }
@@ -92,7 +92,7 @@ pub(crate) fn spec(rng: &mut Rng) -> Spec {
 fn branches(rng: &mut Rng, pattern: Pattern) -> Draft {
     let dialect = rng.u8(..) < 64;
     let open = (pattern != Pattern::Saga || dialect) && rng.bool();
-    let branches = (0..rng.usize(1..=4)).map(|number| branch(rng, pattern, number, dialect)).collect();
+    let branches = (0..rng.usize(1..=4)).map(|number| branch(rng, pattern, number, dialect).into()).collect();
     let silent = open && pattern != Pattern::Message;
     Draft {
         open,

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use trine_engine::{IndexRow, Transaction};
+use trine_engine::{IndexRow, Labels, Transaction};
 use trine_protocol::Gid;
 
 use crate::{Inspect, Inspected, Names, PROBE_PREFIX, StoreError};
@@ -175,7 +175,7 @@ fn findings(name: &str, found: &Inspected) -> Vec<Finding> {
     match std::panic::catch_unwind(|| Transaction::fold(&found.journal.records)) {
         Ok(Ok(Some(transaction))) => {
             findings.extend(index(&transaction, found).map(|detail| finding(FindingKind::Index, detail)));
-            if transaction.spec().labels != found.labels {
+            if transaction.spec().labels != Labels::from(found.labels.clone()) {
                 let detail = "the labels are not those it was created with".to_owned();
                 findings.push(finding(FindingKind::Labels, detail));
             }

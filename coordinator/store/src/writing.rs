@@ -34,7 +34,7 @@ impl<'a> Writing<'a> {
         let labels = rows
             .iter()
             .filter(|row| !row.spec.labels.is_empty() && created.contains(&row.gid))
-            .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key.as_str(), value.as_str())))
+            .flat_map(|row| row.spec.labels.iter().map(|(key, value)| (*row, key, value)))
             .collect();
         Self { owner, records, rows, labels, before: Vec::new() }
     }

@@ -1,5 +1,8 @@
 //! How calls are made and repeated.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use trine_protocol::limits::{
     CALL_TIMEOUT_MS_DEFAULT, CLIENT_ERROR_ATTEMPTS_DEFAULT, CLIENT_ERROR_DELAY_MS, NOT_SENT_PARKS_AFTER_MS,
     ONGOING_DELAY_MS_DEFAULT, RETRY_FACTOR_PERMILLE_DEFAULT, RETRY_INITIAL_MS_DEFAULT,
@@ -24,18 +27,20 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            initial_ms: RETRY_INITIAL_MS_DEFAULT,
-            factor_permille: RETRY_FACTOR_PERMILLE_DEFAULT,
-            max_interval_ms: RETRY_MAX_INTERVAL_MS_DEFAULT,
-            jitter_permille: RETRY_JITTER_PERMILLE_DEFAULT,
-            max_attempts: None,
-            client_error_attempts: CLIENT_ERROR_ATTEMPTS_DEFAULT,
-        }
+        Self::DEFAULT
     }
 }
 
 impl RetryPolicy {
+    const DEFAULT: Self = Self {
+        initial_ms: RETRY_INITIAL_MS_DEFAULT,
+        factor_permille: RETRY_FACTOR_PERMILLE_DEFAULT,
+        max_interval_ms: RETRY_MAX_INTERVAL_MS_DEFAULT,
+        jitter_permille: RETRY_JITTER_PERMILLE_DEFAULT,
+        max_attempts: None,
+        client_error_attempts: CLIENT_ERROR_ATTEMPTS_DEFAULT,
+    };
+
     /// Delay after the `errors`-th client error in a row, which is the `failures`-th answer without use (both from 1).
     ///
     /// There are few attempts, so they are spread over a minute: a route or a credential that is being rolled out is there
@@ -113,14 +118,47 @@ pub struct CallPolicy {
     pub ongoing_counts: bool,
 }
 
+impl CallPolicy {
+    const DEFAULT: Self = Self {
+        timeout_ms: CALL_TIMEOUT_MS_DEFAULT,
+        retry: RetryPolicy::DEFAULT,
+        on_exhausted: OnExhausted::Park,
+        ongoing_ms: ONGOING_DELAY_MS_DEFAULT,
+        ongoing_counts: false,
+    };
+}
+
 impl Default for CallPolicy {
     fn default() -> Self {
-        Self {
-            timeout_ms: CALL_TIMEOUT_MS_DEFAULT,
-            retry: RetryPolicy::default(),
-            on_exhausted: OnExhausted::Park,
-            ongoing_ms: ONGOING_DELAY_MS_DEFAULT,
-            ongoing_counts: false,
-        }
+        Self::DEFAULT
+    }
+}
+
+/// A [`CallPolicy`] as specs hold it. The default policy takes no memory, and the branches of a transaction share what is stated
+/// for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SharedPolicy(
+    /// None: the default policy.
+    Option<Arc<CallPolicy>>,
+);
+
+impl SharedPolicy {
+    /// The policy of a branch in a transaction with this policy.
+    pub fn for_branch(&self, policy: CallPolicy) -> Self {
+        if policy == **self { self.clone() } else { policy.into() }
+    }
+}
+
+impl From<CallPolicy> for SharedPolicy {
+    fn from(policy: CallPolicy) -> Self {
+        Self((policy != CallPolicy::DEFAULT).then(|| Arc::new(policy)))
+    }
+}
+
+impl Deref for SharedPolicy {
+    type Target = CallPolicy;
+
+    fn deref(&self) -> &CallPolicy {
+        self.0.as_deref().unwrap_or(&CallPolicy::DEFAULT)
     }
 }

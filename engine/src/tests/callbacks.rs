@@ -137,7 +137,7 @@ fn an_answer_that_names_a_shorter_delay_does_not_bring_the_next_callback_forward
         check#1 ongoing, again @25000
         = open  check#2@25000  wake @25000
     "#]]);
-    let hasty = CallPolicy { ongoing_ms: 1_000, ..CallPolicy::default() };
+    let hasty = CallPolicy { ongoing_ms: 1_000, ..CallPolicy::default() }.into();
     created(Draft { check_call: hasty, ..workflow() }).after("+10000; resume; +1000").shows(expect![[r#"
         > check done
         check#1 done, again @20000
@@ -174,7 +174,7 @@ fn replay_makes_the_callback_due_now() {
 
 #[test]
 fn callbacks_that_are_used_up_park_whatever_the_policy_says_and_a_sign_of_the_executor_goes_on() {
-    created(Draft { check_call: attempts(2, OnExhausted::RollBack), ..workflow() })
+    created(Draft { check_call: attempts(2, OnExhausted::RollBack).into(), ..workflow() })
         .after("+10000; check unknown; +200")
         .shows(expect![[r#"
         > check unknown

@@ -43,8 +43,8 @@ fn a_transaction_tells_its_times_its_cause_and_who_settled_it() {
 fn the_bytes_of_a_transaction_are_those_of_everything_that_others_gave_it() {
     let text = |length: usize| Payload::from("x".repeat(length).as_str());
     let mut draft = Draft { check_payload: text(20), terms: Some("1".into()), ..tcc("a b") };
-    draft.branches[0].payload = text(300);
-    draft.branches[1].payload = text(4_000);
+    Arc::make_mut(&mut draft.branches[0]).payload = text(300);
+    Arc::make_mut(&mut draft.branches[1]).payload = text(4_000);
     let mut state = created(draft).state();
     assert_eq!(state.bytes(), 4_321);
     state.branches[0].forward.state = OpState::Done { output: text(50_000) };

@@ -1,5 +1,7 @@
 //! Calls of the forward op made in another way than those that undo it, and what ongoing answers count for.
 
+use std::sync::Arc;
+
 use expect_test::expect;
 use trine_protocol::Pattern::Message;
 
@@ -17,7 +19,9 @@ fn limited(mut draft: Draft, limit: u32) -> Draft {
     };
     let on_exhausted = OnExhausted::RollBack;
     let forward_call = CallPolicy { retry, on_exhausted, ongoing_counts: true, ..CallPolicy::default() };
-    draft.branches.iter_mut().for_each(|branch| branch.forward_call = Some(forward_call));
+    for branch in &mut draft.branches {
+        Arc::make_mut(branch).forward_call = Some(forward_call.into());
+    }
     draft
 }
 
@@ -185,7 +189,7 @@ fn ongoing_answers_do_not_count_unless_the_policy_says_so() {
 
 #[test]
 fn a_check_counts_ongoing_answers_if_its_policy_says_so() {
-    let check_call = CallPolicy { ongoing_counts: true, ..attempts(2, OnExhausted::Park) };
+    let check_call = CallPolicy { ongoing_counts: true, ..attempts(2, OnExhausted::Park) }.into();
     created(Draft { check_call, ..dialect(open(Message, "a")) }).after("+10000").shows(expect![[r#"
         > check ongoing 9000
         check#1 ongoing, again @10200

@@ -1,5 +1,7 @@
 //! What makes a spec, and what an unusable one is told.
 
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
 use trine_protocol::Pattern::{Message, Saga, Tcc, TwoPhase, Workflow};
 use trine_protocol::errors::Code;
@@ -81,7 +83,7 @@ fn only_saga_and_message_branches_are_ordered() {
 fn a_branch_has_the_targets_its_pattern_calls() {
     let without = |pattern, forget: fn(&mut crate::spec::BranchSpec)| {
         let mut draft = declared(pattern, "a");
-        forget(&mut draft.branches[0]);
+        forget(Arc::make_mut(&mut draft.branches[0]));
         draft
     };
     refused(
@@ -118,7 +120,7 @@ fn a_branch_has_the_targets_its_pattern_calls() {
 fn the_initiator_of_an_open_tcc_or_two_phase_drives_the_forward_op_itself() {
     for pattern in [Tcc, TwoPhase] {
         let mut draft = open(pattern, "a");
-        draft.branches[0].forward = None;
+        Arc::make_mut(&mut draft.branches[0]).forward = None;
         assert!(draft.build().is_ok());
     }
 }

@@ -27,7 +27,9 @@ use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
 
 use crate::event::{CallReport, Event, ForceTo, Outcome, ParkCause, Progress, Record, RollbackCause};
 use crate::input::{Answer, CallKey, Command, Input};
-use crate::spec::{BranchSpec, CallPolicy, Digest, Draft, OnExhausted, Payload, RetryPolicy, Spec};
+use crate::spec::{
+    BranchSpec, CallPolicy, Digest, Draft, OnExhausted, Payload, RetryPolicy, SharedPolicy, Spec,
+};
 use crate::transaction::{Transaction, advance, decide};
 
 /// Parsed once: histories ask for it millions of times.
@@ -54,7 +56,7 @@ pub(super) fn branch(pattern: Pattern, shorthand: &str) -> BranchSpec {
         on_rollback: Op::on_rollback(pattern).filter(|_| has('!')).map(|op| target(op.as_str())),
         payload: Payload::from("{}"),
         after: after.split(',').filter(|id| !id.is_empty()).map(|id| BranchId::parse(id).unwrap()).collect(),
-        call: CallPolicy::default(),
+        call: SharedPolicy::default(),
         forward_call: None,
         digest: Digest::default(),
         id,
@@ -63,7 +65,7 @@ pub(super) fn branch(pattern: Pattern, shorthand: &str) -> BranchSpec {
 
 /// A declared transaction with these branches.
 pub(super) fn declared(pattern: Pattern, branches: &str) -> Draft {
-    let branches = branches.split_whitespace().map(|text| branch(pattern, text)).collect();
+    let branches = branches.split_whitespace().map(|text| branch(pattern, text).into()).collect();
     Draft { branches, ..Draft::new(pattern) }
 }
 
@@ -96,8 +98,10 @@ pub(super) fn dialect(draft: Draft) -> Draft {
 
 /// The same calls for every branch and for the check.
 pub(super) fn calling(mut draft: Draft, call: CallPolicy) -> Draft {
-    draft.check_call = call;
-    draft.branches.iter_mut().for_each(|branch| branch.call = call);
+    draft.check_call = call.into();
+    for branch in &mut draft.branches {
+        Arc::make_mut(branch).call = draft.check_call.clone();
+    }
     draft
 }
 

@@ -8,7 +8,7 @@ use crate::spec::{CallPolicy, Draft};
 
 /// Called back after 10 seconds of silence, and every 10 seconds from then on.
 pub(super) fn workflow() -> Draft {
-    let check_call = CallPolicy { ongoing_ms: 10_000, ..CallPolicy::default() };
+    let check_call = CallPolicy { ongoing_ms: 10_000, ..CallPolicy::default() }.into();
     Draft { check_call, ..open(Workflow, "") }
 }
 

@@ -91,7 +91,7 @@ impl Transaction {
             .collect();
         for branch in &spec.branches {
             let after = branch.after.iter().filter_map(|id| at.get(id).copied()).collect();
-            self.branches.push(new_branch(Arc::new(branch.clone()), after, self.tries_itself()));
+            self.branches.push(new_branch(Arc::clone(branch), after, self.tries_itself()));
         }
         // `Draft::build` promised there is no cycle, so every pass finds at least one.
         let mut placed = vec![false; self.branches.len()];

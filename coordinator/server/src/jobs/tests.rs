@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use trine_engine::{BranchSpec, Call, CallPolicy, Command, Digest, Draft, Payload, ReplyOn};
+use trine_engine::{BranchSpec, Call, Command, Digest, Draft, Payload, ReplyOn, SharedPolicy};
 use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 
 use super::*;
@@ -81,12 +81,12 @@ impl Stage {
             on_rollback: target,
             payload: Payload::default(),
             after: Vec::new(),
-            call: CallPolicy::default(),
+            call: SharedPolicy::default(),
             forward_call: None,
             digest: Digest::default(),
         };
         let start_delay_ms = HOUR_MS.unsigned_abs();
-        let draft = Draft { branches: vec![branch], start_delay_ms, ..Draft::new(Pattern::Saga) };
+        let draft = Draft { branches: vec![Arc::new(branch)], start_delay_ms, ..Draft::new(Pattern::Saga) };
         self.submit(gid, Command::Create(Arc::new(draft.build().unwrap()))).await;
     }
 

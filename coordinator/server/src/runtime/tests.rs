@@ -11,8 +11,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use trine_engine::{
-    Answer, BranchSpec, Call, CallPolicy, CallReport, Command, Digest, Draft, ForceTo, Outcome, Payload,
-    Rejection, ReplyOn, Spec,
+    Answer, BranchSpec, Call, CallReport, Command, Digest, Draft, ForceTo, Outcome, Payload, Rejection,
+    ReplyOn, SharedPolicy, Spec,
 };
 use trine_protocol::{BranchId, Gid, Pattern, Status, Target};
 
@@ -79,11 +79,11 @@ fn create_with(payload: &str) -> Command {
         on_rollback: target,
         payload: Payload::from(payload),
         after: Vec::new(),
-        call: CallPolicy::default(),
+        call: SharedPolicy::default(),
         forward_call: None,
         digest: Digest::default(),
     };
-    let spec: Spec = Draft { branches: vec![branch], ..Draft::new(Pattern::Saga) }.build().unwrap();
+    let spec: Spec = Draft { branches: vec![Arc::new(branch)], ..Draft::new(Pattern::Saga) }.build().unwrap();
     Command::Create(Arc::new(spec))
 }
 

@@ -13,7 +13,7 @@ mod workflow;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use trine_engine::{CallReport, Event, Exposure, ForceTo, Outcome, Spec};
+use trine_engine::{CallReport, Event, Exposure, ForceTo, Outcome, SharedPolicy, Spec};
 use trine_protocol::{BranchId, Op, Timestamp};
 
 use super::DecodeError;
@@ -268,7 +268,7 @@ pub(super) fn decode(name: &str, text: &str) -> Result<Event, DecodeError> {
         }
         "branch_registered" => {
             let body: BranchRegistered<'_> = serde_json::from_str(text)?;
-            Event::BranchRegistered { branch: body.branch.into_branch()?.into() }
+            Event::BranchRegistered { branch: body.branch.into_branch(&SharedPolicy::default())?.into() }
         }
         "started" => Event::Started,
         "submitted" => {

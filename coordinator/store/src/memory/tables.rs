@@ -4,7 +4,7 @@ mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use trine_engine::{Batch, IndexRow, Record};
+use trine_engine::{Batch, IndexRow, Labels, Record};
 use trine_protocol::v1::{Coordinator, Page, Participant, ParticipantInstance, TransactionSummary};
 use trine_protocol::{Gid, Pattern, Status, Timestamp};
 
@@ -49,7 +49,7 @@ struct Indexed {
     owner: String,
     row: IndexRow,
     settled_at: Option<Timestamp>,
-    labels: BTreeMap<String, String>,
+    labels: Labels,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ impl Indexed {
         (statuses.is_empty() || statuses.contains(&row.status))
             && pattern.is_none_or(|pattern| pattern == row.pattern)
             && parked.is_none_or(|parked| parked == row.parked.is_some())
-            && label.as_ref().is_none_or(|(key, value)| self.labels.get(key) == Some(value))
+            && label.as_ref().is_none_or(|(key, value)| self.labels.get(key) == Some(value.as_str()))
             && host.as_ref().is_none_or(|host| row.hosts.contains(host))
             && created_from.is_none_or(|from| row.created_at >= from)
             && created_to.is_none_or(|to| row.created_at < to)

@@ -1,10 +1,11 @@
 //! Transactions for the suite: what a batch is made of, without an engine that decides it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use trine_engine::{
-    Batch, BatchId, BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, ForceTo, IndexRow, Outcome,
-    Payload, Record,
+    Batch, BatchId, BranchSpec, CallReport, Digest, Draft, Event, ForceTo, IndexRow, Outcome, Payload,
+    Record, SharedPolicy,
 };
 use trine_protocol::v1::Page;
 use trine_protocol::{BranchId, Gid, Op, Pattern, Status, Target, Timestamp};
@@ -56,18 +57,20 @@ impl Tx {
         let target = |text: &str| Some(Target::parse(text).unwrap());
         let pattern = self.row.pattern;
         let mut draft = Draft::new(pattern);
-        draft.labels = self.labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        draft.branches = vec![BranchSpec {
+        let labels = self.labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        draft.labels = labels.collect::<BTreeMap<_, _>>().into();
+        let branch = BranchSpec {
             id: BranchId::parse("stock").unwrap(),
             forward: target("inventory:/reserve"),
             on_commit: Op::on_commit(pattern).and(target("inventory:/confirm")),
             on_rollback: Op::on_rollback(pattern).and(target("inventory:/release")),
             payload: self.payload.clone(),
             after: Vec::new(),
-            call: CallPolicy::default(),
+            call: SharedPolicy::default(),
             forward_call: None,
             digest: Digest([7; 32]),
-        }];
+        };
+        draft.branches = vec![Arc::new(branch)];
         Arc::new(draft.build().unwrap())
     }
 

@@ -22,10 +22,11 @@ fn late_and_repeated_answers_change_nothing() {
 
 #[test]
 fn a_call_carries_the_payload_and_the_timeout_of_its_branch_and_a_check_its_own() {
-    let check_call = CallPolicy { timeout_ms: 1, ..CallPolicy::default() };
-    let mut draft = Draft { check_payload: "check".into(), check_call, ..open(Pattern::Message, "a") };
-    draft.branches[0].payload = "a".into();
-    draft.branches[0].call.timeout_ms = 2;
+    let policy = |timeout_ms| CallPolicy { timeout_ms, ..CallPolicy::default() }.into();
+    let mut draft =
+        Draft { check_payload: "check".into(), check_call: policy(1), ..open(Pattern::Message, "a") };
+    let branch = Arc::make_mut(&mut draft.branches[0]);
+    (branch.payload, branch.call) = ("a".into(), policy(2));
     let mut bench = Bench::running(draft);
     bench.wait(10_000);
     bench.send(2, "g", Command::Commit);

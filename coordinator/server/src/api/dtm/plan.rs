@@ -1,12 +1,13 @@
 //! Turns a request into a spec for the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use serde::Deserialize;
 use trine_engine::{
-    BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
-    SpecErrorKind,
+    BranchSpec, CallPolicy, Digest, Draft, FinishOrder, OnExhausted, Payload, RetryPolicy, SharedPolicy,
+    Spec, SpecErrorKind,
 };
 use trine_protocol::dtm::{BranchRequest, CallProtocol, Step, Terms, TransRequest, TransType};
 use trine_protocol::limits::{BRANCHES_MAX, DURATION_MS_MAX};
@@ -56,17 +57,17 @@ pub(super) fn spec(
         return Err(too_many());
     }
     let terms = terms(request, kind)?;
-    let policy = policy(&terms);
+    let policy = SharedPolicy::from(policy(&terms));
     let pattern = pattern(kind);
     let timeout = if terms.timeout_to_fail > 0 { terms.timeout_to_fail } else { TIMEOUT_TO_FAIL_S };
-    let mut draft = Draft { open, check_call: policy, digest: DIGEST, ..Draft::new(pattern) };
+    let mut draft = Draft { open, check_call: policy.clone(), digest: DIGEST, ..Draft::new(pattern) };
     match kind {
         TransType::Saga => {
             draft.deadline_ms = (terms.timeout_to_fail > 0).then(|| millis(terms.timeout_to_fail));
-            draft.branches = saga(request, &terms, policy)?;
+            draft.branches = saga(request, &terms, &policy)?.into_iter().map(Arc::new).collect();
         }
         TransType::Msg => {
-            draft.branches = message(request, &terms, policy, topics)?;
+            draft.branches = message(request, &terms, &policy, topics)?.into_iter().map(Arc::new).collect();
             draft.check_after_ms = millis(timeout);
             draft.check = if open { target(&request.query_prepared, terms.protocol)? } else { None };
             draft.start_delay_ms = delay_ms(&request.custom_data)?;
@@ -87,7 +88,7 @@ pub(super) fn spec(
                 max_interval_ms: policy.ongoing_ms.max(CALLBACK_INTERVAL_MS_MAX),
                 ..policy.retry
             };
-            draft.check_call = CallPolicy { retry, ..policy };
+            draft.check_call = CallPolicy { retry, ..*policy }.into();
         }
     }
     draft.terms = Some(terms.encode().into());
@@ -107,7 +108,7 @@ pub(super) fn branch(
             (url("confirm")?, url("cancel")?)
         }
     };
-    let branch = row(branch_id(&request.branch_id)?, None, &request.payload, policy(terms));
+    let branch = row(branch_id(&request.branch_id)?, None, &request.payload, &policy(terms).into());
     Ok(BranchSpec { on_commit, on_rollback, ..branch })
 }
 
@@ -215,7 +216,7 @@ fn policy(terms: &Terms) -> CallPolicy {
 
 /// The policy for a saga's actions with a `retry_limit`: they are repeated at once, or with pauses if the limit is large, and then
 /// the saga rolls back.
-fn limited(terms: &Terms, policy: CallPolicy) -> Option<CallPolicy> {
+fn limited(terms: &Terms, policy: &CallPolicy) -> Option<Arc<CallPolicy>> {
     let limit = u32::try_from(terms.retry_limit).ok().filter(|limit| *limit > 0)?;
     // Many attempts without a pause would flood the participant, and each is a record.
     let (initial_ms, factor_permille) = if limit <= ATTEMPTS_AT_ONCE_MAX { (0, 1_000) } else { (100, 2_000) };
@@ -227,10 +228,10 @@ fn limited(terms: &Terms, policy: CallPolicy) -> Option<CallPolicy> {
         max_attempts: Some(limit.saturating_add(1)),
         ..RetryPolicy::default()
     };
-    Some(CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ongoing_counts: true, ..policy })
+    Some(Arc::new(CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ongoing_counts: true, ..*policy }))
 }
 
-fn saga(request: &TransRequest, terms: &Terms, policy: CallPolicy) -> Result<Vec<BranchSpec>, DtmError> {
+fn saga(request: &TransRequest, terms: &Terms, policy: &SharedPolicy) -> Result<Vec<BranchSpec>, DtmError> {
     #[derive(Deserialize, Default)]
     struct Custom {
         #[serde(default)]
@@ -240,6 +241,7 @@ fn saga(request: &TransRequest, terms: &Terms, policy: CallPolicy) -> Result<Vec
     }
     let custom: Custom = custom(&request.custom_data)?;
     let orders = custom.orders.unwrap_or_default();
+    let forward_call = limited(terms, policy);
     let mut branches = Vec::with_capacity(request.steps.len());
     for (position, step) in request.steps.iter().enumerate() {
         let mut before: Vec<usize> = orders.get(&position.to_string()).cloned().flatten().unwrap_or_default();
@@ -252,7 +254,7 @@ fn saga(request: &TransRequest, terms: &Terms, policy: CallPolicy) -> Result<Vec
         let forward = target(&step.action, terms.protocol)?;
         let branch = row(branch_id(&step_id(position))?, forward, payload(request, position)?, policy);
         let on_rollback = target(&step.compensate, terms.protocol)?;
-        branches.push(BranchSpec { after, on_rollback, forward_call: limited(terms, policy), ..branch });
+        branches.push(BranchSpec { after, on_rollback, forward_call: forward_call.clone(), ..branch });
     }
     Ok(branches)
 }
@@ -260,7 +262,7 @@ fn saga(request: &TransRequest, terms: &Terms, policy: CallPolicy) -> Result<Vec
 fn message(
     request: &TransRequest,
     terms: &Terms,
-    policy: CallPolicy,
+    policy: &SharedPolicy,
     topics: &Topics,
 ) -> Result<Vec<BranchSpec>, DtmError> {
     let mut branches: Vec<BranchSpec> = Vec::with_capacity(request.steps.len());
@@ -305,7 +307,7 @@ fn deliveries<'a>(
     }
 }
 
-fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: CallPolicy) -> BranchSpec {
+fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: &SharedPolicy) -> BranchSpec {
     BranchSpec {
         id,
         forward,
@@ -313,7 +315,7 @@ fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: CallPolicy) 
         on_rollback: None,
         payload: Payload::from(payload),
         after: Vec::new(),
-        call,
+        call: call.clone(),
         forward_call: None,
         digest: DIGEST,
     }

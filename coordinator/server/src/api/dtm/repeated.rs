@@ -4,6 +4,8 @@
 //! without steps (the submit of a prepared transaction) has nothing to compare. Options and the subscribers of topics are not
 //! compared, because subscribers come and go.
 
+use std::sync::Arc;
+
 use trine_engine::{BranchSpec, Spec};
 use trine_protocol::dtm::{CallProtocol, Step, TransRequest, TransType};
 
@@ -35,7 +37,7 @@ fn same_steps(request: &TransRequest, kind: TransType, record: &Spec) -> bool {
         let of_step = left.iter().take_while(|branch| is_of_step(branch, position)).count();
         let (branches, rest) = left.split_at(of_step);
         let payload = request.payloads.get(position).map(Vec::as_slice);
-        let is_same = |branch: &BranchSpec| {
+        let is_same = |branch: &Arc<BranchSpec>| {
             Some(branch.payload.as_bytes()) == payload && same_targets(step, kind, branch, protocol)
         };
         if branches.is_empty() || !branches.iter().all(is_same) {

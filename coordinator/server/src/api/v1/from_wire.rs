@@ -9,9 +9,10 @@ pub(super) mod workflow;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use trine_engine::{BranchSpec, CallPolicy, Draft, Exposure, Payload, Spec, SpecErrorKind};
+use trine_engine::{BranchSpec, Draft, Exposure, Payload, SharedPolicy, Spec, SpecErrorKind};
 use trine_protocol::errors::Code;
 use trine_protocol::limits::{
     BRANCHES_MAX, CHECK_AFTER_MS_DEFAULT, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX,
@@ -43,12 +44,12 @@ pub(super) fn spec(
     if let Some(check) = &request.check {
         check_target(&"check", check)?;
     }
-    let policy = transaction_policy(&request.options)?;
+    let policy = SharedPolicy::from(transaction_policy(&request.options)?);
     let exposure = exposure(&request, is_guarded)?;
     let mut branches = Vec::with_capacity(request.branches.len());
     for (position, branch) in request.branches.iter_mut().enumerate() {
         let at = format_args!("branches[{position}].");
-        branches.push(branch_spec(at, request.pattern, request.open, branch, policy)?);
+        branches.push(branch_spec(at, request.pattern, request.open, branch, &policy)?);
     }
     arrange(&request, &mut branches)?;
     let times = Times::of(&request)?;
@@ -60,9 +61,9 @@ pub(super) fn spec(
         // Branches that are registered later inherit this policy, too.
         check_call: policy,
         digest: digest::of_creation(&mut request, &branches),
-        branches,
+        branches: branches.into_iter().map(Arc::new).collect(),
         exposure,
-        labels: request.labels,
+        labels: request.labels.into(),
         check: request.check,
         ..Draft::new(request.pattern)
     };
@@ -76,7 +77,7 @@ pub(super) fn spec(
 pub(super) fn registration(
     mut branch: Branch,
     pattern: Pattern,
-    policy: CallPolicy,
+    policy: &SharedPolicy,
 ) -> Result<BranchSpec, Refusal> {
     branch_spec(format_args!(""), pattern, true, &mut branch, policy)
 }
@@ -160,7 +161,7 @@ fn branch_spec(
     pattern: Pattern,
     open: bool,
     branch: &mut Branch,
-    base: CallPolicy,
+    base: &SharedPolicy,
 ) -> Result<BranchSpec, Refusal> {
     let digest = digest::of_branch(branch);
     let branch = &*branch;
@@ -197,7 +198,7 @@ fn branch_spec(
         on_rollback: on_rollback.and_then(target_of).or(for_all(on_rollback)).cloned(),
         payload: payload_of(at, branch)?,
         after: branch.after.clone().unwrap_or_default(),
-        call: branch_policy(format_args!("{at}options."), base, &branch.options)?,
+        call: base.for_branch(branch_policy(format_args!("{at}options."), **base, &branch.options)?),
         forward_call: None,
         digest,
     })

@@ -58,7 +58,7 @@ pub(super) fn view(transaction: &Transaction, records: &[Record], now: Timestamp
         waiting_on: transaction.waiting_on().map(waiting_on),
         may_stand: transaction.may_stand().into_iter().cloned().collect(),
         exposure: exposure(spec),
-        labels: spec.labels.clone(),
+        labels: spec.labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         opened: spec.open,
         seq: transaction.seq(),
         created_at: transaction.created_at(),

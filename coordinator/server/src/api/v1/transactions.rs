@@ -108,7 +108,7 @@ pub(super) async fn register_branch(
     let (_, transaction) = load(&state, &gid).await?;
     let spec = transaction.spec();
     let named = from_wire::participants_of_branch(format_args!(""), &request);
-    let branch = from_wire::registration(request, spec.pattern, spec.check_call)
+    let branch = from_wire::registration(request, spec.pattern, &spec.check_call)
         .map_err(|refusal| refusal.with_gid(&gid))?;
     if transaction.branches().iter().all(|known| known.spec.id != branch.id) {
         require_participants(&state, named).await.map_err(|refusal| refusal.with_gid(&gid))?;

@@ -35,7 +35,7 @@ fn spec(draft: impl FnOnce(Draft) -> Draft) -> Command {
         jitter_permille: 0,
         ..RetryPolicy::default()
     };
-    branches[0].call = CallPolicy { retry, ..CallPolicy::default() };
+    Arc::make_mut(&mut branches[0]).call = CallPolicy { retry, ..CallPolicy::default() }.into();
     let draft = draft(Draft { branches, ..Draft::new(Pattern::Saga) });
     Command::Create(Arc::new(draft.build().unwrap()))
 }

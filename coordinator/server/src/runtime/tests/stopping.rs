@@ -18,8 +18,8 @@ fn one_after_the_other() -> Command {
     let Command::Create(spec) = create() else { unreachable!("it is a creation") };
     let first = spec.branches[0].clone();
     let second =
-        BranchSpec { id: BranchId::parse("b").unwrap(), after: vec![first.id.clone()], ..first.clone() };
-    let draft = Draft { branches: vec![first, second], ..Draft::new(Pattern::Saga) };
+        BranchSpec { id: BranchId::parse("b").unwrap(), after: vec![first.id.clone()], ..(*first).clone() };
+    let draft = Draft { branches: vec![first, Arc::new(second)], ..Draft::new(Pattern::Saga) };
     Command::Create(Arc::new(draft.build().unwrap()))
 }
 

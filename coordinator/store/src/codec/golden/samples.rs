@@ -1,5 +1,7 @@
 //! One event of each variant and sub-variant, and the names of their golden files.
 
+use std::collections::BTreeMap;
+
 use trine_engine::{
     BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, Exposure, FinishOrder, ForceTo, OnExhausted,
     Outcome, ParkCause, Payload, Progress, RetryPolicy, RollbackCause,
@@ -39,7 +41,8 @@ fn branch(id: &str, payload: Payload) -> BranchSpec {
             on_exhausted: OnExhausted::RollBack,
             ongoing_ms: 1_000,
             ongoing_counts: false,
-        },
+        }
+        .into(),
         forward_call: None,
         digest: Digest([0xab; 32]),
     }
@@ -52,11 +55,14 @@ fn saga() -> Draft {
     let mut draft = draft_of(Pattern::Saga);
     draft.labels = [("customer", "7"), ("city", "Köln \"am Rhein\"")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into_iter()
+        .collect::<BTreeMap<_, _>>()
         .into();
     draft.deadline_ms = Some(30_000);
     draft.start_delay_ms = 5_000;
-    draft.check_call.on_exhausted = OnExhausted::RollBack;
-    draft.branches = vec![branch("stock", Payload::from("{\"sku\":\"A-1\",\n\"note\":\"\u{0}ä\"}")), second];
+    draft.check_call = CallPolicy { on_exhausted: OnExhausted::RollBack, ..usual() }.into();
+    let first = branch("stock", Payload::from("{\"sku\":\"A-1\",\n\"note\":\"\u{0}ä\"}"));
+    draft.branches = vec![first.into(), second.into()];
     draft.digest = Digest(std::array::from_fn(|i| u8::try_from(i).unwrap()));
     draft
 }
@@ -80,24 +86,24 @@ fn usual() -> CallPolicy {
 }
 
 fn draft_of(pattern: Pattern) -> Draft {
-    Draft { check_after_ms: 10_000, check_call: usual(), ..Draft::new(pattern) }
+    Draft { check_after_ms: 10_000, check_call: usual().into(), ..Draft::new(pattern) }
 }
 
 fn reservation(pattern: Pattern, open: bool) -> Draft {
     let mut only = branch("only", Payload::default());
     only.on_commit = target("https://example.test/confirm");
-    only.call = usual();
+    only.call = usual().into();
     let mut draft = draft_of(pattern);
-    (draft.open, draft.branches) = (open, vec![only]);
+    (draft.open, draft.branches) = (open, vec![only.into()]);
     draft
 }
 
 fn message(open: bool) -> Draft {
     let mut only = branch("mail", Payload::from("{}"));
     only.on_rollback = None;
-    only.call = CallPolicy { on_exhausted: OnExhausted::Park, ..only.call };
+    only.call = CallPolicy { on_exhausted: OnExhausted::Park, ..*only.call }.into();
     let mut draft = draft_of(Pattern::Message);
-    (draft.open, draft.branches) = (open, vec![only]);
+    (draft.open, draft.branches) = (open, vec![only.into()]);
     if open {
         draft.check = target("orders:/checks");
         draft.check_after_ms = 1_234;
@@ -108,8 +114,9 @@ fn message(open: bool) -> Draft {
 /// With a number of client errors that is not the usual one.
 fn patient() -> Draft {
     let mut only = branch("slow", Payload::default());
-    only.call.retry.client_error_attempts = 9;
-    Draft { branches: vec![only], ..draft_of(Pattern::Saga) }
+    let retry = RetryPolicy { client_error_attempts: 9, ..only.call.retry };
+    only.call = CallPolicy { retry, ..*only.call }.into();
+    Draft { branches: vec![only.into()], ..draft_of(Pattern::Saga) }
 }
 
 /// All of whose branches count as called as soon as it runs.
@@ -122,8 +129,8 @@ fn of_a_dialect() -> Draft {
     let mut draft = draft_of(Pattern::Saga);
     let mut only = branch("01", Payload::default());
     only.forward = None;
-    only.forward_call = Some(CallPolicy { ongoing_ms: 10_000, ongoing_counts: true, ..usual() });
-    (draft.open, draft.branches) = (true, vec![only]);
+    only.forward_call = Some(CallPolicy { ongoing_ms: 10_000, ongoing_counts: true, ..usual() }.into());
+    (draft.open, draft.branches) = (true, vec![only.into()]);
     draft.finish_order = FinishOrder::LastToFirst;
     draft.terms = Some("{\"gid\":\"a b\"}".into());
     draft

@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use trine_engine::{
-    BranchSpec, CallPolicy, Draft, Exposure, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
+    BranchSpec, CallPolicy, Draft, Exposure, FinishOrder, Labels, OnExhausted, Payload, RetryPolicy,
+    SharedPolicy, Spec,
 };
 use trine_protocol::{BranchId, Pattern, Target};
 
@@ -42,8 +44,8 @@ pub(super) struct SpecText<'a> {
     pattern: Pattern,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     open: bool,
-    #[serde(default, skip_serializing_if = "Labels::is_empty")]
-    labels: Labels<'a>,
+    #[serde(default, skip_serializing_if = "LabelsText::is_empty")]
+    labels: LabelsText<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deadline_ms: Option<u64>,
     #[serde(default)]
@@ -69,14 +71,26 @@ pub(super) struct SpecText<'a> {
     terms: Option<Cow<'a, str>>,
 }
 
-/// Borrowed while encoding, owned while decoding.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(transparent)]
-struct Labels<'a>(Cow<'a, BTreeMap<String, String>>);
+/// Mirror of [`Labels`]. Borrowed while encoding, owned while decoding.
+#[derive(Default)]
+struct LabelsText<'a>(Cow<'a, Labels>);
 
-impl Labels<'_> {
+impl LabelsText<'_> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Serialize for LabelsText<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelsText<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let labels = BTreeMap::<String, String>::deserialize(deserializer)?;
+        Ok(Self(Cow::Owned(labels.into())))
     }
 }
 
@@ -279,23 +293,25 @@ impl<'a> SpecText<'a> {
         Self {
             pattern: *pattern,
             open: *open,
-            labels: Labels(Cow::Borrowed(labels)),
+            labels: LabelsText(Cow::Borrowed(labels)),
             deadline_ms: *deadline_ms,
             start_delay_ms: *start_delay_ms,
             check: check.clone(),
             check_after_ms: *check_after_ms,
-            check_call: CallText::of(*check_call),
+            check_call: CallText::of(**check_call),
             check_payload,
             check_payload_hex,
             finish_order: FinishWord::of(*finish_order),
             exposure: ExposureWord::of(*exposure),
-            branches: branches.iter().map(BranchText::of).collect(),
+            branches: branches.iter().map(|branch| BranchText::of(branch)).collect(),
             digest: bytes::digest_text(*digest).into(),
             terms: terms.as_deref().map(Cow::Borrowed),
         }
     }
 
     pub(super) fn into_spec(self) -> Result<Spec, DecodeError> {
+        let check_call = SharedPolicy::from(self.check_call.map_or(USUAL, CallText::into_policy));
+        let branch = |text: BranchText<'_>| text.into_branch(&check_call).map(Arc::new);
         let draft = Draft {
             pattern: self.pattern,
             open: self.open,
@@ -305,10 +321,10 @@ impl<'a> SpecText<'a> {
             check: self.check,
             check_after_ms: self.check_after_ms,
             check_payload: bytes::join(self.check_payload, self.check_payload_hex)?,
-            check_call: self.check_call.map_or(USUAL, CallText::into_policy),
             finish_order: self.finish_order.into_order(),
             exposure: self.exposure.into_exposure(),
-            branches: self.branches.into_iter().map(BranchText::into_branch).collect::<Result<_, _>>()?,
+            branches: self.branches.into_iter().map(branch).collect::<Result<_, _>>()?,
+            check_call,
             digest: bytes::digest(&self.digest)?,
             terms: self.terms.map(|terms| terms.into()),
         };
@@ -331,13 +347,14 @@ impl<'a> BranchText<'a> {
             payload_hex,
             payload_raw,
             after: Cow::Borrowed(after),
-            call: CallText::of(*call),
-            forward_call: forward_call.map(CallText::whole),
+            call: CallText::of(**call),
+            forward_call: forward_call.as_deref().copied().map(CallText::whole),
             digest: bytes::digest_text(*digest).into(),
         }
     }
 
-    pub(super) fn into_branch(self) -> Result<BranchSpec, DecodeError> {
+    /// `shared` is the policy of its transaction.
+    pub(super) fn into_branch(self, shared: &SharedPolicy) -> Result<BranchSpec, DecodeError> {
         let payload = bytes::join(self.payload, self.payload_hex)?;
         Ok(BranchSpec {
             id: self.id,
@@ -346,8 +363,8 @@ impl<'a> BranchText<'a> {
             on_rollback: self.on_rollback,
             payload: if self.payload_raw { Payload::raw(payload.as_bytes()) } else { payload },
             after: self.after.into_owned(),
-            call: self.call.map_or(USUAL, CallText::into_policy),
-            forward_call: self.forward_call.map(CallText::into_policy),
+            call: shared.for_branch(self.call.map_or(USUAL, CallText::into_policy)),
+            forward_call: self.forward_call.map(|text| text.into_policy().into()),
             digest: bytes::digest(&self.digest)?,
         })
     }

@@ -54,7 +54,7 @@ fn pauses_double_from_twice_the_interval_and_are_capped() {
             let call = &spec.branches[0].call;
             assert_eq!((pauses(&call.retry), call.ongoing_ms / 1_000), (failing, ongoing), "{options:?}");
         }
-        let check = spec(TransType::Msg, options.clone()).check_call;
+        let check = *spec(TransType::Msg, options.clone()).check_call;
         assert_eq!((pauses(&check.retry), check.ongoing_ms / 1_000), (failing, ongoing), "{options:?}");
     }
 }
@@ -62,7 +62,7 @@ fn pauses_double_from_twice_the_interval_and_are_capped() {
 #[test]
 fn a_workflows_executor_that_fails_is_called_back_less_often_and_one_that_answers_every_interval() {
     for (interval, failing) in [(0, [10, 20, 40, 60, 60, 60]), (1, [1, 2, 4, 8, 16, 32]), (90, [90; 6])] {
-        let call = spec(TransType::Workflow, options(0, interval)).check_call;
+        let call = *spec(TransType::Workflow, options(0, interval)).check_call;
         let every = if interval == 0 { 10 } else { interval };
         assert_eq!((pauses(&call.retry), call.ongoing_ms / 1_000), (failing, every.cast_unsigned()));
     }

@@ -96,7 +96,7 @@ fn a_branch_overrides_options_field_by_field() {
             "branches":[{"id":"a","action":"http://a/","options":{"call_timeout_ms":50,"retry":{"max_attempts":9}}}]}"#,
     )
     .unwrap();
-    let call = spec.branches[0].call;
+    let call = *spec.branches[0].call;
     assert_eq!((call.timeout_ms, call.on_exhausted), (50, OnExhausted::RollBack));
     assert_eq!(
         (call.retry.initial_ms, call.retry.max_attempts, call.retry.factor_permille),

@@ -48,7 +48,7 @@ pub(in crate::api::v1) fn workflow_spec(request: &StartWorkflow) -> Result<Spec,
         check: Some(request.callback.clone()),
         check_after_ms: after_ms,
         // An answered callback proves nothing about the executor's progress, so the next one comes after the usual pause.
-        check_call: CallPolicy { retry, ongoing_ms: after_ms, ..policy },
+        check_call: CallPolicy { retry, ongoing_ms: after_ms, ..policy }.into(),
         digest: digest::of_workflow(&body),
         check_payload: Payload::from(body.as_slice()),
         ..Draft::new(Pattern::Workflow)
