@@ -27,7 +27,7 @@ pub use spec::{
     SharedPolicy, Spec, SpecError, SpecErrorKind,
 };
 pub use transaction::{
-    Agenda, Branch, Corrupt, NotSent, OpProgress, OpState, Owed, Transaction, WaitingOn, advance, decide,
+    Agenda, Branch, Corrupt, OpProgress, OpState, Owed, Transaction, WaitingOn, advance, decide,
 };
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 mod batch;
 mod memory;
 mod message;
+mod other_calls;
 mod outbox;
 mod ownership;
 mod reading;

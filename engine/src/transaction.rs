@@ -27,7 +27,8 @@ use crate::spec::{BranchSpec, Exposure, Payload, Spec};
 pub use agenda::{Agenda, Owed};
 pub use apply::Corrupt;
 pub use decide::decide;
-pub use waiting::{NotSent, WaitingOn};
+pub use waiting::WaitingOn;
+pub(crate) use waiting::{NotSent, Trouble};
 
 /// The state of one transaction: a fold of its records. Only `apply` writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,23 +46,30 @@ pub struct Transaction {
     pub(crate) branches: Vec<Branch>,
     /// Branch positions, dependencies first.
     pub(crate) topological: Vec<u32>,
-    pub(crate) check: Option<OpProgress>,
-    /// Steps of a workflow, in the order they were recorded.
-    pub(crate) progress: Vec<Arc<Progress>>,
-    /// What the executor of a workflow returned.
-    pub(crate) result: Option<Payload>,
-    pub(crate) cause: Option<RollbackCause>,
-    pub(crate) quarantined: Option<String>,
+    pub(crate) check: Option<Box<OpProgress>>,
+    /// None: its executor has reported nothing, or it is no workflow.
+    pub(crate) reports: Option<Box<Reports>>,
+    pub(crate) cause: Option<Box<RollbackCause>>,
+    pub(crate) is_quarantined: bool,
     pub(crate) forced: Option<ForceTo>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+}
+
+/// What the executor of a workflow has reported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Reports {
+    /// The steps, in the order they were recorded.
+    pub(crate) steps: Vec<Arc<Progress>>,
+    /// What it returned at the end.
+    pub(crate) result: Option<Payload>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
     pub spec: Arc<BranchSpec>,
     /// The positions of the branches that must be done first.
-    pub after: Vec<u32>,
+    pub after: Box<[u32]>,
     /// It may have run: a durable state has owed its forward op, or its initiator calls it.
     pub exposed: bool,
     /// It voted read-only, and phase two leaves it out.
@@ -76,21 +84,11 @@ pub struct Branch {
 pub struct OpProgress {
     /// Answered attempts.
     pub attempts: u32,
-    /// Unknown answers since the last replay. Backoff and exhaustion count these.
-    pub failures: u32,
-    /// The client errors among them since the last other answer.
-    pub client_errors: u32,
     /// The outcome of the last attempt.
     pub last: Option<OutcomeKind>,
-    /// The error of the last attempt that was in vain. Its length is bounded.
-    pub last_error: Option<String>,
-    /// When the first attempt since the last replay was in vain.
-    pub since: Option<Timestamp>,
-    /// Since when all its answers have been ongoing.
-    pub ongoing_since: Option<Timestamp>,
-    /// Its calls have not been sent for a while.
-    pub not_sent: Option<NotSent>,
     pub state: OpState,
+    /// None: nothing has gone wrong since the last answer of use.
+    pub(crate) trouble: Option<Box<Trouble>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -105,7 +103,7 @@ pub enum OpState {
         output: Payload,
     },
     Refused {
-        reason: String,
+        reason: Box<str>,
     },
     Parked {
         cause: ParkCause,
@@ -219,11 +217,11 @@ impl Transaction {
 
     /// The check of an open message or a workflow.
     pub fn check(&self) -> Option<&OpProgress> {
-        self.check.as_ref()
+        self.check.as_deref()
     }
 
     pub fn cause(&self) -> Option<&RollbackCause> {
-        self.cause.as_ref()
+        self.cause.as_deref()
     }
 
     /// How an operator settled it, if one did.
@@ -253,11 +251,11 @@ impl Transaction {
         if self.status.is_settled() {
             return None;
         }
-        if self.quarantined.is_some() {
+        if self.is_quarantined {
             return Some("quarantined");
         }
         let cause = match self.phase_op() {
-            None => self.check.as_ref().and_then(OpProgress::park_cause),
+            None => self.check().and_then(OpProgress::park_cause),
             Some(_) => (0..self.branches.len()).filter_map(|i| self.phase_progress(i)?.park_cause()).max(),
         };
         cause.map(ParkCause::as_str)
@@ -317,8 +315,8 @@ impl Transaction {
         let held = |branch: &Branch| {
             branch.spec.payload.as_bytes().len() + output(&branch.forward) + output(&branch.finish)
         };
-        let steps = self.progress.iter().map(|progress| progress.data.as_bytes().len()).sum::<usize>();
-        let result = self.result.as_ref().map_or(0, |result| result.as_bytes().len());
+        let steps = self.progress_made().iter().map(|step| step.data.as_bytes().len()).sum::<usize>();
+        let result = self.result().map_or(0, |result| result.as_bytes().len());
         let input = self.spec.check_payload.as_bytes().len()
             + self.spec.terms.as_ref().map_or(0, |terms| terms.len());
         self.branches.iter().map(held).sum::<usize>() + steps + result + input

@@ -55,7 +55,7 @@ pub(super) struct Indexed {
     pub(super) parked: Option<&'static str>,
     pub(super) due_at: Option<Timestamp>,
     /// Each branch may bring hosts that the row lists.
-    pub(super) branches: usize,
+    pub(super) branches: u32,
 }
 
 impl Indexed {
@@ -69,7 +69,7 @@ impl Indexed {
             status: transaction.status(),
             parked: transaction.parked(),
             due_at: waits_long.then_some(wake_at),
-            branches: transaction.branches.len(),
+            branches: transaction.branches.len() as u32,
         }
     }
 }

@@ -30,9 +30,7 @@ impl Resident {
             lead_ms,
             fresh_at: now,
             under_way: BTreeMap::new(),
-            left_earlier: BTreeSet::new(),
-            deferred: BTreeMap::new(),
-            unsent: BTreeMap::new(),
+            other_calls: None,
             waiters: Vec::new(),
             timer: None,
             indexed: None,
@@ -83,11 +81,13 @@ impl Resident {
             decided_seq: seq,
             memory: memory.map_or_else(Memory::default, |(_, memory)| memory),
             under_way: left.collect(),
-            unsent: reading.unsent,
             waiters: reading.waiters,
             indexed,
             ..Self::new(found.transaction, ownership, lead_ms, cx.now)
         });
+        if !reading.unsent.is_empty() {
+            resident.other_calls_mut().unsent = reading.unsent;
+        }
         let now = cx.now;
         // Before time decides anything: what was read is durable, and what follows from it is not.
         resident.tell(cx.outbox, |waiter, transaction| {
@@ -128,7 +128,9 @@ impl Resident {
             Message::Command { ticket, command, reply_on, .. } => {
                 if let Command::Replay { .. } = command {
                     // The operator says now: what waits for room at its host asks again, too.
-                    self.deferred.clear();
+                    if let Some(other) = &mut self.other_calls {
+                        other.deferred.clear();
+                    }
                 }
                 (Input::Command(command.clone()), Some((*ticket, *reply_on)))
             }
@@ -295,7 +297,7 @@ impl Resident {
             left_earlier: self.calls_out(),
             waiters: self.waiters,
             acknowledged_seq: self.acknowledged_seq,
-            unsent: self.unsent,
+            unsent: self.other_calls.map_or_else(BTreeMap::new, |other| other.unsent),
             time,
             ..Reading::that_must_come_back()
         })
@@ -304,12 +306,14 @@ impl Resident {
     /// Calls that left and have not come back.
     fn calls_out(&self) -> BTreeSet<CallKey> {
         let released = |(key, stage): (&CallKey, &CallStage)| (*stage == CallStage::Released).then_some(*key);
-        self.left_earlier.iter().copied().chain(self.under_way.iter().filter_map(released)).collect()
+        let left_earlier = self.other_calls().left_earlier.iter().copied();
+        left_earlier.chain(self.under_way.iter().filter_map(released)).collect()
     }
 
     /// True if the call was under way. It may be one of this transaction, or of an earlier one with this gid.
     pub(super) fn call_ended(&mut self, key: CallKey) -> bool {
-        self.left_earlier.remove(&key) | self.under_way.remove(&key).is_some()
+        let left_earlier = self.other_calls.as_mut().is_some_and(|other| other.left_earlier.remove(&key));
+        left_earlier | self.under_way.remove(&key).is_some()
     }
 
     /// Answers waiters at once, with what is durable.
@@ -355,7 +359,7 @@ impl Resident {
         if self.transaction.status().is_settled() {
             self.set_timer(None, cx.outbox);
             // A settled transaction owes no call, so nobody has to know which of them are under way.
-            return Slot::Away(self.left_earlier);
+            return Slot::Away(self.other_calls.map_or_else(BTreeSet::new, |other| other.left_earlier));
         }
         if self.is_owned() {
             if !self.waits_long(cx) {
@@ -376,7 +380,7 @@ impl Resident {
         // The row says nothing of answers and of room at a host: both may come long before it is due.
         due_at > self.own(cx.now).plus_millis(cx.options.evict_after_ms)
             && self.under_way.is_empty()
-            && self.deferred.is_empty()
+            && self.other_calls().deferred.is_empty()
             && (never || self.keeps_wall_time(&cx.times.wall))
     }
 }

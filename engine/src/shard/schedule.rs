@@ -39,10 +39,10 @@ impl Resident {
             // Sealing its records schedules again, and so does the second read.
             return;
         }
-        if !self.unsent.is_empty() {
+        if !self.other_calls().unsent.is_empty() {
             let owed = if self.is_owned() { self.transaction.owed() } else { Vec::new() };
             let owed: BTreeSet<CallKey> = owed.into_iter().map(|owed| owed.key).collect();
-            self.unsent.retain(|key, _| owed.contains(key));
+            self.other_calls_mut().unsent.retain(|key, _| owed.contains(key));
         }
         let (now, options) = (cx.now, cx.options);
         let waited_for = self.waiters.iter().map(|waiter| waiter.until).min();
@@ -56,9 +56,9 @@ impl Resident {
             // Sealing the record schedules again.
             return self.take_over(cx);
         }
-        if !self.deferred.is_empty() {
+        if !self.other_calls().deferred.is_empty() {
             let owed: BTreeSet<CallKey> = agenda.calls.iter().copied().collect();
-            self.deferred.retain(|key, until| *until > now && owed.contains(key));
+            self.other_calls_mut().deferred.retain(|key, until| *until > now && owed.contains(key));
         }
         let mut wake_at = agenda.wake_at.map(|own| self.steady(own));
         if cx.distrusts_time {
@@ -66,7 +66,8 @@ impl Resident {
             let later = now.plus_millis(options.reload_delay_ms);
             wake_at = wake_at.map(|wake_at| wake_at.max(later));
         }
-        let others = [waited_for, self.refresh_at(options), self.deferred.values().copied().min()];
+        let others =
+            [waited_for, self.refresh_at(options), self.other_calls().deferred.values().copied().min()];
         self.set_timer(others.into_iter().flatten().chain(wake_at).min(), cx.outbox);
         for key in agenda.calls {
             // One call per branch: an op waits until the one before it has come back (every call has a timeout). So a
@@ -75,7 +76,7 @@ impl Resident {
             let lowest = CallKey { branch: key.branch, op: Op::ALL[0], attempt: 0 };
             let next = self.under_way.range(lowest..).next();
             let busy = next.is_some_and(|(other, _)| other.branch == key.branch);
-            if !busy && !self.deferred.contains_key(&key) {
+            if !busy && !self.other_calls().deferred.contains_key(&key) {
                 if self.is_forming(cx.outbox) {
                     // What is owed may still change before the records are sealed, and sealing schedules again.
                     return cx.outbox.press(cx.gid);
@@ -100,14 +101,15 @@ impl Resident {
         reason: Option<&str>,
         cx: &Context<'_>,
     ) -> Option<Input> {
-        self.deferred.insert(key, retry_at);
+        let calls = self.other_calls_mut();
+        calls.deferred.insert(key, retry_at);
         // Giving up for want of somebody to call goes by the time, like a deadline: not by a clock that may be wrong.
         let Some(reason) = reason.filter(|_| !cx.distrusts_time) else {
             // Nobody tried: what was not sent before this may go out after it.
-            self.unsent.clear();
+            calls.unsent.clear();
             return None;
         };
-        let since = *self.unsent.entry(key).or_insert(cx.now);
+        let since = *calls.unsent.entry(key).or_insert(cx.now);
         Some(Input::NotSent { key, tried_ms: cx.now.millis_since(since), reason: reason.to_owned() })
     }
 

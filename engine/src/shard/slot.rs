@@ -40,6 +40,7 @@ use trine_protocol::{Gid, Timestamp};
 
 use super::batch::{Arrived, Indexed};
 use super::memory::Memory;
+use super::other_calls::OtherCalls;
 use super::outbox::Outbox;
 use super::{Context, Found, LoadFailure, Message, Seq, Ticket};
 use crate::input::{CallKey, Command};
@@ -73,7 +74,7 @@ pub(super) struct Reading {
     pub(super) foreign_may_be_stale: bool,
     /// Calls that left before this read, and have not come back.
     pub(super) left_earlier: BTreeSet<CallKey>,
-    /// See [`Resident::unsent`].
+    /// See [`OtherCalls::unsent`].
     pub(super) unsent: BTreeMap<CallKey, Timestamp>,
     /// The knowledge of the memory that this read replaces, and the newest record then, which was durable. The knowledge still
     /// holds if the read finds the same newest record and the same owner.
@@ -112,12 +113,8 @@ pub(super) struct Resident {
     pub(super) fresh_at: Timestamp,
     /// Calls that left, or are withheld until a record is durable.
     pub(super) under_way: BTreeMap<CallKey, CallStage>,
-    /// Calls that left for this gid before it was created here, and have not come back.
-    pub(super) left_earlier: BTreeSet<CallKey>,
-    /// Calls that found no room at their host, and when to offer them again.
-    pub(super) deferred: BTreeMap<CallKey, Timestamp>,
-    /// Calls that could not be sent, and since when. A read keeps this map.
-    pub(super) unsent: BTreeMap<CallKey, Timestamp>,
+    /// None: there are no such calls.
+    pub(super) other_calls: Option<Box<OtherCalls>>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) timer: Option<Timestamp>,
     /// Bytes of payloads and outputs, as of the last seal.
@@ -207,7 +204,9 @@ impl Slot {
         match resident {
             // Not `under_way`: these are calls of an earlier transaction with this gid, if the creation succeeds.
             Some(mut resident) => {
-                resident.left_earlier = left_earlier;
+                if !left_earlier.is_empty() {
+                    resident.other_calls_mut().left_earlier = left_earlier;
+                }
                 Self::Resident(resident)
             }
             None => Self::Away(left_earlier),
@@ -324,7 +323,7 @@ impl Slot {
         match &mut self {
             Self::Away(left) => left.insert(key),
             Self::Reading(reading) => reading.left_earlier.insert(key),
-            Self::Resident(resident) => resident.left_earlier.insert(key),
+            Self::Resident(resident) => resident.other_calls_mut().left_earlier.insert(key),
         };
         self
     }

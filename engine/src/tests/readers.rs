@@ -8,7 +8,7 @@ use trine_protocol::Timestamp;
 use super::trace::{absent, created, deadline, open, saga, tcc};
 use crate::event::{ForceTo, Progress, RollbackCause};
 use crate::spec::{Draft, Payload};
-use crate::transaction::{OpState, Transaction};
+use crate::transaction::{OpState, Reports, Transaction};
 
 #[test]
 fn a_payload_tells_its_bytes_and_whether_they_were_given_as_bytes() {
@@ -52,8 +52,8 @@ fn the_bytes_of_a_transaction_are_those_of_everything_that_others_gave_it() {
     assert_eq!(state.bytes(), 654_321);
 
     let mut workflow = created(open(Workflow, "")).after("record 01 action done").state();
-    let step = Progress { data: text(30), ..(*workflow.progress[0]).clone() };
-    workflow.progress = vec![Arc::new(step)];
-    workflow.result = Some(text(7));
+    let step = Progress { data: text(30), ..(*workflow.progress_made()[0]).clone() };
+    let reports = Reports { steps: vec![Arc::new(step)], result: Some(text(7)) };
+    workflow.reports = Some(Box::new(reports));
     assert_eq!((workflow.bytes(), workflow.result()), (37, Some(&text(7))));
 }

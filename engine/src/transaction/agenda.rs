@@ -38,7 +38,7 @@ impl Transaction {
 
     /// Everything that is owed, now or later.
     pub fn owed(&self) -> Vec<Owed> {
-        if self.quarantined.is_some() {
+        if self.is_quarantined {
             return Vec::new();
         }
         match self.status {
@@ -50,7 +50,7 @@ impl Transaction {
     }
 
     fn owed_check(&self) -> Vec<Owed> {
-        let check = self.check.as_ref().filter(|_| self.spec.check.is_some());
+        let check = self.check().filter(|_| self.spec.check.is_some());
         check.and_then(|check| owed_op(None, Op::Check, check)).into_iter().collect()
     }
 
@@ -113,7 +113,7 @@ impl Transaction {
 
     /// When time alone moves the transaction, by its start or its deadline.
     fn next_tick(&self) -> Option<Timestamp> {
-        if self.quarantined.is_some() {
+        if self.is_quarantined {
             return None;
         }
         match self.status {
@@ -126,7 +126,7 @@ impl Transaction {
 
     /// When a check without a target counts as answered.
     pub(super) fn unasked_check(&self) -> Option<Timestamp> {
-        match self.check.as_ref()?.state {
+        match self.check()?.state {
             OpState::Waiting { until } if self.spec.check.is_none() && self.pattern() == Pattern::Message => {
                 Some(until)
             }

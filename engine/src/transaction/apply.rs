@@ -67,12 +67,12 @@ impl Transaction {
             deadline_at: *deadline_at,
             branches: Vec::with_capacity(spec.branches.len()),
             topological: Vec::with_capacity(spec.branches.len()),
-            check: check_at
-                .map(|until| OpProgress { state: OpState::Waiting { until }, ..OpProgress::default() }),
-            progress: Vec::new(),
-            result: None,
+            check: check_at.map(|until| {
+                Box::new(OpProgress { state: OpState::Waiting { until }, ..OpProgress::default() })
+            }),
+            reports: None,
             cause: None,
-            quarantined: None,
+            is_quarantined: false,
             forced: None,
             created_at: record.at,
             updated_at: record.at,
@@ -156,8 +156,8 @@ impl Transaction {
             (Open | Running | Committing | RollingBack, Event::Replayed { branch, due_at }) => {
                 self.replay(branch.as_ref(), *due_at)
             }
-            (Open | Running | Committing | RollingBack, Event::Quarantined { detail }) => {
-                self.quarantined = Some(detail.clone());
+            (Open | Running | Committing | RollingBack, Event::Quarantined { .. }) => {
+                self.is_quarantined = true;
                 Ok(())
             }
             (Open | Running | Committing | RollingBack, Event::Forced { to, .. }) => {
@@ -189,7 +189,7 @@ impl Transaction {
         if self.position(&spec.id).is_some() {
             return Err(format!(" with a branch {}", spec.id));
         }
-        let after: Option<Vec<u32>> =
+        let after: Option<Box<[u32]>> =
             spec.after.iter().map(|id| self.position(id).map(|p| p as u32)).collect();
         let after = after.ok_or_else(|| " without a branch this one waits for".to_owned())?;
         self.topological.push(self.branches.len() as u32);
@@ -210,7 +210,7 @@ impl Transaction {
         }
         self.status = Status::RollingBack;
         self.decision_seq = Some(record.seq);
-        self.cause = Some(cause.clone());
+        self.cause = Some(Box::new(cause.clone()));
         Ok(())
     }
 
@@ -249,25 +249,28 @@ impl Transaction {
         match (outcome, retry_at) {
             // What a workflow's executor answers decides nothing: only what it records does.
             (Outcome::Done { .. } | Outcome::Refused { .. }, Some(until)) if callback => {
-                (expected.failures, expected.client_errors) = (0, 0);
                 expected.state = OpState::Waiting { until };
             }
             (Outcome::Done { .. } | Outcome::Refused { .. }, None) if callback => {
                 return Err(" and no time for the next callback".into());
             }
             (Outcome::Done { output, .. }, _) => expected.state = OpState::Done { output: output.clone() },
-            (Outcome::Refused { reason }, _) => expected.state = OpState::Refused { reason: reason.clone() },
+            (Outcome::Refused { reason }, _) => {
+                expected.state = OpState::Refused { reason: reason.as_str().into() }
+            }
             // Nobody repeats a forward call once it is being undone, and a parked op stays parked.
             (Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError, _) if late || parked => {}
             (Outcome::Ongoing { .. }, Some(until)) => {
-                expected.client_errors = 0;
-                expected.failures += u32::from(counts);
+                let trouble = expected.trouble_mut();
+                trouble.client_errors = 0;
+                trouble.failures += u32::from(counts);
                 expected.state = OpState::Waiting { until };
             }
             (Outcome::Unknown | Outcome::ClientError, Some(until)) => {
-                expected.failures += 1;
-                let errors = expected.client_errors + 1;
-                expected.client_errors = if *outcome == Outcome::ClientError { errors } else { 0 };
+                let trouble = expected.trouble_mut();
+                trouble.failures += 1;
+                let errors = trouble.client_errors + 1;
+                trouble.client_errors = if *outcome == Outcome::ClientError { errors } else { 0 };
                 expected.state = OpState::Waiting { until };
             }
             (Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError, None) => {
@@ -290,7 +293,7 @@ impl Transaction {
     /// The progress that an answer to `op` belongs to. None when no answer to `op` is legal in this status.
     fn op_mut(&mut self, branch: Option<&BranchId>, op: Op) -> Option<&mut OpProgress> {
         let Some(id) = branch else {
-            return self.check.as_mut().filter(|_| op == Op::Check && self.status == Status::Open);
+            return self.check.as_deref_mut().filter(|_| op == Op::Check && self.status == Status::Open);
         };
         let forward = op == Op::forward(self.pattern());
         let expected = self.phase_op() == Some(op) || self.is_late_forward(op);
@@ -306,7 +309,7 @@ impl Transaction {
         if !matches!(progress.state, OpState::Pending | OpState::Waiting { .. }) {
             return Err(format!(" with {op} in state {:?}", progress.state));
         }
-        progress.not_sent = Some(not_sent);
+        progress.trouble_mut().not_sent = Some(not_sent);
         Ok(())
     }
 
@@ -320,7 +323,7 @@ impl Transaction {
     }
 
     fn replay(&mut self, only: Option<&BranchId>, due_at: Timestamp) -> Result<(), String> {
-        self.quarantined = None;
+        self.is_quarantined = false;
         let phase = self.phase_op();
         let forward = phase == Some(Op::forward(self.pattern()));
         let revive = |progress: &mut OpProgress| {
@@ -330,15 +333,12 @@ impl Transaction {
                 OpState::Pending | OpState::Done { .. } | OpState::Refused { .. } => false,
             };
             if later {
-                (progress.failures, progress.client_errors) = (0, 0);
-                if progress.is_parked() {
-                    (progress.since, progress.not_sent) = (None, None);
-                }
+                progress.forgive();
                 progress.state = OpState::Waiting { until: due_at };
             }
         };
         if phase.is_none() && only.is_none() {
-            self.check.as_mut().map(revive);
+            self.check.as_deref_mut().map(revive);
             return Ok(());
         }
         for branch in self.branches.iter_mut().filter(|b| only.is_none_or(|id| b.spec.id == *id)) {
@@ -375,7 +375,7 @@ impl Transaction {
 }
 
 /// An op without a target is done from the start, unless the initiator makes the calls.
-fn new_branch(spec: Arc<BranchSpec>, after: Vec<u32>, tried_elsewhere: bool) -> Branch {
+fn new_branch(spec: Arc<BranchSpec>, after: Box<[u32]>, tried_elsewhere: bool) -> Branch {
     let mut forward = OpProgress::default();
     if spec.forward.is_none() && !tried_elsewhere {
         forward.state = OpState::Done { output: Payload::default() };

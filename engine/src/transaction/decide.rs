@@ -8,7 +8,7 @@ use trine_protocol::limits::{
 };
 use trine_protocol::{BranchId, Op, Pattern, Status, Timestamp};
 
-use super::{OpProgress, Transaction};
+use super::{OpProgress, Transaction, Trouble};
 use crate::event::{Event, ForceTo, Outcome, RollbackCause};
 use crate::input::{Answer, CallKey, Command, Input, Rejection};
 use crate::spec::{BranchSpec, CallPolicy, Spec, SpecError, SpecErrorKind};
@@ -163,7 +163,7 @@ impl Transaction {
         }
         let same = next.branches == self.branches
             && next.check == self.check
-            && next.quarantined == self.quarantined;
+            && next.is_quarantined == self.is_quarantined;
         Ok(if same { Vec::new() } else { vec![record.event] })
     }
 
@@ -181,7 +181,7 @@ impl Transaction {
     }
 
     fn tick(&self, now: Timestamp) -> Vec<Event> {
-        let forward = matches!(self.status, Status::Open | Status::Running) && self.quarantined.is_none();
+        let forward = matches!(self.status, Status::Open | Status::Running) && !self.is_quarantined;
         if forward && self.forward_deadline().is_some_and(|deadline| deadline <= now) {
             // Going forward is given up on whoever was waited for.
             let waited_for = self.waiting_on().filter(|_| self.status == Status::Running);
@@ -198,7 +198,7 @@ impl Transaction {
     }
 
     fn quarantine(&self, detail: &str) -> Vec<Event> {
-        if self.status.is_settled() || self.quarantined.is_some() {
+        if self.status.is_settled() || self.is_quarantined {
             return Vec::new();
         }
         vec![Event::Quarantined { detail: detail.to_owned() }]
@@ -223,7 +223,7 @@ impl Transaction {
             | Outcome::Unknown
             | Outcome::ClientError => answer.outcome.clone(),
         };
-        let unknown_ms = || policy.retry.delay_ms(progress.failures + 1, answer.random_permille);
+        let unknown_ms = || policy.retry.delay_ms(progress.trouble().failures + 1, answer.random_permille);
         let delay_ms = match &outcome {
             Outcome::Done { .. } | Outcome::Refused { .. } => {
                 (self.pattern() == Pattern::Workflow).then_some(policy.ongoing_ms)
@@ -231,14 +231,15 @@ impl Transaction {
             Outcome::Ongoing { .. } if policy.ongoing_counts => Some(unknown_ms()),
             Outcome::Ongoing { retry_after_ms } => {
                 let asked_ms = retry_after_ms.map_or(policy.ongoing_ms, |ms| ms.min(RETRY_AFTER_MS_MAX));
-                let at_it_ms = progress.ongoing_since.map_or(0, |since| now.millis_since(since));
+                let at_it_ms = progress.trouble().ongoing_since.map_or(0, |since| now.millis_since(since));
                 let patience_ms = (at_it_ms / ONGOING_SHARE).min(ONGOING_PATIENCE_MS_MAX);
                 Some(asked_ms.max(patience_ms).max(ONGOING_DELAY_MS_MIN))
             }
             Outcome::Unknown => Some(unknown_ms()),
             Outcome::ClientError => {
-                let (failures, errors) = (progress.failures + 1, progress.client_errors + 1);
-                Some(policy.retry.client_error_delay_ms(failures, errors, answer.random_permille))
+                let Trouble { failures, client_errors, .. } = progress.trouble();
+                let random_permille = answer.random_permille;
+                Some(policy.retry.client_error_delay_ms(failures + 1, client_errors + 1, random_permille))
             }
         };
         let again_at = delay_ms.filter(|_| !self.is_late_forward(key.op)).map(|delay| now.plus_millis(delay));
@@ -259,11 +260,11 @@ impl Transaction {
 
     /// The op that an answer is about. None when this state expects no such answer.
     pub(super) fn owed_op(&self, key: CallKey) -> Option<(Option<BranchId>, &OpProgress, &CallPolicy)> {
-        if self.quarantined.is_some() || self.status.is_settled() {
+        if self.is_quarantined || self.status.is_settled() {
             return None;
         }
         let Some(position) = key.branch else {
-            let check = self.check.as_ref().filter(|_| key.op == Op::Check && self.status == Status::Open)?;
+            let check = self.check().filter(|_| key.op == Op::Check && self.status == Status::Open)?;
             return Some((None, check, &self.spec.check_call));
         };
         // What no state has owed was never called, so it has no answer.

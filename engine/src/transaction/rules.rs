@@ -9,7 +9,7 @@ use crate::spec::{CallPolicy, OnExhausted};
 impl Transaction {
     /// The event that must be durable together with this state. `advance` applies it in the same step, and asks again.
     pub(super) fn consequence(&self) -> Option<Event> {
-        if self.quarantined.is_some() {
+        if self.is_quarantined {
             return None;
         }
         match self.status {
@@ -22,11 +22,11 @@ impl Transaction {
     }
 
     fn after_check(&self) -> Option<Event> {
-        let check = self.check.as_ref()?;
+        let check = self.check()?;
         match &check.state {
             OpState::Done { .. } => Some(Event::Submitted { start_at: self.not_before() }),
             OpState::Refused { reason } => {
-                Some(Event::rollback(RollbackCause::CheckRefused { reason: reason.clone() }))
+                Some(Event::rollback(RollbackCause::CheckRefused { reason: reason.to_string() }))
             }
             OpState::Pending | OpState::Waiting { .. } | OpState::Parked { .. } => {
                 let cause = exhaustion(check, &self.spec.check_call)?;
@@ -39,7 +39,8 @@ impl Transaction {
         let pattern = self.pattern();
         for branch in &self.branches {
             if let OpState::Refused { reason } = &branch.forward.state {
-                let cause = RollbackCause::Refused { branch: branch.spec.id.clone(), reason: reason.clone() };
+                let cause =
+                    RollbackCause::Refused { branch: branch.spec.id.clone(), reason: reason.to_string() };
                 return Some(Event::rollback(cause));
             }
         }
@@ -87,8 +88,9 @@ impl Transaction {
 /// The reason to park an op that waits for its next attempt: its attempts or its client errors are used up.
 fn exhaustion(progress: &OpProgress, policy: &CallPolicy) -> Option<ParkCause> {
     let waits = matches!(progress.state, OpState::Waiting { .. });
-    let used_up = policy.retry.max_attempts.is_some_and(|max| progress.failures >= max);
-    let in_vain = progress.client_errors >= policy.retry.client_error_attempts;
+    let trouble = progress.trouble();
+    let used_up = policy.retry.max_attempts.is_some_and(|max| trouble.failures >= max);
+    let in_vain = trouble.client_errors >= policy.retry.client_error_attempts;
     let cause = used_up.then_some(ParkCause::Exhausted).or(in_vain.then_some(ParkCause::ClientError));
     cause.filter(|_| waits)
 }

@@ -14,11 +14,28 @@ use crate::spec::OnExhausted;
 
 /// What was recorded because the calls of an op could not be sent for long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotSent {
+pub(crate) struct NotSent {
     pub since: Timestamp,
     pub reason: String,
     /// When it was recorded last.
     pub told_at: Timestamp,
+}
+
+/// What has gone wrong with an op since its last answer of use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Trouble {
+    /// Unknown answers since the last replay. Backoff and exhaustion count these.
+    pub(super) failures: u32,
+    /// The client errors among them since the last other answer.
+    pub(super) client_errors: u32,
+    /// The error of the last attempt that was in vain. Its length is bounded.
+    pub(super) last_error: Option<String>,
+    /// When the first attempt since the last replay was in vain.
+    pub(super) since: Option<Timestamp>,
+    /// Since when all its answers have been ongoing.
+    pub(super) ongoing_since: Option<Timestamp>,
+    /// Its calls have not been sent for a while.
+    pub(super) not_sent: Option<NotSent>,
 }
 
 /// What a transaction waits for: of all ops that are owed, the most urgent one.
@@ -40,11 +57,11 @@ pub struct WaitingOn {
 impl Transaction {
     /// Leaves out the initiator of an open transaction and a start delay. None when it is settled.
     pub fn waiting_on(&self) -> Option<WaitingOn> {
-        if self.quarantined.is_some() || self.status.is_settled() {
+        if self.is_quarantined || self.status.is_settled() {
             return None;
         }
         let Some(op) = self.phase_op() else {
-            let check = self.check.as_ref().filter(|_| self.spec.check.is_some())?;
+            let check = self.check().filter(|_| self.spec.check.is_some())?;
             return check.is_unsettled().then(|| waiting_on(None, Op::Check, check));
         };
         let ready = match self.status {
@@ -75,14 +92,15 @@ impl Transaction {
         if !owed || tried_ms < NOT_SENT_TOLD_AFTER_MS {
             return Vec::new();
         }
-        let known = progress.not_sent.as_ref();
+        let trouble = progress.trouble();
+        let known = trouble.not_sent.as_ref();
         let since = Timestamp::from_millis(now.millis().saturating_sub(tried_ms));
         let since = known.map_or(since, |known| known.since.min(since));
         let lasted_ms = now.millis_since(since);
         let is_news = known.is_none_or(|known| {
             known.reason != bounded(reason) && lasted_ms >= 2 * known.told_at.millis_since(known.since)
         });
-        let limit_ms = policy.retry.not_sent_ms_max(progress.failures);
+        let limit_ms = policy.retry.not_sent_ms_max(trouble.failures);
         let over =
             tried_ms >= NOT_SENT_PARKS_AFTER_MS && limit_ms.is_some_and(|limit_ms| lasted_ms >= limit_ms);
         let mut events = Vec::new();
@@ -107,27 +125,61 @@ impl Transaction {
 impl OpProgress {
     /// Keeps what is wrong, and since when.
     pub(super) fn remember(&mut self, outcome: &Outcome, report: &CallReport, at: Timestamp) {
-        self.not_sent = None;
-        let ongoing = matches!(outcome, Outcome::Ongoing { .. });
-        self.ongoing_since = ongoing.then(|| self.ongoing_since.unwrap_or(at));
         match outcome {
-            Outcome::Done { .. } | Outcome::Refused { .. } => (self.last_error, self.since) = (None, None),
+            Outcome::Done { .. } | Outcome::Refused { .. } => self.trouble = None,
             Outcome::Ongoing { .. } | Outcome::Unknown | Outcome::ClientError => {
-                self.last_error = report.error.as_deref().map(bounded);
-                self.since.get_or_insert(at);
+                let trouble = self.trouble_mut();
+                trouble.not_sent = None;
+                let ongoing = matches!(outcome, Outcome::Ongoing { .. });
+                trouble.ongoing_since = ongoing.then(|| trouble.ongoing_since.unwrap_or(at));
+                trouble.last_error = report.error.as_deref().map(bounded);
+                trouble.since.get_or_insert(at);
             }
         }
     }
 
+    pub(super) fn trouble(&self) -> &Trouble {
+        const NONE: &Trouble = &Trouble {
+            failures: 0,
+            client_errors: 0,
+            last_error: None,
+            since: None,
+            ongoing_since: None,
+            not_sent: None,
+        };
+        self.trouble.as_deref().unwrap_or(NONE)
+    }
+
+    pub(super) fn trouble_mut(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
+    }
+
+    /// An operator sets the op going again: attempts are counted anew.
+    pub(super) fn forgive(&mut self) {
+        let is_parked = self.is_parked();
+        let Some(trouble) = &mut self.trouble else { return };
+        (trouble.failures, trouble.client_errors) = (0, 0);
+        if is_parked {
+            (trouble.since, trouble.not_sent) = (None, None);
+        }
+    }
+
+    /// Its calls have not been sent for a while.
+    pub fn is_not_sent(&self) -> bool {
+        self.trouble().not_sent.is_some()
+    }
+
     /// What is wrong now, in words for people.
     pub fn error(&self) -> Option<&str> {
-        let unsent = self.not_sent.as_ref().map(|not_sent| not_sent.reason.as_str());
-        unsent.or(self.last_error.as_deref())
+        let Trouble { not_sent, last_error, .. } = self.trouble();
+        let unsent = not_sent.as_ref().map(|not_sent| not_sent.reason.as_str());
+        unsent.or(last_error.as_deref())
     }
 
     pub fn in_vain_since(&self) -> Option<Timestamp> {
-        let unsent = self.not_sent.as_ref().map(|not_sent| not_sent.since);
-        unsent.into_iter().chain(self.since).min()
+        let Trouble { not_sent, since, .. } = self.trouble();
+        let unsent = not_sent.as_ref().map(|not_sent| not_sent.since);
+        unsent.into_iter().chain(*since).min()
     }
 }
 
@@ -135,7 +187,7 @@ impl OpProgress {
 fn urgency(progress: &OpProgress) -> u8 {
     if progress.is_parked() {
         0
-    } else if progress.not_sent.is_some() {
+    } else if progress.is_not_sent() {
         1
     } else {
         match progress.last {
@@ -148,7 +200,7 @@ fn urgency(progress: &OpProgress) -> u8 {
 
 fn waiting_on(branch: Option<BranchId>, op: Op, progress: &OpProgress) -> WaitingOn {
     let next_at = match progress.state {
-        OpState::Waiting { until } if progress.not_sent.is_none() => Some(until),
+        OpState::Waiting { until } if !progress.is_not_sent() => Some(until),
         OpState::Waiting { .. }
         | OpState::Pending
         | OpState::Done { .. }

@@ -18,12 +18,12 @@ use crate::spec::{Payload, SpecError, SpecErrorKind};
 impl Transaction {
     /// The recorded steps, in order.
     pub fn progress_made(&self) -> &[Arc<Progress>] {
-        &self.progress
+        self.reports.as_ref().map_or(&[], |reports| &reports.steps)
     }
 
     /// What the executor returned at the end.
     pub fn result(&self) -> Option<&Payload> {
-        self.result.as_ref()
+        self.reports.as_ref()?.result.as_ref()
     }
 
     /// When the executor is called back if it reports nothing more.
@@ -51,12 +51,12 @@ impl Transaction {
 
     pub(super) fn record(&self, progress: &Arc<Progress>, now: Timestamp) -> Decision {
         let same = |known: &&Arc<Progress>| known.branch == progress.branch && known.op == progress.op;
-        match self.progress.iter().find(same) {
+        match self.progress_made().iter().find(same) {
             Some(known) if known == progress => return Ok(Vec::new()),
             Some(_) => return Err(Rejection::BranchConflict(progress.branch.clone())),
             None => self.open_workflow("record progress")?,
         }
-        if self.progress.len() >= BRANCHES_MAX {
+        if self.progress_made().len() >= BRANCHES_MAX {
             return Err(SpecError { field: "branches".into(), kind: SpecErrorKind::TooManyBranches }.into());
         }
         Ok(vec![Event::Progressed { progress: Arc::clone(progress), check_at: self.callback_at(now) }])
@@ -74,7 +74,7 @@ impl Transaction {
     /// When a call is repeated. In a workflow not before the time that the executor's last report has set: the report is
     /// newer than the answer to a callback.
     pub(super) fn put_off_at_least(&self, at: Timestamp) -> Timestamp {
-        match self.check.as_ref().filter(|_| self.pattern() == Pattern::Workflow).map(|check| &check.state) {
+        match self.check().filter(|_| self.pattern() == Pattern::Workflow).map(|check| &check.state) {
             Some(OpState::Waiting { until }) => at.max(*until),
             Some(
                 OpState::Pending | OpState::Done { .. } | OpState::Refused { .. } | OpState::Parked { .. },
@@ -87,13 +87,14 @@ impl Transaction {
         match event {
             Event::Resumed { check_at } => self.postpone_callback(*check_at),
             Event::Progressed { progress, check_at } => {
-                self.progress.push(Arc::clone(progress));
+                self.reports.get_or_insert_default().steps.push(Arc::clone(progress));
                 self.postpone_callback(*check_at)
             }
             Event::Finished { committed, reason, result } => {
                 self.status = if *committed { Status::Committed } else { Status::RolledBack };
-                self.result = Some(result.clone());
-                self.cause = (!committed).then(|| RollbackCause::Aborted { reason: reason.clone() });
+                self.reports.get_or_insert_default().result = Some(result.clone());
+                self.cause =
+                    (!committed).then(|| Box::new(RollbackCause::Aborted { reason: reason.clone() }));
                 Ok(())
             }
             Event::Created { .. }
@@ -117,9 +118,7 @@ impl Transaction {
     /// Applies a report of the executor.
     fn postpone_callback(&mut self, check_at: Timestamp) -> Result<(), String> {
         let check = self.check.as_mut().ok_or(" without anybody to call back")?;
-        (check.failures, check.client_errors) = (0, 0);
-        (check.last_error, check.since, check.not_sent) = (None, None, None);
-        check.ongoing_since = None;
+        check.trouble = None;
         check.state = OpState::Waiting { until: check_at };
         Ok(())
     }

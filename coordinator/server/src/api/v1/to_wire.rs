@@ -179,7 +179,7 @@ fn op_view(op: Op, progress: &OpProgress, target: Option<&Target>) -> OpView {
         last_outcome: progress.last,
         last_error: progress.error().map(str::to_owned),
         since: progress.in_vain_since(),
-        not_sent: progress.not_sent.is_some(),
+        not_sent: progress.is_not_sent(),
     };
     match &progress.state {
         OpState::Pending => {}
@@ -193,7 +193,7 @@ fn op_view(op: Op, progress: &OpProgress, target: Option<&Target>) -> OpView {
         }
         OpState::Refused { reason } => {
             view.state = OpStateView::Refused;
-            view.reason = Some(reason.clone());
+            view.reason = Some(reason.to_string());
         }
         OpState::Parked { cause } => {
             view.state = OpStateView::Parked;
@@ -259,7 +259,7 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
             view.branch = branch.clone();
             view.op = Some(*op);
             view.since = Some(*since);
-            view.reason = Some(reason.clone());
+            view.reason = Some(reason.to_string());
         }
         Event::OpParked { branch, op, cause } => {
             view.branch = branch.clone();
@@ -270,7 +270,7 @@ pub(super) fn history_event(record: &Record) -> HistoryEvent {
         Event::Quarantined { detail } => view.reason = Some(detail.clone()),
         Event::Forced { to, reason, by } => {
             view.to = Some(to.status().as_str().into());
-            view.reason = Some(reason.clone());
+            view.reason = Some(reason.to_string());
             view.by = by.clone();
         }
         Event::Progressed { progress, .. } => {
