@@ -42,7 +42,7 @@ fn check(text: &str) -> Result<(), IdError> {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $held:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -51,7 +51,7 @@ macro_rules! id {
             /// Parses `[A-Za-z0-9._:-]{1,128}`, except `.` and `..`; ids are compared byte by byte everywhere.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 check(text)?;
-                Ok(Self(text.into()))
+                Ok(Self($held(text)))
             }
 
             /// The id as text.
@@ -118,18 +118,18 @@ macro_rules! id {
 
 id! {
     /// The identity of one global transaction, unique for ever within a coordinator's store.
-    Gid
+    Gid, Arc::from
 }
 
 id! {
     /// The identity of one branch within its transaction.
-    BranchId
+    BranchId, crate::text::shared
 }
 
 id! {
     /// The identity of a journal. It is made with the journal's tables and is part of its backups. The same gid in two journals
     /// names two transactions.
-    JournalId
+    JournalId, Arc::from
 }
 
 #[cfg(test)]

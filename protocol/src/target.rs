@@ -105,14 +105,14 @@ impl Target {
             if is_grpc {
                 grpc::check(after)?;
             }
-            return Ok(Self(text.into()));
+            return Ok(Self(crate::text::shared(text)));
         }
         let name_is_good = !scheme.is_empty()
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if !name_is_good || !rest.starts_with('/') {
             return Err(TargetError::Form);
         }
-        Ok(Self(text.into()))
+        Ok(Self(crate::text::shared(text)))
     }
 
     /// The target as it was written.
