@@ -77,10 +77,8 @@ pub struct BranchSpec {
     pub on_rollback: Option<Target>,
     pub payload: Payload,
     /// Branches that must be done first (saga and message).
-    pub after: Vec<BranchId>,
+    pub after: Box<[BranchId]>,
     pub call: SharedPolicy,
-    /// How the calls of its forward op are made, if differently.
-    pub forward_call: Option<Arc<CallPolicy>>,
     /// Identity of the registration request.
     pub digest: Digest,
 }
@@ -93,7 +91,7 @@ impl fmt::Debug for BranchSpec {
 
 impl BranchSpec {
     pub fn forward_policy(&self) -> &CallPolicy {
-        self.forward_call.as_deref().unwrap_or(&self.call)
+        self.call.stated_forward().unwrap_or(&self.call)
     }
 
     pub fn target(&self, pattern: Pattern, op: Op) -> Option<&Target> {

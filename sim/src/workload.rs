@@ -2,7 +2,8 @@
 
 use fastrand::Rng;
 use trine_engine::{
-    BranchSpec, CallPolicy, Digest, Draft, Exposure, FinishOrder, OnExhausted, Payload, RetryPolicy, Spec,
+    BranchSpec, CallPolicy, Digest, Draft, Exposure, FinishOrder, OnExhausted, Payload, RetryPolicy,
+    SharedPolicy, Spec,
 };
 use trine_protocol::{BranchId, Gid, Op, Pattern, Target};
 
@@ -35,7 +36,7 @@ fn branch(rng: &mut Rng, pattern: Pattern, number: usize, dialect: bool) -> Bran
     let on_exhausted = if max_attempts.is_some() { OnExhausted::RollBack } else { OnExhausted::Park };
     let retry = RetryPolicy { max_attempts, ..RetryPolicy::default() };
     let mut has_target = || !(dialect && rng.u8(..) < 48);
-    BranchSpec {
+    let mut branch = BranchSpec {
         id: branch_id(number),
         forward: has_target().then(|| target(Op::forward(pattern))),
         on_commit: Op::on_commit(pattern).filter(|_| has_target()).map(target),
@@ -43,9 +44,12 @@ fn branch(rng: &mut Rng, pattern: Pattern, number: usize, dialect: bool) -> Bran
         payload: Payload::from("{}"),
         after,
         call: CallPolicy { retry, on_exhausted, ..CallPolicy::default() }.into(),
-        forward_call: (dialect && rng.bool()).then(|| forward_call(rng).into()),
         digest: Digest::default(),
+    };
+    if dialect && rng.bool() {
+        branch.call = SharedPolicy::with_forward(*branch.call, forward_call(rng));
     }
+    branch
 }
 
 /// A few repetitions without a pause.

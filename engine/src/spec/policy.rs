@@ -134,15 +134,32 @@ impl Default for CallPolicy {
     }
 }
 
-/// A [`CallPolicy`] as specs hold it. The default policy takes no memory, and the branches of a transaction share what is stated
-/// for all of them.
+/// The policy of a branch, as specs hold it. The default policy takes no memory, and the branches of a transaction share what is
+/// stated for all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SharedPolicy(
     /// None: the default policy.
-    Option<Arc<CallPolicy>>,
+    Option<Arc<Policies>>,
 );
 
+#[derive(Debug, PartialEq, Eq)]
+struct Policies {
+    usual: CallPolicy,
+    /// How the calls of the forward op are made, if differently.
+    forward: Option<Box<CallPolicy>>,
+}
+
 impl SharedPolicy {
+    /// `forward` says how the calls of the forward op are made.
+    pub fn with_forward(usual: CallPolicy, forward: CallPolicy) -> Self {
+        Self(Some(Arc::new(Policies { usual, forward: Some(Box::new(forward)) })))
+    }
+
+    /// The policy of the forward op, if it has one of its own.
+    pub fn stated_forward(&self) -> Option<&CallPolicy> {
+        self.0.as_ref()?.forward.as_deref()
+    }
+
     /// The policy of a branch in a transaction with this policy.
     pub fn for_branch(&self, policy: CallPolicy) -> Self {
         if policy == **self { self.clone() } else { policy.into() }
@@ -150,8 +167,8 @@ impl SharedPolicy {
 }
 
 impl From<CallPolicy> for SharedPolicy {
-    fn from(policy: CallPolicy) -> Self {
-        Self((policy != CallPolicy::DEFAULT).then(|| Arc::new(policy)))
+    fn from(usual: CallPolicy) -> Self {
+        Self((usual != CallPolicy::DEFAULT).then(|| Arc::new(Policies { usual, forward: None })))
     }
 }
 
@@ -159,6 +176,6 @@ impl Deref for SharedPolicy {
     type Target = CallPolicy;
 
     fn deref(&self) -> &CallPolicy {
-        self.0.as_deref().unwrap_or(&CallPolicy::DEFAULT)
+        self.0.as_ref().map_or(&CallPolicy::DEFAULT, |policies| &policies.usual)
     }
 }

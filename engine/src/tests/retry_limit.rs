@@ -6,7 +6,7 @@ use expect_test::expect;
 use trine_protocol::Pattern::Message;
 
 use super::trace::{attempts, calling, created, dialect, message, open, saga};
-use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy};
+use crate::spec::{CallPolicy, Draft, OnExhausted, RetryPolicy, SharedPolicy};
 
 /// `limit` repetitions without a pause, then rolled back; undoing as usual.
 fn limited(mut draft: Draft, limit: u32) -> Draft {
@@ -18,9 +18,9 @@ fn limited(mut draft: Draft, limit: u32) -> Draft {
         ..RetryPolicy::default()
     };
     let on_exhausted = OnExhausted::RollBack;
-    let forward_call = CallPolicy { retry, on_exhausted, ongoing_counts: true, ..CallPolicy::default() };
+    let forward = CallPolicy { retry, on_exhausted, ongoing_counts: true, ..CallPolicy::default() };
     for branch in &mut draft.branches {
-        Arc::make_mut(branch).forward_call = Some(forward_call.into());
+        Arc::make_mut(branch).call = SharedPolicy::with_forward(*branch.call, forward);
     }
     draft
 }

@@ -57,7 +57,6 @@ pub(super) fn branch(pattern: Pattern, shorthand: &str) -> BranchSpec {
         payload: Payload::from("{}"),
         after: after.split(',').filter(|id| !id.is_empty()).map(|id| BranchId::parse(id).unwrap()).collect(),
         call: SharedPolicy::default(),
-        forward_call: None,
         digest: Digest::default(),
         id,
     }

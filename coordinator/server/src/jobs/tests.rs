@@ -80,9 +80,8 @@ impl Stage {
             on_commit: None,
             on_rollback: target,
             payload: Payload::default(),
-            after: Vec::new(),
+            after: Box::default(),
             call: SharedPolicy::default(),
-            forward_call: None,
             digest: Digest::default(),
         };
         let start_delay_ms = HOUR_MS.unsigned_abs();

@@ -78,9 +78,8 @@ fn create_with(payload: &str) -> Command {
         on_commit: None,
         on_rollback: target,
         payload: Payload::from(payload),
-        after: Vec::new(),
+        after: Box::default(),
         call: SharedPolicy::default(),
-        forward_call: None,
         digest: Digest::default(),
     };
     let spec: Spec = Draft { branches: vec![Arc::new(branch)], ..Draft::new(Pattern::Saga) }.build().unwrap();

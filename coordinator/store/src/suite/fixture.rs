@@ -65,9 +65,8 @@ impl Tx {
             on_commit: Op::on_commit(pattern).and(target("inventory:/confirm")),
             on_rollback: Op::on_rollback(pattern).and(target("inventory:/release")),
             payload: self.payload.clone(),
-            after: Vec::new(),
+            after: Box::default(),
             call: SharedPolicy::default(),
-            forward_call: None,
             digest: Digest([7; 32]),
         };
         draft.branches = vec![Arc::new(branch)];

@@ -183,13 +183,13 @@ pub(super) const CANARIES: &[Canary] = &[
         breaks: "a call of a transaction that left is forgotten, and made twice",
         file: RESIDENT,
         replace: "Slot::Away(self.calls_out())",
-        with: "Slot::Away(self.left_earlier)",
+        with: "Slot::Away(self.other_calls().left_earlier.clone())",
     },
     Canary {
         law: "own",
         breaks: "a call that ended while its transaction was gone is waited for",
         file: RESIDENT,
-        replace: "self.left_earlier.remove(&key) | self.under_way",
-        with: "self.under_way",
+        replace: "other.left_earlier.remove(&key)",
+        with: "other.left_earlier.contains(&key)",
     },
 ];

@@ -10,8 +10,8 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "vain",
         breaks: "answers that no retry mends are repeated for ever",
         file: RULES,
-        replace: "progress.client_errors >= policy.retry.client_error_attempts",
-        with: "progress.client_errors > policy.retry.client_error_attempts",
+        replace: "trouble.client_errors >= policy.retry.client_error_attempts",
+        with: "trouble.client_errors > policy.retry.client_error_attempts",
     },
     Canary {
         law: "vain",
@@ -38,7 +38,7 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "vain",
         breaks: "calls this coordinator holds back count as not sent",
         file: SCHEDULE,
-        replace: "self.unsent.clear();",
+        replace: "calls.unsent.clear();",
         with: "",
     },
     Canary {

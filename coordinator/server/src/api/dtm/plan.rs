@@ -216,7 +216,7 @@ fn policy(terms: &Terms) -> CallPolicy {
 
 /// The policy for a saga's actions with a `retry_limit`: they are repeated at once, or with pauses if the limit is large, and then
 /// the saga rolls back.
-fn limited(terms: &Terms, policy: &CallPolicy) -> Option<Arc<CallPolicy>> {
+fn limited(terms: &Terms, policy: &CallPolicy) -> Option<CallPolicy> {
     let limit = u32::try_from(terms.retry_limit).ok().filter(|limit| *limit > 0)?;
     // Many attempts without a pause would flood the participant, and each is a record.
     let (initial_ms, factor_permille) = if limit <= ATTEMPTS_AT_ONCE_MAX { (0, 1_000) } else { (100, 2_000) };
@@ -228,7 +228,7 @@ fn limited(terms: &Terms, policy: &CallPolicy) -> Option<Arc<CallPolicy>> {
         max_attempts: Some(limit.saturating_add(1)),
         ..RetryPolicy::default()
     };
-    Some(Arc::new(CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ongoing_counts: true, ..*policy }))
+    Some(CallPolicy { retry, on_exhausted: OnExhausted::RollBack, ongoing_counts: true, ..*policy })
 }
 
 fn saga(request: &TransRequest, terms: &Terms, policy: &SharedPolicy) -> Result<Vec<BranchSpec>, DtmError> {
@@ -241,7 +241,9 @@ fn saga(request: &TransRequest, terms: &Terms, policy: &SharedPolicy) -> Result<
     }
     let custom: Custom = custom(&request.custom_data)?;
     let orders = custom.orders.unwrap_or_default();
-    let forward_call = limited(terms, policy);
+    let forward = limited(terms, policy);
+    let call =
+        forward.map_or_else(|| policy.clone(), |forward| SharedPolicy::with_forward(**policy, forward));
     let mut branches = Vec::with_capacity(request.steps.len());
     for (position, step) in request.steps.iter().enumerate() {
         let mut before: Vec<usize> = orders.get(&position.to_string()).cloned().flatten().unwrap_or_default();
@@ -252,9 +254,9 @@ fn saga(request: &TransRequest, terms: &Terms, policy: &SharedPolicy) -> Result<
         before.dedup();
         let after = before.into_iter().map(|before| branch_id(&step_id(before))).collect::<Result<_, _>>()?;
         let forward = target(&step.action, terms.protocol)?;
-        let branch = row(branch_id(&step_id(position))?, forward, payload(request, position)?, policy);
+        let branch = row(branch_id(&step_id(position))?, forward, payload(request, position)?, &call);
         let on_rollback = target(&step.compensate, terms.protocol)?;
-        branches.push(BranchSpec { after, on_rollback, forward_call: forward_call.clone(), ..branch });
+        branches.push(BranchSpec { after, on_rollback, ..branch });
     }
     Ok(branches)
 }
@@ -314,9 +316,8 @@ fn row(id: BranchId, forward: Option<Target>, payload: &[u8], call: &SharedPolic
         on_commit: None,
         on_rollback: None,
         payload: Payload::from(payload),
-        after: Vec::new(),
+        after: Box::default(),
         call: call.clone(),
-        forward_call: None,
         digest: DIGEST,
     }
 }

@@ -197,9 +197,8 @@ fn branch_spec(
         on_commit: on_commit.and_then(target_of).or(for_all(on_commit)).cloned(),
         on_rollback: on_rollback.and_then(target_of).or(for_all(on_rollback)).cloned(),
         payload: payload_of(at, branch)?,
-        after: branch.after.clone().unwrap_or_default(),
+        after: branch.after.clone().unwrap_or_default().into(),
         call: base.for_branch(branch_policy(format_args!("{at}options."), **base, &branch.options)?),
-        forward_call: None,
         digest,
     })
 }
@@ -259,7 +258,7 @@ fn arrange(request: &CreateTransaction, branches: &mut [BranchSpec]) -> Result<(
     };
     if in_sequence {
         for position in 1..branches.len() {
-            branches[position].after = vec![branches[position - 1].id.clone()];
+            branches[position].after = [branches[position - 1].id.clone()].into();
         }
     }
     Ok(())

@@ -17,8 +17,11 @@ fn draining(calls_drain: Duration) -> Options {
 fn one_after_the_other() -> Command {
     let Command::Create(spec) = create() else { unreachable!("it is a creation") };
     let first = spec.branches[0].clone();
-    let second =
-        BranchSpec { id: BranchId::parse("b").unwrap(), after: vec![first.id.clone()], ..(*first).clone() };
+    let second = BranchSpec {
+        id: BranchId::parse("b").unwrap(),
+        after: [first.id.clone()].into(),
+        ..(*first).clone()
+    };
     let draft = Draft { branches: vec![first, Arc::new(second)], ..Draft::new(Pattern::Saga) };
     Command::Create(Arc::new(draft.build().unwrap()))
 }

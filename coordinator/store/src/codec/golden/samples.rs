@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trine_engine::{
     BranchSpec, CallPolicy, CallReport, Digest, Draft, Event, Exposure, FinishOrder, ForceTo, OnExhausted,
-    Outcome, ParkCause, Payload, Progress, RetryPolicy, RollbackCause,
+    Outcome, ParkCause, Payload, Progress, RetryPolicy, RollbackCause, SharedPolicy,
 };
 use trine_protocol::{BranchId, Op, OutcomeKind, Pattern, Target, Timestamp};
 
@@ -27,7 +27,7 @@ fn branch(id: &str, payload: Payload) -> BranchSpec {
         on_commit: None,
         on_rollback: target("http://127.0.0.1:7001/stock/release?a=b"),
         payload,
-        after: Vec::new(),
+        after: Box::default(),
         call: CallPolicy {
             timeout_ms: 2_500,
             retry: RetryPolicy {
@@ -43,14 +43,13 @@ fn branch(id: &str, payload: Payload) -> BranchSpec {
             ongoing_counts: false,
         }
         .into(),
-        forward_call: None,
         digest: Digest([0xab; 32]),
     }
 }
 
 fn saga() -> Draft {
     let mut second = branch("order", Payload::from(&[0xff, 0x00, 0x80][..]));
-    second.after = vec![branch_id("stock")];
+    second.after = [branch_id("stock")].into();
     second.on_rollback = None;
     let mut draft = draft_of(Pattern::Saga);
     draft.labels = [("customer", "7"), ("city", "Köln \"am Rhein\"")]
@@ -129,7 +128,8 @@ fn of_a_dialect() -> Draft {
     let mut draft = draft_of(Pattern::Saga);
     let mut only = branch("01", Payload::default());
     only.forward = None;
-    only.forward_call = Some(CallPolicy { ongoing_ms: 10_000, ongoing_counts: true, ..usual() }.into());
+    let forward = CallPolicy { ongoing_ms: 10_000, ongoing_counts: true, ..usual() };
+    only.call = SharedPolicy::with_forward(*only.call, forward);
     (draft.open, draft.branches) = (true, vec![only.into()]);
     draft.finish_order = FinishOrder::LastToFirst;
     draft.terms = Some("{\"gid\":\"a b\"}".into());

@@ -334,8 +334,7 @@ impl<'a> SpecText<'a> {
 
 impl<'a> BranchText<'a> {
     pub(super) fn of(branch: &'a BranchSpec) -> Self {
-        let BranchSpec { id, forward, on_commit, on_rollback, payload, after, call, forward_call, digest } =
-            branch;
+        let BranchSpec { id, forward, on_commit, on_rollback, payload, after, call, digest } = branch;
         let payload_raw = payload.is_raw();
         let (payload, payload_hex) = bytes::split(payload);
         Self {
@@ -346,9 +345,9 @@ impl<'a> BranchText<'a> {
             payload,
             payload_hex,
             payload_raw,
-            after: Cow::Borrowed(after),
+            after: Cow::Borrowed(&**after),
             call: CallText::of(**call),
-            forward_call: forward_call.as_deref().copied().map(CallText::whole),
+            forward_call: call.stated_forward().copied().map(CallText::whole),
             digest: bytes::digest_text(*digest).into(),
         }
     }
@@ -356,15 +355,17 @@ impl<'a> BranchText<'a> {
     /// `shared` is the policy of its transaction.
     pub(super) fn into_branch(self, shared: &SharedPolicy) -> Result<BranchSpec, DecodeError> {
         let payload = bytes::join(self.payload, self.payload_hex)?;
+        let call = self.call.map_or(USUAL, CallText::into_policy);
+        let forward_call = self.forward_call.map(CallText::into_policy);
         Ok(BranchSpec {
             id: self.id,
             forward: self.forward,
             on_commit: self.on_commit,
             on_rollback: self.on_rollback,
             payload: if self.payload_raw { Payload::raw(payload.as_bytes()) } else { payload },
-            after: self.after.into_owned(),
-            call: shared.for_branch(self.call.map_or(USUAL, CallText::into_policy)),
-            forward_call: self.forward_call.map(|text| text.into_policy().into()),
+            after: self.after.into_owned().into(),
+            call: forward_call
+                .map_or_else(|| shared.for_branch(call), |forward| SharedPolicy::with_forward(call, forward)),
             digest: bytes::digest(&self.digest)?,
         })
     }
