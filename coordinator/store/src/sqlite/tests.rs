@@ -180,6 +180,16 @@ async fn commits_are_synced_and_readers_cannot_write() {
 }
 
 #[tokio::test]
+async fn connections_that_read_keep_half_a_megabyte_of_pages() {
+    let store = fresh();
+    let store = store.sqlite().await;
+    for readers in [&store.0.readers, &store.0.listers] {
+        let kept: i64 = sqlx::query_scalar("PRAGMA cache_size").fetch_one(readers).await.unwrap();
+        assert_eq!(kept, -512, "a negative number means KiB");
+    }
+}
+
+#[tokio::test]
 async fn hot_queries_walk_an_index() {
     let store = fresh();
     let store = store.sqlite().await;
