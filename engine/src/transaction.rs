@@ -75,8 +75,17 @@ pub struct Branch {
     /// It voted read-only, and phase two leaves it out.
     pub read_only: bool,
     pub forward: OpProgress,
+    /// None: no call of phase two has come back, and none is parked. See [`Self::finish`].
+    pub(crate) finish: Option<Box<OpProgress>>,
+}
+
+impl Branch {
     /// The op of phase two that the decision asks for.
-    pub finish: OpProgress,
+    pub fn finish(&self) -> &OpProgress {
+        const NEW: &OpProgress =
+            &OpProgress { attempts: 0, last: None, state: OpState::Pending, trouble: None };
+        self.finish.as_deref().unwrap_or(NEW)
+    }
 }
 
 /// What has become of one op so far.
@@ -278,7 +287,7 @@ impl Transaction {
         match self.status {
             Status::Running => Some(&branch.forward),
             Status::Committing | Status::RollingBack => {
-                self.is_asked_to_finish(branch).then_some(&branch.finish)
+                self.is_asked_to_finish(branch).then(|| branch.finish())
             }
             Status::Open | Status::Committed | Status::RolledBack => None,
         }
@@ -313,7 +322,7 @@ impl Transaction {
             }
         };
         let held = |branch: &Branch| {
-            branch.spec.payload.as_bytes().len() + output(&branch.forward) + output(&branch.finish)
+            branch.spec.payload.as_bytes().len() + output(&branch.forward) + output(branch.finish())
         };
         let steps = self.progress_made().iter().map(|step| step.data.as_bytes().len()).sum::<usize>();
         let result = self.result().map_or(0, |result| result.as_bytes().len());

@@ -216,7 +216,7 @@ fn all_finished(settled: &Transaction) -> bool {
         let target = if committed { &spec.on_commit } else { &spec.on_rollback };
         branch.exposed && !branch.read_only && target.is_some()
     };
-    settled.branches().iter().filter(asked).all(|branch| branch.finish.is_done())
+    settled.branches().iter().filter(asked).all(|branch| branch.finish().is_done())
 }
 
 /// A call arrives: at a participant, or, if it is a check, at the initiator.

@@ -162,7 +162,7 @@ fn lets_leave(state: &Transaction, call: &Call) -> bool {
     };
     let (progress, target) = match state.status() {
         Status::Running => (&branch.forward, &branch.spec.forward),
-        Status::RollingBack => (&branch.finish, &branch.spec.on_rollback),
+        Status::RollingBack => (branch.finish(), &branch.spec.on_rollback),
         Status::Open | Status::Committing | Status::Committed | Status::RolledBack => return false,
     };
     state.phase_op() == Some(call.op())

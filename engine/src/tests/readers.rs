@@ -8,7 +8,7 @@ use trine_protocol::Timestamp;
 use super::trace::{absent, created, deadline, open, saga, tcc};
 use crate::event::{ForceTo, Progress, RollbackCause};
 use crate::spec::{Draft, Payload};
-use crate::transaction::{OpState, Reports, Transaction};
+use crate::transaction::{OpProgress, OpState, Reports, Transaction};
 
 #[test]
 fn a_payload_tells_its_bytes_and_whether_they_were_given_as_bytes() {
@@ -48,7 +48,8 @@ fn the_bytes_of_a_transaction_are_those_of_everything_that_others_gave_it() {
     let mut state = created(draft).state();
     assert_eq!(state.bytes(), 4_321);
     state.branches[0].forward.state = OpState::Done { output: text(50_000) };
-    state.branches[0].finish.state = OpState::Done { output: text(600_000) };
+    let state_of_finish = OpState::Done { output: text(600_000) };
+    state.branches[0].finish = Some(Box::new(OpProgress { state: state_of_finish, ..OpProgress::default() }));
     assert_eq!(state.bytes(), 654_321);
 
     let mut workflow = created(open(Workflow, "")).after("record 01 action done").state();

@@ -259,7 +259,7 @@ impl Run {
         let attempts = || match branch {
             None => state.check.as_ref().map_or(0, |check| check.attempts),
             Some(at) if op == Op::forward(state.pattern()) => state.branches[at as usize].forward.attempts,
-            Some(at) => state.branches[at as usize].finish.attempts,
+            Some(at) => state.branches[at as usize].finish().attempts,
         };
         let attempt = attempt.map_or_else(|| attempts() + 1, |n| n.parse().unwrap());
         CallKey { branch, op, attempt }

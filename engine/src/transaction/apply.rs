@@ -299,7 +299,7 @@ impl Transaction {
         let expected = self.phase_op() == Some(op) || self.is_late_forward(op);
         let position = self.position(id).filter(|_| expected)?;
         let branch = &mut self.branches[position];
-        Some(if forward { &mut branch.forward } else { &mut branch.finish })
+        Some(if forward { &mut branch.forward } else { branch.finish.get_or_insert_default() })
     }
 
     fn apply_not_sent(&mut self, branch: Option<&BranchId>, op: Op, not_sent: NotSent) -> Result<(), String> {
@@ -342,7 +342,8 @@ impl Transaction {
             return Ok(());
         }
         for branch in self.branches.iter_mut().filter(|b| only.is_none_or(|id| b.spec.id == *id)) {
-            revive(if forward { &mut branch.forward } else { &mut branch.finish });
+            let progress = if forward { Some(&mut branch.forward) } else { branch.finish.as_deref_mut() };
+            progress.map(revive);
         }
         Ok(())
     }
@@ -380,5 +381,5 @@ fn new_branch(spec: Arc<BranchSpec>, after: Box<[u32]>, tried_elsewhere: bool) -
     if spec.forward.is_none() && !tried_elsewhere {
         forward.state = OpState::Done { output: Payload::default() };
     }
-    Branch { spec, after, exposed: false, read_only: false, forward, finish: OpProgress::default() }
+    Branch { spec, after, exposed: false, read_only: false, forward, finish: None }
 }

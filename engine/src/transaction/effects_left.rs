@@ -15,6 +15,6 @@ impl Transaction {
     fn is_left(&self, branch: &Branch) -> bool {
         let had_to_run = branch.spec.forward.is_some() || self.tries_itself();
         let refused = matches!(branch.forward.state, OpState::Refused { .. });
-        had_to_run && branch.exposed && !branch.read_only && !refused && !branch.finish.is_done()
+        had_to_run && branch.exposed && !branch.read_only && !refused && !branch.finish().is_done()
     }
 }

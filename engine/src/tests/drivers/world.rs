@@ -331,7 +331,7 @@ impl World {
         if self.told.is_some_and(|told| told != state.status()) {
             return Err(format!("{:?} was told, and the journal ends {}", self.told, state.status()));
         }
-        let needless = |branch: usize| state.branches()[branch].finish.attempts > 0 && !self.called[branch];
+        let needless = |branch: usize| state.branches()[branch].finish().attempts > 0 && !self.called[branch];
         if !self.disturbed && (0..self.called.len()).any(needless) {
             return Err("what was never called was undone, although nothing went wrong".into());
         }

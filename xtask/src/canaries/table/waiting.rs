@@ -59,7 +59,7 @@ pub(super) const CANARIES: &[Canary] = &[
         law: "vain",
         breaks: "what nothing undid is said to be undone",
         file: STANDING,
-        replace: "&& !refused && !branch.finish.is_done()",
-        with: "&& !refused && !branch.finish.is_done() && branch.spec.on_rollback.is_some()",
+        replace: "&& !refused && !branch.finish().is_done()",
+        with: "&& !refused && !branch.finish().is_done() && branch.spec.on_rollback.is_some()",
     },
 ];

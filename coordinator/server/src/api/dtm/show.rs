@@ -206,7 +206,7 @@ fn row_status(transaction: &Transaction, branch: &EngineBranch, op: Op) -> &'sta
         && spec_has_no_target(branch, pattern, op)
         && transaction.status().is_settled()
         && transaction.forced().is_none();
-    let succeed = decided == Some(op) && (branch.finish.is_done() || nothing_to_do);
+    let succeed = decided == Some(op) && (branch.finish().is_done() || nothing_to_do);
     if succeed { status::SUCCEED } else { status::PREPARED }
 }
 

@@ -139,7 +139,7 @@ fn branch_view(transaction: &Transaction, branch: &Branch) -> BranchView {
     let after = branch.after.iter().filter_map(|&position| transaction.branches().get(position as usize));
     let mut ops = vec![op_view(Op::forward(pattern), &branch.forward, branch.spec.forward.as_ref())];
     if let Some(op) = finish_op(transaction, branch) {
-        ops.push(op_view(op, &branch.finish, branch.spec.target(pattern, op)));
+        ops.push(op_view(op, branch.finish(), branch.spec.target(pattern, op)));
     }
     BranchView {
         id: branch.spec.id.clone(),
@@ -153,7 +153,7 @@ fn branch_view(transaction: &Transaction, branch: &Branch) -> BranchView {
 /// The op of this branch in phase two.
 fn finish_op(transaction: &Transaction, branch: &Branch) -> Option<Op> {
     let pattern = transaction.pattern();
-    let touched = branch.finish != OpProgress::default();
+    let touched = *branch.finish() != OpProgress::default();
     let decided_yes = matches!(transaction.status(), Status::Committing | Status::Committed);
     let op = if transaction.cause().is_some() {
         Op::on_rollback(pattern)
