@@ -79,6 +79,8 @@ impl Curve {
         let range = (least.max(1.0)..most.max(2.0)).log_scale();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
+            // The last number of the axis is as wide as that.
+            .margin_right(40)
             .x_label_area_size(42)
             .y_label_area_size(64)
             .build_cartesian_2d(range, 0.0..top.max(0.001) * 1.05)?;
@@ -96,7 +98,7 @@ impl Curve {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::LowerRight)
             .background_style(WHITE)
             .border_style(BLACK)
             .draw()?;
