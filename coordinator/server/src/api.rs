@@ -44,6 +44,10 @@ pub use observed::Observed;
 
 use v1::from_wire::check_text;
 
+/// A batch is written within milliseconds. When it takes longer than this, the store is in trouble, and who looks at a transaction
+/// then must not wait for it.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(1);
+
 /// The dependencies of the handlers. They are shared, because the router copies its state several times for each request.
 pub struct ApiState {
     /// Takes commands.
@@ -130,10 +134,10 @@ impl ApiState {
         Ok(page)
     }
 
-    /// Waits until the journal has what this coordinator has decided, at most `store_timeout`: whoever was told an end finds it.
+    /// Waits until the journal has what this coordinator has decided: whoever was told an end finds it.
     async fn caught_up(&self, gid: &Gid) {
-        // When the time is over the store is in trouble, and the read that follows says so.
-        let _ = tokio::time::timeout(self.limits.store_timeout, self.handle.caught_up(gid)).await;
+        // When the time is over, what is in the journal is shown.
+        let _ = tokio::time::timeout(CAUGHT_UP_WITHIN, self.handle.caught_up(gid)).await;
     }
 
     fn keep_in_mind(&self, gid: &Gid, found: &Readable) {
