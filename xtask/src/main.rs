@@ -14,6 +14,7 @@ mod server;
 mod setup;
 mod tidy;
 mod verify;
+mod wait;
 
 use std::process::ExitCode;
 

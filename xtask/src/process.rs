@@ -10,13 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::run;
+use crate::wait::wait_for;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How often [`wait_for`] looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TAIL_LINES_MAX: usize = 30;
 
 /// Unit of processor time in `/proc`, independent of the kernel's tick.
@@ -36,25 +35,6 @@ pub(crate) struct Memory {
     pub(crate) resident: u64,
     /// The most that was ever resident.
     pub(crate) peak: u64,
-}
-
-/// Looks again and again until there is a result, for at most `limit`. An inner error says what is still missing; it is the error
-/// when the time is up. An outer error ends the wait at once.
-pub(crate) fn wait_for<T>(
-    limit: Duration,
-    mut look: impl FnMut() -> Result<Result<T, String>, String>,
-) -> Result<T, String> {
-    let begun = Instant::now();
-    loop {
-        match look()? {
-            Ok(found) => return Ok(found),
-            Err(missing) if begun.elapsed() > limit => {
-                return Err(format!("{missing} after {limit:?}"));
-            }
-            // Another process is looked at, which sends no signal when it is ready.
-            Err(_) => thread::sleep(LOOK_EVERY),
-        }
-    }
 }
 
 impl Process {

@@ -11,8 +11,8 @@ use super::report::Report;
 use super::shape::Shape;
 use super::subject::{Subject, Work};
 use super::{Bench, median};
-use crate::process::wait_for;
 use crate::server::Server;
+use crate::wait::wait_for;
 
 const NAME: &str = "bench";
 /// Rounds of this scenario; each one is long.

@@ -11,7 +11,8 @@ use super::load::Until;
 use super::report::Report;
 use super::shape::Shape;
 use super::subject::{Subject, Work};
-use crate::process::{Memory, wait_for};
+use crate::process::Memory;
+use crate::wait::wait_for;
 
 const SETTLING: Duration = Duration::from_secs(3);
 /// The server counts them every 10 s.

@@ -10,8 +10,8 @@ use super::Bench;
 use super::http::{self, Counters};
 use super::load::{Expect, Load, Outcome, Pace, Until};
 use super::shape::{self, Exposure, Shape};
-use crate::process::wait_for;
 use crate::server::Server;
+use crate::wait::wait_for;
 
 const SETTLE_WITHIN: Duration = Duration::from_secs(600);
 
