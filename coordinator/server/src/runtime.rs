@@ -44,7 +44,7 @@ pub(crate) const PROOF_HOLDS_MS: u64 = 1_000;
 /// Bounds of the runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Commands that wait in front of a lane; further ones are answered `Busy`.
+    /// Commands and readers that wait in front of a lane. Further commands are answered `Busy`, and further readers wait for a place.
     pub inbox_len_max: usize,
     /// Transactions in a lane's memory; beyond this, new ones are answered `Busy`.
     pub residents_max: usize,
@@ -242,7 +242,7 @@ impl Handle {
         self.lanes.iter().map(|lane| lane.residents.load(Ordering::Relaxed)).sum()
     }
 
-    /// Commands waiting in front of lanes.
+    /// Commands and readers waiting in front of lanes.
     pub fn inbox_len(&self) -> usize {
         self.lanes.iter().map(|lane| lane.arrivals.max_capacity() - lane.arrivals.capacity()).sum()
     }
